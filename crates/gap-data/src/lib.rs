@@ -1,0 +1,1 @@
+//! Arrays of observations with identity: datapoint ids, names, checksums.

@@ -1,0 +1,1 @@
+//! Bounds on the log evidence, each with a standard error and a side.

@@ -1,0 +1,1 @@
+//! Variational families and the three ways to find q: amortized, free-form, refined.

@@ -1,0 +1,1 @@
+//! Latent-variable models p(x, z), frozen.

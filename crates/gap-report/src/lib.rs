@@ -1,0 +1,1 @@
+//! From records to gaps, tables, figures and a page. Never sees a model.

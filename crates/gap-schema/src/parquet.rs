@@ -1,0 +1,218 @@
+//! Records to Parquet and back, with the provenance in the file's footer.
+
+use crate::record::{EncoderLabel, Record, SCHEMA_VERSION};
+use polars::prelude::*;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// A table of records cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct TableError {
+    path: PathBuf,
+    message: String,
+}
+
+fn error_at(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> TableError + '_ {
+    move |error| TableError {
+        path: path.to_owned(),
+        message: error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    }
+}
+
+/// The key of the provenance in the footer.
+pub const PROVENANCE_KEY: &str = "amortgap.provenance";
+
+/// The records as a table, a column for each field.
+///
+/// # Errors
+///
+/// Only if columns had different lengths, which they cannot have.
+pub fn to_frame(records: &[Record]) -> PolarsResult<DataFrame> {
+    fn column<T, N>(records: &[Record], name: &str, field: impl Fn(&Record) -> T) -> Column
+    where
+        Series: NamedFrom<Vec<T>, N>,
+        Vec<T>: AsRef<N>,
+        N: ?Sized,
+    {
+        Series::new(name.into(), records.iter().map(field).collect::<Vec<T>>()).into()
+    }
+    let encoder = |r: &Record, text: fn(&EncoderLabel) -> String| r.encoder.as_ref().map(text);
+    let columns = vec![
+        column(records, "schema", |_| SCHEMA_VERSION),
+        column(records, "dataset", |r| r.dataset.clone()),
+        column(records, "split", |r| r.split.as_str()),
+        column(records, "datapoint", |r| r.datapoint),
+        column(records, "seed", |r| r.seed),
+        column(records, "model", |r| r.model.clone()),
+        column(records, "family", |r| r.family.as_str()),
+        column(records, "encoder_kind", |r| {
+            encoder(r, |e| e.kind.to_string())
+        }),
+        column(records, "encoder_hidden", |r| {
+            encoder(r, |e| {
+                e.hidden
+                    .iter()
+                    .map(u32::to_string)
+                    .collect::<Vec<_>>()
+                    .join("-")
+            })
+        }),
+        column(records, "encoder_weights", |r| {
+            r.encoder.as_ref().map(|e| e.weights)
+        }),
+        column(records, "encoder_context", |r| {
+            r.encoder.as_ref().map(|e| e.context)
+        }),
+        column(records, "method", |r| r.method.as_str()),
+        column(records, "refinement_steps", |r| r.refinement_steps),
+        column(records, "estimator", |r| r.estimator.as_str()),
+        column(records, "n_samples", |r| r.n_samples),
+        column(records, "value_nats", |r| r.value_nats),
+        column(records, "std_error_nats", |r| r.std_error_nats),
+        column(records, "side", |r| r.side.as_str()),
+        column(records, "trust", |r| r.trust.clone()),
+        column(records, "stop", |r| r.stop.as_str()),
+        column(records, "stop_steps", |r| r.stop_steps),
+        column(records, "remaining_nats", |r| r.remaining_nats),
+        column(records, "start", |r| r.start.clone()),
+        column(records, "seconds", |r| r.seconds),
+        column(records, "joint_gradients", |r| r.joint_gradients),
+        column(records, "fit_seconds", |r| r.fit_seconds),
+        column(records, "fit_joint_gradients", |r| r.fit_joint_gradients),
+    ];
+    DataFrame::new(records.len(), columns)
+}
+
+/// Writes `records` to `path`, with `provenance` (JSON) in the footer.
+///
+/// # Errors
+///
+/// [`TableError`] if the file cannot be written.
+pub fn write(path: &Path, records: &[Record], provenance: &str) -> Result<(), TableError> {
+    let wrong = error_at(path);
+    let mut frame = to_frame(records).map_err(|e| wrong(&e))?;
+    let file = File::create(path).map_err(|e| wrong(&e))?;
+    let footer = vec![(PROVENANCE_KEY.to_owned(), provenance.to_owned())];
+    ParquetWriter::new(file)
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(footer)))
+        .finish(&mut frame)
+        .map_err(|e| wrong(&e))?;
+    Ok(())
+}
+
+/// Reads what [`write`] wrote.
+///
+/// # Errors
+///
+/// [`TableError`] if the file is missing, cut short, or of another schema.
+pub fn read(path: &Path) -> Result<Vec<Record>, TableError> {
+    let wrong = error_at(path);
+    let file = File::open(path).map_err(|e| wrong(&e))?;
+    let frame = ParquetReader::new(file).finish().map_err(|e| wrong(&e))?;
+    from_frame(&frame).map_err(|e| wrong(&e))
+}
+
+fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
+    let texts = |name: &str| -> Result<_, String> {
+        let column = frame.column(name).map_err(|e| e.to_string())?;
+        Ok(column.str().map_err(|e| e.to_string())?.clone())
+    };
+    let wholes = |name: &str| -> Result<_, String> {
+        let column = frame.column(name).and_then(|c| c.cast(&DataType::UInt64));
+        Ok(column
+            .and_then(|c| c.u64().cloned())
+            .map_err(|e| e.to_string())?)
+    };
+    let reals = |name: &str| -> Result<_, String> {
+        let column = frame.column(name).map_err(|e| e.to_string())?;
+        Ok(column.f64().map_err(|e| e.to_string())?.clone())
+    };
+    let schema = wholes("schema")?;
+    if let Some(other) = schema
+        .iter()
+        .flatten()
+        .find(|&v| v != u64::from(SCHEMA_VERSION))
+    {
+        return Err(format!(
+            "has schema {other}; this amortgap reads schema {SCHEMA_VERSION}"
+        ));
+    }
+    let (dataset, split, model) = (texts("dataset")?, texts("split")?, texts("model")?);
+    let (family, method, estimator) = (texts("family")?, texts("method")?, texts("estimator")?);
+    let (kind, hidden) = (texts("encoder_kind")?, texts("encoder_hidden")?);
+    let (side, trust, stop, start) = (
+        texts("side")?,
+        texts("trust")?,
+        texts("stop")?,
+        texts("start")?,
+    );
+    let (datapoint, seed) = (wholes("datapoint")?, wholes("seed")?);
+    let (weights, context) = (wholes("encoder_weights")?, wholes("encoder_context")?);
+    let (refinement, n_samples) = (wholes("refinement_steps")?, wholes("n_samples")?);
+    let (stop_steps, gradients) = (wholes("stop_steps")?, wholes("joint_gradients")?);
+    let fit_gradients = wholes("fit_joint_gradients")?;
+    let (value, std_error) = (reals("value_nats")?, reals("std_error_nats")?);
+    let (remaining, seconds) = (reals("remaining_nats")?, reals("seconds")?);
+    let fit_seconds = reals("fit_seconds")?;
+
+    fn some<T>(value: Option<T>) -> Result<T, String> {
+        value.ok_or_else(|| "has an empty value in a required column".to_owned())
+    }
+    fn named<T: FromStr<Err = String>>(text: Option<&str>) -> Result<T, String> {
+        some(text)?.parse()
+    }
+    let narrow = |value: u64| u32::try_from(value).map_err(|e| e.to_string());
+    (0..frame.height())
+        .map(|i| {
+            let encoder = match kind.get(i) {
+                None => None,
+                Some(kind) => Some(EncoderLabel {
+                    kind: kind.parse()?,
+                    hidden: some(hidden.get(i))?
+                        .split('-')
+                        .filter(|width| !width.is_empty())
+                        .map(|width| {
+                            width
+                                .parse()
+                                .map_err(|_| format!("has hidden width `{width}`"))
+                        })
+                        .collect::<Result<_, String>>()?,
+                    weights: some(weights.get(i))?,
+                    context: narrow(some(context.get(i))?)?,
+                }),
+            };
+            Ok(Record {
+                dataset: some(dataset.get(i))?.to_owned(),
+                split: named(split.get(i))?,
+                datapoint: some(datapoint.get(i))?,
+                seed: some(seed.get(i))?,
+                model: some(model.get(i))?.to_owned(),
+                family: named(family.get(i))?,
+                encoder,
+                method: named(method.get(i))?,
+                refinement_steps: refinement.get(i).map(narrow).transpose()?,
+                estimator: named(estimator.get(i))?,
+                n_samples: some(n_samples.get(i))?,
+                value_nats: some(value.get(i))?,
+                std_error_nats: some(std_error.get(i))?,
+                side: named(side.get(i))?,
+                trust: some(trust.get(i))?.to_owned(),
+                stop: named(stop.get(i))?,
+                stop_steps: narrow(some(stop_steps.get(i))?)?,
+                remaining_nats: remaining.get(i),
+                start: start.get(i).map(str::to_owned),
+                seconds: some(seconds.get(i))?,
+                joint_gradients: some(gradients.get(i))?,
+                fit_seconds: some(fit_seconds.get(i))?,
+                fit_joint_gradients: some(fit_gradients.get(i))?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,719 @@
+//! What an experiment is: the keys that users write, and what a run may rely on.
+//!
+//! [`ExperimentSpec`] is the file as written; [`ExperimentSpec::check`] refuses what cannot run and
+//! gives a [`CheckedSpec`]. Reading files, places in them and overrides are in [`crate::spec_file`].
+
+use crate::record::{EncoderKind, Family, encoder_name, named_enum};
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
+use std::ops::{Deref, Range};
+use toml::Spanned;
+
+/// A whole number of at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Count(u32);
+
+impl Count {
+    /// `value`, which must be at least 1.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0.
+    pub const fn new(value: u32) -> Self {
+        assert!(value > 0, "a count is at least 1");
+        Self(value)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = i64::deserialize(deserializer)?;
+        u32::try_from(value)
+            .ok()
+            .filter(|&count| count > 0)
+            .map(Self)
+            .ok_or_else(|| {
+                D::Error::custom(format!(
+                    "{value} is out of range; use a whole number from 1 to {}",
+                    u32::MAX
+                ))
+            })
+    }
+}
+
+/// A finite number above 0.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Positive(f64);
+
+impl Positive {
+    /// The number.
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Positive {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = f64::deserialize(deserializer)?;
+        if value.is_finite() && value > 0.0 {
+            Ok(Self(value))
+        } else {
+            Err(D::Error::custom(format!(
+                "{value} is out of range; use a number above 0"
+            )))
+        }
+    }
+}
+
+named_enum! {
+    /// The model `p(x, z)`.
+    ModelKind {
+        /// A multi-layer perceptron from `z` to the parameters of a likelihood.
+        MlpDecoder = "mlp-decoder",
+        /// `x = W z + b + noise`, the oracle.
+        LinearGaussian = "linear-gaussian",
+    }
+}
+
+named_enum! {
+    /// `p(x | z)` given the decoder's output.
+    Likelihood {
+        /// Independent binary pixels, from logits.
+        Bernoulli = "bernoulli",
+    }
+}
+
+named_enum! {
+    /// The nonlinearity between layers.
+    Activation {
+        /// Hyperbolic tangent.
+        Tanh = "tanh",
+        /// Rectifier.
+        Relu = "relu",
+        /// Exponential linear unit.
+        Elu = "elu",
+    }
+}
+
+named_enum! {
+    /// Whether encoders are compared on one frozen decoder.
+    DecoderSharing {
+        /// One decoder for each seed, fitted once and frozen: the capacity axis is clean.
+        Shared = "shared",
+        /// A decoder for each encoder, fitted jointly with it, as a VAE is.
+        Joint = "joint",
+    }
+}
+
+named_enum! {
+    /// Where a free-form ascent starts.
+    Start {
+        /// The prior: `μ = 0`, `σ = 1`.
+        Prior = "prior",
+        /// The output of the encoder that was fitted jointly with the decoder.
+        Encoder = "encoder",
+    }
+}
+
+/// The file as written. Every key but those with a default must be there; no other may be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentSpec {
+    /// The experiment's name, also of its folder of results.
+    pub name: Spanned<String>,
+    /// The question that it answers.
+    pub question: String,
+    /// The answer that would surprise.
+    pub surprise: String,
+    /// One repetition for each seed: decoder, encoders and draws are all new.
+    pub seeds: Spanned<Vec<u32>>,
+    /// The observations.
+    pub data: DataSpec,
+    /// `p(x, z)`.
+    pub model: ModelSpec,
+    /// `Q`.
+    #[serde(default)]
+    pub family: FamilySpec,
+    /// The encoders that are compared.
+    pub encoders: Spanned<Vec<EncoderSpec>>,
+    /// How each encoder is fitted.
+    pub encoder_training: TrainingSpec,
+    /// How `q*` is found.
+    #[serde(default)]
+    pub free_form: FreeFormSpec,
+    /// How `q` is refined.
+    pub refinement: RefinementSpec,
+    /// How bounds are estimated.
+    #[serde(default)]
+    pub estimators: EstimatorSpec,
+    /// How work is cut up.
+    #[serde(default)]
+    pub evaluation: EvaluationSpec,
+}
+
+/// `[data]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSpec {
+    /// A name from `amortgap data list`, or `synthetic`: drawn from the model itself.
+    pub name: Spanned<String>,
+    /// Which random split, for data without a published one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_seed: Option<Spanned<u32>>,
+    /// Points to fit to. Default: all training points of a published split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_points: Option<Spanned<Count>>,
+    /// Training points to measure gaps on.
+    pub measure_train: Spanned<Count>,
+    /// Test points to measure gaps on.
+    pub measure_test: Spanned<Count>,
+}
+
+/// The name of data that is drawn from the model.
+pub const SYNTHETIC: &str = "synthetic";
+
+/// `[model]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// Which model.
+    pub kind: ModelKind,
+    /// Dimensions of `z`.
+    pub latent_dim: Spanned<Count>,
+    /// Dimensions of `x`, for synthetic data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_dim: Option<Spanned<Count>>,
+    /// Widths of the hidden layers of a decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Spanned<Vec<Count>>>,
+    /// Its nonlinearity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Spanned<Activation>>,
+    /// Its likelihood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likelihood: Option<Spanned<Likelihood>>,
+    /// Shared or joint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<Spanned<DecoderSharing>>,
+    /// Standard deviation of the noise of a linear-Gaussian model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise_std: Option<Spanned<Positive>>,
+    /// How the decoder is fitted; absent for synthetic data, whose model is the truth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<Spanned<ModelTrainingSpec>>,
+}
+
+/// `[model.training]`: how the decoder is fitted, as a VAE with an encoder of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelTrainingSpec {
+    /// Hidden layers of the encoder that a shared decoder is fitted with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_hidden: Option<Spanned<Vec<Count>>>,
+    /// Gradient steps.
+    pub steps: Count,
+    /// Datapoints in a step.
+    pub batch_size: Count,
+    /// Adam's learning rate at the start; it falls to zero along a half cosine.
+    pub learning_rate: Positive,
+    /// Draws of `z` per datapoint and step.
+    pub n_samples: Count,
+}
+
+impl ModelTrainingSpec {
+    /// The optimiser's settings.
+    pub const fn optimizer(&self) -> TrainingSpec {
+        TrainingSpec {
+            steps: self.steps,
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate,
+            n_samples: self.n_samples,
+        }
+    }
+}
+
+/// `[encoder_training]`: how each encoder is fitted to a frozen decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSpec {
+    /// Gradient steps.
+    pub steps: Count,
+    /// Datapoints in a step.
+    pub batch_size: Count,
+    /// Adam's learning rate at the start; it falls to zero along a half cosine.
+    pub learning_rate: Positive,
+    /// Draws of `z` per datapoint and step.
+    pub n_samples: Count,
+}
+
+/// `[family]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FamilySpec {
+    /// Which family.
+    pub kind: Family,
+}
+
+impl Default for FamilySpec {
+    fn default() -> Self {
+        Self {
+            kind: Family::DiagonalGaussian,
+        }
+    }
+}
+
+/// `[[encoders]]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderSpec {
+    /// How it is built.
+    pub kind: EncoderKind,
+    /// Widths of its hidden layers, for an MLP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Spanned<Vec<Count>>>,
+    /// Its nonlinearity. Default: `tanh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Spanned<Activation>>,
+}
+
+impl EncoderSpec {
+    /// Widths of the hidden layers.
+    pub fn widths(&self) -> Vec<u32> {
+        self.hidden.as_ref().map_or_else(Vec::new, |hidden| {
+            hidden.get_ref().iter().map(|width| width.get()).collect()
+        })
+    }
+
+    /// The nonlinearity between layers.
+    pub fn activation(&self) -> Activation {
+        self.activation
+            .as_ref()
+            .map_or(Activation::Tanh, |activation| *activation.get_ref())
+    }
+
+    /// A short name: `linear`, `mlp-64`, `mlp-256-256`.
+    pub fn name(&self) -> String {
+        encoder_name(self.kind, &self.widths())
+    }
+}
+
+/// `[free_form]`: Adam with scrambled Sobol draws and averaging, until each datapoint has converged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FreeFormSpec {
+    /// Where to start; with several, the better end is kept for each datapoint.
+    pub starts: Spanned<Vec<Start>>,
+    /// Draws per datapoint and step.
+    pub n_samples: Count,
+    /// The step size of the first block of steps.
+    pub learning_rate: Positive,
+    /// A datapoint is done when its ELBO is estimated to be closer than this to the optimum, nats.
+    pub tolerance_nats: Positive,
+    /// Steps after which a datapoint is given up as unconverged.
+    pub max_steps: Count,
+}
+
+impl Default for FreeFormSpec {
+    fn default() -> Self {
+        Self {
+            starts: Spanned::new(0..0, vec![Start::Prior]),
+            n_samples: Count::new(16),
+            learning_rate: Positive(0.05),
+            tolerance_nats: Positive(0.002),
+            max_steps: Count::new(5000),
+        }
+    }
+}
+
+/// `[refinement]`: Adam steps from the encoder's output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefinementSpec {
+    /// The numbers of steps after which `q` is measured, rising.
+    pub steps: Spanned<Vec<Count>>,
+    /// Draws per datapoint and step.
+    #[serde(default = "sixteen")]
+    pub n_samples: Count,
+    /// The step size.
+    #[serde(default = "a_twentieth")]
+    pub learning_rate: Positive,
+}
+
+const fn sixteen() -> Count {
+    Count::new(16)
+}
+
+const fn a_twentieth() -> Positive {
+    Positive(0.05)
+}
+
+/// `[estimators]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EstimatorSpec {
+    /// Draws per datapoint for an ELBO.
+    pub elbo_samples: Count,
+    /// `K`: draws per datapoint for the importance-weighted bound.
+    pub iw_samples: Count,
+}
+
+impl Default for EstimatorSpec {
+    fn default() -> Self {
+        Self {
+            elbo_samples: Count::new(1000),
+            iw_samples: Count::new(1000),
+        }
+    }
+}
+
+/// `[evaluation]`: how work is cut up. No result depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluationSpec {
+    /// Datapoints that are inferred and evaluated together.
+    pub batch_size: Count,
+}
+
+impl Default for EvaluationSpec {
+    fn default() -> Self {
+        Self {
+            batch_size: Count::new(100),
+        }
+    }
+}
+
+/// A spec that contradicts itself: what is wrong, which key says so, and where that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecConflict {
+    /// The key, as in `model.hidden`.
+    pub key: String,
+    /// What is wrong, and the cure.
+    pub message: String,
+    /// Its bytes in the file.
+    pub span: Range<usize>,
+}
+
+/// A spec that can run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedSpec(ExperimentSpec);
+
+impl Deref for CheckedSpec {
+    type Target = ExperimentSpec;
+    fn deref(&self) -> &ExperimentSpec {
+        &self.0
+    }
+}
+
+impl ExperimentSpec {
+    /// Refuses what cannot run, naming the key and the cure.
+    ///
+    /// # Errors
+    ///
+    /// The first [`SpecConflict`] in the order of the file's sections.
+    pub fn check(self) -> Result<CheckedSpec, SpecConflict> {
+        self.check_top()?;
+        self.check_data()?;
+        self.check_model()?;
+        self.check_encoders()?;
+        self.check_inference()?;
+        Ok(CheckedSpec(self))
+    }
+
+    fn check_top(&self) -> Result<(), SpecConflict> {
+        let name = self.name.get_ref();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+            return refuse(
+                "name",
+                &self.name,
+                "must be letters, digits, `-`, `_` and `.`: it names a folder",
+            );
+        }
+        let seeds = self.seeds.get_ref();
+        if seeds.is_empty() {
+            return refuse(
+                "seeds",
+                &self.seeds,
+                "is empty; give at least one seed, as in [0]",
+            );
+        }
+        if let Some(seed) = first_repeated(seeds) {
+            return refuse(
+                "seeds",
+                &self.seeds,
+                format!("has {seed} twice; each repetition needs a seed of its own"),
+            );
+        }
+        Ok(())
+    }
+
+    fn check_data(&self) -> Result<(), SpecConflict> {
+        let data = &self.data;
+        if data.name.get_ref() != SYNTHETIC {
+            return Ok(());
+        }
+        if let Some(split_seed) = &data.split_seed {
+            return refuse(
+                "data.split_seed",
+                split_seed,
+                "does not apply to `data.name = \"synthetic\"`, which is drawn anew for each seed; remove it",
+            );
+        }
+        let Some(train_points) = &data.train_points else {
+            return refuse(
+                "data.name",
+                &data.name,
+                "is `synthetic`, which needs `data.train_points`: how many points to draw for fitting",
+            );
+        };
+        let (fitted, measured) = (
+            train_points.get_ref().get(),
+            data.measure_train.get_ref().get(),
+        );
+        if measured > fitted {
+            return refuse(
+                "data.measure_train",
+                &data.measure_train,
+                format!("is {measured}, more than the {fitted} points of `data.train_points`"),
+            );
+        }
+        Ok(())
+    }
+
+    fn check_model(&self) -> Result<(), SpecConflict> {
+        let model = &self.model;
+        let synthetic = self.data.name.get_ref() == SYNTHETIC;
+        if model.latent_dim.get_ref().get() > 256 {
+            return refuse(
+                "model.latent_dim",
+                &model.latent_dim,
+                "is above 256, where the Sobol points of the ascent end",
+            );
+        }
+        match (&model.observed_dim, synthetic) {
+            (Some(given), false) => {
+                return refuse(
+                    "model.observed_dim",
+                    given,
+                    format!(
+                        "does not apply to `data.name = \"{}\"`, which has a size of its own; remove it",
+                        self.data.name.get_ref()
+                    ),
+                );
+            }
+            (None, true) => {
+                return refuse(
+                    "model.latent_dim",
+                    &model.latent_dim,
+                    "stands alone; synthetic data also needs `model.observed_dim`",
+                );
+            }
+            _ => {}
+        }
+        let misplaced = |key: &str, span: Option<Range<usize>>| match span {
+            Some(span) => Err(SpecConflict {
+                key: format!("model.{key}"),
+                message: format!(
+                    "does not apply to `model.kind = \"{}\"`; remove it",
+                    model.kind
+                ),
+                span,
+            }),
+            None => Ok(()),
+        };
+        match model.kind {
+            ModelKind::LinearGaussian => {
+                misplaced("hidden", model.hidden.as_ref().map(Spanned::span))?;
+                misplaced("activation", model.activation.as_ref().map(Spanned::span))?;
+                misplaced("likelihood", model.likelihood.as_ref().map(Spanned::span))?;
+                misplaced("decoder", model.decoder.as_ref().map(Spanned::span))?;
+                misplaced("training", model.training.as_ref().map(Spanned::span))?;
+                if !synthetic {
+                    return refuse(
+                        "data.name",
+                        &self.data.name,
+                        "does not go with `model.kind = \"linear-gaussian\"`, which is not fitted to data; use `data.name = \"synthetic\"`",
+                    );
+                }
+            }
+            ModelKind::MlpDecoder => {
+                misplaced("noise_std", model.noise_std.as_ref().map(Spanned::span))?;
+                if model.hidden.is_none() {
+                    return refuse(
+                        "model.latent_dim",
+                        &model.latent_dim,
+                        "stands alone; an MLP decoder also needs `model.hidden`, as in [64, 64], or [] for a linear one",
+                    );
+                }
+                match (&model.training, synthetic) {
+                    (Some(training), true) => {
+                        return refuse(
+                            "model.training",
+                            training,
+                            "does not go with `data.name = \"synthetic\"`, whose model is the truth; remove the section",
+                        );
+                    }
+                    (None, false) => {
+                        return refuse(
+                            "data.name",
+                            &self.data.name,
+                            "is real data, so the decoder must be fitted; add `[model.training]`",
+                        );
+                    }
+                    _ => {}
+                }
+                self.check_decoder_sharing()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_decoder_sharing(&self) -> Result<(), SpecConflict> {
+        let Some(training) = &self.model.training else {
+            return match &self.model.decoder {
+                Some(decoder) => refuse(
+                    "model.decoder",
+                    decoder,
+                    "does not go with `data.name = \"synthetic\"`, whose model is the truth; remove it",
+                ),
+                None => Ok(()),
+            };
+        };
+        match (&training.get_ref().encoder_hidden, self.decoder_sharing()) {
+            (None, DecoderSharing::Shared) => refuse(
+                "model.training",
+                training,
+                "needs `encoder_hidden`: the encoder that the shared decoder is fitted with",
+            ),
+            (Some(hidden), DecoderSharing::Joint) => refuse(
+                "model.training.encoder_hidden",
+                hidden,
+                "does not go with `model.decoder = \"joint\"`, where each of `encoders` is fitted with a decoder of its own; remove it",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_encoders(&self) -> Result<(), SpecConflict> {
+        let encoders = self.encoders.get_ref();
+        if encoders.is_empty() {
+            return refuse(
+                "encoders",
+                &self.encoders,
+                "is empty; add at least one [[encoders]] with `kind = \"linear\"` or `kind = \"mlp\"`",
+            );
+        }
+        for (i, encoder) in encoders.iter().enumerate() {
+            match (&encoder.hidden, encoder.kind) {
+                (Some(hidden), EncoderKind::Linear) => {
+                    return refuse(
+                        &format!("encoders[{i}].hidden"),
+                        hidden,
+                        "does not apply to `kind = \"linear\"`; remove it, or use `kind = \"mlp\"`",
+                    );
+                }
+                (Some(hidden), EncoderKind::Mlp) if hidden.get_ref().is_empty() => {
+                    return refuse(
+                        &format!("encoders[{i}].hidden"),
+                        hidden,
+                        "is empty; give at least one width, or use `kind = \"linear\"`",
+                    );
+                }
+                (None, EncoderKind::Mlp) => {
+                    return refuse(
+                        &format!("encoders[{i}]"),
+                        &self.encoders,
+                        "is an `mlp` without `hidden`; give its widths, as in [64]",
+                    );
+                }
+                _ => {}
+            }
+        }
+        let names: Vec<String> = encoders.iter().map(EncoderSpec::name).collect();
+        match first_repeated(&names) {
+            Some(name) => refuse(
+                "encoders",
+                &self.encoders,
+                format!("has `{name}` twice; results could not tell them apart"),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    fn check_inference(&self) -> Result<(), SpecConflict> {
+        let starts = &self.free_form.starts;
+        if starts.get_ref().is_empty() {
+            return refuse(
+                "free_form.starts",
+                starts,
+                "is empty; use [\"prior\"], [\"encoder\"] or both",
+            );
+        }
+        if let Some(start) = first_repeated(starts.get_ref()) {
+            return refuse("free_form.starts", starts, format!("has `{start}` twice"));
+        }
+        if starts.get_ref().contains(&Start::Encoder) && self.model.training.is_none() {
+            return refuse(
+                "free_form.starts",
+                starts,
+                "has `encoder`, but this model is not fitted, so no encoder comes with it; use [\"prior\"]",
+            );
+        }
+        let steps: Vec<u32> = self
+            .refinement
+            .steps
+            .get_ref()
+            .iter()
+            .map(|n| n.get())
+            .collect();
+        if steps.is_empty() || !steps.is_sorted_by(|a, b| a < b) {
+            return refuse(
+                "refinement.steps",
+                &self.refinement.steps,
+                "must be rising numbers of steps, as in [1, 5, 20]",
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether encoders are compared on one frozen decoder.
+    pub fn decoder_sharing(&self) -> DecoderSharing {
+        self.model
+            .decoder
+            .as_ref()
+            .map_or(DecoderSharing::Shared, |decoder| *decoder.get_ref())
+    }
+
+    /// The numbers of refinement steps, rising.
+    pub fn refinement_steps(&self) -> Vec<u32> {
+        self.refinement
+            .steps
+            .get_ref()
+            .iter()
+            .map(|n| n.get())
+            .collect()
+    }
+}
+
+fn refuse<T>(key: &str, at: &Spanned<T>, message: impl Into<String>) -> Result<(), SpecConflict> {
+    Err(SpecConflict {
+        key: key.to_owned(),
+        message: message.into(),
+        span: at.span(),
+    })
+}
+
+fn first_repeated<T: PartialEq>(items: &[T]) -> Option<&T> {
+    items
+        .iter()
+        .enumerate()
+        .find(|(i, item)| items[..*i].contains(item))
+        .map(|(_, item)| item)
+}

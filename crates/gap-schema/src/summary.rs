@@ -1,0 +1,197 @@
+//! `summary.json`: the stable contract for other programs.
+//!
+//! Keys are only ever added. Every mean is over the `n` datapoints of its cell; every
+//! `std_error_nats` is the standard error of that mean over datapoints (of the paired differences,
+//! for a gap). Monte Carlo error within datapoints has a key of its own, `mc_std_error_nats`, and is
+//! already contained in the former. Seeds are separate cells and never pooled here.
+
+use crate::record::{EncoderLabel, Family, Side, Split};
+use serde::{Deserialize, Serialize};
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// [`crate::SCHEMA_VERSION`].
+    pub schema: u32,
+    /// The experiment's name.
+    pub experiment: String,
+    /// One entry for each seed, encoder and split.
+    pub cells: Vec<Cell>,
+}
+
+/// A mean over datapoints, in nats.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mean {
+    /// The mean.
+    pub mean_nats: f64,
+    /// Its standard error over datapoints.
+    pub std_error_nats: f64,
+    /// The part of it that is Monte Carlo noise; for a gap an upper bound, since the common draws of
+    /// its two terms are not credited.
+    pub mc_std_error_nats: f64,
+}
+
+/// The estimate of `log p(x)` that the approximation gap is taken from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogEvidence {
+    /// The mean over datapoints.
+    #[serde(flatten)]
+    pub mean: Mean,
+    /// On which side of the truth its expectation lies.
+    pub side: Side,
+    /// Which estimator won: the best lower bound of the cell's data, or the exact value.
+    pub estimator: String,
+}
+
+/// The ELBO after the most refinement steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RefinedMean {
+    /// The mean over datapoints.
+    #[serde(flatten)]
+    pub mean: Mean,
+    /// How many steps that is.
+    pub steps: u32,
+}
+
+/// An importance-weighted bound.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImportanceWeightedMean {
+    /// The mean over datapoints.
+    #[serde(flatten)]
+    pub mean: Mean,
+    /// `K`.
+    pub n_samples: u64,
+}
+
+/// What remains of the gap after a number of refinement steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RefinementPoint {
+    /// Steps from the encoder's output.
+    pub steps: u32,
+    /// `L[q*] − L[q_r]`.
+    pub gap: Mean,
+    /// Wall seconds for all `n` datapoints, the encoder's forward pass included.
+    pub seconds: f64,
+    /// Joint gradients per datapoint.
+    pub joint_gradients: f64,
+}
+
+/// What a method cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Wall seconds for all `n` datapoints.
+    pub seconds: f64,
+    /// Joint gradients per datapoint.
+    pub joint_gradients: f64,
+}
+
+/// The costs of the three methods, and of fitting the encoder once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Costs {
+    /// One forward pass for each datapoint.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub amortized: Option<Cost>,
+    /// The forward pass and the most refinement steps.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refined: Option<Cost>,
+    /// The ascent, all starts together.
+    pub free_form: Cost,
+    /// Fitting the encoder; its joint gradients are a total, not per datapoint.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub encoder_fit: Option<Cost>,
+}
+
+/// How the estimates compare with closed forms, where the model has them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Oracle {
+    /// The exact `log p(x)`.
+    pub log_evidence: Mean,
+    /// The best sampled lower bound minus the exact `log p(x)`, paired.
+    pub log_evidence_error: Mean,
+    /// The exact optimum of the family minus the exact ELBO of the free-form `q`, paired.
+    pub free_form_shortfall: Mean,
+    /// The estimated ELBO of the free-form `q` minus its exact ELBO, paired.
+    pub elbo_error: Mean,
+    /// The exact amortization gap, paired.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub amortization_gap: Option<Mean>,
+}
+
+/// One seed, encoder and split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// A name, unique within the file and stable across runs.
+    pub cell: String,
+    /// The data set.
+    pub dataset: String,
+    /// The part of it.
+    pub split: Split,
+    /// The seed.
+    pub seed: u64,
+    /// How many datapoints every term was measured on.
+    pub n: u64,
+    /// The variational family.
+    pub family: Family,
+    /// The encoder; absent in a cell without one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub encoder: Option<EncoderLabel>,
+    /// Variational parameters of free-form inference: they grow with `n`.
+    pub free_form_params: u64,
+    /// Parameters of amortized inference: the encoder's weights.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub amortized_params: Option<u64>,
+    /// `log p̂(x)`.
+    pub log_evidence: LogEvidence,
+    /// `L[q*]`.
+    pub elbo_free_form: Mean,
+    /// `L[q]`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub elbo_amortized: Option<Mean>,
+    /// `L[q_r]` after the most steps.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub elbo_refined: Option<RefinedMean>,
+    /// `IW_K[q*]`.
+    pub iw_free_form: ImportanceWeightedMean,
+    /// `IW_K[q]`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub iw_amortized: Option<ImportanceWeightedMean>,
+    /// `log p̂(x) − L[q*]`.
+    pub approximation_gap: Mean,
+    /// `L[q*] − L[q]`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub amortization_gap: Option<Mean>,
+    /// The same over the datapoints whose free-form ascent converged; absent where none did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub amortization_gap_converged: Option<Mean>,
+    /// `L[q*] − L[q_r]` after the most steps.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refined_gap: Option<Mean>,
+    /// What remains after each number of steps.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub refinement: Vec<RefinementPoint>,
+    /// `log p̂(x) − L[q]`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub inference_gap: Option<Mean>,
+    /// `IW_K[q*] − IW_K[q]`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub iw_gap: Option<Mean>,
+    /// Amortization gap of this cell minus that of its training cell; in test cells only. Its two
+    /// terms are means over different datapoints, so its standard error is theirs in quadrature.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub generalisation_gap: Option<Mean>,
+    /// Datapoints whose amortization gap is below zero.
+    pub negative_gaps: u64,
+    /// Datapoints whose free-form ascent spent its budget.
+    pub unconverged: u64,
+    /// Datapoints with a non-finite estimate or ascent; they stay in `n` and in no mean.
+    pub non_finite: u64,
+    /// Estimates whose standard error is marked as unreliable.
+    pub untrusted: u64,
+    /// The largest estimated distance of a free-form ELBO to its optimum, in nats.
+    pub max_remaining_nats: Option<f64>,
+    /// What each method cost.
+    pub cost: Costs,
+    /// The comparison with closed forms, where the model has them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub oracle: Option<Oracle>,
+}

@@ -1,0 +1,129 @@
+//! Named tensors on disk, as safetensors, with a digest that does not depend on their order.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Tensor};
+
+/// A checkpoint cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file or its contents are at fault.
+    #[error("{path}: {message}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The first line of what libtorch or the format said.
+        message: String,
+    },
+    /// A tensor is not in the checkpoint.
+    #[error("the checkpoint has no tensor `{0}`")]
+    Missing(String),
+}
+
+/// Tensors by name, frozen: none requires a gradient.
+#[derive(Debug, Default)]
+pub struct Checkpoint(BTreeMap<String, Tensor>);
+
+impl Checkpoint {
+    /// An empty checkpoint.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a copy of `tensor`, without its graph, on the CPU.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: &Tensor) {
+        let frozen = tensor.detach().to_device(Device::Cpu).contiguous().copy();
+        self.0.insert(name.into(), frozen);
+    }
+
+    /// The tensor of that name, on `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Missing`] if there is none.
+    pub fn get(&self, name: &str, device: Device) -> Result<Tensor, CheckpointError> {
+        self.0
+            .get(name)
+            .map(|tensor| tensor.to_device(device))
+            .ok_or_else(|| CheckpointError::Missing(name.to_owned()))
+    }
+
+    /// Writes `path` as safetensors.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::File`] if the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        let named: Vec<(&str, &Tensor)> = self.0.iter().map(|(n, t)| (n.as_str(), t)).collect();
+        Tensor::write_safetensors(&named, path).map_err(|error| file_error(path, &error))
+    }
+
+    /// Reads what [`Checkpoint::save`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::File`] if the file is missing, cut short or of another format.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        let named = Tensor::read_safetensors(path).map_err(|error| file_error(path, &error))?;
+        Ok(Self(named.into_iter().collect()))
+    }
+
+    /// BLAKE3 over names, kinds, shapes and bytes, in the order of the names.
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (name, tensor) in &self.0 {
+            hasher.update(name.as_bytes());
+            hasher.update(format!("{:?}{:?}", tensor.kind(), tensor.size()).as_bytes());
+            hasher.update(&bytes_of(tensor));
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// The tensor's elements as little-endian bytes.
+fn bytes_of(tensor: &Tensor) -> Vec<u8> {
+    let flat = tensor.contiguous().reshape([-1]);
+    let bytes = flat.view_dtype(Kind::Uint8);
+    Vec::<u8>::try_from(bytes).expect("a contiguous CPU tensor has bytes")
+}
+
+fn file_error(path: &Path, error: &dyn std::fmt::Display) -> CheckpointError {
+    // libtorch's messages carry a C++ backtrace below their first line.
+    let message = error.to_string();
+    CheckpointError::File {
+        path: path.to_owned(),
+        message: message.lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_loaded_and_the_digest_ignores_the_order_of_insertion() {
+        let (a, b) = (
+            Tensor::from_slice(&[1.5_f32, -2.0]),
+            Tensor::from_slice(&[3.0_f64]),
+        );
+        let mut first = Checkpoint::new();
+        first.insert("a", &a);
+        first.insert("b", &b);
+        let mut second = Checkpoint::new();
+        second.insert("b", &b);
+        second.insert("a", &a);
+        assert_eq!(first.digest(), second.digest());
+
+        let path =
+            std::env::temp_dir().join(format!("gap-torch-{}.safetensors", std::process::id()));
+        first.save(&path).unwrap();
+        let loaded = Checkpoint::load(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(loaded.digest(), first.digest());
+        assert_eq!(loaded.get("a", Device::Cpu).unwrap(), a);
+        assert!(loaded.get("c", Device::Cpu).is_err());
+
+        second.insert("a", &(&a + 1e-6));
+        assert_ne!(first.digest(), second.digest());
+    }
+}

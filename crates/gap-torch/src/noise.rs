@@ -1,0 +1,257 @@
+//! Randomness as a value: keys that branch, and one independent stream of draws per datapoint.
+//!
+//! libtorch's generator is global and shared by all threads, so two workers with one seed give a
+//! different answer on every run. Nothing here uses it: draws are made in Rust and copied in.
+
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use statrs::distribution::{ContinuousCDF, Normal};
+use tch::{Device, Kind, Tensor};
+
+/// Where randomness comes from: a value that is copied and branched, never advanced.
+///
+/// Keys branch by role and by index, so that code which draws more (or less) in one place leaves
+/// the draws of every other place as they were.
+///
+/// ```
+/// use gap_torch::SeedKey;
+/// let run = SeedKey::root(0);
+/// assert_eq!(run.role("measure").index(3), run.role("measure").index(3));
+/// assert_ne!(run.role("measure"), run.role("train"));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SeedKey([u64; 2]);
+
+/// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection that scatters its input.
+const fn scatter(mut word: u64) -> u64 {
+    word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+impl SeedKey {
+    /// The key of a whole run.
+    pub const fn root(seed: u64) -> Self {
+        Self([scatter(seed), scatter(scatter(seed))])
+    }
+
+    /// The key for one use of randomness, by name.
+    pub fn role(self, role: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for word in self.0 {
+            hasher.update(&word.to_le_bytes());
+        }
+        hasher.update(role.as_bytes());
+        let digest = hasher.finalize();
+        let word = |from: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&digest.as_bytes()[from..from + 8]);
+            u64::from_le_bytes(bytes)
+        };
+        Self([word(0), word(8)])
+    }
+
+    /// The key for the `i`-th of many equal uses.
+    pub const fn index(self, i: u64) -> Self {
+        let low = scatter(self.0[0] ^ scatter(i));
+        Self([low, scatter(self.0[1] ^ low)])
+    }
+
+    fn generator(self) -> ChaCha8Rng {
+        let mut seed = [0; 32];
+        let words = [self.0[0], self.0[1], scatter(self.0[0]), scatter(self.0[1])];
+        for (bytes, word) in seed.chunks_exact_mut(8).zip(words) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        ChaCha8Rng::from_seed(seed)
+    }
+}
+
+/// One independent stream of draws per datapoint.
+///
+/// What a datapoint is given depends on the key, its id and how much it was given before, never on
+/// the other datapoints of the batch. Not `Clone`: a copied stream would repeat its draws.
+pub struct NoiseStream {
+    generators: Vec<ChaCha8Rng>,
+    device: Device,
+}
+
+impl NoiseStream {
+    /// Streams for the datapoints `ids`, on `device`.
+    pub fn new(key: SeedKey, ids: &[u64], device: Device) -> Self {
+        let base = key.generator();
+        let generators = ids
+            .iter()
+            .map(|&id| {
+                let mut generator = base.clone();
+                generator.set_stream(id);
+                generator
+            })
+            .collect();
+        Self { generators, device }
+    }
+
+    /// The next `n_samples` standard-normal vectors of every datapoint: `[S, B, D]`, `f32`.
+    ///
+    /// Asking for 3 and then 5 samples gives the same 8 as asking for 8.
+    pub fn normal(&mut self, n_samples: i64, dim: i64) -> Tensor {
+        self.fill(n_samples, dim, |generator| StandardNormal.sample(generator))
+    }
+
+    /// The next `n_samples` uniform vectors on `[0, 1)` of every datapoint: `[S, B, D]`, `f32`.
+    pub fn uniform(&mut self, n_samples: i64, dim: i64) -> Tensor {
+        self.fill(n_samples, dim, |generator| {
+            // The 24 leading bits: every value is exact in f32, and 1.0 cannot occur.
+            (generator.next_u32() >> 8) as f32 * (1.0 / (1 << 24) as f32)
+        })
+    }
+
+    fn fill(
+        &mut self,
+        n_samples: i64,
+        dim: i64,
+        mut draw: impl FnMut(&mut ChaCha8Rng) -> f32,
+    ) -> Tensor {
+        let (samples, batch, width) = (
+            n_samples as usize,
+            self.generators.len(),
+            usize::try_from(dim).expect("a number of dimensions is not negative"),
+        );
+        let mut values = vec![0_f32; samples * batch * width];
+        for (b, generator) in self.generators.iter_mut().enumerate() {
+            for s in 0..samples {
+                let start = (s * batch + b) * width;
+                for value in &mut values[start..start + width] {
+                    *value = draw(generator);
+                }
+            }
+        }
+        Tensor::from_slice(&values)
+            .view([n_samples, batch as i64, dim])
+            .to_device(self.device)
+    }
+}
+
+/// Standard-normal points from an Owen-scrambled Sobol sequence, common to all datapoints:
+/// `[S, 1, D]`, `f32`.
+///
+/// An ascent that draws anew at each step takes a new key for each step. Common draws are as good
+/// as separate ones there (every datapoint has an optimum of its own) and cost `B` times less.
+/// Unsuitable for standard errors: the points are not independent.
+///
+/// Burley 2020, "Practical Hash-based Owen Scrambling".
+///
+/// # Panics
+///
+/// If `dim` is above 256, where the direction numbers end.
+pub fn sobol_normal(key: SeedKey, n_samples: i64, dim: i64, device: Device) -> Tensor {
+    assert!(
+        (0..=256).contains(&dim),
+        "Sobol points have at most 256 dimensions, asked for {dim}"
+    );
+    let standard = Normal::standard();
+    let seed = key.generator().next_u32();
+    let mut values = Vec::with_capacity((n_samples * dim) as usize);
+    for index in 0..n_samples as u32 {
+        for dimension in 0..dim as u32 {
+            let uniform = f64::from(sobol_burley::sample(index, dimension, seed));
+            // The lattice of 2^-24 is moved by half a cell: 0 would map to minus infinity.
+            let inside = uniform * (1.0 - 1.0 / f64::from(1 << 24)) + 1.0 / f64::from(1 << 25);
+            values.push(standard.inverse_cdf(inside) as f32);
+        }
+    }
+    Tensor::from_slice(&values)
+        .view([n_samples, 1, dim])
+        .to_kind(Kind::Float)
+        .to_device(device)
+}
+
+/// A uniformly random order of `0..n` (Fisher and Yates).
+pub fn uniform_permutation(key: SeedKey, n: usize) -> Vec<usize> {
+    let mut generator = key.generator();
+    let mut order: Vec<usize> = (0..n).collect();
+    for last in (1..n).rev() {
+        // The bias of the modulus is below 2^-32 for any data set that fits in memory.
+        order.swap(last, (generator.next_u64() % (last as u64 + 1)) as usize);
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        Vec::<f32>::try_from(tensor.reshape([-1])).unwrap()
+    }
+
+    #[test]
+    fn a_datapoint_gets_the_same_draws_alone_and_in_company() {
+        let key = SeedKey::root(1);
+        let alone = NoiseStream::new(key, &[7], Device::Cpu).normal(5, 3);
+        let company = NoiseStream::new(key, &[3, 7, 9], Device::Cpu).normal(5, 3);
+        assert_eq!(values(&alone), values(&company.narrow(1, 1, 1)));
+    }
+
+    #[test]
+    fn draws_do_not_depend_on_how_they_are_chunked() {
+        let key = SeedKey::root(1).role("evaluate");
+        let whole = NoiseStream::new(key, &[0, 1], Device::Cpu).normal(8, 3);
+        let mut stream = NoiseStream::new(key, &[0, 1], Device::Cpu);
+        let pieces = Tensor::cat(&[stream.normal(3, 3), stream.normal(5, 3)], 0);
+        assert_eq!(values(&whole), values(&pieces));
+    }
+
+    #[test]
+    fn normals_have_the_moments_of_a_standard_normal() {
+        let n = 200_000_i64;
+        let draws = NoiseStream::new(SeedKey::root(2), &[0], Device::Cpu).normal(n, 1);
+        let (mean, variance) = (draws.mean(Kind::Double), draws.var(true));
+        let root_n = (n as f64).sqrt();
+        // Four standard errors: 1/sqrt(n) of a mean, sqrt(2/n) of a variance.
+        assert!(mean.double_value(&[]).abs() < 4.0 / root_n);
+        assert!((variance.double_value(&[]) - 1.0).abs() < 4.0 * 2_f64.sqrt() / root_n);
+    }
+
+    #[test]
+    fn different_roles_indices_and_datapoints_are_uncorrelated() {
+        let root = SeedKey::root(3);
+        let n = 100_000_i64;
+        let draw = |key: SeedKey, id| NoiseStream::new(key, &[id], Device::Cpu).normal(n, 1);
+        let base = draw(root.role("a").index(0), 0);
+        for other in [
+            draw(root.role("b").index(0), 0),
+            draw(root.role("a").index(1), 0),
+            draw(root.role("a").index(0), 1),
+            draw(SeedKey::root(4).role("a").index(0), 0),
+        ] {
+            let correlation = (&base * other).mean(Kind::Double).double_value(&[]);
+            assert!(correlation.abs() < 4.5 / (n as f64).sqrt(), "{correlation}");
+        }
+    }
+
+    #[test]
+    fn sobol_points_integrate_better_than_independent_ones() {
+        // E z^2 = 1 over 16 points: independent draws miss by sqrt(2/16) = 0.35 on average.
+        let mut squared_error = 0.0;
+        for step in 0..64 {
+            let points = sobol_normal(SeedKey::root(5).index(step), 16, 10, Device::Cpu);
+            let error = (points.square().mean_dim(0, false, Kind::Double) - 1.0).square();
+            squared_error += error.mean(Kind::Double).double_value(&[]) / 64.0;
+        }
+        assert!(
+            squared_error.sqrt() < 0.5 * (2.0_f64 / 16.0).sqrt(),
+            "{squared_error}"
+        );
+    }
+
+    #[test]
+    fn a_permutation_holds_every_index_once() {
+        let mut order = uniform_permutation(SeedKey::root(6), 1000);
+        assert_ne!(order, (0..1000).collect::<Vec<_>>());
+        order.sort_unstable();
+        assert_eq!(order, (0..1000).collect::<Vec<_>>());
+    }
+}

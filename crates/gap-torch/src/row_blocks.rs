@@ -1,0 +1,94 @@
+//! Runs a network over rows in blocks of one fixed shape.
+//!
+//! libtorch picks its kernels by shape, and finishes an array with other instructions than it began
+//! with: the last bits of a row can then depend on how many rows stand beside it. With blocks of
+//! one shape they cannot, so a datapoint gets the same result in any batch. Blocks near 100 rows
+//! also stay in cache: a 50-200-200-784 decoder with its score took 8.6 µs a row at 128 rows and
+//! 9.8 µs at 2,048 (2 cores, one thread), a 10-64-64-64 one 0.57 against 0.48.
+
+use tch::Tensor;
+
+/// Rows in a block: a multiple of every vector width, and small enough for the cache.
+pub const BLOCK_ROWS: i64 = 128;
+
+/// Applies `f` to the rows of `inputs` (each `[N, …]`) in blocks of [`BLOCK_ROWS`], and puts the
+/// `[N, …]` results together.
+///
+/// The last block is filled up with zeros, and what comes of them is cut off. `f` must treat rows
+/// separately.
+pub fn map_row_blocks(inputs: &[&Tensor], mut f: impl FnMut(&[Tensor]) -> Tensor) -> Tensor {
+    let n_rows = inputs[0].size()[0];
+    let mut outputs = Vec::with_capacity((n_rows / BLOCK_ROWS + 1) as usize);
+    let mut start = 0;
+    // An empty input still goes through `f` once, which gives the result its shape.
+    while start < n_rows || outputs.is_empty() {
+        let rows = BLOCK_ROWS.min(n_rows - start);
+        let block: Vec<Tensor> = inputs
+            .iter()
+            .map(|input| fixed_rows(input, start, rows))
+            .collect();
+        outputs.push(f(&block).narrow(0, 0, rows));
+        start += BLOCK_ROWS;
+    }
+    if outputs.len() == 1 {
+        return outputs.remove(0).contiguous();
+    }
+    Tensor::cat(&outputs, 0)
+}
+
+fn fixed_rows(input: &Tensor, start: i64, rows: i64) -> Tensor {
+    let part = input.narrow(0, start, rows);
+    if rows == BLOCK_ROWS {
+        // A fresh copy where needed: kernels also look at alignment and strides.
+        return part.contiguous();
+    }
+    let mut shape = input.size();
+    shape[0] = BLOCK_ROWS - rows;
+    Tensor::cat(
+        &[part, Tensor::zeros(shape, (input.kind(), input.device()))],
+        0,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NoiseStream, SeedKey};
+    use tch::{Device, Kind};
+
+    #[test]
+    fn a_row_has_the_same_bits_in_any_company() {
+        let mut noise = NoiseStream::new(SeedKey::root(1), &[0], Device::Cpu);
+        for (inputs, outputs) in [
+            (2, 3),
+            (10, 64),
+            (64, 64),
+            (200, 784),
+            (784, 200),
+            (784, 500),
+        ] {
+            let rows = noise.normal(700, inputs).view([700, inputs]);
+            let weights = noise.normal(inputs, outputs).view([inputs, outputs]);
+            let layer = |rows: &Tensor| {
+                map_row_blocks(&[rows], |block| {
+                    let pre = block[0].mm(&weights);
+                    pre.tanh() + pre.sigmoid() + pre.softplus()
+                })
+            };
+            let together = layer(&rows);
+            for (start, n) in [(0, 1), (3, 2), (5, 127), (31, 128), (100, 129), (9, 600)] {
+                let alone = layer(&rows.narrow(0, start, n).copy());
+                assert!(
+                    alone.equal(&together.narrow(0, start, n)),
+                    "{inputs}x{outputs}: rows {start}..{start}+{n} changed"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_rows_give_no_rows() {
+        let none = Tensor::zeros([0, 4], (Kind::Float, Device::Cpu));
+        assert_eq!(map_row_blocks(&[&none], |b| b[0].tanh()).size(), [0, 4]);
+    }
+}
