@@ -1,1 +1,18 @@
 //! Bounds on the log evidence, each with a standard error and a side.
+//!
+//! A new estimator of a fitted `q` is one file with one `impl` of [`PosteriorEstimator`]. Estimators
+//! that share a key share draws: the log-weights are streamed once, and each takes its prefix.
+
+pub mod closed_form;
+mod elbo;
+pub mod estimate;
+mod importance;
+mod log_mean_exp;
+pub mod stream;
+
+pub use closed_form::ClosedForms;
+pub use elbo::Elbo;
+pub use estimate::{Accumulator, Estimate, EstimateError, PosteriorEstimator, Side, Trust};
+pub use importance::ImportanceWeighted;
+pub use log_mean_exp::LogMeanExp;
+pub use stream::estimate_all;

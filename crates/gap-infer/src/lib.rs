@@ -1,1 +1,22 @@
-//! Variational families and the three ways to find q: amortized, free-form, refined.
+//! Variational families, and the three ways to find `q`: amortized, free-form, refined.
+//!
+//! A family maps `λ: [B, Q]` to one `q(z)` for each datapoint; the methods differ only in where `λ`
+//! comes from. A new family is one file in [`family`], a new step rule one file in [`ascent`].
+
+pub mod amortized;
+pub mod ascent;
+pub mod certificate;
+pub mod elbo_gradient;
+pub mod encoder;
+pub mod family;
+pub mod free_form;
+pub mod inference;
+pub mod refined;
+pub mod train;
+
+pub use amortized::Amortized;
+pub use encoder::Encoder;
+pub use family::{DiagonalGaussian, Draws, EvaluableFamily, VariationalFamily, VariationalParams};
+pub use free_form::FreeForm;
+pub use inference::{FitCost, FittedBatch, InferError, Inference, Stop};
+pub use refined::Refined;

@@ -1,1 +1,16 @@
-//! Latent-variable models p(x, z), frozen.
+//! Latent-variable models `p(x, z)`, frozen, known through two functions: the joint and its score.
+//!
+//! A new model is one file with one `impl` of [`LatentVariableModel`]; a new likelihood one variant
+//! in [`likelihood`]. Nothing here knows a variational family or an encoder.
+
+pub mod decoder;
+pub mod likelihood;
+pub mod linear_gaussian;
+pub mod mlp;
+pub mod model;
+
+pub use decoder::MlpDecoder;
+pub use likelihood::Likelihood;
+pub use linear_gaussian::LinearGaussian;
+pub use mlp::{Activation, Mlp};
+pub use model::{ExactPosterior, LatentVariableModel, ModelError};

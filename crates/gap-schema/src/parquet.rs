@@ -107,7 +107,7 @@ pub fn write(path: &Path, records: &[Record], provenance: &str) -> Result<(), Ta
     Ok(())
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 ///
@@ -126,9 +126,9 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
     };
     let wholes = |name: &str| -> Result<_, String> {
         let column = frame.column(name).and_then(|c| c.cast(&DataType::UInt64));
-        Ok(column
+        column
             .and_then(|c| c.u64().cloned())
-            .map_err(|e| e.to_string())?)
+            .map_err(|e| e.to_string())
     };
     let reals = |name: &str| -> Result<_, String> {
         let column = frame.column(name).map_err(|e| e.to_string())?;

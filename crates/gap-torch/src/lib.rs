@@ -15,4 +15,4 @@ mod row_blocks;
 
 pub use dims::{DimsError, dims};
 pub use noise::{NoiseStream, SeedKey, sobol_normal, uniform_permutation};
-pub use row_blocks::{BLOCK_ROWS, map_row_blocks};
+pub use row_blocks::{BLOCK_ROWS, map_row_blocks, mean_over_samples};

@@ -36,6 +36,24 @@ pub fn map_row_blocks(inputs: &[&Tensor], mut f: impl FnMut(&[Tensor]) -> Tensor
     Tensor::cat(&outputs, 0)
 }
 
+/// The mean over samples, added up in the order of the samples: `[S, …] -> […]`.
+///
+/// libtorch's own reductions choose an order by shape, so that a datapoint's last bits would depend
+/// on the batch.
+///
+/// # Panics
+///
+/// If there are no samples.
+pub fn mean_over_samples(values: &Tensor) -> Tensor {
+    let n_samples = values.size()[0];
+    assert!(n_samples > 0, "a mean needs at least one sample");
+    let mut sum = values.get(0).copy();
+    for s in 1..n_samples {
+        sum += values.get(s);
+    }
+    sum / n_samples as f64
+}
+
 fn fixed_rows(input: &Tensor, start: i64, rows: i64) -> Tensor {
     let part = input.narrow(0, start, rows);
     if rows == BLOCK_ROWS {
@@ -83,6 +101,19 @@ mod tests {
                     "{inputs}x{outputs}: rows {start}..{start}+{n} changed"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_mean_over_samples_has_the_same_bits_in_any_company() {
+        let ids: Vec<u64> = (0..40).collect();
+        let values = NoiseStream::new(SeedKey::root(2), &ids, Device::Cpu).normal(37, 3);
+        let together = mean_over_samples(&values);
+        let library = values.mean_dim([0_i64].as_slice(), false, None);
+        assert!((&together - library).abs().max().double_value(&[]) < 1e-6);
+        for b in [0, 11, 39] {
+            let alone = mean_over_samples(&values.narrow(1, b, 1).copy());
+            assert!(alone.equal(&together.narrow(0, b, 1)), "datapoint {b}");
         }
     }
 

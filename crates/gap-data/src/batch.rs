@@ -1,0 +1,74 @@
+//! A few datapoints that are computed on together, each with the id that its noise is drawn under.
+
+use tch::{Kind, Tensor};
+
+/// Rows of a data set with their ids: `B` ids and `x [B, X]`, `f32`.
+#[derive(Debug)]
+pub struct Batch {
+    ids: Vec<u64>,
+    x: Tensor,
+}
+
+impl Batch {
+    /// The observations `x [B, X]` of the datapoints `ids`.
+    ///
+    /// # Panics
+    ///
+    /// If `x` is not a matrix of `f32` with one row for each id.
+    pub fn new(ids: Vec<u64>, x: Tensor) -> Self {
+        assert_one_row_for_each_id("a batch", &ids, &x);
+        Self { ids, x }
+    }
+
+    /// The ids, in the order of the rows.
+    pub fn ids(&self) -> &[u64] {
+        &self.ids
+    }
+
+    /// The observations, `[B, X]`.
+    pub fn x(&self) -> &Tensor {
+        &self.x
+    }
+
+    /// How many datapoints there are, `B`.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+/// Panics unless `x` is a matrix of `f32` with one row for each id.
+pub(crate) fn assert_one_row_for_each_id(holder: &str, ids: &[u64], x: &Tensor) {
+    let shape = x.size();
+    assert!(
+        shape.len() == 2 && usize::try_from(shape[0]) == Ok(ids.len()),
+        "{holder} has one row of x [B, X] for each id: {} ids, x has shape {shape:?}",
+        ids.len()
+    );
+    assert_eq!(x.kind(), Kind::Float, "{holder} holds f32");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    #[should_panic(expected = "2 ids, x has shape [3, 4]")]
+    fn a_row_without_an_id_is_refused() {
+        Batch::new(
+            vec![0, 1],
+            Tensor::zeros([3, 4], (Kind::Float, Device::Cpu)),
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "a batch holds f32")]
+    fn another_kind_of_number_is_refused() {
+        Batch::new(vec![0], Tensor::zeros([1, 4], (Kind::Double, Device::Cpu)));
+    }
+}

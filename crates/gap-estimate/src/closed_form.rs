@@ -1,0 +1,50 @@
+//! Exact values, where the model's posterior is a known Gaussian: the truth that estimates are held to.
+
+use crate::estimate::EstimateError;
+use gap_infer::{EvaluableFamily, VariationalParams};
+use gap_model::ExactPosterior;
+use tch::{Kind, Tensor};
+
+/// The closed forms of a model for one batch.
+pub struct ClosedForms {
+    log_evidence: Tensor, // [B]
+    mean: Tensor,         // [B, D]
+    covariance: Tensor,   // [D, D]
+}
+
+impl ClosedForms {
+    /// Of `x`, `[B, X]`.
+    ///
+    /// # Errors
+    ///
+    /// [`EstimateError`] if sizes do not fit.
+    pub fn of(model: &dyn ExactPosterior, x: &Tensor) -> Result<Self, EstimateError> {
+        let (mean, covariance) = model.posterior_moments(x)?;
+        Ok(Self {
+            log_evidence: model.log_evidence(x)?,
+            mean,
+            covariance,
+        })
+    }
+
+    /// `log p(x)`, nats, one for each datapoint.
+    pub fn log_evidence(&self) -> Vec<f64> {
+        to_vec(&self.log_evidence)
+    }
+
+    /// `L[q] = log p(x) − KL(q ‖ p(z | x))`, nats, one for each datapoint.
+    pub fn elbo(&self, family: &dyn EvaluableFamily, params: &VariationalParams) -> Vec<f64> {
+        let kl = family.kl_to_gaussian(params, &self.mean, &self.covariance);
+        to_vec(&(&self.log_evidence - kl))
+    }
+
+    /// The largest `L[q]` of the family, nats, one for each datapoint.
+    pub fn optimal_elbo(&self, family: &dyn EvaluableFamily) -> Vec<f64> {
+        to_vec(&(&self.log_evidence - family.least_kl_to_gaussian(&self.covariance)))
+    }
+}
+
+fn to_vec(tensor: &Tensor) -> Vec<f64> {
+    Vec::<f64>::try_from(tensor.to_kind(Kind::Double).contiguous().view([-1]))
+        .expect("a double tensor holds doubles")
+}

@@ -1,0 +1,59 @@
+//! The evidence lower bound `L[q] = E_q[log p(x, z) − log q(z)]`.
+
+use crate::estimate::{Accumulator, Estimate, PosteriorEstimator, Side, Trust};
+
+/// The mean log-weight, with the standard error of a mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Elbo {
+    /// Draws per datapoint.
+    pub n_samples: u64,
+}
+
+impl PosteriorEstimator for Elbo {
+    fn n_samples(&self) -> u64 {
+        self.n_samples
+    }
+
+    fn side(&self) -> Side {
+        Side::Lower
+    }
+
+    fn accumulator(&self) -> Box<dyn Accumulator> {
+        Box::<MeanAndVariance>::default()
+    }
+}
+
+/// Welford's one-pass mean and variance (Welford 1962).
+#[derive(Default)]
+struct MeanAndVariance {
+    count: u64,
+    mean: f64,
+    sum_of_squares: f64,
+}
+
+impl Accumulator for MeanAndVariance {
+    fn push(&mut self, log_weight: f64) {
+        self.count += 1;
+        let before = log_weight - self.mean;
+        self.mean += before / self.count as f64;
+        self.sum_of_squares += before * (log_weight - self.mean);
+    }
+
+    fn finish(&self) -> Estimate {
+        let n = self.count as f64;
+        let std_error_nats = if self.count < 2 {
+            f64::INFINITY
+        } else {
+            (self.sum_of_squares / (n - 1.0) / n).sqrt()
+        };
+        Estimate {
+            value_nats: self.mean,
+            std_error_nats,
+            trust: if self.mean.is_finite() {
+                Trust::Ok
+            } else {
+                Trust::NonFinite
+            },
+        }
+    }
+}

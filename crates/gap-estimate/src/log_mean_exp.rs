@@ -1,0 +1,122 @@
+//! `log (1/n) Σ exp(l)` in one pass, in `f64`, with its standard error and effective sample size.
+
+/// A streaming log-mean-exp.
+///
+/// Keeps `Σ exp(l − m)` and `Σ exp(2 (l − m))` under the largest value `m` so far, so nothing
+/// overflows and memory is constant.
+#[derive(Clone, Copy, Debug)]
+pub struct LogMeanExp {
+    max: f64,
+    sum: f64,
+    sum_of_squares: f64,
+    count: u64,
+    poisoned: bool,
+}
+
+impl Default for LogMeanExp {
+    fn default() -> Self {
+        Self {
+            max: f64::NEG_INFINITY,
+            sum: 0.0,
+            sum_of_squares: 0.0,
+            count: 0,
+            poisoned: false,
+        }
+    }
+}
+
+impl LogMeanExp {
+    /// Takes the next value. Minus infinity is a weight of zero; NaN and plus infinity poison.
+    pub fn push(&mut self, value: f64) {
+        self.count += 1;
+        if value.is_nan() || value == f64::INFINITY {
+            self.poisoned = true;
+        } else if value > self.max {
+            let shrink = (self.max - value).exp();
+            self.sum = self.sum * shrink + 1.0;
+            self.sum_of_squares = self.sum_of_squares * shrink * shrink + 1.0;
+            self.max = value;
+        } else if value > f64::NEG_INFINITY {
+            let weight = (value - self.max).exp();
+            self.sum += weight;
+            self.sum_of_squares += weight * weight;
+        }
+    }
+
+    /// Whether NaN or plus infinity was pushed.
+    pub const fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// `log (1/n) Σ exp(l)`; NaN if poisoned or empty.
+    pub fn value(&self) -> f64 {
+        if self.poisoned || self.count == 0 {
+            return f64::NAN;
+        }
+        if self.sum == 0.0 {
+            return f64::NEG_INFINITY;
+        }
+        self.max + (self.sum / self.count as f64).ln()
+    }
+
+    /// The standard error of [`LogMeanExp::value`] by the delta method: `sd(w) / (√n · mean(w))`.
+    ///
+    /// Infinite for a single value, NaN if poisoned.
+    pub fn std_error(&self) -> f64 {
+        if self.poisoned || self.sum == 0.0 {
+            return f64::NAN;
+        }
+        let n = self.count as f64;
+        let mean = self.sum / n;
+        let variance = (self.sum_of_squares / n - mean * mean).max(0.0) * n / (n - 1.0);
+        if self.count < 2 {
+            return f64::INFINITY;
+        }
+        (variance / n).sqrt() / mean
+    }
+
+    /// `(Σw)² / Σw²`, between 1 and `n` (Kong 1992).
+    pub fn effective_sample_size(&self) -> f64 {
+        self.sum * self.sum / self.sum_of_squares
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(values: &[f64]) -> LogMeanExp {
+        let mut accumulator = LogMeanExp::default();
+        values.iter().for_each(|&value| accumulator.push(value));
+        accumulator
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_log_of_the_mean_of_the_exponentials(
+            values in prop::collection::vec(-20.0..20.0_f64, 2..200), shift in -2000.0..2000.0_f64,
+        ) {
+            let n = values.len() as f64;
+            let weights: Vec<f64> = values.iter().map(|v| v.exp()).collect();
+            let mean = weights.iter().sum::<f64>() / n;
+            let variance = weights.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            let shifted: Vec<f64> = values.iter().map(|v| v + shift).collect();
+            let got = of(&shifted);
+            prop_assert!((got.value() - (mean.ln() + shift)).abs() < 1e-9);
+            prop_assert!((got.std_error() - (variance / n).sqrt() / mean).abs() < 1e-7);
+            let ess = weights.iter().sum::<f64>().powi(2) / weights.iter().map(|w| w * w).sum::<f64>();
+            prop_assert!((got.effective_sample_size() / ess - 1.0).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn weights_of_zero_count_and_bad_ones_poison() {
+        assert!((of(&[0.0, f64::NEG_INFINITY]).value() - 0.5_f64.ln()).abs() < 1e-15);
+        assert!((of(&[f64::NEG_INFINITY, 0.0]).value() - 0.5_f64.ln()).abs() < 1e-15);
+        assert_eq!(of(&[f64::NEG_INFINITY]).value(), f64::NEG_INFINITY);
+        assert!(of(&[0.0, f64::NAN]).value().is_nan());
+        assert!(of(&[0.0, f64::INFINITY]).value().is_nan());
+        assert!(of(&[]).value().is_nan());
+    }
+}

@@ -1,0 +1,345 @@
+//! Every estimator and every method against the linear-Gaussian model, where the answers are known.
+
+use gap_data::{Batch, Dataset};
+use gap_estimate::{
+    ClosedForms, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
+};
+use gap_infer::ascent::AscentSettings;
+use gap_infer::free_form::StartingPoint;
+use gap_infer::train::{Training, fit_encoder};
+use gap_infer::{
+    Amortized, DiagonalGaussian, Encoder, FreeForm, Inference, Refined, Stop, VariationalFamily,
+    VariationalParams,
+};
+use gap_model::{Activation, LatentVariableModel, LinearGaussian};
+use gap_torch::{NoiseStream, SeedKey};
+use tch::{Device, Kind, Tensor};
+
+const ASCENT: AscentSettings = AscentSettings {
+    n_samples: 16,
+    learning_rate: 0.05,
+};
+
+fn oracle(latent_dim: i64, noise_std: f64) -> LinearGaussian {
+    LinearGaussian::random(
+        latent_dim,
+        latent_dim + 10,
+        noise_std,
+        SeedKey::root(1),
+        Device::Cpu,
+    )
+}
+
+fn batch(model: &LinearGaussian, n: u64) -> Batch {
+    let ids: Vec<u64> = (0..n).collect();
+    let mut noise = NoiseStream::new(SeedKey::root(2), &ids, Device::Cpu);
+    let x = model.sample_joint(&mut noise).unwrap().0;
+    Batch::new(ids, x)
+}
+
+fn free_form(family: DiagonalGaussian) -> FreeForm<'static> {
+    FreeForm {
+        family,
+        starts: vec![StartingPoint::Prior],
+        ascent: ASCENT,
+        tolerance_nats: 0.002,
+        max_steps: 5000,
+    }
+}
+
+fn optimum(model: &LinearGaussian, batch: &Batch) -> VariationalParams {
+    use gap_model::ExactPosterior;
+    let (mean, covariance) = model.posterior_moments(batch.x()).unwrap();
+    let precision = Tensor::linalg_inv(&covariance);
+    let log_std = precision.diagonal(0, 0, 1).log() * -0.5;
+    VariationalParams(Tensor::cat(&[&mean, &log_std.expand_as(&mean)], 1).to_kind(Kind::Float))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn assert_standard_errors_match(name: &str, estimates: &[Vec<Estimate>]) {
+    let n_points = estimates[0].len();
+    let (mut spread, mut claimed) = (0.0, 0.0);
+    for b in 0..n_points {
+        let values: Vec<f64> = estimates.iter().map(|seed| seed[b].value_nats).collect();
+        let centre = mean(&values);
+        spread +=
+            values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
+        claimed += mean(
+            &estimates
+                .iter()
+                .map(|seed| seed[b].std_error_nats.powi(2))
+                .collect::<Vec<_>>(),
+        );
+    }
+    let ratio = (claimed / spread).sqrt();
+    assert!(
+        (0.8..1.25).contains(&ratio),
+        "{name}: claimed {ratio} of the spread over seeds"
+    );
+}
+
+#[test]
+fn standard_errors_match_the_spread_over_seeds_and_values_their_targets() {
+    let model = oracle(4, 1.0);
+    let family = DiagonalGaussian::new(4);
+    let batch = batch(&model, 20);
+    let params = optimum(&model, &batch);
+    let forms = ClosedForms::of(&model, batch.x()).unwrap();
+    let (elbo, iw) = (
+        Elbo { n_samples: 200 },
+        ImportanceWeighted { n_samples: 1000 },
+    );
+    let estimators: [&dyn PosteriorEstimator; 2] = [&elbo, &iw];
+    let runs: Vec<Vec<Vec<Estimate>>> = (0..100)
+        .map(|seed| {
+            estimate_all(
+                &model,
+                &family,
+                &params,
+                &batch,
+                &estimators,
+                SeedKey::root(seed),
+            )
+            .unwrap()
+        })
+        .collect();
+    let of = |i: usize| runs.iter().map(|run| run[i].clone()).collect::<Vec<_>>();
+    assert_standard_errors_match("elbo", &of(0));
+    assert_standard_errors_match("importance-weighted", &of(1));
+
+    // Each mean over the seeds is within four of its standard errors of its target; the target of
+    // the importance-weighted bound lies below the evidence by var(w) / 2K, the square of the
+    // standard error of one run over two (Maddison et al. 2017, Prop. 1).
+    let (exact_elbo, evidence) = (forms.elbo(&family, &params), forms.log_evidence());
+    for b in 0..20 {
+        for (i, target) in [(0, exact_elbo[b]), (1, evidence[b])] {
+            let values: Vec<f64> = runs.iter().map(|run| run[i][b].value_nats).collect();
+            let std_error = runs[0][i][b].std_error_nats;
+            let bias = if i == 1 {
+                -0.5 * std_error.powi(2)
+            } else {
+                0.0
+            };
+            let error = mean(&values) - target - bias;
+            assert!(
+                error.abs() < 4.5 * std_error / 10.0,
+                "point {b}, estimator {i}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_free_form_optimum_is_the_closed_form_one() {
+    for (latent_dim, noise_std) in [(2, 0.5), (10, 1.0), (10, 0.3), (50, 1.0)] {
+        let model = oracle(latent_dim, noise_std);
+        let family = DiagonalGaussian::new(latent_dim);
+        let batch = batch(&model, 25);
+        let forms = ClosedForms::of(&model, batch.x()).unwrap();
+        let fitted = free_form(family)
+            .infer(&model, &batch, SeedKey::root(3))
+            .unwrap();
+        let reached = forms.elbo(&family, &fitted.params);
+        for (b, best) in forms.optimal_elbo(&family).into_iter().enumerate() {
+            let short = best - reached[b];
+            assert!(
+                (-1e-4..0.01).contains(&short),
+                "D = {latent_dim}, point {b}: {short} short"
+            );
+            let Stop::Converged { remaining_nats, .. } = fitted.stops[b] else {
+                panic!("D = {latent_dim}, point {b}: {:?}", fitted.stops[b]);
+            };
+            assert!(
+                (remaining_nats - short).abs() < 0.002,
+                "point {b}: {remaining_nats} for {short}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_datapoint_is_inferred_and_estimated_alike_alone_and_in_company() {
+    let model = oracle(6, 0.5);
+    let family = DiagonalGaussian::new(6);
+    let all = batch(&model, 33);
+    let encoder = Encoder::random(
+        16,
+        &[20],
+        &family,
+        Activation::Tanh,
+        SeedKey::root(4),
+        Device::Cpu,
+    );
+    let refined = Refined {
+        family: &family,
+        encoder: &encoder,
+        ascent: ASCENT,
+        steps: vec![1, 3, 10],
+    };
+    let amortized = Amortized {
+        family: &family,
+        encoder: &encoder,
+    };
+    let free_form = FreeForm {
+        starts: vec![StartingPoint::Prior, StartingPoint::Encoder(&encoder)],
+        ..free_form(family)
+    };
+    let estimators: [&dyn PosteriorEstimator; 2] = [
+        &Elbo { n_samples: 50 },
+        &ImportanceWeighted { n_samples: 130 },
+    ];
+    for method in [&free_form as &dyn Inference, &amortized, &refined] {
+        let together = method.infer(&model, &all, SeedKey::root(5)).unwrap();
+        let estimates = estimate_all(
+            &model,
+            &family,
+            &together.params,
+            &all,
+            &estimators,
+            SeedKey::root(6),
+        )
+        .unwrap();
+        for b in [0_i64, 17, 32] {
+            let one = Batch::new(vec![all.ids()[b as usize]], all.x().narrow(0, b, 1).copy());
+            let alone = method.infer(&model, &one, SeedKey::root(5)).unwrap();
+            assert!(
+                alone.params.0.equal(&together.params.0.narrow(0, b, 1)),
+                "point {b}"
+            );
+            assert_eq!(alone.stops[0], together.stops[b as usize]);
+            assert_eq!(
+                alone.costs[0].joint_gradients,
+                together.costs[b as usize].joint_gradients
+            );
+            let own = estimate_all(
+                &model,
+                &family,
+                &alone.params,
+                &one,
+                &estimators,
+                SeedKey::root(6),
+            )
+            .unwrap();
+            for (i, estimates) in estimates.iter().enumerate() {
+                assert_eq!(own[i][0], estimates[b as usize], "point {b}, estimator {i}");
+            }
+        }
+    }
+}
+
+#[test]
+fn on_shared_draws_the_elbo_is_never_above_the_importance_weighted_bound() {
+    let model = oracle(5, 0.5);
+    let family = DiagonalGaussian::new(5);
+    let batch = batch(&model, 10);
+    let params = family.prior_like_params(10, Device::Cpu);
+    let estimators: [&dyn PosteriorEstimator; 2] = [
+        &Elbo { n_samples: 64 },
+        &ImportanceWeighted { n_samples: 64 },
+    ];
+    let both = estimate_all(
+        &model,
+        &family,
+        &params,
+        &batch,
+        &estimators,
+        SeedKey::root(7),
+    )
+    .unwrap();
+    for (elbo, iw) in both[0].iter().zip(&both[1]) {
+        assert!(elbo.value_nats <= iw.value_nats);
+    }
+}
+
+#[test]
+fn a_linear_encoder_reaches_the_optimum_and_refining_keeps_it() {
+    let model = oracle(4, 0.7);
+    let family = DiagonalGaussian::new(4);
+    let batch = batch(&model, 1000);
+    let data = Dataset::new(
+        "synthetic".to_owned(),
+        batch.ids().to_vec(),
+        batch.x().copy(),
+        None,
+    );
+    let mut encoder = Encoder::random(
+        14,
+        &[],
+        &family,
+        Activation::Tanh,
+        SeedKey::root(8),
+        Device::Cpu,
+    );
+    let training = Training {
+        steps: 4000,
+        batch_size: 100,
+        learning_rate: 0.05,
+        n_samples: 4,
+    };
+    fit_encoder(
+        &model,
+        &family,
+        &mut encoder,
+        &data,
+        training,
+        SeedKey::root(9),
+        &|_| (),
+    )
+    .unwrap();
+    let forms = ClosedForms::of(&model, batch.x()).unwrap();
+    let best = mean(&forms.optimal_elbo(&family));
+    let amortized = mean(&forms.elbo(&family, &encoder.encode(batch.x())));
+    assert!(
+        (0.0..0.02).contains(&(best - amortized)),
+        "{}",
+        best - amortized
+    );
+
+    let refined = Refined {
+        family: &family,
+        encoder: &encoder,
+        ascent: ASCENT,
+        steps: vec![5, 50],
+    };
+    for fitted in refined.path(&model, &batch, SeedKey::root(10)).unwrap() {
+        let short = best - mean(&forms.elbo(&family, &fitted.params));
+        assert!((0.0..0.02).contains(&short), "{short}");
+    }
+}
+
+#[test]
+fn a_non_finite_datapoint_is_recorded_and_does_not_spread() {
+    let model = oracle(3, 0.5);
+    let family = DiagonalGaussian::new(3);
+    let clean = batch(&model, 5);
+    let x = clean.x().copy();
+    let _ = x.narrow(0, 2, 1).fill_(f64::NAN);
+    let spoiled = Batch::new(clean.ids().to_vec(), x);
+    let expected = free_form(family)
+        .infer(&model, &clean, SeedKey::root(11))
+        .unwrap();
+    let fitted = free_form(family)
+        .infer(&model, &spoiled, SeedKey::root(11))
+        .unwrap();
+    assert_eq!(fitted.stops[2], Stop::NonFinite { step: 1 });
+    for b in [0, 1, 3, 4] {
+        assert!(
+            fitted.params.0.get(b).equal(&expected.params.0.get(b)),
+            "point {b}"
+        );
+    }
+    let estimators: [&dyn PosteriorEstimator; 1] = [&Elbo { n_samples: 10 }];
+    let estimates = estimate_all(
+        &model,
+        &family,
+        &fitted.params,
+        &spoiled,
+        &estimators,
+        SeedKey::root(12),
+    )
+    .unwrap();
+    assert!(estimates[0][2].value_nats.is_nan() && estimates[0][3].value_nats.is_finite());
+}

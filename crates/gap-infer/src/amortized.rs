@@ -1,0 +1,43 @@
+//! Amortized inference: one forward pass.
+
+use crate::encoder::Encoder;
+use crate::family::VariationalFamily;
+use crate::inference::{FitCost, FittedBatch, InferError, Inference, Stop};
+use gap_data::Batch;
+use gap_model::LatentVariableModel;
+use gap_torch::{SeedKey, device};
+use std::time::Instant;
+
+/// `q` is what the encoder says.
+pub struct Amortized<'a> {
+    /// The family.
+    pub family: &'a dyn VariationalFamily,
+    /// The encoder.
+    pub encoder: &'a Encoder,
+}
+
+impl Inference for Amortized<'_> {
+    fn family(&self) -> &dyn VariationalFamily {
+        self.family
+    }
+
+    fn infer(
+        &self,
+        model: &dyn LatentVariableModel,
+        batch: &Batch,
+        _key: SeedKey,
+    ) -> Result<FittedBatch, InferError> {
+        let clock = Instant::now();
+        let params = self.encoder.encode(batch.x());
+        device::synchronize(model.device());
+        let cost = FitCost {
+            seconds: clock.elapsed().as_secs_f64() / batch.len() as f64,
+            joint_gradients: 0,
+        };
+        Ok(FittedBatch {
+            params,
+            stops: vec![Stop::Direct { steps: 0 }; batch.len()],
+            costs: vec![cost; batch.len()],
+        })
+    }
+}

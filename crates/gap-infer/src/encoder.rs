@@ -1,0 +1,57 @@
+//! The network of amortized inference: `x ↦ λ`.
+
+use gap_model::mlp::{Activation, Mlp};
+use gap_torch::{SeedKey, map_row_blocks};
+use tch::{Device, Tensor};
+
+use crate::family::{VariationalFamily, VariationalParams};
+
+/// A network from an observation to the parameters of its `q`.
+pub struct Encoder {
+    network: Mlp,
+}
+
+impl Encoder {
+    /// A random encoder with these hidden widths; none makes it linear.
+    pub fn random(
+        observed_dim: i64,
+        hidden: &[i64],
+        family: &dyn VariationalFamily,
+        activation: Activation,
+        key: SeedKey,
+        device: Device,
+    ) -> Self {
+        let mut widths = vec![observed_dim];
+        widths.extend_from_slice(hidden);
+        widths.push(family.param_dim());
+        Self::new(Mlp::random(&widths, activation, key, device))
+    }
+
+    /// An encoder with this network: `X` inputs, `Q` outputs.
+    pub const fn new(network: Mlp) -> Self {
+        Self { network }
+    }
+
+    /// The network.
+    pub const fn network(&self) -> &Mlp {
+        &self.network
+    }
+
+    /// The network, to be fitted.
+    pub const fn network_mut(&mut self) -> &mut Mlp {
+        &mut self.network
+    }
+
+    /// `λ` with a graph to the weights: `[B, X] -> [B, Q]`.
+    pub fn forward(&self, x: &Tensor) -> VariationalParams {
+        VariationalParams(self.network.forward(x))
+    }
+
+    /// `λ` without a graph, the same for a datapoint in any batch: `[B, X] -> [B, Q]`.
+    pub fn encode(&self, x: &Tensor) -> VariationalParams {
+        let _no_grad = tch::no_grad_guard();
+        VariationalParams(map_row_blocks(&[x], |block| {
+            self.network.forward(&block[0])
+        }))
+    }
+}

@@ -1,0 +1,82 @@
+//! What a variational family must answer: how `λ` becomes draws, and how a score becomes `∇_λ`.
+
+mod diagonal_gaussian;
+
+pub use diagonal_gaussian::DiagonalGaussian;
+
+use gap_torch::NoiseStream;
+use tch::{Device, Tensor};
+
+/// Parameters of one `q(z)` for each datapoint: `λ`, `[B, Q]`.
+#[derive(Debug)]
+pub struct VariationalParams(pub Tensor);
+
+impl VariationalParams {
+    /// A copy.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self(self.0.copy())
+    }
+
+    /// The parameters of the datapoints at `rows`, in that order.
+    #[must_use]
+    pub fn select(&self, rows: &[i64]) -> Self {
+        let index = Tensor::from_slice(rows).to_device(self.0.device());
+        Self(self.0.index_select(0, &index))
+    }
+}
+
+/// Draws from `q`, and their log density under it.
+#[derive(Debug)]
+pub struct Draws {
+    /// `[S, B, D]`
+    pub z: Tensor,
+    /// `[S, B]`, nats, `f64`
+    pub log_q: Tensor,
+}
+
+/// A family of distributions over `z`, reparameterised: `z` is a function of `λ` and noise.
+pub trait VariationalFamily: Send + Sync {
+    /// `D`.
+    fn latent_dim(&self) -> i64;
+
+    /// `Q`.
+    fn param_dim(&self) -> i64;
+
+    /// Parameters that make every `q` the standard normal: `[B, Q]`.
+    fn prior_like_params(&self, batch: i64, device: Device) -> VariationalParams;
+
+    /// `z` and its log density, from standard-normal `noise` (`[S, B, D]`, or `[S, 1, D]` common to
+    /// all datapoints).
+    fn transform(&self, params: &VariationalParams, noise: &Tensor) -> Draws;
+
+    /// `∇_λ L[q]`, estimated from the `score` (`[S, B, D]`) at the `z` that `noise` gave: `[B, Q]`.
+    ///
+    /// The entropy's part is exact.
+    fn pull_back(&self, params: &VariationalParams, noise: &Tensor, score: &Tensor) -> Tensor;
+
+    /// The entropy of each `q`, nats, `f64`, differentiable: `[B]`.
+    fn entropy(&self, params: &VariationalParams) -> Tensor;
+
+    /// The next `n_samples` draws of each datapoint.
+    fn sample(&self, params: &VariationalParams, n_samples: i64, noise: &mut NoiseStream) -> Draws {
+        self.transform(params, &noise.normal(n_samples, self.latent_dim()))
+    }
+}
+
+/// A family whose density can be computed at any `z`.
+pub trait EvaluableFamily: VariationalFamily {
+    /// `log q(z)`, nats, `f64`: `[S, B, D] -> [S, B]`.
+    fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor;
+
+    /// `KL(q ‖ N(mean, covariance))`, nats, exact: `[B, D], [D, D] -> [B]`.
+    fn kl_to_gaussian(
+        &self,
+        params: &VariationalParams,
+        mean: &Tensor,
+        covariance: &Tensor,
+    ) -> Tensor;
+
+    /// The smallest `KL(q ‖ N(·, covariance))` over the family, nats, exact.
+    fn least_kl_to_gaussian(&self, covariance: &Tensor) -> f64;
+}

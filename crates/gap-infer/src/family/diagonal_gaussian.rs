@@ -1,0 +1,107 @@
+//! `q(z) = N(μ, diag σ²)`, with `λ = (μ, log σ)`: the family of the mean-field VAE.
+
+use gap_torch::mean_over_samples;
+
+use super::{Draws, EvaluableFamily, VariationalFamily, VariationalParams};
+use std::f64::consts::{E, TAU};
+use tch::{Device, Kind, Tensor};
+
+/// Independent normals, one for each latent dimension. `Q = 2 D`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiagonalGaussian {
+    latent_dim: i64,
+}
+
+impl DiagonalGaussian {
+    /// The family over `latent_dim` dimensions.
+    pub const fn new(latent_dim: i64) -> Self {
+        Self { latent_dim }
+    }
+
+    /// `μ` and `log σ`, each `[B, D]`.
+    pub fn mean_and_log_std(&self, params: &VariationalParams) -> (Tensor, Tensor) {
+        let mean = params.0.narrow(1, 0, self.latent_dim);
+        (mean, params.0.narrow(1, self.latent_dim, self.latent_dim))
+    }
+}
+
+fn sum_last(tensor: &Tensor) -> Tensor {
+    tensor.sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double)
+}
+
+impl VariationalFamily for DiagonalGaussian {
+    fn latent_dim(&self) -> i64 {
+        self.latent_dim
+    }
+
+    fn param_dim(&self) -> i64 {
+        2 * self.latent_dim
+    }
+
+    fn prior_like_params(&self, batch: i64, device: Device) -> VariationalParams {
+        VariationalParams(Tensor::zeros(
+            [batch, self.param_dim()],
+            (Kind::Float, device),
+        ))
+    }
+
+    fn transform(&self, params: &VariationalParams, noise: &Tensor) -> Draws {
+        let (mean, log_std) = self.mean_and_log_std(params);
+        let z = log_std.exp() * noise + mean;
+        let log_q = sum_last(&noise.square()) * -0.5
+            - sum_last(&log_std)
+            - 0.5 * self.latent_dim as f64 * TAU.ln();
+        Draws { z, log_q }
+    }
+
+    /// `∇_μ L = E[s]` and `∇_{log σ} L = E[s ∘ ε] ∘ σ + 1`, the 1 from the entropy.
+    fn pull_back(&self, params: &VariationalParams, noise: &Tensor, score: &Tensor) -> Tensor {
+        let (_, log_std) = self.mean_and_log_std(params);
+        let for_mean = mean_over_samples(score);
+        let for_log_std = mean_over_samples(&(score * noise)) * log_std.exp() + 1.0;
+        Tensor::cat(&[for_mean, for_log_std], 1)
+    }
+
+    fn entropy(&self, params: &VariationalParams) -> Tensor {
+        let (_, log_std) = self.mean_and_log_std(params);
+        sum_last(&log_std) + 0.5 * self.latent_dim as f64 * (TAU * E).ln()
+    }
+}
+
+impl EvaluableFamily for DiagonalGaussian {
+    fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
+        let (mean, log_std) = self.mean_and_log_std(params);
+        let noise = (z - mean) / log_std.exp();
+        sum_last(&noise.square()) * -0.5
+            - sum_last(&log_std)
+            - 0.5 * self.latent_dim as f64 * TAU.ln()
+    }
+
+    /// With `Λ` the precision: `½ [Σ Λ_ii σ_i² + δᵀΛδ − D − log det Λ − 2 Σ log σ_i]`.
+    fn kl_to_gaussian(
+        &self,
+        params: &VariationalParams,
+        mean: &Tensor,
+        covariance: &Tensor,
+    ) -> Tensor {
+        let (own_mean, log_std) = self.mean_and_log_std(params);
+        let (own_mean, log_std) = (
+            own_mean.to_kind(Kind::Double),
+            log_std.to_kind(Kind::Double),
+        );
+        let precision = Tensor::linalg_inv(covariance);
+        let trace = sum_last(&((&log_std * 2.0).exp() * precision.diagonal(0, 0, 1)));
+        let offset = own_mean - mean;
+        let quadratic = sum_last(&(offset.matmul(&precision) * &offset));
+        let log_det = precision.slogdet().1;
+        (trace + quadratic - self.latent_dim as f64 - log_det - sum_last(&log_std) * 2.0) * 0.5
+    }
+
+    /// Reached at the posterior mean with `σ_i² = 1 / Λ_ii`: `½ [Σ log Λ_ii − log det Λ]`.
+    fn least_kl_to_gaussian(&self, covariance: &Tensor) -> f64 {
+        let precision = Tensor::linalg_inv(covariance);
+        let log_diagonal = precision.diagonal(0, 0, 1).log().sum(Kind::Double);
+        let log_det = precision.slogdet().1;
+        0.5 * (log_diagonal - log_det).double_value(&[])
+    }
+}

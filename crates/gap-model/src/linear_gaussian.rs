@@ -1,0 +1,183 @@
+//! The oracle: a linear-Gaussian model, whose evidence and posterior are known exactly.
+
+use crate::likelihood::refuse_outside;
+use crate::model::{ExactPosterior, LatentVariableModel, ModelError, check_sizes};
+use gap_torch::checkpoint::{Checkpoint, CheckpointError};
+use gap_torch::{NoiseStream, SeedKey, map_row_blocks};
+use std::f64::consts::TAU;
+use tch::{Device, Kind, Tensor};
+
+/// `z ~ N(0, I)`, `x = W z + b + s ε` with `ε ~ N(0, I)`.
+///
+/// The posterior has precision `Λ = I + WᵀW / s²` and mean `Λ⁻¹ Wᵀ(x − b) / s²`; the evidence is
+/// `N(x; b, WWᵀ + s² I)` (Bishop 2006, "Pattern Recognition and Machine Learning", §2.3.3).
+pub struct LinearGaussian {
+    weight: Tensor, // [X, D]
+    bias: Tensor,   // [X]
+    noise_std: f64,
+}
+
+impl LinearGaussian {
+    /// The model with these loadings (`[X, D]`), offsets (`[X]`) and noise.
+    pub const fn new(weight: Tensor, bias: Tensor, noise_std: f64) -> Self {
+        Self {
+            weight,
+            bias,
+            noise_std,
+        }
+    }
+
+    /// Loadings of variance `1 / D` and standard-normal offsets, drawn with `key`.
+    pub fn random(
+        latent_dim: i64,
+        observed_dim: i64,
+        noise_std: f64,
+        key: SeedKey,
+        device: Device,
+    ) -> Self {
+        let mut noise = NoiseStream::new(key, &[0], device);
+        let weight =
+            noise.normal(observed_dim, latent_dim).squeeze_dim(1) / (latent_dim as f64).sqrt();
+        let bias = noise.normal(1, observed_dim).view([observed_dim]);
+        Self::new(weight, bias, noise_std)
+    }
+
+    /// The same model with tensors of another kind.
+    #[must_use]
+    pub fn to_kind(&self, kind: Kind) -> Self {
+        Self::new(
+            self.weight.to_kind(kind),
+            self.bias.to_kind(kind),
+            self.noise_std,
+        )
+    }
+
+    /// Adds the model to `checkpoint`.
+    pub fn store(&self, checkpoint: &mut Checkpoint) {
+        checkpoint.insert("linear_gaussian.weight", &self.weight);
+        checkpoint.insert("linear_gaussian.bias", &self.bias);
+        checkpoint.insert(
+            "linear_gaussian.noise_std",
+            &Tensor::from_slice(&[self.noise_std]),
+        );
+    }
+
+    /// Reads what [`LinearGaussian::store`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Missing`] if the checkpoint holds another model.
+    pub fn restore(checkpoint: &Checkpoint, device: Device) -> Result<Self, CheckpointError> {
+        let noise_std = checkpoint.get("linear_gaussian.noise_std", Device::Cpu)?;
+        Ok(Self::new(
+            checkpoint.get("linear_gaussian.weight", device)?,
+            checkpoint.get("linear_gaussian.bias", device)?,
+            noise_std.double_value(&[0]),
+        ))
+    }
+
+    /// `x − b − W z` over every sample: `[B, X], [S, B, D] -> [S, B, X]`, row by row.
+    fn residual(&self, x: &Tensor, z: &Tensor) -> Tensor {
+        let z_rows = z.reshape([-1, self.latent_dim()]);
+        let mean = if z.requires_grad() {
+            self.bias.addmm(&z_rows, &self.weight.tr())
+        } else {
+            map_row_blocks(&[&z_rows], |block| {
+                self.bias.addmm(&block[0], &self.weight.tr())
+            })
+        };
+        x - mean.view([z.size()[0], z.size()[1], self.observed_dim()])
+    }
+
+    /// `Λ = I + WᵀW / s²`, `f64`: `[D, D]`.
+    fn posterior_precision(&self) -> Tensor {
+        let weight = self.weight.to_kind(Kind::Double);
+        let identity = Tensor::eye(self.latent_dim(), (Kind::Double, self.device()));
+        identity + weight.tr().matmul(&weight) / self.noise_std.powi(2)
+    }
+}
+
+impl LatentVariableModel for LinearGaussian {
+    fn latent_dim(&self) -> i64 {
+        self.weight.size()[1]
+    }
+
+    fn observed_dim(&self) -> i64 {
+        self.weight.size()[0]
+    }
+
+    fn device(&self) -> Device {
+        self.weight.device()
+    }
+
+    fn kind(&self) -> Kind {
+        self.weight.kind()
+    }
+
+    fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
+        check_sizes(self, x, z)?;
+        let squares = |t: &Tensor| {
+            t.square()
+                .sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double)
+        };
+        let variance = self.noise_std.powi(2);
+        let constant = 0.5 * self.observed_dim() as f64 * (TAU * variance).ln()
+            + 0.5 * self.latent_dim() as f64 * TAU.ln();
+        Ok(squares(&self.residual(x, z)) * (-0.5 / variance) - squares(z) * 0.5 - constant)
+    }
+
+    fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
+        let [n_samples, batch] = check_sizes(self, x, z)?;
+        let _no_grad = tch::no_grad_guard();
+        // Wᵀ (x − b − W z) / s² − z.
+        let rows = self.residual(x, z).reshape([-1, self.observed_dim()]);
+        let pulled = map_row_blocks(&[&rows], |block| block[0].mm(&self.weight));
+        let pulled = pulled.view([n_samples, batch, self.latent_dim()]);
+        Ok(pulled / self.noise_std.powi(2) - z)
+    }
+
+    fn sample_joint(&self, noise: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError> {
+        let _no_grad = tch::no_grad_guard();
+        let z = noise
+            .normal(1, self.latent_dim())
+            .squeeze_dim(0)
+            .to_kind(self.kind());
+        let mean = map_row_blocks(&[&z], |b| self.bias.addmm(&b[0], &self.weight.tr()));
+        let x = mean + noise.normal(1, self.observed_dim()).squeeze_dim(0) * self.noise_std;
+        Ok((x, z))
+    }
+
+    fn check_support(&self, x: &Tensor) -> Result<(), ModelError> {
+        refuse_outside(x, &x.isfinite(), "the Gaussian likelihood", "finite")
+    }
+
+    fn exact(&self) -> Option<&dyn ExactPosterior> {
+        Some(self)
+    }
+}
+
+impl ExactPosterior for LinearGaussian {
+    fn log_evidence(&self, x: &Tensor) -> Result<Tensor, ModelError> {
+        let [_, _] = gap_torch::dims("x", x, ["B", "X"])?;
+        let weight = self.weight.to_kind(Kind::Double);
+        let identity = Tensor::eye(self.observed_dim(), (Kind::Double, self.device()));
+        let covariance = weight.matmul(&weight.tr()) + identity * self.noise_std.powi(2);
+        let factor = covariance.linalg_cholesky(false); // lower, [X, X]
+        let centred = x.to_kind(Kind::Double) - self.bias.to_kind(Kind::Double);
+        let whitened = Tensor::linalg_solve_triangular(&factor, &centred.tr(), false, true, false);
+        let log_det = factor.diagonal(0, 0, 1).log().sum(Kind::Double) * 2.0;
+        let squares = whitened
+            .square()
+            .sum_dim_intlist([0_i64].as_slice(), false, Kind::Double);
+        Ok((squares + log_det + self.observed_dim() as f64 * TAU.ln()) * -0.5)
+    }
+
+    fn posterior_moments(&self, x: &Tensor) -> Result<(Tensor, Tensor), ModelError> {
+        let [_, _] = gap_torch::dims("x", x, ["B", "X"])?;
+        let covariance = Tensor::linalg_inv(&self.posterior_precision());
+        let centred = x.to_kind(Kind::Double) - self.bias.to_kind(Kind::Double);
+        let projected = centred.matmul(&self.weight.to_kind(Kind::Double)); // [B, D]
+        let mean = projected.matmul(&covariance) / self.noise_std.powi(2);
+        Ok((mean, covariance))
+    }
+}

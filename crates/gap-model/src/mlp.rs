@@ -1,0 +1,202 @@
+//! A multi-layer perceptron whose weights are plain tensors: decoders and encoders are made of it.
+
+use gap_torch::checkpoint::{Checkpoint, CheckpointError};
+use gap_torch::{NoiseStream, SeedKey};
+use tch::{Device, Kind, Tensor};
+
+/// The nonlinearity between layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Rectifier.
+    Relu,
+    /// Exponential linear unit with `α = 1`.
+    Elu,
+}
+
+impl Activation {
+    /// The activation's value.
+    pub fn apply(self, pre: &Tensor) -> Tensor {
+        match self {
+            Self::Tanh => pre.tanh(),
+            Self::Relu => pre.relu(),
+            Self::Elu => pre.elu(),
+        }
+    }
+
+    /// `gradient ∘ a'`, with the derivative `a'` computed from the activation's value `a`.
+    pub fn pull_back(self, gradient: &Tensor, value: &Tensor) -> Tensor {
+        match self {
+            // 1 - a².
+            Self::Tanh => Tensor::tanh_backward(gradient, value),
+            Self::Relu => gradient * value.gt(0.0),
+            // Below zero a = e^u - 1, so a' = a + 1.
+            Self::Elu => gradient * (value.clamp_max(0.0) + 1.0),
+        }
+    }
+}
+
+struct Layer {
+    weight: Tensor, // [out, in]
+    bias: Tensor,   // [out]
+}
+
+/// Affine layers with an activation between them, and none after the last.
+pub struct Mlp {
+    layers: Vec<Layer>,
+    activation: Activation,
+}
+
+impl Mlp {
+    /// Layers of the given widths (input, hidden, …, output), with zero biases and normal weights
+    /// of variance `1 / inputs` (LeCun et al. 1998, "Efficient BackProp", §4.6), drawn with `key`.
+    ///
+    /// # Panics
+    ///
+    /// If fewer than two widths are given.
+    pub fn random(widths: &[i64], activation: Activation, key: SeedKey, device: Device) -> Self {
+        assert!(widths.len() >= 2, "a network has an input and an output");
+        let layers = widths
+            .windows(2)
+            .enumerate()
+            .map(|(i, pair)| {
+                let (inputs, outputs) = (pair[0], pair[1]);
+                let mut noise = NoiseStream::new(key.index(i as u64), &[0], device);
+                let weight = noise.normal(outputs, inputs).squeeze_dim(1) / (inputs as f64).sqrt();
+                let bias = Tensor::zeros([outputs], (Kind::Float, device));
+                Layer { weight, bias }
+            })
+            .collect();
+        Self { layers, activation }
+    }
+
+    /// The network's output, differentiable: `[N, in] -> [N, out]`.
+    pub fn forward(&self, input: &Tensor) -> Tensor {
+        self.forward_with_hidden(input).0
+    }
+
+    /// The output, and the value of each hidden layer: `[N, in] -> [N, out], [N, h_i]`.
+    pub fn forward_with_hidden(&self, input: &Tensor) -> (Tensor, Vec<Tensor>) {
+        let mut hidden: Vec<Tensor> = Vec::with_capacity(self.layers.len() - 1);
+        let (last, before) = self.layers.split_last().expect("a network has a layer");
+        for layer in before {
+            let pre = layer.apply(hidden.last().unwrap_or(input));
+            hidden.push(self.activation.apply(&pre));
+        }
+        let output = last.apply(hidden.last().unwrap_or(input));
+        (output, hidden)
+    }
+
+    /// A gradient in the output, pulled back to the input: `[N, out] -> [N, in]`.
+    pub fn pull_back(&self, gradient: &Tensor, hidden: &[Tensor]) -> Tensor {
+        let mut gradient = gradient.shallow_clone();
+        for (i, layer) in self.layers.iter().enumerate().rev() {
+            gradient = gradient.mm(&layer.weight);
+            if i > 0 {
+                gradient = self.activation.pull_back(&gradient, &hidden[i - 1]);
+            }
+        }
+        gradient
+    }
+
+    /// Width of the input.
+    pub fn input_dim(&self) -> i64 {
+        self.layers[0].weight.size()[1]
+    }
+
+    /// Width of the output.
+    pub fn output_dim(&self) -> i64 {
+        self.layers[self.layers.len() - 1].weight.size()[0]
+    }
+
+    /// How many weights and biases there are.
+    pub fn n_weights(&self) -> u64 {
+        self.parameters().iter().map(|p| p.numel() as u64).sum()
+    }
+
+    /// The weights and biases, sharing storage with the network.
+    pub fn parameters(&self) -> Vec<Tensor> {
+        self.layers
+            .iter()
+            .flat_map(|layer| [layer.weight.shallow_clone(), layer.bias.shallow_clone()])
+            .collect()
+    }
+
+    /// Whether any weight asks for a gradient.
+    pub fn is_trainable(&self) -> bool {
+        self.layers.iter().any(|layer| layer.weight.requires_grad())
+    }
+
+    /// Lets the weights ask for gradients, or frees them of graph and gradient.
+    pub fn set_trainable(&mut self, trainable: bool) {
+        for layer in &mut self.layers {
+            for tensor in [&mut layer.weight, &mut layer.bias] {
+                *tensor = tensor.detach().set_requires_grad(trainable);
+            }
+        }
+    }
+
+    /// The same network with tensors of another kind.
+    pub fn to_kind(&self, kind: Kind) -> Self {
+        let layers = self
+            .layers
+            .iter()
+            .map(|layer| Layer {
+                weight: layer.weight.detach().to_kind(kind),
+                bias: layer.bias.detach().to_kind(kind),
+            })
+            .collect();
+        Self {
+            layers,
+            activation: self.activation,
+        }
+    }
+
+    /// The kind of the weights.
+    pub fn kind(&self) -> Kind {
+        self.layers[0].weight.kind()
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.layers[0].weight.device()
+    }
+
+    /// Adds the weights to `checkpoint`, as `prefix.0.weight`, `prefix.0.bias`, ….
+    pub fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            checkpoint.insert(format!("{prefix}.{i}.weight"), &layer.weight);
+            checkpoint.insert(format!("{prefix}.{i}.bias"), &layer.bias);
+        }
+    }
+
+    /// Reads what [`Mlp::store`] wrote: `n_layers` layers.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Missing`] if a layer is not there.
+    pub fn restore(
+        checkpoint: &Checkpoint,
+        prefix: &str,
+        n_layers: usize,
+        activation: Activation,
+        device: Device,
+    ) -> Result<Self, CheckpointError> {
+        let layers = (0..n_layers)
+            .map(|i| {
+                Ok(Layer {
+                    weight: checkpoint.get(&format!("{prefix}.{i}.weight"), device)?,
+                    bias: checkpoint.get(&format!("{prefix}.{i}.bias"), device)?,
+                })
+            })
+            .collect::<Result<_, CheckpointError>>()?;
+        Ok(Self { layers, activation })
+    }
+}
+
+impl Layer {
+    fn apply(&self, input: &Tensor) -> Tensor {
+        self.bias.addmm(input, &self.weight.tr())
+    }
+}

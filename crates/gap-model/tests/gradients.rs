@@ -1,0 +1,116 @@
+//! The hand-derived scores against automatic differentiation and finite differences, in `f64`.
+
+use gap_model::model::score_by_autograd;
+use gap_model::{Activation, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder};
+use gap_torch::{NoiseStream, SeedKey};
+use tch::{Device, Kind, Tensor};
+
+const ACTIVATIONS: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activation::Elu];
+
+fn decoder(hidden: &[i64], activation: Activation) -> MlpDecoder {
+    let widths: Vec<i64> = [3].iter().chain(hidden).chain(&[12]).copied().collect();
+    let network = Mlp::random(&widths, activation, SeedKey::root(1), Device::Cpu);
+    MlpDecoder::new(network, Likelihood::Bernoulli).to_kind(Kind::Double)
+}
+
+fn oracle() -> LinearGaussian {
+    LinearGaussian::random(3, 12, 0.4, SeedKey::root(2), Device::Cpu).to_kind(Kind::Double)
+}
+
+fn draws(model: &dyn LatentVariableModel, ids: &[u64], n_samples: i64) -> (Tensor, Tensor) {
+    let mut noise = NoiseStream::new(SeedKey::root(3), ids, Device::Cpu);
+    let (x, _) = model
+        .sample_joint(&mut NoiseStream::new(SeedKey::root(4), ids, Device::Cpu))
+        .unwrap();
+    let z = noise.normal(n_samples, model.latent_dim());
+    (x.to_kind(Kind::Double), z.to_kind(Kind::Double))
+}
+
+fn largest(tensor: &Tensor) -> f64 {
+    tensor.abs().max().double_value(&[])
+}
+
+fn models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
+    let mut models: Vec<(String, Box<dyn LatentVariableModel>)> =
+        vec![("linear-gaussian".to_owned(), Box::new(oracle()))];
+    for activation in ACTIVATIONS {
+        for hidden in [&[][..], &[7], &[7, 5]] {
+            let name = format!("{activation:?} {hidden:?}");
+            models.push((name, Box::new(decoder(hidden, activation))));
+        }
+    }
+    models
+}
+
+#[test]
+fn the_hand_derived_score_is_that_of_automatic_differentiation() {
+    for (name, model) in models() {
+        let (x, z) = draws(model.as_ref(), &[0, 1, 2, 3], 50); // 200 rows: more than one block
+        let by_hand = model.score(&x, &z).unwrap();
+        let by_autograd = score_by_autograd(model.as_ref(), &x, &z).unwrap();
+        let difference = largest(&(&by_hand - by_autograd)) / largest(&by_hand);
+        assert!(difference < 1e-12, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn the_score_is_the_slope_of_the_log_joint() {
+    let step = 1e-5;
+    for (name, model) in models() {
+        let (x, z) = draws(model.as_ref(), &[0, 1], 3);
+        let score = model.score(&x, &z).unwrap();
+        for d in 0..model.latent_dim() {
+            let shift = Tensor::zeros_like(&z);
+            let _ = shift.narrow(2, d, 1).fill_(step);
+            let above = model.log_joint(&x, &(&z + &shift)).unwrap();
+            let below = model.log_joint(&x, &(&z - &shift)).unwrap();
+            let slope = (above - below) / (2.0 * step);
+            let difference = largest(&(slope - score.select(2, d))) / largest(&score);
+            // Rounding 1e-16 / step and truncation step² both stay below this.
+            assert!(difference < 1e-7, "{name}, axis {d}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn a_datapoint_has_the_same_joint_and_score_alone_and_in_company() {
+    let network = Mlp::random(
+        &[10, 64, 64, 64],
+        Activation::Tanh,
+        SeedKey::root(1),
+        Device::Cpu,
+    );
+    let decoder = MlpDecoder::new(network, Likelihood::Bernoulli);
+    let oracle = LinearGaussian::random(10, 64, 0.5, SeedKey::root(2), Device::Cpu);
+    for model in [&decoder as &dyn LatentVariableModel, &oracle] {
+        let ids: Vec<u64> = (0..37).collect();
+        let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
+        let (x, _) = model.sample_joint(&mut noise).unwrap();
+        let z = noise.normal(16, 10);
+        let (joint, score) = (
+            model.log_joint(&x, &z).unwrap(),
+            model.score(&x, &z).unwrap(),
+        );
+        for b in [0, 5, 36] {
+            let (one_x, one_z) = (x.narrow(0, b, 1), z.narrow(1, b, 1));
+            let one_joint = model.log_joint(&one_x, &one_z).unwrap();
+            let one_score = model.score(&one_x, &one_z).unwrap();
+            assert!(one_joint.equal(&joint.narrow(1, b, 1)), "joint of {b}");
+            assert!(one_score.equal(&score.narrow(1, b, 1)), "score of {b}");
+        }
+    }
+}
+
+#[test]
+fn grey_pixels_are_refused_by_a_bernoulli_likelihood() {
+    let x = Tensor::from_slice(&[0.0, 1.0, 1.0, 0.5]).view([2, 2]);
+    let message = Likelihood::Bernoulli
+        .check_support(&x)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("datapoint 1") && message.contains("0.5"),
+        "{message}"
+    );
+    assert!(Likelihood::Bernoulli.check_support(&x.round()).is_ok());
+}

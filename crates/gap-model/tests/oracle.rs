@@ -1,0 +1,79 @@
+//! The closed forms of the linear-Gaussian model against definitions that do not use them.
+
+use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian};
+use gap_torch::{NoiseStream, SeedKey};
+use std::f64::consts::TAU;
+use tch::{Device, Kind, Tensor};
+
+fn model(latent_dim: i64, observed_dim: i64, noise_std: f64) -> LinearGaussian {
+    LinearGaussian::random(
+        latent_dim,
+        observed_dim,
+        noise_std,
+        SeedKey::root(7),
+        Device::Cpu,
+    )
+    .to_kind(Kind::Double)
+}
+
+fn observations(model: &LinearGaussian, n: u64) -> Tensor {
+    let ids: Vec<u64> = (0..n).collect();
+    let mut noise = NoiseStream::new(SeedKey::root(8), &ids, Device::Cpu);
+    model
+        .sample_joint(&mut noise)
+        .unwrap()
+        .0
+        .to_kind(Kind::Double)
+}
+
+/// Bayes' rule: `log p(x) = log p(x, z) − log p(z | x)` for every `z`.
+#[test]
+fn bayes_rule_holds_at_any_z() {
+    for (latent, observed, noise_std) in [(2, 5, 0.5), (10, 8, 0.1), (50, 60, 1.0)] {
+        let model = model(latent, observed, noise_std);
+        let x = observations(&model, 4);
+        let (mean, covariance) = model.posterior_moments(&x).unwrap();
+        let z = NoiseStream::new(SeedKey::root(9), &[0, 1, 2, 3], Device::Cpu)
+            .normal(3, latent)
+            .to_kind(Kind::Double);
+        let centred = &z - &mean;
+        let quadratic = (centred.matmul(&Tensor::linalg_inv(&covariance)) * &centred)
+            .sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double);
+        let log_det = covariance.slogdet().1;
+        let log_posterior = (quadratic + log_det + latent as f64 * TAU.ln()) * -0.5;
+        let by_bayes = model.log_joint(&x, &z).unwrap() - log_posterior;
+        let error = (by_bayes - model.log_evidence(&x).unwrap())
+            .abs()
+            .max()
+            .double_value(&[]);
+        assert!(error < 1e-8, "D = {latent}: {error}");
+    }
+}
+
+/// `x` has mean `b` and covariance `WWᵀ + s²I`, so `E log p(x)` is minus its entropy.
+#[test]
+fn draws_follow_the_evidence() {
+    let model = model(3, 6, 0.5);
+    let n = 20_000;
+    let log_evidence = model.log_evidence(&observations(&model, n)).unwrap();
+    // A draw's log density has variance X/2 around minus the entropy.
+    let expected = {
+        let factor_free = model
+            .log_evidence(&model_mean(&model))
+            .unwrap()
+            .double_value(&[0]);
+        factor_free - 6.0 / 2.0
+    };
+    let error = log_evidence.mean(Kind::Double).double_value(&[]) - expected;
+    assert!(error.abs() < 4.0 * (3.0 / n as f64).sqrt(), "{error}");
+}
+
+/// The offset `b`, where the density is greatest: the mean of many draws would do, this is exact.
+fn model_mean(model: &LinearGaussian) -> Tensor {
+    let mut checkpoint = gap_torch::checkpoint::Checkpoint::new();
+    model.store(&mut checkpoint);
+    checkpoint
+        .get("linear_gaussian.bias", Device::Cpu)
+        .unwrap()
+        .view([1, -1])
+}

@@ -1,0 +1,139 @@
+//! Means over seeds of the cells' means, for tables and figures.
+//!
+//! The error of such a mean is the spread of the seeds' means where there are at least two seeds,
+//! and the one seed's standard error over datapoints otherwise. The two are never added, and Monte
+//! Carlo error is kept beside them.
+
+use crate::paired_column::mean_and_std_error;
+use crate::pairing::capacity;
+use gap_schema::Summary;
+use gap_schema::record::{EncoderLabel, Split};
+use gap_schema::summary::{Cell, Mean};
+
+/// What an error bar is the spread of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spread {
+    Seeds,
+    Datapoints,
+}
+
+/// A mean over seeds, in nats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SeedMean {
+    pub(crate) mean_nats: f64,
+    pub(crate) std_error_nats: f64,
+    pub(crate) mc_std_error_nats: f64,
+}
+
+/// The cells of one encoder and split, one for each seed.
+pub(crate) struct SeedGroup<'a> {
+    pub(crate) cells: Vec<&'a Cell>,
+}
+
+impl<'a> SeedGroup<'a> {
+    /// The groups of a summary: encoders by capacity, training before test points.
+    pub(crate) fn all(summary: &'a Summary) -> Vec<Self> {
+        let mut cells: Vec<&Cell> = summary.cells.iter().collect();
+        cells.sort_by(|a, b| group_key(a).cmp(&group_key(b)).then(a.seed.cmp(&b.seed)));
+        cells
+            .chunk_by(|a, b| group_key(a) == group_key(b))
+            .map(|cells| Self {
+                cells: cells.to_vec(),
+            })
+            .collect()
+    }
+
+    pub(crate) fn encoder(&self) -> Option<&'a EncoderLabel> {
+        self.cells[0].encoder.as_ref()
+    }
+
+    pub(crate) fn split(&self) -> Split {
+        self.cells[0].split
+    }
+
+    pub(crate) fn spread(&self) -> Spread {
+        if self.cells.len() > 1 {
+            Spread::Seeds
+        } else {
+            Spread::Datapoints
+        }
+    }
+
+    /// The mean of a quantity over the seeds that have it; `None` where no seed has.
+    pub(crate) fn mean(&self, quantity: impl Fn(&Cell) -> Option<Mean>) -> Option<SeedMean> {
+        let means: Vec<Mean> = self.cells.iter().filter_map(|c| quantity(c)).collect();
+        let values: Vec<f64> = means.iter().map(|mean| mean.mean_nats).collect();
+        let mc_variances = means.iter().map(|mean| mean.mc_std_error_nats.powi(2));
+        let mc_std_error_nats = mc_variances.sum::<f64>().sqrt() / means.len() as f64;
+        let (mean_nats, over_seeds) = mean_and_std_error(&values);
+        Some(SeedMean {
+            mean_nats,
+            std_error_nats: match self.spread() {
+                Spread::Seeds => over_seeds,
+                Spread::Datapoints => means.first()?.std_error_nats,
+            },
+            mc_std_error_nats,
+        })
+        .filter(|_| !means.is_empty())
+    }
+
+    /// The mean of a plain number over the seeds that have it.
+    pub(crate) fn average(&self, quantity: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
+        let values: Vec<f64> = self.cells.iter().filter_map(|c| quantity(c)).collect();
+        (!values.is_empty()).then(|| mean_and_std_error(&values).0)
+    }
+
+    /// The sum of a count over the seeds.
+    pub(crate) fn total(&self, count: impl Fn(&Cell) -> u64) -> u64 {
+        self.cells.iter().map(|cell| count(cell)).sum()
+    }
+
+    /// The numbers of refinement steps that some seed has, rising.
+    pub(crate) fn refinement_steps(&self) -> Vec<u32> {
+        let points = self.cells.iter().flat_map(|cell| &cell.refinement);
+        let mut steps: Vec<u32> = points.map(|point| point.steps).collect();
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+
+    /// The gap that remains after `steps` refinement steps; after none, the amortization gap.
+    pub(crate) fn remaining_gap(&self, steps: u32) -> Option<SeedMean> {
+        self.mean(|cell| match steps {
+            0 => cell.amortization_gap,
+            _ => {
+                let mut points = cell.refinement.iter();
+                points.find(|point| point.steps == steps).map(|p| p.gap)
+            }
+        })
+    }
+}
+
+fn group_key(cell: &Cell) -> impl Ord + use<'_> {
+    let encoder = capacity(cell.encoder.as_ref());
+    (&cell.dataset, cell.family, encoder, cell.split)
+}
+
+/// What the `±` and the error bars of these groups are; the end of a sentence.
+pub(crate) fn spread_meaning(groups: &[SeedGroup<'_>]) -> String {
+    let over_seeds = |group: &&SeedGroup<'_>| group.spread() == Spread::Seeds;
+    let seeds = groups.iter().map(|group| group.cells.len());
+    match groups.iter().filter(over_seeds).count() {
+        0 => "one standard error over datapoints; there is one seed, so it says nothing about \
+              the spread over fits."
+            .to_owned(),
+        n if n == groups.len() => {
+            let (fewest, most) = (seeds.clone().min(), seeds.max());
+            let (fewest, most) = (fewest.unwrap_or(0), most.unwrap_or(0));
+            let seeds = if fewest == most {
+                fewest.to_string()
+            } else {
+                format!("{fewest} to {most}")
+            };
+            format!("one standard error over {seeds} seeds, from the spread of the seeds' means.")
+        }
+        _ => "one standard error over seeds where a row has at least two of them, and over \
+              datapoints where it has one."
+            .to_owned(),
+    }
+}

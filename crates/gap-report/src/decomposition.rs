@@ -1,0 +1,308 @@
+//! Approximation, amortization and generalisation gaps: from paired rows to a [`Summary`].
+//!
+//! Negative gaps stay as they are; datapoints with a value that is not finite are counted and left
+//! out of every mean of their cell alike.
+
+use crate::paired_column::PairedColumn;
+use crate::pairing::{PairedCell, Term, pair};
+use gap_schema::SCHEMA_VERSION;
+use gap_schema::record::{Estimator, Method, Record, Side, Split, StopKind};
+use gap_schema::summary::{
+    Cell, Cost, Costs, ImportanceWeightedMean, LogEvidence, Mean, Oracle, RefinedMean,
+    RefinementPoint, Summary,
+};
+use std::collections::HashMap;
+
+const FREE_FORM_ELBO: Term = Term::new(Method::FreeForm, Estimator::Elbo);
+const FREE_FORM_IW: Term = Term::new(Method::FreeForm, Estimator::ImportanceWeighted);
+const FREE_FORM_EXACT: Term = Term::new(Method::FreeForm, Estimator::ExactElbo);
+const AMORTIZED_ELBO: Term = Term::new(Method::Amortized, Estimator::Elbo);
+const AMORTIZED_IW: Term = Term::new(Method::Amortized, Estimator::ImportanceWeighted);
+const AMORTIZED_EXACT: Term = Term::new(Method::Amortized, Estimator::ExactElbo);
+const EVIDENCE: Term = Term::new(Method::Model, Estimator::ClosedForm);
+const OPTIMAL_ELBO: Term = Term::new(Method::Model, Estimator::OptimalElbo);
+
+/// The gaps of a run, one cell for each model, encoder and split.
+///
+/// `params_per_datapoint` is the number of variational parameters of one `q` (`2 D` for a diagonal
+/// Gaussian in `D` dimensions). Cells come by seed, then by capacity of the encoder (linear first,
+/// then by weights), then training before test points; the order of `records` has no effect. A cell
+/// whose free-form ELBO and importance-weighted bound were not measured is left out.
+///
+/// `log p̂(x)` is the exact value where there is one; otherwise the importance-weighted bound of
+/// `q*` or that of the encoder's `q`, whichever has the higher mean over the cell: choosing for each
+/// datapoint would pick up the noise and bias it upwards.
+pub fn summarize(experiment: &str, params_per_datapoint: u64, records: &[Record]) -> Summary {
+    let paired: Vec<PairedCell<'_>> = pair(records)
+        .into_iter()
+        .filter(|cell| {
+            let has = |term| cell.points.first().is_some_and(|p| p.contains_key(&term));
+            has(FREE_FORM_ELBO) && has(FREE_FORM_IW)
+        })
+        .collect();
+    let mut cells: Vec<Cell> = paired
+        .iter()
+        .map(|cell| decompose(cell, params_per_datapoint))
+        .collect();
+    make_names_unique(&paired, &mut cells);
+    add_generalisation_gaps(&paired, &mut cells);
+    Summary {
+        schema: SCHEMA_VERSION,
+        experiment: experiment.to_owned(),
+        cells,
+    }
+}
+
+/// The datapoints of a cell that count, as columns.
+struct Columns<'a> {
+    cell: &'a PairedCell<'a>,
+    finite: Vec<bool>,
+}
+
+impl<'a> Columns<'a> {
+    fn new(cell: &'a PairedCell<'a>) -> Self {
+        let is_finite = |r: &&Record| r.value_nats.is_finite() && r.stop != StopKind::NonFinite;
+        let finite = cell
+            .points
+            .iter()
+            .map(|point| point.values().all(is_finite))
+            .collect();
+        Self { cell, finite }
+    }
+
+    fn all_rows(&self, term: Term) -> impl Iterator<Item = &'a Record> {
+        let points = self.cell.points.iter();
+        points.filter_map(move |point| point.get(&term).copied())
+    }
+
+    fn rows(&self, term: Term) -> impl Iterator<Item = &'a Record> {
+        let rows = self.all_rows(term).zip(&self.finite);
+        rows.filter(|(_, finite)| **finite).map(|(row, _)| row)
+    }
+
+    /// The term on the finite datapoints; `None` if it was not measured.
+    fn get(&self, term: Term) -> Option<PairedColumn> {
+        self.all_rows(term).next()?;
+        Some(PairedColumn::from_records(self.rows(term)))
+    }
+
+    /// What the term's `q` cost, on all datapoints.
+    fn cost(&self, term: Term) -> Option<Cost> {
+        let n = self.all_rows(term).count();
+        (n > 0).then(|| Cost {
+            seconds: self.all_rows(term).map(|r| r.seconds).sum(),
+            joint_gradients: self.all_rows(term).map(|r| r.joint_gradients).sum::<u64>() as f64
+                / n as f64,
+        })
+    }
+
+    fn draws(&self, term: Term) -> u64 {
+        self.all_rows(term).map(|r| r.n_samples).max().unwrap_or(0)
+    }
+
+    /// The numbers of refinement steps with an ELBO, rising.
+    fn refinement_steps(&self) -> Vec<u32> {
+        let terms = self.cell.points.iter().take(1).flat_map(|p| p.keys());
+        terms
+            .filter(|t| t.method == Method::Refined && t.estimator == Estimator::Elbo)
+            .filter_map(|t| t.steps)
+            .collect()
+    }
+}
+
+fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
+    let columns = Columns::new(cell);
+    let measured = "a cell has its free-form terms";
+    let free_form = columns.get(FREE_FORM_ELBO).expect(measured);
+    let free_form_iw = columns.get(FREE_FORM_IW).expect(measured);
+    let amortized = columns.get(AMORTIZED_ELBO);
+    let amortized_iw = columns.get(AMORTIZED_IW);
+    let exact = columns.get(EVIDENCE);
+
+    let best_bound = best_by_mean(&free_form_iw, amortized_iw.as_ref());
+    let evidence = exact.as_ref().unwrap_or(best_bound);
+    let gap = amortized.as_ref().map(|q| free_form.minus(q));
+    let converged: Vec<bool> = columns
+        .rows(FREE_FORM_ELBO)
+        .map(|r| r.stop == StopKind::Converged)
+        .collect();
+    let remaining = columns.all_rows(FREE_FORM_ELBO);
+    let refinement = refinement_points(&columns, &free_form);
+    let most_steps = refinement.last().map(|point| point.steps);
+    let refined_elbo = most_steps.map(|steps| Term::refined(steps, Estimator::Elbo));
+    let n = cell.points.len() as u64;
+    let stops = columns.all_rows(FREE_FORM_ELBO);
+    let all_rows = cell.points.iter().flat_map(|point| point.values());
+
+    Cell {
+        cell: cell_name(cell),
+        dataset: cell.dataset.to_owned(),
+        split: cell.split,
+        seed: cell.seed,
+        n,
+        family: cell.family,
+        encoder: cell.encoder.cloned(),
+        free_form_params: params_per_datapoint * n,
+        amortized_params: cell.encoder.map(|encoder| encoder.weights),
+        log_evidence: LogEvidence {
+            mean: evidence.mean(),
+            side: if exact.is_some() {
+                Side::Exact
+            } else {
+                Side::Lower
+            },
+            estimator: if exact.is_some() {
+                Estimator::ClosedForm.to_string()
+            } else {
+                Estimator::ImportanceWeighted.to_string()
+            },
+        },
+        elbo_free_form: free_form.mean(),
+        elbo_amortized: amortized.as_ref().map(PairedColumn::mean),
+        elbo_refined: refined_elbo.zip(most_steps).and_then(|(term, steps)| {
+            let mean = columns.get(term)?.mean();
+            Some(RefinedMean { mean, steps })
+        }),
+        iw_free_form: ImportanceWeightedMean {
+            mean: free_form_iw.mean(),
+            n_samples: columns.draws(FREE_FORM_IW),
+        },
+        iw_amortized: amortized_iw.as_ref().map(|iw| ImportanceWeightedMean {
+            mean: iw.mean(),
+            n_samples: columns.draws(AMORTIZED_IW),
+        }),
+        approximation_gap: evidence.minus(&free_form).mean(),
+        amortization_gap: gap.as_ref().map(PairedColumn::mean),
+        amortization_gap_converged: gap
+            .as_ref()
+            .map(|gap| gap.only(&converged))
+            .filter(|gap| !gap.is_empty())
+            .map(|gap| gap.mean()),
+        refined_gap: refinement.last().map(|point| point.gap),
+        inference_gap: amortized.as_ref().map(|q| evidence.minus(q).mean()),
+        iw_gap: amortized_iw
+            .as_ref()
+            .map(|iw| free_form_iw.minus(iw).mean()),
+        generalisation_gap: None,
+        negative_gaps: gap.as_ref().map_or(0, PairedColumn::count_negative),
+        unconverged: stops.filter(|r| r.stop == StopKind::BudgetSpent).count() as u64,
+        non_finite: columns.finite.iter().filter(|finite| !**finite).count() as u64,
+        untrusted: all_rows.filter(|r| r.trust != "ok").count() as u64,
+        max_remaining_nats: remaining
+            .filter_map(|r| r.remaining_nats)
+            .filter(|nats| nats.is_finite())
+            .max_by(f64::total_cmp),
+        cost: Costs {
+            amortized: columns.cost(AMORTIZED_ELBO),
+            refined: refined_elbo.and_then(|term| columns.cost(term)),
+            free_form: columns.cost(FREE_FORM_ELBO).unwrap_or_default(),
+            encoder_fit: encoder_fit(&columns),
+        },
+        oracle: oracle(&columns, best_bound, gap_is_exact(&columns)),
+        refinement,
+    }
+}
+
+fn best_by_mean<'c>(first: &'c PairedColumn, second: Option<&'c PairedColumn>) -> &'c PairedColumn {
+    match second {
+        Some(second) if second.mean().mean_nats > first.mean().mean_nats => second,
+        _ => first,
+    }
+}
+
+fn refinement_points(columns: &Columns<'_>, free_form: &PairedColumn) -> Vec<RefinementPoint> {
+    let steps = columns.refinement_steps().into_iter();
+    steps
+        .filter_map(|steps| {
+            let term = Term::refined(steps, Estimator::Elbo);
+            let cost = columns.cost(term)?;
+            Some(RefinementPoint {
+                steps,
+                gap: free_form.minus(&columns.get(term)?).mean(),
+                seconds: cost.seconds,
+                joint_gradients: cost.joint_gradients,
+            })
+        })
+        .collect()
+}
+
+/// The same on every row of an encoder.
+fn encoder_fit(columns: &Columns<'_>) -> Option<Cost> {
+    let gradients = columns
+        .all_rows(AMORTIZED_ELBO)
+        .map(|r| r.fit_joint_gradients);
+    let seconds = columns.all_rows(AMORTIZED_ELBO).map(|r| r.fit_seconds);
+    Some(Cost {
+        joint_gradients: gradients.max()? as f64,
+        seconds: seconds.max_by(f64::total_cmp)?,
+    })
+}
+
+/// The exact amortization gap, where the model has closed forms.
+fn gap_is_exact(columns: &Columns<'_>) -> Option<Mean> {
+    let free_form = columns.get(FREE_FORM_EXACT)?;
+    Some(free_form.minus(&columns.get(AMORTIZED_EXACT)?).mean())
+}
+
+fn oracle(
+    columns: &Columns<'_>,
+    best_bound: &PairedColumn,
+    amortization_gap: Option<Mean>,
+) -> Option<Oracle> {
+    let evidence = columns.get(EVIDENCE)?;
+    let optimum = columns.get(OPTIMAL_ELBO)?;
+    let exact = columns.get(FREE_FORM_EXACT)?;
+    let sampled = columns.get(FREE_FORM_ELBO)?;
+    Some(Oracle {
+        log_evidence: evidence.mean(),
+        log_evidence_error: best_bound.minus(&evidence).mean(),
+        free_form_shortfall: optimum.minus(&exact).mean(),
+        elbo_error: sampled.minus(&exact).mean(),
+        amortization_gap,
+    })
+}
+
+fn cell_name(cell: &PairedCell<'_>) -> String {
+    let encoder = cell.encoder.map_or_else(String::new, |encoder| {
+        format!("/encoder={}", encoder.short())
+    });
+    format!("seed={}{encoder}/split={}", cell.seed, cell.split)
+}
+
+/// A run has one model for each seed and encoder; a merge of runs may have more.
+fn make_names_unique(paired: &[PairedCell<'_>], cells: &mut [Cell]) {
+    let mut uses: HashMap<String, u32> = HashMap::new();
+    for cell in cells.iter() {
+        *uses.entry(cell.cell.clone()).or_default() += 1;
+    }
+    for (pair, cell) in paired.iter().zip(cells) {
+        if uses[&cell.cell] > 1 {
+            let weights = pair.encoder.map_or(0, |encoder| encoder.weights);
+            let (dataset, model, family) = (pair.dataset, pair.model, pair.family);
+            cell.cell +=
+                &format!("/weights={weights}/family={family}/dataset={dataset}/model={model}");
+        }
+    }
+}
+
+fn add_generalisation_gaps(paired: &[PairedCell<'_>], cells: &mut [Cell]) {
+    fn key<'a>(pair: &'a PairedCell<'_>) -> impl Eq + std::hash::Hash + use<'a> {
+        let PairedCell { dataset, model, .. } = pair;
+        (*dataset, *model, pair.seed, pair.family, pair.encoder)
+    }
+    let train: HashMap<_, Mean> = paired
+        .iter()
+        .zip(cells.iter())
+        .filter(|(pair, _)| pair.split == Split::Train)
+        .filter_map(|(pair, cell)| Some((key(pair), cell.amortization_gap?)))
+        .collect();
+    for (pair, cell) in paired.iter().zip(cells) {
+        if let (Split::Test, Some(test)) = (pair.split, cell.amortization_gap) {
+            cell.generalisation_gap = train.get(&key(pair)).map(|train| Mean {
+                mean_nats: test.mean_nats - train.mean_nats,
+                std_error_nats: test.std_error_nats.hypot(train.std_error_nats),
+                mc_std_error_nats: test.mc_std_error_nats.hypot(train.mc_std_error_nats),
+            });
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The scale of a value axis and its ticks.
+
+/// From values to places between 0 (bottom) and 1 (top).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Scale {
+    Linear {
+        low: f64,
+        high: f64,
+    },
+    /// The ends are decimal logarithms.
+    Log {
+        low: f64,
+        high: f64,
+    },
+}
+
+impl Scale {
+    /// A scale that shows every one of `points`, a value with its standard error each.
+    ///
+    /// It is logarithmic if all values are positive and span more than a factor of 10. A linear one
+    /// starts from zero. An error bar may leave a logarithmic scale at the bottom, a value may not.
+    pub(super) fn covering(points: impl Iterator<Item = (f64, f64)> + Clone) -> Self {
+        let values = || points.clone().map(|(value, _)| value);
+        let bars = points
+            .clone()
+            .map(|(value, error)| (value, if error.is_finite() { error } else { 0.0 }));
+        let least = values().fold(f64::INFINITY, f64::min);
+        let most = values().fold(f64::NEG_INFINITY, f64::max);
+        let top = bars
+            .clone()
+            .map(|(v, e)| v + e)
+            .fold(f64::NEG_INFINITY, f64::max);
+        let bottom = bars.map(|(v, e)| v - e).fold(f64::INFINITY, f64::min);
+        if least > 0.0 && most > 10.0 * least {
+            let low = bottom.max(0.5 * least).log10();
+            let margin = 0.04 * (top.log10() - low);
+            Self::Log {
+                low: low - margin,
+                high: top.log10() + margin,
+            }
+        } else {
+            let (low, high) = (bottom.min(0.0), top.max(0.0));
+            let margin = if high > low { 0.05 * (high - low) } else { 1.0 };
+            Self::Linear {
+                low: if low < 0.0 { low - margin } else { 0.0 },
+                high: if high > 0.0 || low == 0.0 {
+                    high + margin
+                } else {
+                    0.0
+                },
+            }
+        }
+    }
+
+    /// Where `value` is; what lies outside is put on the nearer end.
+    pub(super) fn place(self, value: f64) -> f64 {
+        let (position, low, high) = match self {
+            Self::Linear { low, high } => (value, low, high),
+            Self::Log { low, high } if value > 0.0 => (value.log10(), low, high),
+            Self::Log { .. } => return 0.0,
+        };
+        ((position - low) / (high - low)).clamp(0.0, 1.0)
+    }
+
+    /// The values to mark, rising, with their labels.
+    pub(super) fn ticks(self) -> Vec<(f64, String)> {
+        match self {
+            Self::Linear { low, high } => linear_ticks(low, high),
+            Self::Log { low, high } => log_ticks(low, high),
+        }
+    }
+}
+
+fn linear_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
+    let rough = (high - low) / 8.0;
+    let decade = rough.log10().floor();
+    let factor = [1.0, 2.0, 5.0, 10.0].into_iter();
+    let step = factor
+        .map(|factor| factor * 10f64.powf(decade))
+        .find(|step| *step >= rough * 0.999)
+        .unwrap_or(rough);
+    let decimals = (-(step.log10() + 1e-9).floor()).max(0.0) as usize;
+    let first = (low / step - 1e-9).ceil() as i64;
+    let last = (high / step + 1e-9).floor() as i64;
+    (first..=last)
+        .map(|i| {
+            let value = i as f64 * step;
+            (value, format!("{value:.decimals$}"))
+        })
+        .collect()
+}
+
+fn log_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
+    let mantissas: &[u8] = if high - low > 4.0 { &[1] } else { &[1, 2, 5] };
+    let decades = low.floor() as i32..=high.ceil() as i32;
+    decades
+        .flat_map(|decade| mantissas.iter().map(move |mantissa| (*mantissa, decade)))
+        .filter_map(|(mantissa, decade)| {
+            let value: f64 = format!("{mantissa}e{decade}").parse().ok()?;
+            let inside = (low..=high).contains(&value.log10());
+            let label = if (-5..6).contains(&decade) {
+                value.to_string()
+            } else {
+                format!("{mantissa}e{decade}")
+            };
+            inside.then_some((value, label))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(points: &[(f64, f64)]) -> Vec<String> {
+        let ticks = Scale::covering(points.iter().copied()).ticks();
+        ticks.into_iter().map(|(_, label)| label).collect()
+    }
+
+    #[test]
+    fn a_negative_value_makes_the_scale_linear_and_stays_inside() {
+        let points = [(-0.2, 0.05), (3.0, 0.1)];
+        let scale = Scale::covering(points.into_iter());
+        assert!(matches!(scale, Scale::Linear { .. }), "{scale:?}");
+        assert!(scale.place(-0.25) > 0.0, "the bar's end is inside");
+        assert_eq!(
+            labels(&points),
+            ["0.0", "1.0", "2.0", "3.0"].map(|l| l.trim_end_matches(".0"))
+        );
+    }
+
+    #[test]
+    fn a_zero_makes_the_scale_linear() {
+        let scale = Scale::covering([(0.0, 0.0), (3.0, 0.1)].into_iter());
+        assert!(matches!(scale, Scale::Linear { low: 0.0, .. }), "{scale:?}");
+    }
+
+    #[test]
+    fn a_wide_positive_range_is_logarithmic_and_labels_have_no_trailing_zeros() {
+        let points = [(0.03, 0.05), (12.0, 1.0)];
+        assert_eq!(
+            labels(&points),
+            ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10"]
+        );
+        let scale = Scale::covering(points.into_iter());
+        assert!(scale.place(0.03) > 0.0 && scale.place(13.0) < 1.0);
+        assert_eq!(
+            scale.place(-1.0),
+            0.0,
+            "a bar that passes zero ends at the bottom"
+        );
+    }
+
+    #[test]
+    fn small_steps_have_enough_decimals() {
+        assert_eq!(labels(&[(0.012, 0.001)]), ["0.000", "0.005", "0.010"]);
+    }
+
+    #[test]
+    fn a_constant_zero_still_has_a_scale() {
+        let scale = Scale::covering([(0.0, 0.0)].into_iter());
+        assert!(
+            scale.place(0.0).is_finite() && scale.ticks().len() > 1,
+            "{scale:?}"
+        );
+    }
+}

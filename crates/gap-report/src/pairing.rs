@@ -1,0 +1,169 @@
+//! Joins the rows of a run by datapoint, so that gaps are differences on the same points.
+//!
+//! Free-form rows belong to a model, the other rows to one of its encoders: each encoder's cell gets
+//! a copy of the former. Nothing is averaged here.
+
+use gap_schema::record::{EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Split};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// One quantity of a datapoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Term {
+    pub(crate) method: Method,
+    pub(crate) steps: Option<u32>,
+    pub(crate) estimator: Estimator,
+}
+
+impl Term {
+    pub(crate) const fn new(method: Method, estimator: Estimator) -> Self {
+        Self {
+            method,
+            steps: None,
+            estimator,
+        }
+    }
+
+    pub(crate) const fn refined(steps: u32, estimator: Estimator) -> Self {
+        Self {
+            method: Method::Refined,
+            steps: Some(steps),
+            estimator,
+        }
+    }
+}
+
+/// What was measured on one datapoint.
+pub(crate) type Terms<'a> = BTreeMap<Term, &'a Record>;
+
+/// The paired rows of one model, encoder and split.
+pub(crate) struct PairedCell<'a> {
+    pub(crate) dataset: &'a str,
+    pub(crate) model: &'a str,
+    pub(crate) seed: u64,
+    pub(crate) family: Family,
+    pub(crate) split: Split,
+    pub(crate) encoder: Option<&'a EncoderLabel>,
+    /// Every point has the same terms; points in the order of their numbers.
+    pub(crate) points: Vec<Terms<'a>>,
+}
+
+/// Orders encoders by capacity: linear first, then by the number of weights.
+pub(crate) fn capacity(encoder: Option<&EncoderLabel>) -> Option<(EncoderKind, u64, &[u32], u32)> {
+    encoder.map(|e| (e.kind, e.weights, e.hidden.as_slice(), e.context))
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct GroupKey<'a> {
+    dataset: &'a str,
+    model: &'a str,
+    seed: u64,
+    family: Family,
+    split: Split,
+}
+
+type EncoderRows<'a> = HashMap<Option<&'a EncoderLabel>, Terms<'a>>;
+
+/// Pairs `records`; the result does not depend on their order.
+///
+/// A datapoint that lacks a term which other datapoints of its cell have is left out: a run that
+/// was interrupted has such points, and all terms of a cell are on the same ones.
+pub(crate) fn pair(records: &[Record]) -> Vec<PairedCell<'_>> {
+    let mut groups: HashMap<GroupKey<'_>, HashMap<u64, EncoderRows<'_>>> = HashMap::new();
+    for record in records {
+        let key = GroupKey {
+            dataset: &record.dataset,
+            model: &record.model,
+            seed: record.seed,
+            family: record.family,
+            split: record.split,
+        };
+        let term = Term {
+            method: record.method,
+            steps: record.refinement_steps,
+            estimator: record.estimator,
+        };
+        groups
+            .entry(key)
+            .or_default()
+            .entry(record.datapoint)
+            .or_default()
+            .entry(record.encoder.as_ref())
+            .or_default()
+            .entry(term)
+            .and_modify(|kept| *kept = preferred(kept, record))
+            .or_insert(record);
+    }
+    let mut cells: Vec<PairedCell<'_>> = groups
+        .into_iter()
+        .flat_map(|(key, points)| cells_of_group(&key, points))
+        .collect();
+    cells.sort_by(|a, b| {
+        let place = |cell: &PairedCell<'_>| (cell.seed, cell.family, cell.split);
+        let a_place = (a.seed, capacity(a.encoder), a.dataset, a.model, place(a));
+        a_place.cmp(&(b.seed, capacity(b.encoder), b.dataset, b.model, place(b)))
+    });
+    cells
+}
+
+/// Of two rows for the same term, the one with more draws; a tie never hides a NaN.
+fn preferred<'a>(a: &'a Record, b: &'a Record) -> &'a Record {
+    let order = a
+        .n_samples
+        .cmp(&b.n_samples)
+        .then(a.value_nats.abs().total_cmp(&b.value_nats.abs()))
+        .then(a.std_error_nats.total_cmp(&b.std_error_nats))
+        .then(a.seconds.total_cmp(&b.seconds));
+    if order.is_lt() { b } else { a }
+}
+
+fn cells_of_group<'a>(
+    key: &GroupKey<'a>,
+    points: HashMap<u64, EncoderRows<'a>>,
+) -> Vec<PairedCell<'a>> {
+    let mut points: Vec<(u64, EncoderRows<'a>)> = points.into_iter().collect();
+    points.sort_by_key(|(datapoint, _)| *datapoint);
+    let encoders: BTreeSet<&EncoderLabel> = points
+        .iter()
+        .flat_map(|(_, rows)| rows.keys().copied().flatten())
+        .collect();
+    let encoders: Vec<Option<&EncoderLabel>> = if encoders.is_empty() {
+        vec![None]
+    } else {
+        encoders.into_iter().map(Some).collect()
+    };
+    encoders
+        .into_iter()
+        .map(|encoder| {
+            let merged: Vec<Terms<'a>> = points
+                .iter()
+                .map(|(_, rows)| {
+                    let own = encoder.and_then(|_| rows.get(&encoder));
+                    let shared = rows.get(&None);
+                    shared
+                        .into_iter()
+                        .chain(own)
+                        .flatten()
+                        .map(|(&term, &record)| (term, record))
+                        .collect()
+                })
+                .collect();
+            PairedCell {
+                dataset: key.dataset,
+                model: key.model,
+                seed: key.seed,
+                family: key.family,
+                split: key.split,
+                encoder,
+                points: complete(merged),
+            }
+        })
+        .collect()
+}
+
+fn complete(points: Vec<Terms<'_>>) -> Vec<Terms<'_>> {
+    let all: BTreeSet<Term> = points.iter().flat_map(|p| p.keys().copied()).collect();
+    points
+        .into_iter()
+        .filter(|p| p.len() == all.len())
+        .collect()
+}

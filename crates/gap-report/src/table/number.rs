@@ -1,0 +1,101 @@
+//! Numbers as readers see them: as many digits as their error bears.
+
+/// Stands where there is no number.
+pub(crate) const ABSENT: &str = "–";
+
+/// The text of a value that may be absent.
+pub(crate) fn option<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
+    value.map_or_else(|| ABSENT.to_owned(), text)
+}
+
+/// `0.281 ± 0.020`: the error with two significant digits, the mean with as many decimals.
+pub(crate) fn plus_minus(mean: f64, std_error: f64) -> String {
+    if !mean.is_finite() {
+        return ABSENT.to_owned();
+    }
+    if !std_error.is_finite() {
+        return format!("{} ± {ABSENT}", significant(mean, 3));
+    }
+    if std_error <= 0.0 {
+        return format!("{} ± 0", significant(mean, 3));
+    }
+    let decimals = decimals_for(std_error, 2);
+    format!("{} ± {std_error:.decimals$}", fixed(mean, decimals))
+}
+
+/// `value` with `digits` significant digits, without exponent above 1e-6.
+pub(crate) fn significant(value: f64, digits: i32) -> String {
+    if !value.is_finite() {
+        ABSENT.to_owned()
+    } else if value == 0.0 {
+        "0".to_owned()
+    } else if value.abs() < 1e-6 {
+        format!("{value:.0e}")
+    } else {
+        fixed(value, decimals_for(value, digits))
+    }
+}
+
+fn decimals_for(value: f64, digits: i32) -> usize {
+    let leading = value.abs().log10().floor() as i32;
+    usize::try_from(digits - 1 - leading).unwrap_or(0).min(7)
+}
+
+/// No `-0.00`: a rounded zero has no sign.
+fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    if text.chars().any(|c| ('1'..='9').contains(&c)) {
+        text
+    } else {
+        text.trim_start_matches('-').to_owned()
+    }
+}
+
+/// `12,345`.
+pub(crate) fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Seconds with three significant digits.
+pub(crate) fn seconds(value: f64) -> String {
+    significant(value, 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_decides_how_many_digits_the_mean_has() {
+        assert_eq!(plus_minus(0.28123, 0.0204), "0.281 ± 0.020");
+        assert_eq!(plus_minus(-18.137, 0.42), "-18.14 ± 0.42");
+        assert_eq!(plus_minus(1234.5, 37.0), "1234 ± 37");
+        assert_eq!(plus_minus(-0.001, 0.42), "0.00 ± 0.42");
+        assert_eq!(plus_minus(f64::NAN, 0.1), "–");
+        assert_eq!(plus_minus(0.5, f64::NAN), "0.500 ± –");
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(5_460), "5,460");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn small_numbers_keep_their_digits() {
+        assert_eq!(significant(0.000_123_4, 2), "0.00012");
+        assert_eq!(significant(3e-9, 2), "3e-9");
+        assert_eq!(significant(0.0, 2), "0");
+        assert_eq!(significant(123.4, 2), "123");
+    }
+}

@@ -1,0 +1,139 @@
+//! Records of runs that never took place, with gaps that the tests know.
+
+use gap_schema::record::{
+    EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Side, Split, StopKind,
+};
+
+/// An encoder on 64 pixels for 10 latent dimensions.
+pub fn encoder(hidden: &[u32]) -> EncoderLabel {
+    let widths: Vec<u64> = [64]
+        .into_iter()
+        .chain(hidden.iter().map(|&width| u64::from(width)))
+        .chain([20])
+        .collect();
+    EncoderLabel {
+        kind: if hidden.is_empty() {
+            EncoderKind::Linear
+        } else {
+            EncoderKind::Mlp
+        },
+        hidden: hidden.to_vec(),
+        weights: widths.windows(2).map(|w| (w[0] + 1) * w[1]).sum(),
+        context: 1,
+    }
+}
+
+/// A free-form ELBO of `value_nats`; tests change what they need.
+pub fn record(seed: u64, split: Split, datapoint: u64, value_nats: f64) -> Record {
+    Record {
+        dataset: "digits".to_owned(),
+        split,
+        datapoint,
+        seed,
+        model: format!("decoder-{seed}"),
+        family: Family::DiagonalGaussian,
+        encoder: None,
+        method: Method::FreeForm,
+        refinement_steps: None,
+        estimator: Estimator::Elbo,
+        n_samples: 1000,
+        value_nats,
+        std_error_nats: 0.01,
+        side: Side::Lower,
+        trust: "ok".to_owned(),
+        stop: StopKind::Converged,
+        stop_steps: 300,
+        remaining_nats: Some(0.001),
+        start: Some("prior".to_owned()),
+        seconds: 0.5,
+        joint_gradients: 4800,
+        fit_seconds: 0.0,
+        fit_joint_gradients: 0,
+    }
+}
+
+/// The rows of one datapoint for the free-form `q*`.
+pub fn free_form(seed: u64, split: Split, datapoint: u64, elbo: f64, iw: f64) -> Vec<Record> {
+    let elbo = record(seed, split, datapoint, elbo);
+    let iw = Record {
+        estimator: Estimator::ImportanceWeighted,
+        value_nats: iw,
+        ..elbo.clone()
+    };
+    vec![elbo, iw]
+}
+
+/// The rows of one datapoint for an encoder's `q`.
+pub fn amortized(
+    encoder: &EncoderLabel,
+    seed: u64,
+    split: Split,
+    datapoint: u64,
+    elbo: f64,
+    iw: f64,
+) -> Vec<Record> {
+    let rows = free_form(seed, split, datapoint, elbo, iw).into_iter();
+    rows.map(|row| Record {
+        encoder: Some(encoder.clone()),
+        method: Method::Amortized,
+        stop: StopKind::Direct,
+        stop_steps: 0,
+        remaining_nats: None,
+        start: None,
+        seconds: 0.0001,
+        joint_gradients: 0,
+        fit_seconds: 12.0,
+        fit_joint_gradients: 200_000,
+        ..row
+    })
+    .collect()
+}
+
+/// A refined `q`'s ELBO.
+pub fn refined(steps: u32, amortized: &Record, elbo: f64) -> Record {
+    Record {
+        method: Method::Refined,
+        refinement_steps: Some(steps),
+        value_nats: elbo,
+        stop_steps: steps,
+        seconds: 0.0001 + 0.002 * f64::from(steps),
+        joint_gradients: 16 * u64::from(steps),
+        ..amortized.clone()
+    }
+}
+
+/// Numbers in [-1, 1] that look random and are the same everywhere.
+fn wobble(a: u64, b: u64, c: u64) -> f64 {
+    let mixed = (a * 7919 + b * 104_729 + c * 1_299_709 + 17) * 2_654_435_761 % 1_000_003;
+    2.0 * mixed as f64 / 1_000_003.0 - 1.0
+}
+
+/// A run with `seeds` seeds, 20 points a split, and gaps that shrink with capacity and steps.
+pub fn run(seeds: u64) -> Vec<Record> {
+    let capacities: [&[u32]; 6] = [&[], &[4], &[16], &[64], &[256], &[256, 256]];
+    let base = [6.5, 9.0, 3.1, 1.1, 0.45, 0.3];
+    let mut records = Vec::new();
+    for seed in 0..seeds {
+        for (split, factor) in [(Split::Train, 1.0), (Split::Test, 1.35)] {
+            for datapoint in 0..20 {
+                let noise = |i: u64| wobble(seed, datapoint + 1000 * u64::from(factor > 1.0), i);
+                let elbo = -19.0 + 3.0 * noise(0);
+                let evidence = elbo + 0.35 * (1.0 + 0.3 * noise(1));
+                records.extend(free_form(seed, split, datapoint, elbo, evidence));
+                for (i, hidden) in capacities.iter().enumerate() {
+                    let id = i as u64 + 10;
+                    let seed_effect = 1.0 + 0.2 * wobble(seed, 0, id);
+                    let gap = base[i] * factor * seed_effect * (1.0 + 0.5 * noise(id));
+                    let iw = evidence - 0.1 * gap;
+                    let rows = amortized(&encoder(hidden), seed, split, datapoint, elbo - gap, iw);
+                    for steps in [1, 2, 5, 10, 20, 50] {
+                        let left = gap * (-f64::from(steps) / 9.0).exp() + 0.01;
+                        records.push(refined(steps, &rows[0], elbo - left));
+                    }
+                    records.extend(rows);
+                }
+            }
+        }
+    }
+    records
+}

@@ -1,0 +1,171 @@
+//! Tables of records: what is written is read, and what is broken is an error.
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy allows it in test functions, not in what they call"
+)]
+
+use gap_schema::parquet::{read, write};
+use gap_schema::record::{
+    EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Side, Split, StopKind,
+};
+use proptest::prelude::*;
+use std::fs;
+
+/// A record without any optional field.
+fn plain() -> Record {
+    Record {
+        dataset: "digits".to_owned(),
+        split: Split::Test,
+        datapoint: 1796,
+        seed: 0,
+        model: "model-0".to_owned(),
+        family: Family::DiagonalGaussian,
+        encoder: None,
+        method: Method::Model,
+        refinement_steps: None,
+        estimator: Estimator::ClosedForm,
+        n_samples: 0,
+        value_nats: -18.25,
+        std_error_nats: 0.0,
+        side: Side::Exact,
+        trust: "ok".to_owned(),
+        stop: StopKind::Direct,
+        stop_steps: 0,
+        remaining_nats: None,
+        start: None,
+        seconds: 0.125,
+        joint_gradients: 0,
+        fit_seconds: 0.0,
+        fit_joint_gradients: 0,
+    }
+}
+
+/// A record with every optional field.
+fn full(hidden: Vec<u32>) -> Record {
+    Record {
+        encoder: Some(EncoderLabel {
+            kind: if hidden.is_empty() {
+                EncoderKind::Linear
+            } else {
+                EncoderKind::Mlp
+            },
+            hidden,
+            weights: u64::MAX,
+            context: 1,
+        }),
+        method: Method::Refined,
+        refinement_steps: Some(20),
+        estimator: Estimator::ImportanceWeighted,
+        n_samples: 1000,
+        std_error_nats: 0.1 + 0.2,
+        side: Side::Lower,
+        trust: "pareto-k 0.71".to_owned(),
+        stop: StopKind::BudgetSpent,
+        stop_steps: u32::MAX,
+        remaining_nats: Some(f64::MIN_POSITIVE),
+        start: Some("encoder".to_owned()),
+        datapoint: u64::MAX,
+        ..plain()
+    }
+}
+
+/// Writes and reads, and compares every bit (`NaN` is not equal to itself).
+fn round_trip(records: &[Record]) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.parquet");
+    write(&path, records, "{}").unwrap();
+    let again = read(&path).unwrap();
+    assert_eq!(again.len(), records.len());
+    let numbers = |r: &Record| {
+        let remaining = r.remaining_nats.map(f64::to_bits);
+        let values = [r.value_nats, r.std_error_nats, r.seconds, r.fit_seconds];
+        (remaining, values.map(f64::to_bits))
+    };
+    let rest = |r: &Record| Record {
+        value_nats: 0.0,
+        std_error_nats: 0.0,
+        seconds: 0.0,
+        fit_seconds: 0.0,
+        remaining_nats: None,
+        ..r.clone()
+    };
+    for (read, written) in again.iter().zip(records) {
+        assert_eq!(numbers(read), numbers(written));
+        assert_eq!(rest(read), rest(written));
+    }
+}
+
+#[test]
+fn absent_fields_empty_lists_and_bad_numerics_survive() {
+    let broken = Record {
+        value_nats: f64::NAN,
+        std_error_nats: f64::INFINITY,
+        remaining_nats: Some(f64::NAN),
+        stop: StopKind::NonFinite,
+        ..full(vec![])
+    };
+    let minus = Record {
+        value_nats: f64::NEG_INFINITY,
+        std_error_nats: -0.0,
+        ..plain()
+    };
+    round_trip(&[
+        plain(),
+        full(vec![]),
+        full(vec![64]),
+        full(vec![256, 128]),
+        broken,
+        minus,
+    ]);
+}
+
+#[test]
+fn columns_that_are_absent_throughout_survive() {
+    round_trip(&[plain(), plain()]);
+    round_trip(&[]);
+}
+
+proptest! {
+    #[test]
+    fn any_numbers_survive(
+        values in proptest::collection::vec(any::<(u64, f64, Option<f64>, Option<u32>)>(), 0..20),
+        hidden in proptest::collection::vec(any::<u32>(), 0..4),
+    ) {
+        let record = |&(whole, real, remaining_nats, refinement_steps): &(u64, f64, _, _)| Record {
+            datapoint: whole,
+            joint_gradients: whole,
+            value_nats: real,
+            remaining_nats,
+            refinement_steps,
+            ..full(hidden.clone())
+        };
+        round_trip(&values.iter().map(record).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_table_that_is_cut_short_at_any_byte_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.parquet");
+    write(&path, &[plain(), full(vec![64])], "{}").unwrap();
+    let whole = fs::read(&path).unwrap();
+    for n in (0..whole.len()).step_by(97).chain([whole.len() - 1]) {
+        fs::write(&path, &whole[..n]).unwrap();
+        let message = read(&path).unwrap_err().to_string();
+        assert!(
+            message.starts_with(&path.display().to_string()),
+            "{n}: {message}"
+        );
+        assert!(!message.contains('\n'), "{n}: {message}");
+    }
+}
+
+#[test]
+fn a_file_of_another_format_or_no_file_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.parquet");
+    assert!(read(&path).is_err());
+    fs::write(&path, "dataset,split\ndigits,test\n").unwrap();
+    assert!(read(&path).is_err());
+    assert!(write(&dir.path().join("no/such/folder.parquet"), &[plain()], "{}").is_err());
+}
