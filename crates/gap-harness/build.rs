@@ -1,5 +1,91 @@
-//! Links this package's executables against libtorch.
+//! Links this package's executables against libtorch, and records what source they are built from.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The crates whose code can change a number; a report or a spec's message cannot.
+const COMPUTING: [&str; 6] = [
+    "gap-torch",
+    "gap-data",
+    "gap-model",
+    "gap-infer",
+    "gap-estimate",
+    "gap-harness",
+];
 
 fn main() {
     gap_build::link_libtorch();
+    let crates = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
+    println!("cargo::rerun-if-changed={}", crates.display());
+    // The log of HEAD grows with each commit and check-out.
+    for file in ["Cargo.lock", ".git/logs/HEAD"] {
+        let path = crates.join("..").join(file);
+        if path.exists() {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+    }
+    println!(
+        "cargo::rustc-env=AMORTGAP_SOURCE_DIGEST={}",
+        source_digest(&crates)
+    );
+    let commit = git(&crates, &["rev-parse", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo::rustc-env=AMORTGAP_COMMIT={commit}");
+    let changed = git(
+        &crates,
+        &[
+            "status",
+            "--porcelain",
+            "--",
+            ".",
+            "../Cargo.toml",
+            "../Cargo.lock",
+        ],
+    );
+    let dirty = changed.map_or(
+        "unknown",
+        |changed| if changed.is_empty() { "false" } else { "true" },
+    );
+    println!("cargo::rustc-env=AMORTGAP_DIRTY={dirty}");
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(folder)
+        .args(arguments)
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn source_digest(crates: &Path) -> String {
+    let mut files: Vec<PathBuf> = COMPUTING
+        .iter()
+        .flat_map(|name| sources(&crates.join(name).join("src")))
+        .collect();
+    files.sort();
+    let mut hasher = blake3::Hasher::new();
+    for file in files {
+        let path = file.strip_prefix(crates).unwrap_or(&file);
+        hasher.update(path.to_string_lossy().as_bytes());
+        hasher.update(&std::fs::read(&file).expect("a source file can be read"));
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a source folder can be listed");
+    entries
+        .map(|entry| entry.expect("a source folder can be listed").path())
+        .flat_map(|path| {
+            if path.is_dir() {
+                sources(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }

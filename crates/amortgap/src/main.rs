@@ -1,1 +1,43 @@
-fn main() {}
+//! What amortization costs in variational inference: the command line.
+
+mod arguments;
+mod data_command;
+mod exit;
+mod plan_command;
+mod progress;
+mod report_command;
+mod run_command;
+mod status_command;
+
+use arguments::{Arguments, Command};
+use clap::{CommandFactory, Parser};
+use exit::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    exit::one_line_panics();
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Run(run) => run_command::run(&run),
+        Command::Report(report) => report_command::report(&report),
+        Command::Plan(plan) => plan_command::plan(&plan),
+        Command::Status(status) => status_command::status(&status),
+        Command::Data(data) => data_command::data(&data),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "amortgap",
+                &mut std::io::stdout(),
+            );
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// How a command ends.
+type CommandResult = Result<(), Failure>;

@@ -12,7 +12,10 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// A random encoder with these hidden widths; none makes it linear.
+    /// A new encoder with these hidden widths; none makes it linear.
+    ///
+    /// Hidden layers are random, the last is zero: it starts from `λ = 0` everywhere. From a random
+    /// last layer `σ = e^(w·x)` is huge at some points, and fits of a linear encoder ran away.
     pub fn random(
         observed_dim: i64,
         hidden: &[i64],
@@ -24,7 +27,7 @@ impl Encoder {
         let mut widths = vec![observed_dim];
         widths.extend_from_slice(hidden);
         widths.push(family.param_dim());
-        Self::new(Mlp::random(&widths, activation, key, device))
+        Self::new(Mlp::random(&widths, activation, key, device).with_zero_output())
     }
 
     /// An encoder with this network: `X` inputs, `Q` outputs.

@@ -71,6 +71,16 @@ impl Mlp {
         Self { layers, activation }
     }
 
+    /// The same network with its last layer at zero, so that it says 0 wherever it is asked.
+    #[must_use]
+    pub fn with_zero_output(mut self) -> Self {
+        if let Some(last) = self.layers.last_mut() {
+            last.weight = last.weight.zeros_like();
+            last.bias = last.bias.zeros_like();
+        }
+        self
+    }
+
     /// The network's output, differentiable: `[N, in] -> [N, out]`.
     pub fn forward(&self, input: &Tensor) -> Tensor {
         self.forward_with_hidden(input).0

@@ -198,7 +198,7 @@ fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
             free_form: columns.cost(FREE_FORM_ELBO).unwrap_or_default(),
             encoder_fit: encoder_fit(&columns),
         },
-        oracle: oracle(&columns, best_bound, gap_is_exact(&columns)),
+        oracle: oracle(&columns, best_bound),
         refinement,
     }
 }
@@ -238,17 +238,7 @@ fn encoder_fit(columns: &Columns<'_>) -> Option<Cost> {
     })
 }
 
-/// The exact amortization gap, where the model has closed forms.
-fn gap_is_exact(columns: &Columns<'_>) -> Option<Mean> {
-    let free_form = columns.get(FREE_FORM_EXACT)?;
-    Some(free_form.minus(&columns.get(AMORTIZED_EXACT)?).mean())
-}
-
-fn oracle(
-    columns: &Columns<'_>,
-    best_bound: &PairedColumn,
-    amortization_gap: Option<Mean>,
-) -> Option<Oracle> {
+fn oracle(columns: &Columns<'_>, best_bound: &PairedColumn) -> Option<Oracle> {
     let evidence = columns.get(EVIDENCE)?;
     let optimum = columns.get(OPTIMAL_ELBO)?;
     let exact = columns.get(FREE_FORM_EXACT)?;
@@ -258,7 +248,9 @@ fn oracle(
         log_evidence_error: best_bound.minus(&evidence).mean(),
         free_form_shortfall: optimum.minus(&exact).mean(),
         elbo_error: sampled.minus(&exact).mean(),
-        amortization_gap,
+        amortization_gap: columns
+            .get(AMORTIZED_EXACT)
+            .map(|amortized| exact.minus(&amortized).mean()),
     })
 }
 

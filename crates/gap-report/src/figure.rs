@@ -2,6 +2,7 @@
 
 mod axis;
 mod drawing;
+mod geometry;
 
 pub(crate) use drawing::{DrawError, png, svg};
 

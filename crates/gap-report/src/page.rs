@@ -93,7 +93,7 @@ fn direction(content: &ReportContent<'_>) -> &'static str {
         "log p̂(x) is exact here, so the approximation and inference gaps are estimated without bias."
     } else if sides.all(|side| side == Side::Lower) {
         "log p̂(x) is a lower bound on the evidence, so the approximation and inference gaps are \
-         lower bounds on the true ones."
+         estimated from below: they are at least this large for these q* and q."
     } else {
         "log p̂(x) is exact in some cells and a lower bound in others, as the table of bounds says; \
          where it is a lower bound, so are the approximation and inference gaps."

@@ -8,7 +8,7 @@ use gap_schema::Summary;
 use gap_schema::summary::{Cell, Cost, Mean, Oracle};
 use number::{grouped, option, plus_minus, seconds, significant};
 
-/// A title, a row of headings, and cells of text.
+/// A row of headings, rows of text, and notes below.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct Table {
     pub(crate) headings: Vec<String>,

@@ -4,6 +4,9 @@
 //! log axis and labels at the ends of one need more than its meshes give.
 
 use super::axis::Scale;
+use super::geometry::{
+    Frame, LEFT, LINE, MARKER_RADIUS, PANEL_HEIGHT, PANEL_SPACE, Place, RIGHT, TEXT,
+};
 use super::{Figure, Key, Look, Marker, Panel, Series};
 use plotters::coord::Shift;
 use plotters::element::DashedPathElement;
@@ -21,20 +24,9 @@ type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorTy
 
 /// The embedded font, and what a browser without it may use: Verdana has nearly its widths.
 const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
-pub(super) const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
-pub(super) const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
+const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
 const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
-
-const LEFT: f64 = 74.0;
-const RIGHT: f64 = 18.0;
-const TOP: f64 = 66.0;
-const PANEL_TITLE: f64 = 22.0;
-const PANEL_HEIGHT: f64 = 300.0;
-const PANEL_SPACE: f64 = 26.0;
-const LINE: f64 = 17.0;
-const MARKER_RADIUS: f64 = 5.0;
-const TEXT: f64 = 15.0;
-const CHARACTER: f64 = 7.4;
 
 /// What makes the two backends draw the same figure.
 #[derive(Clone, Copy)]
@@ -52,8 +44,9 @@ const SVG: Medium = Medium {
     font_factor: 1.0,
     text_drop: 0.0,
 };
+/// plotters rounds half the width of a slanted line to pixels, which shows at a scale below 3.
 const PNG: Medium = Medium {
-    scale: 2.0,
+    scale: 3.0,
     font_factor: 1.164 / 1.24,
     text_drop: 0.19,
 };
@@ -102,48 +95,6 @@ fn draw<DB: DrawingBackend>(backend: DB, figure: &Figure, medium: Medium) -> Res
         .figure(figure)
         .map_err(|error| DrawError(error.to_string()))
 }
-
-impl Figure {
-    fn panel_width(&self) -> f64 {
-        let lines = self.categories.iter().flatten();
-        let widest = lines.map(|line| line.chars().count()).max().unwrap_or(0);
-        let category = widest as f64 * CHARACTER + 16.0;
-        let fewest = if self.panels.len() > 1 { 380.0 } else { 520.0 };
-        (self.categories.len() as f64 * category).max(fewest)
-    }
-
-    fn panels_width(&self) -> f64 {
-        let n = self.panels.len() as f64;
-        n * self.panel_width() + (n - 1.0) * PANEL_SPACE
-    }
-
-    fn legend_width(&self) -> f64 {
-        let labels = self.legend.iter().map(|key| key.label.chars().count());
-        labels.max().unwrap_or(0) as f64 * CHARACTER + 56.0
-    }
-
-    fn plot_top(&self) -> f64 {
-        let titled = self.panels.iter().any(|panel| !panel.title.is_empty());
-        if titled { TOP + PANEL_TITLE } else { TOP }
-    }
-
-    fn height(&self) -> f64 {
-        let lines = self.categories.iter().map(Vec::len).max().unwrap_or(1);
-        let below_axis = 10.0 + lines as f64 * LINE + 30.0;
-        let legend = self.legend.len() as f64 * (LINE + 5.0);
-        self.plot_top() + PANEL_HEIGHT.max(legend) + below_axis
-    }
-
-    fn size(&self, scale: f64) -> (u32, u32) {
-        let width = LEFT + self.panels_width() + RIGHT + self.legend_width();
-        let note = self.note.chars().count() as f64 * CHARACTER * 0.88 + 32.0;
-        let pixels = |length: f64| (length * scale).ceil() as u32;
-        (pixels(width.max(note)), pixels(self.height()))
-    }
-}
-
-/// A place on the figure, in units of the SVG.
-type Place = (f64, f64);
 
 struct Canvas<DB: DrawingBackend> {
     area: DrawingArea<DB, Shift>,
@@ -299,7 +250,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
                 let (low, high) = (frame.y(value - error), frame.y(value + error));
                 self.line((x, low), (x, high), bar)?;
                 for end in [low, high] {
-                    self.line((x - 3.0, end), (x + 3.0, end), bar)?;
+                    self.line((x - 4.0, end), (x + 4.0, end), bar)?;
                 }
             }
             self.marker((x, frame.y(value)), series.look)?;
@@ -409,25 +360,5 @@ impl Text {
             bold: true,
             upwards: false,
         }
-    }
-}
-
-/// The plot of one panel.
-struct Frame {
-    left: f64,
-    top: f64,
-    width: f64,
-    scale: Scale,
-    /// Categories.
-    n: usize,
-}
-
-impl Frame {
-    fn x(&self, category: usize) -> f64 {
-        self.left + self.width * (category as f64 + 0.5) / self.n as f64
-    }
-
-    fn y(&self, value: f64) -> f64 {
-        self.top + PANEL_HEIGHT * (1.0 - self.medium.scale.place(value))
     }
 }

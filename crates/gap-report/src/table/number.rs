@@ -16,7 +16,8 @@ pub(crate) fn plus_minus(mean: f64, std_error: f64) -> String {
     if !std_error.is_finite() {
         return format!("{} ± {ABSENT}", significant(mean, 3));
     }
-    if std_error <= 0.0 {
+    // What rounding leaves of a difference of equal numbers is no spread.
+    if std_error <= 1e-12 * mean.abs().max(1.0) {
         return format!("{} ± 0", significant(mean, 3));
     }
     let decimals = decimals_for(std_error, 2);
@@ -79,6 +80,7 @@ mod tests {
         assert_eq!(plus_minus(-18.137, 0.42), "-18.14 ± 0.42");
         assert_eq!(plus_minus(1234.5, 37.0), "1234 ± 37");
         assert_eq!(plus_minus(-0.001, 0.42), "0.00 ± 0.42");
+        assert_eq!(plus_minus(0.05, 1e-17), "0.0500 ± 0");
         assert_eq!(plus_minus(f64::NAN, 0.1), "–");
         assert_eq!(plus_minus(0.5, f64::NAN), "0.500 ± –");
     }

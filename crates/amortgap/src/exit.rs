@@ -1,0 +1,77 @@
+//! How the program ends: 0 done, 1 the run failed, 2 the input is wrong, 130 interrupted.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Why a command did not do what was asked.
+pub enum Failure {
+    /// The input is wrong: what, where, and the cure.
+    Input(String),
+    /// The run failed: what, and how to go on.
+    Run(String),
+}
+
+impl Failure {
+    /// The input is wrong.
+    pub fn input(error: impl Error) -> Self {
+        Self::Input(one_line(&error))
+    }
+
+    /// The run failed.
+    pub fn run(error: impl Error) -> Self {
+        Self::Run(one_line(&error))
+    }
+
+    /// Says so on stderr, in one line, and gives the exit status.
+    pub fn report(&self) -> ExitCode {
+        let (message, status) = match self {
+            Self::Input(message) => (message, 2),
+            Self::Run(message) => (message, 1),
+        };
+        eprintln!("error: {message}");
+        ExitCode::from(status)
+    }
+}
+
+/// An error and its causes, in one line, each cause said once.
+fn one_line(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        source = cause.source();
+    }
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A panic is a mistake of ours: it is said in one line, without a backtrace.
+pub fn one_line_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
+        let message = panic
+            .payload_as_str()
+            .unwrap_or("unknown")
+            .lines()
+            .next()
+            .unwrap_or_default();
+        eprintln!(
+            "internal error{place}: {message} (please report this; finished stages are kept)"
+        );
+    }));
+}
+
+/// On Ctrl-C and SIGTERM: stop at once. What is finished was published whole, so nothing is lost.
+pub fn stop_when_interrupted() {
+    let stop = || {
+        eprintln!("interrupted: finished stages are kept; the same command goes on from there");
+        std::process::exit(130);
+    };
+    if let Err(error) = ctrlc::set_handler(stop) {
+        eprintln!("warning: an interruption will not be announced: {error}");
+    }
+}

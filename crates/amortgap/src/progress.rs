@@ -1,0 +1,108 @@
+//! What a run shows on stderr: bars on a terminal, one line per stage elsewhere.
+
+use gap_harness::{Observer, Outcome, Plan, Stage, StageId};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Shows a run to a person.
+pub struct Progress {
+    n_stages: usize,
+    state: Mutex<State>,
+    bars: Option<Bars>,
+}
+
+#[derive(Default)]
+struct State {
+    ended: usize,
+    running: HashMap<StageId, ProgressBar>,
+}
+
+struct Bars {
+    all: MultiProgress,
+    total: ProgressBar,
+}
+
+/// Ticks of a stage's bar.
+const TICKS: u64 = 1000;
+
+impl Progress {
+    /// For the stages of `plan`.
+    pub fn of(plan: &Plan) -> Self {
+        let n_stages = plan.stages().len();
+        let bars = std::io::stderr().is_terminal().then(|| {
+            let all = MultiProgress::new();
+            let total = all.add(ProgressBar::new(n_stages as u64));
+            total.set_style(style("stages {bar:40} {pos}/{len}  {elapsed}"));
+            Bars { all, total }
+        });
+        Self {
+            n_stages,
+            state: Mutex::default(),
+            bars,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A bar that a panicking worker left behind is still a bar.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is a constant")
+}
+
+impl Observer for Progress {
+    fn started(&self, id: &StageId, stage: &Stage) {
+        if let Some(bars) = &self.bars {
+            let bar = bars.all.insert_before(&bars.total, ProgressBar::new(TICKS));
+            bar.set_style(style("  {bar:20} {elapsed:>4}  {msg}"));
+            bar.set_message(stage.title());
+            self.state().running.insert(id.clone(), bar);
+        }
+    }
+
+    fn progressed(&self, id: &StageId, fraction: f64) {
+        if let Some(bar) = self.state().running.get(id) {
+            bar.set_position((fraction * TICKS as f64) as u64);
+        }
+    }
+
+    fn finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome) {
+        let mut state = self.state();
+        state.ended += 1;
+        let (ended, n) = (state.ended, self.n_stages);
+        let line = match outcome {
+            Outcome::Cached => None,
+            Outcome::Done { seconds } => {
+                Some(format!("[{ended}/{n}] {} ({seconds:.1} s)", stage.title()))
+            }
+            Outcome::Failed { message } => {
+                Some(format!("[{ended}/{n}] {} FAILED: {message}", stage.title()))
+            }
+            Outcome::Skipped => Some(format!(
+                "[{ended}/{n}] {} skipped: it needs a stage that failed",
+                stage.title()
+            )),
+        };
+        match &self.bars {
+            None => line.into_iter().for_each(|line| eprintln!("{line}")),
+            Some(bars) => {
+                if let Some(bar) = state.running.remove(id) {
+                    bar.finish_and_clear();
+                }
+                bars.total.inc(1);
+                if !matches!(outcome, Outcome::Done { .. })
+                    && let Some(line) = line
+                {
+                    bars.total.suspend(|| eprintln!("{line}"));
+                }
+                if ended == n {
+                    bars.total.finish_and_clear();
+                }
+            }
+        }
+    }
+}

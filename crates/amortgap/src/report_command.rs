@@ -1,0 +1,62 @@
+//! `amortgap report`: tables, figures and the page, from the records of a finished run.
+
+use crate::CommandResult;
+use crate::arguments::ReportArguments;
+use crate::exit::Failure;
+use gap_report::{Format, ReportContent, summarize, text_table, write_report};
+use gap_schema::{parquet, spec_file};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// What a finished run leaves in its folder, besides its figures.
+pub const RESULT_FILES: [&str; 5] = [
+    "records.parquet",
+    "summary.json",
+    "spec.toml",
+    "provenance.json",
+    "report.html",
+];
+
+/// Writes each folder's report again.
+pub fn report(arguments: &ReportArguments) -> CommandResult {
+    if arguments.out.is_some() && arguments.folders.len() > 1 {
+        return Err(Failure::Input(
+            "--out takes the report of a single folder; leave it out, or name one folder"
+                .to_owned(),
+        ));
+    }
+    for folder in &arguments.folders {
+        let out = arguments.out.as_deref().unwrap_or(folder);
+        println!("{}", publish(folder, out, &arguments.format)?);
+    }
+    Ok(())
+}
+
+/// Reads the records in `folder`, writes the report to `out`, and gives the summary table.
+pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, Failure> {
+    let records = parquet::read(&folder.join("records.parquet")).map_err(Failure::input)?;
+    let spec = spec_file::read(&folder.join("spec.toml"), &[]).map_err(Failure::input)?;
+    let provenance = read_json(&folder.join("provenance.json"))?;
+    let params_per_point = 2 * u64::from(spec.model.latent_dim.get_ref().get());
+    let summary = summarize(spec.name.get_ref(), params_per_point, &records);
+    let content = ReportContent {
+        summary: &summary,
+        question: &spec.question,
+        surprise: &spec.surprise,
+        provenance: &provenance,
+    };
+    write_report(out, &content, formats).map_err(Failure::run)?;
+    Ok(text_table(&summary))
+}
+
+fn read_json(path: &Path) -> Result<Value, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        Failure::Input(format!(
+            "{}: cannot be read: {error}; is this a finished run?",
+            path.display()
+        ))
+    })?;
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::Input(format!("{}: is not JSON: {error}", path.display())))
+}

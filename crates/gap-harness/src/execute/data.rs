@@ -1,0 +1,195 @@
+//! The observations of an experiment: read once, or drawn from its model.
+
+use super::build::likelihood;
+use super::failed;
+use crate::run::RunError;
+use gap_data::{DataError, Dataset, LoadOptions, Splits};
+use gap_model::{LatentVariableModel, ModelError};
+use gap_schema::CheckedSpec;
+use gap_schema::record::Split;
+use gap_schema::spec::{ModelKind, SYNTHETIC};
+use gap_torch::device::DeviceError;
+use gap_torch::{NoiseStream, SeedKey};
+use std::path::Path;
+use std::sync::Mutex;
+
+/// What was asked for cannot be run here. One line, with the cure.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The device is not there.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The data is not there, or not what it should be.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The data and another key contradict each other.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// Where observations come from.
+pub enum Observations {
+    /// Read from the catalog. Locked: libtorch's tensors are not to be read by two threads at once.
+    Read {
+        splits: Mutex<Splits>,
+        observed_dim: i64,
+    },
+    /// Drawn from the model of each seed.
+    Drawn {
+        name: String,
+        n_train: u32,
+        observed_dim: i64,
+    },
+}
+
+impl Observations {
+    /// Reads and checks the data of `spec`.
+    pub fn read(spec: &CheckedSpec, data_dir: Option<&Path>) -> Result<Self, InputError> {
+        let name = spec.data.name.get_ref();
+        let asked = |key: &str, n: u32, has: usize, part: &str| {
+            if n as usize > has {
+                return Err(InputError::Conflict(format!(
+                    "`data.{key}` is {n}, but the {part} part of `data.name = \"{name}\"` has {has} points; set it to at most {has}"
+                )));
+            }
+            Ok(())
+        };
+        let measure_train = spec.data.measure_train.get_ref().get();
+        let measure_test = spec.data.measure_test.get_ref().get();
+        if name == SYNTHETIC {
+            let n_train = spec
+                .data
+                .train_points
+                .as_ref()
+                .map_or(measure_train, |n| n.get_ref().get());
+            let observed_dim = spec
+                .model
+                .observed_dim
+                .as_ref()
+                .map_or(1, |x| i64::from(x.get_ref().get()));
+            return Ok(Self::Drawn {
+                name: name.clone(),
+                n_train,
+                observed_dim,
+            });
+        }
+        let options = LoadOptions {
+            data_dir,
+            split_seed: spec
+                .data
+                .split_seed
+                .as_ref()
+                .map_or(0, |seed| *seed.get_ref()),
+            train_points: spec.data.train_points.as_ref().map(|n| n.get_ref().get()),
+        };
+        if spec.data.split_seed.is_some() && gap_data::entry(name)?.published_split {
+            return Err(InputError::Conflict(format!(
+                "`data.split_seed` does not apply to `data.name = \"{name}\"`, whose split is published; remove it"
+            )));
+        }
+        let splits = gap_data::load(name, &options)?;
+        asked(
+            "measure_train",
+            measure_train,
+            splits.train.len(),
+            "training",
+        )?;
+        asked("measure_test", measure_test, splits.test.len(), "test")?;
+        if spec.model.kind == ModelKind::MlpDecoder {
+            for part in [&splits.train, &splits.test] {
+                likelihood(spec).check_support(part.x()).map_err(|error| match error {
+                    ModelError::OffSupport { likelihood, needs, value, .. } => InputError::Conflict(format!(
+                        "`data.name = \"{name}\"` does not go with `model.likelihood`: {likelihood} needs {needs}, and the data holds {value}"
+                    )),
+                    other => InputError::Conflict(other.to_string()),
+                })?;
+            }
+        }
+        let observed_dim = splits.train.observed_dim();
+        Ok(Self::Read {
+            splits: Mutex::new(splits),
+            observed_dim,
+        })
+    }
+
+    /// `X`.
+    pub const fn observed_dim(&self) -> i64 {
+        match self {
+            Self::Read { observed_dim, .. } | Self::Drawn { observed_dim, .. } => *observed_dim,
+        }
+    }
+
+    /// A digest of both parts, where they were read.
+    pub fn digest(&self) -> Option<String> {
+        match self {
+            Self::Read { splits, .. } => {
+                let splits = splits.lock().expect("no worker panicked");
+                Some(format!(
+                    "{}+{}",
+                    splits.train.digest(),
+                    splits.test.digest()
+                ))
+            }
+            Self::Drawn { .. } => None,
+        }
+    }
+
+    /// All points to fit to. Drawn ones need the model.
+    pub fn training_points(
+        &self,
+        seed: u32,
+        model: Option<&dyn LatentVariableModel>,
+    ) -> Result<Dataset, RunError> {
+        match (self, model) {
+            (Self::Read { splits, .. }, _) => {
+                let splits = splits.lock().expect("no worker panicked");
+                Ok(splits.train.first(splits.train.len()))
+            }
+            (Self::Drawn { n_train, .. }, Some(model)) => self.draw(seed, model, 0, *n_train),
+            (Self::Drawn { .. }, None) => {
+                unreachable!("a checked spec fits no model to data that is drawn from it")
+            }
+        }
+    }
+
+    /// The first `n` points of a part.
+    pub fn measured_points(
+        &self,
+        seed: u32,
+        model: &dyn LatentVariableModel,
+        split: Split,
+        n: u32,
+    ) -> Result<Dataset, RunError> {
+        match (self, split) {
+            (Self::Read { splits, .. }, _) => {
+                let splits = splits.lock().expect("no worker panicked");
+                let part = match split {
+                    Split::Train => &splits.train,
+                    Split::Test => &splits.test,
+                };
+                Ok(part.first(n as usize))
+            }
+            (Self::Drawn { .. }, Split::Train) => self.draw(seed, model, 0, n),
+            (Self::Drawn { n_train, .. }, Split::Test) => self.draw(seed, model, *n_train, n),
+        }
+    }
+
+    /// Points `from..from + n` of the endless data set that the model and the seed define.
+    fn draw(
+        &self,
+        seed: u32,
+        model: &dyn LatentVariableModel,
+        from: u32,
+        n: u32,
+    ) -> Result<Dataset, RunError> {
+        let Self::Drawn { name, .. } = self else {
+            unreachable!("only drawn data is drawn");
+        };
+        let ids: Vec<u64> = (u64::from(from)..u64::from(from) + u64::from(n)).collect();
+        let key = SeedKey::root(u64::from(seed)).role("synthetic-data");
+        let (x, _) = model
+            .sample_joint(&mut NoiseStream::new(key, &ids, model.device()))
+            .map_err(failed)?;
+        Ok(Dataset::new(name.clone(), ids, x, None))
+    }
+}

@@ -1,0 +1,254 @@
+//! Fitted `q`s to records: one row for each datapoint, method and estimator.
+
+use super::build::Fit;
+use super::failed;
+use crate::run::RunError;
+use gap_data::Batch;
+use gap_estimate::{
+    ClosedForms, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
+};
+use gap_infer::{
+    Amortized, DiagonalGaussian, FitCost, FittedBatch, FreeForm, Inference, Refined, Stop,
+};
+use gap_model::LatentVariableModel;
+use gap_schema::Record;
+use gap_schema::record::{EncoderLabel, Estimator, Family, Method, Side, Split, StopKind};
+use gap_schema::spec::{EstimatorSpec, Start};
+use gap_torch::SeedKey;
+
+/// What all records of a stage have in common.
+pub struct Origin {
+    pub dataset: String,
+    pub split: Split,
+    pub seed: u64,
+    pub model: String,
+    pub family: Family,
+    pub encoder: Option<EncoderLabel>,
+    pub fit: Fit,
+}
+
+/// Measures `q`s of one model on one split.
+pub struct Measurement<'a> {
+    pub model: &'a dyn LatentVariableModel,
+    pub family: DiagonalGaussian,
+    pub estimators: EstimatorSpec,
+    /// The key of the seed. Every method is evaluated under the same branch of it: its draws are
+    /// shared, and differences between methods are paired.
+    pub key: SeedKey,
+    pub origin: Origin,
+}
+
+/// How a `q` was found.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    method: Method,
+    refinement_steps: Option<u32>,
+    fitted: &'a FittedBatch,
+    /// The start that won, for each datapoint.
+    starts: Option<&'a [Start]>,
+    importance_weighted: bool,
+}
+
+/// One estimator's answers for a batch.
+struct Answers {
+    estimator: Estimator,
+    n_samples: u64,
+    side: Side,
+    estimates: Vec<Estimate>,
+}
+
+impl Measurement<'_> {
+    /// `q*` of a batch, and what the model knows exactly.
+    pub fn free_form(
+        &self,
+        search: &FreeForm,
+        starts: &[Start],
+        batch: &Batch,
+    ) -> Result<Vec<Record>, RunError> {
+        let fit = search
+            .search(self.model, batch, self.key.role("free-form"))
+            .map_err(failed)?;
+        let won: Vec<Start> = fit.won_by.iter().map(|&i| starts[i]).collect();
+        let found = Found {
+            method: Method::FreeForm,
+            refinement_steps: None,
+            fitted: &fit.fitted,
+            starts: Some(&won),
+            importance_weighted: true,
+        };
+        let mut records = self.measure(found, batch)?;
+        records.extend(self.exact_model(batch)?);
+        Ok(records)
+    }
+
+    /// `q` of a batch as the encoder gives it, and after each number of refinement steps.
+    pub fn amortized(&self, refined: &Refined, batch: &Batch) -> Result<Vec<Record>, RunError> {
+        let amortized = Amortized {
+            family: refined.family,
+            encoder: refined.encoder,
+        };
+        let key = self.key.role("refined");
+        let fitted = amortized.infer(self.model, batch, key).map_err(failed)?;
+        let forward = Found {
+            method: Method::Amortized,
+            refinement_steps: None,
+            fitted: &fitted,
+            starts: None,
+            importance_weighted: true,
+        };
+        let mut records = self.measure(forward, batch)?;
+        let path = refined.path(self.model, batch, key).map_err(failed)?;
+        for (i, (&steps, fitted)) in refined.steps.iter().zip(&path).enumerate() {
+            let found = Found {
+                method: Method::Refined,
+                refinement_steps: Some(steps),
+                fitted,
+                starts: None,
+                importance_weighted: i + 1 == path.len(),
+            };
+            records.extend(self.measure(found, batch)?);
+        }
+        Ok(records)
+    }
+
+    fn measure(&self, found: Found, batch: &Batch) -> Result<Vec<Record>, RunError> {
+        let elbo = Elbo {
+            n_samples: u64::from(self.estimators.elbo_samples.get()),
+        };
+        let iw = ImportanceWeighted {
+            n_samples: u64::from(self.estimators.iw_samples.get()),
+        };
+        let mut estimators: Vec<(Estimator, &dyn PosteriorEstimator)> =
+            vec![(Estimator::Elbo, &elbo)];
+        if found.importance_weighted {
+            estimators.push((Estimator::ImportanceWeighted, &iw));
+        }
+        let plain: Vec<&dyn PosteriorEstimator> = estimators.iter().map(|(_, e)| *e).collect();
+        let params = &found.fitted.params;
+        let key = self.key.role("evaluate");
+        let estimates =
+            estimate_all(self.model, &self.family, params, batch, &plain, key).map_err(failed)?;
+        let mut answers: Vec<Answers> = estimators
+            .iter()
+            .zip(estimates)
+            .map(|(&(estimator, e), estimates)| Answers {
+                estimator,
+                n_samples: e.n_samples(),
+                side: side(e.side()),
+                estimates,
+            })
+            .collect();
+        if let Some(exact) = self.model.exact() {
+            let forms = ClosedForms::of(exact, batch.x()).map_err(failed)?;
+            answers.push(exact_answers(
+                Estimator::ExactElbo,
+                Side::Lower,
+                forms.elbo(&self.family, params),
+            ));
+        }
+        Ok(self.records(found.method, Some(found), answers, batch))
+    }
+
+    /// What the model knows exactly, if anything.
+    fn exact_model(&self, batch: &Batch) -> Result<Vec<Record>, RunError> {
+        let Some(exact) = self.model.exact() else {
+            return Ok(Vec::new());
+        };
+        let forms = ClosedForms::of(exact, batch.x()).map_err(failed)?;
+        let answers = vec![
+            exact_answers(Estimator::ClosedForm, Side::Exact, forms.log_evidence()),
+            exact_answers(
+                Estimator::OptimalElbo,
+                Side::Lower,
+                forms.optimal_elbo(&self.family),
+            ),
+        ];
+        Ok(self.records(Method::Model, None, answers, batch))
+    }
+
+    fn records(
+        &self,
+        method: Method,
+        found: Option<Found>,
+        answers: Vec<Answers>,
+        batch: &Batch,
+    ) -> Vec<Record> {
+        let origin = &self.origin;
+        let mut records = Vec::with_capacity(answers.len() * batch.len());
+        for answer in answers {
+            for (b, estimate) in answer.estimates.into_iter().enumerate() {
+                let stop = found.map_or(Stop::Direct { steps: 0 }, |found| found.fitted.stops[b]);
+                let cost = found.map_or(FitCost::default(), |found| found.fitted.costs[b]);
+                let (stop, stop_steps, remaining_nats) = stop_columns(stop);
+                records.push(Record {
+                    dataset: origin.dataset.clone(),
+                    split: origin.split,
+                    datapoint: batch.ids()[b],
+                    seed: origin.seed,
+                    model: origin.model.clone(),
+                    family: origin.family,
+                    encoder: origin.encoder.clone(),
+                    method,
+                    refinement_steps: found.and_then(|found| found.refinement_steps),
+                    estimator: answer.estimator,
+                    n_samples: answer.n_samples,
+                    value_nats: estimate.value_nats,
+                    std_error_nats: estimate.std_error_nats,
+                    side: answer.side,
+                    trust: estimate.trust.to_string(),
+                    stop,
+                    stop_steps,
+                    remaining_nats,
+                    start: found
+                        .and_then(|found| found.starts)
+                        .map(|starts| starts[b].to_string()),
+                    seconds: cost.seconds,
+                    joint_gradients: cost.joint_gradients,
+                    fit_seconds: origin.fit.seconds,
+                    fit_joint_gradients: origin.fit.joint_gradients,
+                });
+            }
+        }
+        records
+    }
+}
+
+fn exact_answers(estimator: Estimator, side: Side, values: Vec<f64>) -> Answers {
+    let exact = |value_nats: f64| Estimate {
+        value_nats,
+        std_error_nats: 0.0,
+        trust: if value_nats.is_finite() {
+            gap_estimate::Trust::Ok
+        } else {
+            gap_estimate::Trust::NonFinite
+        },
+    };
+    Answers {
+        estimator,
+        n_samples: 0,
+        side,
+        estimates: values.into_iter().map(exact).collect(),
+    }
+}
+
+const fn side(side: gap_estimate::Side) -> Side {
+    match side {
+        gap_estimate::Side::Lower => Side::Lower,
+        gap_estimate::Side::Exact => Side::Exact,
+    }
+}
+
+const fn stop_columns(stop: Stop) -> (StopKind, u32, Option<f64>) {
+    match stop {
+        Stop::Direct { steps } => (StopKind::Direct, steps, None),
+        Stop::Converged {
+            steps,
+            remaining_nats,
+        } => (StopKind::Converged, steps, Some(remaining_nats)),
+        Stop::BudgetSpent {
+            steps,
+            remaining_nats,
+        } => (StopKind::BudgetSpent, steps, Some(remaining_nats)),
+        Stop::NonFinite { step } => (StopKind::NonFinite, step, None),
+    }
+}

@@ -1,0 +1,294 @@
+//! A checked spec as content-addressed stages, dependencies first.
+//!
+//! A stage's name is a digest of everything that its numbers depend on: its own settings, the names
+//! of the stages before it, the source of the computing crates, the device and the math library.
+//! Anything else (batch size, number of workers, later stages) may change without losing work.
+
+use gap_schema::CheckedSpec;
+use gap_schema::record::{Split, encoder_name};
+use gap_schema::spec::{
+    DataSpec, DecoderSharing, EncoderSpec, EstimatorSpec, FamilySpec, FreeFormSpec, ModelSpec,
+    RefinementSpec, TrainingSpec,
+};
+use serde::Serialize;
+use std::fmt;
+
+/// A stage's name: a digest of all that it depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct StageId(String);
+
+impl fmt::Display for StageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A piece of work that is done whole or not at all.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "stage", rename_all = "kebab-case")]
+pub enum Stage {
+    /// Makes and freezes a model, and the encoder that it was fitted with, if it was fitted.
+    Model {
+        /// The seed of this repetition.
+        seed: u32,
+        /// The observations.
+        data: DataSpec,
+        /// `p(x, z)`.
+        model: ModelSpec,
+        /// `Q`, for the encoder.
+        family: FamilySpec,
+        /// The encoder that is fitted jointly, for a model that is not shared.
+        encoder: Option<EncoderSpec>,
+    },
+    /// Fits an encoder to a frozen model.
+    Encoder {
+        /// The seed of this repetition.
+        seed: u32,
+        /// The frozen model.
+        model: StageId,
+        /// The encoder.
+        encoder: EncoderSpec,
+        /// How it is fitted.
+        training: TrainingSpec,
+    },
+    /// Finds and measures `q*` on one split.
+    FreeForm {
+        /// The seed of this repetition.
+        seed: u32,
+        /// The frozen model.
+        model: StageId,
+        /// The encoder that the model was fitted with, for a model that is not shared.
+        joint_encoder: Option<EncoderSpec>,
+        /// The part of the data.
+        split: Split,
+        /// How many points of it.
+        n: u32,
+        /// How `q*` is found.
+        free_form: FreeFormSpec,
+        /// How bounds are estimated.
+        estimators: EstimatorSpec,
+    },
+    /// Measures an encoder's `q`, and its refinements, on one split.
+    Amortized {
+        /// The seed of this repetition.
+        seed: u32,
+        /// The frozen model.
+        model: StageId,
+        /// The stage whose encoder is measured: an [`Stage::Encoder`], or the model's own.
+        encoder_stage: StageId,
+        /// The encoder.
+        encoder: EncoderSpec,
+        /// The part of the data.
+        split: Split,
+        /// How many points of it.
+        n: u32,
+        /// How `q` is refined.
+        refinement: RefinementSpec,
+        /// How bounds are estimated.
+        estimators: EstimatorSpec,
+    },
+}
+
+impl Stage {
+    /// The stages whose results this one reads.
+    pub fn dependencies(&self) -> Vec<&StageId> {
+        match self {
+            Self::Model { .. } => vec![],
+            Self::Encoder { model, .. } | Self::FreeForm { model, .. } => vec![model],
+            Self::Amortized {
+                model,
+                encoder_stage,
+                ..
+            } if model == encoder_stage => vec![model],
+            Self::Amortized {
+                model,
+                encoder_stage,
+                ..
+            } => vec![model, encoder_stage],
+        }
+    }
+
+    /// The seed of the repetition that it belongs to.
+    pub const fn seed(&self) -> u32 {
+        match self {
+            Self::Model { seed, .. }
+            | Self::Encoder { seed, .. }
+            | Self::FreeForm { seed, .. }
+            | Self::Amortized { seed, .. } => *seed,
+        }
+    }
+
+    /// What it does, for people.
+    pub fn title(&self) -> String {
+        let seed = self.seed();
+        match self {
+            Self::Model { encoder: None, .. } => format!("seed {seed}: model"),
+            Self::Model {
+                encoder: Some(encoder),
+                ..
+            } => {
+                format!("seed {seed}: decoder and {}", encoder.name())
+            }
+            Self::Encoder { encoder, .. } => format!("seed {seed}: fit {}", encoder.name()),
+            Self::FreeForm { split, n, .. } => {
+                format!("seed {seed}: free-form, {n} {split} points")
+            }
+            Self::Amortized {
+                encoder, split, n, ..
+            } => {
+                let name = encoder_name(encoder.kind, &encoder.widths());
+                format!("seed {seed}: measure {name}, {n} {split} points")
+            }
+        }
+    }
+}
+
+/// What a stage's numbers depend on besides its own settings.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Environment {
+    /// A digest of the source of the computing crates.
+    pub source: String,
+    /// The device.
+    pub device: String,
+    /// The math library's path.
+    pub math: String,
+}
+
+/// The stages of an experiment, each after those that it depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    stages: Vec<(StageId, Stage)>,
+}
+
+impl Plan {
+    /// The plan of `spec`.
+    pub fn of(spec: &CheckedSpec, environment: &Environment) -> Self {
+        let mut plan = Self { stages: Vec::new() };
+        let shared =
+            spec.model.training.is_none() || spec.decoder_sharing() == DecoderSharing::Shared;
+        for &seed in spec.seeds.get_ref() {
+            if shared {
+                let model = plan.add_model(spec, seed, None, environment);
+                plan.add_free_form(spec, seed, &model, None, environment);
+                for encoder in spec.encoders.get_ref() {
+                    let fitted = plan.add(
+                        Stage::Encoder {
+                            seed,
+                            model: model.clone(),
+                            encoder: encoder.clone(),
+                            training: spec.encoder_training,
+                        },
+                        environment,
+                    );
+                    plan.add_amortized(spec, seed, &model, &fitted, encoder, environment);
+                }
+            } else {
+                for encoder in spec.encoders.get_ref() {
+                    let model = plan.add_model(spec, seed, Some(encoder.clone()), environment);
+                    plan.add_free_form(spec, seed, &model, Some(encoder), environment);
+                    plan.add_amortized(spec, seed, &model, &model, encoder, environment);
+                }
+            }
+        }
+        plan
+    }
+
+    /// The stages, each after those that it depends on.
+    pub fn stages(&self) -> &[(StageId, Stage)] {
+        &self.stages
+    }
+
+    /// A digest of the whole plan.
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (id, _) in &self.stages {
+            hasher.update(id.0.as_bytes());
+        }
+        hasher.finalize().to_hex()[..16].to_owned()
+    }
+
+    fn add(&mut self, stage: Stage, environment: &Environment) -> StageId {
+        let content =
+            serde_json::to_vec(&(&stage, environment)).expect("a stage can be written as JSON");
+        let kind = match stage {
+            Stage::Model { .. } => "model",
+            Stage::Encoder { .. } => "encoder",
+            Stage::FreeForm { .. } => "free-form",
+            Stage::Amortized { .. } => "amortized",
+        };
+        let id = StageId(format!("{kind}-{}", &blake3::hash(&content).to_hex()[..16]));
+        self.stages.push((id.clone(), stage));
+        id
+    }
+
+    fn add_model(
+        &mut self,
+        spec: &CheckedSpec,
+        seed: u32,
+        encoder: Option<EncoderSpec>,
+        environment: &Environment,
+    ) -> StageId {
+        let stage = Stage::Model {
+            seed,
+            data: spec.data.clone(),
+            model: spec.model.clone(),
+            family: spec.family,
+            encoder,
+        };
+        self.add(stage, environment)
+    }
+
+    fn add_free_form(
+        &mut self,
+        spec: &CheckedSpec,
+        seed: u32,
+        model: &StageId,
+        joint_encoder: Option<&EncoderSpec>,
+        environment: &Environment,
+    ) {
+        for (split, n) in measured(spec) {
+            let stage = Stage::FreeForm {
+                seed,
+                model: model.clone(),
+                joint_encoder: joint_encoder.cloned(),
+                split,
+                n,
+                free_form: spec.free_form.clone(),
+                estimators: spec.estimators,
+            };
+            self.add(stage, environment);
+        }
+    }
+
+    fn add_amortized(
+        &mut self,
+        spec: &CheckedSpec,
+        seed: u32,
+        model: &StageId,
+        encoder_stage: &StageId,
+        encoder: &EncoderSpec,
+        environment: &Environment,
+    ) {
+        for (split, n) in measured(spec) {
+            let stage = Stage::Amortized {
+                seed,
+                model: model.clone(),
+                encoder_stage: encoder_stage.clone(),
+                encoder: encoder.clone(),
+                split,
+                n,
+                refinement: spec.refinement.clone(),
+                estimators: spec.estimators,
+            };
+            self.add(stage, environment);
+        }
+    }
+}
+
+fn measured(spec: &CheckedSpec) -> [(Split, u32); 2] {
+    [
+        (Split::Train, spec.data.measure_train.get_ref().get()),
+        (Split::Test, spec.data.measure_test.get_ref().get()),
+    ]
+}

@@ -1,0 +1,83 @@
+//! What a result was made with and on.
+
+use crate::plan::Environment;
+use gap_torch::device::{DeviceName, LIBTORCH_VERSION};
+use gap_torch::math_library::math_path;
+use serde::{Deserialize, Serialize};
+
+/// What a result was made with and on; `provenance.json`, and the footer of the records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The program's version.
+    pub amortgap: String,
+    /// The commit that it was built from.
+    pub commit: String,
+    /// Whether the source differed from that commit: `true`, `false` or `unknown`.
+    pub dirty: String,
+    /// A digest of the source of the computing crates.
+    pub source: String,
+    /// The version of libtorch.
+    pub libtorch: String,
+    /// The path that its math library took.
+    pub math: String,
+    /// The processor.
+    pub cpu: String,
+    /// How many processors this process may use.
+    pub cores: usize,
+    /// The device.
+    pub device: String,
+    /// Stages at a time.
+    pub jobs: usize,
+    /// Threads of one libtorch operation.
+    pub threads_per_operation: usize,
+    /// The operating system and the processor's architecture.
+    pub platform: String,
+    /// The seeds.
+    pub seeds: Vec<u32>,
+    /// A digest of the observations, where they were read.
+    pub data_digest: Option<String>,
+    /// A digest of the plan.
+    pub plan: String,
+}
+
+impl Provenance {
+    /// What this process is made with and runs on.
+    pub fn here(device: DeviceName, jobs: usize) -> Self {
+        Self {
+            amortgap: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: env!("AMORTGAP_COMMIT").to_owned(),
+            dirty: env!("AMORTGAP_DIRTY").to_owned(),
+            source: env!("AMORTGAP_SOURCE_DIGEST").to_owned(),
+            libtorch: LIBTORCH_VERSION.to_owned(),
+            math: math_path().to_string(),
+            cpu: cpu_model(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            device: device.to_string(),
+            jobs,
+            threads_per_operation: 1,
+            platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+            seeds: Vec::new(),
+            data_digest: None,
+            plan: String::new(),
+        }
+    }
+
+    /// What numbers depend on.
+    pub fn environment(&self) -> Environment {
+        Environment {
+            source: self.source.clone(),
+            device: self.device.clone(),
+            math: self.math.clone(),
+        }
+    }
+}
+
+fn cpu_model() -> String {
+    std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        })
+        .unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+}

@@ -1,0 +1,278 @@
+//! Carries out a plan: what is finished is kept, what can run in parallel does, one failure does
+//! not stop the rest.
+
+use crate::plan::{Plan, Stage, StageId};
+use crate::store::{Store, StoreError};
+use gap_schema::Record;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// A stage or a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A stage could not be carried out.
+    #[error("{0}")]
+    Stage(String),
+    /// The folder of results refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The worker threads could not be started.
+    #[error("cannot start {jobs} workers: {message}; use a smaller --jobs")]
+    Workers {
+        /// How many were asked for.
+        jobs: usize,
+        /// Why.
+        message: String,
+    },
+}
+
+/// Where a stage reads and writes.
+pub struct Workspace<'a> {
+    /// An empty folder of its own; what it leaves there is published with its records.
+    pub output: &'a Path,
+    /// The folders of the stages before it.
+    pub store: &'a Store,
+    /// To be told the fraction that is done.
+    pub progress: &'a (dyn Fn(f64) + Sync),
+}
+
+/// Carries out one stage. Shared between workers, so it holds settings, not tensors.
+pub trait Executor: Sync {
+    /// The records of the stage; files for later stages go to `workspace.output`.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] if the stage cannot be carried out; bad numerics are records.
+    fn execute(
+        &self,
+        id: &StageId,
+        stage: &Stage,
+        workspace: &Workspace,
+    ) -> Result<Vec<Record>, RunError>;
+}
+
+/// How a stage ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It was finished before.
+    Cached,
+    /// It was carried out.
+    Done {
+        /// How long it took.
+        seconds: f64,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        message: String,
+    },
+    /// A stage that it depends on failed.
+    Skipped,
+}
+
+/// Is told what happens. Called from worker threads.
+pub trait Observer: Sync {
+    /// A stage begins.
+    fn started(&self, id: &StageId, stage: &Stage);
+    /// A fraction of a stage is done.
+    fn progressed(&self, id: &StageId, fraction: f64);
+    /// A stage ended.
+    fn finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome);
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunReport {
+    /// Stages that were carried out now.
+    pub done: usize,
+    /// Stages that were finished before.
+    pub cached: usize,
+    /// Stages that failed: title and reason.
+    pub failed: Vec<(String, String)>,
+    /// Stages that could not run because of those.
+    pub skipped: usize,
+}
+
+impl RunReport {
+    /// Whether every stage is finished.
+    pub const fn is_complete(&self) -> bool {
+        self.failed.is_empty() && self.skipped == 0
+    }
+}
+
+/// Carries out what is not finished of `plan`, `jobs` stages at a time.
+///
+/// # Errors
+///
+/// [`RunError::Workers`] if no worker can be started. Failures of stages are in the report.
+pub fn run(
+    plan: &Plan,
+    store: &Store,
+    executor: &dyn Executor,
+    observer: &dyn Observer,
+    jobs: usize,
+) -> Result<RunReport, RunError> {
+    let workers = rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs)
+        .thread_name(|i| format!("stage-worker-{i}"))
+        .build()
+        .map_err(|error| RunError::Workers {
+            jobs,
+            message: error.to_string(),
+        })?;
+    let schedule = Schedule {
+        plan,
+        store,
+        executor,
+        observer,
+        state: Mutex::new(State::of(plan)),
+    };
+    workers.in_place_scope(|scope| schedule.start_ready(scope));
+    let state = schedule.state.into_inner().expect("no worker panicked");
+    Ok(state.report)
+}
+
+struct Schedule<'a> {
+    plan: &'a Plan,
+    store: &'a Store,
+    executor: &'a dyn Executor,
+    observer: &'a dyn Observer,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Stages that wait, by position, with the dependencies that they still wait for.
+    waiting: HashMap<usize, HashSet<StageId>>,
+    report: RunReport,
+}
+
+impl State {
+    fn of(plan: &Plan) -> Self {
+        let waiting = plan
+            .stages()
+            .iter()
+            .enumerate()
+            .map(|(i, (_, stage))| (i, stage.dependencies().into_iter().cloned().collect()));
+        Self {
+            waiting: waiting.collect(),
+            report: RunReport::default(),
+        }
+    }
+
+    /// The stages that wait for nothing, in the plan's order; they wait no more.
+    fn take_ready(&mut self) -> Vec<usize> {
+        let mut ready: Vec<usize> = self
+            .waiting
+            .iter()
+            .filter(|(_, deps)| deps.is_empty())
+            .map(|(&i, _)| i)
+            .collect();
+        ready.sort_unstable();
+        for i in &ready {
+            self.waiting.remove(i);
+        }
+        ready
+    }
+}
+
+impl<'a> Schedule<'a> {
+    fn start_ready<'s>(&'s self, scope: &rayon::Scope<'s>)
+    where
+        'a: 's,
+    {
+        let ready = self.state.lock().expect("no worker panicked").take_ready();
+        for i in ready {
+            scope.spawn(move |scope| {
+                let finished = self.carry_out(i);
+                self.settle(i, finished);
+                self.start_ready(scope);
+            });
+        }
+    }
+
+    /// Carries out the stage; whether it is finished.
+    fn carry_out(&self, i: usize) -> bool {
+        let (id, stage) = &self.plan.stages()[i];
+        let outcome = if self.store.has_stage(id) {
+            Outcome::Cached
+        } else {
+            self.observer.started(id, stage);
+            let clock = Instant::now();
+            match self.execute(id, stage) {
+                Ok(()) => Outcome::Done {
+                    seconds: clock.elapsed().as_secs_f64(),
+                },
+                Err(error) => Outcome::Failed {
+                    message: error.to_string(),
+                },
+            }
+        };
+        self.observer.finished(id, stage, &outcome);
+        let mut state = self.state.lock().expect("no worker panicked");
+        match outcome {
+            Outcome::Cached => state.report.cached += 1,
+            Outcome::Done { .. } => state.report.done += 1,
+            Outcome::Failed { message } => {
+                state.report.failed.push((stage.title(), message));
+                return false;
+            }
+            Outcome::Skipped => unreachable!("a skipped stage is not carried out"),
+        }
+        true
+    }
+
+    fn execute(&self, id: &StageId, stage: &Stage) -> Result<(), RunError> {
+        let partial = self.store.begin_stage(id)?;
+        let progress = |fraction| self.observer.progressed(id, fraction);
+        let workspace = Workspace {
+            output: &partial,
+            store: self.store,
+            progress: &progress,
+        };
+        let records = self.executor.execute(id, stage, &workspace)?;
+        Ok(self.store.publish_stage(id, &partial, &records)?)
+    }
+
+    /// Frees those that waited for stage `i`, or skips them and all that wait for them.
+    fn settle(&self, i: usize, finished: bool) {
+        let mut state = self.state.lock().expect("no worker panicked");
+        let mut lost = vec![self.plan.stages()[i].0.clone()];
+        if finished {
+            for deps in state.waiting.values_mut() {
+                deps.remove(&lost[0]);
+            }
+            return;
+        }
+        while let Some(failed) = lost.pop() {
+            let mut hit: Vec<usize> = state
+                .waiting
+                .iter()
+                .filter(|(_, deps)| deps.contains(&failed))
+                .map(|(&i, _)| i)
+                .collect();
+            hit.sort_unstable();
+            for i in hit {
+                state.waiting.remove(&i);
+                state.report.skipped += 1;
+                let (id, stage) = &self.plan.stages()[i];
+                self.observer.finished(id, stage, &Outcome::Skipped);
+                lost.push(id.clone());
+            }
+        }
+    }
+}
+
+/// The records of every stage, in the plan's order.
+///
+/// # Errors
+///
+/// [`StoreError`] if a stage's records cannot be read.
+pub fn collect(plan: &Plan, store: &Store) -> Result<Vec<Record>, StoreError> {
+    let mut records = Vec::new();
+    for (id, _) in plan.stages() {
+        records.extend(store.stage_records(id)?);
+    }
+    Ok(records)
+}

@@ -1,0 +1,237 @@
+//! The files of a report: what they say, and that they are there and whole.
+
+mod synthetic;
+
+use gap_report::{Format, ReportContent, ReportError, summarize, text_table, write_report};
+use gap_schema::Summary;
+use gap_schema::record::{Method, Record, Split, StopKind};
+use std::fs;
+use std::path::Path;
+use synthetic::{amortized, encoder, free_form, refined};
+
+/// Two seeds of two points each, one negative gap, one unconverged and one point that is not finite.
+fn small_run() -> Vec<Record> {
+    let mut records = Vec::new();
+    for (seed, shift) in [(0, 0.0), (1, 0.2)] {
+        for i in 0..3 {
+            let elbo = -18.0 - i as f64;
+            records.extend(free_form(seed, Split::Test, i, elbo, elbo + 0.25));
+            for (hidden, gap) in [(&[][..], 2.0), (&[64][..], 0.5)] {
+                let gap = if i == 0 && seed == 0 {
+                    -0.1
+                } else {
+                    gap + shift
+                };
+                let encoder = encoder(hidden);
+                let rows = amortized(&encoder, seed, Split::Test, i, elbo - gap, elbo + 0.2);
+                records.push(refined(10, &rows[0], elbo - 0.1 * gap));
+                records.extend(rows);
+            }
+        }
+    }
+    for row in &mut records {
+        if row.datapoint == 1 && row.seed == 0 && row.method == Method::FreeForm {
+            row.stop = StopKind::BudgetSpent;
+        }
+        if row.datapoint == 2 && row.method == Method::FreeForm && row.seed == 1 {
+            row.value_nats = f64::NAN;
+        }
+    }
+    records
+}
+
+fn content<'a>(summary: &'a Summary, provenance: &'a serde_json::Value) -> ReportContent<'a> {
+    ReportContent {
+        summary,
+        question: "Does <b>capacity</b> & width shrink it?",
+        surprise: "A gap that \"grows\".",
+        provenance,
+    }
+}
+
+fn write(dir: &Path, records: &[Record], formats: &[Format]) -> Vec<String> {
+    let summary = summarize("digits-capacity", 20, records);
+    let provenance = serde_json::json!({"commit": "abc<def>", "device": {"threads": 2}});
+    let paths = write_report(dir, &content(&summary, &provenance), formats).expect("it is written");
+    let name = |path: &Path| {
+        path.strip_prefix(dir)
+            .expect("it is in dir")
+            .display()
+            .to_string()
+    };
+    paths.iter().map(|path| name(path)).collect()
+}
+
+#[test]
+fn the_text_table_reads_well() {
+    let summary = summarize("digits-capacity", 20, &small_run());
+    insta::assert_snapshot!(text_table(&summary), @r#"
+    encoder  split  weights  n  seeds  approximation  amortization     refined (steps)      IW gap    inference  neg/unconv/non-fin
+    ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    linear   test     1,300  3      2      0.250 ± 0   1.75 ± 0.45  0.175 ± 0.045 (10)  0.0500 ± 0  2.00 ± 0.45               1/1/1
+    mlp-64   test     5,460  3      2      0.250 ± 0   0.50 ± 0.20  0.050 ± 0.020 (10)  0.0500 ± 0  0.75 ± 0.20               1/1/1
+    Gaps in nats per datapoint, means over seeds; ± is one standard error over 2 seeds, from the spread of the seeds' means.
+    Monte Carlo error apart from that: at most 0.0065 nats on an amortization gap.
+    "#);
+}
+
+#[test]
+fn the_markdown_table_reads_well() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &small_run(), &[Format::Md]);
+    let text = fs::read_to_string(dir.path().join("summary.md")).unwrap();
+    insta::assert_snapshot!(text, @r#"
+    | encoder | split | weights | n | seeds | approximation | amortization | refined (steps) | IW gap | inference | neg/unconv/non-fin |
+    | :-- | :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: |
+    | linear | test | 1,300 | 3 | 2 | 0.250 ± 0 | 1.75 ± 0.45 | 0.175 ± 0.045 (10) | 0.0500 ± 0 | 2.00 ± 0.45 | 1/1/1 |
+    | mlp-64 | test | 5,460 | 3 | 2 | 0.250 ± 0 | 0.50 ± 0.20 | 0.050 ± 0.020 (10) | 0.0500 ± 0 | 0.75 ± 0.20 | 1/1/1 |
+
+    Gaps in nats per datapoint, means over seeds; ± is one standard error over 2 seeds, from the spread of the seeds' means.
+
+    Monte Carlo error apart from that: at most 0.0065 nats on an amortization gap.
+    "#);
+}
+
+#[test]
+fn one_seed_has_the_error_over_its_datapoints_and_says_so() {
+    let mut records = small_run();
+    records.retain(|r| r.seed == 0);
+    let text = text_table(&summarize("one-seed", 20, &records));
+    // Gaps of −0.1, 2, 2: mean 1.3, standard error 0.7.
+    assert!(text.contains("1.30 ± 0.70"), "{text}");
+    assert!(
+        text.contains("one standard error over datapoints"),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_format_is_written_where_it_belongs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut names = write(dir.path(), &synthetic::run(2), &Format::ALL);
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "figures/amortization-gap-by-encoder.png",
+            "figures/amortization-gap-by-encoder.svg",
+            "figures/gap-by-refinement-steps.png",
+            "figures/gap-by-refinement-steps.svg",
+            "report.html",
+            "summary.csv",
+            "summary.json",
+            "summary.md",
+            "summary.tex",
+        ]
+    );
+    for name in &names {
+        let bytes = fs::read(dir.path().join(name)).unwrap();
+        let whole = match name.rsplit('.').next().unwrap() {
+            "png" => bytes.starts_with(b"\x89PNG") && bytes.ends_with(b"IEND\xaeB\x60\x82"),
+            "svg" => bytes.starts_with(b"<svg") && bytes.trim_ascii_end().ends_with(b"</svg>"),
+            "html" => bytes.trim_ascii_end().ends_with(b"</html>"),
+            "tex" => bytes.ends_with(b"\\end{tabular}\n"),
+            _ => bytes.ends_with(b"\n"),
+        };
+        assert!(whole, "{name} is cut short");
+    }
+    let in_folder = |folder: &Path| fs::read_dir(folder).unwrap().count();
+    let left = in_folder(dir.path()) + in_folder(&dir.path().join("figures"));
+    assert_eq!(left, names.len() + 1, "no temporary file is left");
+}
+
+#[test]
+fn the_page_loads_nothing_and_escapes_what_it_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &synthetic::run(2), &[Format::Html]);
+    let html = fs::read_to_string(dir.path().join("report.html")).unwrap();
+    for loaded in ["http://", "https://", "<script", "<link", "@import", "url("] {
+        assert!(!html.contains(loaded), "the page has `{loaded}`");
+    }
+    assert!(!html.contains("<b>capacity") && html.contains("&lt;b&gt;capacity"));
+    assert!(!html.contains("abc<def>") && html.contains("abc&lt;def&gt;"));
+    assert_eq!(html.matches("<svg ").count(), 2);
+    assert!(
+        html.contains("device.threads"),
+        "provenance has a row for each value"
+    );
+}
+
+#[test]
+fn the_figure_shows_every_point_of_every_series() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &synthetic::run(2), &[Format::Svg]);
+    let path = dir.path().join("figures/amortization-gap-by-encoder.svg");
+    let svg = fs::read_to_string(path).unwrap();
+    // Of the amortization gaps alone: six encoders, filled once for test points and twice (ring
+    // and hole) for training points, and the same in the legend.
+    assert_eq!(svg.matches("<circle").count(), 6 + 2 * 6 + 1 + 2);
+    for label in ["mlp-256-256", "87,572", "nats per datapoint", "2 seeds"] {
+        assert!(svg.contains(label), "the figure lacks `{label}`");
+    }
+}
+
+#[test]
+fn summary_json_is_the_summary() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &synthetic::run(2), &[Format::Json]);
+    let text = fs::read_to_string(dir.path().join("summary.json")).unwrap();
+    let read: Summary = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, summarize("digits-capacity", 20, &synthetic::run(2)));
+}
+
+#[test]
+fn the_csv_has_a_line_for_each_cell_and_the_keys_of_the_json() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &small_run(), &[Format::Csv]);
+    let text = fs::read_to_string(dir.path().join("summary.csv")).unwrap();
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 1 + 4);
+    let column = |name: &str| lines[0].iter().position(|&n| n == name).expect(name);
+    assert_eq!(lines[1][column("encoder")], "linear");
+    assert_eq!(lines[2][column("encoder")], "mlp-64");
+    assert_eq!(lines[3][column("non_finite")], "1");
+    let gap: f64 = lines[1][column("amortization_gap.mean_nats")]
+        .parse()
+        .unwrap();
+    assert!((gap - 1.3).abs() < 1e-12, "{gap}");
+    let gap: f64 = lines[2][column("refinement.10.gap.mean_nats")]
+        .parse()
+        .unwrap();
+    assert!((gap - 0.03).abs() < 1e-12, "{gap}");
+}
+
+#[test]
+fn a_run_with_nothing_measured_yet_still_has_a_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = write(dir.path(), &[], &Format::ALL);
+    assert_eq!(names.len(), 5, "no figures: {names:?}");
+    let html = fs::read_to_string(dir.path().join("report.html")).unwrap();
+    assert!(html.contains("No datapoint has been measured yet"));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocked = dir.path().join("results");
+    fs::write(&blocked, "a file, not a folder").unwrap();
+    let summary = summarize("blocked", 20, &small_run());
+    let provenance = serde_json::json!({});
+    let error = write_report(&blocked, &content(&summary, &provenance), &[Format::Md]).unwrap_err();
+    assert!(matches!(error, ReportError::Write { .. }));
+    assert!(
+        error
+            .to_string()
+            .contains("results/summary.md: cannot write"),
+        "{error}"
+    );
+}
+
+#[test]
+fn formats_are_read_as_they_are_written() {
+    for format in Format::ALL {
+        assert_eq!(format.to_string().parse(), Ok(format));
+    }
+    let error = "pdf".parse::<Format>().unwrap_err().to_string();
+    assert!(error.contains("`pdf`") && error.contains("html"), "{error}");
+}
