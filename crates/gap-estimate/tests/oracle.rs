@@ -42,7 +42,7 @@ fn free_form(family: DiagonalGaussian) -> FreeForm<'static> {
         family,
         starts: vec![StartingPoint::Prior],
         ascent: ASCENT,
-        tolerance_nats: 0.002,
+        tolerance_nats: 0.005,
         max_steps: 5000,
     }
 }
@@ -149,12 +149,13 @@ fn the_free_form_optimum_is_the_closed_form_one() {
                 (-1e-4..0.01).contains(&short),
                 "D = {latent_dim}, point {b}: {short} short"
             );
-            let Stop::Converged { remaining_nats, .. } = fitted.stops[b] else {
+            let Stop::Converged { remaining, .. } = fitted.stops[b] else {
                 panic!("D = {latent_dim}, point {b}: {:?}", fitted.stops[b]);
             };
             assert!(
-                (remaining_nats - short).abs() < 0.002,
-                "point {b}: {remaining_nats} for {short}"
+                (remaining.nats - short).abs()
+                    < 4.0 * remaining.std_error_nats + 0.25 * short + 2e-4,
+                "point {b}: {remaining:?} for {short}"
             );
         }
     }

@@ -203,17 +203,10 @@ impl FreeForm<'_> {
         if let Some(step) = failed_at {
             return Some(Stop::NonFinite { step });
         }
-        let remaining_nats = remaining.nats;
         if remaining.upper() < self.tolerance_nats {
-            Some(Stop::Converged {
-                steps,
-                remaining_nats,
-            })
+            Some(Stop::Converged { steps, remaining })
         } else if spent {
-            Some(Stop::BudgetSpent {
-                steps,
-                remaining_nats,
-            })
+            Some(Stop::BudgetSpent { steps, remaining })
         } else {
             None
         }

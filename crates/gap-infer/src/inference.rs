@@ -1,5 +1,6 @@
 //! What every way of finding `q` gives back: parameters, why it stopped, what it cost.
 
+use crate::certificate::Remaining;
 use crate::family::{VariationalFamily, VariationalParams};
 use gap_data::Batch;
 use gap_model::{LatentVariableModel, ModelError};
@@ -39,15 +40,15 @@ pub enum Stop {
     Converged {
         /// Steps taken.
         steps: u32,
-        /// The estimated distance, nats.
-        remaining_nats: f64,
+        /// The estimated distance.
+        remaining: Remaining,
     },
     /// The steps were spent first.
     BudgetSpent {
         /// Steps taken.
         steps: u32,
-        /// The estimated distance, nats.
-        remaining_nats: f64,
+        /// The estimated distance.
+        remaining: Remaining,
     },
     /// A gradient stopped being finite; the parameters are the last finite ones.
     NonFinite {

@@ -81,6 +81,9 @@ pub fn to_frame(records: &[Record]) -> PolarsResult<DataFrame> {
         column(records, "stop", |r| r.stop.as_str()),
         column(records, "stop_steps", |r| r.stop_steps),
         column(records, "remaining_nats", |r| r.remaining_nats),
+        column(records, "remaining_std_error_nats", |r| {
+            r.remaining_std_error_nats
+        }),
         column(records, "start", |r| r.start.clone()),
         column(records, "seconds", |r| r.seconds),
         column(records, "joint_gradients", |r| r.joint_gradients),
@@ -160,6 +163,7 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
     let fit_gradients = wholes("fit_joint_gradients")?;
     let (value, std_error) = (reals("value_nats")?, reals("std_error_nats")?);
     let (remaining, seconds) = (reals("remaining_nats")?, reals("seconds")?);
+    let remaining_error = reals("remaining_std_error_nats")?;
     let fit_seconds = reals("fit_seconds")?;
 
     fn some<T>(value: Option<T>) -> Result<T, String> {
@@ -207,6 +211,7 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
                 stop: named(stop.get(i))?,
                 stop_steps: narrow(some(stop_steps.get(i))?)?,
                 remaining_nats: remaining.get(i),
+                remaining_std_error_nats: remaining_error.get(i),
                 start: start.get(i).map(str::to_owned),
                 seconds: some(seconds.get(i))?,
                 joint_gradients: some(gradients.get(i))?,

@@ -189,6 +189,8 @@ pub struct Record {
     pub stop_steps: u32,
     /// Estimated distance of `L[q]` to the family's optimum, in nats, where it was estimated.
     pub remaining_nats: Option<f64>,
+    /// Its standard error, in nats.
+    pub remaining_std_error_nats: Option<f64>,
     /// Where the search that won had started (`prior` or `encoder`), for [`Method::FreeForm`].
     pub start: Option<String>,
     /// Wall time spent on this datapoint's `q`, its share of a batch, in seconds.

@@ -6,7 +6,7 @@
 //! already contained in the former. Seeds are separate cells and never pooled here.
 
 use crate::record::{EncoderLabel, Family, Side, Split};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,15 +19,24 @@ pub struct Summary {
     pub cells: Vec<Cell>,
 }
 
-/// A mean over datapoints, in nats.
+/// JSON has no NaN: it is written as `null`, and read back.
+fn nan_from_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+/// A mean over datapoints, in nats. `null` in JSON stands for a number that is not defined: the
+/// standard error of a single datapoint, the mean of none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
     /// The mean.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_nats: f64,
     /// Its standard error over datapoints.
+    #[serde(deserialize_with = "nan_from_null")]
     pub std_error_nats: f64,
     /// The part of it that is Monte Carlo noise; for a gap an upper bound, since the common draws of
     /// its two terms are not credited.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mc_std_error_nats: f64,
 }
 
@@ -194,4 +203,26 @@ pub struct Cell {
     /// The comparison with closed forms, where the model has them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub oracle: Option<Oracle>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Mean;
+
+    #[test]
+    fn an_undefined_number_is_null_in_json_and_nan_when_read_back() {
+        let mean = Mean {
+            mean_nats: -18.5,
+            std_error_nats: f64::NAN,
+            mc_std_error_nats: 0.25,
+        };
+        let json = serde_json::to_string(&mean).unwrap();
+        assert_eq!(
+            json,
+            r#"{"mean_nats":-18.5,"std_error_nats":null,"mc_std_error_nats":0.25}"#
+        );
+        let read: Mean = serde_json::from_str(&json).unwrap();
+        assert!(read.std_error_nats.is_nan() && read.mc_std_error_nats == 0.25);
+        assert!(serde_json::from_str::<Mean>(r#"{"mean_nats":1.0}"#).is_err());
+    }
 }

@@ -32,6 +32,7 @@ fn plain() -> Record {
         stop: StopKind::Direct,
         stop_steps: 0,
         remaining_nats: None,
+        remaining_std_error_nats: None,
         start: None,
         seconds: 0.125,
         joint_gradients: 0,
@@ -63,6 +64,7 @@ fn full(hidden: Vec<u32>) -> Record {
         stop: StopKind::BudgetSpent,
         stop_steps: u32::MAX,
         remaining_nats: Some(f64::MIN_POSITIVE),
+        remaining_std_error_nats: None,
         start: Some("encoder".to_owned()),
         datapoint: u64::MAX,
         ..plain()
@@ -77,7 +79,7 @@ fn round_trip(records: &[Record]) {
     let again = read(&path).unwrap();
     assert_eq!(again.len(), records.len());
     let numbers = |r: &Record| {
-        let remaining = r.remaining_nats.map(f64::to_bits);
+        let remaining = [r.remaining_nats, r.remaining_std_error_nats].map(|r| r.map(f64::to_bits));
         let values = [r.value_nats, r.std_error_nats, r.seconds, r.fit_seconds];
         (remaining, values.map(f64::to_bits))
     };
@@ -87,6 +89,7 @@ fn round_trip(records: &[Record]) {
         seconds: 0.0,
         fit_seconds: 0.0,
         remaining_nats: None,
+        remaining_std_error_nats: None,
         ..r.clone()
     };
     for (read, written) in again.iter().zip(records) {
@@ -101,6 +104,7 @@ fn absent_fields_empty_lists_and_bad_numerics_survive() {
         value_nats: f64::NAN,
         std_error_nats: f64::INFINITY,
         remaining_nats: Some(f64::NAN),
+        remaining_std_error_nats: None,
         stop: StopKind::NonFinite,
         ..full(vec![])
     };
@@ -136,6 +140,7 @@ proptest! {
             joint_gradients: whole,
             value_nats: real,
             remaining_nats,
+            remaining_std_error_nats: remaining_nats.map(|nats: f64| 2.0 * nats),
             refinement_steps,
             ..full(hidden.clone())
         };

@@ -7,6 +7,7 @@ use gap_data::Batch;
 use gap_estimate::{
     ClosedForms, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
 };
+use gap_infer::certificate::Remaining;
 use gap_infer::{
     Amortized, DiagonalGaussian, FitCost, FittedBatch, FreeForm, Inference, Refined, Stop,
 };
@@ -179,7 +180,7 @@ impl Measurement<'_> {
             for (b, estimate) in answer.estimates.into_iter().enumerate() {
                 let stop = found.map_or(Stop::Direct { steps: 0 }, |found| found.fitted.stops[b]);
                 let cost = found.map_or(FitCost::default(), |found| found.fitted.costs[b]);
-                let (stop, stop_steps, remaining_nats) = stop_columns(stop);
+                let (stop, stop_steps, remaining) = stop_columns(stop);
                 records.push(Record {
                     dataset: origin.dataset.clone(),
                     split: origin.split,
@@ -198,7 +199,8 @@ impl Measurement<'_> {
                     trust: estimate.trust.to_string(),
                     stop,
                     stop_steps,
-                    remaining_nats,
+                    remaining_nats: remaining.map(|r| r.nats),
+                    remaining_std_error_nats: remaining.map(|r| r.std_error_nats),
                     start: found
                         .and_then(|found| found.starts)
                         .map(|starts| starts[b].to_string()),
@@ -238,17 +240,11 @@ const fn side(side: gap_estimate::Side) -> Side {
     }
 }
 
-const fn stop_columns(stop: Stop) -> (StopKind, u32, Option<f64>) {
+const fn stop_columns(stop: Stop) -> (StopKind, u32, Option<Remaining>) {
     match stop {
         Stop::Direct { steps } => (StopKind::Direct, steps, None),
-        Stop::Converged {
-            steps,
-            remaining_nats,
-        } => (StopKind::Converged, steps, Some(remaining_nats)),
-        Stop::BudgetSpent {
-            steps,
-            remaining_nats,
-        } => (StopKind::BudgetSpent, steps, Some(remaining_nats)),
+        Stop::Converged { steps, remaining } => (StopKind::Converged, steps, Some(remaining)),
+        Stop::BudgetSpent { steps, remaining } => (StopKind::BudgetSpent, steps, Some(remaining)),
         Stop::NonFinite { step } => (StopKind::NonFinite, step, None),
     }
 }
