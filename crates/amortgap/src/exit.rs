@@ -65,11 +65,24 @@ pub fn one_line_panics() {
     }));
 }
 
+/// A reader that goes away, as `head` does, ends the program quietly, as it does every other.
+///
+/// Rust ignores the signal, and then panics where it prints.
+pub fn end_with_the_reader() {
+    #[cfg(unix)]
+    // SAFETY: no other thread runs yet, and the default disposition calls no code of ours.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
 /// On Ctrl-C and SIGTERM: stop at once. What is finished was published whole, so nothing is lost.
 pub fn stop_when_interrupted() {
     let stop = || {
         eprintln!("interrupted: finished stages are kept; the same command goes on from there");
-        std::process::exit(130);
+        // SAFETY: it ends the process and touches no memory. `std::process::exit` would run
+        // libtorch's destructors under the hands of the workers, and crash every other time.
+        unsafe { libc::_exit(130) }
     };
     if let Err(error) = ctrlc::set_handler(stop) {
         eprintln!("warning: an interruption will not be announced: {error}");

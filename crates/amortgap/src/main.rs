@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     exit::one_line_panics();
+    exit::end_with_the_reader();
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Run(run) => run_command::run(&run),

@@ -27,6 +27,12 @@ pub fn report(arguments: &ReportArguments) -> CommandResult {
         ));
     }
     for folder in &arguments.folders {
+        if !folder.join("records.parquet").is_file() {
+            return Err(Failure::Input(format!(
+                "{}: there are no results here; name the folder of a finished run, which `amortgap run` makes",
+                folder.display()
+            )));
+        }
         let out = arguments.out.as_deref().unwrap_or(folder);
         println!("{}", publish(folder, out, &arguments.format)?);
     }

@@ -302,7 +302,10 @@ fn a_linear_encoder_reaches_the_optimum_and_refining_keeps_it() {
     let refined = Refined {
         family: &family,
         encoder: &encoder,
-        ascent: ASCENT,
+        ascent: AscentSettings {
+            learning_rate: 0.03,
+            ..ASCENT
+        },
         steps: vec![5, 50],
     };
     for fitted in refined.path(&model, &batch, SeedKey::root(10)).unwrap() {

@@ -4,7 +4,9 @@
 use crate::plan::{Plan, Stage, StageId};
 use crate::store::{Store, StoreError};
 use gap_schema::Record;
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -200,12 +202,16 @@ impl<'a> Schedule<'a> {
         } else {
             self.observer.started(id, stage);
             let clock = Instant::now();
-            match self.execute(id, stage) {
-                Ok(()) => Outcome::Done {
+            // A panic is a mistake of ours in one stage; the others have nothing to do with it.
+            match catch_unwind(AssertUnwindSafe(|| self.execute(id, stage))) {
+                Ok(Ok(())) => Outcome::Done {
                     seconds: clock.elapsed().as_secs_f64(),
                 },
-                Err(error) => Outcome::Failed {
+                Ok(Err(error)) => Outcome::Failed {
                     message: error.to_string(),
+                },
+                Err(panic) => Outcome::Failed {
+                    message: format!("internal error: {}", panic_message(panic.as_ref())),
                 },
             }
         };
@@ -262,6 +268,14 @@ impl<'a> Schedule<'a> {
             }
         }
     }
+}
+
+/// What a panic said.
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let literal = panic.downcast_ref::<&str>().copied();
+    literal
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown")
 }
 
 /// The records of every stage, in the plan's order.

@@ -219,6 +219,21 @@ impl Store {
             && files.iter().all(|file| self.folder.join(file).is_file())
     }
 
+    /// Forgets that a plan was finished: what is published is about to change.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unwritable`].
+    pub fn unmark_finished(&self) -> Result<(), StoreError> {
+        let path = self.folder.join(STAGES).join(FINISHED);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Unwritable { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Notes that this plan is finished.
     ///
     /// # Errors

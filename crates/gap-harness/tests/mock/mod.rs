@@ -1,0 +1,279 @@
+//! A small plan, an executor that computes nothing, and an observer that takes notes.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use gap_harness::plan::Environment;
+use gap_harness::run::Workspace;
+use gap_harness::{Executor, Observer, Outcome, Plan, RunError, Stage, StageId, Store};
+use gap_schema::record::{Estimator, Family, Method, Record, Side, StopKind};
+use gap_schema::spec_file;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+/// Two seeds and two encoders on one decoder a seed.
+pub const SPEC: &str = r#"
+name = "small"
+question = "Does it run?"
+surprise = "It does not."
+seeds = [0, 1]
+
+[data]
+name = "digits-binarized"
+train_points = 10
+measure_train = 3
+measure_test = 2
+
+[model]
+kind = "mlp-decoder"
+latent_dim = 2
+hidden = [4]
+decoder = "shared"
+
+[model.training]
+encoder_hidden = [4]
+steps = 1
+batch_size = 5
+learning_rate = 0.01
+n_samples = 1
+
+[[encoders]]
+kind = "linear"
+
+[[encoders]]
+kind = "mlp"
+hidden = [4]
+
+[encoder_training]
+steps = 2
+batch_size = 5
+learning_rate = 0.01
+n_samples = 1
+
+[free_form]
+max_steps = 100
+
+[refinement]
+steps = [1]
+
+[estimators]
+iw_samples = 10
+
+[evaluation]
+batch_size = 100
+"#;
+
+/// The plan of `text` on a made-up machine.
+pub fn plan_of(text: &str) -> Plan {
+    plan_on(text, "cpu")
+}
+
+/// The plan of `text` on `device` of a made-up machine.
+pub fn plan_on(text: &str, device: &str) -> Plan {
+    let spec = spec_file::parse("small.toml".as_ref(), text).unwrap();
+    let environment = Environment {
+        source: "source".to_owned(),
+        device: device.to_owned(),
+        math: "stock".to_owned(),
+    };
+    Plan::of(&spec, &environment)
+}
+
+/// The plan of [`SPEC`].
+pub fn plan() -> Plan {
+    plan_of(SPEC)
+}
+
+/// [`SPEC`] with `old` replaced by `new`.
+pub fn edited(old: &str, new: &str) -> String {
+    assert_eq!(SPEC.matches(old).count(), 1, "{old}");
+    SPEC.replace(old, new)
+}
+
+/// The plan of [`SPEC`] with `old` replaced by `new`.
+pub fn plan_with(old: &str, new: &str) -> Plan {
+    plan_of(&edited(old, new))
+}
+
+/// The names of a plan's stages.
+pub fn ids(plan: &Plan) -> BTreeSet<StageId> {
+    plan.stages().iter().map(|(id, _)| id.clone()).collect()
+}
+
+/// The store of the small experiment.
+pub fn open(folder: &Path) -> Store {
+    Store::open(folder, "small").unwrap()
+}
+
+/// What a mock does about a stage.
+enum Fault {
+    Error,
+    Panic,
+}
+
+/// Computes nothing, and checks what every executor may rely on.
+pub struct MockExecutor {
+    executed: Mutex<Vec<StageId>>,
+    /// The fault of a stage, when so many stages were begun before it.
+    fault: Box<dyn Fn(&Stage, usize) -> Option<Fault> + Sync>,
+}
+
+impl MockExecutor {
+    fn new(fault: impl Fn(&Stage, usize) -> Option<Fault> + Sync + 'static) -> Self {
+        Self {
+            executed: Mutex::default(),
+            fault: Box::new(fault),
+        }
+    }
+
+    /// Does what it is told.
+    pub fn obedient() -> Self {
+        Self::new(|_, _| None)
+    }
+
+    /// Returns an error from the stages that `fails` picks.
+    pub fn failing(fails: fn(&Stage) -> bool) -> Self {
+        Self::new(move |stage, _| fails(stage).then_some(Fault::Error))
+    }
+
+    /// Panics in the stages that `panics` picks.
+    pub fn panicking(panics: fn(&Stage) -> bool) -> Self {
+        Self::new(move |stage, _| panics(stage).then_some(Fault::Panic))
+    }
+
+    /// Does `k` stages, and returns an error from each later one.
+    pub fn failing_from(k: usize) -> Self {
+        Self::new(move |_, before| (before >= k).then_some(Fault::Error))
+    }
+
+    /// The stages that were begun, in that order.
+    pub fn executed(&self) -> Vec<StageId> {
+        self.executed.lock().unwrap().clone()
+    }
+
+    /// Whether a stage has records.
+    pub fn measures(stage: &Stage) -> bool {
+        matches!(stage, Stage::FreeForm { .. } | Stage::Amortized { .. })
+    }
+}
+
+impl Executor for MockExecutor {
+    fn execute(
+        &self,
+        id: &StageId,
+        stage: &Stage,
+        workspace: &Workspace,
+    ) -> Result<Vec<Record>, RunError> {
+        let before = {
+            let mut executed = self.executed.lock().unwrap();
+            executed.push(id.clone());
+            executed.len() - 1
+        };
+        for dependency in stage.dependencies() {
+            assert!(
+                workspace
+                    .store
+                    .stage_folder(dependency)
+                    .join("note")
+                    .is_file(),
+                "{} began before {dependency} was published",
+                stage.title()
+            );
+        }
+        let mut files = fs::read_dir(workspace.output).unwrap();
+        assert!(files.next().is_none(), "{id} does not begin empty");
+        fs::write(workspace.output.join("note"), stage.title()).unwrap();
+        match (self.fault)(stage, before) {
+            None => {}
+            Some(Fault::Error) => return Err(RunError::Stage("the disk is on fire".to_owned())),
+            Some(Fault::Panic) => panic!("an invariant is broken"),
+        }
+        (workspace.progress)(1.0);
+        Ok(Self::measures(stage)
+            .then(|| record(stage))
+            .into_iter()
+            .collect())
+    }
+}
+
+/// A record that holds its stage's title as its model.
+fn record(stage: &Stage) -> Record {
+    let (Stage::FreeForm { split, .. } | Stage::Amortized { split, .. }) = stage else {
+        unreachable!("only these are measured");
+    };
+    Record {
+        dataset: "digits-binarized".to_owned(),
+        split: *split,
+        datapoint: 0,
+        seed: u64::from(stage.seed()),
+        model: stage.title(),
+        family: Family::DiagonalGaussian,
+        encoder: None,
+        method: Method::FreeForm,
+        refinement_steps: None,
+        estimator: Estimator::Elbo,
+        n_samples: 1,
+        value_nats: -1.0,
+        std_error_nats: 0.0,
+        side: Side::Lower,
+        trust: "ok".to_owned(),
+        stop: StopKind::Converged,
+        stop_steps: 1,
+        remaining_nats: Some(0.0),
+        remaining_std_error_nats: Some(0.0),
+        start: None,
+        seconds: 0.0,
+        joint_gradients: 0,
+        fit_seconds: 0.0,
+        fit_joint_gradients: 0,
+    }
+}
+
+/// Takes notes of a run.
+#[derive(Default)]
+pub struct Log(Mutex<Notes>);
+
+#[derive(Default)]
+struct Notes {
+    running: BTreeSet<StageId>,
+    most_at_once: usize,
+    ended: Vec<(StageId, Outcome)>,
+}
+
+impl Log {
+    /// How many stages were at work at once, at most.
+    pub fn most_at_once(&self) -> usize {
+        self.0.lock().unwrap().most_at_once
+    }
+
+    /// How each stage ended, in that order.
+    pub fn ended(&self) -> Vec<(StageId, Outcome)> {
+        self.0.lock().unwrap().ended.clone()
+    }
+}
+
+impl Observer for Log {
+    fn started(&self, id: &StageId, _: &Stage) {
+        let mut notes = self.0.lock().unwrap();
+        assert!(notes.running.insert(id.clone()), "{id} is started twice");
+        notes.most_at_once = notes.most_at_once.max(notes.running.len());
+    }
+
+    fn progressed(&self, id: &StageId, fraction: f64) {
+        assert!(self.0.lock().unwrap().running.contains(id));
+        assert!((0.0..=1.0).contains(&fraction));
+    }
+
+    fn finished(&self, id: &StageId, _: &Stage, outcome: &Outcome) {
+        let mut notes = self.0.lock().unwrap();
+        let was_running = notes.running.remove(id);
+        assert_eq!(
+            was_running,
+            matches!(outcome, Outcome::Done { .. } | Outcome::Failed { .. }),
+            "{id}"
+        );
+        notes.ended.push((id.clone(), outcome.clone()));
+    }
+}

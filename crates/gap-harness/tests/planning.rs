@@ -1,0 +1,182 @@
+//! What a plan holds, and which edits of a spec keep which stages.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod mock;
+
+use gap_harness::{Plan, Stage, Store, StoreError};
+use mock::{SPEC, edited, ids, open, plan, plan_of, plan_on, plan_with};
+use std::collections::BTreeSet;
+
+fn titles(plan: &Plan) -> String {
+    let titles: Vec<String> = plan.stages().iter().map(|(_, s)| s.title()).collect();
+    titles.join("\n")
+}
+
+/// The kinds of stages whose ids differ between the small plan and `other`.
+fn changed_kinds(other: &Plan) -> BTreeSet<&'static str> {
+    let kept = ids(&plan());
+    let changed = other.stages().iter().filter(|(id, _)| !kept.contains(id));
+    changed
+        .map(|(_, stage)| match stage {
+            Stage::Model { .. } => "model",
+            Stage::Encoder { .. } => "encoder",
+            Stage::FreeForm { .. } => "free-form",
+            Stage::Amortized { .. } => "amortized",
+        })
+        .collect()
+}
+
+#[test]
+fn a_shared_decoder_is_fitted_once_for_each_seed() {
+    insta::assert_snapshot!(titles(&plan()), @r"
+    seed 0: model
+    seed 0: free-form, 3 train points
+    seed 0: free-form, 2 test points
+    seed 0: fit linear
+    seed 0: measure linear, 3 train points
+    seed 0: measure linear, 2 test points
+    seed 0: fit mlp-4
+    seed 0: measure mlp-4, 3 train points
+    seed 0: measure mlp-4, 2 test points
+    seed 1: model
+    seed 1: free-form, 3 train points
+    seed 1: free-form, 2 test points
+    seed 1: fit linear
+    seed 1: measure linear, 3 train points
+    seed 1: measure linear, 2 test points
+    seed 1: fit mlp-4
+    seed 1: measure mlp-4, 3 train points
+    seed 1: measure mlp-4, 2 test points
+    ");
+}
+
+#[test]
+fn a_joint_decoder_is_fitted_once_for_each_encoder() {
+    let joint = edited("decoder = \"shared\"", "decoder = \"joint\"")
+        .replace("encoder_hidden = [4]\n", "")
+        .replace("seeds = [0, 1]", "seeds = [3]");
+    insta::assert_snapshot!(titles(&plan_of(&joint)), @r"
+    seed 3: decoder and linear
+    seed 3: free-form, 3 train points
+    seed 3: free-form, 2 test points
+    seed 3: measure linear, 3 train points
+    seed 3: measure linear, 2 test points
+    seed 3: decoder and mlp-4
+    seed 3: free-form, 3 train points
+    seed 3: free-form, 2 test points
+    seed 3: measure mlp-4, 3 train points
+    seed 3: measure mlp-4, 2 test points
+    ");
+}
+
+#[test]
+fn every_stage_has_a_name_of_its_own_and_comes_after_those_that_it_depends_on() {
+    let plan = plan();
+    assert_eq!(ids(&plan).len(), plan.stages().len());
+    let mut before = BTreeSet::new();
+    for (id, stage) in plan.stages() {
+        for dependency in stage.dependencies() {
+            assert!(before.contains(dependency), "{}", stage.title());
+        }
+        before.insert(id);
+    }
+}
+
+#[test]
+fn what_no_number_depends_on_keeps_the_plan() {
+    for (old, new) in [
+        ("batch_size = 100", "batch_size = 7"),
+        ("Does it run?", "Does it walk?"),
+        ("It does not.", "It flies."),
+        ("name = \"small\"", "name = \"other\""),
+    ] {
+        assert_eq!(plan_with(old, new).digest(), plan().digest(), "{new}");
+    }
+}
+
+#[test]
+fn an_edit_renames_the_stages_that_depend_on_it_and_no_other() {
+    for (old, new, kinds) in [
+        (
+            "iw_samples = 10",
+            "iw_samples = 11",
+            &["amortized", "free-form"][..],
+        ),
+        ("max_steps = 100", "max_steps = 101", &["free-form"]),
+        ("steps = [1]", "steps = [1, 2]", &["amortized"]),
+        ("steps = 2\n", "steps = 3\n", &["amortized", "encoder"]),
+        ("measure_test = 2", "measure_test = 1", ALL),
+        ("latent_dim = 2", "latent_dim = 3", ALL),
+        ("steps = 1\n", "steps = 4\n", ALL),
+    ] {
+        let plan = plan_with(old, new);
+        assert_eq!(
+            changed_kinds(&plan),
+            BTreeSet::from_iter(kinds.iter().copied()),
+            "{new}"
+        );
+    }
+}
+
+const ALL: &[&str] = &["amortized", "encoder", "free-form", "model"];
+
+#[test]
+fn another_device_shares_no_stage() {
+    let gpu = plan_on(SPEC, "cuda:0");
+    assert!(ids(&gpu).is_disjoint(&ids(&plan())));
+    assert_ne!(gpu.digest(), plan().digest());
+}
+
+#[test]
+fn one_more_seed_or_encoder_keeps_what_was_there() {
+    let more_seeds = plan_with("seeds = [0, 1]", "seeds = [0, 1, 2]");
+    assert!(ids(&more_seeds).is_superset(&ids(&plan())));
+    assert_eq!(more_seeds.stages().len(), 27);
+    let wider = "hidden = [4]\n\n[[encoders]]\nkind = \"mlp\"\nhidden = [8]\n\n[encoder_training]";
+    let more_encoders = plan_with("hidden = [4]\n\n[encoder_training]", wider);
+    assert!(ids(&more_encoders).is_superset(&ids(&plan())));
+    assert_eq!(more_encoders.stages().len(), 24);
+}
+
+#[test]
+fn one_folder_takes_one_run_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path());
+    let second = Store::open(folder.path(), "small").unwrap_err();
+    assert!(matches!(&second, StoreError::InUse { path } if path == folder.path()));
+    drop(first);
+    open(folder.path());
+}
+
+#[test]
+fn one_folder_takes_one_experiment() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let error = Store::open(folder.path(), "other").unwrap_err();
+    assert!(matches!(&error, StoreError::OtherExperiment { other, .. } if other == "small"));
+    assert!(
+        error
+            .to_string()
+            .ends_with("choose another folder with --out")
+    );
+    // The refusal changes nothing.
+    open(folder.path());
+}
+
+#[test]
+fn a_plan_is_finished_only_while_its_mark_and_its_files_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plan, store) = (plan(), open(folder.path()));
+    assert!(!store.is_finished(&plan, &[]));
+    store.mark_finished(&plan).unwrap();
+    assert!(store.is_finished(&plan, &[]));
+    assert!(!store.is_finished(&plan, &["summary.json"]));
+    store.publish_text("summary.json", "{}").unwrap();
+    assert!(store.is_finished(&plan, &["summary.json"]));
+    let other = plan_with("iw_samples = 10", "iw_samples = 11");
+    assert!(!store.is_finished(&other, &["summary.json"]));
+    store.unmark_finished().unwrap();
+    assert!(!store.is_finished(&plan, &["summary.json"]));
+    store.unmark_finished().unwrap();
+}

@@ -1,0 +1,257 @@
+//! Order, resuming, failures and panics, with an executor that computes nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod mock;
+
+use gap_harness::run::{collect, run};
+use gap_harness::{Outcome, RunReport, Stage};
+use mock::{Log, MockExecutor, ids, open, plan, plan_with};
+use std::collections::BTreeSet;
+use std::fs;
+
+fn is_model_of_seed(stage: &Stage, seed: u32) -> bool {
+    matches!(stage, Stage::Model { .. }) && stage.seed() == seed
+}
+
+/// Stages that need the model of a seed, themselves not among them: `q*` on two splits, two
+/// encoders, and each of those on two splits.
+const AFTER_A_MODEL: usize = 8;
+const STAGES: usize = 2 * (1 + AFTER_A_MODEL);
+
+#[test]
+fn every_stage_runs_once_and_after_those_that_it_depends_on() {
+    for jobs in [1, 2, 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let (plan, store) = (plan(), open(folder.path()));
+        let (executor, log) = (MockExecutor::obedient(), Log::default());
+        let report = run(&plan, &store, &executor, &log, jobs).unwrap();
+        let all = RunReport {
+            done: STAGES,
+            ..RunReport::default()
+        };
+        assert_eq!(report, all, "{jobs} jobs");
+        // The executor itself checks that its dependencies are published.
+        let executed = executor.executed();
+        assert_eq!(executed.len(), STAGES, "{jobs} jobs");
+        assert_eq!(BTreeSet::from_iter(executed), ids(&plan), "{jobs} jobs");
+        assert!(
+            log.most_at_once() <= jobs,
+            "{} at once on {jobs}",
+            log.most_at_once()
+        );
+    }
+}
+
+#[test]
+fn one_worker_follows_the_dependencies_and_reports_each_stage_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::default();
+    run(
+        &plan(),
+        &open(folder.path()),
+        &MockExecutor::obedient(),
+        &log,
+        1,
+    )
+    .unwrap();
+    let ended = log.ended();
+    assert_eq!(ended.len(), STAGES);
+    assert!(
+        ended
+            .iter()
+            .all(|(_, outcome)| matches!(outcome, Outcome::Done { seconds } if *seconds >= 0.0))
+    );
+    assert_eq!(log.most_at_once(), 1);
+}
+
+#[test]
+fn a_second_run_executes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plan, store) = (plan(), open(folder.path()));
+    run(&plan, &store, &MockExecutor::obedient(), &Log::default(), 2).unwrap();
+    let (executor, log) = (MockExecutor::obedient(), Log::default());
+    let report = run(&plan, &store, &executor, &log, 2).unwrap();
+    assert_eq!(report.cached, STAGES);
+    assert_eq!(report.done, 0);
+    assert!(executor.executed().is_empty());
+    assert!(
+        log.ended()
+            .iter()
+            .all(|(_, outcome)| *outcome == Outcome::Cached)
+    );
+}
+
+#[test]
+fn forgotten_stages_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plan, store) = (plan(), open(folder.path()));
+    let executor = MockExecutor::obedient();
+    run(&plan, &store, &executor, &Log::default(), 2).unwrap();
+    store.forget_stages().unwrap();
+    let report = run(&plan, &store, &executor, &Log::default(), 2).unwrap();
+    assert_eq!(report.done, STAGES);
+    assert_eq!(executor.executed().len(), 2 * STAGES);
+}
+
+#[test]
+fn a_failure_skips_those_that_depend_on_it_and_no_other() {
+    for jobs in [1, 2, 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let (plan, store) = (plan(), open(folder.path()));
+        let log = Log::default();
+        let failing = MockExecutor::failing(|stage| is_model_of_seed(stage, 0));
+        let report = run(&plan, &store, &failing, &log, jobs).unwrap();
+        assert!(!report.is_complete());
+        assert_eq!(
+            report.failed,
+            [("seed 0: model".to_owned(), "the disk is on fire".to_owned())]
+        );
+        assert_eq!((report.skipped, report.done), (AFTER_A_MODEL, STAGES / 2));
+        for (id, stage) in plan.stages() {
+            assert_eq!(store.has_stage(id), stage.seed() == 1, "{}", stage.title());
+        }
+        let skipped = log.ended().into_iter();
+        let skipped = skipped.filter(|(_, outcome)| *outcome == Outcome::Skipped);
+        assert_eq!(skipped.count(), AFTER_A_MODEL);
+        assert!(collect(&plan, &store).is_err());
+
+        let executor = MockExecutor::obedient();
+        let report = run(&plan, &store, &executor, &Log::default(), jobs).unwrap();
+        assert_eq!((report.cached, report.done), (STAGES / 2, STAGES / 2));
+        assert!(report.is_complete());
+        assert_eq!(executor.executed().len(), STAGES / 2);
+    }
+}
+
+#[test]
+fn a_failed_encoder_costs_its_own_measurements_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plan, store) = (plan(), open(folder.path()));
+    let failing = MockExecutor::failing(|stage| stage.title() == "seed 1: fit mlp-4");
+    let report = run(&plan, &store, &failing, &Log::default(), 2).unwrap();
+    assert_eq!((report.failed.len(), report.skipped), (1, 2));
+    let missing: Vec<String> = plan
+        .stages()
+        .iter()
+        .filter(|(id, _)| !store.has_stage(id))
+        .map(|(_, stage)| stage.title())
+        .collect();
+    assert_eq!(
+        missing,
+        [
+            "seed 1: fit mlp-4",
+            "seed 1: measure mlp-4, 3 train points",
+            "seed 1: measure mlp-4, 2 test points"
+        ]
+    );
+}
+
+#[test]
+fn a_panic_fails_its_stage_with_its_message_and_loses_no_other() {
+    for jobs in [1, 2, 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let (plan, store) = (plan(), open(folder.path()));
+        let panicking = MockExecutor::panicking(|stage| is_model_of_seed(stage, 1));
+        let report = run(&plan, &store, &panicking, &Log::default(), jobs).unwrap();
+        assert_eq!(
+            report.failed,
+            [(
+                "seed 1: model".to_owned(),
+                "internal error: an invariant is broken".to_owned()
+            )]
+        );
+        assert_eq!((report.done, report.skipped), (STAGES / 2, AFTER_A_MODEL));
+        let report = run(
+            &plan,
+            &store,
+            &MockExecutor::obedient(),
+            &Log::default(),
+            jobs,
+        );
+        assert_eq!(report.unwrap().done, STAGES / 2);
+    }
+}
+
+#[test]
+fn wherever_a_run_breaks_off_the_next_one_does_the_rest() {
+    let plan = plan();
+    for k in 0..STAGES {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let crashing = MockExecutor::failing_from(k);
+        let first = run(&plan, &store, &crashing, &Log::default(), 2).unwrap();
+        assert_eq!(first.done, k);
+        let executor = MockExecutor::obedient();
+        let second = run(&plan, &store, &executor, &Log::default(), 2).unwrap();
+        assert_eq!((second.cached, second.done), (k, STAGES - k));
+        assert_eq!(executor.executed().len(), STAGES - k);
+        assert!(collect(&plan, &store).is_ok());
+    }
+}
+
+#[test]
+fn a_half_made_stage_is_made_again_from_an_empty_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plan, store) = (plan(), open(folder.path()));
+    for (id, _) in plan.stages() {
+        // What a run that was killed leaves behind.
+        let partial = folder.path().join(".stages").join(format!("{id}.partial"));
+        fs::create_dir(&partial).unwrap();
+        fs::write(partial.join("garbage"), "half").unwrap();
+        fs::write(partial.join("records.parquet"), "half").unwrap();
+    }
+    // The executor itself checks that its folder is empty.
+    let report = run(&plan, &store, &MockExecutor::obedient(), &Log::default(), 2);
+    assert_eq!(report.unwrap().done, STAGES);
+    for (id, _) in plan.stages() {
+        assert!(!store.stage_folder(id).join("garbage").exists());
+        let partial = folder.path().join(".stages").join(format!("{id}.partial"));
+        assert!(!partial.exists());
+    }
+}
+
+#[test]
+fn records_come_in_the_plans_order_whatever_the_number_of_jobs() {
+    let plan = plan();
+    let expected: Vec<String> = plan
+        .stages()
+        .iter()
+        .filter(|(_, stage)| MockExecutor::measures(stage))
+        .map(|(_, stage)| stage.title())
+        .collect();
+    for jobs in [1, 2, 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        run(
+            &plan,
+            &store,
+            &MockExecutor::obedient(),
+            &Log::default(),
+            jobs,
+        )
+        .unwrap();
+        let records = collect(&plan, &store).unwrap();
+        let titles: Vec<String> = records.into_iter().map(|record| record.model).collect();
+        assert_eq!(titles, expected, "{jobs} jobs");
+    }
+}
+
+#[test]
+fn another_plan_in_the_same_folder_keeps_what_both_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    run(
+        &plan(),
+        &store,
+        &MockExecutor::obedient(),
+        &Log::default(),
+        2,
+    )
+    .unwrap();
+    let executor = MockExecutor::obedient();
+    let more = plan_with("iw_samples = 10", "iw_samples = 20");
+    let report = run(&more, &store, &executor, &Log::default(), 2).unwrap();
+    // Two models and four encoders are kept; everything is measured anew.
+    assert_eq!((report.cached, report.done), (6, 12));
+}

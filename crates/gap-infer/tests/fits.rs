@@ -1,0 +1,195 @@
+//! Fits of encoders and decoders: reproducible, frozen afterwards, and better than before.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use gap_data::{Batch, Dataset, LoadOptions};
+use gap_infer::ascent::AscentSettings;
+use gap_infer::train::{Training, fit_encoder, fit_jointly};
+use gap_infer::{
+    DiagonalGaussian, Encoder, InferError, Refined, VariationalFamily, VariationalParams,
+};
+use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
+use gap_torch::{SeedKey, sobol_normal};
+use tch::{Device, Kind};
+
+const TRAINING: Training = Training {
+    steps: 300,
+    batch_size: 50,
+    learning_rate: 5e-3,
+    n_samples: 1,
+};
+
+fn digits() -> Dataset {
+    gap_data::load("digits-binarized", &LoadOptions::default())
+        .unwrap()
+        .train
+}
+
+fn decoder() -> MlpDecoder {
+    let network = Mlp::random(
+        &[4, 16, 64],
+        Activation::Tanh,
+        SeedKey::root(1),
+        Device::Cpu,
+    );
+    MlpDecoder::new(network, Likelihood::Bernoulli)
+}
+
+fn encoder(hidden: &[i64]) -> Encoder {
+    let family = DiagonalGaussian::new(4);
+    Encoder::random(
+        64,
+        hidden,
+        &family,
+        Activation::Tanh,
+        SeedKey::root(2),
+        Device::Cpu,
+    )
+}
+
+fn mean_elbo(model: &MlpDecoder, params: &VariationalParams, batch: &Batch) -> f64 {
+    let noise = sobol_normal(SeedKey::root(3), 256, 4, Device::Cpu);
+    let draws = DiagonalGaussian::new(4).transform(params, &noise);
+    let log_weights = model.log_joint(batch.x(), &draws.z).unwrap() - draws.log_q;
+    log_weights.mean(Kind::Double).double_value(&[])
+}
+
+fn jointly_fitted() -> (MlpDecoder, Encoder) {
+    let (mut decoder, mut encoder) = (decoder(), encoder(&[32]));
+    let family = DiagonalGaussian::new(4);
+    let key = SeedKey::root(4);
+    fit_jointly(
+        &mut decoder,
+        &family,
+        &mut encoder,
+        &digits(),
+        TRAINING,
+        key,
+        &|_| (),
+    )
+    .unwrap();
+    (decoder, encoder)
+}
+
+#[test]
+fn a_joint_fit_gains_is_frozen_and_repeats_itself_to_the_last_bit() {
+    let batch = digits()
+        .first(100)
+        .batches(100, Device::Cpu)
+        .next()
+        .unwrap();
+    let before = mean_elbo(&decoder(), &encoder(&[32]).encode(batch.x()), &batch);
+    let (decoder, encoder) = jointly_fitted();
+    let after = mean_elbo(&decoder, &encoder.encode(batch.x()), &batch);
+    // A uniform guess costs 64 log 2 = 44 nats; what is learnt in 300 steps is worth ten of them.
+    assert!(after > before + 10.0, "{before} to {after}");
+    assert!(!decoder.network().is_trainable() && !encoder.network().is_trainable());
+    let (again, _) = jointly_fitted();
+    for (one, two) in decoder
+        .network()
+        .parameters()
+        .iter()
+        .zip(again.network().parameters())
+    {
+        assert!(one.equal(&two));
+    }
+}
+
+#[test]
+fn an_encoder_fit_leaves_the_decoder_alone_and_gains() {
+    let (decoder, _) = jointly_fitted();
+    let before: Vec<_> = decoder
+        .network()
+        .parameters()
+        .iter()
+        .map(tch::Tensor::copy)
+        .collect();
+    let family = DiagonalGaussian::new(4);
+    let data = digits();
+    let batch = data.first(100).batches(100, Device::Cpu).next().unwrap();
+    let mut encoder = encoder(&[]);
+    let unfitted = mean_elbo(&decoder, &encoder.encode(batch.x()), &batch);
+    let seen = std::cell::Cell::new(0.0);
+    fit_encoder(
+        &decoder,
+        &family,
+        &mut encoder,
+        &data,
+        TRAINING,
+        SeedKey::root(5),
+        &|done| seen.set(done),
+    )
+    .unwrap();
+    let fitted = mean_elbo(&decoder, &encoder.encode(batch.x()), &batch);
+    assert!(fitted > unfitted + 1.0, "{unfitted} to {fitted}");
+    assert_eq!(seen.get(), 1.0, "progress ends at 1");
+    for (one, two) in before.iter().zip(decoder.network().parameters()) {
+        assert!(one.equal(&two));
+    }
+}
+
+#[test]
+fn refining_never_lowers_the_elbo_on_average() {
+    let (decoder, encoder) = jointly_fitted();
+    let family = DiagonalGaussian::new(4);
+    let batch = digits()
+        .first(200)
+        .batches(200, Device::Cpu)
+        .next()
+        .unwrap();
+    let ascent = AscentSettings {
+        n_samples: 16,
+        learning_rate: 0.03,
+    };
+    let refined = Refined {
+        family: &family,
+        encoder: &encoder,
+        ascent,
+        steps: vec![1, 2, 5, 10, 50],
+    };
+    let amortized = mean_elbo(&decoder, &encoder.encode(batch.x()), &batch);
+    let path = refined.path(&decoder, &batch, SeedKey::root(6)).unwrap();
+    let elbos: Vec<f64> = path
+        .iter()
+        .map(|fitted| mean_elbo(&decoder, &fitted.params, &batch))
+        .collect();
+    assert!(
+        elbos.iter().all(|&elbo| elbo > amortized),
+        "{amortized}: {elbos:?}"
+    );
+    assert!(
+        elbos[4] > elbos[0],
+        "50 steps gain more than one: {elbos:?}"
+    );
+    let steps: Vec<u64> = path
+        .iter()
+        .map(|fitted| fitted.costs[0].joint_gradients / 16)
+        .collect();
+    assert_eq!(steps, [1, 2, 5, 10, 50]);
+}
+
+#[test]
+fn a_diverging_fit_is_an_error_that_names_the_cure() {
+    let (mut decoder, mut encoder) = (decoder(), encoder(&[]));
+    let wild = Training {
+        learning_rate: 1e20,
+        ..TRAINING
+    };
+    let family = DiagonalGaussian::new(4);
+    let error = fit_jointly(
+        &mut decoder,
+        &family,
+        &mut encoder,
+        &digits(),
+        wild,
+        SeedKey::root(7),
+        &|_| (),
+    )
+    .unwrap_err();
+    assert!(matches!(error, InferError::Diverged { .. }));
+    assert!(
+        error
+            .to_string()
+            .contains("lower the learning rate `model.training.learning_rate`"),
+        "{error}"
+    );
+}
