@@ -41,10 +41,10 @@ pub enum Command {
 pub struct RunArguments {
     /// The experiment, as in experiments/digits-capacity.toml
     pub spec: PathBuf,
-    /// The folder of results [default: results/<experiment name>]
+    /// The folder of results [default: results/ and the experiment's name]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Override a key of the spec, as in estimators.iw_samples=100
+    /// Override a key of the spec, as in `estimators.iw_samples=100`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Stages at a time [default: the number of processors; 1 on a GPU]

@@ -18,25 +18,26 @@ fn main() -> ExitCode {
     exit::one_line_panics();
     exit::end_with_the_reader();
     let arguments = Arguments::parse();
-    let result = match arguments.command {
-        Command::Run(run) => run_command::run(&run),
-        Command::Report(report) => report_command::report(&report),
-        Command::Plan(plan) => plan_command::plan(&plan),
-        Command::Status(status) => status_command::status(&status),
-        Command::Data(data) => data_command::data(&data),
+    // What a panic has to say, the hook has said.
+    match std::panic::catch_unwind(|| carry_out(&arguments.command)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure.report(),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn carry_out(command: &Command) -> CommandResult {
+    match command {
+        Command::Run(run) => run_command::run(run),
+        Command::Report(report) => report_command::report(report),
+        Command::Plan(plan) => plan_command::plan(plan),
+        Command::Status(status) => status_command::status(status),
+        Command::Data(data) => data_command::data(data),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Arguments::command(),
-                "amortgap",
-                &mut std::io::stdout(),
-            );
+            let out = &mut std::io::stdout();
+            clap_complete::generate(*shell, &mut Arguments::command(), "amortgap", out);
             Ok(())
         }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Importance weighting: 100 datapoints, `K` draws each, a 50-200-200-784 decoder.
 //!
 //! `cargo bench --profile dev -p gap-estimate`
-#![expect(missing_docs, reason = "criterion's macros write public functions")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gap_data::Batch;

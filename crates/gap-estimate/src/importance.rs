@@ -6,7 +6,7 @@ use crate::log_mean_exp::LogMeanExp;
 /// Below this many effective draws the delta method's error is not to be relied on.
 const FEWEST_EFFECTIVE: f64 = 20.0;
 
-/// The log-mean-exp of `K` log-weights (Burda, Grosse and Salakhutdinov 2016, eq. 8): from below,
+/// The log-mean-exp of `K` log-weights (Burda, Grosse and Salakhutdinov 2016): from below,
 /// tighter with every draw. Its standard error is the delta method's.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportanceWeighted {

@@ -1,4 +1,5 @@
 //! Every estimator and every method against the linear-Gaussian model, where the answers are known.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_data::{Batch, Dataset};
 use gap_estimate::{

@@ -7,7 +7,7 @@
 use gap_schema::CheckedSpec;
 use gap_schema::record::{Split, encoder_name};
 use gap_schema::spec::{
-    DataSpec, DecoderSharing, EncoderSpec, EstimatorSpec, FamilySpec, FreeFormSpec, ModelSpec,
+    DecoderSharing, EncoderSpec, EstimatorSpec, FamilySpec, FreeFormSpec, ModelSpec,
     RefinementSpec, TrainingSpec,
 };
 use serde::Serialize;
@@ -24,6 +24,26 @@ impl fmt::Display for StageId {
     }
 }
 
+/// The observations that a repetition fits to. How many points are measured is no part of it: to
+/// measure more of them costs no fit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FittedTo {
+    name: String,
+    split_seed: Option<u32>,
+    train_points: Option<u32>,
+}
+
+impl FittedTo {
+    fn of(spec: &CheckedSpec) -> Self {
+        let data = &spec.data;
+        Self {
+            name: data.name.get_ref().clone(),
+            split_seed: data.split_seed.as_ref().map(|seed| *seed.get_ref()),
+            train_points: data.train_points.as_ref().map(|n| n.get_ref().get()),
+        }
+    }
+}
+
 /// A piece of work that is done whole or not at all.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "stage", rename_all = "kebab-case")]
@@ -32,10 +52,10 @@ pub enum Stage {
     Model {
         /// The seed of this repetition.
         seed: u32,
-        /// The observations.
-        data: DataSpec,
+        /// The observations that it is fitted to.
+        data: FittedTo,
         /// `p(x, z)`.
-        model: ModelSpec,
+        model: Box<ModelSpec>,
         /// `Q`, for the encoder.
         family: FamilySpec,
         /// The encoder that is fitted jointly, for a model that is not shared.
@@ -231,8 +251,8 @@ impl Plan {
     ) -> StageId {
         let stage = Stage::Model {
             seed,
-            data: spec.data.clone(),
-            model: spec.model.clone(),
+            data: FittedTo::of(spec),
+            model: Box::new(spec.model.clone()),
             family: spec.family,
             encoder,
         };

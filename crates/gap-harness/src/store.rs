@@ -200,10 +200,7 @@ impl Store {
             path: path.clone(),
             source,
         };
-        let temporary = tempfile::Builder::new()
-            .prefix(".records-")
-            .tempfile_in(&self.folder)
-            .map_err(unwritable)?;
+        let temporary = readable_temporary(&self.folder).map_err(unwritable)?;
         parquet::write(temporary.path(), records, provenance)?;
         temporary.as_file().sync_all().map_err(unwritable)?;
         temporary
@@ -249,7 +246,7 @@ impl Store {
     fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let write = || -> io::Result<()> {
             let folder = path.parent().expect("a file has a folder");
-            let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+            let mut temporary = readable_temporary(folder)?;
             temporary.write_all(bytes)?;
             temporary.as_file().sync_all()?;
             temporary.persist(path).map_err(|error| error.error)?;
@@ -260,6 +257,15 @@ impl Store {
             source,
         })
     }
+}
+
+/// A temporary file that others may read once it is published, as far as the umask lets them.
+fn readable_temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".amortgap-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 /// Runs `work` on a thread of its own, and waits.

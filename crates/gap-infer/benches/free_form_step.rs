@@ -1,7 +1,6 @@
 //! One gradient step of free-form inference: `B` datapoints, `S` draws, a 50-200-200-784 decoder.
 //!
 //! `cargo bench --profile dev -p gap-infer`
-#![expect(missing_docs, reason = "criterion's macros write public functions")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gap_infer::elbo_gradient::elbo_gradient;

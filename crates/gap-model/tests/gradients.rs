@@ -1,4 +1,5 @@
 //! The hand-derived scores against automatic differentiation and finite differences, in `f64`.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_model::model::score_by_autograd;
 use gap_model::{Activation, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder};

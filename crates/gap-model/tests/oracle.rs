@@ -1,4 +1,5 @@
 //! The closed forms of the linear-Gaussian model against definitions that do not use them.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian};
 use gap_torch::{NoiseStream, SeedKey};

@@ -11,7 +11,9 @@ use toml::{Spanned, Table, Value};
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
     /// The file cannot be read.
-    #[error("{path}: cannot read this spec: {source}")]
+    #[error(
+        "{path}: cannot read this spec: {source}; name an experiment, as in experiments/digits-capacity.toml"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -66,7 +66,7 @@ pub extern "C" fn mkl_serv_intel_cpu_true() -> i32 {
 pub fn math_path() -> MathPath {
     // SAFETY: a look-up by a NUL-terminated name in the symbols of this process.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mkl_serv_intel_cpu_true".as_ptr()) };
-    if found as usize != mkl_serv_intel_cpu_true as *const () as usize {
+    if !std::ptr::eq(found, mkl_serv_intel_cpu_true as *const libc::c_void) {
         MathPath::NotExported
     } else if answer() && std::env::var_os(SWITCH_VARIABLE).is_none_or(|value| value != "off") {
         MathPath::Switched

@@ -23,7 +23,7 @@ use tch::{Device, Kind, Tensor};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SeedKey([u64; 2]);
 
-/// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection that scatters its input.
+/// The finaliser of `SplitMix64` (Steele, Lea and Flood 2014): a bijection that scatters its input.
 const fn scatter(mut word: u64) -> u64 {
     word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -52,7 +52,7 @@ fn layer_of_a_child(switch: &str) -> (String, Tensor) {
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let start = said
-        .find("layer ")
+        .rfind("layer ")
         .unwrap_or_else(|| panic!("no layer in: {said}"));
     let mut words = said[start..].lines().next().unwrap().split(' ').skip(1);
     let path = words.next().unwrap().to_owned();

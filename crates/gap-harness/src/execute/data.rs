@@ -11,7 +11,7 @@ use gap_schema::spec::{ModelKind, SYNTHETIC};
 use gap_torch::device::DeviceError;
 use gap_torch::{NoiseStream, SeedKey};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What was asked for cannot be run here. One line, with the cure.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,7 @@ pub enum InputError {
 }
 
 /// Where observations come from.
+#[expect(clippy::large_enum_variant, reason = "a run has one of it")]
 pub enum Observations {
     /// Read from the catalog. Locked: libtorch's tensors are not to be read by two threads at once.
     Read {
@@ -123,7 +124,7 @@ impl Observations {
     pub fn digest(&self) -> Option<String> {
         match self {
             Self::Read { splits, .. } => {
-                let splits = splits.lock().expect("no worker panicked");
+                let splits = read_only(splits);
                 Some(format!(
                     "{}+{}",
                     splits.train.digest(),
@@ -142,7 +143,7 @@ impl Observations {
     ) -> Result<Dataset, RunError> {
         match (self, model) {
             (Self::Read { splits, .. }, _) => {
-                let splits = splits.lock().expect("no worker panicked");
+                let splits = read_only(splits);
                 Ok(splits.train.first(splits.train.len()))
             }
             (Self::Drawn { n_train, .. }, Some(model)) => self.draw(seed, model, 0, *n_train),
@@ -162,7 +163,7 @@ impl Observations {
     ) -> Result<Dataset, RunError> {
         match (self, split) {
             (Self::Read { splits, .. }, _) => {
-                let splits = splits.lock().expect("no worker panicked");
+                let splits = read_only(splits);
                 let part = match split {
                     Split::Train => &splits.train,
                     Split::Test => &splits.test,
@@ -192,4 +193,9 @@ impl Observations {
             .map_err(failed)?;
         Ok(Dataset::new(name.clone(), ids, x, None))
     }
+}
+
+/// The splits are never changed, so a worker that panicked while it read them spoiled nothing.
+fn read_only(splits: &Mutex<Splits>) -> MutexGuard<'_, Splits> {
+    splits.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -113,11 +113,13 @@ enum Fault {
     Panic,
 }
 
+type FaultOf = dyn Fn(&Stage, usize) -> Option<Fault> + Sync;
+
 /// Computes nothing, and checks what every executor may rely on.
 pub struct MockExecutor {
     executed: Mutex<Vec<StageId>>,
     /// The fault of a stage, when so many stages were begun before it.
-    fault: Box<dyn Fn(&Stage, usize) -> Option<Fault> + Sync>,
+    fault: Box<FaultOf>,
 }
 
 impl MockExecutor {

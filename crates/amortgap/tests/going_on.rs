@@ -1,0 +1,183 @@
+//! Runs that were done before, stopped, killed or damaged: nothing is lost and nothing done twice.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod experiment;
+
+use experiment::{Bench, DIGITS, edited, succeeds, summary, texts};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Finished stages in a folder of results.
+fn finished_stages(out: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(out.join(".stages")) else {
+        return 0;
+    };
+    let finished = entries.map(|entry| entry.unwrap().path());
+    finished
+        .filter(|path| path.extension().is_none() && path.join("records.parquet").is_file())
+        .count()
+}
+
+/// Starts a run, and returns when its first stage is finished and later ones are at work.
+fn started(bench: &Bench, out: &str) -> Child {
+    let mut run = bench.run(out, &["--jobs", "2"]);
+    let mut child = run
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while finished_stages(&bench.path(out)) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        sleep(Duration::from_millis(2));
+    }
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    succeeds(Command::new("kill").args([&format!("-{name}"), &pid]));
+}
+
+#[test]
+fn a_second_run_does_nothing_and_says_so() {
+    let bench = Bench::with(DIGITS);
+    let first = bench.summary_of_run("out", &[]);
+    let written = || {
+        let file = fs::metadata(bench.path("out/summary.json")).unwrap();
+        file.modified().unwrap()
+    };
+    let before = written();
+    let (stdout, stderr) = succeeds(&mut bench.run("out", &[]));
+    assert_eq!(
+        stdout,
+        "nothing to do: all 18 stages of small-digits are finished in out (--fresh runs them again)\n"
+    );
+    assert_eq!(stderr, "");
+    assert_eq!(written(), before);
+
+    // A fresh run does everything again, and finds the same numbers.
+    let (_, stderr) = succeeds(&mut bench.run("out", &["--fresh"]));
+    assert_eq!(stderr.lines().count(), 18, "{stderr}");
+    assert_ne!(written(), before);
+    assert_eq!(summary(&bench.path("out")), first);
+}
+
+#[test]
+fn a_lost_result_is_written_again_without_running_a_stage() {
+    let bench = Bench::with(DIGITS);
+    let first = bench.summary_of_run("out", &[]);
+    for file in [
+        "summary.json",
+        "records.parquet",
+        "report.html",
+        "spec.toml",
+        "provenance.json",
+    ] {
+        fs::remove_file(bench.path("out").join(file)).unwrap();
+        let (stdout, stderr) = succeeds(&mut bench.run("out", &[]));
+        assert!(
+            stdout.contains("report: out/report.html"),
+            "{file}: {stdout}"
+        );
+        assert_eq!(stderr, "", "{file}: no stage runs");
+        assert!(bench.path("out").join(file).is_file(), "{file}");
+        assert_eq!(summary(&bench.path("out")), first);
+    }
+}
+
+#[test]
+fn a_new_question_is_published_without_running_a_stage() {
+    let bench = Bench::with(DIGITS);
+    bench.summary_of_run("out", &[]);
+    let asks = edited(DIGITS, "Does it run?", "Does it hop?");
+    fs::write(bench.path("spec.toml"), asks).unwrap();
+    let (_, stderr) = succeeds(&mut bench.run("out", &[]));
+    assert_eq!(stderr, "", "no stage runs");
+    let page = fs::read_to_string(bench.path("out/report.html")).unwrap();
+    assert!(page.contains("Does it hop?") && !page.contains("Does it run?"));
+}
+
+#[test]
+fn a_changed_estimator_keeps_the_fits() {
+    let bench = Bench::with(DIGITS);
+    bench.summary_of_run("out", &[]);
+    let more = ["--set", "estimators.iw_samples=50"];
+    let (_, stderr) = succeeds(&mut bench.run("out", &more));
+    assert_eq!(stderr.lines().count(), 12, "{stderr}");
+    assert!(
+        !stderr.contains("fit") && !stderr.contains("model"),
+        "{stderr}"
+    );
+    // Nothing of the former run is left in the results.
+    let elsewhere = bench.summary_of_run("elsewhere", &more);
+    assert_eq!(summary(&bench.path("out")), elsewhere);
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_results() {
+    let bench = Bench::with(DIGITS);
+    let undisturbed = bench.summary_of_run("undisturbed", &[]);
+    let mut child = started(&bench, "killed");
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None, "a signal ended it");
+    assert!(!bench.path("killed/summary.json").exists());
+    let finished = finished_stages(&bench.path("killed"));
+    let status = bench.status("killed");
+    assert!(
+        status.starts_with(&format!("small-digits: {finished} stages finished, ")),
+        "{status}"
+    );
+    assert!(
+        status.ends_with("results are not published yet\n"),
+        "{status}"
+    );
+
+    let (_, stderr) = succeeds(&mut bench.run("killed", &[]));
+    assert_eq!(stderr.lines().count(), 18 - finished, "{stderr}");
+    assert_eq!(summary(&bench.path("killed")), undisturbed);
+    assert_eq!(
+        bench.status("killed"),
+        "small-digits: 18 stages finished, 0 begun and not finished, results are published\n"
+    );
+}
+
+#[test]
+fn an_interrupted_run_says_how_to_go_on_and_ends_with_status_130() {
+    // More than once: ending under the hands of the workers used to crash every other time.
+    for (i, name) in ["INT", "TERM", "INT", "INT"].into_iter().enumerate() {
+        let bench = Bench::with(DIGITS);
+        let out = format!("out-{i}");
+        let child = started(&bench, &out);
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        let (stdout, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(130), "{name}: {stderr}");
+        assert_eq!(stdout, "");
+        assert_eq!(
+            stderr.lines().last(),
+            Some("interrupted: finished stages are kept; the same command goes on from there")
+        );
+        assert!(finished_stages(&bench.path(&out)) > 0);
+    }
+}
+
+#[test]
+fn a_second_run_in_a_folder_that_is_in_use_is_refused() {
+    let bench = Bench::with(DIGITS);
+    let mut child = started(&bench, "out");
+    let output = bench.run("out", &[]).output().unwrap();
+    let status = bench.status("out");
+    // Ends it before anything is asserted.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        texts(&output).1,
+        "error: out is in use by another run; wait for it, or choose another folder with --out\n"
+    );
+    assert!(status.ends_with(", a run is at work\n"), "{status}");
+}

@@ -1,0 +1,136 @@
+//! A small run on the model whose answers are known, and the math-library switch.
+
+mod experiment;
+
+use approx::assert_abs_diff_eq;
+use experiment::{Bench, cells, number, succeeds};
+use serde_json::{Value, json};
+
+const LINEAR_GAUSSIAN: &str = r#"name = "small-linear-gaussian"
+question = "Are the numbers right?"
+surprise = "They are not."
+seeds = [0, 1]
+
+[data]
+name = "synthetic"
+train_points = 500
+measure_train = 60
+measure_test = 60
+
+[model]
+kind = "linear-gaussian"
+latent_dim = 3
+observed_dim = 8
+noise_std = 1.0
+
+[[encoders]]
+kind = "linear"
+
+[[encoders]]
+kind = "mlp"
+hidden = [4]
+
+[encoder_training]
+steps = 300
+batch_size = 50
+learning_rate = 0.03
+n_samples = 2
+
+[refinement]
+steps = [1, 5]
+
+[estimators]
+elbo_samples = 500
+iw_samples = 1000
+"#;
+
+#[test]
+fn every_estimate_agrees_with_its_closed_form() {
+    let bench = Bench::with(LINEAR_GAUSSIAN);
+    let summary = bench.summary_of_run("out", &[]);
+    assert_eq!(cells(&summary).len(), 8);
+    for cell in cells(&summary) {
+        let name = &cell["cell"];
+        let mean = |key: &str| number(cell, &format!("{key}/mean_nats"));
+        let error = |key: &str| number(cell, &format!("{key}/std_error_nats"));
+        // The bias of a bound of K draws is Var(w) / 2K: with gaps of some 0.1 nats, Var(w) is some
+        // 0.2 and the bias 1e-4. 0.002 leaves room for it and for sums in f32.
+        assert!(
+            mean("/oracle/log_evidence_error").abs()
+                < 4.0 * error("/oracle/log_evidence_error") + 0.002,
+            "{name}: {:#}",
+            cell["oracle"]
+        );
+        assert!(
+            mean("/oracle/elbo_error").abs() < 4.0 * error("/oracle/elbo_error") + 0.002,
+            "{name}: {:#}",
+            cell["oracle"]
+        );
+        // The default tolerance is 0.005 nats; no q lies above the optimum but by rounding.
+        let shortfall = mean("/oracle/free_form_shortfall");
+        assert!((-1e-4..0.01).contains(&shortfall), "{name}: {shortfall}");
+        assert_eq!(cell["unconverged"], json!(0), "{name}");
+        // The estimated gap is that of the closed forms.
+        assert!(
+            (mean("/amortization_gap") - mean("/oracle/amortization_gap")).abs()
+                < 4.0 * number(cell, "/amortization_gap/mc_std_error_nats") + 0.002,
+            "{name}"
+        );
+        assert_eq!(cell["log_evidence"]["side"], json!("exact"), "{name}");
+        assert_eq!(
+            cell["log_evidence"]["mean_nats"],
+            cell["oracle"]["log_evidence"]["mean_nats"]
+        );
+        assert_abs_diff_eq!(
+            mean("/inference_gap"),
+            mean("/approximation_gap") + mean("/amortization_gap"),
+            epsilon = 1e-9
+        );
+    }
+    assert_eq!(
+        bench.json("out/provenance.json")["data_digest"],
+        Value::Null,
+        "the model determines the data"
+    );
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn the_math_switch_changes_speed_and_provenance_but_no_conclusion() {
+    let bench = Bench::with(LINEAR_GAUSSIAN);
+    let switched = bench.summary_of_run("out", &[]);
+    let able = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let path = if able { "switched" } else { "stock" };
+    assert_eq!(bench.json("out/provenance.json")["math"], json!(path));
+
+    let mut run = bench.run("out", &[]);
+    let (_, stderr) = succeeds(run.env("AMORTGAP_MATH_SWITCH", "off"));
+    assert_eq!(bench.json("out/provenance.json")["math"], json!("stock"));
+    if able {
+        // The other path's stages are not taken for this one's.
+        assert_eq!(stderr.lines().count(), 18, "{stderr}");
+    }
+    let stock = experiment::summary(&bench.path("out"));
+    assert_eq!(cells(&stock).len(), cells(&switched).len());
+    for (a, b) in cells(&switched).iter().zip(cells(&stock)) {
+        assert_eq!(a["cell"], b["cell"]);
+        let differs = |key: &str| {
+            let key = format!("{key}/mean_nats");
+            (number(a, &key) - number(b, &key)).abs()
+        };
+        // Model, data and draws are equal but for rounding: f32 keeps 7 digits of some 15 nats.
+        assert!(
+            differs("/log_evidence") < 1e-3,
+            "{}",
+            differs("/log_evidence")
+        );
+        // An ascent forgets rounding, as it draws near the optimum; it may stop a block of steps
+        // sooner or later, within its tolerance of 0.005 nats on either path.
+        assert!(
+            differs("/elbo_free_form") < 0.012,
+            "{}",
+            differs("/elbo_free_form")
+        );
+        // Fitting an encoder for long amplifies rounding, so nothing is asked of the amortized q.
+    }
+}
