@@ -49,7 +49,7 @@ pub struct AscentSettings {
 
 /// Datapoints on their way uphill.
 pub(crate) struct Ascent<'a> {
-    model: &'a dyn LatentVariableModel,
+    pub model: &'a dyn LatentVariableModel,
     family: &'a dyn VariationalFamily,
     rule: Box<dyn StepRule>,
     key: SeedKey,

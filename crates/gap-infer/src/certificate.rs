@@ -10,11 +10,14 @@
 //! Derived for the diagonal Gaussian: blocks `C` for the mean and `2 diag C` for `log σ`, without
 //! the coupling between the two, which vanishes where the posterior is symmetric. It is a local
 //! statement: a worse optimum has a clean certificate too.
+//!
+//! The same gradient and curvature also say which step leads to the optimum. It is offered, not
+//! taken: whoever takes it needs another certificate, on draws that the step did not see.
 
 use crate::family::{DiagonalGaussian, VariationalFamily, VariationalParams};
 use crate::inference::InferError;
 use gap_model::LatentVariableModel;
-use gap_torch::{SeedKey, mean_over_samples, sobol_normal};
+use gap_torch::{SeedKey, sobol_normal};
 use tch::{Device, Kind, Tensor};
 
 /// Independent sets of draws.
@@ -36,6 +39,16 @@ pub struct Remaining {
     pub std_error_nats: f64,
 }
 
+/// What the draws at one datapoint's `q` say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Certificate {
+    /// The distance to the optimum.
+    pub remaining: Remaining,
+    /// The Newton step towards it in `(μ, log σ)`, `2D` long, at most one standard deviation in
+    /// each mean and 0.5 in each `log σ`.
+    pub newton_step: Vec<f32>,
+}
+
 impl Remaining {
     /// The estimate and two standard errors: what a tolerance is compared with.
     pub fn upper(self) -> f64 {
@@ -43,7 +56,7 @@ impl Remaining {
     }
 }
 
-/// How many joint gradients [`remaining`] costs for each datapoint.
+/// How many joint gradients [`certify`] costs for each datapoint.
 pub fn joint_gradients(latent_dim: i64) -> u64 {
     (N_SETS * draws_per_set(latent_dim)) as u64
 }
@@ -53,18 +66,18 @@ fn draws_per_set(latent_dim: i64) -> i64 {
     ((2 * latent_dim + 8).max(FEWEST_DRAWS) as u64).next_power_of_two() as i64
 }
 
-/// The remaining distance of each datapoint: `[B, X]`, `λ [B, 2D]` to `B` estimates.
+/// A certificate for each datapoint: `[B, X]`, `λ [B, 2D]` to `B` of them.
 ///
 /// # Errors
 ///
 /// [`InferError::Model`] if sizes do not fit.
-pub fn remaining(
+pub fn certify(
     model: &dyn LatentVariableModel,
     family: &DiagonalGaussian,
     params: &VariationalParams,
     x: &Tensor,
     key: SeedKey,
-) -> Result<Vec<Remaining>, InferError> {
+) -> Result<Vec<Certificate>, InferError> {
     let _no_grad = tch::no_grad_guard();
     let dim = family.latent_dim();
     let n = draws_per_set(dim);
@@ -97,27 +110,32 @@ pub fn remaining(
     Ok((0..x.size()[0])
         .map(|b| {
             let own: Vec<Tensor> = scores.iter().map(|score| score.get(b)).collect();
-            remaining_of_one(&own, &noises, &std.get(b))
+            certify_one(&own, &noises, &std.get(b))
         })
         .collect())
 }
 
 /// From the `K` sets of scores (`[S, D]`) and draws (`[S, D]`) of one datapoint and its `σ` (`[D]`).
-fn remaining_of_one(scores: &[Tensor], noises: &[Tensor], std: &Tensor) -> Remaining {
+fn certify_one(scores: &[Tensor], noises: &[Tensor], std: &Tensor) -> Certificate {
     let mut gradients = Vec::with_capacity(scores.len()); // of −L in (w, log σ), each [2D]
     let mut curvature = Tensor::zeros_like(&noises[0].tr().matmul(&noises[0]));
     for (score, noise) in scores.iter().zip(noises) {
         let whitened = score * std;
-        let for_mean = -mean_over_samples(&whitened);
+        let for_mean = -whitened.mean_dim([0_i64].as_slice(), false, None);
         let outer = whitened.tr().matmul(noise) / -(noise.size()[0] as f64); // −E[s εᵀ]
         gradients.push(Tensor::cat(&[for_mean, outer.diagonal(0, 0, 1) - 1.0], 0));
         curvature += outer / scores.len() as f64;
     }
     let curvature = (&curvature + curvature.tr()) * 0.5;
-    let rooted = times_root_of_inverse(&Tensor::stack(&gradients, 0), &curvature);
+    let metric = InverseCurvature::of(&curvature);
+    let gradients = Tensor::stack(&gradients, 0); // [K, 2D]
+    let rooted = metric.root_times(&gradients);
     let products = rooted.matmul(&rooted.tr()).contiguous().view([-1]);
     let products = Vec::<f64>::try_from(products).expect("products are doubles");
-    estimate(&products, scores.len())
+    Certificate {
+        remaining: estimate(&products, scores.len()),
+        newton_step: metric.newton_step(&gradients, std),
+    }
 }
 
 /// Antithetic scrambled Sobol normals, turned so that their covariance is exactly the identity:
@@ -139,17 +157,43 @@ fn whitened_draws(key: SeedKey, n: i64, dim: i64, device: Device) -> Tensor {
         .to_device(device)
 }
 
-/// `G M^½`, with `M` the inverse of the curvature, its small and negative eigenvalues raised:
-/// `[K, 2D], [D, D] -> [K, 2D]`.
-fn times_root_of_inverse(gradients: &Tensor, curvature: &Tensor) -> Tensor {
-    let dim = curvature.size()[0];
-    let finite = curvature.nan_to_num(0.0, 0.0, 0.0);
-    let (values, vectors) = finite.linalg_eigh("L");
-    let for_mean =
-        gradients.narrow(1, 0, dim).matmul(&vectors) * values.clamp_min(LEAST_CURVATURE).rsqrt();
-    let for_log_std = gradients.narrow(1, dim, dim)
-        * (finite.diagonal(0, 0, 1).clamp_min(LEAST_CURVATURE) * 2.0).rsqrt();
-    Tensor::cat(&[for_mean, for_log_std], 1)
+/// `M`: the inverse of the curvature in `(w, log σ)`, its small and negative eigenvalues raised.
+struct InverseCurvature {
+    values: Tensor,         // [D], of the mean's block
+    vectors: Tensor,        // [D, D]
+    log_std_values: Tensor, // [D], of the block of log σ, which is diagonal
+}
+
+impl InverseCurvature {
+    fn of(curvature: &Tensor) -> Self {
+        let finite = curvature.nan_to_num(0.0, 0.0, 0.0);
+        let (values, vectors) = finite.linalg_eigh("L");
+        Self {
+            values: values.clamp_min(LEAST_CURVATURE).reciprocal(),
+            vectors,
+            log_std_values: (finite.diagonal(0, 0, 1).clamp_min(LEAST_CURVATURE) * 2.0)
+                .reciprocal(),
+        }
+    }
+
+    /// `G M^½`, up to a rotation: `[K, 2D] -> [K, 2D]`.
+    fn root_times(&self, gradients: &Tensor) -> Tensor {
+        let dim = self.values.size()[0];
+        let for_mean = gradients.narrow(1, 0, dim).matmul(&self.vectors) * self.values.sqrt();
+        let for_log_std = gradients.narrow(1, dim, dim) * self.log_std_values.sqrt();
+        Tensor::cat(&[for_mean, for_log_std], 1)
+    }
+
+    /// `−M ḡ`, clipped, with the mean's part turned from whitened coordinates to `μ`: `2D` long.
+    fn newton_step(&self, gradients: &Tensor, std: &Tensor) -> Vec<f32> {
+        let dim = self.values.size()[0];
+        let gradient = gradients.mean_dim([0_i64].as_slice(), false, None);
+        let turned = self.vectors.tr().mv(&gradient.narrow(0, 0, dim)) * &self.values;
+        let for_mean = self.vectors.mv(&turned).clamp(-1.0, 1.0) * std;
+        let for_log_std = (gradient.narrow(0, dim, dim) * &self.log_std_values).clamp(-0.5, 0.5);
+        let step = -Tensor::cat(&[for_mean, for_log_std], 0);
+        Vec::<f32>::try_from(step.to_kind(Kind::Float)).expect("a step holds floats")
+    }
 }
 
 /// Half the mean product over pairs of different sets, and its jackknife standard error.

@@ -32,7 +32,8 @@ pub enum StartingPoint<'a> {
 /// Ascent in blocks. Within a block Adam runs at a fixed step size on scrambled Sobol draws that are
 /// new at each step; the second half of its iterates is averaged (Polyak and Juditsky 1992), and the
 /// certificate judges the average on draws of its own. A datapoint that is not done goes on from
-/// the average with a longer block.
+/// the average with a longer block. Each average is polished by one Newton step from the scores that
+/// the certificate needs anyway.
 pub struct FreeForm<'a> {
     /// The family.
     pub family: DiagonalGaussian,
@@ -129,22 +130,16 @@ impl FreeForm<'_> {
         let mut stops = vec![Stop::NonFinite { step: 0 }; batch.len()];
         let mut costs = vec![FitCost::default(); batch.len()];
         let mut rows: Vec<usize> = (0..batch.len()).collect();
-        let mut checks = 0;
+        let mut blocks = 0;
         while !rows.is_empty() {
-            let block = (FIRST_BLOCK << checks)
+            let block = (FIRST_BLOCK << blocks)
                 .min(self.max_steps - ascent.steps())
                 .max(1);
             let average = self.run_block(&mut ascent, block)?;
-            let clock = Instant::now();
-            let remaining = certificate::remaining(
-                model,
-                &self.family,
-                &ascent.tensor(&average),
-                ascent.x(),
-                key.role("certificate").index(checks),
-            )?;
-            ascent.spend(clock);
-            checks += 1;
+            let (params, remaining) =
+                self.polish(&mut ascent, average, key.role("certificate").index(blocks))?;
+            blocks += 1;
+            let certificates = 2 * blocks * certificate::joint_gradients(self.family.latent_dim());
             let spent = ascent.steps() >= self.max_steps;
             let mut keep = vec![false; rows.len()];
             for (row, &b) in rows.iter().enumerate() {
@@ -154,18 +149,18 @@ impl FreeForm<'_> {
                 costs[b] = FitCost {
                     seconds: ascent.seconds[row],
                     joint_gradients: u64::from(ascent.steps()) * u64::from(self.ascent.n_samples)
-                        + checks * certificate::joint_gradients(self.family.latent_dim()),
+                        + certificates,
                 };
                 // A failed row keeps its last finite iterate.
                 let source = if ascent.failed_at[row].is_some() {
                     &ascent.params
                 } else {
-                    &average
+                    &params
                 };
                 ends[b * width..(b + 1) * width]
                     .copy_from_slice(&source[row * width..(row + 1) * width]);
             }
-            ascent.continue_from(average, STEP_FACTOR);
+            ascent.continue_from(params, STEP_FACTOR);
             if keep.iter().any(|&kept| !kept) {
                 ascent.retain(&keep);
                 retain_rows(&mut rows, 1, &keep);
@@ -179,6 +174,54 @@ impl FreeForm<'_> {
             stops,
             costs,
         })
+    }
+
+    /// One Newton step from `average`, kept wherever a certificate on draws of its own does not
+    /// speak against it; and the certificate of what was kept.
+    ///
+    /// The average of an ascent on common draws misses every optimum in the same direction, so its
+    /// error does not average out over datapoints: on a linear-Gaussian model 0.002 nats were left
+    /// of a tolerance of 0.005, more than a well-fitted encoder's gap.
+    fn polish(
+        &self,
+        ascent: &mut Ascent,
+        average: Vec<f32>,
+        key: SeedKey,
+    ) -> Result<(Vec<f32>, Vec<Remaining>), InferError> {
+        let clock = Instant::now();
+        let width = self.family.param_dim() as usize;
+        let certify = |ascent: &Ascent, params: &[f32], key| {
+            certificate::certify(
+                ascent.model,
+                &self.family,
+                &ascent.tensor(params),
+                ascent.x(),
+                key,
+            )
+        };
+        let before = certify(ascent, &average, key.role("before"))?;
+        let mut params = average.clone();
+        for (row, certificate) in params.chunks_exact_mut(width).zip(&before) {
+            for (value, step) in row.iter_mut().zip(&certificate.newton_step) {
+                *value += step;
+            }
+        }
+        let after = certify(ascent, &params, key.role("after"))?;
+        let mut remaining = Vec::with_capacity(before.len());
+        for (b, (before, after)) in before.iter().zip(&after).enumerate() {
+            let (before, after) = (before.remaining, after.remaining);
+            let noise = 2.0 * before.std_error_nats.hypot(after.std_error_nats);
+            // Written so that a NaN speaks against the step.
+            if after.nats <= before.nats + noise {
+                remaining.push(after);
+            } else {
+                let own = b * width..(b + 1) * width;
+                params[own.clone()].copy_from_slice(&average[own]);
+                remaining.push(before);
+            }
+        }
+        ascent.spend(clock);
+        Ok((params, remaining))
     }
 
     /// A block of steps, and the mean of its second half.

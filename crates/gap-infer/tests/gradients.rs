@@ -1,7 +1,7 @@
 //! `∇_λ ELBO` and the certificate against definitions that do not use them.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use gap_infer::certificate::remaining;
+use gap_infer::certificate::certify;
 use gap_infer::elbo_gradient::elbo_gradient;
 use gap_infer::{DiagonalGaussian, EvaluableFamily, VariationalFamily, VariationalParams};
 use gap_model::{
@@ -98,10 +98,11 @@ fn the_certificate_knows_its_distance_to_a_known_optimum() {
             let params = VariationalParams(&optimum + direction * size);
             let truth = family.kl_to_gaussian(&params, &mean, &covariance)
                 - family.least_kl_to_gaussian(&covariance);
-            let estimates = remaining(&model, &family, &params, &x, SeedKey::root(11)).unwrap();
+            let estimates = certify(&model, &family, &params, &x, SeedKey::root(11)).unwrap();
             let mut ratios: Vec<f64> = Vec::new();
             let mut covered = 0;
-            for (b, estimate) in estimates.iter().enumerate() {
+            for (b, certificate) in estimates.iter().enumerate() {
+                let estimate = certificate.remaining;
                 let truth = truth.double_value(&[b as i64]);
                 ratios.push(estimate.nats / truth);
                 covered += usize::from(
