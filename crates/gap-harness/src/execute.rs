@@ -107,13 +107,7 @@ impl LibtorchExecutor {
         let mut checkpoint = Checkpoint::new();
         encoder.network().store(&mut checkpoint, "encoder");
         save(&checkpoint, &workspace.output.join(ENCODER))?;
-        save_fit(
-            workspace.output,
-            Fit {
-                seconds: cost.seconds,
-                joint_gradients: cost.joint_gradients,
-            },
-        )
+        save_fit(workspace.output, cost.into())
     }
 
     fn make_encoder(
@@ -147,13 +141,7 @@ impl LibtorchExecutor {
         let mut checkpoint = Checkpoint::new();
         encoder.network().store(&mut checkpoint, "encoder");
         save(&checkpoint, &workspace.output.join(ENCODER))?;
-        save_fit(
-            workspace.output,
-            Fit {
-                seconds: cost.seconds,
-                joint_gradients: cost.joint_gradients,
-            },
-        )
+        save_fit(workspace.output, cost.into())
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one stage")]

@@ -5,7 +5,7 @@
 //! Anything else (batch size, number of workers, later stages) may change without losing work.
 
 use gap_schema::CheckedSpec;
-use gap_schema::record::{Split, encoder_name};
+use gap_schema::record::Split;
 use gap_schema::spec::{
     DecoderSharing, EncoderSpec, EstimatorSpec, FamilySpec, FreeFormSpec, ModelSpec,
     RefinementSpec, TrainingSpec,
@@ -157,7 +157,7 @@ impl Stage {
             Self::Amortized {
                 encoder, split, n, ..
             } => {
-                let name = encoder_name(encoder.kind, &encoder.widths());
+                let name = encoder.name();
                 format!("seed {seed}: measure {name}, {n} {split} points")
             }
         }

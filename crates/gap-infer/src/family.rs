@@ -11,21 +11,6 @@ use tch::{Device, Tensor};
 #[derive(Debug)]
 pub struct VariationalParams(pub Tensor);
 
-impl VariationalParams {
-    /// A copy.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        Self(self.0.copy())
-    }
-
-    /// The parameters of the datapoints at `rows`, in that order.
-    #[must_use]
-    pub fn select(&self, rows: &[i64]) -> Self {
-        let index = Tensor::from_slice(rows).to_device(self.0.device());
-        Self(self.0.index_select(0, &index))
-    }
-}
-
 /// Draws from `q`, and their log density under it.
 #[derive(Debug)]
 pub struct Draws {

@@ -2,7 +2,7 @@
 
 use super::failed;
 use crate::run::RunError;
-use gap_infer::train::Training;
+use gap_infer::train::{Training, TrainingCost};
 use gap_infer::{Encoder, VariationalFamily};
 use gap_model::{LatentVariableModel, LinearGaussian, Mlp, MlpDecoder};
 use gap_schema::CheckedSpec;
@@ -34,6 +34,15 @@ pub struct Fit {
     pub seconds: f64,
     /// Joint gradients in all.
     pub joint_gradients: u64,
+}
+
+impl From<TrainingCost> for Fit {
+    fn from(cost: TrainingCost) -> Self {
+        Self {
+            seconds: cost.seconds,
+            joint_gradients: cost.joint_gradients,
+        }
+    }
 }
 
 /// A model that is drawn, not fitted.
