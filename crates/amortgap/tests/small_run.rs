@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 /// Every key of a cell of an encoder in DESIGN.md's contract; those of means are in [`MEANS`].
-const KEYS: [&str; 34] = [
+const KEYS: [&str; 36] = [
     "/cell",
     "/dataset",
     "/split",
@@ -37,9 +37,11 @@ const KEYS: [&str; 34] = [
     "/refinement/1/joint_gradients",
     "/negative_gaps",
     "/unconverged",
+    "/different_optima",
     "/non_finite",
     "/untrusted",
     "/max_remaining_nats",
+    "/max_remaining_bound_nats",
     "/cost/amortized/seconds",
     "/cost/amortized/joint_gradients",
     "/cost/refined/seconds",

@@ -5,8 +5,8 @@ use gap_data::{Batch, Dataset};
 use gap_estimate::{
     ClosedForms, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
 };
-use gap_infer::ascent::AscentSettings;
-use gap_infer::free_form::StartingPoint;
+use gap_infer::ascent::{Phase, Stopping, averaged_newton};
+use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::train::{Training, fit_encoder};
 use gap_infer::{
     Amortized, DiagonalGaussian, Encoder, FreeForm, Inference, Refined, Stop, VariationalFamily,
@@ -16,10 +16,13 @@ use gap_model::{Activation, LatentVariableModel, LinearGaussian};
 use gap_torch::{NoiseStream, SeedKey};
 use tch::{Device, Kind, Tensor};
 
-const ASCENT: AscentSettings = AscentSettings {
-    n_samples: 16,
-    learning_rate: 0.05,
-};
+/// Newton steps that only their number ends.
+fn refinement() -> Phase {
+    Phase {
+        stopping: Stopping::Never,
+        ..averaged_newton(32, 0.0, 1000)
+    }
+}
 
 fn oracle(latent_dim: i64, noise_std: f64) -> LinearGaussian {
     LinearGaussian::random(
@@ -42,7 +45,7 @@ fn free_form(family: DiagonalGaussian) -> FreeForm<'static> {
     FreeForm {
         family,
         starts: vec![StartingPoint::Prior],
-        ascent: ASCENT,
+        search: Search::UntilCertified,
         tolerance_nats: 0.005,
         max_steps: 5000,
     }
@@ -178,7 +181,7 @@ fn a_datapoint_is_inferred_and_estimated_alike_alone_and_in_company() {
     let refined = Refined {
         family: &family,
         encoder: &encoder,
-        ascent: ASCENT,
+        phase: refinement(),
         steps: vec![1, 3, 10],
     };
     let amortized = Amortized {
@@ -303,10 +306,7 @@ fn a_linear_encoder_reaches_the_optimum_and_refining_keeps_it() {
     let refined = Refined {
         family: &family,
         encoder: &encoder,
-        ascent: AscentSettings {
-            learning_rate: 0.03,
-            ..ASCENT
-        },
+        phase: refinement(),
         steps: vec![5, 50],
     };
     for fitted in refined.path(&model, &batch, SeedKey::root(10)).unwrap() {

@@ -12,7 +12,6 @@ use crate::store::Store;
 use build::{ENCODER, Fit, MODEL, load_encoder, load_fit, load_model, save_fit};
 use data::Observations;
 use gap_data::Dataset;
-use gap_infer::ascent::AscentSettings;
 use gap_infer::free_form::StartingPoint;
 use gap_infer::train::{fit_encoder, fit_jointly};
 use gap_infer::{DiagonalGaussian, Encoder, FreeForm, Refined};
@@ -28,6 +27,16 @@ use gap_torch::device::DeviceName;
 use measure::Measurement;
 use std::path::Path;
 use tch::Device;
+
+/// What a stage measures on: the points of one split, under one seed's model.
+#[derive(Clone, Copy)]
+struct Measured<'a> {
+    seed: u32,
+    model: &'a StageId,
+    split: Split,
+    n: u32,
+    estimators: &'a EstimatorSpec,
+}
 
 /// Carries out stages on one device. Holds settings and observations; each stage loads its own
 /// copy of the model, so that no tensor is shared between workers.
@@ -144,25 +153,18 @@ impl LibtorchExecutor {
         save_fit(workspace.output, cost.into())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one stage")]
     fn free_form(
         &self,
-        seed: u32,
-        model_id: &StageId,
+        measured: Measured,
         joint_encoder: Option<&EncoderSpec>,
-        split: Split,
-        n: u32,
         spec: &FreeFormSpec,
-        estimators: &EstimatorSpec,
         workspace: &Workspace,
     ) -> Result<Vec<Record>, RunError> {
-        let model = self.model(model_id, workspace.store)?;
-        let points = self
-            .observations
-            .measured_points(seed, model.as_ref(), split, n)?;
-        let starts = spec.starts.get_ref();
+        let model = self.model(measured.model, workspace.store)?;
+        let points = self.points(measured, model.as_ref())?;
+        let starts = self.spec.free_form_starts();
         let companion = if starts.contains(&Start::Encoder) {
-            Some(self.companion(model_id, joint_encoder, workspace.store)?)
+            Some(self.companion(measured.model, joint_encoder, workspace.store)?)
         } else {
             None
         };
@@ -175,42 +177,32 @@ impl LibtorchExecutor {
                     _ => StartingPoint::Prior,
                 })
                 .collect(),
-            ascent: AscentSettings {
-                n_samples: spec.n_samples.get(),
-                learning_rate: spec.learning_rate.get(),
-            },
-            tolerance_nats: spec.tolerance_nats.get(),
+            search: build::search(spec),
+            tolerance_nats: spec.tolerance_nats.get_ref().get(),
             max_steps: spec.max_steps.get(),
         };
         let measurement = Measurement {
             model: model.as_ref(),
             family: self.family(),
-            estimators: *estimators,
-            key: SeedKey::root(u64::from(seed)),
-            origin: self.origin(seed, model_id, split, None, Fit::default()),
+            estimators: *measured.estimators,
+            key: SeedKey::root(u64::from(measured.seed)),
+            origin: self.origin(measured, None, Fit::default()),
         };
         self.in_batches(&points, workspace, |batch| {
             measurement.free_form(&search, starts, batch)
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one stage")]
     fn amortized(
         &self,
-        seed: u32,
-        model_id: &StageId,
+        measured: Measured,
         encoder_stage: &StageId,
         spec: &EncoderSpec,
-        split: Split,
-        n: u32,
         refinement: &RefinementSpec,
-        estimators: &EstimatorSpec,
         workspace: &Workspace,
     ) -> Result<Vec<Record>, RunError> {
-        let model = self.model(model_id, workspace.store)?;
-        let points = self
-            .observations
-            .measured_points(seed, model.as_ref(), split, n)?;
+        let model = self.model(measured.model, workspace.store)?;
+        let points = self.points(measured, model.as_ref())?;
         let folder = workspace.store.stage_folder(encoder_stage);
         let encoder = load_encoder(&folder, spec, self.device)?;
         let label = EncoderLabel {
@@ -220,21 +212,20 @@ impl LibtorchExecutor {
             context: 1,
         };
         let family = self.family();
+        let steps = self.spec.refinement_steps();
+        let most_steps = steps.last().copied();
         let refined = Refined {
             family: &family,
             encoder: &encoder,
-            ascent: AscentSettings {
-                n_samples: refinement.n_samples.get(),
-                learning_rate: refinement.learning_rate.get(),
-            },
-            steps: self.spec.refinement_steps(),
+            phase: build::refinement(refinement, most_steps.unwrap_or(0)),
+            steps,
         };
         let measurement = Measurement {
             model: model.as_ref(),
             family,
-            estimators: *estimators,
-            key: SeedKey::root(u64::from(seed)),
-            origin: self.origin(seed, model_id, split, Some(label), load_fit(&folder)?),
+            estimators: *measured.estimators,
+            key: SeedKey::root(u64::from(measured.seed)),
+            origin: self.origin(measured, Some(label), load_fit(&folder)?),
         };
         self.in_batches(&points, workspace, |batch| {
             measurement.amortized(&refined, batch)
@@ -259,19 +250,26 @@ impl LibtorchExecutor {
         Ok(records)
     }
 
+    fn points(
+        &self,
+        measured: Measured,
+        model: &dyn LatentVariableModel,
+    ) -> Result<Dataset, RunError> {
+        self.observations
+            .measured_points(measured.seed, model, measured.split, measured.n)
+    }
+
     fn origin(
         &self,
-        seed: u32,
-        model: &StageId,
-        split: Split,
+        measured: Measured,
         encoder: Option<EncoderLabel>,
         fit: Fit,
     ) -> measure::Origin {
         measure::Origin {
             dataset: self.spec.data.name.get_ref().clone(),
-            split,
-            seed: u64::from(seed),
-            model: model.to_string(),
+            split: measured.split,
+            seed: u64::from(measured.seed),
+            model: measured.model.to_string(),
             family: self.spec.family.kind,
             encoder,
             fit,
@@ -325,16 +323,16 @@ impl Executor for LibtorchExecutor {
                 n,
                 free_form,
                 estimators,
-            } => self.free_form(
-                *seed,
-                model,
-                joint_encoder.as_ref(),
-                *split,
-                *n,
-                free_form,
-                estimators,
-                workspace,
-            ),
+            } => {
+                let measured = Measured {
+                    seed: *seed,
+                    model,
+                    split: *split,
+                    n: *n,
+                    estimators,
+                };
+                self.free_form(measured, joint_encoder.as_ref(), free_form, workspace)
+            }
             Stage::Amortized {
                 seed,
                 model,
@@ -344,17 +342,16 @@ impl Executor for LibtorchExecutor {
                 n,
                 refinement,
                 estimators,
-            } => self.amortized(
-                *seed,
-                model,
-                encoder_stage,
-                encoder,
-                *split,
-                *n,
-                refinement,
-                estimators,
-                workspace,
-            ),
+            } => {
+                let measured = Measured {
+                    seed: *seed,
+                    model,
+                    split: *split,
+                    n: *n,
+                    estimators,
+                };
+                self.amortized(measured, encoder_stage, encoder, refinement, workspace)
+            }
         }
     }
 }

@@ -1,209 +1,193 @@
 //! One loop over active datapoints; its step rules are the files below.
 //!
-//! Each datapoint ascends its own ELBO. The loop knows nothing of when to stop: free-form inference
-//! asks the certificate, refinement counts. A datapoint that leaves is compacted away, and one whose
-//! gradient stops being finite stays where it last was finite and never touches its neighbours.
+//! Each datapoint ascends its own ELBO. What is exchangeable: the step rule, where its draws come
+//! from, and when it stops; a [`Phase`] is one of each, a [`Schedule`] a few phases after another. A
+//! step rule is told what its trial point evaluated to and answers where to evaluate next, so that
+//! all datapoints are evaluated together though each searches at its own pace. A datapoint that is
+//! done leaves the batch; one whose evaluation stops being finite stays where it last was finite and
+//! never touches its neighbours.
 
 mod adam;
+mod averaged_newton;
+mod curvature;
+mod damped;
+mod draws;
+mod lbfgs;
+mod natural_gradient;
+mod newton_stein;
+mod objective;
+mod point_sets;
+mod schedule;
+mod stopping;
 
-pub use adam::Adam;
+pub use adam::AdamSettings;
+pub(crate) use curvature::ridge_solve;
+pub use draws::{DrawSource, Draws, Noise};
+pub use objective::{Evaluation, Objective, Wanted};
+pub use point_sets::whitened_sobol;
+pub use schedule::{Phase, Schedule, averaged_newton, draws_for};
+pub use stopping::Stopping;
 
-use crate::elbo_gradient::elbo_gradient;
-use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::InferError;
-use gap_model::LatentVariableModel;
-use gap_torch::{SeedKey, device, sobol_normal};
+use gap_torch::SeedKey;
 use std::time::Instant;
-use tch::{Kind, Tensor};
+use stopping::StopWatch;
 
-/// How a gradient becomes a step. One state for each datapoint, none shared.
+/// One datapoint's search, told of one evaluation at a time.
 pub trait StepRule {
-    /// Moves `params` uphill; both are `[B, Q]`, row after row. Rows that `frozen` marks stay.
-    fn step(&mut self, params: &mut [f32], gradients: &[f32], frozen: &[bool]);
+    /// The `λ` to be evaluated next, `2D` long.
+    fn trial(&self) -> &[f64];
 
-    /// Forgets the datapoints that `keep` does not mark.
-    fn retain(&mut self, keep: &[bool]);
+    /// The `λ` to end with, if the search ended now.
+    fn answer(&self) -> &[f64];
 
-    /// Multiplies the step size by `factor`.
-    fn scale_step(&mut self, factor: f64);
+    /// Takes the finite `evaluation` of the trial on `draws`, and sets the next trial.
+    fn tell(&mut self, evaluation: &Evaluation, draws: &Draws) -> Progress;
 }
 
-/// Keeps the rows of `values` (`width` wide) that `keep` marks.
-pub(crate) fn retain_rows<T: Copy>(values: &mut Vec<T>, width: usize, keep: &[bool]) {
-    let mut next = 0;
-    for (row, _) in keep.iter().enumerate().filter(|(_, kept)| **kept) {
-        values.copy_within(row * width..(row + 1) * width, next * width);
-        next += 1;
-    }
-    values.truncate(next * width);
-}
-
-/// The ascent's fixed settings.
+/// What a step rule made of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AscentSettings {
-    /// Draws per datapoint and step.
-    pub n_samples: u32,
-    /// The step size of the step rule.
-    pub learning_rate: f64,
+pub enum Progress {
+    /// The trial was refused; another is to be evaluated.
+    Searching,
+    /// The trial is the new iterate.
+    Iterate {
+        /// What the next step promises to gain, nats; NaN for a rule that cannot tell.
+        decrement: f64,
+    },
+    /// No step is left that would gain.
+    Stuck,
 }
 
-/// Datapoints on their way uphill.
-pub(crate) struct Ascent<'a> {
-    pub model: &'a dyn LatentVariableModel,
-    family: &'a dyn VariationalFamily,
-    rule: Box<dyn StepRule>,
+/// The step rules by name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// Limited-memory quasi-Newton with backtracking, on fixed draws.
+    Lbfgs,
+    /// Damped Newton steps with Stein's curvature, on fixed draws.
+    NewtonStein,
+    /// Newton steps averaged over blocks of new draws.
+    AveragedNewton,
+    /// The damped natural gradient, on fixed draws.
+    NaturalGradient,
+    /// Adam.
+    Adam(AdamSettings),
+}
+
+impl Rule {
+    fn start(self, params: Vec<f64>) -> Box<dyn StepRule> {
+        match self {
+            Self::Lbfgs => Box::new(lbfgs::Lbfgs::new(params)),
+            Self::NewtonStein => Box::new(newton_stein::Rule::new(params)),
+            Self::AveragedNewton => Box::new(averaged_newton::AveragedNewton::new(params)),
+            Self::NaturalGradient => Box::new(natural_gradient::Rule::new(params)),
+            Self::Adam(settings) => Box::new(adam::Adam::new(settings, params)),
+        }
+    }
+
+    const fn wanted(self) -> Wanted {
+        match self {
+            Self::Lbfgs => lbfgs::WANTED,
+            Self::NewtonStein | Self::NaturalGradient => damped::WANTED,
+            Self::AveragedNewton => averaged_newton::WANTED,
+            Self::Adam(settings) => settings.wanted(),
+        }
+    }
+}
+
+/// Where a datapoint's ascent stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Climber {
+    /// `λ = (μ, log σ)`, `2D` long.
+    pub params: Vec<f64>,
+    /// Evaluations so far.
+    pub steps: u32,
+    /// Joint gradients so far.
+    pub joint_gradients: u64,
+    /// Its share of the wall time so far, seconds.
+    pub seconds: f64,
+    /// The evaluation that was not finite, if there was one.
+    pub failed_at: Option<u32>,
+}
+
+impl Climber {
+    /// A datapoint that has not moved from `params`.
+    pub const fn at(params: Vec<f64>) -> Self {
+        Self {
+            params,
+            steps: 0,
+            joint_gradients: 0,
+            seconds: 0.0,
+            failed_at: None,
+        }
+    }
+}
+
+/// Is shown all datapoints after each round of evaluations; its time is not counted.
+pub type Watcher<'a> = dyn FnMut(&[Climber]) + 'a;
+
+/// Takes the climbers `rows` (positions in the objective's batch, whose datapoints are `ids`)
+/// through `phase`. Failed ones stay where they are.
+///
+/// # Errors
+///
+/// [`InferError::Model`] if sizes do not fit.
+pub fn climb(
+    objective: &mut Objective,
+    phase: &Phase,
+    rows: &[usize],
+    climbers: &mut [Climber],
+    ids: &[u64],
     key: SeedKey,
-    n_samples: i64,
-    x: Tensor, // [B, X], active rows only
-    step: u32,
-    /// `λ` of the active rows, `[B, Q]`.
-    pub params: Vec<f32>,
-    /// The step at which a row's gradient stopped being finite, if it did.
-    pub failed_at: Vec<Option<u32>>,
-    /// Wall time of each active row, seconds.
-    pub seconds: Vec<f64>,
-}
-
-impl<'a> Ascent<'a> {
-    pub fn new(
-        model: &'a dyn LatentVariableModel,
-        family: &'a dyn VariationalFamily,
-        x: &Tensor,
-        start: &VariationalParams,
-        settings: AscentSettings,
-        key: SeedKey,
-    ) -> Self {
-        let batch = x.size()[0] as usize;
-        Self {
-            model,
-            family,
-            rule: Box::new(Adam::new(
-                settings.learning_rate,
-                family.param_dim() as usize,
-                batch,
-            )),
-            key: key.role("ascent"),
-            n_samples: i64::from(settings.n_samples),
-            x: x.shallow_clone(),
-            step: 0,
-            params: to_rows(&start.0),
-            failed_at: vec![None; batch],
-            seconds: vec![0.0; batch],
+    watcher: &mut Watcher,
+) -> Result<(), InferError> {
+    let mut clock = Instant::now();
+    let wanted = phase.rule.wanted();
+    let mut source = DrawSource::new(phase.noise, phase.n_samples, objective.dim(), key);
+    let mut active: Vec<Active> = rows
+        .iter()
+        .filter(|&&row| climbers[row].failed_at.is_none())
+        .map(|&row| Active {
+            row,
+            rule: phase.rule.start(climbers[row].params.clone()),
+            watch: StopWatch::new(phase.stopping),
+        })
+        .collect();
+    for step in 0..phase.max_steps {
+        if active.is_empty() {
+            break;
         }
-    }
-
-    /// How many datapoints are still on their way.
-    pub fn n_active(&self) -> usize {
-        self.failed_at.len()
-    }
-
-    /// Steps taken so far, by every active row.
-    pub const fn steps(&self) -> u32 {
-        self.step
-    }
-
-    pub const fn x(&self) -> &Tensor {
-        &self.x
-    }
-
-    /// One step of every active row, on draws that are new at each step and common to all rows.
-    pub fn advance(&mut self) -> Result<(), InferError> {
-        let clock = Instant::now();
-        self.step += 1;
-        let key = self.key.index(u64::from(self.step));
-        let noise = sobol_normal(
-            key,
-            self.n_samples,
-            self.family.latent_dim(),
-            self.x.device(),
-        );
-        let params = self.tensor(&self.params);
-        let gradients = elbo_gradient(self.model, self.family, &params, &self.x, &noise)?;
-        let gradients = to_rows(&gradients);
-        let width = self.family.param_dim() as usize;
-        for (failed_at, row) in self.failed_at.iter_mut().zip(gradients.chunks_exact(width)) {
-            if failed_at.is_none() && !row.iter().all(|g| g.is_finite()) {
-                *failed_at = Some(self.step);
+        let active_rows: Vec<usize> = active.iter().map(|a| a.row).collect();
+        let active_ids: Vec<u64> = active_rows.iter().map(|&row| ids[row]).collect();
+        let draws = source.at(step, &active_ids);
+        let trials: Vec<&[f64]> = active.iter().map(|a| a.rule.trial()).collect();
+        let evaluations = objective.evaluate(&active_rows, &trials, draws, wanted)?;
+        let mut evaluations = evaluations.into_iter();
+        active.retain_mut(|active| {
+            let evaluation = evaluations.next().expect("one evaluation for each row");
+            let climber = &mut climbers[active.row];
+            climber.steps += 1;
+            climber.joint_gradients += draws.n_samples() as u64;
+            if !evaluation.is_finite(wanted) {
+                climber.failed_at = Some(climber.steps);
+                return false;
             }
+            let progress = active.rule.tell(&evaluation, draws);
+            climber.params.copy_from_slice(active.rule.answer());
+            !active.watch.done(progress, &evaluation, draws.n_samples())
+        });
+        let share = clock.elapsed().as_secs_f64() / active_rows.len() as f64;
+        for row in active_rows {
+            climbers[row].seconds += share;
         }
-        let frozen: Vec<bool> = self.failed_at.iter().map(Option::is_some).collect();
-        self.rule.step(&mut self.params, &gradients, &frozen);
-        self.spend(clock);
-        Ok(())
+        watcher(climbers);
+        clock = Instant::now();
     }
-
-    /// Divides the time since `clock` among the active rows.
-    pub fn spend(&mut self, clock: Instant) {
-        device::synchronize(self.x.device());
-        let share = clock.elapsed().as_secs_f64() / self.n_active() as f64;
-        self.seconds
-            .iter_mut()
-            .for_each(|seconds| *seconds += share);
-    }
-
-    /// `values` (`[B, Q]`) as parameters of the active rows.
-    pub fn tensor(&self, values: &[f32]) -> VariationalParams {
-        let shape = [self.n_active() as i64, self.family.param_dim()];
-        VariationalParams(
-            Tensor::from_slice(values)
-                .view(shape)
-                .to_device(self.x.device()),
-        )
-    }
-
-    /// Goes on from `params` with smaller steps.
-    pub fn continue_from(&mut self, params: Vec<f32>, step_factor: f64) {
-        self.params = params;
-        self.rule.scale_step(step_factor);
-    }
-
-    /// Goes on with the rows that `keep` marks.
-    pub fn retain(&mut self, keep: &[bool]) {
-        let width = self.family.param_dim() as usize;
-        retain_rows(&mut self.params, width, keep);
-        retain_rows(&mut self.failed_at, 1, keep);
-        retain_rows(&mut self.seconds, 1, keep);
-        self.rule.retain(keep);
-        let rows: Vec<i64> = (0..keep.len() as i64)
-            .filter(|&b| keep[b as usize])
-            .collect();
-        let index = Tensor::from_slice(&rows).to_device(self.x.device());
-        self.x = self.x.index_select(0, &index);
-    }
+    Ok(())
 }
 
-/// A `[B, Q]` tensor, row after row.
-pub(crate) fn to_rows(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.to_kind(Kind::Float).contiguous().view([-1]);
-    Vec::<f32>::try_from(flat).expect("a float tensor holds floats")
-}
-
-/// The running mean of some of the iterates.
-#[derive(Clone)]
-pub(crate) struct Average {
-    sum: Vec<f64>,
-    count: u32,
-}
-
-impl Average {
-    pub fn new(len: usize) -> Self {
-        Self {
-            sum: vec![0.0; len],
-            count: 0,
-        }
-    }
-
-    pub fn add(&mut self, values: &[f32]) {
-        for (sum, &value) in self.sum.iter_mut().zip(values) {
-            *sum += f64::from(value);
-        }
-        self.count += 1;
-    }
-
-    pub fn mean(&self) -> Vec<f32> {
-        self.sum
-            .iter()
-            .map(|sum| (sum / f64::from(self.count)) as f32)
-            .collect()
-    }
+struct Active {
+    row: usize,
+    rule: Box<dyn StepRule>,
+    watch: StopWatch,
 }

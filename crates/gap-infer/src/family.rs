@@ -5,11 +5,35 @@ mod diagonal_gaussian;
 pub use diagonal_gaussian::DiagonalGaussian;
 
 use gap_torch::NoiseStream;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Parameters of one `q(z)` for each datapoint: `λ`, `[B, Q]`.
 #[derive(Debug)]
 pub struct VariationalParams(pub Tensor);
+
+impl VariationalParams {
+    /// The parameters of each datapoint, in `f64`: `B` of length `Q`.
+    pub fn to_rows(&self) -> Vec<Vec<f64>> {
+        let width = self.0.size()[1] as usize;
+        let flat = self.0.to_device(Device::Cpu).to_kind(Kind::Double);
+        let flat = Vec::<f64>::try_from(flat.contiguous().view([-1]));
+        let flat = flat.expect("a double tensor holds doubles");
+        flat.chunks_exact(width).map(<[f64]>::to_vec).collect()
+    }
+
+    /// The parameters of each datapoint put together, in `f32`.
+    pub fn from_rows(rows: &[&[f64]], device: Device) -> Self {
+        let shape = [
+            rows.len() as i64,
+            rows.first().map_or(0, |row| row.len()) as i64,
+        ];
+        let flat: Vec<f32> = rows
+            .iter()
+            .flat_map(|row| row.iter().map(|&v| v as f32))
+            .collect();
+        Self(Tensor::from_slice(&flat).view(shape).to_device(device))
+    }
+}
 
 /// Draws from `q`, and their log density under it.
 #[derive(Debug)]

@@ -36,14 +36,14 @@ pub enum Stop {
         /// The number of steps, 0 for a forward pass.
         steps: u32,
     },
-    /// The estimated distance to the optimum fell below the tolerance.
+    /// The bound on the distance to the optimum is below the tolerance.
     Converged {
         /// Steps taken.
         steps: u32,
         /// The estimated distance.
         remaining: Remaining,
     },
-    /// The steps were spent first.
+    /// The search ended before that: its steps were spent, or its own rule stopped it.
     BudgetSpent {
         /// Steps taken.
         steps: u32,

@@ -1,23 +1,23 @@
 //! Refinement: a fixed number of ascent steps from the encoder's output, several numbers in one pass.
 
 use crate::amortized::Amortized;
-use crate::ascent::{Ascent, AscentSettings, Average};
+use crate::ascent::{Climber, Objective, Phase, climb};
 use crate::encoder::Encoder;
-use crate::family::VariationalFamily;
+use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::{FitCost, FittedBatch, InferError, Inference, Stop};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
+use tch::Device;
 
-/// Ascent from what the encoder says. After `n` steps `q` is the mean of the iterates after step
-/// `n / 2` (for one or two steps the last one): the noise of single iterates would hide the gap.
+/// Ascent from what the encoder says.
 pub struct Refined<'a> {
     /// The family.
     pub family: &'a dyn VariationalFamily,
     /// The encoder.
     pub encoder: &'a Encoder,
-    /// The ascent's settings.
-    pub ascent: AscentSettings,
+    /// The step rule and its draws; it is stopped by the numbers of steps alone.
+    pub phase: Phase,
     /// The numbers of steps to give a `q` for, rising.
     pub steps: Vec<u32>,
 }
@@ -41,50 +41,58 @@ impl Refined<'_> {
             encoder: self.encoder,
         };
         let start = amortized.infer(model, batch, key)?;
-        let mut ascent = Ascent::new(
-            model,
-            self.family,
-            batch.x(),
-            &start.params,
-            self.ascent,
-            key,
-        );
-        let mut averages: Vec<Average> = self
-            .steps
-            .iter()
-            .map(|_| Average::new(ascent.params.len()))
+        let mut objective = Objective::new(model, batch.x())?;
+        let mut climbers: Vec<Climber> = start
+            .params
+            .to_rows()
+            .into_iter()
+            .map(Climber::at)
             .collect();
+        let rows: Vec<usize> = (0..batch.len()).collect();
+        let phase = Phase {
+            max_steps: self.steps.last().copied().unwrap_or(0),
+            ..self.phase
+        };
         let mut path = Vec::with_capacity(self.steps.len());
-        while path.len() < self.steps.len() {
-            ascent.advance()?;
-            let now = ascent.steps();
-            for (average, &end) in averages.iter_mut().zip(&self.steps) {
-                if (end / 2 + 1..=end).contains(&now) {
-                    average.add(&ascent.params);
-                }
+        let mut round = 0;
+        let mut watcher = |climbers: &[Climber]| {
+            round += 1;
+            if self.steps.contains(&round) {
+                path.push(snapshot(climbers, &start, round, model.device()));
             }
-            if self.steps[path.len()] == now {
-                path.push(self.snapshot(&ascent, &averages[path.len()], &start));
-            }
+        };
+        let key = key.role("refinement");
+        climb(
+            &mut objective,
+            &phase,
+            &rows,
+            &mut climbers,
+            batch.ids(),
+            key,
+            &mut watcher,
+        )?;
+        // Where every datapoint had failed or could not move, the ascent ended early.
+        for &steps in &self.steps[path.len()..] {
+            path.push(snapshot(&climbers, &start, steps, model.device()));
         }
         Ok(path)
     }
+}
 
-    fn snapshot(&self, ascent: &Ascent, average: &Average, start: &FittedBatch) -> FittedBatch {
-        let steps = ascent.steps();
-        let stop = |failed: &Option<u32>| match *failed {
-            Some(step) => Stop::NonFinite { step },
-            None => Stop::Direct { steps },
-        };
-        let cost = |(forward, &seconds): (&FitCost, &f64)| FitCost {
-            seconds: forward.seconds + seconds,
-            joint_gradients: u64::from(steps) * u64::from(self.ascent.n_samples),
-        };
-        FittedBatch {
-            params: ascent.tensor(&average.mean()),
-            stops: ascent.failed_at.iter().map(stop).collect(),
-            costs: start.costs.iter().zip(&ascent.seconds).map(cost).collect(),
-        }
+fn snapshot(climbers: &[Climber], start: &FittedBatch, steps: u32, device: Device) -> FittedBatch {
+    let stop = |climber: &Climber| match climber.failed_at {
+        Some(step) => Stop::NonFinite { step },
+        None => Stop::Direct { steps },
+    };
+    let cost = |(forward, climber): (&FitCost, &Climber)| FitCost {
+        seconds: forward.seconds + climber.seconds,
+        joint_gradients: climber.joint_gradients,
+    };
+    let params: Vec<&[f64]> = climbers.iter().map(|c| c.params.as_slice()).collect();
+    FittedBatch {
+        params: VariationalParams::from_rows(&params, device),
+        stops: climbers.iter().map(stop).collect(),
+        costs: start.costs.iter().zip(climbers).map(cost).collect(),
     }
 }
 

@@ -1,7 +1,10 @@
 //! A decoder network with a likelihood and a standard-normal prior, and its hand-derived score.
 
+use crate::conditioned::ConditionedModel;
+use crate::conditioned_decoder::ConditionedDecoder;
 use crate::likelihood::Likelihood;
 use crate::mlp::Mlp;
+use crate::mlp_blocks::{MlpBlocks, block, block_starts, whole_blocks};
 use crate::model::{LatentVariableModel, ModelError, check_sizes};
 use gap_torch::{NoiseStream, map_row_blocks};
 use std::f64::consts::TAU;
@@ -27,6 +30,11 @@ impl MlpDecoder {
         &self.network
     }
 
+    /// The likelihood.
+    pub const fn likelihood(&self) -> Likelihood {
+        self.likelihood
+    }
+
     /// The network, to be fitted.
     pub const fn network_mut(&mut self) -> &mut Mlp {
         &mut self.network
@@ -42,16 +50,6 @@ impl MlpDecoder {
     fn log_likelihood_rows(&self, x: &Tensor, z: &Tensor) -> Tensor {
         self.likelihood.log_prob(x, &self.network.forward(z))
     }
-
-    /// `∇_z log p(x, z)` of rows: `[N, X], [N, D] -> [N, D]`.
-    ///
-    /// With `l` the network's output, `∂ log p(x | z) / ∂l` is the likelihood's residual; it is
-    /// pulled back through the layers by hand, and `∇_z log N(z; 0, I) = −z`.
-    fn score_rows(&self, x: &Tensor, z: &Tensor) -> Tensor {
-        let (output, hidden) = self.network.forward_with_hidden(z);
-        let residual = self.likelihood.residual(x, &output);
-        self.network.pull_back(&residual, &hidden) - z
-    }
 }
 
 /// `x` (`[B, X]`) and `z` (`[S, B, D]`) as rows: `[S·B, X]` (one datapoint's rows `B` apart), `[S·B, D]`.
@@ -59,6 +57,14 @@ fn as_rows(x: &Tensor, z: &Tensor, n_samples: i64) -> (Tensor, Tensor) {
     let z_rows = z.reshape([-1, z.size()[2]]);
     let index = Tensor::arange(x.size()[0], (Kind::Int64, x.device())).repeat([n_samples]);
     (index, z_rows)
+}
+
+/// `log N(z; 0, I)`, nats, summed in `f64`: `[…, D] -> […]`.
+pub(crate) fn log_prior(z: &Tensor) -> Tensor {
+    let squares = z
+        .square()
+        .sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double);
+    squares * -0.5 - 0.5 * z.size()[z.dim() - 1] as f64 * TAU.ln()
 }
 
 impl LatentVariableModel for MlpDecoder {
@@ -89,22 +95,38 @@ impl LatentVariableModel for MlpDecoder {
                 self.log_likelihood_rows(&x.index_select(0, &block[0]), &block[1])
             })
         };
-        let log_prior = z
-            .square()
-            .sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double)
-            * -0.5
-            - 0.5 * self.latent_dim() as f64 * TAU.ln();
-        Ok(log_likelihood.view([n_samples, batch]) + log_prior)
+        Ok(log_likelihood.view([n_samples, batch]) + log_prior(z))
     }
 
+    /// With `l` the network's output, `∂ log p(x | z) / ∂l = (x − mean(l)) / dispersion`; it is pulled
+    /// back through the layers by hand, and `∇_z log N(z; 0, I) = −z`.
     fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         let [n_samples, batch] = check_sizes(self, x, z)?;
         let _no_grad = tch::no_grad_guard();
-        let (index, z_rows) = as_rows(x, z, n_samples);
-        let score = map_row_blocks(&[&index, &z_rows], |block| {
-            self.score_rows(&x.index_select(0, &block[0]), &block[1])
-        });
+        let z_blocks = whole_blocks(&z.reshape([-1, self.latent_dim()]));
+        // Row s·B + b is datapoint b; what fills up the last block may be any.
+        let index =
+            Tensor::arange(z_blocks.size()[0], (Kind::Int64, x.device())).remainder(batch.max(1));
+        let mut blocks = MlpBlocks::new(&self.network);
+        let mut score = z_blocks.empty_like();
+        for start in block_starts(&z_blocks) {
+            let output = blocks.forward(&block(&z_blocks, start));
+            self.likelihood.mean_in_place(output);
+            let mut residual = x.index_select(0, &block(&index, start));
+            residual -= &*output;
+            // A projection of x, as in a conditioned decoder, would not pay for one evaluation.
+            blocks.pull_back(&mut block(&score, start), |_, weight, into| {
+                let _ = residual.mm_out(into, weight);
+            });
+        }
+        score /= self.likelihood.dispersion();
+        score -= z_blocks;
+        let score = score.narrow(0, 0, n_samples * batch);
         Ok(score.view([n_samples, batch, self.latent_dim()]))
+    }
+
+    fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
+        Ok(Box::new(ConditionedDecoder::new(self, x)?))
     }
 
     fn sample_joint(&self, noise: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError> {

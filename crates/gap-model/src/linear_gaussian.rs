@@ -1,6 +1,6 @@
 //! The oracle: a linear-Gaussian model, whose evidence and posterior are known exactly.
 
-use crate::likelihood::refuse_outside;
+use crate::likelihood::Likelihood;
 use crate::model::{ExactPosterior, LatentVariableModel, ModelError, check_sizes};
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use gap_torch::{NoiseStream, SeedKey, map_row_blocks};
@@ -148,7 +148,8 @@ impl LatentVariableModel for LinearGaussian {
     }
 
     fn check_support(&self, x: &Tensor) -> Result<(), ModelError> {
-        refuse_outside(x, &x.isfinite(), "the Gaussian likelihood", "finite")
+        let std = self.noise_std;
+        Likelihood::Gaussian { std }.check_support(x)
     }
 
     fn exact(&self) -> Option<&dyn ExactPosterior> {

@@ -25,21 +25,34 @@ impl Activation {
         }
     }
 
-    /// `gradient ∘ a'`, with the derivative `a'` computed from the activation's value `a`.
-    pub fn pull_back(self, gradient: &Tensor, value: &Tensor) -> Tensor {
-        match self {
+    /// The activation's value, written over `pre`.
+    pub(crate) fn apply_in_place(self, pre: &mut Tensor) {
+        let _ = match self {
+            Self::Tanh => pre.tanh_(),
+            Self::Relu => pre.relu_(),
+            Self::Elu => pre.elu_(),
+        };
+    }
+
+    /// `gradient ∘ a'`, written over `gradient`, with the derivative `a'` computed from the
+    /// activation's value `a`.
+    pub(crate) fn pull_back_in_place(self, gradient: &Tensor, value: &Tensor) {
+        let _ = match self {
             // 1 - a².
-            Self::Tanh => Tensor::tanh_backward(gradient, value),
-            Self::Relu => gradient * value.gt(0.0),
+            Self::Tanh => Tensor::tanh_backward_grad_input(gradient, gradient, value),
+            // Where a > 0.
+            Self::Relu => value.threshold_backward_grad_input(gradient, gradient, 0.0),
             // Below zero a = e^u - 1, so a' = a + 1.
-            Self::Elu => gradient * (value.clamp_max(0.0) + 1.0),
-        }
+            Self::Elu => {
+                Tensor::elu_backward_grad_input(gradient, gradient, 1.0, 1.0, 1.0, true, value)
+            }
+        };
     }
 }
 
-struct Layer {
-    weight: Tensor, // [out, in]
-    bias: Tensor,   // [out]
+pub(crate) struct Layer {
+    pub(crate) weight: Tensor, // [out, in]
+    pub(crate) bias: Tensor,   // [out]
 }
 
 /// Affine layers with an activation between them, and none after the last.
@@ -83,31 +96,20 @@ impl Mlp {
 
     /// The network's output, differentiable: `[N, in] -> [N, out]`.
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        self.forward_with_hidden(input).0
-    }
-
-    /// The output, and the value of each hidden layer: `[N, in] -> [N, out], [N, h_i]`.
-    pub fn forward_with_hidden(&self, input: &Tensor) -> (Tensor, Vec<Tensor>) {
-        let mut hidden: Vec<Tensor> = Vec::with_capacity(self.layers.len() - 1);
         let (last, before) = self.layers.split_last().expect("a network has a layer");
+        let mut value = input.shallow_clone();
         for layer in before {
-            let pre = layer.apply(hidden.last().unwrap_or(input));
-            hidden.push(self.activation.apply(&pre));
+            value = self.activation.apply(&layer.apply(&value));
         }
-        let output = last.apply(hidden.last().unwrap_or(input));
-        (output, hidden)
+        last.apply(&value)
     }
 
-    /// A gradient in the output, pulled back to the input: `[N, out] -> [N, in]`.
-    pub fn pull_back(&self, gradient: &Tensor, hidden: &[Tensor]) -> Tensor {
-        let mut gradient = gradient.shallow_clone();
-        for (i, layer) in self.layers.iter().enumerate().rev() {
-            gradient = gradient.mm(&layer.weight);
-            if i > 0 {
-                gradient = self.activation.pull_back(&gradient, &hidden[i - 1]);
-            }
-        }
-        gradient
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    pub(crate) const fn activation(&self) -> Activation {
+        self.activation
     }
 
     /// Width of the input.

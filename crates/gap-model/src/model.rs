@@ -1,5 +1,6 @@
 //! What a model must answer, and what a model with closed forms answers besides.
 
+use crate::conditioned::{ConditionedModel, Unprepared};
 use gap_torch::{DimsError, NoiseStream, dims};
 use tch::{Device, Kind, Tensor};
 
@@ -32,6 +33,16 @@ pub enum ModelError {
         model: i64,
         /// What was given.
         given: i64,
+    },
+    /// A row names an observation that the model was not conditioned on.
+    #[error(
+        "observation {observation} was asked of a model at {n_observations} observations, numbered from 0"
+    )]
+    NoSuchObservation {
+        /// The number that was asked for.
+        observation: i64,
+        /// How many there are.
+        n_observations: i64,
     },
     /// A stored model cannot be read.
     #[error(transparent)]
@@ -71,6 +82,17 @@ pub trait LatentVariableModel: Send {
     /// [`ModelError`] if the axes do not fit the model.
     fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         score_by_autograd(self, x, z)
+    }
+
+    /// The model at the rows of `x` (`[B, X]`), for many evaluations; `x` may change afterwards.
+    ///
+    /// By way of the methods above, unless the model knows better.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] if the axes do not fit the model.
+    fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
+        Ok(Box::new(Unprepared::new(self, x)?))
     }
 
     /// One `(x, z)` for each stream of `noise`, drawn from the model: `[B, X], [B, D]`.

@@ -1,47 +1,13 @@
 //! The hand-derived scores against automatic differentiation and finite differences, in `f64`.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod models;
+
 use gap_model::model::score_by_autograd;
 use gap_model::{Activation, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder};
 use gap_torch::{NoiseStream, SeedKey};
-use tch::{Device, Kind, Tensor};
-
-const ACTIVATIONS: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activation::Elu];
-
-fn decoder(hidden: &[i64], activation: Activation) -> MlpDecoder {
-    let widths: Vec<i64> = [3].iter().chain(hidden).chain(&[12]).copied().collect();
-    let network = Mlp::random(&widths, activation, SeedKey::root(1), Device::Cpu);
-    MlpDecoder::new(network, Likelihood::Bernoulli).to_kind(Kind::Double)
-}
-
-fn oracle() -> LinearGaussian {
-    LinearGaussian::random(3, 12, 0.4, SeedKey::root(2), Device::Cpu).to_kind(Kind::Double)
-}
-
-fn draws(model: &dyn LatentVariableModel, ids: &[u64], n_samples: i64) -> (Tensor, Tensor) {
-    let mut noise = NoiseStream::new(SeedKey::root(3), ids, Device::Cpu);
-    let (x, _) = model
-        .sample_joint(&mut NoiseStream::new(SeedKey::root(4), ids, Device::Cpu))
-        .unwrap();
-    let z = noise.normal(n_samples, model.latent_dim());
-    (x.to_kind(Kind::Double), z.to_kind(Kind::Double))
-}
-
-fn largest(tensor: &Tensor) -> f64 {
-    tensor.abs().max().double_value(&[])
-}
-
-fn models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
-    let mut models: Vec<(String, Box<dyn LatentVariableModel>)> =
-        vec![("linear-gaussian".to_owned(), Box::new(oracle()))];
-    for activation in ACTIVATIONS {
-        for hidden in [&[][..], &[7], &[7, 5]] {
-            let name = format!("{activation:?} {hidden:?}");
-            models.push((name, Box::new(decoder(hidden, activation))));
-        }
-    }
-    models
-}
+use models::{draws, largest, models};
+use tch::{Device, Tensor};
 
 #[test]
 fn the_hand_derived_score_is_that_of_automatic_differentiation() {
@@ -81,9 +47,11 @@ fn a_datapoint_has_the_same_joint_and_score_alone_and_in_company() {
         SeedKey::root(1),
         Device::Cpu,
     );
-    let decoder = MlpDecoder::new(network, Likelihood::Bernoulli);
+    let binary = MlpDecoder::new(network, Likelihood::Bernoulli);
+    let network = Mlp::random(&[10, 64], Activation::Tanh, SeedKey::root(1), Device::Cpu);
+    let real = MlpDecoder::new(network, Likelihood::Gaussian { std: 0.3 });
     let oracle = LinearGaussian::random(10, 64, 0.5, SeedKey::root(2), Device::Cpu);
-    for model in [&decoder as &dyn LatentVariableModel, &oracle] {
+    for model in [&binary as &dyn LatentVariableModel, &real, &oracle] {
         let ids: Vec<u64> = (0..37).collect();
         let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
         let (x, _) = model.sample_joint(&mut noise).unwrap();
@@ -114,4 +82,16 @@ fn grey_pixels_are_refused_by_a_bernoulli_likelihood() {
         "{message}"
     );
     assert!(Likelihood::Bernoulli.check_support(&x.round()).is_ok());
+}
+
+#[test]
+fn a_gaussian_likelihood_takes_any_finite_observation() {
+    let likelihood = Likelihood::Gaussian { std: 2.0 };
+    let x = Tensor::from_slice(&[0.5, -7.0, 1e30, 0.0]).view([2, 2]);
+    assert!(likelihood.check_support(&x).is_ok());
+    let message = likelihood.check_support(&x.log()).unwrap_err().to_string();
+    assert!(
+        message.contains("finite") && message.contains("datapoint 0"),
+        "{message}"
+    );
 }

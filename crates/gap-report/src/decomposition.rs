@@ -8,8 +8,8 @@ use crate::pairing::{PairedCell, Term, pair};
 use gap_schema::SCHEMA_VERSION;
 use gap_schema::record::{Estimator, Method, Record, Side, Split, StopKind};
 use gap_schema::summary::{
-    Cell, Cost, Costs, ImportanceWeightedMean, LogEvidence, Mean, Oracle, RefinedMean,
-    RefinementPoint, Summary,
+    Cell, Cost, Costs, DIFFERENT_OPTIMA_NATS, DifferentOptima, ImportanceWeightedMean, LogEvidence,
+    Mean, Oracle, RefinedMean, RefinementPoint, Summary,
 };
 use std::collections::HashMap;
 
@@ -122,11 +122,12 @@ fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
     let best_bound = best_by_mean(&free_form_iw, amortized_iw.as_ref());
     let evidence = exact.as_ref().unwrap_or(best_bound);
     let gap = amortized.as_ref().map(|q| free_form.minus(q));
-    let converged: Vec<bool> = columns
-        .rows(FREE_FORM_ELBO)
-        .map(|r| r.stop == StopKind::Converged)
-        .collect();
-    let remaining = columns.all_rows(FREE_FORM_ELBO);
+    let gap_where = |keep: &dyn Fn(&Record) -> bool| {
+        let keep: Vec<bool> = columns.rows(FREE_FORM_ELBO).map(keep).collect();
+        let kept = gap.as_ref()?.only(&keep);
+        (!kept.is_empty()).then(|| kept.mean())
+    };
+    let different_optima_points = different_optima_points(&columns);
     let refinement = refinement_points(&columns, &free_form);
     let most_steps = refinement.last().map(|point| point.steps);
     let refined_elbo = most_steps.map(|steps| Term::refined(steps, Estimator::Elbo));
@@ -173,11 +174,12 @@ fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
         }),
         approximation_gap: evidence.minus(&free_form).mean(),
         amortization_gap: gap.as_ref().map(PairedColumn::mean),
-        amortization_gap_converged: gap
-            .as_ref()
-            .map(|gap| gap.only(&converged))
-            .filter(|gap| !gap.is_empty())
-            .map(|gap| gap.mean()),
+        amortization_gap_converged: gap_where(&|r| r.stop == StopKind::Converged),
+        amortization_gap_same_optimum: gap_where(&|r| {
+            r.stop == StopKind::Converged
+                && r.starts_apart_nats
+                    .is_some_and(|nats| nats <= DIFFERENT_OPTIMA_NATS)
+        }),
         refined_gap: refinement.last().map(|point| point.gap),
         inference_gap: amortized.as_ref().map(|q| evidence.minus(q).mean()),
         iw_gap: amortized_iw
@@ -186,12 +188,12 @@ fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
         generalisation_gap: None,
         negative_gaps: gap.as_ref().map_or(0, PairedColumn::count_negative),
         unconverged: stops.filter(|r| r.stop == StopKind::BudgetSpent).count() as u64,
+        different_optima: different_optima_points.len() as u64,
+        different_optima_points,
         non_finite: columns.finite.iter().filter(|finite| !**finite).count() as u64,
         untrusted: all_rows.filter(|r| r.trust != "ok").count() as u64,
-        max_remaining_nats: remaining
-            .filter_map(|r| r.remaining_nats)
-            .filter(|nats| nats.is_finite())
-            .max_by(f64::total_cmp),
+        max_remaining_nats: largest(&columns, |r| r.remaining_nats),
+        max_remaining_bound_nats: largest(&columns, |r| r.remaining_bound_nats),
         cost: Costs {
             amortized: columns.cost(AMORTIZED_ELBO),
             refined: refined_elbo.and_then(|term| columns.cost(term)),
@@ -201,6 +203,28 @@ fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
         oracle: oracle(&columns, best_bound),
         refinement,
     }
+}
+
+/// The largest finite value of a column of the free-form rows.
+fn largest(columns: &Columns<'_>, column: fn(&Record) -> Option<f64>) -> Option<f64> {
+    columns
+        .all_rows(FREE_FORM_ELBO)
+        .filter_map(column)
+        .filter(|nats| nats.is_finite())
+        .max_by(f64::total_cmp)
+}
+
+/// A start whose end has no finite ELBO is not at another optimum, but at none.
+fn different_optima_points(columns: &Columns<'_>) -> Vec<DifferentOptima> {
+    let rows = columns.all_rows(FREE_FORM_ELBO);
+    let ends = rows.filter_map(|r| {
+        Some(DifferentOptima {
+            datapoint: r.datapoint,
+            nats: r.starts_apart_nats?,
+        })
+    });
+    ends.filter(|end| end.nats.is_finite() && end.nats > DIFFERENT_OPTIMA_NATS)
+        .collect()
 }
 
 fn best_by_mean<'c>(first: &'c PairedColumn, second: Option<&'c PairedColumn>) -> &'c PairedColumn {

@@ -5,6 +5,7 @@ use crate::figure::{self, Figure};
 use crate::report::ReportContent;
 use crate::table::{self, Table};
 use gap_schema::record::Side;
+use gap_schema::summary::DIFFERENT_OPTIMA_NATS;
 use minijinja::{Environment, context};
 use serde_json::Value;
 
@@ -58,6 +59,7 @@ pub(crate) fn html(content: &ReportContent<'_>, figures: &[Figure]) -> Result<St
         figures => inline,
         spread => spread_meaning(&SeedGroup::all(summary)),
         direction => direction(content),
+        different_optima_nats => DIFFERENT_OPTIMA_NATS,
         reliability => table::reliability(summary),
         details => tables([
             ("Bounds", table::bounds(summary)),

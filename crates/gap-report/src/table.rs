@@ -5,7 +5,7 @@ pub(crate) mod number;
 
 use crate::across_seeds::{SeedGroup, SeedMean, spread_meaning};
 use gap_schema::Summary;
-use gap_schema::summary::{Cell, Cost, Mean, Oracle};
+use gap_schema::summary::{Cell, Cost, DIFFERENT_OPTIMA_NATS, Mean, Oracle};
 use number::{grouped, option, plus_minus, seconds, significant};
 
 /// A row of headings, rows of text, and notes below.
@@ -69,10 +69,11 @@ pub(crate) fn headline(summary: &Summary) -> Table {
             "seeds",
             "approximation",
             "amortization",
+            "one optimum",
             "refined (steps)",
             "IW gap",
             "inference",
-            "neg/unconv/non-fin",
+            "neg/unconv/diff-opt/non-fin",
         ],
     );
     let groups = SeedGroup::all(summary);
@@ -88,6 +89,7 @@ pub(crate) fn headline(summary: &Summary) -> Table {
             group.cells.len().to_string(),
             mean_text(group.mean(|c| Some(c.approximation_gap))),
             mean_text(group.mean(|c| c.amortization_gap)),
+            mean_text(group.mean(|c| c.amortization_gap_same_optimum)),
             match (refined, steps) {
                 (Some(_), Some(steps)) => format!("{} ({steps})", mean_text(refined)),
                 _ => number::ABSENT.to_owned(),
@@ -95,9 +97,10 @@ pub(crate) fn headline(summary: &Summary) -> Table {
             mean_text(group.mean(|c| c.iw_gap)),
             mean_text(group.mean(|c| c.inference_gap)),
             format!(
-                "{}/{}/{}",
+                "{}/{}/{}/{}",
                 group.total(|c| c.negative_gaps),
                 group.total(|c| c.unconverged),
+                group.total(|c| c.different_optima),
                 group.total(|c| c.non_finite)
             ),
         ]);
@@ -112,6 +115,13 @@ pub(crate) fn headline(summary: &Summary) -> Table {
         "Gaps in nats per datapoint, means over seeds; ± is {}",
         spread_meaning(&groups)
     ));
+    table.notes.push(format!(
+        "Counted at the end: negative gaps, unconverged ascents, starts that ended at different optima \
+         (more than {DIFFERENT_OPTIMA_NATS} nats apart), non-finite points."
+    ));
+    table.notes.push(
+        "one optimum: the amortization gap over converged points whose starts agree.".to_owned(),
+    );
     let monte_carlo = groups.iter().filter_map(|group| {
         let gap = group.mean(|c| c.amortization_gap.or(Some(c.approximation_gap)));
         gap.map(|gap| gap.mc_std_error_nats)
@@ -135,33 +145,40 @@ pub(crate) fn reliability(summary: &Summary) -> Table {
             "points × seeds",
             "gap, all points",
             "gap, converged points",
+            "gap, one optimum",
             "Monte Carlo error",
             "negative gaps",
             "unconverged",
+            "different optima",
             "non-finite",
             "untrusted rows",
             "largest remaining (nats)",
+            "largest bound on it",
             "generalisation gap",
         ],
     );
     for group in SeedGroup::all(summary) {
         let [encoder, split] = names(&group);
         let gap = group.mean(|c| c.amortization_gap);
-        let remaining = group.cells.iter().filter_map(|c| c.max_remaining_nats);
+        let largest = |pick: fn(&Cell) -> Option<f64>| {
+            let of_seeds = group.cells.iter().filter_map(|c| pick(c));
+            option(of_seeds.max_by(f64::total_cmp), |nats| significant(nats, 2))
+        };
         table.rows.push(vec![
             encoder,
             split,
             grouped(group.total(|c| c.n)),
             mean_text(gap),
             mean_text(group.mean(|c| c.amortization_gap_converged)),
+            mean_text(group.mean(|c| c.amortization_gap_same_optimum)),
             option(gap, |gap| significant(gap.mc_std_error_nats, 2)),
             grouped(group.total(|c| c.negative_gaps)),
             grouped(group.total(|c| c.unconverged)),
+            grouped(group.total(|c| c.different_optima)),
             grouped(group.total(|c| c.non_finite)),
             grouped(group.total(|c| c.untrusted)),
-            option(remaining.max_by(f64::total_cmp), |nats| {
-                significant(nats, 2)
-            }),
+            largest(|c| c.max_remaining_nats),
+            largest(|c| c.max_remaining_bound_nats),
             mean_text(group.mean(|c| c.generalisation_gap)),
         ]);
     }

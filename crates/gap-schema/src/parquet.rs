@@ -84,6 +84,8 @@ pub fn to_frame(records: &[Record]) -> PolarsResult<DataFrame> {
         column(records, "remaining_std_error_nats", |r| {
             r.remaining_std_error_nats
         }),
+        column(records, "remaining_bound_nats", |r| r.remaining_bound_nats),
+        column(records, "starts_apart_nats", |r| r.starts_apart_nats),
         column(records, "start", |r| r.start.clone()),
         column(records, "seconds", |r| r.seconds),
         column(records, "joint_gradients", |r| r.joint_gradients),
@@ -164,6 +166,7 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
     let (value, std_error) = (reals("value_nats")?, reals("std_error_nats")?);
     let (remaining, seconds) = (reals("remaining_nats")?, reals("seconds")?);
     let remaining_error = reals("remaining_std_error_nats")?;
+    let (bound, apart) = (reals("remaining_bound_nats")?, reals("starts_apart_nats")?);
     let fit_seconds = reals("fit_seconds")?;
 
     fn some<T>(value: Option<T>) -> Result<T, String> {
@@ -212,6 +215,8 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
                 stop_steps: narrow(some(stop_steps.get(i))?)?,
                 remaining_nats: remaining.get(i),
                 remaining_std_error_nats: remaining_error.get(i),
+                remaining_bound_nats: bound.get(i),
+                starts_apart_nats: apart.get(i),
                 start: start.get(i).map(str::to_owned),
                 seconds: some(seconds.get(i))?,
                 joint_gradients: some(gradients.get(i))?,

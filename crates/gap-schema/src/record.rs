@@ -93,9 +93,9 @@ named_enum! {
     StopKind {
         /// There was no search: one forward pass, or a fixed number of steps.
         Direct = "direct",
-        /// The estimated distance to the optimum fell below the tolerance.
+        /// The bound on the distance to the optimum fell below the tolerance.
         Converged = "converged",
-        /// The steps were spent first.
+        /// The search ended before that: its steps were spent, or its own rule stopped it.
         BudgetSpent = "budget-spent",
         /// A value stopped being finite; the parameters are the last finite ones.
         NonFinite = "non-finite",
@@ -191,6 +191,12 @@ pub struct Record {
     pub remaining_nats: Option<f64>,
     /// Its standard error, in nats.
     pub remaining_std_error_nats: Option<f64>,
+    /// What that distance is below for at least 95% of points, in nats: the estimate with a margin
+    /// for its error. [`StopKind`] compares it with the tolerance.
+    pub remaining_bound_nats: Option<f64>,
+    /// How far below the best start's end the worst one's was, in nats, on common draws; for a search
+    /// with several starts.
+    pub starts_apart_nats: Option<f64>,
     /// Where the search that won had started (`prior` or `encoder`), for [`Method::FreeForm`].
     pub start: Option<String>,
     /// Wall time spent on this datapoint's `q`, its share of a batch, in seconds.

@@ -4,8 +4,10 @@
 //! gives a [`CheckedSpec`]. Reading files, places in them and overrides are in [`crate::spec_file`].
 
 mod check;
+mod inference;
 
 pub use check::{CheckedSpec, SpecConflict};
+pub use inference::{FreeFormSpec, Protocol, RefinementRule, RefinementSpec, Start};
 
 use crate::record::{EncoderKind, Family, encoder_name, named_enum};
 use serde::de::{Deserializer, Error as _};
@@ -90,6 +92,9 @@ named_enum! {
     Likelihood {
         /// Independent binary pixels, from logits.
         Bernoulli = "bernoulli",
+        /// Independent normal pixels around the decoder's output, with one standard deviation for all
+        /// of them: `model.noise_std`.
+        Gaussian = "gaussian",
     }
 }
 
@@ -112,16 +117,6 @@ named_enum! {
         Shared = "shared",
         /// A decoder for each encoder, fitted jointly with it, as a VAE is.
         Joint = "joint",
-    }
-}
-
-named_enum! {
-    /// Where a free-form ascent starts.
-    Start {
-        /// The prior: `μ = 0`, `σ = 1`.
-        Prior = "prior",
-        /// The output of the encoder that was fitted jointly with the decoder.
-        Encoder = "encoder",
     }
 }
 
@@ -168,6 +163,28 @@ impl ExperimentSpec {
             .decoder
             .as_ref()
             .map_or(DecoderSharing::Shared, |decoder| *decoder.get_ref())
+    }
+
+    /// The likelihood of a decoder.
+    pub fn likelihood(&self) -> Likelihood {
+        self.model
+            .likelihood
+            .as_ref()
+            .map_or(Likelihood::Bernoulli, |likelihood| *likelihood.get_ref())
+    }
+
+    /// Where free-form ascents start. Default: from the prior and from the model's own encoder; from
+    /// the prior alone where the model has no encoder, or where the protocol has it so.
+    pub fn free_form_starts(&self) -> &[Start] {
+        match &self.free_form.starts {
+            Some(starts) => starts.get_ref(),
+            None if self.model.training.is_some()
+                && self.free_form.protocol == Protocol::Default =>
+            {
+                &[Start::Prior, Start::Encoder]
+            }
+            None => &[Start::Prior],
+        }
     }
 
     /// The numbers of refinement steps, rising.
@@ -225,7 +242,8 @@ pub struct ModelSpec {
     /// Shared or joint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder: Option<Spanned<DecoderSharing>>,
-    /// Standard deviation of the noise of a linear-Gaussian model.
+    /// Standard deviation of the noise of a linear-Gaussian model, or of a decoder's `gaussian`
+    /// likelihood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise_std: Option<Spanned<Positive>>,
     /// How the decoder is fitted; absent for synthetic data, whose model is the truth.
@@ -325,56 +343,6 @@ impl EncoderSpec {
     pub fn name(&self) -> String {
         encoder_name(self.kind, &self.widths())
     }
-}
-
-/// `[free_form]`: Adam with scrambled Sobol draws and averaging, until each datapoint has converged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FreeFormSpec {
-    /// Where to start; with several, the better end is kept for each datapoint.
-    pub starts: Spanned<Vec<Start>>,
-    /// Draws per datapoint and step.
-    pub n_samples: Count,
-    /// The step size of the first block of steps.
-    pub learning_rate: Positive,
-    /// A datapoint is done when its ELBO is estimated to be closer than this to the optimum, nats.
-    pub tolerance_nats: Positive,
-    /// Steps after which a datapoint is given up as unconverged.
-    pub max_steps: Count,
-}
-
-impl Default for FreeFormSpec {
-    fn default() -> Self {
-        Self {
-            starts: Spanned::new(0..0, vec![Start::Prior]),
-            n_samples: Count::new(16),
-            learning_rate: Positive(0.05),
-            tolerance_nats: Positive(0.005),
-            max_steps: Count::new(5000),
-        }
-    }
-}
-
-/// `[refinement]`: Adam steps from the encoder's output.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RefinementSpec {
-    /// The numbers of steps after which `q` is measured, rising.
-    pub steps: Spanned<Vec<Count>>,
-    /// Draws per datapoint and step.
-    #[serde(default = "sixteen")]
-    pub n_samples: Count,
-    /// The step size. With 0.05 one step from a good encoder lost more than it gained.
-    #[serde(default = "three_hundredths")]
-    pub learning_rate: Positive,
-}
-
-const fn sixteen() -> Count {
-    Count::new(16)
-}
-
-const fn three_hundredths() -> Positive {
-    Positive(0.03)
 }
 
 /// `[estimators]`

@@ -126,6 +126,21 @@ pub struct Oracle {
     pub amortization_gap: Option<Mean>,
 }
 
+/// Two ends of one datapoint's ascent that differ by more than this, nats, are different optima.
+///
+/// Two ends near one optimum lie within the default `free_form.tolerance_nats` of it, which is the
+/// same number; the ELBO of a decoder has several local optima for some points.
+pub const DIFFERENT_OPTIMA_NATS: f64 = 0.01;
+
+/// A datapoint whose ascent found different optima from different starts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DifferentOptima {
+    /// The datapoint's number in its data set.
+    pub datapoint: u64,
+    /// How far apart the best end and the worst one were.
+    pub nats: f64,
+}
+
 /// One seed, encoder and split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
@@ -172,6 +187,10 @@ pub struct Cell {
     /// The same over the datapoints whose free-form ascent converged; absent where none did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortization_gap_converged: Option<Mean>,
+    /// The same over the datapoints that converged and whose starts ended at one optimum; absent where
+    /// there are none, or where the ascent had one start.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub amortization_gap_same_optimum: Option<Mean>,
     /// `L[q*] − L[q_r]` after the most steps.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refined_gap: Option<Mean>,
@@ -190,14 +209,23 @@ pub struct Cell {
     pub generalisation_gap: Option<Mean>,
     /// Datapoints whose amortization gap is below zero.
     pub negative_gaps: u64,
-    /// Datapoints whose free-form ascent spent its budget.
+    /// Datapoints whose free-form ascent ended before it had converged.
     pub unconverged: u64,
+    /// Datapoints whose starts ended more than [`DIFFERENT_OPTIMA_NATS`] apart; 0 with one start.
+    #[serde(default)]
+    pub different_optima: u64,
+    /// Which ones, in the order of their numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub different_optima_points: Vec<DifferentOptima>,
     /// Datapoints with a non-finite estimate or ascent; they stay in `n` and in no mean.
     pub non_finite: u64,
     /// Estimates whose standard error is marked as unreliable.
     pub untrusted: u64,
     /// The largest estimated distance of a free-form ELBO to its optimum, in nats.
     pub max_remaining_nats: Option<f64>,
+    /// The largest bound on such a distance, in nats.
+    #[serde(default)]
+    pub max_remaining_bound_nats: Option<f64>,
     /// What each method cost.
     pub cost: Costs,
     /// The comparison with closed forms, where the model has them.

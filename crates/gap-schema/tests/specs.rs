@@ -1,51 +1,11 @@
 //! Specs as users write them: what is refused, at which place and in which words.
-#![expect(
-    clippy::unwrap_used,
-    reason = "clippy allows it in test functions, not in what they call"
-)]
 
-use gap_schema::spec::{CheckedSpec, DecoderSharing, Start};
-use gap_schema::spec_file::{SpecError, parse, read, write};
-use std::fs;
+mod spec;
+
+use gap_schema::spec::{DecoderSharing, Protocol, RefinementRule, Start};
+use gap_schema::spec_file::{read, write};
+use spec::{DIGITS, one_line, overridden, parsed, refused};
 use std::path::Path;
-
-const DIGITS: &str = include_str!("digits.toml");
-
-/// A valid spec with one passage exchanged.
-fn edited(from: &str, to: &str) -> String {
-    assert_eq!(DIGITS.matches(from).count(), 1, "{from:?} is there once");
-    DIGITS.replace(from, to)
-}
-
-fn parsed(text: &str) -> Result<CheckedSpec, String> {
-    parse(Path::new("digits.toml"), text).map_err(|error| one_line(&error))
-}
-
-/// The message, which is one line.
-fn one_line(error: &SpecError) -> String {
-    let message = error.to_string();
-    assert!(!message.contains('\n'), "{message:?}");
-    message
-}
-
-/// Writes `text` to a file and reads it with overrides; the folder is cut out of the message.
-fn overridden(text: &str, overrides: &[&str]) -> Result<CheckedSpec, String> {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("digits.toml");
-    fs::write(&path, text).unwrap();
-    let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
-    let place = format!("{}/", dir.path().display());
-    read(&path, &overrides).map_err(|error| one_line(&error).replace(&place, ""))
-}
-
-/// Each edit of the valid spec, `(from, to)`, is refused with its message.
-#[track_caller]
-fn refused(cases: &[(&str, &str, &str)]) {
-    for (from, to, message) in cases {
-        let error = parsed(&edited(from, to)).expect_err(to);
-        assert_eq!(&error, message, "{from:?} -> {to:?}");
-    }
-}
 
 #[test]
 fn a_valid_spec_gives_its_values_and_the_defaults() {
@@ -54,15 +14,15 @@ fn a_valid_spec_gives_its_values_and_the_defaults() {
     assert_eq!(spec.decoder_sharing(), DecoderSharing::Shared);
     let names: Vec<String> = spec.encoders.get_ref().iter().map(|e| e.name()).collect();
     assert_eq!(names, ["linear", "mlp-64", "mlp-16-16"]);
+    assert_eq!(spec.free_form_starts(), [Start::Prior, Start::Encoder]);
     assert_eq!(
-        spec.free_form.starts.get_ref(),
-        &[Start::Prior, Start::Encoder]
-    );
-    assert_eq!(
-        spec.free_form.n_samples.get(),
-        16,
+        spec.free_form.protocol,
+        Protocol::Default,
         "a default within a section"
     );
+    assert_eq!(spec.refinement.rule, RefinementRule::AveragedNewton);
+    assert_eq!(spec.refinement.n_samples.get_ref().get(), 32);
+    assert_eq!(spec.refinement.learning_rate, None);
     assert_eq!(
         spec.evaluation.batch_size.get(),
         100,
@@ -365,7 +325,17 @@ fn a_model_that_contradicts_the_data_or_itself_is_refused() {
         (
             "hidden = [128]\n",
             "hidden = [128]\nnoise_std = 0.5\n",
-            "digits.toml:17:13: `model.noise_std` does not apply to `model.kind = \"mlp-decoder\"`; remove it",
+            "digits.toml:17:13: `model.noise_std` does not go with `model.likelihood = \"bernoulli\"`; remove it, or use `model.likelihood = \"gaussian\"`",
+        ),
+        (
+            "likelihood = \"bernoulli\"",
+            "noise_std = 0.5",
+            "digits.toml:18:13: `model.noise_std` does not go with `model.likelihood = \"bernoulli\"`; remove it, or use `model.likelihood = \"gaussian\"`",
+        ),
+        (
+            "likelihood = \"bernoulli\"",
+            "likelihood = \"gaussian\"",
+            "digits.toml:18:14: `model.likelihood` is `gaussian`, which needs `model.noise_std`: the standard deviation of a pixel, as in 0.1",
         ),
         (
             training,
@@ -409,128 +379,6 @@ fn a_linear_gaussian_model_goes_with_synthetic_data_only() {
 }
 
 #[test]
-fn a_good_override_changes_its_key_only() {
-    let overrides = [
-        "estimators.iw_samples=100",
-        "data.name=digits",
-        "name = \"quoted\"",
-        "surprise=2024-01-01",
-        "encoders.1.hidden=[8]",
-        "evaluation.batch_size=7",
-    ];
-    let spec = overridden(DIGITS, &overrides).unwrap();
-    assert_eq!(spec.estimators.iw_samples.get(), 100);
-    assert_eq!(spec.data.name.get_ref(), "digits");
-    assert_eq!(spec.name.get_ref(), "quoted");
-    assert_eq!(spec.surprise, "2024-01-01");
-    assert_eq!(spec.encoders.get_ref()[1].widths(), [8]);
-    assert_eq!(
-        spec.evaluation.batch_size.get(),
-        7,
-        "in a section that the file lacks"
-    );
-
-    let by_hand = edited("iw_samples = 1000", "iw_samples = 100")
-        .replace("digits-binarized", "digits")
-        .replace("digits-capacity", "quoted")
-        .replace("The gap stays when the encoder grows.", "2024-01-01")
-        .replace("hidden = [64]", "hidden = [8]")
-        + "[evaluation]\nbatch_size = 7\n";
-    assert_eq!(parsed(&by_hand).unwrap(), spec);
-}
-
-#[test]
-fn a_bad_override_is_quoted_with_what_is_wrong_with_it() {
-    for (assignment, message) in [
-        (
-            "estimators.iw_samples",
-            "write it as key=value, as in estimators.iw_samples=100",
-        ),
-        (
-            "=3",
-            "has an empty part in its key; write it as in estimators.iw_samples=100",
-        ),
-        (
-            "data..name=x",
-            "has an empty part in its key; write it as in estimators.iw_samples=100",
-        ),
-        (
-            "estimators.iw_sample=100",
-            "unknown key `estimators.iw_sample`, expected `elbo_samples` or `iw_samples`",
-        ),
-        (
-            "estimators.iw_samples=lots",
-            "`estimators.iw_samples`: invalid type: string \"lots\", expected a whole number",
-        ),
-        (
-            "estimators.iw_samples=0",
-            "`estimators.iw_samples`: 0 is out of range; use a whole number from 1 to 4294967295",
-        ),
-        (
-            "name=1",
-            "`name`: invalid type: integer `1`, expected a string",
-        ),
-        (
-            "name=",
-            "`name` must be letters, digits, `-`, `_` and `.`: it names a folder",
-        ),
-        (
-            "seeds=[0,1",
-            "`seeds`: invalid type: string \"[0,1\", expected a list",
-        ),
-        ("name.part=1", "there is no key `part` below a plain value"),
-        (
-            "encoders.3.hidden=[8]",
-            "`3` is not an index into a list of 3",
-        ),
-        (
-            "encoders.first.hidden=[8]",
-            "`first` is not an index into a list of 3",
-        ),
-        (
-            "encoders.0.hidden=[8]",
-            "`encoders[0].hidden` does not apply to `kind = \"linear\"`; remove it, or use `kind = \"mlp\"`",
-        ),
-    ] {
-        let error = overridden(DIGITS, &[assignment]).unwrap_err();
-        assert_eq!(error, format!("--set {assignment}: {message}"));
-    }
-}
-
-#[test]
-fn of_several_overrides_the_guilty_ones_are_named() {
-    let error = overridden(DIGITS, &["seeds=[0]", "encoders.2.hidden=[0]"]).unwrap_err();
-    assert!(
-        error.starts_with("--set encoders.2.hidden=[0]: `encoders[2].hidden`: 0 is"),
-        "{error}"
-    );
-    // A contradiction shows at a key that no override set.
-    let error = overridden(DIGITS, &["seeds=[0]", "model.decoder=joint"]).unwrap_err();
-    assert!(
-        error.starts_with(
-            "--set seeds=[0] --set model.decoder=joint: `model.training.encoder_hidden` does"
-        ),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_mistake_of_the_file_is_reported_in_the_file_unless_an_override_cures_it() {
-    let zero = edited("iw_samples = 1000", "iw_samples = 0");
-    let at_place = "digits.toml:59:14: `estimators.iw_samples`: 0 is out of range; use a whole number from 1 to 4294967295";
-    assert_eq!(overridden(&zero, &[]).unwrap_err(), at_place);
-    assert_eq!(overridden(&zero, &["seeds=[0]"]).unwrap_err(), at_place);
-    overridden(&zero, &["estimators.iw_samples=10"]).unwrap();
-    // The file's own mistake is cured, so the other override is at fault.
-    assert_eq!(
-        overridden(&zero, &["estimators.iw_samples=10", "seeds=[]"]).unwrap_err(),
-        "--set seeds=[]: `seeds` is empty; give at least one seed, as in [0]"
-    );
-    let broken = overridden("name = \n", &["name=good"]).unwrap_err();
-    assert!(broken.starts_with("digits.toml:1:"), "{broken}");
-}
-
-#[test]
 fn a_file_that_is_not_there_is_named() {
     let error = read(Path::new("not/there.toml"), &[]).unwrap_err();
     assert!(one_line(&error).starts_with("not/there.toml: cannot read this spec: "));
@@ -540,7 +388,11 @@ fn a_file_that_is_not_there_is_named() {
 fn what_is_written_reads_back_as_the_same_spec() {
     for overrides in [
         &[][..],
-        &["encoders.0.activation=elu", "free_form.learning_rate=1e-3"],
+        &["encoders.0.activation=elu", "free_form.max_steps=7"],
+        &[
+            "refinement.rule=adam",
+            "free_form.protocol=adam-cremer-2018",
+        ],
     ] {
         let spec = overridden(DIGITS, overrides).unwrap();
         let text = write(&spec);

@@ -33,6 +33,8 @@ fn plain() -> Record {
         stop_steps: 0,
         remaining_nats: None,
         remaining_std_error_nats: None,
+        remaining_bound_nats: None,
+        starts_apart_nats: None,
         start: None,
         seconds: 0.125,
         joint_gradients: 0,
@@ -64,7 +66,9 @@ fn full(hidden: Vec<u32>) -> Record {
         stop: StopKind::BudgetSpent,
         stop_steps: u32::MAX,
         remaining_nats: Some(f64::MIN_POSITIVE),
-        remaining_std_error_nats: None,
+        remaining_std_error_nats: Some(0.25),
+        remaining_bound_nats: Some(0.5),
+        starts_apart_nats: Some(0.75),
         start: Some("encoder".to_owned()),
         datapoint: u64::MAX,
         ..plain()
@@ -79,9 +83,17 @@ fn round_trip(records: &[Record]) {
     let again = read(&path).unwrap();
     assert_eq!(again.len(), records.len());
     let numbers = |r: &Record| {
-        let remaining = [r.remaining_nats, r.remaining_std_error_nats].map(|r| r.map(f64::to_bits));
+        let distances = [
+            r.remaining_nats,
+            r.remaining_std_error_nats,
+            r.remaining_bound_nats,
+            r.starts_apart_nats,
+        ];
         let values = [r.value_nats, r.std_error_nats, r.seconds, r.fit_seconds];
-        (remaining, values.map(f64::to_bits))
+        (
+            distances.map(|distance| distance.map(f64::to_bits)),
+            values.map(f64::to_bits),
+        )
     };
     let rest = |r: &Record| Record {
         value_nats: 0.0,
@@ -90,6 +102,8 @@ fn round_trip(records: &[Record]) {
         fit_seconds: 0.0,
         remaining_nats: None,
         remaining_std_error_nats: None,
+        remaining_bound_nats: None,
+        starts_apart_nats: None,
         ..r.clone()
     };
     for (read, written) in again.iter().zip(records) {
@@ -105,6 +119,8 @@ fn absent_fields_empty_lists_and_bad_numerics_survive() {
         std_error_nats: f64::INFINITY,
         remaining_nats: Some(f64::NAN),
         remaining_std_error_nats: None,
+        remaining_bound_nats: Some(f64::NAN),
+        starts_apart_nats: Some(f64::INFINITY),
         stop: StopKind::NonFinite,
         ..full(vec![])
     };
@@ -141,6 +157,8 @@ proptest! {
             value_nats: real,
             remaining_nats,
             remaining_std_error_nats: remaining_nats.map(|nats: f64| 2.0 * nats),
+            remaining_bound_nats: remaining_nats.map(|nats: f64| 3.0 * nats),
+            starts_apart_nats: remaining_nats.map(|nats: f64| 4.0 * nats),
             refinement_steps,
             ..full(hidden.clone())
         };

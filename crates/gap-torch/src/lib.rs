@@ -14,5 +14,7 @@ mod noise;
 mod row_blocks;
 
 pub use dims::{DimsError, dims};
-pub use noise::{NoiseStream, SeedKey, sobol_normal, uniform_permutation};
+pub use noise::{
+    NoiseStream, SOBOL_POINTS, SeedKey, sobol_normal, sobol_normal_points, uniform_permutation,
+};
 pub use row_blocks::{BLOCK_ROWS, map_row_blocks, mean_over_samples};

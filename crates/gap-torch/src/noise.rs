@@ -7,7 +7,8 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use statrs::distribution::{ContinuousCDF, Normal};
-use tch::{Device, Kind, Tensor};
+use std::ops::Range;
+use tch::{Device, Tensor};
 
 /// Where randomness comes from: a value that is copied and branched, never advanced.
 ///
@@ -135,26 +136,48 @@ impl NoiseStream {
 }
 
 /// Standard-normal points from an Owen-scrambled Sobol sequence, common to all datapoints:
-/// `[S, 1, D]`, `f32`.
+/// `[S, 1, D]`, `f32`. The first `n_samples` of [`sobol_normal_points`].
 ///
 /// An ascent that draws anew at each step takes a new key for each step. Common draws are as good
 /// as separate ones there (every datapoint has an optimum of its own) and cost `B` times less.
 /// Unsuitable for standard errors: the points are not independent.
 ///
+/// # Panics
+///
+/// As [`sobol_normal_points`].
+pub fn sobol_normal(key: SeedKey, n_samples: i64, dim: i64, device: Device) -> Tensor {
+    let n_points = u32::try_from(n_samples).expect("a number of samples is not negative");
+    let width = usize::try_from(dim).expect("a number of dimensions is not negative");
+    Tensor::from_slice(&sobol_normal_points(key, 0..n_points, width))
+        .view([n_samples, 1, dim])
+        .to_device(device)
+}
+
+/// How long a scrambled Sobol sequence is; beyond, take another key.
+pub const SOBOL_POINTS: u32 = 1 << 16;
+
+/// The points `range` of one scrambled Sobol sequence, as standard normals, point after point:
+/// `[S, D]`.
+///
 /// Burley 2020, "Practical Hash-based Owen Scrambling".
 ///
 /// # Panics
 ///
-/// If `dim` is above 256, where the direction numbers end.
-pub fn sobol_normal(key: SeedKey, n_samples: i64, dim: i64, device: Device) -> Tensor {
+/// If `dim` is above 256, where the direction numbers end, or `range` ends beyond [`SOBOL_POINTS`].
+pub fn sobol_normal_points(key: SeedKey, range: Range<u32>, dim: usize) -> Vec<f32> {
     assert!(
-        (0..=256).contains(&dim),
+        dim <= 256,
         "Sobol points have at most 256 dimensions, asked for {dim}"
+    );
+    assert!(
+        range.end <= SOBOL_POINTS,
+        "a Sobol sequence has {SOBOL_POINTS} points, asked for {}",
+        range.end
     );
     let standard = Normal::standard();
     let seed = key.generator().next_u32();
-    let mut values = Vec::with_capacity((n_samples * dim) as usize);
-    for index in 0..n_samples as u32 {
+    let mut values = Vec::with_capacity(range.len() * dim);
+    for index in range {
         for dimension in 0..dim as u32 {
             let uniform = f64::from(sobol_burley::sample(index, dimension, seed));
             // The lattice of 2^-24 is moved by half a cell: 0 would map to minus infinity.
@@ -162,10 +185,7 @@ pub fn sobol_normal(key: SeedKey, n_samples: i64, dim: i64, device: Device) -> T
             values.push(standard.inverse_cdf(inside) as f32);
         }
     }
-    Tensor::from_slice(&values)
-        .view([n_samples, 1, dim])
-        .to_kind(Kind::Float)
-        .to_device(device)
+    values
 }
 
 /// A uniformly random order of `0..n` (Fisher and Yates).
@@ -182,6 +202,7 @@ pub fn uniform_permutation(key: SeedKey, n: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Kind;
 
     fn values(tensor: &Tensor) -> Vec<f32> {
         Vec::<f32>::try_from(tensor.reshape([-1])).unwrap()

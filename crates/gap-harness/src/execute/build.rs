@@ -2,13 +2,16 @@
 
 use super::failed;
 use crate::run::RunError;
+use gap_infer::ascent::{AdamSettings, Noise, Phase, Rule, Schedule, Stopping, averaged_newton};
+use gap_infer::free_form::Search;
 use gap_infer::train::{Training, TrainingCost};
 use gap_infer::{Encoder, VariationalFamily};
 use gap_model::{LatentVariableModel, LinearGaussian, Mlp, MlpDecoder};
 use gap_schema::CheckedSpec;
 use gap_schema::record::EncoderKind;
 use gap_schema::spec::{
-    Activation, Count, EncoderSpec, Likelihood, ModelKind, ModelTrainingSpec, TrainingSpec,
+    Activation, Count, EncoderSpec, FreeFormSpec, Likelihood, ModelKind, ModelTrainingSpec,
+    Protocol, RefinementRule, RefinementSpec, TrainingSpec,
 };
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
@@ -74,10 +77,7 @@ pub fn random_model(
         ModelKind::LinearGaussian => RandomModel::LinearGaussian(LinearGaussian::random(
             latent_dim(spec),
             observed_dim,
-            spec.model
-                .noise_std
-                .as_ref()
-                .map_or(DEFAULT_NOISE_STD, |std| std.get_ref().get()),
+            noise_std(spec),
             key.role("model"),
             device,
         )),
@@ -198,14 +198,49 @@ pub const fn training(spec: &TrainingSpec) -> Training {
 
 /// The likelihood of a spec.
 pub fn likelihood(spec: &CheckedSpec) -> gap_model::Likelihood {
-    match spec
-        .model
-        .likelihood
-        .as_ref()
-        .map(|likelihood| *likelihood.get_ref())
-    {
-        None | Some(Likelihood::Bernoulli) => gap_model::Likelihood::Bernoulli,
+    match spec.likelihood() {
+        Likelihood::Bernoulli => gap_model::Likelihood::Bernoulli,
+        Likelihood::Gaussian => gap_model::Likelihood::Gaussian {
+            std: noise_std(spec),
+        },
     }
+}
+
+/// How free-form ascents go on.
+pub fn search(spec: &FreeFormSpec) -> Search {
+    match spec.protocol {
+        Protocol::Default => Search::UntilCertified,
+        Protocol::AdamCremer2018 => Search::Once(Schedule::adam_cremer_2018(spec.max_steps.get())),
+    }
+}
+
+/// The steps that refine an encoder's `q`, up to `most_steps` of them.
+pub fn refinement(spec: &RefinementSpec, most_steps: u32) -> Phase {
+    let n_samples = spec.n_samples.get_ref().get() as usize;
+    match spec.rule {
+        RefinementRule::AveragedNewton => Phase {
+            noise: Noise::Sequence,
+            stopping: Stopping::Never,
+            ..averaged_newton(n_samples, 0.0, most_steps)
+        },
+        RefinementRule::Adam => Phase {
+            rule: Rule::Adam(AdamSettings {
+                learning_rate: spec.learning_rate(),
+                averaged: true,
+                log_variance: false,
+                loss: false,
+            }),
+            noise: Noise::Fresh,
+            n_samples,
+            stopping: Stopping::Never,
+            max_steps: most_steps,
+        },
+    }
+}
+
+fn noise_std(spec: &CheckedSpec) -> f64 {
+    let written = spec.model.noise_std.as_ref();
+    written.map_or(DEFAULT_NOISE_STD, |std| std.get_ref().get())
 }
 
 fn latent_dim(spec: &CheckedSpec) -> i64 {

@@ -45,9 +45,16 @@ struct Found<'a> {
     method: Method,
     refinement_steps: Option<u32>,
     fitted: &'a FittedBatch,
-    /// The start that won, for each datapoint.
-    starts: Option<&'a [Start]>,
+    /// For a search from several starts, or one.
+    starts: Option<Starts<'a>>,
     importance_weighted: bool,
+}
+
+/// What came of the starts of a search, for each datapoint.
+#[derive(Clone, Copy)]
+struct Starts<'a> {
+    won: &'a [Start],
+    apart_nats: &'a [Option<f64>],
 }
 
 /// One estimator's answers for a batch.
@@ -74,7 +81,10 @@ impl Measurement<'_> {
             method: Method::FreeForm,
             refinement_steps: None,
             fitted: &fit.fitted,
-            starts: Some(&won),
+            starts: Some(Starts {
+                won: &won,
+                apart_nats: &fit.starts_apart_nats,
+            }),
             importance_weighted: true,
         };
         let mut records = self.measure(found, batch)?;
@@ -181,6 +191,7 @@ impl Measurement<'_> {
                 let stop = found.map_or(Stop::Direct { steps: 0 }, |found| found.fitted.stops[b]);
                 let cost = found.map_or(FitCost::default(), |found| found.fitted.costs[b]);
                 let (stop, stop_steps, remaining) = stop_columns(stop);
+                let starts = found.and_then(|found| found.starts);
                 records.push(Record {
                     dataset: origin.dataset.clone(),
                     split: origin.split,
@@ -201,9 +212,9 @@ impl Measurement<'_> {
                     stop_steps,
                     remaining_nats: remaining.map(|r| r.nats),
                     remaining_std_error_nats: remaining.map(|r| r.std_error_nats),
-                    start: found
-                        .and_then(|found| found.starts)
-                        .map(|starts| starts[b].to_string()),
+                    remaining_bound_nats: remaining.map(Remaining::bound_nats),
+                    starts_apart_nats: starts.and_then(|starts| starts.apart_nats[b]),
+                    start: starts.map(|starts| starts.won[b].to_string()),
                     seconds: cost.seconds,
                     joint_gradients: cost.joint_gradients,
                     fit_seconds: origin.fit.seconds,

@@ -225,6 +225,8 @@ fn record(stage: &Stage) -> Record {
         stop_steps: 1,
         remaining_nats: Some(0.0),
         remaining_std_error_nats: Some(0.0),
+        remaining_bound_nats: Some(0.0),
+        starts_apart_nats: None,
         start: None,
         seconds: 0.0,
         joint_gradients: 0,

@@ -1,64 +1,100 @@
 //! Adam, with a state for each parameter of each datapoint.
 
-use super::{StepRule, retain_rows};
+use super::objective::{Evaluation, Wanted};
+use super::{Draws, Progress, StepRule};
 
-const BETA_1: f32 = 0.9;
-const BETA_2: f32 = 0.999;
-const EPSILON: f32 = 1e-8;
+const BETA_1: f64 = 0.9;
+const BETA_2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+/// The weight of the newest iterate in the average after `t` steps is `4 / (t + 3)`: the first
+/// half of the way then counts a sixteenth.
+const AVERAGING: f64 = 3.0;
 
-/// Kingma and Ba 2015, "Adam", Algorithm 1, with their constants, uphill.
-///
-/// Written out on slices: `torch`'s optimisers share one step count among all rows, and their
-/// vector tails would let a datapoint's last bits depend on the size of the batch.
+/// How Adam is run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamSettings {
+    /// The step size.
+    pub learning_rate: f64,
+    /// Whether the answer is an average of the iterates (polynomial-decay averaging, Shamir and
+    /// Zhang 2013, §4) or the last one.
+    pub averaged: bool,
+    /// Whether it steps in `log σ²`, as published code does, or in `log σ`.
+    pub log_variance: bool,
+    /// Whether it asks for the loss, for a stopping rule that reads it.
+    pub loss: bool,
+}
+
+impl AdamSettings {
+    pub(super) const fn wanted(self) -> Wanted {
+        Wanted {
+            loss: self.loss,
+            curvature: false,
+        }
+    }
+}
+
+/// Kingma and Ba 2015, "Adam", Algorithm 1, with their constants.
 pub struct Adam {
-    learning_rate: f64,
-    width: usize,
+    settings: AdamSettings,
     step: i32,
-    first: Vec<f32>,
-    second: Vec<f32>,
+    first: Vec<f64>,
+    second: Vec<f64>,
+    params: Vec<f64>,
+    average: Vec<f64>,
 }
 
 impl Adam {
-    /// For `batch` datapoints of `width` parameters each.
-    pub fn new(learning_rate: f64, width: usize, batch: usize) -> Self {
+    pub fn new(settings: AdamSettings, start: Vec<f64>) -> Self {
         Self {
-            learning_rate,
-            width,
+            settings,
             step: 0,
-            first: vec![0.0; width * batch],
-            second: vec![0.0; width * batch],
+            first: vec![0.0; start.len()],
+            second: vec![0.0; start.len()],
+            average: start.clone(),
+            params: start,
         }
     }
 }
 
 impl StepRule for Adam {
-    fn step(&mut self, params: &mut [f32], gradients: &[f32], frozen: &[bool]) {
-        self.step += 1;
-        let correction_1 = 1.0 - f64::from(BETA_1).powi(self.step);
-        let correction_2 = 1.0 - f64::from(BETA_2).powi(self.step);
-        let rate = (self.learning_rate / correction_1) as f32;
-        let root_correction = (1.0 / correction_2.sqrt()) as f32;
-        let rows = params
-            .chunks_exact_mut(self.width)
-            .zip(gradients.chunks_exact(self.width))
-            .zip(self.first.chunks_exact_mut(self.width))
-            .zip(self.second.chunks_exact_mut(self.width))
-            .zip(frozen);
-        for ((((params, gradients), first), second), _) in rows.filter(|(_, frozen)| !**frozen) {
-            for (((p, &g), m), v) in params.iter_mut().zip(gradients).zip(first).zip(second) {
-                *m = BETA_1 * *m + (1.0 - BETA_1) * g;
-                *v = BETA_2 * *v + (1.0 - BETA_2) * g * g;
-                *p += rate * *m / (v.sqrt() * root_correction + EPSILON);
-            }
+    fn trial(&self) -> &[f64] {
+        &self.params
+    }
+
+    fn answer(&self) -> &[f64] {
+        if self.settings.averaged {
+            &self.average
+        } else {
+            &self.params
         }
     }
 
-    fn retain(&mut self, keep: &[bool]) {
-        retain_rows(&mut self.first, self.width, keep);
-        retain_rows(&mut self.second, self.width, keep);
-    }
-
-    fn scale_step(&mut self, factor: f64) {
-        self.learning_rate *= factor;
+    fn tell(&mut self, evaluation: &Evaluation, _: &Draws) -> Progress {
+        self.step += 1;
+        let dim = self.params.len() / 2;
+        let correction_1 = 1.0 - BETA_1.powi(self.step);
+        let correction_2 = 1.0 - BETA_2.powi(self.step);
+        // With ρ = log σ² the gradient is half that in log σ, and log σ moves half as far as ρ.
+        let halved = if self.settings.log_variance { 0.5 } else { 1.0 };
+        for i in 0..2 * dim {
+            let (gradient, stretch) = if i < dim {
+                let std = self.params[dim + i].exp();
+                (evaluation.mean_gradient[i] / std, 1.0)
+            } else {
+                (halved * evaluation.log_std_gradient[i - dim], halved)
+            };
+            let (m, v) = (&mut self.first[i], &mut self.second[i]);
+            *m = BETA_1 * *m + (1.0 - BETA_1) * gradient;
+            *v = BETA_2 * *v + (1.0 - BETA_2) * gradient * gradient;
+            let step = (*m / correction_1) / ((*v / correction_2).sqrt() + EPSILON);
+            self.params[i] -= self.settings.learning_rate * stretch * step;
+        }
+        let weight = (AVERAGING + 1.0) / (f64::from(self.step) + AVERAGING);
+        for (average, params) in self.average.iter_mut().zip(&self.params) {
+            *average += weight * (params - *average);
+        }
+        Progress::Iterate {
+            decrement: f64::NAN,
+        }
     }
 }

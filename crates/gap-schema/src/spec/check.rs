@@ -1,9 +1,18 @@
 //! Refuses specs that cannot run, naming the key and the cure.
 
-use super::{DecoderSharing, EncoderSpec, ExperimentSpec, ModelKind, SYNTHETIC, Start};
+use super::{
+    DecoderSharing, EncoderSpec, ExperimentSpec, Likelihood, ModelKind, RefinementRule, SYNTHETIC,
+    Start, inference::DEFAULT_ADAM_RATE,
+};
 use crate::record::EncoderKind;
 use std::ops::{Deref, Range};
 use toml::Spanned;
+
+/// A step takes its draws from a Sobol sequence of 2¹⁶ points, which must last for a few steps.
+const MOST_DRAWS_PER_STEP: u32 = 8192;
+
+/// The bound on a remaining distance starts at 2e-4 nats, for the accuracy of `f32`.
+const LEAST_TOLERANCE_NATS: f64 = 5e-4;
 
 /// A spec that contradicts itself: what is wrong, which key says so, and where that stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,12 +42,13 @@ impl ExperimentSpec {
     /// # Errors
     ///
     /// The first [`SpecConflict`] in the order of the file's sections.
-    pub fn check(self) -> Result<CheckedSpec, SpecConflict> {
+    pub fn check(mut self) -> Result<CheckedSpec, SpecConflict> {
         self.check_top()?;
         self.check_data()?;
         self.check_model()?;
         self.check_encoders()?;
         self.check_inference()?;
+        self.fill_in();
         Ok(CheckedSpec(self))
     }
 
@@ -160,7 +170,7 @@ impl ExperimentSpec {
                 }
             }
             ModelKind::MlpDecoder => {
-                misplaced("noise_std", model.noise_std.as_ref().map(Spanned::span))?;
+                self.check_noise_std()?;
                 if model.hidden.is_none() {
                     return refuse(
                         "model.latent_dim",
@@ -189,6 +199,23 @@ impl ExperimentSpec {
             }
         }
         Ok(())
+    }
+
+    fn check_noise_std(&self) -> Result<(), SpecConflict> {
+        let model = &self.model;
+        match (self.likelihood(), &model.noise_std, &model.likelihood) {
+            (Likelihood::Gaussian, None, Some(likelihood)) => refuse(
+                "model.likelihood",
+                likelihood,
+                "is `gaussian`, which needs `model.noise_std`: the standard deviation of a pixel, as in 0.1",
+            ),
+            (Likelihood::Bernoulli, Some(noise_std), _) => refuse(
+                "model.noise_std",
+                noise_std,
+                "does not go with `model.likelihood = \"bernoulli\"`; remove it, or use `model.likelihood = \"gaussian\"`",
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn check_decoder_sharing(&self) -> Result<(), SpecConflict> {
@@ -264,7 +291,52 @@ impl ExperimentSpec {
     }
 
     fn check_inference(&self) -> Result<(), SpecConflict> {
-        let starts = &self.free_form.starts;
+        if let Some(starts) = &self.free_form.starts {
+            self.check_starts(starts)?;
+        }
+        let tolerance = &self.free_form.tolerance_nats;
+        if tolerance.get_ref().get() < LEAST_TOLERANCE_NATS {
+            return refuse(
+                "free_form.tolerance_nats",
+                tolerance,
+                format!(
+                    "is {}, below what 32-bit scores can certify; use {LEAST_TOLERANCE_NATS} or more",
+                    tolerance.get_ref().get()
+                ),
+            );
+        }
+        let steps: Vec<u32> = self
+            .refinement
+            .steps
+            .get_ref()
+            .iter()
+            .map(|n| n.get())
+            .collect();
+        if steps.is_empty() || !steps.is_sorted_by(|a, b| a < b) {
+            return refuse(
+                "refinement.steps",
+                &self.refinement.steps,
+                "must be rising numbers of steps, as in [1, 5, 20]",
+            );
+        }
+        if self.refinement.n_samples.get_ref().get() > MOST_DRAWS_PER_STEP {
+            return refuse(
+                "refinement.n_samples",
+                &self.refinement.n_samples,
+                format!("is above {MOST_DRAWS_PER_STEP}, where the Sobol points of a step end"),
+            );
+        }
+        match (self.refinement.rule, &self.refinement.learning_rate) {
+            (RefinementRule::AveragedNewton, Some(rate)) => refuse(
+                "refinement.learning_rate",
+                rate,
+                "does not go with `refinement.rule = \"averaged-newton\"`, whose steps have their own size; remove it, or use `refinement.rule = \"adam\"`",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_starts(&self, starts: &Spanned<Vec<Start>>) -> Result<(), SpecConflict> {
         if starts.get_ref().is_empty() {
             return refuse(
                 "free_form.starts",
@@ -282,21 +354,21 @@ impl ExperimentSpec {
                 "has `encoder`, but this model is not fitted, so no encoder comes with it; use [\"prior\"]",
             );
         }
-        let steps: Vec<u32> = self
-            .refinement
-            .steps
-            .get_ref()
-            .iter()
-            .map(|n| n.get())
-            .collect();
-        if steps.is_empty() || !steps.is_sorted_by(|a, b| a < b) {
-            return refuse(
-                "refinement.steps",
-                &self.refinement.steps,
-                "must be rising numbers of steps, as in [1, 5, 20]",
-            );
-        }
         Ok(())
+    }
+
+    /// Writes down the defaults that depend on other keys: a run's own `spec.toml` then says them, and
+    /// a stage is the same whether they were written or not.
+    fn fill_in(&mut self) {
+        if self.free_form.starts.is_none() {
+            let starts = self.free_form_starts().to_vec();
+            self.free_form.starts = Some(Spanned::new(0..0, starts));
+        }
+        let refinement = &mut self.refinement;
+        if refinement.rule == RefinementRule::Adam && refinement.learning_rate.is_none() {
+            let rate = Spanned::new(0..0, DEFAULT_ADAM_RATE);
+            refinement.learning_rate = Some(rate);
+        }
     }
 }
 

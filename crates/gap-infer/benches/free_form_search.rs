@@ -1,0 +1,79 @@
+//! A whole data set to its certified optima: time against the number of datapoints.
+//!
+//! A 10-64-64-64 decoder fitted to digits, free-form inference from the prior until every point is
+//! certified. `cargo bench --profile dev -p gap-infer --bench free_form_search`
+
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
+use gap_data::LoadOptions;
+use gap_infer::free_form::{Search, StartingPoint};
+use gap_infer::train::{Training, fit_jointly};
+use gap_infer::{DiagonalGaussian, Encoder, FreeForm};
+use gap_model::{Activation, Likelihood, Mlp, MlpDecoder};
+use gap_torch::math_library::{MathPath, math_path};
+use gap_torch::{SeedKey, device};
+use std::hint::black_box;
+use tch::Device;
+
+const LATENT_DIM: i64 = 10;
+
+fn search(criterion: &mut Criterion) {
+    device::one_thread_per_operation();
+    eprintln!("math library: {}", math_path());
+    assert!(!cfg!(target_os = "linux") || math_path() != MathPath::NotExported);
+    let family = DiagonalGaussian::new(LATENT_DIM);
+    let data = gap_data::load("digits-binarized", &LoadOptions::default()).expect("built in");
+    let tanh = Activation::Tanh;
+    let key = SeedKey::root(0);
+    let mut model = MlpDecoder::new(
+        Mlp::random(
+            &[LATENT_DIM, 64, 64, 64],
+            tanh,
+            key.role("model"),
+            Device::Cpu,
+        ),
+        Likelihood::Bernoulli,
+    );
+    let mut encoder = Encoder::random(64, &[128, 128], &family, tanh, key, Device::Cpu);
+    let training = Training {
+        steps: 4000,
+        batch_size: 100,
+        learning_rate: 2e-3,
+        n_samples: 1,
+    };
+    fit_jointly(
+        &mut model,
+        &family,
+        &mut encoder,
+        &data.train,
+        training,
+        key,
+        &|_| (),
+    )
+    .expect("the fit stays finite");
+    let free_form = FreeForm {
+        family,
+        starts: vec![StartingPoint::Prior],
+        search: Search::UntilCertified,
+        tolerance_nats: 0.01,
+        max_steps: 5000,
+    };
+    let mut group = criterion.benchmark_group("free-form-search");
+    group.sampling_mode(SamplingMode::Flat).sample_size(10);
+    for n in [1, 10, 100, 500] {
+        let batch = data.test.first(n).batches(n, Device::Cpu).next();
+        let batch = batch.expect("there are test points");
+        group.throughput(Throughput::Elements(n as u64));
+        group.bench_function(BenchmarkId::from_parameter(n), |bencher| {
+            bencher.iter(|| {
+                let fit = free_form.search(&model, &batch, key).expect("sizes fit");
+                black_box(fit.won_by)
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, search);
+criterion_main!(benches);

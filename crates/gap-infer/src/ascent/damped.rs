@@ -1,0 +1,125 @@
+//! Steps that are damped until they keep their promise (Levenberg and Marquardt), on fixed draws:
+//! what Newton-Stein and the natural gradient share.
+
+use super::objective::{Evaluation, Wanted};
+use super::{Progress, StepRule};
+use nalgebra::DVector;
+
+/// What makes a direction of an evaluation.
+pub trait Direction {
+    /// The steps in `w = (z − μ) / σ` and in `log σ` at damping `damping ≥ 0`, the larger the
+    /// shorter; none if there is no step at this damping.
+    fn step(evaluation: &Evaluation, damping: f64) -> Option<(DVector<f64>, DVector<f64>)>;
+}
+
+const FIRST_DAMPING: f64 = 0.35;
+const LEAST_DAMPING: f64 = 1e-3;
+const MOST_DAMPING: f64 = 1e4;
+/// The longest step in any one mean, standard deviations.
+const LONGEST_STEP: f64 = 3.0;
+
+pub const WANTED: Wanted = Wanted {
+    loss: true,
+    curvature: true,
+};
+
+/// A descent along `D`, with a damping of its own for each datapoint.
+pub struct Damped<D> {
+    damping: f64,
+    last: Option<Last>,
+    trial: Vec<f64>,
+    direction: std::marker::PhantomData<D>,
+}
+
+struct Last {
+    params: Vec<f64>,
+    evaluation: Evaluation,
+    decrement: f64,
+}
+
+impl<D: Direction> Damped<D> {
+    pub const fn new(start: Vec<f64>) -> Self {
+        Self {
+            damping: FIRST_DAMPING,
+            last: None,
+            trial: start,
+            direction: std::marker::PhantomData,
+        }
+    }
+
+    /// Sets the next trial from `params`, and says what it promises.
+    fn propose(&mut self, params: &[f64], evaluation: &Evaluation) -> Option<f64> {
+        let (for_mean, for_log_std) = loop {
+            match D::step(evaluation, self.damping) {
+                Some(step) => break step,
+                None if self.damping >= MOST_DAMPING => return None,
+                None => self.damping = (3.0 * self.damping).max(FIRST_DAMPING),
+            }
+        };
+        let longest = for_mean.amax();
+        let shrink = if longest > LONGEST_STEP {
+            LONGEST_STEP / longest
+        } else {
+            1.0
+        };
+        let dim = params.len() / 2;
+        self.trial = params.to_vec();
+        for i in 0..dim {
+            self.trial[i] += params[dim + i].exp() * shrink * for_mean[i];
+            self.trial[dim + i] += for_log_std[i];
+        }
+        Some(
+            -0.5 * shrink * for_mean.dot(&evaluation.mean_gradient)
+                - 0.5 * for_log_std.dot(&evaluation.log_std_gradient),
+        )
+    }
+}
+
+impl<D: Direction> StepRule for Damped<D> {
+    fn trial(&self) -> &[f64] {
+        &self.trial
+    }
+
+    fn answer(&self) -> &[f64] {
+        self.last.as_ref().map_or(&self.trial, |last| &last.params)
+    }
+
+    fn tell(&mut self, evaluation: &Evaluation, _: &super::Draws) -> Progress {
+        if let Some(last) = self.last.take() {
+            let before = last.evaluation.loss;
+            let gained = before - evaluation.loss;
+            // f32 values are good to about 2e-5 of their size. A NaN is refused.
+            let taken = gained >= 0.05 * last.decrement - 2e-5 * before.abs();
+            if taken {
+                if gained / last.decrement > 0.7 {
+                    self.damping = (0.3 * self.damping).max(LEAST_DAMPING);
+                }
+            } else {
+                self.damping = (4.0 * self.damping).max(0.3);
+                if self.damping > MOST_DAMPING {
+                    self.last = Some(last);
+                    return Progress::Stuck;
+                }
+                let promised = self.propose(&last.params, &last.evaluation);
+                let stuck = promised.is_none();
+                self.last = Some(Last {
+                    decrement: promised.unwrap_or(last.decrement),
+                    ..last
+                });
+                return if stuck {
+                    Progress::Stuck
+                } else {
+                    Progress::Searching
+                };
+            }
+        }
+        let params = self.trial.clone();
+        let promised = self.propose(&params, evaluation);
+        self.last = Some(Last {
+            params,
+            evaluation: evaluation.clone(),
+            decrement: promised.unwrap_or(f64::NAN),
+        });
+        promised.map_or(Progress::Stuck, |decrement| Progress::Iterate { decrement })
+    }
+}

@@ -1,0 +1,188 @@
+//! L-BFGS on fixed draws, with backtracking: the way from far off.
+
+use super::objective::{Evaluation, Wanted};
+use super::{Progress, StepRule};
+use std::collections::VecDeque;
+
+/// Pairs of steps and gradient changes that are remembered.
+const HISTORY: usize = 6;
+/// The largest step in any one coordinate.
+const LONGEST_STEP: f64 = 4.0;
+/// A step is taken if it keeps this much of the slope's promise (Armijo) …
+const ARMIJO: f64 = 1e-4;
+/// … up to the noise of `f32` values, nats.
+const VALUE_SLACK: f64 = 1e-4;
+const MOST_BACKTRACKS: u32 = 6;
+
+pub const WANTED: Wanted = Wanted {
+    loss: true,
+    curvature: false,
+};
+
+/// Liu and Nocedal 1989, in `(μ / scale, log σ)`, with the scale of the start.
+pub struct Lbfgs {
+    scale: Vec<f64>, // [2D], 1 for log σ
+    /// The last iterate, in scaled coordinates, its loss and its gradient; none before the first.
+    last: Option<(Vec<f64>, f64, Vec<f64>)>,
+    direction: Vec<f64>,
+    slope: f64,
+    step: f64,
+    backtracks: u32,
+    pairs: VecDeque<Pair>,
+    trial: Vec<f64>,  // λ
+    answer: Vec<f64>, // λ
+}
+
+struct Pair {
+    step: Vec<f64>,
+    change: Vec<f64>,
+    product: f64,
+}
+
+impl Lbfgs {
+    pub fn new(start: Vec<f64>) -> Self {
+        let dim = start.len() / 2;
+        let scale = start[dim..].iter().map(|r| r.exp().clamp(0.02, 1.0));
+        Self {
+            scale: scale.chain(std::iter::repeat_n(1.0, dim)).collect(),
+            last: None,
+            direction: Vec::new(),
+            slope: 0.0,
+            step: 1.0,
+            backtracks: 0,
+            pairs: VecDeque::new(),
+            answer: start.clone(),
+            trial: start,
+        }
+    }
+
+    fn scaled(&self, params: &[f64]) -> Vec<f64> {
+        params.iter().zip(&self.scale).map(|(p, s)| p / s).collect()
+    }
+
+    /// The gradient in scaled coordinates: `∂/∂(μ / scale)` from `σ ∂/∂μ`.
+    fn gradient(&self, evaluation: &Evaluation) -> Vec<f64> {
+        let dim = self.scale.len() / 2;
+        let for_mean = evaluation
+            .mean_gradient
+            .iter()
+            .zip(&self.scale)
+            .zip(&self.trial[dim..])
+            .map(|((g, scale), r)| g / r.exp() * scale);
+        let for_log_std = evaluation.log_std_gradient.iter().copied();
+        for_mean.chain(for_log_std).collect()
+    }
+
+    /// `−H g` by the two-loop recursion; without history half a gradient step, a quarter in `log σ`.
+    fn descent(&self, gradient: &[f64]) -> Vec<f64> {
+        let dim = gradient.len() / 2;
+        let Some(newest) = self.pairs.back() else {
+            let half = gradient[..dim].iter().map(|g| -0.5 * g);
+            let quarter = gradient[dim..].iter().map(|g| -0.25 * g);
+            return half.chain(quarter).collect();
+        };
+        let mut direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
+        let mut weights = Vec::with_capacity(self.pairs.len());
+        for pair in self.pairs.iter().rev() {
+            let weight = dot(&pair.step, &direction) / pair.product;
+            add(&mut direction, -weight, &pair.change);
+            weights.push(weight);
+        }
+        let shrink = newest.product / dot(&newest.change, &newest.change);
+        direction.iter_mut().for_each(|d| *d *= shrink);
+        for (pair, weight) in self.pairs.iter().zip(weights.iter().rev()) {
+            let back = dot(&pair.change, &direction) / pair.product;
+            add(&mut direction, weight - back, &pair.step);
+        }
+        direction
+    }
+
+    fn propose(&mut self) {
+        let (at, _, _) = self.last.as_ref().expect("a step starts at an iterate");
+        let moved = at.iter().zip(&self.direction).zip(&self.scale);
+        self.trial = moved
+            .map(|((v, d), scale)| (v + self.step * d) * scale)
+            .collect();
+    }
+
+    fn remember(&mut self, from: (Vec<f64>, f64, Vec<f64>), at: &[f64], gradient: &[f64]) {
+        let step: Vec<f64> = at.iter().zip(&from.0).map(|(a, b)| a - b).collect();
+        let change: Vec<f64> = gradient.iter().zip(&from.2).map(|(a, b)| a - b).collect();
+        let product = dot(&step, &change);
+        // Only pairs of positive curvature keep the directions downhill.
+        if product > 1e-10 * dot(&change, &change) {
+            if self.pairs.len() == HISTORY {
+                self.pairs.pop_front();
+            }
+            self.pairs.push_back(Pair {
+                step,
+                change,
+                product,
+            });
+        }
+    }
+}
+
+impl StepRule for Lbfgs {
+    fn trial(&self) -> &[f64] {
+        &self.trial
+    }
+
+    fn answer(&self) -> &[f64] {
+        &self.answer
+    }
+
+    fn tell(&mut self, evaluation: &Evaluation, _: &super::Draws) -> Progress {
+        if let Some((_, loss, _)) = &self.last {
+            let promised = self.step * self.slope;
+            // Written so that a NaN is refused.
+            let taken = evaluation.loss <= loss + ARMIJO * promised + VALUE_SLACK;
+            if !taken {
+                if self.backtracks == MOST_BACKTRACKS {
+                    return Progress::Stuck;
+                }
+                self.backtracks += 1;
+                // The minimum of the parabola through both values and the slope.
+                let rise = evaluation.loss - loss - promised;
+                let factor = -0.5 * promised / rise;
+                self.step *= if factor.is_finite() {
+                    factor.clamp(0.1, 0.5)
+                } else {
+                    0.1
+                };
+                self.propose();
+                return Progress::Searching;
+            }
+        }
+        let gradient = self.gradient(evaluation);
+        let at = self.scaled(&self.trial);
+        if let Some(from) = self.last.take() {
+            self.remember(from, &at, &gradient);
+        }
+        self.answer.clone_from(&self.trial);
+        self.direction = self.descent(&gradient);
+        let longest = self.direction.iter().fold(0.0_f64, |m, d| m.max(d.abs()));
+        if longest > LONGEST_STEP {
+            let shrink = LONGEST_STEP / longest;
+            self.direction.iter_mut().for_each(|d| *d *= shrink);
+        }
+        self.slope = dot(&gradient, &self.direction);
+        self.step = 1.0;
+        self.backtracks = 0;
+        self.last = Some((at, evaluation.loss, gradient));
+        self.propose();
+        Progress::Iterate {
+            decrement: -0.5 * self.slope,
+        }
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn add(to: &mut [f64], factor: f64, other: &[f64]) {
+    for (to, other) in to.iter_mut().zip(other) {
+        *to += factor * other;
+    }
+}

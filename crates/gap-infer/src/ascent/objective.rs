@@ -1,0 +1,198 @@
+//! `−L[q]`, its gradient and its curvature for each datapoint, from the scores at common draws.
+
+use super::draws::Draws;
+use crate::inference::InferError;
+use gap_model::{ConditionedModel, LatentVariableModel};
+use nalgebra::{DMatrix, DVector};
+use std::f64::consts::{E, TAU};
+use tch::{Device, Kind, Tensor};
+
+/// What a step rule asks of each evaluation, besides the gradient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The value of `−L`: it costs the likelihood's normaliser.
+    pub loss: bool,
+    /// The whole curvature: it costs a product of scores and draws.
+    pub curvature: bool,
+}
+
+/// One datapoint's `−L[q]` at a trial `λ = (μ, log σ)`, estimated on one set of draws.
+///
+/// With `s = ∇_z log p(x, z)` at `z = μ + σ ∘ ε`, in whitened coordinates `w = (z − μ) / σ`.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// `−L`, nats; NaN where it was not asked for.
+    pub loss: f64,
+    /// `σ ∘ ∂(−L)/∂μ = −E[σ s]`, `[D]`.
+    pub mean_gradient: DVector<f64>,
+    /// `∂(−L)/∂ log σ = −E[σ s ∘ ε] − 1`, `[D]`.
+    pub log_std_gradient: DVector<f64>,
+    /// `C = sym(−E[σ s εᵀ])`, `[D, D]`: by Stein's identity the Hessian of `−E log p(x, z)`.
+    pub curvature: Option<DMatrix<f64>>,
+}
+
+impl Evaluation {
+    /// Whether every number that was asked for is finite.
+    pub fn is_finite(&self, wanted: Wanted) -> bool {
+        (!wanted.loss || self.loss.is_finite())
+            && self.mean_gradient.iter().all(|g| g.is_finite())
+            && self.log_std_gradient.iter().all(|g| g.is_finite())
+            && self
+                .curvature
+                .iter()
+                .all(|c| c.iter().all(|value| value.is_finite()))
+    }
+
+    /// `C`, which the rule asked for.
+    pub(crate) fn curvature(&self) -> &DMatrix<f64> {
+        let curvature = self.curvature.as_ref();
+        curvature.expect("a rule that reads the curvature asks for it")
+    }
+}
+
+/// The negative ELBO of a diagonal Gaussian at the observations of a batch.
+pub struct Objective<'a> {
+    conditioned: Box<dyn ConditionedModel + 'a>,
+    dim: usize,
+    kind: Kind,
+    device: Device,
+}
+
+impl<'a> Objective<'a> {
+    /// Of `model` at the observations `x`, `[B, X]`.
+    ///
+    /// # Errors
+    ///
+    /// [`InferError::Model`] if sizes do not fit.
+    pub fn new(model: &'a dyn LatentVariableModel, x: &Tensor) -> Result<Self, InferError> {
+        Ok(Self {
+            conditioned: model.condition(x)?,
+            dim: model.latent_dim() as usize,
+            kind: model.kind(),
+            device: model.device(),
+        })
+    }
+
+    /// `D`.
+    pub const fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// One evaluation for each of `rows` (positions in the batch) at its `λ` (`2D` long).
+    ///
+    /// # Errors
+    ///
+    /// [`InferError::Model`] if sizes do not fit.
+    pub fn evaluate(
+        &mut self,
+        rows: &[usize],
+        params: &[&[f64]],
+        draws: &Draws,
+        wanted: Wanted,
+    ) -> Result<Vec<Evaluation>, InferError> {
+        let (dim, n_samples) = (self.dim, draws.n_samples());
+        let mut observations = Vec::with_capacity(rows.len() * n_samples);
+        let mut z = Vec::with_capacity(rows.len() * n_samples * dim);
+        let mut std = vec![0.0_f32; dim];
+        for (row, (&observation, params)) in rows.iter().zip(params).enumerate() {
+            let (mean, log_std) = params.split_at(dim);
+            for (std, r) in std.iter_mut().zip(log_std) {
+                *std = r.exp() as f32;
+            }
+            for noise in draws.of_row(row).chunks_exact(dim) {
+                observations.push(observation as i64);
+                let moved = mean.iter().zip(&std).zip(noise);
+                z.extend(moved.map(|((&mean, std), noise)| mean as f32 + std * noise));
+            }
+        }
+        let z = Tensor::from_slice(&z)
+            .view([-1, dim as i64])
+            .to_kind(self.kind)
+            .to_device(self.device);
+        let (score, log_joint) = if wanted.loss {
+            let scored = self.conditioned.log_joint_and_score(&observations, &z)?;
+            (scored.score, Some(scored.log_joint))
+        } else {
+            (self.conditioned.score(&observations, &z)?, None)
+        };
+        let score = floats(&score);
+        let log_joint = log_joint.map(|values| doubles(&values));
+        let len = n_samples * dim;
+        Ok((0..rows.len())
+            .map(|row| {
+                let mut evaluation = from_scores(
+                    params[row],
+                    draws.of_row(row),
+                    &score[row * len..(row + 1) * len],
+                    wanted.curvature,
+                );
+                if let Some(log_joint) = &log_joint {
+                    let own = &log_joint[row * n_samples..(row + 1) * n_samples];
+                    let mean = own.iter().sum::<f64>() / n_samples as f64;
+                    evaluation.loss = -mean - entropy(params[row]);
+                }
+                evaluation
+            })
+            .collect())
+    }
+}
+
+/// The entropy of `N(μ, diag σ²)`, nats.
+fn entropy(params: &[f64]) -> f64 {
+    let dim = params.len() / 2;
+    params[dim..].iter().sum::<f64>() + 0.5 * dim as f64 * (TAU * E).ln()
+}
+
+/// The gradient and curvature from one datapoint's draws and scores, each `[S, D]`.
+fn from_scores(params: &[f64], noise: &[f32], score: &[f32], curvature: bool) -> Evaluation {
+    let dim = params.len() / 2;
+    let std = DVector::from_iterator(dim, params[dim..].iter().map(|r| r.exp()));
+    let scale = -1.0 / (noise.len() / dim) as f64; // −1 / S
+    let mut sum = vec![0.0_f32; dim];
+    let mut diagonal = vec![0.0_f32; dim];
+    let mut outer = vec![0.0_f32; if curvature { dim * dim } else { 0 }];
+    for (noise, score) in noise.chunks_exact(dim).zip(score.chunks_exact(dim)) {
+        for (sum, s) in sum.iter_mut().zip(score) {
+            *sum += s;
+        }
+        if curvature {
+            for (row, s) in outer.chunks_exact_mut(dim).zip(score) {
+                for (value, e) in row.iter_mut().zip(noise) {
+                    *value += s * e;
+                }
+            }
+        } else {
+            for ((value, s), e) in diagonal.iter_mut().zip(score).zip(noise) {
+                *value += s * e;
+            }
+        }
+    }
+    let scaled = |i: usize, value: f32| std[i] * f64::from(value) * scale;
+    let of_diagonal = |i: usize| {
+        if curvature {
+            outer[i * dim + i]
+        } else {
+            diagonal[i]
+        }
+    };
+    Evaluation {
+        loss: f64::NAN,
+        mean_gradient: DVector::from_fn(dim, |i, _| scaled(i, sum[i])),
+        log_std_gradient: DVector::from_fn(dim, |i, _| scaled(i, of_diagonal(i)) - 1.0),
+        curvature: curvature.then(|| {
+            DMatrix::from_fn(dim, dim, |i, j| {
+                0.5 * (scaled(i, outer[i * dim + j]) + scaled(j, outer[j * dim + i]))
+            })
+        }),
+    }
+}
+
+fn floats(tensor: &Tensor) -> Vec<f32> {
+    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float);
+    Vec::<f32>::try_from(flat.contiguous().view([-1])).expect("a float tensor holds floats")
+}
+
+fn doubles(tensor: &Tensor) -> Vec<f64> {
+    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Double);
+    Vec::<f64>::try_from(flat.contiguous().view([-1])).expect("a double tensor holds doubles")
+}

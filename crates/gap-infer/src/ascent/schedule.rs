@@ -1,0 +1,145 @@
+//! Phases after one another: the default, and the protocols of others.
+
+use super::{AdamSettings, Climber, Noise, Objective, Rule, Stopping, Watcher, climb};
+use crate::inference::InferError;
+use gap_torch::SeedKey;
+
+/// Draws with which a search begins.
+const FEWEST_DRAWS: usize = 16;
+
+/// A step rule, where its draws come from, and when it stops.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Phase {
+    /// The step rule.
+    pub rule: Rule,
+    /// Where its draws come from.
+    pub noise: Noise,
+    /// Draws per datapoint and evaluation.
+    pub n_samples: usize,
+    /// When a datapoint is done.
+    pub stopping: Stopping,
+    /// The most evaluations.
+    pub max_steps: u32,
+}
+
+/// A few phases after one another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    /// The phases.
+    pub phases: Vec<Phase>,
+}
+
+impl Schedule {
+    /// The default: Newton-Stein on few fixed draws until 0.1 nats are promised, then averaged Newton
+    /// until `tolerance_nats`. Where 16 draws do not span the latent space, L-BFGS goes before, and
+    /// Newton-Stein takes more draws and goes on until 0.05.
+    ///
+    /// No constant of it depends on the model, and only the numbers of draws on `dim`.
+    pub fn default_for(dim: usize, tolerance_nats: f64, max_steps: u32) -> Self {
+        let n_samples = draws_for(dim);
+        let fixed = |rule, n_samples, below_nats, most: u32| Phase {
+            rule,
+            noise: Noise::Fixed,
+            n_samples,
+            stopping: Stopping::Decrement { below_nats },
+            max_steps: most.min(max_steps),
+        };
+        let mut phases = if n_samples == FEWEST_DRAWS {
+            vec![fixed(Rule::NewtonStein, n_samples, 0.1, 60)]
+        } else {
+            vec![
+                fixed(Rule::Lbfgs, FEWEST_DRAWS, 0.1, 60),
+                fixed(Rule::NewtonStein, n_samples, 0.05, 15),
+            ]
+        };
+        phases.push(averaged_newton(2 * n_samples, tolerance_nats, max_steps));
+        Self { phases }
+    }
+
+    /// The local optimisation of Cremer et al. 2018, as their code has it: Adam at 1e-3 in
+    /// `(μ, log σ²)`, 50 independent draws, mean loss over blocks of 100 steps, the end after more
+    /// than 10 blocks without improvement. Theirs starts at the prior.
+    pub fn adam_cremer_2018(max_steps: u32) -> Self {
+        Self {
+            phases: vec![Phase {
+                rule: Rule::Adam(AdamSettings {
+                    learning_rate: 1e-3,
+                    averaged: false,
+                    log_variance: true,
+                    loss: true,
+                }),
+                noise: Noise::Independent,
+                n_samples: 50,
+                stopping: Stopping::Plateau {
+                    block: 100,
+                    patience: 10,
+                },
+                max_steps,
+            }],
+        }
+    }
+
+    /// Adam at 0.05 on 16 scrambled Sobol draws, averaged, for `steps` steps.
+    pub fn averaged_adam(steps: u32) -> Self {
+        Self {
+            phases: vec![Phase {
+                rule: Rule::Adam(AdamSettings {
+                    learning_rate: 0.05,
+                    averaged: true,
+                    log_variance: false,
+                    loss: false,
+                }),
+                noise: Noise::Fresh,
+                n_samples: 16,
+                stopping: Stopping::Never,
+                max_steps: steps,
+            }],
+        }
+    }
+
+    /// Takes the climbers `rows` through all phases.
+    ///
+    /// # Errors
+    ///
+    /// [`InferError::Model`] if sizes do not fit.
+    pub fn run(
+        &self,
+        objective: &mut Objective,
+        rows: &[usize],
+        climbers: &mut [Climber],
+        ids: &[u64],
+        key: SeedKey,
+        watcher: &mut Watcher,
+    ) -> Result<(), InferError> {
+        for (i, phase) in self.phases.iter().enumerate() {
+            let key = key.role("phase").index(i as u64);
+            climb(objective, phase, rows, climbers, ids, key, watcher)?;
+        }
+        Ok(())
+    }
+}
+
+/// Averaged Newton on blocks of `n_samples` draws and more.
+pub fn averaged_newton(n_samples: usize, tolerance_nats: f64, max_steps: u32) -> Phase {
+    Phase {
+        rule: Rule::AveragedNewton,
+        noise: Noise::GrowingSequence,
+        n_samples,
+        stopping: Stopping::AveragedDecrement {
+            below_nats: tolerance_nats,
+        },
+        max_steps,
+    }
+}
+
+/// The least power of two that is at least 16 and at least 1.25 draws for each dimension: enough to
+/// see the whole curvature.
+pub const fn draws_for(dim: usize) -> usize {
+    let enough = (5 * dim).div_ceil(4);
+    (if enough < FEWEST_DRAWS {
+        FEWEST_DRAWS
+    } else {
+        enough
+    })
+    .next_power_of_two()
+}

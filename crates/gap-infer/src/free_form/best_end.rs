@@ -1,0 +1,119 @@
+//! Which end of several ascents of one datapoint is the best, and whether they are one optimum.
+
+use crate::ascent::{Climber, Draws, Objective, Wanted, whitened_sobol};
+use crate::inference::InferError;
+use gap_torch::SeedKey;
+use std::time::Instant;
+
+/// Which end of a datapoint is the best.
+pub struct Choice {
+    /// Its number.
+    pub best: usize,
+    /// How far below it the worst ended, nats; NaN where one failed, none with one end.
+    pub apart_nats: Option<f64>,
+}
+
+/// Draws on which ends are compared, common to all of them.
+const SELECTION_DRAWS: usize = 256;
+
+/// Compares the ends of each of `rows`.
+///
+/// # Errors
+///
+/// [`InferError::Model`] if sizes do not fit.
+pub fn choose(
+    objective: &mut Objective,
+    ends: &mut [Vec<Climber>],
+    rows: &[usize],
+    key: SeedKey,
+) -> Result<Vec<Choice>, InferError> {
+    if ends.len() == 1 {
+        let only = |_: &usize| Choice {
+            best: 0,
+            apart_nats: None,
+        };
+        return Ok(rows.iter().map(only).collect());
+    }
+    let clock = Instant::now();
+    let dim = objective.dim();
+    let draws = Draws::common(whitened_sobol(key, SELECTION_DRAWS, dim), dim);
+    let wanted = Wanted {
+        loss: true,
+        curvature: false,
+    };
+    let mut losses: Vec<Vec<f64>> = Vec::with_capacity(ends.len());
+    for climbers in ends.iter() {
+        let params: Vec<&[f64]> = rows
+            .iter()
+            .map(|&row| climbers[row].params.as_slice())
+            .collect();
+        let evaluations = objective.evaluate(rows, &params, &draws, wanted)?;
+        losses.push(evaluations.iter().map(|e| e.loss).collect());
+    }
+    let share = clock.elapsed().as_secs_f64() / (rows.len() * ends.len()) as f64;
+    for climbers in ends.iter_mut() {
+        for &row in rows {
+            climbers[row].seconds += share;
+            climbers[row].joint_gradients += SELECTION_DRAWS as u64;
+        }
+    }
+    let compare = |(i, &row): (usize, &usize)| {
+        let losses: Vec<f64> = losses.iter().map(|losses| losses[i]).collect();
+        let failed: Vec<bool> = ends.iter().map(|e| e[row].failed_at.is_some()).collect();
+        compare_ends(&losses, &failed)
+    };
+    Ok(rows.iter().enumerate().map(compare).collect())
+}
+
+/// A NaN is worse than any number, and a failed end than any that is not.
+fn compare_ends(losses: &[f64], failed: &[bool]) -> Choice {
+    let better = |&a: &usize, &b: &usize| {
+        let lost = |i: usize| failed[i] || losses[i].is_nan();
+        lost(a).cmp(&lost(b)).then(losses[a].total_cmp(&losses[b]))
+    };
+    let best = (0..losses.len()).min_by(better).expect("there is a start");
+    let worst = (0..losses.len()).max_by(better).expect("there is a start");
+    let apart = losses[worst] - losses[best];
+    let any_failed = failed.iter().any(|&failed| failed);
+    Choice {
+        best,
+        apart_nats: Some(if any_failed { f64::NAN } else { apart }),
+    }
+}
+
+/// The best end of one datapoint, with the cost of all; the mean of all where they are one optimum
+/// and `mean_counts`.
+pub fn winner(ends: &[&Climber], best: usize, mean_counts: bool) -> Climber {
+    let mut winner = ends[best].clone();
+    winner.steps = ends.iter().map(|end| end.steps).sum();
+    winner.seconds = ends.iter().map(|end| end.seconds).sum();
+    winner.joint_gradients = ends.iter().map(|end| end.joint_gradients).sum();
+    let one_optimum = ends.iter().all(|end| {
+        end.failed_at.is_none() && distance_nats(&winner.params, &end.params) < ONE_OPTIMUM_NATS
+    });
+    if one_optimum && mean_counts {
+        winner.params = mean_of(ends);
+    }
+    winner
+}
+
+/// Ends nearer than this are one optimum, nats.
+const ONE_OPTIMUM_NATS: f64 = 0.05;
+
+/// How much a posterior that looks like `a` would lose by `b`, nats, to the second order.
+fn distance_nats(a: &[f64], b: &[f64]) -> f64 {
+    let dim = a.len() / 2;
+    (0..dim)
+        .map(|i| {
+            let shift = (a[i] - b[i]) / a[dim + i].exp();
+            0.5 * shift.powi(2) + (a[dim + i] - b[dim + i]).powi(2)
+        })
+        .sum()
+}
+
+fn mean_of(ends: &[&Climber]) -> Vec<f64> {
+    let sum = |i: usize| ends.iter().map(|end| end.params[i]).sum::<f64>();
+    (0..ends[0].params.len())
+        .map(|i| sum(i) / ends.len() as f64)
+        .collect()
+}

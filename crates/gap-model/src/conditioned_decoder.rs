@@ -1,0 +1,94 @@
+//! A decoder at fixed observations: gradients without waste.
+//!
+//! With `l` the network's output, `h` the input of its last layer and `W` that layer's weight, the
+//! likelihood's gradient in `h` is `Wᵀ(x − mean(l)) / dispersion`: `Wᵀx` is computed once for each
+//! observation, and each evaluation adds a multiple of `Wᵀ mean(l)` to it. No value of the
+//! likelihood is computed unless asked for, no graph is built, and the memory is used again.
+
+use crate::conditioned::{ConditionedModel, JointAndScore, check_observed, check_rows};
+use crate::decoder::{MlpDecoder, log_prior};
+use crate::mlp_blocks::{MlpBlocks, block, block_starts, whole_blocks};
+use crate::model::{LatentVariableModel, ModelError};
+use gap_torch::map_row_blocks;
+use tch::{Kind, Tensor};
+
+/// An [`MlpDecoder`] prepared for some observations.
+pub(crate) struct ConditionedDecoder<'a> {
+    decoder: &'a MlpDecoder,
+    x: Tensor,         // [B, X]
+    projected: Tensor, // Wᵀx / dispersion, [B, H]
+    negated: Tensor,   // −W / dispersion, [X, H]
+    blocks: MlpBlocks,
+}
+
+impl<'a> ConditionedDecoder<'a> {
+    /// `decoder` at the rows of `x`, `[B, X]`.
+    pub(crate) fn new(decoder: &'a MlpDecoder, x: &Tensor) -> Result<Self, ModelError> {
+        check_observed(decoder, x)?;
+        let _no_grad = tch::no_grad_guard();
+        let layers = decoder.network().layers();
+        let last = layers.last().expect("a network has a layer");
+        let negated = &last.weight * (-1.0 / decoder.likelihood().dispersion());
+        Ok(Self {
+            decoder,
+            x: x.copy(),
+            projected: -map_row_blocks(&[x], |block| block[0].mm(&negated)),
+            negated,
+            blocks: MlpBlocks::new(decoder.network()).with_transposed_copies(),
+        })
+    }
+
+    /// The log joint if it is asked for, and the score: `[N], [N, D] -> [N], [N, D]`.
+    fn evaluate(
+        &mut self,
+        observations: &[i64],
+        z: &Tensor,
+        with_log_joint: bool,
+    ) -> Result<(Option<Tensor>, Tensor), ModelError> {
+        let (latent_dim, likelihood) = (self.decoder.latent_dim(), self.decoder.likelihood());
+        check_rows(self.x.size()[0], latent_dim, observations, z)?;
+        let _no_grad = tch::no_grad_guard();
+        let n_rows = observations.len() as i64;
+        let index = whole_blocks(&Tensor::from_slice(observations).to_device(z.device()));
+        let z = whole_blocks(z);
+        let mut score = z.empty_like();
+        let log_joint =
+            with_log_joint.then(|| Tensor::zeros([z.size()[0]], (Kind::Double, z.device())));
+        for start in block_starts(&z) {
+            let (index, z) = (block(&index, start), block(&z, start));
+            let output = self.blocks.forward(&z);
+            if let Some(log_joint) = &log_joint {
+                let x = self.x.index_select(0, &index);
+                let rows = likelihood.log_prob(&x, output) + log_prior(&z);
+                block(log_joint, start).copy_(&rows);
+            }
+            likelihood.mean_in_place(output);
+            self.blocks
+                .pull_back(&mut block(&score, start), |mean, _, into| {
+                    let _ = self.projected.index_select_out(into, 0, &index);
+                    let _ = into.addmm_(mean, &self.negated);
+                });
+        }
+        score -= z;
+        let cut = |rows: Tensor| rows.narrow(0, 0, n_rows);
+        Ok((log_joint.map(cut), cut(score)))
+    }
+}
+
+impl ConditionedModel for ConditionedDecoder<'_> {
+    fn score(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
+        Ok(self.evaluate(observations, z, false)?.1)
+    }
+
+    fn log_joint_and_score(
+        &mut self,
+        observations: &[i64],
+        z: &Tensor,
+    ) -> Result<JointAndScore, ModelError> {
+        let (log_joint, score) = self.evaluate(observations, z, true)?;
+        Ok(JointAndScore {
+            log_joint: log_joint.expect("it was asked for"),
+            score,
+        })
+    }
+}

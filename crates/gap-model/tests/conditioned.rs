@@ -1,0 +1,215 @@
+//! Models at fixed observations: the same answers as the model's own, and the same bits in any company.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod models;
+
+use gap_model::model::score_by_autograd;
+use gap_model::{
+    Activation, ConditionedModel, JointAndScore, LatentVariableModel, Likelihood, LinearGaussian,
+    Mlp, MlpDecoder, ModelError,
+};
+use gap_torch::checkpoint::Checkpoint;
+use gap_torch::{NoiseStream, SeedKey, uniform_permutation};
+use models::{draws, largest, models};
+use tch::{Device, Kind, Tensor};
+
+/// Which observation each row of `[S, B, D]` belongs to: `[S·B]`.
+fn owners(z: &Tensor) -> Vec<i64> {
+    let (n_samples, batch) = (z.size()[0], z.size()[1]);
+    (0..n_samples).flat_map(|_| 0..batch).collect()
+}
+
+#[test]
+fn a_conditioned_model_says_what_the_model_says() {
+    for (name, model) in models() {
+        // 1,100 rows: more than one block, and more than one chunk of an unprepared model.
+        let (x, z) = draws(model.as_ref(), &[0, 1, 2, 3], 275);
+        let mut conditioned = model.condition(&x).unwrap();
+        let rows = z.view([-1, 3]);
+        let JointAndScore { log_joint, score } =
+            conditioned.log_joint_and_score(&owners(&z), &rows).unwrap();
+        assert_eq!(log_joint.kind(), Kind::Double);
+        let by_model = model.log_joint(&x, &z).unwrap().view([-1]);
+        let error = largest(&(log_joint - &by_model)) / largest(&by_model);
+        assert!(error < 1e-12, "{name}: log joint, {error}");
+        let by_autograd = score_by_autograd(model.as_ref(), &x, &z)
+            .unwrap()
+            .view([-1, 3]);
+        let error = largest(&(&score - &by_autograd)) / largest(&by_autograd);
+        assert!(error < 1e-12, "{name}: score, {error}");
+        let alone = conditioned.score(&owners(&z), &rows).unwrap();
+        assert!(alone.equal(&score), "{name}: asked for without the joint");
+    }
+}
+
+#[test]
+fn a_conditioned_score_is_the_slope_of_the_conditioned_log_joint() {
+    let step = 1e-5;
+    for (name, model) in models() {
+        let (x, z) = draws(model.as_ref(), &[0, 1], 3);
+        let (observations, z) = (owners(&z), z.view([-1, 3]));
+        let mut conditioned = model.condition(&x).unwrap();
+        let score = conditioned.score(&observations, &z).unwrap();
+        let mut log_joint = |z: &Tensor| {
+            let asked = conditioned.log_joint_and_score(&observations, z);
+            asked.unwrap().log_joint
+        };
+        for d in 0..3 {
+            let shift = Tensor::zeros_like(&z);
+            let _ = shift.narrow(1, d, 1).fill_(step);
+            let slope = (log_joint(&(&z + &shift)) - log_joint(&(&z - &shift))) / (2.0 * step);
+            let error = largest(&(slope - score.select(1, d))) / largest(&score);
+            // Rounding 1e-16 / step and truncation step² both stay below this.
+            assert!(error < 1e-7, "{name}, axis {d}: {error}");
+        }
+    }
+}
+
+/// With the oracle's loadings and offsets for weights and biases.
+#[test]
+fn a_decoder_of_one_layer_and_gaussian_noise_is_the_linear_gaussian_model() {
+    let std = 0.4;
+    let oracle = LinearGaussian::random(3, 12, std, SeedKey::root(2), Device::Cpu);
+    let (mut stored, mut renamed) = (Checkpoint::new(), Checkpoint::new());
+    oracle.store(&mut stored);
+    for name in ["weight", "bias"] {
+        let tensor = stored.get(&format!("linear_gaussian.{name}"), Device::Cpu);
+        renamed.insert(format!("decoder.0.{name}"), &tensor.unwrap());
+    }
+    let network = Mlp::restore(&renamed, "decoder", 1, Activation::Tanh, Device::Cpu).unwrap();
+    let decoder = MlpDecoder::new(network, Likelihood::Gaussian { std }).to_kind(Kind::Double);
+    let oracle = oracle.to_kind(Kind::Double);
+    let (x, z) = draws(&oracle, &[0, 1, 2], 5);
+    let asked = |model: &dyn LatentVariableModel| {
+        let mut conditioned = model.condition(&x).unwrap();
+        conditioned
+            .log_joint_and_score(&owners(&z), &z.view([-1, 3]))
+            .unwrap()
+    };
+    let (ours, theirs) = (asked(&decoder), asked(&oracle));
+    assert!(largest(&(ours.log_joint - theirs.log_joint)) < 1e-10);
+    assert!(largest(&(ours.score - theirs.score)) < 1e-10);
+    let drawn = |model: &dyn LatentVariableModel| draws(model, &[7, 8], 1).0;
+    assert!(largest(&(drawn(&decoder) - drawn(&oracle))) < 1e-5); // drawn in f32
+}
+
+fn f32_models() -> Vec<Box<dyn LatentVariableModel>> {
+    let key = SeedKey::root(1);
+    let small = Mlp::random(&[10, 64, 64, 64], Activation::Tanh, key, Device::Cpu);
+    let large = Mlp::random(&[50, 200, 200, 784], Activation::Elu, key, Device::Cpu);
+    let shallow = Mlp::random(&[10, 64], Activation::Relu, key, Device::Cpu);
+    vec![
+        Box::new(MlpDecoder::new(small, Likelihood::Bernoulli)),
+        Box::new(MlpDecoder::new(large, Likelihood::Bernoulli)),
+        Box::new(MlpDecoder::new(shallow, Likelihood::Gaussian { std: 0.3 })),
+        Box::new(LinearGaussian::random(10, 64, 0.5, key, Device::Cpu)),
+    ]
+}
+
+/// In one conditioned model, so that every evaluation uses the memory of another size's.
+#[test]
+fn a_row_has_the_same_bits_in_any_company() {
+    for model in f32_models() {
+        let ids: Vec<u64> = (0..37).collect();
+        let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
+        let (x, _) = model.sample_joint(&mut noise).unwrap();
+        let z = noise.normal(16, model.latent_dim());
+        let (observations, z) = (owners(&z), z.view([-1, model.latent_dim()])); // 592 rows
+        let mut conditioned = model.condition(&x).unwrap();
+        let together = conditioned.log_joint_and_score(&observations, &z).unwrap();
+        let kept = together.score.copy();
+        let order = uniform_permutation(SeedKey::root(6), observations.len());
+        for n in [1, 592, 3, 127, 128, 129, 300, 592] {
+            let part: Vec<i64> = order[..n].iter().map(|&row| row as i64).collect();
+            let index = Tensor::from_slice(&part);
+            let of_part: Vec<i64> = part.iter().map(|&row| observations[row as usize]).collect();
+            let z_part = z.index_select(0, &index);
+            let score = conditioned.score(&of_part, &z_part).unwrap();
+            let both = conditioned.log_joint_and_score(&of_part, &z_part).unwrap();
+            assert!(score.is_contiguous() && score.kind() == model.kind());
+            assert!(score.equal(&kept.index_select(0, &index)), "{n} rows");
+            assert!(both.score.equal(&score), "{n} rows, with the joint");
+            let expected = together.log_joint.index_select(0, &index);
+            assert!(both.log_joint.equal(&expected), "joint of {n} rows");
+        }
+        assert!(together.score.equal(&kept), "a result was written over");
+        // Nor does it depend on what else the model was conditioned on, or where z lies in memory.
+        let mut alone = model.condition(&x.narrow(0, 5, 1)).unwrap();
+        let score = alone.score(&[0], &z.narrow(0, 5, 1)).unwrap();
+        assert!(score.equal(&kept.narrow(0, 5, 1)), "observation 5 alone");
+    }
+}
+
+#[test]
+fn single_precision_costs_no_more_than_its_rounding() {
+    for model in f32_models() {
+        let (x, z) = draws(model.as_ref(), &[0, 1, 2], 4);
+        let (x, z) = (x.to_kind(Kind::Float), z.to_kind(Kind::Float));
+        let mut conditioned = model.condition(&x).unwrap();
+        let asked = conditioned
+            .log_joint_and_score(&owners(&z), &z.view([-1, model.latent_dim()]))
+            .unwrap();
+        let by_autograd = score_by_autograd(model.as_ref(), &x, &z).unwrap();
+        let error = largest(&(asked.score - by_autograd.flatten(0, 1)));
+        // Sums of up to 784 terms of order one, each rounded at 1e-7 of the largest.
+        assert!(error < 1e-5 * largest(&by_autograd), "{error}");
+    }
+}
+
+#[test]
+fn no_rows_give_no_rows() {
+    for (name, model) in models() {
+        for n_observations in [0, 2] {
+            let options = (Kind::Double, Device::Cpu);
+            let x = Tensor::zeros([n_observations, 12], options);
+            let mut conditioned = model.condition(&x).unwrap();
+            let asked = conditioned.log_joint_and_score(&[], &Tensor::zeros([0, 3], options));
+            let JointAndScore { log_joint, score } = asked.unwrap();
+            let sizes = (log_joint.size(), score.size());
+            assert_eq!(sizes, (vec![0], vec![0, 3]), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Double, Device::Cpu));
+    for (name, model) in models() {
+        for shape in [&[2, 11][..], &[12], &[1, 2, 12]] {
+            assert!(model.condition(&zeros(shape)).is_err(), "{name}: {shape:?}");
+        }
+        let mut conditioned = model.condition(&zeros(&[2, 12])).unwrap();
+        let mut refuse = |observations: &[i64], shape: &[i64]| {
+            let refused = conditioned.log_joint_and_score(observations, &zeros(shape));
+            assert!(refused.is_err(), "{name}: {observations:?}, {shape:?}");
+            conditioned.score(observations, &zeros(shape)).unwrap_err()
+        };
+        refuse(&[0], &[1, 4]);
+        refuse(&[0], &[1, 1, 3]);
+        assert!(matches!(
+            refuse(&[0, 1], &[3, 3]),
+            ModelError::Size { what: "N", .. }
+        ));
+        for missing in [2, -1] {
+            let error = refuse(&[0, missing], &[2, 3]);
+            assert!(matches!(
+                error,
+                ModelError::NoSuchObservation { observation, n_observations: 2 }
+                    if observation == missing
+            ));
+        }
+        // A refusal leaves it as it was.
+        assert!(conditioned.score(&[1], &zeros(&[1, 3])).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn an_unprepared_model_may_be_behind_a_trait_object() {
+    let (_, model) = models().remove(1);
+    let (x, z) = draws(model.as_ref(), &[0, 1], 2);
+    let behind: &dyn LatentVariableModel = model.as_ref();
+    let mut unprepared = gap_model::conditioned::Unprepared::new(behind, &x).unwrap();
+    let score = unprepared.score(&owners(&z), &z.view([-1, 3])).unwrap();
+    let expected = model.score(&x, &z).unwrap().view([-1, 3]);
+    assert!(largest(&(score - expected)) < 1e-14);
+}

@@ -1,0 +1,48 @@
+//! A valid spec, edits of it, and what is said of them.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use gap_schema::spec::CheckedSpec;
+use gap_schema::spec_file::{SpecError, parse, read};
+use std::fs;
+use std::path::Path;
+
+/// A valid spec.
+pub const DIGITS: &str = include_str!("../digits.toml");
+
+/// A valid spec with one passage exchanged.
+pub fn edited(from: &str, to: &str) -> String {
+    assert_eq!(DIGITS.matches(from).count(), 1, "{from:?} is there once");
+    DIGITS.replace(from, to)
+}
+
+pub fn parsed(text: &str) -> Result<CheckedSpec, String> {
+    parse(Path::new("digits.toml"), text).map_err(|error| one_line(&error))
+}
+
+/// The message, which is one line.
+pub fn one_line(error: &SpecError) -> String {
+    let message = error.to_string();
+    assert!(!message.contains('\n'), "{message:?}");
+    message
+}
+
+/// Writes `text` to a file and reads it with overrides; the folder is cut out of the message.
+pub fn overridden(text: &str, overrides: &[&str]) -> Result<CheckedSpec, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("digits.toml");
+    fs::write(&path, text).unwrap();
+    let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+    let place = format!("{}/", dir.path().display());
+    read(&path, &overrides).map_err(|error| one_line(&error).replace(&place, ""))
+}
+
+/// Each edit of the valid spec, `(from, to)`, is refused with its message.
+#[track_caller]
+pub fn refused(cases: &[(&str, &str, &str)]) {
+    for (from, to, message) in cases {
+        let error = parsed(&edited(from, to)).expect_err(to);
+        assert_eq!(&error, message, "{from:?} -> {to:?}");
+    }
+}
