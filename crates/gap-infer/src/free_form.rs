@@ -183,9 +183,12 @@ impl FreeForm<'_> {
             .filter(|&row| climbers[row].failed_at.is_none())
             .collect();
         for round in 0..MOST_CERTIFICATES {
+            if rows.is_empty() {
+                break;
+            }
             let round_key = key.role("certificate").index(u64::from(round));
             let remaining = certify_rows(objective, &rows, climbers, round, round_key)?;
-            let mut unknown = Vec::new();
+            let mut open = Vec::new();
             let mut unfinished = Vec::new();
             for (&row, remaining) in rows.iter().zip(remaining) {
                 stops[row] = self.judge(&mut climbers[row], remaining);
@@ -195,16 +198,17 @@ impl FreeForm<'_> {
                 if matches!(self.search, Search::Once(_)) || steps >= self.max_steps {
                     continue;
                 }
+                open.push(row);
                 if remaining.nats > 0.3 * self.tolerance_nats {
                     unfinished.push(row);
-                } else {
-                    unknown.push(row);
                 }
             }
+            // What goes on is certified again: a certificate is of the `q` that is returned.
+            if round + 1 == MOST_CERTIFICATES {
+                break;
+            }
             self.go_on(objective, &unfinished, climbers, ids, round, key)?;
-            rows = unknown;
-            rows.append(&mut unfinished);
-            rows.sort_unstable();
+            rows = open;
             rows.retain(|&row| match climbers[row].failed_at {
                 Some(step) => {
                     stops[row] = Stop::NonFinite { step };
@@ -212,9 +216,6 @@ impl FreeForm<'_> {
                 }
                 None => true,
             });
-            if rows.is_empty() {
-                break;
-            }
         }
         Ok(stops)
     }
