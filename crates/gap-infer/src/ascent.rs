@@ -21,7 +21,7 @@ mod schedule;
 mod stopping;
 
 pub use adam::AdamSettings;
-pub(crate) use curvature::ridge_solve;
+pub(crate) use curvature::NewtonMetric;
 pub use draws::{DrawSource, Draws, Noise};
 pub use objective::{Evaluation, Objective, Wanted};
 pub use point_sets::whitened_sobol;

@@ -11,7 +11,7 @@
 //! the coupling between the two, which vanishes where the posterior is symmetric. It is a local
 //! statement: a worse optimum has a clean certificate too.
 
-use crate::ascent::{Draws, Evaluation, Objective, Wanted, ridge_solve, whitened_sobol};
+use crate::ascent::{Draws, Evaluation, NewtonMetric, Objective, Wanted, whitened_sobol};
 use crate::inference::InferError;
 use gap_torch::SeedKey;
 use nalgebra::{DMatrix, DVector};
@@ -22,9 +22,6 @@ const N_SETS: usize = 4;
 /// The fewest draws in a set. On a 10-dimensional decoder of digits the estimate's standard error
 /// is 0.004 nats with 32 draws and 0.002 with 64.
 const FEWEST_DRAWS: usize = 64;
-
-/// The least curvature in `log σ` that is believed: below it lies sampling noise.
-const LEAST_CURVATURE: f64 = 0.2;
 
 /// An estimated distance to the optimum.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -105,9 +102,10 @@ fn certify_one(evaluations: &[&Evaluation], wanted: Wanted) -> Remaining {
         .iter()
         .fold(DMatrix::zeros(dim, dim), |sum, e| sum + e.curvature())
         / k as f64;
+    let metric = NewtonMetric::new(&curvature, 0.0);
     let steps: Vec<(DVector<f64>, DVector<f64>)> = evaluations
         .iter()
-        .map(|e| newton_step(&curvature, e))
+        .map(|e| metric.step(&e.mean_gradient, &e.log_std_gradient))
         .collect();
     let mut products = DMatrix::zeros(k, k);
     for (i, e) in evaluations.iter().enumerate() {
@@ -116,14 +114,6 @@ fn certify_one(evaluations: &[&Evaluation], wanted: Wanted) -> Remaining {
         }
     }
     estimate(&products)
-}
-
-/// `M g`.
-fn newton_step(curvature: &DMatrix<f64>, e: &Evaluation) -> (DVector<f64>, DVector<f64>) {
-    let for_log_std = e.log_std_gradient.zip_map(&curvature.diagonal(), |g, h| {
-        g / (2.0 * h.max(LEAST_CURVATURE))
-    });
-    (ridge_solve(curvature, 0.0, &e.mean_gradient), for_log_std)
 }
 
 /// Half the mean product over pairs of different sets, and its jackknife standard error.

@@ -1,4 +1,5 @@
-//! `∇_λ ELBO` from the score: the one definition that every method uses.
+//! `∇_λ ELBO` from the score, for any family: what encoders are fitted with. An ascent takes it, with
+//! the curvature, from [`crate::ascent::Objective`].
 
 use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::InferError;

@@ -1,6 +1,6 @@
 //! Newton steps that are averaged over new draws, each block corrected by the blocks before it.
 
-use super::curvature::ridge_solve;
+use super::curvature::NewtonMetric;
 use super::objective::{Evaluation, Wanted};
 use super::{Draws, Progress, StepRule};
 use nalgebra::DMatrix;
@@ -10,8 +10,6 @@ use nalgebra::DMatrix;
 const FIRST_DAMPING: f64 = 0.4;
 /// A block weighs this much more than its share of all draws: earlier ones were farther off.
 const FORGETTING: f64 = 1.3;
-/// The least curvature that a step in `log σ` is divided by.
-const LEAST_CURVATURE: f64 = 0.2;
 /// The longest step in any one mean, standard deviations, and in any one `log σ`.
 const LONGEST_STEP: f64 = 1.0;
 const LONGEST_LOG_STEP: f64 = 0.5;
@@ -76,10 +74,8 @@ impl StepRule for AveragedNewton {
             Some(known) => &known + (curvature - &known) * weight,
             None => curvature,
         };
-        let step = ridge_solve(&averaged, damping, &gradient);
-        let log_step = log_std_gradient.zip_map(&averaged.diagonal(), |g, h| {
-            g / (2.0 * h.max(LEAST_CURVATURE) * (1.0 + damping))
-        });
+        let metric = NewtonMetric::new(&averaged, damping);
+        let (step, log_step) = metric.step(&gradient, &log_std_gradient);
         let decrement = 0.5 * step.dot(&gradient) + 0.5 * log_step.dot(&log_std_gradient);
         let longest = step.amax();
         let shrink = if longest > LONGEST_STEP {

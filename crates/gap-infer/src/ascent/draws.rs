@@ -136,7 +136,7 @@ impl DrawSource {
             (WHITENED_BLOCKS + grown * (step - WHITENED_BLOCKS), grown)
         };
         let (before, size) = (before * first_block, size * first_block);
-        let per_sequence = (SOBOL_POINTS - size) / size.max(1);
+        let per_sequence = (SOBOL_POINTS - size) / size;
         let key = self
             .key
             .role("sequence")

@@ -18,7 +18,7 @@ named_enum! {
 named_enum! {
     /// How a free-form ascent is carried out.
     Protocol {
-        /// L-BFGS, then Newton steps, until the certificate is content.
+        /// Newton steps, from many dimensions after L-BFGS, until the certificate is content.
         Default = "default",
         /// That of Cremer et al. 2018, as their code has it: Adam at 1e-3 in `(μ, log σ²)` on 50
         /// independent draws, until more than 10 blocks of 100 steps bring no improvement.
