@@ -28,9 +28,9 @@ struct Bars {
 const TICKS: u64 = 1000;
 
 impl Progress {
-    /// For the stages of `plan`.
-    pub fn of(plan: &Plan) -> Self {
-        let n_stages = plan.stages().len();
+    /// For the stages of all `plans`.
+    pub fn of(plans: &[Plan]) -> Self {
+        let n_stages = plans.iter().map(|plan| plan.stages().len()).sum();
         let bars = std::io::stderr().is_terminal().then(|| {
             let all = MultiProgress::new();
             let total = all.add(ProgressBar::new(n_stages as u64));
@@ -44,6 +44,14 @@ impl Progress {
         }
     }
 
+    /// The part that is told of the stages of one variant.
+    pub fn of_variant<'a>(&'a self, variant: Option<&'a str>) -> VariantProgress<'a> {
+        VariantProgress {
+            progress: self,
+            variant,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A bar that a panicking worker left behind is still a bar.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -54,40 +62,51 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is a constant")
 }
 
-impl Observer for Progress {
+/// Is told of the stages of one variant.
+pub struct VariantProgress<'a> {
+    progress: &'a Progress,
+    variant: Option<&'a str>,
+}
+
+impl VariantProgress<'_> {
+    fn title(&self, stage: &Stage) -> String {
+        match self.variant {
+            Some(variant) => format!("{variant}: {}", stage.title()),
+            None => stage.title(),
+        }
+    }
+}
+
+impl Observer for VariantProgress<'_> {
     fn started(&self, id: &StageId, stage: &Stage) {
-        if let Some(bars) = &self.bars {
+        if let Some(bars) = &self.progress.bars {
             let bar = bars.all.insert_before(&bars.total, ProgressBar::new(TICKS));
             bar.set_style(style("  {bar:20} {elapsed:>4}  {msg}"));
-            bar.set_message(stage.title());
-            self.state().running.insert(id.clone(), bar);
+            bar.set_message(self.title(stage));
+            self.progress.state().running.insert(id.clone(), bar);
         }
     }
 
     fn progressed(&self, id: &StageId, fraction: f64) {
-        if let Some(bar) = self.state().running.get(id) {
+        if let Some(bar) = self.progress.state().running.get(id) {
             bar.set_position((fraction * TICKS as f64) as u64);
         }
     }
 
     fn finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome) {
-        let mut state = self.state();
+        let mut state = self.progress.state();
         state.ended += 1;
-        let (ended, n) = (state.ended, self.n_stages);
+        let (ended, n) = (state.ended, self.progress.n_stages);
+        let title = self.title(stage);
         let line = match outcome {
             Outcome::Cached => None,
-            Outcome::Done { seconds } => {
-                Some(format!("[{ended}/{n}] {} ({seconds:.1} s)", stage.title()))
-            }
-            Outcome::Failed { message } => {
-                Some(format!("[{ended}/{n}] {} FAILED: {message}", stage.title()))
-            }
+            Outcome::Done { seconds } => Some(format!("[{ended}/{n}] {title} ({seconds:.1} s)")),
+            Outcome::Failed { message } => Some(format!("[{ended}/{n}] {title} FAILED: {message}")),
             Outcome::Skipped => Some(format!(
-                "[{ended}/{n}] {} skipped: it needs a stage that failed",
-                stage.title()
+                "[{ended}/{n}] {title} skipped: it needs a stage that failed"
             )),
         };
-        match &self.bars {
+        match &self.progress.bars {
             None => line.into_iter().for_each(|line| eprintln!("{line}")),
             Some(bars) => {
                 if let Some(bar) = state.running.remove(id) {

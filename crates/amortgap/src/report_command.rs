@@ -3,8 +3,9 @@
 use crate::CommandResult;
 use crate::arguments::ReportArguments;
 use crate::exit::Failure;
+use gap_harness::store::ASCENTS;
 use gap_report::{Format, ReportContent, summarize, text_table, write_report};
-use gap_schema::{parquet, spec_file};
+use gap_schema::{Experiment, Record, TracePoint, parquet, spec_file, trace};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -42,18 +43,53 @@ pub fn report(arguments: &ReportArguments) -> CommandResult {
 /// Reads the records in `folder`, writes the report to `out`, and gives the summary table.
 pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, Failure> {
     let records = parquet::read(&folder.join("records.parquet")).map_err(Failure::input)?;
-    let spec = spec_file::read(&folder.join("spec.toml"), &[]).map_err(Failure::input)?;
+    let experiment = spec_file::read(&folder.join("spec.toml"), &[]).map_err(Failure::input)?;
     let provenance = read_json(&folder.join("provenance.json"))?;
-    let params_per_point = 2 * u64::from(spec.model.latent_dim.get_ref().get());
-    let summary = summarize(spec.name.get_ref(), params_per_point, &records);
+    let ascents = folder.join(ASCENTS);
+    let trace = if ascents.is_file() {
+        trace::read(&ascents).map_err(Failure::input)?
+    } else {
+        Vec::new()
+    };
+    check_variants(folder, &experiment, &records, &trace)?;
+    let params_per_point = |variant: Option<&str>| {
+        let problem = experiment.problem(variant);
+        let spec = &problem.expect("the variants were checked").spec;
+        2 * u64::from(spec.model.latent_dim.get_ref().get())
+    };
+    let summary = summarize(&experiment.name, &params_per_point, &records, &trace);
     let content = ReportContent {
         summary: &summary,
-        question: &spec.question,
-        surprise: &spec.surprise,
+        trace: &trace,
+        question: &experiment.question,
+        surprise: &experiment.surprise,
         provenance: &provenance,
     };
     write_report(out, &content, formats).map_err(Failure::run)?;
     Ok(text_table(&summary))
+}
+
+/// Refuses results of a variant that the spec beside them does not have.
+fn check_variants(
+    folder: &Path,
+    experiment: &Experiment,
+    records: &[Record],
+    trace: &[TracePoint],
+) -> Result<(), Failure> {
+    let of_records = records.iter().map(|record| record.variant.as_deref());
+    let of_trace = trace.iter().map(|point| point.variant.as_deref());
+    let known = |variant: &Option<&str>| experiment.problem(*variant).is_some();
+    match of_records.chain(of_trace).find(|variant| !known(variant)) {
+        None => Ok(()),
+        Some(variant) => Err(Failure::Input(format!(
+            "{}: holds results of {}, which spec.toml beside them does not have; run the experiment again",
+            folder.display(),
+            variant.map_or_else(
+                || "no variant".to_owned(),
+                |name| format!("variant `{name}`")
+            )
+        ))),
+    }
 }
 
 fn read_json(path: &Path) -> Result<Value, Failure> {

@@ -5,56 +5,119 @@ use crate::arguments::RunArguments;
 use crate::exit::{Failure, stop_when_interrupted};
 use crate::progress::Progress;
 use crate::report_command::{RESULT_FILES, publish};
-use gap_harness::run::collect;
-use gap_harness::{LibtorchExecutor, Plan, Provenance, RunReport, Store};
+use gap_data::DataError;
+use gap_harness::execute::InputError;
+use gap_harness::provenance::VariantProvenance;
+use gap_harness::run::{collect, collect_trace};
+use gap_harness::store::ASCENTS;
+use gap_harness::{LibtorchExecutor, Plan, Provenance, RunReport, Store, plan};
 use gap_report::Format;
-use gap_schema::{CheckedSpec, spec_file};
+use gap_schema::{Experiment, spec_file};
 use gap_torch::device::{DeviceName, one_thread_per_operation};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 /// Runs what is not finished, publishes the results, and says where they are.
 pub fn run(arguments: &RunArguments) -> CommandResult {
-    let spec = spec_file::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
+    let experiment = spec_file::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
     one_thread_per_operation();
-    let executor =
-        LibtorchExecutor::prepare(&spec, arguments.device, arguments.data_dir.as_deref())
-            .map_err(Failure::input)?;
     let jobs = jobs(arguments);
     let mut provenance = Provenance::here(arguments.device, jobs);
-    let plan = Plan::of(&spec, &provenance.environment());
-    provenance.seeds.clone_from(spec.seeds.get_ref());
-    provenance.data_digest = executor.data_digest();
-    provenance.plan = plan.digest();
+    let (plans, executors) = prepare(&experiment, arguments, &mut provenance)?;
 
     let folder = arguments
         .out
         .clone()
-        .unwrap_or_else(|| PathBuf::from("results").join(spec.name.get_ref()));
-    let store = Store::open(&folder, spec.name.get_ref()).map_err(Failure::input)?;
+        .unwrap_or_else(|| PathBuf::from("results").join(&experiment.name));
+    let store = Store::open(&folder, &experiment.name).map_err(Failure::input)?;
     if arguments.fresh {
         store.forget_stages().map_err(Failure::run)?;
     }
     // A key that no stage depends on, as the question, is published all the same.
     let same_spec = fs::read_to_string(folder.join("spec.toml"))
-        .is_ok_and(|published| published == spec_file::write(&spec));
-    if same_spec && store.is_finished(&plan, &RESULT_FILES) {
+        .is_ok_and(|published| published == spec_file::write(&experiment));
+    if same_spec && store.is_finished(&plans, &result_files(&plans)) {
         println!(
             "nothing to do: all {} stages of {} are finished in {} (--fresh runs them again)",
-            plan.stages().len(),
-            spec.name.get_ref(),
+            plans.iter().map(|plan| plan.stages().len()).sum::<usize>(),
+            experiment.name,
             folder.display()
         );
         return Ok(());
     }
 
     stop_when_interrupted();
-    let report = gap_harness::run::run(&plan, &store, &executor, &Progress::of(&plan), jobs)
-        .map_err(Failure::run)?;
+    let progress = Progress::of(&plans);
+    let mut report = RunReport::default();
+    // One variant after the other: what fails in one has nothing to do with the next.
+    for (plan, executor) in plans.iter().zip(&executors) {
+        let observer = progress.of_variant(plan.variant());
+        report +=
+            gap_harness::run::run(plan, &store, executor, &observer, jobs).map_err(Failure::run)?;
+    }
     if !report.is_complete() {
         return Err(incomplete(&report, arguments));
     }
-    publish_run(&spec, &plan, &store, &provenance)
+    publish_run(&experiment, &plans, &store, &provenance)
+}
+
+/// The plan and the executor of each problem, and what they were made from, in the provenance.
+///
+/// A variant whose data lies in files is left out, with a word to the user, where no folder was
+/// given: an experiment need not be split in two for the sake of those who lack a data set.
+fn prepare(
+    experiment: &Experiment,
+    arguments: &RunArguments,
+    provenance: &mut Provenance,
+) -> Result<(Vec<Plan>, Vec<LibtorchExecutor>), Failure> {
+    let environment = provenance.environment();
+    let (mut plans, mut executors) = (Vec::new(), Vec::new());
+    let (mut seeds, mut left_out) = (BTreeSet::new(), Vec::new());
+    for problem in &experiment.problems {
+        let data_dir = arguments.data_dir.as_deref();
+        let executor = match LibtorchExecutor::prepare(&problem.spec, arguments.device, data_dir) {
+            Ok(executor) => executor,
+            Err(error @ InputError::Data(DataError::NoDataDir { .. })) => {
+                let Some(variant) = &problem.variant else {
+                    return Err(Failure::input(error));
+                };
+                left_out.push(format!("variant {variant} is left out: {error}"));
+                provenance.skipped_variants.push(variant.clone());
+                continue;
+            }
+            Err(error) => return Err(Failure::input(error)),
+        };
+        let plan = Plan::of(problem, &environment);
+        let own_seeds = problem.spec.seeds.get_ref();
+        seeds.extend(own_seeds);
+        match &problem.variant {
+            None => provenance.data_digest = executor.data_digest(),
+            Some(variant) => {
+                let of_variant = VariantProvenance {
+                    seeds: own_seeds.clone(),
+                    data_digest: executor.data_digest(),
+                    plan: plan.digest(),
+                };
+                provenance.variants.insert(variant.clone(), of_variant);
+            }
+        }
+        plans.push(plan);
+        executors.push(executor);
+    }
+    if plans.is_empty() {
+        let needy = provenance.skipped_variants.join(", ");
+        return Err(Failure::Input(format!(
+            "{}: the data of every variant ({needy}) lies in files; pass --data-dir with their folder",
+            arguments.spec.display()
+        )));
+    }
+    for line in left_out {
+        eprintln!("{line}");
+    }
+    provenance.seeds = seeds.into_iter().collect();
+    provenance.plan = plan::digest(&plans);
+    Ok((plans, executors))
 }
 
 /// Stages at a time: a GPU takes one, since they would wait for each other on it.
@@ -66,17 +129,27 @@ fn jobs(arguments: &RunArguments) -> usize {
     }
 }
 
+/// What a finished run leaves in its folder.
+fn result_files(plans: &[Plan]) -> Vec<&'static str> {
+    let mut files = RESULT_FILES.to_vec();
+    if plans.iter().any(Plan::compares_ascents) {
+        files.push(ASCENTS);
+    }
+    files
+}
+
 fn publish_run(
-    spec: &CheckedSpec,
-    plan: &Plan,
+    experiment: &Experiment,
+    plans: &[Plan],
     store: &Store,
     provenance: &Provenance,
 ) -> CommandResult {
-    let records = collect(plan, store).map_err(Failure::run)?;
+    let records = collect(plans, store).map_err(Failure::run)?;
+    let trace = collect_trace(plans, store).map_err(Failure::run)?;
     store.unmark_finished().map_err(Failure::run)?;
     let json = serde_json::to_string_pretty(provenance).expect("provenance is plain data");
     store
-        .publish_text("spec.toml", &spec_file::write(spec))
+        .publish_text("spec.toml", spec_file::write(experiment))
         .map_err(Failure::run)?;
     store
         .publish_text("provenance.json", &json)
@@ -84,9 +157,10 @@ fn publish_run(
     store
         .publish_records(&records, &json)
         .map_err(Failure::run)?;
+    store.publish_trace(&trace).map_err(Failure::run)?;
     let formats = [Format::Html, Format::Svg, Format::Png, Format::Json];
     let table = publish(store.folder(), store.folder(), &formats)?;
-    store.mark_finished(plan).map_err(Failure::run)?;
+    store.mark_finished(plans).map_err(Failure::run)?;
     println!("{table}");
     println!("report: {}", store.folder().join("report.html").display());
     Ok(())

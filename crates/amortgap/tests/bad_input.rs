@@ -4,30 +4,12 @@
 
 mod experiment;
 
-use experiment::{Bench, DIGITS, edited, succeeds, texts};
+use experiment::{Bench, DIGITS, edited, refusal, succeeds, texts};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs;
 use std::io::Write;
 use std::process::Command;
-
-/// The one line that a refused command says on stderr, after `error: `.
-fn refusal(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let (stdout, stderr) = texts(&output);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert_eq!(stdout, "");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(
-        !stderr.contains("panicked")
-            && !stderr.contains("backtrace")
-            && !stderr.contains("internal")
-    );
-    let message = stderr
-        .strip_prefix("error: ")
-        .expect("it is called an error");
-    message.trim_end().to_owned()
-}
 
 /// What `run` says about the small experiment with `old` replaced by `new`.
 fn refused_edit(old: &str, new: &str) -> String {
@@ -107,7 +89,7 @@ fn an_empty_list_of_encoders_is_refused_with_what_to_add() {
     let bench = Bench::with(&edited(&none, "[data]", "encoders = []\n\n[data]"));
     assert_eq!(
         refusal(&mut bench.run("out", &[])),
-        "spec.toml:6:12: `encoders` is empty; add at least one [[encoders]] with `kind = \"linear\"` or `kind = \"mlp\"`"
+        "spec.toml:6:12: `encoders` is empty; add at least one [[encoders]] with `kind = \"linear\"` or `kind = \"mlp\"`, or an [ascents.NAME] to compare"
     );
 }
 

@@ -37,6 +37,11 @@ fn started(bench: &Bench, out: &str) -> Child {
     child
 }
 
+/// A spec whose run does not come to its end before a test has ended it.
+fn endless() -> String {
+    edited(DIGITS, "steps = 150\nbatch", "steps = 100000000\nbatch")
+}
+
 fn signal(child: &Child, name: &str) {
     let pid = child.id().to_string();
     succeeds(Command::new("kill").args([&format!("-{name}"), &pid]));
@@ -149,7 +154,7 @@ fn a_killed_run_goes_on_to_the_same_results() {
 fn an_interrupted_run_says_how_to_go_on_and_ends_with_status_130() {
     // More than once: ending under the hands of the workers used to crash every other time.
     for (i, name) in ["INT", "TERM", "INT", "INT"].into_iter().enumerate() {
-        let bench = Bench::with(DIGITS);
+        let bench = Bench::with(&endless());
         let out = format!("out-{i}");
         let child = started(&bench, &out);
         signal(&child, name);
@@ -167,7 +172,7 @@ fn an_interrupted_run_says_how_to_go_on_and_ends_with_status_130() {
 
 #[test]
 fn a_second_run_in_a_folder_that_is_in_use_is_refused() {
-    let bench = Bench::with(DIGITS);
+    let bench = Bench::with(&endless());
     let mut child = started(&bench, "out");
     let output = bench.run("out", &[]).output().unwrap();
     let status = bench.status("out");

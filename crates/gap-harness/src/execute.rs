@@ -1,5 +1,6 @@
 //! The executor that computes: models, encoders and measurements on libtorch.
 
+mod ascents;
 mod build;
 mod data;
 mod measure;
@@ -35,7 +36,25 @@ struct Measured<'a> {
     model: &'a StageId,
     split: Split,
     n: u32,
-    estimators: &'a EstimatorSpec,
+    estimators: EstimatorSpec,
+}
+
+impl<'a> Measured<'a> {
+    const fn new(
+        seed: u32,
+        model: &'a StageId,
+        split: Split,
+        n: u32,
+        estimators: EstimatorSpec,
+    ) -> Self {
+        Self {
+            seed,
+            model,
+            split,
+            n,
+            estimators,
+        }
+    }
 }
 
 /// Carries out stages on one device. Holds settings and observations; each stage loads its own
@@ -184,7 +203,7 @@ impl LibtorchExecutor {
         let measurement = Measurement {
             model: model.as_ref(),
             family: self.family(),
-            estimators: *measured.estimators,
+            estimators: measured.estimators,
             key: SeedKey::root(u64::from(measured.seed)),
             origin: self.origin(measured, None, Fit::default()),
         };
@@ -212,18 +231,16 @@ impl LibtorchExecutor {
             context: 1,
         };
         let family = self.family();
-        let steps = self.spec.refinement_steps();
-        let most_steps = steps.last().copied();
         let refined = Refined {
             family: &family,
             encoder: &encoder,
-            phase: build::refinement(refinement, most_steps.unwrap_or(0)),
-            steps,
+            phase: build::refinement(refinement),
+            steps: refinement.numbers_of_steps(),
         };
         let measurement = Measurement {
             model: model.as_ref(),
             family,
-            estimators: *measured.estimators,
+            estimators: measured.estimators,
             key: SeedKey::root(u64::from(measured.seed)),
             origin: self.origin(measured, Some(label), load_fit(&folder)?),
         };
@@ -324,14 +341,34 @@ impl Executor for LibtorchExecutor {
                 free_form,
                 estimators,
             } => {
-                let measured = Measured {
-                    seed: *seed,
-                    model,
-                    split: *split,
-                    n: *n,
-                    estimators,
-                };
+                let measured = Measured::new(*seed, model, *split, *n, *estimators);
                 self.free_form(measured, joint_encoder.as_ref(), free_form, workspace)
+            }
+            Stage::Optima {
+                seed,
+                model,
+                split,
+                n,
+                starts,
+            } => {
+                let measured = Measured::new(*seed, model, *split, *n, self.spec.estimators);
+                self.optima(measured, starts, workspace)
+                    .map(|()| Vec::new())
+            }
+            Stage::Ascent {
+                seed,
+                model,
+                optima,
+                split,
+                n,
+                name,
+                ascent,
+                estimators,
+                ..
+            } => {
+                let measured = Measured::new(*seed, model, *split, *n, *estimators);
+                self.ascent(measured, optima, name, ascent, workspace)
+                    .map(|()| Vec::new())
             }
             Stage::Amortized {
                 seed,
@@ -343,13 +380,7 @@ impl Executor for LibtorchExecutor {
                 refinement,
                 estimators,
             } => {
-                let measured = Measured {
-                    seed: *seed,
-                    model,
-                    split: *split,
-                    n: *n,
-                    estimators,
-                };
+                let measured = Measured::new(*seed, model, *split, *n, *estimators);
                 self.amortized(measured, encoder_stage, encoder, refinement, workspace)
             }
         }

@@ -4,12 +4,12 @@
 //! of the stages before it, the source of the computing crates, the device and the math library.
 //! Anything else (batch size, number of workers, later stages) may change without losing work.
 
-use gap_schema::CheckedSpec;
 use gap_schema::record::Split;
 use gap_schema::spec::{
-    DecoderSharing, EncoderSpec, EstimatorSpec, FamilySpec, FreeFormSpec, ModelSpec,
-    RefinementSpec, TrainingSpec,
+    AscentSpec, DecoderSharing, EncoderSpec, EstimatorSpec, FamilySpec, FreeFormSpec, ModelSpec,
+    RefinementSpec, Start, TrainingSpec,
 };
+use gap_schema::{CheckedSpec, Problem};
 use serde::Serialize;
 use std::fmt;
 
@@ -89,6 +89,40 @@ pub enum Stage {
         /// How bounds are estimated.
         estimators: EstimatorSpec,
     },
+    /// Finds the optima that ascents are held against, from each start.
+    Optima {
+        /// The seed of this repetition.
+        seed: u32,
+        /// The frozen model.
+        model: StageId,
+        /// The part of the data.
+        split: Split,
+        /// How many points of it.
+        n: u32,
+        /// Where to start.
+        starts: Vec<Start>,
+    },
+    /// Follows one ascent from each start, with an eye on how far it has come.
+    Ascent {
+        /// The seed of this repetition.
+        seed: u32,
+        /// The frozen model.
+        model: StageId,
+        /// The [`Stage::Optima`] of the same points, and their starts.
+        optima: StageId,
+        /// The part of the data.
+        split: Split,
+        /// How many points of it.
+        n: u32,
+        /// Its name in the spec.
+        name: String,
+        /// The ascent.
+        ascent: AscentSpec,
+        /// The bound that the default search aims at, nats.
+        tolerance_nats: f64,
+        /// How many draws a look at it takes.
+        estimators: EstimatorSpec,
+    },
     /// Measures an encoder's `q`, and its refinements, on one split.
     Amortized {
         /// The seed of this repetition.
@@ -115,7 +149,10 @@ impl Stage {
     pub fn dependencies(&self) -> Vec<&StageId> {
         match self {
             Self::Model { .. } => vec![],
-            Self::Encoder { model, .. } | Self::FreeForm { model, .. } => vec![model],
+            Self::Encoder { model, .. }
+            | Self::FreeForm { model, .. }
+            | Self::Optima { model, .. } => vec![model],
+            Self::Ascent { model, optima, .. } => vec![model, optima],
             Self::Amortized {
                 model,
                 encoder_stage,
@@ -135,6 +172,8 @@ impl Stage {
             Self::Model { seed, .. }
             | Self::Encoder { seed, .. }
             | Self::FreeForm { seed, .. }
+            | Self::Optima { seed, .. }
+            | Self::Ascent { seed, .. }
             | Self::Amortized { seed, .. } => *seed,
         }
     }
@@ -153,6 +192,10 @@ impl Stage {
             Self::Encoder { encoder, .. } => format!("seed {seed}: fit {}", encoder.name()),
             Self::FreeForm { split, n, .. } => {
                 format!("seed {seed}: free-form, {n} {split} points")
+            }
+            Self::Optima { split, n, .. } => format!("seed {seed}: optima of {n} {split} points"),
+            Self::Ascent { name, split, n, .. } => {
+                format!("seed {seed}: ascent {name}, {n} {split} points")
             }
             Self::Amortized {
                 encoder, split, n, ..
@@ -175,29 +218,35 @@ pub struct Environment {
     pub math: String,
 }
 
-/// The stages of an experiment, each after those that it depends on.
+/// The stages of one problem of an experiment, each after those that it depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
+    variant: Option<String>,
     stages: Vec<(StageId, Stage)>,
 }
 
 impl Plan {
-    /// The plan of `spec`.
-    pub fn of(spec: &CheckedSpec, environment: &Environment) -> Self {
-        let mut plan = Self { stages: Vec::new() };
+    /// The plan of `problem`.
+    pub fn of(problem: &Problem, environment: &Environment) -> Self {
+        let spec = &problem.spec;
+        let mut plan = Self {
+            variant: problem.variant.clone(),
+            stages: Vec::new(),
+        };
         let shared =
             spec.model.training.is_none() || spec.decoder_sharing() == DecoderSharing::Shared;
         for &seed in spec.seeds.get_ref() {
             if shared {
                 let model = plan.add_model(spec, seed, None, environment);
                 plan.add_free_form(spec, seed, &model, None, environment);
-                for encoder in spec.encoders.get_ref() {
+                plan.add_ascents(spec, seed, &model, environment);
+                for (encoder, training) in fitted_encoders(spec) {
                     let fitted = plan.add(
                         Stage::Encoder {
                             seed,
                             model: model.clone(),
                             encoder: encoder.clone(),
-                            training: spec.encoder_training,
+                            training,
                         },
                         environment,
                     );
@@ -214,18 +263,25 @@ impl Plan {
         plan
     }
 
+    /// The variant of the experiment, where it has several.
+    pub fn variant(&self) -> Option<&str> {
+        self.variant.as_deref()
+    }
+
     /// The stages, each after those that it depends on.
     pub fn stages(&self) -> &[(StageId, Stage)] {
         &self.stages
     }
 
+    /// Whether it has an ascent among its stages, and so a trace.
+    pub fn compares_ascents(&self) -> bool {
+        let mut stages = self.stages.iter();
+        stages.any(|(_, stage)| matches!(stage, Stage::Ascent { .. }))
+    }
+
     /// A digest of the whole plan.
     pub fn digest(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        for (id, _) in &self.stages {
-            hasher.update(id.0.as_bytes());
-        }
-        hasher.finalize().to_hex()[..16].to_owned()
+        digest(std::slice::from_ref(self))
     }
 
     fn add(&mut self, stage: Stage, environment: &Environment) -> StageId {
@@ -235,6 +291,8 @@ impl Plan {
             Stage::Model { .. } => "model",
             Stage::Encoder { .. } => "encoder",
             Stage::FreeForm { .. } => "free-form",
+            Stage::Optima { .. } => "optima",
+            Stage::Ascent { .. } => "ascent",
             Stage::Amortized { .. } => "amortized",
         };
         let id = StageId(format!("{kind}-{}", &blake3::hash(&content).to_hex()[..16]));
@@ -281,6 +339,41 @@ impl Plan {
         }
     }
 
+    fn add_ascents(
+        &mut self,
+        spec: &CheckedSpec,
+        seed: u32,
+        model: &StageId,
+        environment: &Environment,
+    ) {
+        if spec.ascents.is_empty() {
+            return;
+        }
+        let (split, n) = (Split::Test, spec.data.measure_test.get_ref().get());
+        let stage = Stage::Optima {
+            seed,
+            model: model.clone(),
+            split,
+            n,
+            starts: spec.free_form_starts().to_vec(),
+        };
+        let optima = self.add(stage, environment);
+        for (name, ascent) in &spec.ascents {
+            let stage = Stage::Ascent {
+                seed,
+                model: model.clone(),
+                optima: optima.clone(),
+                split,
+                n,
+                name: name.clone(),
+                ascent: ascent.clone(),
+                tolerance_nats: spec.free_form.tolerance_nats.get_ref().get(),
+                estimators: spec.estimators,
+            };
+            self.add(stage, environment);
+        }
+    }
+
     fn add_amortized(
         &mut self,
         spec: &CheckedSpec,
@@ -290,6 +383,9 @@ impl Plan {
         encoder: &EncoderSpec,
         environment: &Environment,
     ) {
+        let Some(refinement) = &spec.refinement else {
+            return;
+        };
         for (split, n) in measured(spec) {
             let stage = Stage::Amortized {
                 seed,
@@ -298,12 +394,31 @@ impl Plan {
                 encoder: encoder.clone(),
                 split,
                 n,
-                refinement: spec.refinement.clone(),
+                refinement: refinement.get_ref().clone(),
                 estimators: spec.estimators,
             };
             self.add(stage, environment);
         }
     }
+}
+
+/// A digest of all plans of an experiment.
+pub fn digest(plans: &[Plan]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for plan in plans {
+        hasher.update(plan.variant().unwrap_or_default().as_bytes());
+        for (id, _) in &plan.stages {
+            hasher.update(id.0.as_bytes());
+        }
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+/// The encoders that are fitted to a frozen decoder, and how.
+fn fitted_encoders(spec: &CheckedSpec) -> impl Iterator<Item = (&EncoderSpec, TrainingSpec)> {
+    let training = spec.encoder_training.as_ref().map(|t| *t.get_ref());
+    let encoders = spec.encoders.get_ref().iter();
+    encoders.filter_map(move |encoder| Some((encoder, training?)))
 }
 
 fn measured(spec: &CheckedSpec) -> [(Split, u32); 2] {

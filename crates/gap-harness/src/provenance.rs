@@ -4,6 +4,7 @@ use crate::plan::Environment;
 use gap_torch::device::{DeviceName, LIBTORCH_VERSION};
 use gap_torch::math_library::math_path;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a result was made with and on; `provenance.json`, and the footer of the records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,23 @@ pub struct Provenance {
     pub threads_per_operation: usize,
     /// The operating system and the processor's architecture.
     pub platform: String,
+    /// The seeds of every variant.
+    pub seeds: Vec<u32>,
+    /// A digest of the observations, where they were read and all variants have the same.
+    pub data_digest: Option<String>,
+    /// A digest of all plans.
+    pub plan: String,
+    /// What the variants were run on, where there are several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variants: BTreeMap<String, VariantProvenance>,
+    /// Variants that were left out, because no folder with their data was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped_variants: Vec<String>,
+}
+
+/// What one variant of an experiment was run on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VariantProvenance {
     /// The seeds.
     pub seeds: Vec<u32>,
     /// A digest of the observations, where they were read.
@@ -59,6 +77,8 @@ impl Provenance {
             seeds: Vec::new(),
             data_digest: None,
             plan: String::new(),
+            variants: BTreeMap::new(),
+            skipped_variants: Vec::new(),
         }
     }
 

@@ -3,9 +3,10 @@
 
 use crate::plan::{Plan, Stage, StageId};
 use crate::store::{Store, StoreError};
-use gap_schema::Record;
+use gap_schema::{Record, TracePoint};
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
+use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
@@ -101,6 +102,15 @@ impl RunReport {
     /// Whether every stage is finished.
     pub const fn is_complete(&self) -> bool {
         self.failed.is_empty() && self.skipped == 0
+    }
+}
+
+impl AddAssign for RunReport {
+    fn add_assign(&mut self, other: Self) {
+        self.done += other.done;
+        self.cached += other.cached;
+        self.failed.extend(other.failed);
+        self.skipped += other.skipped;
     }
 }
 
@@ -278,15 +288,40 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("unknown")
 }
 
-/// The records of every stage, in the plan's order.
+/// The records of every stage, in the order of the plans, each with its variant.
 ///
 /// # Errors
 ///
 /// [`StoreError`] if a stage's records cannot be read.
-pub fn collect(plan: &Plan, store: &Store) -> Result<Vec<Record>, StoreError> {
+pub fn collect(plans: &[Plan], store: &Store) -> Result<Vec<Record>, StoreError> {
     let mut records = Vec::new();
-    for (id, _) in plan.stages() {
-        records.extend(store.stage_records(id)?);
+    for plan in plans {
+        for (id, _) in plan.stages() {
+            records.extend(store.stage_records(id)?.into_iter().map(|record| Record {
+                variant: plan.variant().map(str::to_owned),
+                ..record
+            }));
+        }
     }
     Ok(records)
+}
+
+/// Where every ascent stood on its way, in the order of the plans, each with its variant.
+///
+/// # Errors
+///
+/// [`StoreError`] if a stage's trace cannot be read.
+pub fn collect_trace(plans: &[Plan], store: &Store) -> Result<Vec<TracePoint>, StoreError> {
+    let mut points = Vec::new();
+    for plan in plans {
+        for (id, stage) in plan.stages() {
+            if let Stage::Ascent { .. } = stage {
+                points.extend(store.stage_trace(id)?.into_iter().map(|point| TracePoint {
+                    variant: plan.variant().map(str::to_owned),
+                    ..point
+                }));
+            }
+        }
+    }
+    Ok(points)
 }

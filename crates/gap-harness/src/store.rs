@@ -3,9 +3,10 @@
 //! A stage works in a temporary folder that one rename publishes; a file is written beside its
 //! final place, flushed to disk and renamed.
 
-use crate::plan::{Plan, StageId};
-use gap_schema::Record;
+use crate::plan::{Plan, StageId, digest};
 use gap_schema::parquet::{self, TableError};
+use gap_schema::trace::{self, TraceError};
+use gap_schema::{Record, TracePoint};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,9 @@ pub enum StoreError {
     /// A stage's records cannot be read or written.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// A stage's trace cannot be read or written.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
 }
 
 /// The folder of one experiment's results, held by one run at a time.
@@ -49,6 +53,8 @@ pub struct Store {
 
 const STAGES: &str = ".stages";
 const RECORDS: &str = "records.parquet";
+/// The trace of the ascents of a stage, and of a run.
+pub const ASCENTS: &str = "ascents.csv";
 const FINISHED: &str = "finished";
 
 impl Store {
@@ -180,6 +186,15 @@ impl Store {
         Ok(parquet::read(&self.stage_folder(id).join(RECORDS))?)
     }
 
+    /// Where the ascent of a finished stage stood on its way.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Trace`].
+    pub fn stage_trace(&self, id: &StageId) -> Result<Vec<TracePoint>, StoreError> {
+        Ok(trace::read(&self.stage_folder(id).join(ASCENTS))?)
+    }
+
     /// Writes `name` in the folder of results: whole or not at all.
     ///
     /// # Errors
@@ -195,13 +210,36 @@ impl Store {
     ///
     /// [`StoreError`] if the disk refuses.
     pub fn publish_records(&self, records: &[Record], provenance: &str) -> Result<(), StoreError> {
-        let path = self.folder.join(RECORDS);
+        self.publish(RECORDS, |path| {
+            Ok(parquet::write(path, records, provenance)?)
+        })
+    }
+
+    /// Writes where all ascents stood: whole or not at all, and no file if there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the disk refuses.
+    pub fn publish_trace(&self, points: &[TracePoint]) -> Result<(), StoreError> {
+        if points.is_empty() {
+            return remove_if_there(&self.folder.join(ASCENTS));
+        }
+        self.publish(ASCENTS, |path| Ok(trace::write(path, points)?))
+    }
+
+    /// Publishes the file that `write` writes to a path.
+    fn publish(
+        &self,
+        name: &str,
+        write: impl FnOnce(&Path) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let path = self.folder.join(name);
         let unwritable = |source| StoreError::Unwritable {
             path: path.clone(),
             source,
         };
         let temporary = readable_temporary(&self.folder).map_err(unwritable)?;
-        parquet::write(temporary.path(), records, provenance)?;
+        write(temporary.path())?;
         temporary.as_file().sync_all().map_err(unwritable)?;
         temporary
             .persist(&path)
@@ -209,37 +247,31 @@ impl Store {
         Ok(())
     }
 
-    /// Whether exactly this plan was finished and its files are all still there.
-    pub fn is_finished(&self, plan: &Plan, files: &[&str]) -> bool {
+    /// Whether exactly these plans were finished and their files are all still there.
+    pub fn is_finished(&self, plans: &[Plan], files: &[&str]) -> bool {
         let marker = fs::read_to_string(self.folder.join(STAGES).join(FINISHED));
-        marker.is_ok_and(|digest| digest == plan.digest())
+        marker.is_ok_and(|finished| finished == digest(plans))
             && files.iter().all(|file| self.folder.join(file).is_file())
     }
 
-    /// Forgets that a plan was finished: what is published is about to change.
+    /// Forgets that plans were finished: what is published is about to change.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unwritable`].
     pub fn unmark_finished(&self) -> Result<(), StoreError> {
-        let path = self.folder.join(STAGES).join(FINISHED);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::Unwritable { path, source })
-            }
-            _ => Ok(()),
-        }
+        remove_if_there(&self.folder.join(STAGES).join(FINISHED))
     }
 
-    /// Notes that this plan is finished.
+    /// Notes that these plans are finished.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unwritable`].
-    pub fn mark_finished(&self, plan: &Plan) -> Result<(), StoreError> {
+    pub fn mark_finished(&self, plans: &[Plan]) -> Result<(), StoreError> {
         self.write_file(
             &self.folder.join(STAGES).join(FINISHED),
-            plan.digest().as_bytes(),
+            digest(plans).as_bytes(),
         )
     }
 
@@ -256,6 +288,16 @@ impl Store {
             path: path.to_owned(),
             source,
         })
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Unwritable {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 mod mock;
 
 use gap_harness::{Plan, Stage, Store, StoreError};
-use mock::{SPEC, edited, ids, open, plan, plan_of, plan_on, plan_with};
+use mock::{SPEC, edited, ids, open, plan, plan_of, plan_on, plan_with, plans_on};
 use std::collections::BTreeSet;
 
 fn titles(plan: &Plan) -> String {
@@ -20,6 +20,8 @@ fn changed_kinds(other: &Plan) -> BTreeSet<&'static str> {
             Stage::Model { .. } => "model",
             Stage::Encoder { .. } => "encoder",
             Stage::FreeForm { .. } => "free-form",
+            Stage::Optima { .. } => "optima",
+            Stage::Ascent { .. } => "ascent",
             Stage::Amortized { .. } => "amortized",
         })
         .collect()
@@ -66,6 +68,71 @@ fn a_joint_decoder_is_fitted_once_for_each_encoder() {
     seed 3: measure mlp-4, 3 train points
     seed 3: measure mlp-4, 2 test points
     ");
+}
+
+/// [`SPEC`] with two ascents and nothing else to do.
+fn ascents() -> String {
+    let section = |from: &str, to: &str| {
+        let [start, end] = [from, to].map(|name| SPEC.find(name).expect("it has this section"));
+        &SPEC[start..end]
+    };
+    let before = section("\nname", "[[encoders]]");
+    let free_form = section("[free_form]", "[refinement]").replace(
+        "[free_form]",
+        "[free_form]\nstarts = [\"prior\", \"encoder\"]",
+    );
+    let estimators = section("[estimators]", "[evaluation]");
+    let ascents =
+        "[ascents.default]\nprotocol = \"default\"\n\n[ascents.lbfgs]\nrule = \"lbfgs\"\n";
+    format!("{before}{free_form}{estimators}{ascents}")
+}
+
+#[test]
+fn ascents_are_followed_after_their_optima_and_need_no_encoders() {
+    let text = ascents().replace("seeds = [0, 1]", "seeds = [3]");
+    let plan = plan_of(&text);
+    insta::assert_snapshot!(titles(&plan), @r"
+    seed 3: model
+    seed 3: free-form, 3 train points
+    seed 3: free-form, 2 test points
+    seed 3: optima of 2 test points
+    seed 3: ascent default, 2 test points
+    seed 3: ascent lbfgs, 2 test points
+    ");
+    assert!(plan.compares_ascents());
+    let kept = ids(&plan);
+    for (old, new, changed) in [
+        ("rule = \"lbfgs\"\n", "rule = \"lbfgs\"\nn_samples = 7\n", 1),
+        (
+            "max_steps = 100",
+            "max_steps = 100\ntolerance_nats = 0.02",
+            4,
+        ),
+        ("[\"prior\", \"encoder\"]", "[\"prior\"]", 5),
+    ] {
+        let text = text.replace(old, new);
+        assert_eq!(
+            ids(&plan_of(&text)).difference(&kept).count(),
+            changed,
+            "{new}"
+        );
+    }
+}
+
+#[test]
+fn variants_share_what_they_have_in_common() {
+    let variants = "[variants.as-it-is]\n\n[variants.more-draws.estimators]\niw_samples = 11\n";
+    let [same, more_draws] = &plans_on(&format!("{SPEC}\n{variants}"), "cpu")[..] else {
+        panic!("two variants have two plans");
+    };
+    assert_eq!(same.variant(), Some("as-it-is"));
+    assert_eq!(more_draws.variant(), Some("more-draws"));
+    assert_eq!(ids(same), ids(&plan()));
+    assert_eq!(
+        changed_kinds(more_draws),
+        BTreeSet::from(["amortized", "free-form"])
+    );
+    assert_ne!(same.digest(), plan().digest());
 }
 
 #[test]
@@ -170,7 +237,7 @@ fn one_folder_takes_one_experiment() {
 #[test]
 fn a_plan_is_finished_only_while_its_mark_and_its_files_are_there() {
     let folder = tempfile::tempdir().unwrap();
-    let (plan, store) = (plan(), open(folder.path()));
+    let (plan, store) = ([plan()], open(folder.path()));
     assert!(!store.is_finished(&plan, &[]));
     store.mark_finished(&plan).unwrap();
     assert!(store.is_finished(&plan, &[]));
@@ -178,7 +245,7 @@ fn a_plan_is_finished_only_while_its_mark_and_its_files_are_there() {
     store.publish_text("summary.json", "{}").unwrap();
     assert!(store.is_finished(&plan, &["summary.json"]));
     let other = plan_with("iw_samples = 10", "iw_samples = 11");
-    assert!(!store.is_finished(&other, &["summary.json"]));
+    assert!(!store.is_finished(&[other], &["summary.json"]));
     store.unmark_finished().unwrap();
     assert!(!store.is_finished(&plan, &["summary.json"]));
     store.unmark_finished().unwrap();

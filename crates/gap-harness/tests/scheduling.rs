@@ -2,9 +2,10 @@
 
 mod mock;
 
-use gap_harness::run::{collect, run};
-use gap_harness::{Outcome, RunReport, Stage};
-use mock::{Log, MockExecutor, ids, open, plan, plan_with};
+use gap_harness::run::{collect, collect_trace, run};
+use gap_harness::store::ASCENTS;
+use gap_harness::{Outcome, RunReport, Stage, StageId};
+use mock::{Log, MockExecutor, SPEC, ids, open, plan, plan_with, plans_on};
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -112,7 +113,7 @@ fn a_failure_skips_those_that_depend_on_it_and_no_other() {
         let skipped = log.ended().into_iter();
         let skipped = skipped.filter(|(_, outcome)| *outcome == Outcome::Skipped);
         assert_eq!(skipped.count(), AFTER_A_MODEL);
-        assert!(collect(&plan, &store).is_err());
+        assert!(collect(std::slice::from_ref(&plan), &store).is_err());
 
         let executor = MockExecutor::obedient();
         let report = run(&plan, &store, &executor, &Log::default(), jobs).unwrap();
@@ -184,7 +185,7 @@ fn wherever_a_run_breaks_off_the_next_one_does_the_rest() {
         let second = run(&plan, &store, &executor, &Log::default(), 2).unwrap();
         assert_eq!((second.cached, second.done), (k, STAGES - k));
         assert_eq!(executor.executed().len(), STAGES - k);
-        assert!(collect(&plan, &store).is_ok());
+        assert!(collect(std::slice::from_ref(&plan), &store).is_ok());
     }
 }
 
@@ -229,7 +230,7 @@ fn records_come_in_the_plans_order_whatever_the_number_of_jobs() {
             jobs,
         )
         .unwrap();
-        let records = collect(&plan, &store).unwrap();
+        let records = collect(std::slice::from_ref(&plan), &store).unwrap();
         let titles: Vec<String> = records.into_iter().map(|record| record.model).collect();
         assert_eq!(titles, expected, "{jobs} jobs");
     }
@@ -252,4 +253,56 @@ fn another_plan_in_the_same_folder_keeps_what_both_need() {
     let report = run(&more, &store, &executor, &Log::default(), 2).unwrap();
     // Two models and four encoders are kept; everything is measured anew.
     assert_eq!((report.cached, report.done), (6, 12));
+}
+
+#[test]
+fn records_and_traces_are_collected_with_their_variant() {
+    let variants = "[ascents.default]\nprotocol = \"default\"\n\n[variants.a]\n\n[variants.b.estimators]\niw_samples = 11\n";
+    let plans = plans_on(&format!("{SPEC}\n{variants}"), "cpu");
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let executor = MockExecutor::obedient();
+    let mut report = RunReport::default();
+    for plan in &plans {
+        report += run(plan, &store, &executor, &Log::default(), 2).unwrap();
+    }
+    // A stage that variants share is carried out once, and counts for each.
+    assert!(report.is_complete() && report.cached > 0);
+    assert_eq!(
+        report.done + report.cached,
+        plans.iter().map(|plan| plan.stages().len()).sum::<usize>()
+    );
+    let records = collect(&plans, &store).unwrap();
+    let trace = collect_trace(&plans, &store).unwrap();
+    let n_ascents = |stages: &[(StageId, Stage)]| {
+        stages
+            .iter()
+            .filter(|(_, stage)| matches!(stage, Stage::Ascent { .. }))
+            .count()
+    };
+    for plan in &plans {
+        let of_variant = |variant: &Option<String>| variant.as_deref() == plan.variant();
+        let measured = plan
+            .stages()
+            .iter()
+            .filter(|(_, stage)| MockExecutor::measures(stage));
+        assert_eq!(
+            records.iter().filter(|r| of_variant(&r.variant)).count(),
+            measured.count()
+        );
+        assert_eq!(
+            trace.iter().filter(|p| of_variant(&p.variant)).count(),
+            n_ascents(plan.stages())
+        );
+    }
+    assert_eq!(trace.len(), 4);
+    store.publish_trace(&trace).unwrap();
+    assert_eq!(
+        gap_schema::trace::read(&folder.path().join(ASCENTS)).unwrap(),
+        trace
+    );
+    // A run without ascents leaves no trace of an earlier one.
+    store.publish_trace(&[]).unwrap();
+    store.publish_trace(&[]).unwrap();
+    assert!(!folder.path().join(ASCENTS).exists());
 }

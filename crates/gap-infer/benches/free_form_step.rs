@@ -7,9 +7,9 @@ use gap_infer::elbo_gradient::elbo_gradient;
 use gap_infer::{DiagonalGaussian, VariationalFamily};
 use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
 use gap_torch::math_library::{MathPath, math_path};
-use gap_torch::{NoiseStream, SeedKey, device, sobol_normal};
+use gap_torch::{NoiseStream, SeedKey, device, sobol_normal_points};
 use std::hint::black_box;
-use tch::Device;
+use tch::{Device, Tensor};
 
 fn gradient_step(criterion: &mut Criterion) {
     device::one_thread_per_operation();
@@ -34,7 +34,8 @@ fn gradient_step(criterion: &mut Criterion) {
             BenchmarkId::from_parameter(format!("B{batch}-S{n_samples}")),
             |bencher| {
                 bencher.iter(|| {
-                    let noise = sobol_normal(SeedKey::root(3), n_samples as i64, 50, Device::Cpu);
+                    let noise = sobol_normal_points(SeedKey::root(3), 0..n_samples as u32, 50);
+                    let noise = Tensor::from_slice(&noise).view([n_samples as i64, 1, 50]);
                     black_box(
                         elbo_gradient(&model, &family, &params, &x, &noise).expect("sizes fit"),
                     )

@@ -116,7 +116,7 @@ impl FreeForm<'_> {
 
     /// The ascent's own estimate is to fall this low before the certificate is asked, nats.
     fn first_tolerance(&self) -> f64 {
-        0.05 * self.tolerance_nats
+        FIRST_TOLERANCE * self.tolerance_nats
     }
 
     /// The better end of each datapoint. Where the ends of two starts are not one, both go on for a
@@ -255,6 +255,9 @@ impl FreeForm<'_> {
         schedule.run(objective, rows, climbers, ids, key, &mut |_| ())
     }
 }
+
+/// The part of the tolerance that an ascent's own estimate is to fall below.
+pub const FIRST_TOLERANCE: f64 = 0.05;
 
 /// The most steps of a round; a budget is looked at between rounds.
 const STEPS_A_ROUND: u32 = 50;

@@ -12,6 +12,7 @@ pub mod family;
 pub mod free_form;
 pub mod inference;
 pub mod refined;
+pub mod trace;
 pub mod train;
 
 pub use amortized::Amortized;

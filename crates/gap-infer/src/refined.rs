@@ -16,7 +16,7 @@ pub struct Refined<'a> {
     pub family: &'a dyn VariationalFamily,
     /// The encoder.
     pub encoder: &'a Encoder,
-    /// The step rule and its draws; it is stopped by the numbers of steps alone.
+    /// The step rule, its draws, and the most steps.
     pub phase: Phase,
     /// The numbers of steps to give a `q` for, rising.
     pub steps: Vec<u32>,
@@ -49,10 +49,6 @@ impl Refined<'_> {
             .map(Climber::at)
             .collect();
         let rows: Vec<usize> = (0..batch.len()).collect();
-        let phase = Phase {
-            max_steps: self.steps.last().copied().unwrap_or(0),
-            ..self.phase
-        };
         let mut path = Vec::with_capacity(self.steps.len());
         let mut round = 0;
         let mut watcher = |climbers: &[Climber]| {
@@ -64,7 +60,7 @@ impl Refined<'_> {
         let key = key.role("refinement");
         climb(
             &mut objective,
-            &phase,
+            &self.phase,
             &rows,
             &mut climbers,
             batch.ids(),

@@ -1,4 +1,4 @@
-//! The certificate on posteriors that are not Gaussian, at points put at known distances.
+//! The certificate at points put at known distances from their optima.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_data::{Batch, LoadOptions};
@@ -8,10 +8,12 @@ use gap_infer::ascent::{
 use gap_infer::certificate::certify;
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::train::{Training, fit_jointly};
-use gap_infer::{DiagonalGaussian, Encoder, FreeForm};
-use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
+use gap_infer::{DiagonalGaussian, Encoder, EvaluableFamily, FreeForm, VariationalParams};
+use gap_model::{
+    Activation, ExactPosterior, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder,
+};
 use gap_torch::{NoiseStream, SeedKey};
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 const N_POINTS: usize = 40;
 const DISTANCES: [f64; 6] = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
@@ -51,18 +53,8 @@ fn of_digits(dim: i64, hidden: i64) -> (MlpDecoder, Batch) {
     (decoder, batch)
 }
 
-/// A random decoder, and `n` draws from it.
-fn at_random(widths: &[i64], n: u64) -> (MlpDecoder, Batch) {
-    let network = Mlp::random(widths, Activation::Tanh, SeedKey::root(4), Device::Cpu);
-    let decoder = MlpDecoder::new(network, Likelihood::Bernoulli);
-    let ids: Vec<u64> = (0..n).collect();
-    let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
-    let (x, _) = decoder.sample_joint(&mut noise).unwrap();
-    (decoder, Batch::new(ids, x))
-}
-
-/// The optimum of each datapoint on the `n` whitened draws of `key`.
-fn optima(model: &MlpDecoder, batch: &Batch, key: SeedKey, n: usize) -> Vec<Vec<f64>> {
+/// The certified end of each datapoint's search.
+fn searched(model: &MlpDecoder, batch: &Batch) -> Vec<Vec<f64>> {
     let free_form = FreeForm {
         family: DiagonalGaussian::new(model.latent_dim()),
         starts: vec![StartingPoint::Prior],
@@ -71,8 +63,18 @@ fn optima(model: &MlpDecoder, batch: &Batch, key: SeedKey, n: usize) -> Vec<Vec<
         max_steps: 300,
     };
     let ends = free_form.search(model, batch, SeedKey::root(6)).unwrap();
-    let params = ends.fitted.params.to_rows();
-    let mut climbers: Vec<Climber> = params.into_iter().map(Climber::at).collect();
+    ends.fitted.params.to_rows()
+}
+
+/// The optimum of each datapoint on the `n` whitened draws of `key`, near where it was `found`.
+fn polished(
+    model: &MlpDecoder,
+    batch: &Batch,
+    found: &[Vec<f64>],
+    key: SeedKey,
+    n: usize,
+) -> Vec<Vec<f64>> {
+    let mut climbers: Vec<Climber> = found.iter().cloned().map(Climber::at).collect();
     let polish = Phase {
         rule: Rule::NewtonStein,
         noise: Noise::Fixed,
@@ -108,6 +110,12 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// A row of standard normals for each id: `[B, W]`.
+fn normal(key: SeedKey, ids: &[u64], width: i64) -> Tensor {
+    let mut noise = NoiseStream::new(key, ids, Device::Cpu);
+    noise.normal(1, width).squeeze_dim(0)
+}
+
 /// Each point a step along a random direction in `(w, log σ)` away from its optimum, whose length
 /// is sought until the distance in nats is within a tenth of the one asked for; and that distance.
 fn at_distance(
@@ -119,7 +127,7 @@ fn at_distance(
 ) -> (Vec<Vec<f64>>, Vec<f64>) {
     let dim = optima[0].len() / 2;
     let ids: Vec<u64> = (0..optima.len() as u64).collect();
-    let directions = NoiseStream::new(key, &ids, Device::Cpu).normal(1, 2 * dim as i64);
+    let directions = normal(key, &ids, 2 * dim as i64);
     let directions = Vec::<f64>::try_from(directions.to_kind(Kind::Double).view([-1])).unwrap();
     let least = losses(objective, optima, draws);
     let mut lengths = vec![(target / dim as f64).sqrt(); optima.len()];
@@ -149,18 +157,34 @@ fn at_distance(
     panic!("no point at {target} nats");
 }
 
-/// The bound covers, and the estimate is near, at all distances together.
-fn check(name: &str, model: &MlpDecoder, batch: &Batch, n: usize) {
-    let dim = model.latent_dim() as usize;
+/// The bound covers 95% of points, and the estimate is in the median within 15% of the truth: pooled
+/// over all distances and datapoints of one number of latent dimensions.
+///
+/// The truth is a difference of losses in `f64` on the `n` draws on which the optimum was found, so
+/// that it has no slope there. It is right to a tenth of the least distance: by so little the optimum
+/// on other draws is worse.
+fn check(dim: i64, hidden: i64, n: usize) {
+    let (model, batch) = &of_digits(dim, hidden);
+    let dim = dim as usize;
     let key = SeedKey::root(7);
-    let optima = optima(model, batch, key, n);
+    let found = searched(model, batch);
+    let optima = polished(model, batch, &found, key, n);
     // The polishing's key gives its draws.
     let draws = Draws::common(whitened_sobol(key, n, dim), dim);
     let double = model.to_kind(Kind::Double);
     let mut exact = Objective::new(&double, &batch.x().to_kind(Kind::Double)).unwrap();
     let mut objective = Objective::new(model, batch.x()).unwrap();
     let rows: Vec<usize> = (0..batch.len()).collect();
-    println!("{name}, D = {dim}\n  nats   median ratio   least   most   covered   median error");
+    let others = polished(model, batch, &found, SeedKey::root(10), n);
+    let (least, of_others) = (
+        losses(&mut exact, &optima, &draws),
+        losses(&mut exact, &others, &draws),
+    );
+    for (b, (least, other)) in least.iter().zip(of_others).enumerate() {
+        let off = other - least;
+        assert!(off < 0.1 * DISTANCES[0], "D = {dim}, point {b}: {off}");
+    }
+    println!("D = {dim}\n  nats   median ratio   least   most   covered   median error");
     let (mut ratios, mut covered) = (Vec::new(), 0);
     for (i, target) in DISTANCES.into_iter().enumerate() {
         let direction_key = SeedKey::root(8).index(i as u64);
@@ -189,28 +213,71 @@ fn check(name: &str, model: &MlpDecoder, batch: &Batch, n: usize) {
     println!("   all   {typical:12.3}                  {covered}/{n_all}");
     assert!(
         (0.85..1.15).contains(&typical),
-        "{name}: median ratio {typical}"
+        "D = {dim}: median ratio {typical}"
     );
     assert!(
         covered * 100 >= 95 * n_all,
-        "{name}: {covered} of {n_all} covered"
+        "D = {dim}: {covered} of {n_all} covered"
     );
 }
 
 #[test]
-fn the_bound_covers_known_distances_on_digits_in_2_dimensions() {
-    let (model, batch) = of_digits(2, 32);
-    check("digits", &model, &batch, 4096);
+fn the_bound_covers_known_distances_in_2_dimensions() {
+    check(2, 32, 4096);
 }
 
 #[test]
-fn the_bound_covers_known_distances_on_digits_in_10_dimensions() {
-    let (model, batch) = of_digits(10, 64);
-    check("digits", &model, &batch, 4096);
+fn the_bound_covers_known_distances_in_10_dimensions() {
+    check(10, 64, 4096);
 }
 
 #[test]
-fn the_bound_covers_known_distances_on_a_random_decoder_of_50_dimensions() {
-    let (model, batch) = at_random(&[50, 100, 200], 20);
-    check("random", &model, &batch, 1024);
+fn the_bound_covers_known_distances_in_50_dimensions() {
+    check(50, 64, 4096);
+}
+
+/// At a known distance from a known optimum: the estimate is near the truth, and its error honest.
+#[test]
+fn the_certificate_knows_its_distance_to_a_known_optimum() {
+    for dim in [2, 10, 50] {
+        let model = LinearGaussian::random(dim, dim + 15, 0.5, SeedKey::root(7), Device::Cpu);
+        let family = DiagonalGaussian::new(dim);
+        let ids: Vec<u64> = (0..60).collect();
+        let (x, _) = model
+            .sample_joint(&mut NoiseStream::new(SeedKey::root(8), &ids, Device::Cpu))
+            .unwrap();
+        let (mean, covariance) = model.posterior_moments(&x).unwrap();
+        let log_std = Tensor::linalg_inv(&covariance).diagonal(0, 0, 1).log() * -0.5;
+        let optimum = Tensor::cat(&[&mean, &log_std.expand_as(&mean)], 1).to_kind(Kind::Float);
+        let scale = Tensor::cat(&[log_std.exp(), log_std.ones_like()], 0);
+        for (size, seed) in [(0.02, 9), (0.1, 10)] {
+            let direction = normal(SeedKey::root(seed), &ids, 2 * dim) * scale.to_kind(Kind::Float);
+            let params = VariationalParams(&optimum + direction * size);
+            let truth = family.kl_to_gaussian(&params, &mean, &covariance)
+                - family.least_kl_to_gaussian(&covariance);
+            let rows: Vec<usize> = (0..ids.len()).collect();
+            let of_rows = params.to_rows();
+            let of_rows: Vec<&[f64]> = of_rows.iter().map(Vec::as_slice).collect();
+            let mut objective = Objective::new(&model, &x).unwrap();
+            let estimates = certify(&mut objective, &rows, &of_rows, 0, SeedKey::root(11)).unwrap();
+            let mut ratios: Vec<f64> = Vec::new();
+            let mut covered = 0;
+            for (b, estimate) in estimates.iter().enumerate() {
+                let truth = truth.double_value(&[b as i64]);
+                ratios.push(estimate.nats / truth);
+                covered += usize::from(estimate.bound_nats() >= truth);
+            }
+            ratios.sort_by(f64::total_cmp);
+            let median = ratios[ratios.len() / 2];
+            assert!(
+                (0.85..1.15).contains(&median),
+                "D = {dim}, size {size}: median ratio {median}"
+            );
+            assert!(
+                covered * 100 >= 95 * ids.len(),
+                "D = {dim}, size {size}: {covered} of {} covered",
+                ids.len()
+            );
+        }
+    }
 }

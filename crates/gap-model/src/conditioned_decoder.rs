@@ -7,9 +7,9 @@
 
 use crate::conditioned::{ConditionedModel, JointAndScore, check_observed, check_rows};
 use crate::decoder::{MlpDecoder, log_prior};
-use crate::mlp_blocks::{MlpBlocks, block, block_starts, whole_blocks};
+use crate::mlp_blocks::MlpBlocks;
 use crate::model::{LatentVariableModel, ModelError};
-use gap_torch::map_row_blocks;
+use gap_torch::{aligned_like, block, block_starts, map_row_blocks, product, whole_blocks};
 use tch::{Kind, Tensor};
 
 /// An [`MlpDecoder`] prepared for some observations.
@@ -32,7 +32,7 @@ impl<'a> ConditionedDecoder<'a> {
         Ok(Self {
             decoder,
             x: x.copy(),
-            projected: -map_row_blocks(&[x], |block| block[0].mm(&negated)),
+            projected: -map_row_blocks(&[x], |block| product(&block[0], &negated)),
             negated,
             blocks: MlpBlocks::new(decoder.network()).with_transposed_copies(),
         })
@@ -51,7 +51,7 @@ impl<'a> ConditionedDecoder<'a> {
         let n_rows = observations.len() as i64;
         let index = whole_blocks(&Tensor::from_slice(observations).to_device(z.device()));
         let z = whole_blocks(z);
-        let mut score = z.empty_like();
+        let mut score = aligned_like(&z);
         let log_joint =
             with_log_joint.then(|| Tensor::zeros([z.size()[0]], (Kind::Double, z.device())));
         for start in block_starts(&z) {
@@ -71,7 +71,7 @@ impl<'a> ConditionedDecoder<'a> {
         }
         score -= z;
         let cut = |rows: Tensor| rows.narrow(0, 0, n_rows);
-        Ok((log_joint.map(cut), cut(score)))
+        Ok((log_joint.map(cut), cut(score).contiguous()))
     }
 }
 

@@ -4,9 +4,9 @@ use crate::conditioned::ConditionedModel;
 use crate::conditioned_decoder::ConditionedDecoder;
 use crate::likelihood::Likelihood;
 use crate::mlp::Mlp;
-use crate::mlp_blocks::{MlpBlocks, block, block_starts, whole_blocks};
+use crate::mlp_blocks::MlpBlocks;
 use crate::model::{LatentVariableModel, ModelError, check_sizes};
-use gap_torch::{NoiseStream, map_row_blocks};
+use gap_torch::{NoiseStream, aligned_like, block, block_starts, map_row_blocks, whole_blocks};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
@@ -108,7 +108,7 @@ impl LatentVariableModel for MlpDecoder {
         let index =
             Tensor::arange(z_blocks.size()[0], (Kind::Int64, x.device())).remainder(batch.max(1));
         let mut blocks = MlpBlocks::new(&self.network);
-        let mut score = z_blocks.empty_like();
+        let mut score = aligned_like(&z_blocks);
         for start in block_starts(&z_blocks) {
             let output = blocks.forward(&block(&z_blocks, start));
             self.likelihood.mean_in_place(output);
@@ -121,7 +121,7 @@ impl LatentVariableModel for MlpDecoder {
         }
         score /= self.likelihood.dispersion();
         score -= z_blocks;
-        let score = score.narrow(0, 0, n_samples * batch);
+        let score = score.narrow(0, 0, n_samples * batch).contiguous();
         Ok(score.view([n_samples, batch, self.latent_dim()]))
     }
 

@@ -1,9 +1,10 @@
 //! The oracle: a linear-Gaussian model, whose evidence and posterior are known exactly.
 
 use crate::likelihood::Likelihood;
+use crate::mlp::affine;
 use crate::model::{ExactPosterior, LatentVariableModel, ModelError, check_sizes};
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
-use gap_torch::{NoiseStream, SeedKey, map_row_blocks};
+use gap_torch::{NoiseStream, SeedKey, map_row_blocks, product};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
@@ -80,11 +81,9 @@ impl LinearGaussian {
     fn residual(&self, x: &Tensor, z: &Tensor) -> Tensor {
         let z_rows = z.reshape([-1, self.latent_dim()]);
         let mean = if z.requires_grad() {
-            self.bias.addmm(&z_rows, &self.weight.tr())
+            affine(&z_rows, &self.weight, &self.bias)
         } else {
-            map_row_blocks(&[&z_rows], |block| {
-                self.bias.addmm(&block[0], &self.weight.tr())
-            })
+            map_row_blocks(&[&z_rows], |b| affine(&b[0], &self.weight, &self.bias))
         };
         x - mean.view([z.size()[0], z.size()[1], self.observed_dim()])
     }
@@ -131,7 +130,7 @@ impl LatentVariableModel for LinearGaussian {
         let _no_grad = tch::no_grad_guard();
         // Wᵀ (x − b − W z) / s² − z.
         let rows = self.residual(x, z).reshape([-1, self.observed_dim()]);
-        let pulled = map_row_blocks(&[&rows], |block| block[0].mm(&self.weight));
+        let pulled = map_row_blocks(&[&rows], |block| product(&block[0], &self.weight));
         let pulled = pulled.view([n_samples, batch, self.latent_dim()]);
         Ok(pulled / self.noise_std.powi(2) - z)
     }
@@ -142,7 +141,7 @@ impl LatentVariableModel for LinearGaussian {
             .normal(1, self.latent_dim())
             .squeeze_dim(0)
             .to_kind(self.kind());
-        let mean = map_row_blocks(&[&z], |b| self.bias.addmm(&b[0], &self.weight.tr()));
+        let mean = map_row_blocks(&[&z], |b| affine(&b[0], &self.weight, &self.bias));
         let x = mean + noise.normal(1, self.observed_dim()).squeeze_dim(0) * self.noise_std;
         Ok((x, z))
     }

@@ -1,7 +1,7 @@
 //! A multi-layer perceptron whose weights are plain tensors: decoders and encoders are made of it.
 
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
-use gap_torch::{NoiseStream, SeedKey};
+use gap_torch::{NoiseStream, SeedKey, aligned_rows};
 use tch::{Device, Kind, Tensor};
 
 /// The nonlinearity between layers.
@@ -209,6 +209,11 @@ impl Mlp {
 
 impl Layer {
     fn apply(&self, input: &Tensor) -> Tensor {
-        self.bias.addmm(input, &self.weight.tr())
+        affine(input, &self.weight, &self.bias)
     }
+}
+
+/// `input · weightᵀ + bias`, differentiable: `[N, in], [out, in], [out] -> [N, out]`.
+pub(crate) fn affine(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
+    bias.addmm(&aligned_rows(input), &weight.tr())
 }

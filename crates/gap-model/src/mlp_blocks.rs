@@ -1,11 +1,11 @@
 //! A perceptron's values and pulled-back gradients, block by block, in memory that is used again.
 //!
-//! Every operation runs at one shape, [`BLOCK_ROWS`] rows, in buffers of one alignment, so that a
+//! Every operation runs at one shape, [`BLOCK_ROWS`] rows, in memory whose rows are aligned, so that a
 //! row's bits do not depend on its company (see [`gap_torch::map_row_blocks`]). No graph is built:
 //! the caller holds a no-grad guard.
 
 use crate::mlp::{Activation, Layer, Mlp};
-use gap_torch::BLOCK_ROWS;
+use gap_torch::{BLOCK_ROWS, aligned_memory};
 use tch::Tensor;
 
 /// A network with a block's worth of memory for each layer.
@@ -26,7 +26,7 @@ impl MlpBlocks {
     /// Memory for `network`, whose weights are shared.
     pub(crate) fn new(network: &Mlp) -> Self {
         let memory =
-            |width: i64| Tensor::empty([BLOCK_ROWS, width], (network.kind(), network.device()));
+            |width: i64| aligned_memory(BLOCK_ROWS, width, network.kind(), network.device());
         let layers = network
             .layers()
             .iter()
@@ -52,7 +52,7 @@ impl MlpBlocks {
         self
     }
 
-    /// The output of a block, in memory that the caller may write over: `[BLOCK_ROWS, in] -> [BLOCK_ROWS, out]`.
+    /// The output of a block of aligned rows, in memory that the caller may write over: `[BLOCK_ROWS, in] -> [BLOCK_ROWS, out]`.
     pub(crate) fn forward(&mut self, input: &Tensor) -> &mut Tensor {
         let last = self.layers.len() - 1;
         for i in 0..=last {
@@ -94,24 +94,4 @@ impl MlpBlocks {
             let _ = gradient.mm_out(into, &layer.weight);
         }
     }
-}
-
-/// `rows` (`[N, …]`) in fresh memory, filled up with zeros to whole blocks.
-pub(crate) fn whole_blocks(rows: &Tensor) -> Tensor {
-    let mut shape = rows.size();
-    let n_rows = shape[0];
-    shape[0] = (n_rows + BLOCK_ROWS - 1) / BLOCK_ROWS * BLOCK_ROWS;
-    let blocks = Tensor::zeros(shape, (rows.kind(), rows.device()));
-    blocks.narrow(0, 0, n_rows).copy_(rows);
-    blocks
-}
-
-/// Where the blocks of `tensor` (of whole blocks) begin.
-pub(crate) fn block_starts(tensor: &Tensor) -> impl Iterator<Item = i64> + use<> {
-    (0..tensor.size()[0] / BLOCK_ROWS).map(|block| block * BLOCK_ROWS)
-}
-
-/// The block of `tensor` that begins at `start`, sharing its memory.
-pub(crate) fn block(tensor: &Tensor, start: i64) -> Tensor {
-    tensor.narrow(0, start, BLOCK_ROWS)
 }

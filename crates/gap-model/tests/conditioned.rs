@@ -1,4 +1,4 @@
-//! Models at fixed observations: the same answers as the model's own, and the same bits in any company.
+//! Models at fixed observations: the same answers as the model's own.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod models;
@@ -8,16 +8,10 @@ use gap_model::{
     Activation, ConditionedModel, JointAndScore, LatentVariableModel, Likelihood, LinearGaussian,
     Mlp, MlpDecoder, ModelError,
 };
+use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
-use gap_torch::{NoiseStream, SeedKey, uniform_permutation};
-use models::{draws, largest, models};
+use models::{draws, f32_models, largest, models, owners};
 use tch::{Device, Kind, Tensor};
-
-/// Which observation each row of `[S, B, D]` belongs to: `[S·B]`.
-fn owners(z: &Tensor) -> Vec<i64> {
-    let (n_samples, batch) = (z.size()[0], z.size()[1]);
-    (0..n_samples).flat_map(|_| 0..batch).collect()
-}
 
 #[test]
 fn a_conditioned_model_says_what_the_model_says() {
@@ -91,53 +85,6 @@ fn a_decoder_of_one_layer_and_gaussian_noise_is_the_linear_gaussian_model() {
     assert!(largest(&(ours.score - theirs.score)) < 1e-10);
     let drawn = |model: &dyn LatentVariableModel| draws(model, &[7, 8], 1).0;
     assert!(largest(&(drawn(&decoder) - drawn(&oracle))) < 1e-5); // drawn in f32
-}
-
-fn f32_models() -> Vec<Box<dyn LatentVariableModel>> {
-    let key = SeedKey::root(1);
-    let small = Mlp::random(&[10, 64, 64, 64], Activation::Tanh, key, Device::Cpu);
-    let large = Mlp::random(&[50, 200, 200, 784], Activation::Elu, key, Device::Cpu);
-    let shallow = Mlp::random(&[10, 64], Activation::Relu, key, Device::Cpu);
-    vec![
-        Box::new(MlpDecoder::new(small, Likelihood::Bernoulli)),
-        Box::new(MlpDecoder::new(large, Likelihood::Bernoulli)),
-        Box::new(MlpDecoder::new(shallow, Likelihood::Gaussian { std: 0.3 })),
-        Box::new(LinearGaussian::random(10, 64, 0.5, key, Device::Cpu)),
-    ]
-}
-
-/// In one conditioned model, so that every evaluation uses the memory of another size's.
-#[test]
-fn a_row_has_the_same_bits_in_any_company() {
-    for model in f32_models() {
-        let ids: Vec<u64> = (0..37).collect();
-        let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
-        let (x, _) = model.sample_joint(&mut noise).unwrap();
-        let z = noise.normal(16, model.latent_dim());
-        let (observations, z) = (owners(&z), z.view([-1, model.latent_dim()])); // 592 rows
-        let mut conditioned = model.condition(&x).unwrap();
-        let together = conditioned.log_joint_and_score(&observations, &z).unwrap();
-        let kept = together.score.copy();
-        let order = uniform_permutation(SeedKey::root(6), observations.len());
-        for n in [1, 592, 3, 127, 128, 129, 300, 592] {
-            let part: Vec<i64> = order[..n].iter().map(|&row| row as i64).collect();
-            let index = Tensor::from_slice(&part);
-            let of_part: Vec<i64> = part.iter().map(|&row| observations[row as usize]).collect();
-            let z_part = z.index_select(0, &index);
-            let score = conditioned.score(&of_part, &z_part).unwrap();
-            let both = conditioned.log_joint_and_score(&of_part, &z_part).unwrap();
-            assert!(score.is_contiguous() && score.kind() == model.kind());
-            assert!(score.equal(&kept.index_select(0, &index)), "{n} rows");
-            assert!(both.score.equal(&score), "{n} rows, with the joint");
-            let expected = together.log_joint.index_select(0, &index);
-            assert!(both.log_joint.equal(&expected), "joint of {n} rows");
-        }
-        assert!(together.score.equal(&kept), "a result was written over");
-        // Nor does it depend on what else the model was conditioned on, or where z lies in memory.
-        let mut alone = model.condition(&x.narrow(0, 5, 1)).unwrap();
-        let score = alone.score(&[0], &z.narrow(0, 5, 1)).unwrap();
-        assert!(score.equal(&kept.narrow(0, 5, 1)), "observation 5 alone");
-    }
 }
 
 #[test]

@@ -3,11 +3,10 @@
 
 mod models;
 
+use gap_model::Likelihood;
 use gap_model::model::score_by_autograd;
-use gap_model::{Activation, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder};
-use gap_torch::{NoiseStream, SeedKey};
 use models::{draws, largest, models};
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 #[test]
 fn the_hand_derived_score_is_that_of_automatic_differentiation() {
@@ -35,37 +34,6 @@ fn the_score_is_the_slope_of_the_log_joint() {
             let difference = largest(&(slope - score.select(2, d))) / largest(&score);
             // Rounding 1e-16 / step and truncation step² both stay below this.
             assert!(difference < 1e-7, "{name}, axis {d}: {difference}");
-        }
-    }
-}
-
-#[test]
-fn a_datapoint_has_the_same_joint_and_score_alone_and_in_company() {
-    let network = Mlp::random(
-        &[10, 64, 64, 64],
-        Activation::Tanh,
-        SeedKey::root(1),
-        Device::Cpu,
-    );
-    let binary = MlpDecoder::new(network, Likelihood::Bernoulli);
-    let network = Mlp::random(&[10, 64], Activation::Tanh, SeedKey::root(1), Device::Cpu);
-    let real = MlpDecoder::new(network, Likelihood::Gaussian { std: 0.3 });
-    let oracle = LinearGaussian::random(10, 64, 0.5, SeedKey::root(2), Device::Cpu);
-    for model in [&binary as &dyn LatentVariableModel, &real, &oracle] {
-        let ids: Vec<u64> = (0..37).collect();
-        let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
-        let (x, _) = model.sample_joint(&mut noise).unwrap();
-        let z = noise.normal(16, 10);
-        let (joint, score) = (
-            model.log_joint(&x, &z).unwrap(),
-            model.score(&x, &z).unwrap(),
-        );
-        for b in [0, 5, 36] {
-            let (one_x, one_z) = (x.narrow(0, b, 1), z.narrow(1, b, 1));
-            let one_joint = model.log_joint(&one_x, &one_z).unwrap();
-            let one_score = model.score(&one_x, &one_z).unwrap();
-            assert!(one_joint.equal(&joint.narrow(1, b, 1)), "joint of {b}");
-            assert!(one_score.equal(&score.narrow(1, b, 1)), "score of {b}");
         }
     }
 }

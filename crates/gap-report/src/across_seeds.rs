@@ -6,6 +6,7 @@
 
 use crate::paired_column::mean_and_std_error;
 use crate::pairing::capacity;
+use crate::variant::variant_order;
 use gap_schema::Summary;
 use gap_schema::record::{EncoderLabel, Split};
 use gap_schema::summary::{Cell, Mean};
@@ -17,6 +18,16 @@ pub(crate) enum Spread {
     Datapoints,
 }
 
+impl Spread {
+    pub(crate) const fn of(n_seeds: usize) -> Self {
+        if n_seeds > 1 {
+            Self::Seeds
+        } else {
+            Self::Datapoints
+        }
+    }
+}
+
 /// A mean over seeds, in nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SeedMean {
@@ -25,13 +36,31 @@ pub(crate) struct SeedMean {
     pub(crate) mc_std_error_nats: f64,
 }
 
-/// The cells of one encoder and split, one for each seed.
+impl SeedMean {
+    /// The mean of some seeds' means; `None` of none.
+    pub(crate) fn of(means: &[Mean], spread: Spread) -> Option<Self> {
+        let first = means.first()?;
+        let values: Vec<f64> = means.iter().map(|mean| mean.mean_nats).collect();
+        let mc_variances = means.iter().map(|mean| mean.mc_std_error_nats.powi(2));
+        let (mean_nats, over_seeds) = mean_and_std_error(&values);
+        Some(Self {
+            mean_nats,
+            std_error_nats: match spread {
+                Spread::Seeds => over_seeds,
+                Spread::Datapoints => first.std_error_nats,
+            },
+            mc_std_error_nats: mc_variances.sum::<f64>().sqrt() / means.len() as f64,
+        })
+    }
+}
+
+/// The cells of one variant, encoder and split, one for each seed.
 pub(crate) struct SeedGroup<'a> {
     pub(crate) cells: Vec<&'a Cell>,
 }
 
 impl<'a> SeedGroup<'a> {
-    /// The groups of a summary: encoders by capacity, training before test points.
+    /// The groups of a summary: variants, then encoders by capacity, then training before test points.
     pub(crate) fn all(summary: &'a Summary) -> Vec<Self> {
         let mut cells: Vec<&Cell> = summary.cells.iter().collect();
         cells.sort_by(|a, b| group_key(a).cmp(&group_key(b)).then(a.seed.cmp(&b.seed)));
@@ -43,6 +72,10 @@ impl<'a> SeedGroup<'a> {
             .collect()
     }
 
+    pub(crate) fn variant(&self) -> Option<&'a str> {
+        self.cells[0].variant.as_deref()
+    }
+
     pub(crate) fn encoder(&self) -> Option<&'a EncoderLabel> {
         self.cells[0].encoder.as_ref()
     }
@@ -51,30 +84,14 @@ impl<'a> SeedGroup<'a> {
         self.cells[0].split
     }
 
-    pub(crate) fn spread(&self) -> Spread {
-        if self.cells.len() > 1 {
-            Spread::Seeds
-        } else {
-            Spread::Datapoints
-        }
+    pub(crate) fn n_seeds(&self) -> usize {
+        self.cells.len()
     }
 
     /// The mean of a quantity over the seeds that have it; `None` where no seed has.
     pub(crate) fn mean(&self, quantity: impl Fn(&Cell) -> Option<Mean>) -> Option<SeedMean> {
         let means: Vec<Mean> = self.cells.iter().filter_map(|c| quantity(c)).collect();
-        let values: Vec<f64> = means.iter().map(|mean| mean.mean_nats).collect();
-        let mc_variances = means.iter().map(|mean| mean.mc_std_error_nats.powi(2));
-        let mc_std_error_nats = mc_variances.sum::<f64>().sqrt() / means.len() as f64;
-        let (mean_nats, over_seeds) = mean_and_std_error(&values);
-        Some(SeedMean {
-            mean_nats,
-            std_error_nats: match self.spread() {
-                Spread::Seeds => over_seeds,
-                Spread::Datapoints => means.first()?.std_error_nats,
-            },
-            mc_std_error_nats,
-        })
-        .filter(|_| !means.is_empty())
+        SeedMean::of(&means, Spread::of(self.n_seeds()))
     }
 
     /// The mean of a plain number over the seeds that have it.
@@ -86,6 +103,12 @@ impl<'a> SeedGroup<'a> {
     /// The sum of a count over the seeds.
     pub(crate) fn total(&self, count: impl Fn(&Cell) -> u64) -> u64 {
         self.cells.iter().map(|cell| count(cell)).sum()
+    }
+
+    /// The largest of a number over the seeds that have it.
+    pub(crate) fn largest(&self, quantity: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
+        let values = self.cells.iter().filter_map(|c| quantity(c));
+        values.max_by(f64::total_cmp)
     }
 
     /// The numbers of refinement steps that some seed has, rising.
@@ -111,20 +134,20 @@ impl<'a> SeedGroup<'a> {
 
 fn group_key(cell: &Cell) -> impl Ord + use<'_> {
     let encoder = capacity(cell.encoder.as_ref());
-    (&cell.dataset, cell.family, encoder, cell.split)
+    let variant = variant_order(cell.variant.as_deref());
+    (variant, &cell.dataset, cell.family, encoder, cell.split)
 }
 
-/// What the `±` and the error bars of these groups are; the end of a sentence.
-pub(crate) fn spread_meaning(groups: &[SeedGroup<'_>]) -> String {
-    let over_seeds = |group: &&SeedGroup<'_>| group.spread() == Spread::Seeds;
-    let seeds = groups.iter().map(|group| group.cells.len());
-    match groups.iter().filter(over_seeds).count() {
+/// What the `±` and the error bars are of groups with so many seeds each; the end of a sentence.
+pub(crate) fn spread_meaning(n_seeds: &[usize]) -> String {
+    let over_seeds = |n: &&usize| Spread::of(**n) == Spread::Seeds;
+    match n_seeds.iter().filter(over_seeds).count() {
         0 => "one standard error over datapoints; there is one seed, so it says nothing about \
               the spread over fits."
             .to_owned(),
-        n if n == groups.len() => {
-            let (fewest, most) = (seeds.clone().min(), seeds.max());
-            let (fewest, most) = (fewest.unwrap_or(0), most.unwrap_or(0));
+        n if n == n_seeds.len() => {
+            let (fewest, most) = (n_seeds.iter().min(), n_seeds.iter().max());
+            let (fewest, most) = (fewest.unwrap_or(&0), most.unwrap_or(&0));
             let seeds = if fewest == most {
                 fewest.to_string()
             } else {
@@ -136,4 +159,9 @@ pub(crate) fn spread_meaning(groups: &[SeedGroup<'_>]) -> String {
               datapoints where it has one."
             .to_owned(),
     }
+}
+
+/// How many seeds each group has.
+pub(crate) fn seeds_of(groups: &[SeedGroup<'_>]) -> Vec<usize> {
+    groups.iter().map(SeedGroup::n_seeds).collect()
 }

@@ -3,14 +3,15 @@
 //! Negative gaps stay as they are; datapoints with a value that is not finite are counted and left
 //! out of every mean of their cell alike.
 
+use crate::ascents::ascent_cells;
 use crate::paired_column::PairedColumn;
 use crate::pairing::{PairedCell, Term, pair};
-use gap_schema::SCHEMA_VERSION;
 use gap_schema::record::{Estimator, Method, Record, Side, Split, StopKind};
 use gap_schema::summary::{
     Cell, Cost, Costs, DIFFERENT_OPTIMA_NATS, DifferentOptima, ImportanceWeightedMean, LogEvidence,
     Mean, Oracle, RefinedMean, RefinementPoint, Summary,
 };
+use gap_schema::{SCHEMA_VERSION, TracePoint};
 use std::collections::HashMap;
 
 const FREE_FORM_ELBO: Term = Term::new(Method::FreeForm, Estimator::Elbo);
@@ -22,17 +23,24 @@ const AMORTIZED_EXACT: Term = Term::new(Method::Amortized, Estimator::ExactElbo)
 const EVIDENCE: Term = Term::new(Method::Model, Estimator::ClosedForm);
 const OPTIMAL_ELBO: Term = Term::new(Method::Model, Estimator::OptimalElbo);
 
-/// The gaps of a run, one cell for each model, encoder and split.
+/// The gaps of a run, one cell for each variant, model, encoder and split, and its ascents.
 ///
-/// `params_per_datapoint` is the number of variational parameters of one `q` (`2 D` for a diagonal
-/// Gaussian in `D` dimensions). Cells come by seed, then by capacity of the encoder (linear first,
-/// then by weights), then training before test points; the order of `records` has no effect. A cell
-/// whose free-form ELBO and importance-weighted bound were not measured is left out.
+/// `params_per_datapoint` is the number of variational parameters of one `q` in a variant, `None`
+/// standing for the one of an experiment without variants (`2 D` for a diagonal Gaussian in `D`
+/// dimensions). Cells come by variant, then by seed, then by capacity of the encoder (linear first,
+/// then by weights), then training before test points; the order of `records` has no effect, nor has
+/// that of `trace`, which is empty unless the experiment compares ascents. A cell whose free-form
+/// ELBO and importance-weighted bound were not measured is left out.
 ///
 /// `log p̂(x)` is the exact value where there is one; otherwise the importance-weighted bound of
 /// `q*` or that of the encoder's `q`, whichever has the higher mean over the cell: choosing for each
 /// datapoint would pick up the noise and bias it upwards.
-pub fn summarize(experiment: &str, params_per_datapoint: u64, records: &[Record]) -> Summary {
+pub fn summarize(
+    experiment: &str,
+    params_per_datapoint: &dyn Fn(Option<&str>) -> u64,
+    records: &[Record],
+    trace: &[TracePoint],
+) -> Summary {
     let paired: Vec<PairedCell<'_>> = pair(records)
         .into_iter()
         .filter(|cell| {
@@ -42,7 +50,7 @@ pub fn summarize(experiment: &str, params_per_datapoint: u64, records: &[Record]
         .collect();
     let mut cells: Vec<Cell> = paired
         .iter()
-        .map(|cell| decompose(cell, params_per_datapoint))
+        .map(|cell| decompose(cell, params_per_datapoint(cell.variant)))
         .collect();
     make_names_unique(&paired, &mut cells);
     add_generalisation_gaps(&paired, &mut cells);
@@ -50,6 +58,7 @@ pub fn summarize(experiment: &str, params_per_datapoint: u64, records: &[Record]
         schema: SCHEMA_VERSION,
         experiment: experiment.to_owned(),
         cells,
+        ascents: ascent_cells(trace),
     }
 }
 
@@ -137,6 +146,7 @@ fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
 
     Cell {
         cell: cell_name(cell),
+        variant: cell.variant.map(str::to_owned),
         dataset: cell.dataset.to_owned(),
         split: cell.split,
         seed: cell.seed,
@@ -282,10 +292,13 @@ fn cell_name(cell: &PairedCell<'_>) -> String {
     let encoder = cell.encoder.map_or_else(String::new, |encoder| {
         format!("/encoder={}", encoder.short())
     });
-    format!("seed={}{encoder}/split={}", cell.seed, cell.split)
+    let variant = cell
+        .variant
+        .map_or_else(String::new, |variant| format!("variant={variant}/"));
+    format!("{variant}seed={}{encoder}/split={}", cell.seed, cell.split)
 }
 
-/// A run has one model for each seed and encoder; a merge of runs may have more.
+/// A run has one model for each variant, seed and encoder; a merge of runs may have more.
 fn make_names_unique(paired: &[PairedCell<'_>], cells: &mut [Cell]) {
     let mut uses: HashMap<String, u32> = HashMap::new();
     for cell in cells.iter() {
@@ -303,8 +316,8 @@ fn make_names_unique(paired: &[PairedCell<'_>], cells: &mut [Cell]) {
 
 fn add_generalisation_gaps(paired: &[PairedCell<'_>], cells: &mut [Cell]) {
     fn key<'a>(pair: &'a PairedCell<'_>) -> impl Eq + std::hash::Hash + use<'a> {
-        let PairedCell { dataset, model, .. } = pair;
-        (*dataset, *model, pair.seed, pair.family, pair.encoder)
+        let model = (pair.variant, pair.dataset, pair.model);
+        (model, pair.seed, pair.family, pair.encoder)
     }
     let train: HashMap<_, Mean> = paired
         .iter()

@@ -1,32 +1,35 @@
-//! What the figures show; how they are drawn is in [`drawing`].
+//! What the figures show: gaps in [`gaps`], ascents in [`ascents`]; how they are drawn is in
+//! [`drawing`].
 
+mod ascents;
 mod axis;
+mod canvas;
 mod drawing;
+mod gaps;
 mod geometry;
 
-pub(crate) use drawing::{DrawError, png, svg};
+pub(crate) use canvas::DrawError;
+pub(crate) use drawing::{png, svg};
 
-use crate::across_seeds::{SeedGroup, SeedMean, spread_meaning};
-use crate::pairing::capacity;
-use crate::table::encoder_name;
-use crate::table::number::grouped;
-use gap_schema::Summary;
-use gap_schema::record::{EncoderLabel, Split};
+use axis::{Scale, XAxis};
+use gap_schema::{Summary, TracePoint};
 use plotters::style::RGBColor;
 
 /// Panels side by side on one scale, with one legend.
 pub(crate) struct Figure {
     /// The stem of its file's name.
-    pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
-    /// What the error bars are.
+    pub(crate) name: String,
+    pub(crate) title: String,
+    /// What the lines, markers and error bars are.
     pub(crate) note: String,
     x_label: &'static str,
     y_label: &'static str,
-    /// Below the axis, one or two lines each.
-    categories: Vec<Vec<String>>,
+    x_axis: XAxis,
+    y_scale: Scale,
     legend: Vec<Key>,
     panels: Vec<Panel>,
+    /// Horizontal lines through every panel.
+    references: Vec<Reference>,
 }
 
 struct Panel {
@@ -38,9 +41,26 @@ struct Panel {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Look {
     colour: RGBColor,
-    marker: Marker,
+    marker: Option<Marker>,
     /// Open markers and a dashed line.
     light: bool,
+    thickness: f64,
+}
+
+/// The thickness of a line that is one of many.
+const THIN: f64 = 1.0;
+const THICK: f64 = 2.0;
+
+impl Look {
+    /// The look of the `i`-th of several things.
+    fn nth(i: usize, thickness: f64) -> Self {
+        Self {
+            colour: COLOURS[i % COLOURS.len()],
+            marker: Some(MARKERS[i % MARKERS.len()]),
+            light: i >= COLOURS.len(),
+            thickness,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,8 +78,28 @@ struct Key {
 
 struct Series {
     look: Look,
-    /// The number of the category, the value and its standard error.
-    points: Vec<(usize, f64, f64)>,
+    marked: Marked,
+    points: Vec<Point>,
+}
+
+/// Which points of a series have a marker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Marked {
+    Every,
+    Last,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Point {
+    /// A place on the [`XAxis`].
+    x: f64,
+    value: f64,
+    std_error: f64,
+}
+
+struct Reference {
+    label: String,
+    value: f64,
 }
 
 /// The colours of Okabe and Ito (2008), which colour-blind readers can tell apart, without the
@@ -80,148 +120,45 @@ const MARKERS: [Marker; 4] = [
     Marker::Diamond,
 ];
 
-/// The figures that a summary has points for.
-pub(crate) fn figures(summary: &Summary) -> Vec<Figure> {
-    let groups: Vec<SeedGroup<'_>> = SeedGroup::all(summary)
-        .into_iter()
-        .filter(|group| group.encoder().is_some())
-        .collect();
-    let figures = [gap_by_encoder(&groups), gap_by_steps(&groups)];
-    figures.into_iter().filter(Figure::has_points).collect()
+/// The figures of a report.
+pub(crate) struct Figures {
+    pub(crate) gaps: Vec<Figure>,
+    pub(crate) ascents: Vec<Figure>,
+}
+
+impl Figures {
+    /// The figures that there are points for.
+    pub(crate) fn new(summary: &Summary, trace: &[TracePoint]) -> Self {
+        Self {
+            gaps: gaps::figures(summary),
+            ascents: ascents::figures(trace),
+        }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Figure> {
+        self.gaps.iter().chain(&self.ascents)
+    }
 }
 
 impl Figure {
+    /// The same of one variant, where there are several.
+    fn of_variant(mut self, variant: Option<&str>) -> Self {
+        if let Some(variant) = variant {
+            self.name += &format!("-{variant}");
+            self.title += &format!(": {variant}");
+        }
+        self
+    }
+
     fn has_points(&self) -> bool {
         let mut series = self.panels.iter().flat_map(|panel| &panel.series);
         series.any(|series| !series.points.is_empty())
     }
 }
 
-fn encoders<'a>(groups: &[SeedGroup<'a>]) -> Vec<&'a EncoderLabel> {
-    let mut encoders: Vec<&EncoderLabel> = groups.iter().filter_map(SeedGroup::encoder).collect();
-    encoders.sort_by(|a, b| capacity(Some(a)).cmp(&capacity(Some(b))));
-    encoders.dedup();
-    encoders
-}
-
-/// A point that is not finite has no place in a figure; the tables count it.
-fn point(category: usize, mean: Option<SeedMean>) -> Option<(usize, f64, f64)> {
-    let mean = mean.filter(|mean| mean.mean_nats.is_finite())?;
-    Some((category, mean.mean_nats, mean.std_error_nats))
-}
-
-/// What a gap is called, how it looks, and how a group's is found.
-type Quantity = (
-    &'static str,
-    Marker,
-    RGBColor,
-    fn(&SeedGroup<'_>) -> Option<SeedMean>,
-);
-
-fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Figure {
-    let quantities: [Quantity; 3] = [
-        ("amortization", MARKERS[0], COLOURS[1], |g| {
-            g.mean(|c| c.amortization_gap)
-        }),
-        ("approximation", MARKERS[1], COLOURS[0], |g| {
-            g.mean(|c| Some(c.approximation_gap))
-        }),
-        ("after refinement", MARKERS[2], COLOURS[2], |g| {
-            g.mean(|c| c.refined_gap)
-        }),
-    ];
-    let encoders = encoders(groups);
-    let (mut legend, mut series) = (Vec::new(), Vec::new());
-    for (label, marker, colour, gap) in quantities {
-        for split in [Split::Test, Split::Train] {
-            let look = Look {
-                colour,
-                marker,
-                light: split == Split::Train,
-            };
-            let points = groups.iter().filter(|group| group.split() == split);
-            let points: Vec<_> = points
-                .filter_map(|group| {
-                    let category = encoders.iter().position(|&e| Some(e) == group.encoder())?;
-                    point(category, gap(group))
-                })
-                .collect();
-            if points.is_empty() {
-                continue;
-            }
-            legend.push(Key {
-                label: format!("{label}, {split}"),
-                look,
-            });
-            series.push(Series { look, points });
-        }
-    }
-    let categories = encoders.iter().map(|e| vec![e.short(), grouped(e.weights)]);
-    Figure {
-        name: "amortization-gap-by-encoder",
-        title: "Gaps by encoder",
-        note: format!("Error bars: {}", spread_meaning(groups)),
-        x_label: "encoder, and its number of weights",
-        y_label: "gap (nats per datapoint)",
-        categories: categories.collect(),
-        legend,
-        panels: vec![Panel {
-            title: String::new(),
-            series,
-        }],
-    }
-}
-
-fn gap_by_steps(groups: &[SeedGroup<'_>]) -> Figure {
-    let mut steps: Vec<u32> = groups
-        .iter()
-        .flat_map(SeedGroup::refinement_steps)
-        .collect();
-    steps.sort_unstable();
-    steps.dedup();
-    let encoders = encoders(groups);
-    let look = |group: &SeedGroup<'_>| {
-        let i = encoders.iter().position(|&e| Some(e) == group.encoder());
-        let i = i.unwrap_or(0);
-        Look {
-            colour: COLOURS[i % COLOURS.len()],
-            marker: MARKERS[i % MARKERS.len()],
-            light: i >= COLOURS.len(),
-        }
-    };
-    let with_none = || std::iter::once(0).chain(steps.iter().copied());
-    let (mut legend, mut panels) = (Vec::<Key>::new(), Vec::new());
-    for split in [Split::Train, Split::Test] {
-        let mut series = Vec::new();
-        for group in groups.iter().filter(|group| group.split() == split) {
-            let steps = with_none().enumerate();
-            let points: Vec<_> = steps
-                .filter_map(|(category, steps)| point(category, group.remaining_gap(steps)))
-                .collect();
-            // The amortization gap alone, at no steps, is in the other figure already.
-            if group.refinement_steps().is_empty() || points.is_empty() {
-                continue;
-            }
-            let look = look(group);
-            if !legend.iter().any(|key| key.look == look) {
-                let label = encoder_name(group);
-                legend.push(Key { label, look });
-            }
-            series.push(Series { look, points });
-        }
-        if !series.is_empty() {
-            let title = format!("{split} points");
-            panels.push(Panel { title, series });
-        }
-    }
-    Figure {
-        name: "gap-by-refinement-steps",
-        title: "What remains of the gap after refinement",
-        note: format!("Error bars: {}", spread_meaning(groups)),
-        x_label: "refinement steps from the encoder's output",
-        y_label: "remaining gap (nats per datapoint)",
-        categories: with_none().map(|n| vec![n.to_string()]).collect(),
-        legend,
-        panels,
-    }
+/// A scale that shows every point of `panels`, with its error.
+fn scale_covering(panels: &[Panel]) -> Scale {
+    let points = panels.iter().flat_map(|panel| &panel.series);
+    let points = points.flat_map(|series| &series.points);
+    Scale::covering(points.map(|point| (point.value, point.std_error)))
 }

@@ -1,10 +1,11 @@
 //! From records to gaps, tables, figures and a page. Never sees a model.
 //!
-//! [`summarize`] pairs rows by datapoint and takes their differences; [`text_table`] and
+//! [`summarize`] pairs rows by datapoint and takes their differences, and finds when ascents arrived; [`text_table`] and
 //! [`write_report`] show the result. Nothing here reads libtorch or a file of records, so a figure
 //! is fixed in seconds.
 
 mod across_seeds;
+mod ascents;
 mod csv;
 mod decomposition;
 mod figure;
@@ -13,6 +14,7 @@ mod paired_column;
 mod pairing;
 mod report;
 mod table;
+mod variant;
 
 pub use decomposition::summarize;
 pub use report::{Format, ReportContent, ReportError, UnknownFormat, write_report};

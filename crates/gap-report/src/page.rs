@@ -1,12 +1,12 @@
 //! The report as one HTML page that opens offline: styles and figures are in it, nothing is loaded.
 
-use crate::across_seeds::{SeedGroup, spread_meaning};
-use crate::figure::{self, Figure};
+use crate::across_seeds::{SeedGroup, seeds_of, spread_meaning};
+use crate::figure::{self, Figure, Figures};
 use crate::report::ReportContent;
 use crate::table::{self, Table};
 use gap_schema::record::Side;
 use gap_schema::summary::DIFFERENT_OPTIMA_NATS;
-use minijinja::{Environment, context};
+use minijinja::{Environment, HtmlEscape, context};
 use serde_json::Value;
 
 /// The page cannot be made.
@@ -23,26 +23,16 @@ const TEMPLATE: &str = "report.html";
 
 #[derive(serde::Serialize)]
 struct InlineFigure {
-    title: &'static str,
+    title: String,
     note: String,
     svg: String,
 }
 
 /// The page.
-pub(crate) fn html(content: &ReportContent<'_>, figures: &[Figure]) -> Result<String, PageError> {
+pub(crate) fn html(content: &ReportContent<'_>, figures: &Figures) -> Result<String, PageError> {
     let mut environment = Environment::new();
     environment.add_template(TEMPLATE, include_str!("page.html.jinja"))?;
     let summary = content.summary;
-    let inline = figures
-        .iter()
-        .map(|figure| {
-            Ok(InlineFigure {
-                title: figure.title,
-                note: figure.note.clone(),
-                svg: for_page(&figure::svg(figure)?, figure.title),
-            })
-        })
-        .collect::<Result<Vec<_>, figure::DrawError>>()?;
     let tables = |tables: [(&str, Table); 3]| -> Vec<Value> {
         let shown = tables
             .into_iter()
@@ -56,8 +46,10 @@ pub(crate) fn html(content: &ReportContent<'_>, figures: &[Figure]) -> Result<St
         question => content.question,
         surprise => content.surprise,
         headline => table::headline(summary),
-        figures => inline,
-        spread => spread_meaning(&SeedGroup::all(summary)),
+        figures => inline(&figures.gaps)?,
+        ascents => table::ascents(summary),
+        ascent_figures => inline(&figures.ascents)?,
+        spread => spread_meaning(&seeds_of(&SeedGroup::all(summary))),
         direction => direction(content),
         different_optima_nats => DIFFERENT_OPTIMA_NATS,
         reliability => table::reliability(summary),
@@ -74,12 +66,23 @@ pub(crate) fn html(content: &ReportContent<'_>, figures: &[Figure]) -> Result<St
     Ok(page)
 }
 
+fn inline(figures: &[Figure]) -> Result<Vec<InlineFigure>, figure::DrawError> {
+    let inline = figures.iter().map(|figure| {
+        Ok(InlineFigure {
+            title: figure.title.clone(),
+            note: figure.note.clone(),
+            svg: for_page(&figure::svg(figure)?, &figure.title),
+        })
+    });
+    inline.collect()
+}
+
 /// An inline SVG needs no namespace, and takes its ink and paper from the page, light or dark.
 fn for_page(svg: &str, title: &str) -> String {
     svg.replace(" xmlns=\"http://www.w3.org/2000/svg\"", "")
         .replacen(
             "<svg ",
-            &format!("<svg role=\"img\" aria-label=\"{title}\" "),
+            &format!("<svg role=\"img\" aria-label=\"{}\" ", HtmlEscape(title)),
             1,
         )
         .replace("fill=\"#FFFFFF\"", "class=\"paper\"")

@@ -3,6 +3,7 @@
 //! Free-form rows belong to a model, the other rows to one of its encoders: each encoder's cell gets
 //! a copy of the former. Nothing is averaged here.
 
+use crate::variant::variant_order;
 use gap_schema::record::{EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Split};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -37,6 +38,7 @@ pub(crate) type Terms<'a> = BTreeMap<Term, &'a Record>;
 
 /// The paired rows of one model, encoder and split.
 pub(crate) struct PairedCell<'a> {
+    pub(crate) variant: Option<&'a str>,
     pub(crate) dataset: &'a str,
     pub(crate) model: &'a str,
     pub(crate) seed: u64,
@@ -54,6 +56,7 @@ pub(crate) fn capacity(encoder: Option<&EncoderLabel>) -> Option<(EncoderKind, u
 
 #[derive(PartialEq, Eq, Hash)]
 struct GroupKey<'a> {
+    variant: Option<&'a str>,
     dataset: &'a str,
     model: &'a str,
     seed: u64,
@@ -71,6 +74,7 @@ pub(crate) fn pair(records: &[Record]) -> Vec<PairedCell<'_>> {
     let mut groups: HashMap<GroupKey<'_>, HashMap<u64, EncoderRows<'_>>> = HashMap::new();
     for record in records {
         let key = GroupKey {
+            variant: record.variant.as_deref(),
             dataset: &record.dataset,
             model: &record.model,
             seed: record.seed,
@@ -100,7 +104,8 @@ pub(crate) fn pair(records: &[Record]) -> Vec<PairedCell<'_>> {
     cells.sort_by(|a, b| {
         let place = |cell: &PairedCell<'_>| (cell.seed, cell.family, cell.split);
         let a_place = (a.seed, capacity(a.encoder), a.dataset, a.model, place(a));
-        a_place.cmp(&(b.seed, capacity(b.encoder), b.dataset, b.model, place(b)))
+        let variants = variant_order(a.variant).cmp(&variant_order(b.variant));
+        variants.then(a_place.cmp(&(b.seed, capacity(b.encoder), b.dataset, b.model, place(b))))
     });
     cells
 }
@@ -148,6 +153,7 @@ fn cells_of_group<'a>(
                 })
                 .collect();
             PairedCell {
+                variant: key.variant,
                 dataset: key.dataset,
                 model: key.model,
                 seed: key.seed,

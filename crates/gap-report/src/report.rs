@@ -1,8 +1,9 @@
 //! Writes a report's files, each of them whole or not at all.
 
+use crate::figure::Figures;
 use crate::table::{self, layout};
 use crate::{csv, figure, page};
-use gap_schema::Summary;
+use gap_schema::{Summary, TracePoint};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -17,9 +18,9 @@ pub enum Format {
     Svg,
     /// `figures/*.png`.
     Png,
-    /// `summary.md`, the main table.
+    /// `summary.md`, the gaps, and the ascents where an experiment compares some.
     Md,
-    /// `summary.tex`, the main table for the `booktabs` package.
+    /// `summary.tex`, the table of gaps for the `booktabs` package.
     Tex,
     /// `summary.csv`, one line for each cell.
     Csv,
@@ -79,6 +80,8 @@ impl FromStr for Format {
 pub struct ReportContent<'a> {
     /// The numbers.
     pub summary: &'a Summary,
+    /// Where its ascents stood on their way; empty unless the experiment compares ascents.
+    pub trace: &'a [TracePoint],
     /// The question that the experiment answers.
     pub question: &'a str,
     /// The answer that would surprise.
@@ -123,7 +126,7 @@ pub fn write_report(
 ) -> Result<Vec<PathBuf>, ReportError> {
     let mut written = Vec::new();
     let summary = content.summary;
-    let figures = figure::figures(summary);
+    let figures = Figures::new(summary, content.trace);
     for format in Format::ALL
         .into_iter()
         .filter(|format| formats.contains(format))
@@ -135,14 +138,14 @@ pub fn write_report(
                 written.push(publish_text(path, &html)?);
             }
             Format::Svg => {
-                for figure in &figures {
+                for figure in figures.all() {
                     let path = dir.join("figures").join(format!("{}.svg", figure.name));
                     let svg = figure::svg(figure).map_err(|e| unrendered(&path, &e))?;
                     written.push(publish_text(path, &svg)?);
                 }
             }
             Format::Png => {
-                for figure in &figures {
+                for figure in figures.all() {
                     let path = dir.join("figures").join(format!("{}.png", figure.name));
                     let draw = |temporary: &mut tempfile::NamedTempFile| {
                         figure::png(figure, temporary.path()).map_err(io::Error::other)
@@ -151,7 +154,9 @@ pub fn write_report(
                 }
             }
             Format::Md => {
-                let text = layout::markdown(&table::headline(summary));
+                let tables = table::main_results(summary).into_iter();
+                let texts = tables.map(|table| layout::markdown(&table));
+                let text = texts.collect::<Vec<_>>().join("\n");
                 written.push(publish_text(dir.join("summary.md"), &text)?);
             }
             Format::Tex => {

@@ -46,6 +46,7 @@ pub fn to_frame(records: &[Record]) -> PolarsResult<DataFrame> {
     let encoder = |r: &Record, text: fn(&EncoderLabel) -> String| r.encoder.as_ref().map(text);
     let columns = vec![
         column(records, "schema", |_| SCHEMA_VERSION),
+        column(records, "variant", |r| r.variant.clone()),
         column(records, "dataset", |r| r.dataset.clone()),
         column(records, "split", |r| r.split.as_str()),
         column(records, "datapoint", |r| r.datapoint),
@@ -149,6 +150,9 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
             "has schema {other}; this amortgap reads schema {SCHEMA_VERSION}"
         ));
     }
+    // Tables that are older than variants have no such column.
+    let has_variants = frame.get_column_index("variant").is_some();
+    let variant = has_variants.then(|| texts("variant")).transpose()?;
     let (dataset, split, model) = (texts("dataset")?, texts("split")?, texts("model")?);
     let (family, method, estimator) = (texts("family")?, texts("method")?, texts("estimator")?);
     let (kind, hidden) = (texts("encoder_kind")?, texts("encoder_hidden")?);
@@ -195,7 +199,9 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
                     context: narrow(some(context.get(i))?)?,
                 }),
             };
+            let variant = variant.as_ref().and_then(|names| names.get(i));
             Ok(Record {
+                variant: variant.map(str::to_owned),
                 dataset: some(dataset.get(i))?.to_owned(),
                 split: named(split.get(i))?,
                 datapoint: some(datapoint.get(i))?,

@@ -153,6 +153,8 @@ pub fn encoder_name(kind: EncoderKind, hidden: &[u32]) -> String {
 /// Bad numerics are rows like any other: `value_nats` may be NaN, and `stop` and `trust` say why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
+    /// The variant of the experiment, where it has several.
+    pub variant: Option<String>,
     /// The data set.
     pub dataset: String,
     /// The part of it that the datapoint belongs to.

@@ -3,15 +3,19 @@
 //! [`ExperimentSpec`] is the file as written; [`ExperimentSpec::check`] refuses what cannot run and
 //! gives a [`CheckedSpec`]. Reading files, places in them and overrides are in [`crate::spec_file`].
 
+mod ascent;
 mod check;
 mod inference;
 
+pub use ascent::{AscentKind, AscentSpec, NoiseSource, StepRule, StoppingRule};
+pub(crate) use check::is_plain_name;
 pub use check::{CheckedSpec, SpecConflict};
 pub use inference::{FreeFormSpec, Protocol, RefinementRule, RefinementSpec, Start};
 
 use crate::record::{EncoderKind, Family, encoder_name, named_enum};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use toml::Spanned;
 
 /// A whole number of at least 1.
@@ -139,15 +143,21 @@ pub struct ExperimentSpec {
     /// `Q`.
     #[serde(default)]
     pub family: FamilySpec,
-    /// The encoders that are compared.
+    /// The encoders that are compared; there may be none where ascents are.
+    #[serde(default = "nothing", skip_serializing_if = "is_empty")]
     pub encoders: Spanned<Vec<EncoderSpec>>,
     /// How each encoder is fitted.
-    pub encoder_training: TrainingSpec,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_training: Option<Spanned<TrainingSpec>>,
     /// How `q*` is found.
     #[serde(default)]
     pub free_form: FreeFormSpec,
     /// How `q` is refined.
-    pub refinement: RefinementSpec,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refinement: Option<Spanned<RefinementSpec>>,
+    /// Ascents that are compared on the test points, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ascents: BTreeMap<String, AscentSpec>,
     /// How bounds are estimated.
     #[serde(default)]
     pub estimators: EstimatorSpec,
@@ -186,16 +196,14 @@ impl ExperimentSpec {
             None => &[Start::Prior],
         }
     }
+}
 
-    /// The numbers of refinement steps, rising.
-    pub fn refinement_steps(&self) -> Vec<u32> {
-        self.refinement
-            .steps
-            .get_ref()
-            .iter()
-            .map(|n| n.get())
-            .collect()
-    }
+fn nothing() -> Spanned<Vec<EncoderSpec>> {
+    Spanned::new(0..0, Vec::new())
+}
+
+fn is_empty(encoders: &Spanned<Vec<EncoderSpec>>) -> bool {
+    encoders.get_ref().is_empty()
 }
 
 /// `[data]`

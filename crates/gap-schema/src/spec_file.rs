@@ -1,11 +1,16 @@
 //! Reads a spec from a file, with overrides, and says where in the file a mistake is.
 
+mod fault;
+mod overrides;
+mod variants;
+
+use crate::experiment::{Experiment, Problem};
 use crate::spec::{CheckedSpec, ExperimentSpec};
+use fault::{Fault, places, toml_fault};
+use overrides::{blamed, set};
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use toml::de::{DeTable, DeValue};
-use toml::{Spanned, Table, Value};
+use toml::Table;
 
 /// A spec cannot be used. Every message is one line that names the place and the cure.
 #[derive(Debug, thiserror::Error)]
@@ -44,16 +49,19 @@ pub enum SpecError {
 
 /// Reads, overrides and checks the spec in `path`; each override is `key.path=value`.
 ///
+/// `[variants.NAME]` gives a problem: the rest of the file, overrides applied, with the variant's own
+/// keys in their place. Tables are merged; anything else, as a list, is replaced.
+///
 /// ```no_run
 /// let overrides = ["estimators.iw_samples=100".to_owned()];
-/// let spec = gap_schema::spec_file::read("experiments/digits-capacity.toml".as_ref(), &overrides)?;
+/// let experiment = gap_schema::spec_file::read("experiments/digits-capacity.toml".as_ref(), &overrides)?;
 /// # Ok::<(), gap_schema::spec_file::SpecError>(())
 /// ```
 ///
 /// # Errors
 ///
 /// [`SpecError`], with the line and column where the file is at fault.
-pub fn read(path: &Path, overrides: &[String]) -> Result<CheckedSpec, SpecError> {
+pub fn read(path: &Path, overrides: &[String]) -> Result<Experiment, SpecError> {
     let text = fs::read_to_string(path).map_err(|source| SpecError::Unreadable {
         path: path.to_owned(),
         source,
@@ -80,29 +88,10 @@ pub fn read(path: &Path, overrides: &[String]) -> Result<CheckedSpec, SpecError>
     })
 }
 
-/// The overrides of `key`, of a part of it or of the section around it; all where none is.
-fn blamed(overrides: &[String], key: &str) -> String {
-    let key = key.replace('[', ".").replace(']', "");
-    let within = |inner: &str, outer: &str| {
-        let rest = inner.strip_prefix(outer);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let mut guilty: Vec<&str> = overrides.iter().map(String::as_str).collect();
-    guilty.retain(|assignment| {
-        let set = assignment.split('=').next().unwrap_or_default().trim();
-        within(&key, set) || within(set, &key)
-    });
-    if guilty.is_empty() {
-        overrides.join(" --set ")
-    } else {
-        guilty.join(" --set ")
-    }
-}
-
-/// The spec as a file: what was written, overrides applied and defaults filled in.
-pub fn write(spec: &CheckedSpec) -> String {
-    let full: &ExperimentSpec = spec;
-    toml::to_string(full).expect("a spec has no keys that TOML cannot write")
+/// The experiment as a file that reads back as the same: overrides applied and, where there are no
+/// variants, defaults filled in.
+pub fn write(experiment: &Experiment) -> &str {
+    &experiment.as_file
 }
 
 /// Checks the spec in `text`, which is said to be in `path`.
@@ -110,142 +99,45 @@ pub fn write(spec: &CheckedSpec) -> String {
 /// # Errors
 ///
 /// [`SpecError::AtPlace`].
-pub fn parse(path: &Path, text: &str) -> Result<CheckedSpec, SpecError> {
+pub fn parse(path: &Path, text: &str) -> Result<Experiment, SpecError> {
     parse_text(text).map_err(|fault| at_place(path, text, fault))
 }
 
-/// What is wrong with a text.
-struct Fault {
-    /// The key, as in `encoders[1].hidden`; empty where the text is not TOML.
-    key: String,
-    /// The byte of the text where it stands.
-    at: usize,
-    /// One line, which names the key.
-    message: String,
+fn parse_text(text: &str) -> Result<Experiment, Fault> {
+    if let Ok(file) = toml::from_str::<Table>(text)
+        && let Some(experiment) = variants::experiment(text, &file)?
+    {
+        return Ok(experiment);
+    }
+    let spec = parse_spec(text)?;
+    let full: &ExperimentSpec = &spec;
+    Ok(Experiment {
+        name: spec.name.get_ref().clone(),
+        question: spec.question.clone(),
+        surprise: spec.surprise.clone(),
+        as_file: toml::to_string(full).expect("a spec has no keys that TOML cannot write"),
+        problems: vec![Problem {
+            variant: None,
+            spec,
+        }],
+    })
 }
 
-fn parse_text(text: &str) -> Result<CheckedSpec, Fault> {
+/// The spec in a text without variants.
+fn parse_spec(text: &str) -> Result<CheckedSpec, Fault> {
     let spec: ExperimentSpec = toml::from_str(text).map_err(|error| toml_fault(text, &error))?;
     spec.check().map_err(|conflict| {
-        // An element of a list of sections has no span of its own in the spec.
-        let element = places(text)
+        // A section of a list, or of a table of sections, has no span of its own in the spec.
+        let unplaced = conflict.key.ends_with(']') || conflict.span.is_empty();
+        let section = places(text)
             .into_iter()
-            .find(|place| place.key == conflict.key && conflict.key.ends_with(']'));
+            .find(|place| unplaced && place.key == conflict.key);
         Fault {
-            at: element.map_or(conflict.span.start, |place| place.value.start),
+            at: section.map_or(conflict.span.start, |place| place.value.start),
             message: format!("`{}` {}", conflict.key, conflict.message),
             key: conflict.key,
         }
     })
-}
-
-/// What the parser says, with the whole key and in the words of this program.
-fn toml_fault(text: &str, error: &toml::de::Error) -> Fault {
-    let span = error.span().unwrap_or(0..0);
-    let said = plain_words(&one_line(error.message()));
-    let places = places(text);
-    let (key, message) = if let Some(rest) = said.strip_prefix("missing field `") {
-        let section = places.iter().rfind(|place| place.value == span);
-        let section = section.map_or_else(String::new, |place| format!("{}.", place.key));
-        let key = format!("{section}{}", rest.trim_end_matches('`'));
-        let message = format!("missing key `{key}`");
-        (key, message)
-    } else if let Some(place) = error.span().and_then(|span| innermost(places, span.start)) {
-        let unknown = said.strip_prefix("unknown field `");
-        let message = match unknown.and_then(|rest| rest.split_once('`')) {
-            Some((_, rest)) => format!("unknown key `{}`{rest}", place.key),
-            None => format!("`{}`: {said}", place.key),
-        };
-        (place.key, message)
-    } else if let Some(key) = text.get(span.clone()).filter(|_| said == "duplicate key") {
-        (
-            String::new(),
-            format!("{said} `{key}`; keep one of the two"),
-        )
-    } else {
-        (String::new(), said)
-    };
-    Fault {
-        key,
-        at: span.start,
-        message,
-    }
-}
-
-/// Rust's names of types in the words of TOML.
-fn plain_words(message: &str) -> String {
-    let message = message
-        .replace("wanted string or table", "expected a string")
-        .replace("invalid type: map", "invalid type: table")
-        .replace("invalid type: sequence", "invalid type: list");
-    let Some((found, expected)) = message.rsplit_once(", expected ") else {
-        return message;
-    };
-    let expected = match expected {
-        "i64" => "a whole number",
-        "u32" => "a whole number from 0 to 4294967295",
-        "f64" => "a number",
-        "a sequence" => "a list",
-        structure if structure.starts_with("struct ") => "a table",
-        other => other,
-    };
-    format!("{found}, expected {expected}")
-}
-
-/// Where a key and its value stand in a text.
-struct Place {
-    key: String,
-    name: Range<usize>,
-    value: Range<usize>,
-}
-
-/// Every key of `text`, and every element of a list; none if it is not TOML.
-fn places(text: &str) -> Vec<Place> {
-    fn walk(key: &str, name: Range<usize>, value: &Spanned<DeValue<'_>>, into: &mut Vec<Place>) {
-        into.push(Place {
-            key: key.to_owned(),
-            name,
-            value: value.span(),
-        });
-        match value.get_ref() {
-            DeValue::Table(table) => {
-                for (name, value) in table {
-                    walk(
-                        &format!("{key}.{}", name.get_ref()),
-                        name.span(),
-                        value,
-                        into,
-                    );
-                }
-            }
-            DeValue::Array(items) => {
-                for (i, item) in items.iter().enumerate() {
-                    walk(&format!("{key}[{i}]"), item.span(), item, into);
-                }
-            }
-            _ => {}
-        }
-    }
-    let mut places = Vec::new();
-    if let Ok(document) = DeTable::parse(text) {
-        for (name, value) in document.get_ref() {
-            walk(name.get_ref(), name.span(), value, &mut places);
-        }
-    }
-    places
-}
-
-/// The place of the shortest key or value around the byte `at`.
-fn innermost(places: Vec<Place>, at: usize) -> Option<Place> {
-    let size = |place: &Place| {
-        let around = [&place.name, &place.value];
-        let sizes = around.into_iter().filter(|range| range.contains(&at));
-        sizes.map(ExactSizeIterator::len).min()
-    };
-    places
-        .into_iter()
-        .filter(|place| size(place).is_some())
-        .min_by_key(size)
 }
 
 fn at_place(path: &Path, text: &str, fault: Fault) -> SpecError {
@@ -256,63 +148,5 @@ fn at_place(path: &Path, text: &str, fault: Fault) -> SpecError {
         line: before.matches('\n').count() + 1,
         column: before[line_start..].chars().count() + 1,
         message: fault.message,
-    }
-}
-
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Applies `a.b.0.c=value` to `table`.
-fn set(table: &mut Table, assignment: &str) -> Result<(), String> {
-    let (key, text) = assignment
-        .split_once('=')
-        .ok_or("write it as key=value, as in estimators.iw_samples=100")?;
-    if key.split('.').any(|part| part.trim().is_empty()) {
-        return Err(
-            "has an empty part in its key; write it as in estimators.iw_samples=100".into(),
-        );
-    }
-    // A bare word is a string: --set data.name=mnist-binarized. So is a date: no key takes one.
-    let value = toml::from_str::<Table>(&format!("value = {text}"))
-        .ok()
-        .and_then(|mut parsed| parsed.remove("value"))
-        .filter(|value| !value.is_datetime())
-        .unwrap_or_else(|| Value::String(text.to_owned()));
-    let mut parts: Vec<&str> = key.trim().split('.').collect();
-    let last = parts.pop().expect("splitting gives at least one part");
-    let mut root = Value::Table(std::mem::take(table));
-    let result = parts
-        .iter()
-        .try_fold(&mut root, |at, part| child(at, part))
-        .and_then(|parent| match parent {
-            Value::Table(table) => {
-                table.insert(last.to_owned(), value);
-                Ok(())
-            }
-            other => {
-                *child(other, last)? = value;
-                Ok(())
-            }
-        });
-    if let Value::Table(restored) = root {
-        *table = restored;
-    }
-    result
-}
-
-fn child<'a>(at: &'a mut Value, part: &str) -> Result<&'a mut Value, String> {
-    match at {
-        Value::Table(table) => Ok(table
-            .entry(part.to_owned())
-            .or_insert_with(|| Value::Table(Table::new()))),
-        Value::Array(items) => {
-            let n = items.len();
-            part.parse::<usize>()
-                .ok()
-                .and_then(|i| items.get_mut(i))
-                .ok_or_else(|| format!("`{part}` is not an index into a list of {n}"))
-        }
-        _ => Err(format!("there is no key `{part}` below a plain value")),
     }
 }

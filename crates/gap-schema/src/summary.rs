@@ -6,6 +6,7 @@
 //! already contained in the former. Seeds are separate cells and never pooled here.
 
 use crate::record::{EncoderLabel, Family, Side, Split};
+use crate::spec::Start;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The whole file.
@@ -15,8 +16,11 @@ pub struct Summary {
     pub schema: u32,
     /// The experiment's name.
     pub experiment: String,
-    /// One entry for each seed, encoder and split.
+    /// One entry for each variant, seed, encoder and split.
     pub cells: Vec<Cell>,
+    /// One entry for each variant, seed, ascent and start, for an experiment that compares ascents.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ascents: Vec<AscentCell>,
 }
 
 /// JSON has no NaN: it is written as `null`, and read back.
@@ -146,6 +150,9 @@ pub struct DifferentOptima {
 pub struct Cell {
     /// A name, unique within the file and stable across runs.
     pub cell: String,
+    /// The variant of the experiment, where it has several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub variant: Option<String>,
     /// The data set.
     pub dataset: String,
     /// The part of it.
@@ -233,9 +240,78 @@ pub struct Cell {
     pub oracle: Option<Oracle>,
 }
 
+/// What an ascent had cost when its mean distance to the optimum fell below
+/// [`crate::trace::REACHED_NATS`] for good.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AscentReached {
+    /// Wall seconds for all `n` datapoints.
+    pub seconds: f64,
+    /// Joint gradients per datapoint.
+    pub joint_gradients: f64,
+}
+
+/// Where an ascent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AscentEnd {
+    /// Wall seconds for all `n` datapoints.
+    pub seconds: f64,
+    /// Joint gradients per datapoint.
+    pub joint_gradients: f64,
+    /// Mean distance below the optimum that each datapoint's ascent led to, nats.
+    #[serde(deserialize_with = "nan_from_null")]
+    pub nats_to_go: f64,
+    /// Its standard error over datapoints, of paired differences.
+    #[serde(deserialize_with = "nan_from_null")]
+    pub std_error_nats: f64,
+    /// The largest distance.
+    #[serde(deserialize_with = "nan_from_null")]
+    pub worst_nats: f64,
+    /// Datapoints with more than [`crate::trace::REACHED_NATS`] to go.
+    pub above_tolerance: u64,
+    /// Datapoints that had not met the ascent's own stopping rule.
+    pub unfinished: u64,
+    /// Datapoints that ended near an optimum that is worse than the best one known.
+    pub other_optimum: u64,
+    /// What these fall short of the best, summed over them and divided by `n`, nats.
+    #[serde(deserialize_with = "nan_from_null")]
+    pub other_optimum_nats: f64,
+    /// Datapoints whose ascent stopped being finite.
+    pub non_finite: u64,
+}
+
+/// One ascent of one seed from one start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AscentCell {
+    /// The variant of the experiment, where it has several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub variant: Option<String>,
+    /// The data set.
+    pub dataset: String,
+    /// The part of it.
+    pub split: Split,
+    /// The seed.
+    pub seed: u64,
+    /// How many datapoints ascended.
+    pub n: u64,
+    /// Dimensions of `z`.
+    pub latent_dim: u32,
+    /// The ascent's name in the spec.
+    pub ascent: String,
+    /// Its phases: step rule, noise, draws per datapoint and step.
+    pub phases: String,
+    /// Where it started.
+    pub start: Start,
+    /// When its mean distance to the optimum was below 0.01 nats for good; `null` if it never was.
+    pub reached: Option<AscentReached>,
+    /// Where it ended.
+    pub end: AscentEnd,
+    /// Joint gradients per datapoint of the longer run that the optimum is known from.
+    pub reference_joint_gradients: f64,
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Mean;
+    use super::{AscentEnd, Mean, Summary};
 
     #[test]
     fn an_undefined_number_is_null_in_json_and_nan_when_read_back() {
@@ -252,5 +328,34 @@ mod tests {
         let read: Mean = serde_json::from_str(&json).unwrap();
         assert!(read.std_error_nats.is_nan() && read.mc_std_error_nats == 0.25);
         assert!(serde_json::from_str::<Mean>(r#"{"mean_nats":1.0}"#).is_err());
+    }
+
+    #[test]
+    fn where_no_datapoint_stayed_finite_an_ascent_ends_at_null() {
+        let end = AscentEnd {
+            seconds: 1.5,
+            joint_gradients: 40.0,
+            nats_to_go: f64::NAN,
+            std_error_nats: f64::NAN,
+            worst_nats: f64::NAN,
+            above_tolerance: 0,
+            unfinished: 0,
+            other_optimum: 0,
+            other_optimum_nats: f64::NAN,
+            non_finite: 3,
+        };
+        let json = serde_json::to_string(&end).unwrap();
+        let read: AscentEnd = serde_json::from_str(&json).unwrap();
+        assert!(read.nats_to_go.is_nan() && read.std_error_nats.is_nan());
+        assert!(read.worst_nats.is_nan() && read.other_optimum_nats.is_nan());
+        assert_eq!(read.non_finite, 3);
+    }
+
+    #[test]
+    fn a_summary_that_is_older_than_ascents_is_read_and_written_as_it_was() {
+        let json = r#"{"schema":1,"experiment":"digits","cells":[]}"#;
+        let read: Summary = serde_json::from_str(json).unwrap();
+        assert!(read.ascents.is_empty());
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
     }
 }

@@ -6,9 +6,9 @@
 
 mod spec;
 
-use gap_schema::spec::{CheckedSpec, Likelihood, Protocol, RefinementRule, Start};
+use gap_schema::spec::{CheckedSpec, Likelihood, Protocol, RefinementRule, RefinementSpec, Start};
 use gap_schema::spec_file::write;
-use spec::{DIGITS, edited, parsed, refused};
+use spec::{DIGITS, edited, experiment, parsed, refused};
 
 #[test]
 fn a_gaussian_decoder_takes_its_noise() {
@@ -63,18 +63,22 @@ fn an_ascent_that_says_no_starts_begins_where_its_protocol_and_its_model_have_it
 
 #[test]
 fn adam_refines_with_a_learning_rate_and_newton_without() {
-    let refinement = |more: &str| {
-        parsed(&edited(
-            "steps = [1, 5, 20]",
-            &format!("steps = [1, 5, 20]\n{more}"),
-        ))
+    let text = |more: &str| {
+        let steps = "steps = [1, 5, 20]";
+        edited(steps, &format!("{steps}\n{more}"))
     };
-    let spec = refinement("rule = \"adam\"").unwrap();
-    assert_eq!(spec.refinement.rule, RefinementRule::Adam);
-    assert_eq!(spec.refinement.learning_rate(), 0.03);
-    assert!(write(&spec).contains("learning_rate = 0.03"));
+    let refinement = |more: &str| -> Result<RefinementSpec, String> {
+        let spec = parsed(&text(more))?;
+        Ok(spec.refinement.clone().unwrap().into_inner())
+    };
+    let adam = "rule = \"adam\"";
+    let spec = refinement(adam).unwrap();
+    assert_eq!(spec.rule, RefinementRule::Adam);
+    assert_eq!(spec.learning_rate(), 0.03);
+    let said = experiment(&text(adam)).unwrap();
+    assert!(write(&said).contains("learning_rate = 0.03"));
     let spec = refinement("rule = \"adam\"\nlearning_rate = 0.1").unwrap();
-    assert_eq!(spec.refinement.learning_rate(), 0.1);
+    assert_eq!(spec.learning_rate(), 0.1);
     for (more, message) in [
         (
             "learning_rate = 0.1",

@@ -4,7 +4,7 @@ mod spec;
 
 use gap_schema::spec::{DecoderSharing, Protocol, RefinementRule, Start};
 use gap_schema::spec_file::{read, write};
-use spec::{DIGITS, one_line, overridden, parsed, refused};
+use spec::{DIGITS, edited, experiment, experiment_with, one_line, parsed, refused};
 use std::path::Path;
 
 #[test]
@@ -20,20 +20,22 @@ fn a_valid_spec_gives_its_values_and_the_defaults() {
         Protocol::Default,
         "a default within a section"
     );
-    assert_eq!(spec.refinement.rule, RefinementRule::AveragedNewton);
-    assert_eq!(spec.refinement.n_samples.get_ref().get(), 32);
-    assert_eq!(spec.refinement.learning_rate, None);
+    let refinement = spec.refinement.as_ref().unwrap().get_ref();
+    assert_eq!(refinement.numbers_of_steps(), [1, 5, 20]);
+    assert_eq!(refinement.rule, RefinementRule::AveragedNewton);
+    assert_eq!(refinement.n_samples.get_ref().get(), 32);
+    assert_eq!(refinement.learning_rate, None);
+    assert!(spec.ascents.is_empty());
     assert_eq!(
         spec.evaluation.batch_size.get(),
         100,
         "a section of defaults"
     );
-    assert_eq!(spec.refinement_steps(), [1, 5, 20]);
 }
 
 #[test]
 fn an_unknown_key_is_pointed_at_and_the_known_ones_are_listed() {
-    let sections = "expected one of `name`, `question`, `surprise`, `seeds`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `refinement`, `estimators`, `evaluation`";
+    let sections = "expected one of `name`, `question`, `surprise`, `seeds`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `refinement`, `ascents`, `estimators`, `evaluation`, `variants`";
     refused(&[
         (
             "question =",
@@ -187,8 +189,8 @@ fn a_missing_key_is_named_with_its_section() {
         ),
         (
             "[refinement]\nsteps = [1, 5, 20]\n",
-            "",
-            "digits.toml:1:1: missing key `refinement`",
+            "[refinement]\n",
+            "digits.toml:54:1: missing key `refinement.steps`",
         ),
     ]);
 }
@@ -210,182 +212,13 @@ fn text_that_is_not_toml_is_refused_at_its_place() {
 }
 
 #[test]
-fn encoders_that_cannot_be_built_or_told_apart_are_refused() {
-    let start = DIGITS.find("[[encoders]]").unwrap();
-    let end = DIGITS.find("[encoder_training]").unwrap();
-    let none = DIGITS.replace(&DIGITS[start..end], "");
-    let empty = none.replace("[data]", "encoders = []\n[data]");
-    assert_eq!(
-        parsed(&none).unwrap_err(),
-        "digits.toml:1:1: missing key `encoders`"
-    );
-    assert_eq!(
-        parsed(&empty).unwrap_err(),
-        "digits.toml:6:12: `encoders` is empty; add at least one [[encoders]] with `kind = \"linear\"` or `kind = \"mlp\"`"
-    );
-    refused(&[
-        (
-            "hidden = [64]",
-            "hidden = [16, 16]",
-            "digits.toml:31:1: `encoders` has `mlp-16-16` twice; results could not tell them apart",
-        ),
-        (
-            "hidden = [64]",
-            "hidden = []",
-            "digits.toml:36:10: `encoders[1].hidden` is empty; give at least one width, or use `kind = \"linear\"`",
-        ),
-        (
-            "kind = \"mlp\"\nhidden = [64]",
-            "kind = \"mlp\"",
-            "digits.toml:34:1: `encoders[1]` is an `mlp` without `hidden`; give its widths, as in [64]",
-        ),
-        (
-            "kind = \"linear\"",
-            "kind = \"linear\"\nhidden = [3]",
-            "digits.toml:33:10: `encoders[0].hidden` does not apply to `kind = \"linear\"`; remove it, or use `kind = \"mlp\"`",
-        ),
-    ]);
-}
-
-#[test]
-fn lists_that_make_no_sense_are_refused() {
-    let rising =
-        "digits.toml:55:9: `refinement.steps` must be rising numbers of steps, as in [1, 5, 20]";
-    refused(&[
-        ("steps = [1, 5, 20]", "steps = [1, 20, 5]", rising),
-        ("steps = [1, 5, 20]", "steps = [1, 5, 5]", rising),
-        ("steps = [1, 5, 20]", "steps = []", rising),
-        (
-            "seeds = [0, 1]",
-            "seeds = []",
-            "digits.toml:4:9: `seeds` is empty; give at least one seed, as in [0]",
-        ),
-        (
-            "seeds = [0, 1]",
-            "seeds = [0, 1, 0]",
-            "digits.toml:4:9: `seeds` has 0 twice; each repetition needs a seed of its own",
-        ),
-        (
-            "starts = [\"prior\", \"encoder\"]",
-            "starts = []",
-            "digits.toml:50:10: `free_form.starts` is empty; use [\"prior\"], [\"encoder\"] or both",
-        ),
-        (
-            "starts = [\"prior\", \"encoder\"]",
-            "starts = [\"prior\", \"prior\"]",
-            "digits.toml:50:10: `free_form.starts` has `prior` twice",
-        ),
-        (
-            "name = \"digits-capacity\"",
-            "name = \"../elsewhere\"",
-            "digits.toml:1:8: `name` must be letters, digits, `-`, `_` and `.`: it names a folder",
-        ),
-    ]);
-}
-
-#[test]
-fn a_model_that_contradicts_the_data_or_itself_is_refused() {
-    let training = "[model.training]\nencoder_hidden = [100]\nsteps = 400\nbatch_size = 64\nlearning_rate = 0.002\nn_samples = 1\n";
-    refused(&[
-        (
-            "name = \"digits-binarized\"\nsplit_seed = 0\n",
-            "name = \"synthetic\"\n",
-            "digits.toml:14:14: `model.latent_dim` stands alone; synthetic data also needs `model.observed_dim`",
-        ),
-        (
-            "name = \"digits-binarized\"",
-            "name = \"synthetic\"",
-            "digits.toml:8:14: `data.split_seed` does not apply to `data.name = \"synthetic\"`, which is drawn anew for each seed; remove it",
-        ),
-        (
-            "name = \"digits-binarized\"\nsplit_seed = 0\ntrain_points = 1000\n",
-            "name = \"synthetic\"\n",
-            "digits.toml:7:8: `data.name` is `synthetic`, which needs `data.train_points`: how many points to draw for fitting",
-        ),
-        (
-            "name = \"digits-binarized\"\nsplit_seed = 0\ntrain_points = 1000\n",
-            "name = \"synthetic\"\ntrain_points = 100\n",
-            "digits.toml:9:17: `data.measure_train` is 200, more than the 100 points of `data.train_points`",
-        ),
-        (
-            "latent_dim = 10",
-            "latent_dim = 10\nobserved_dim = 64",
-            "digits.toml:16:16: `model.observed_dim` does not apply to `data.name = \"digits-binarized\"`, which has a size of its own; remove it",
-        ),
-        (
-            "kind = \"mlp-decoder\"",
-            "kind = \"linear-gaussian\"",
-            "digits.toml:16:10: `model.hidden` does not apply to `model.kind = \"linear-gaussian\"`; remove it",
-        ),
-        (
-            "hidden = [128]\n",
-            "",
-            "digits.toml:15:14: `model.latent_dim` stands alone; an MLP decoder also needs `model.hidden`, as in [64, 64], or [] for a linear one",
-        ),
-        (
-            "hidden = [128]\n",
-            "hidden = [128]\nnoise_std = 0.5\n",
-            "digits.toml:17:13: `model.noise_std` does not go with `model.likelihood = \"bernoulli\"`; remove it, or use `model.likelihood = \"gaussian\"`",
-        ),
-        (
-            "likelihood = \"bernoulli\"",
-            "noise_std = 0.5",
-            "digits.toml:18:13: `model.noise_std` does not go with `model.likelihood = \"bernoulli\"`; remove it, or use `model.likelihood = \"gaussian\"`",
-        ),
-        (
-            "likelihood = \"bernoulli\"",
-            "likelihood = \"gaussian\"",
-            "digits.toml:18:14: `model.likelihood` is `gaussian`, which needs `model.noise_std`: the standard deviation of a pixel, as in 0.1",
-        ),
-        (
-            training,
-            "",
-            "digits.toml:7:8: `data.name` is real data, so the decoder must be fitted; add `[model.training]`",
-        ),
-        (
-            "encoder_hidden = [100]\n",
-            "",
-            "digits.toml:21:1: `model.training` needs `encoder_hidden`: the encoder that the shared decoder is fitted with",
-        ),
-        (
-            "decoder = \"shared\"",
-            "decoder = \"joint\"",
-            "digits.toml:22:18: `model.training.encoder_hidden` does not go with `model.decoder = \"joint\"`, where each of `encoders` is fitted with a decoder of its own; remove it",
-        ),
-    ]);
-}
-
-#[test]
-fn a_linear_gaussian_model_goes_with_synthetic_data_only() {
-    let start = DIGITS.find("[model]").unwrap();
-    let end = DIGITS.find("[family]").unwrap();
-    let model = "[model]\nkind = \"linear-gaussian\"\nlatent_dim = 3\n";
-    let real = DIGITS.replace(&DIGITS[start..end], model);
-    assert_eq!(
-        parsed(&real).unwrap_err(),
-        "digits.toml:7:8: `data.name` does not go with `model.kind = \"linear-gaussian\"`, which is not fitted to data; use `data.name = \"synthetic\"`"
-    );
-    let synthetic = real
-        .replace(
-            "name = \"digits-binarized\"\nsplit_seed = 0",
-            "name = \"synthetic\"",
-        )
-        .replace("latent_dim = 3", "latent_dim = 3\nobserved_dim = 8");
-    assert_eq!(
-        parsed(&synthetic).unwrap_err(),
-        "digits.toml:38:10: `free_form.starts` has `encoder`, but this model is not fitted, so no encoder comes with it; use [\"prior\"]"
-    );
-    parsed(&synthetic.replace("\"prior\", \"encoder\"", "\"prior\"")).unwrap();
-}
-
-#[test]
 fn a_file_that_is_not_there_is_named() {
     let error = read(Path::new("not/there.toml"), &[]).unwrap_err();
     assert!(one_line(&error).starts_with("not/there.toml: cannot read this spec: "));
 }
 
 #[test]
-fn what_is_written_reads_back_as_the_same_spec() {
+fn what_is_written_reads_back_as_the_same_experiment_and_says_the_defaults() {
     for overrides in [
         &[][..],
         &["encoders.0.activation=elu", "free_form.max_steps=7"],
@@ -393,11 +226,29 @@ fn what_is_written_reads_back_as_the_same_spec() {
             "refinement.rule=adam",
             "free_form.protocol=adam-cremer-2018",
         ],
+        &["ascents.plain.protocol=default", "ascents.own.rule=lbfgs"],
     ] {
-        let spec = overridden(DIGITS, overrides).unwrap();
-        let text = write(&spec);
-        let again = parsed(&text).unwrap();
-        assert_eq!(again, spec);
+        let said = experiment_with(DIGITS, overrides).unwrap();
+        let text = write(&said);
+        let again = experiment(text).unwrap();
+        assert_eq!(again, said);
         assert_eq!(write(&again), text);
+        assert!(text.contains("[evaluation]\nbatch_size = 100\n"), "{text}");
     }
+}
+
+#[test]
+fn an_experiment_without_variants_is_one_problem_without_a_name() {
+    let said = experiment(DIGITS).unwrap();
+    assert_eq!(said.name, "digits-capacity");
+    assert_eq!(said.question, "Does a wider encoder close the gap?");
+    assert_eq!(said.surprise, "The gap stays when the encoder grows.");
+    let [problem] = &said.problems[..] else {
+        panic!("{} problems", said.problems.len());
+    };
+    assert_eq!(problem.variant, None);
+    assert_eq!(said.problem(None), Some(problem));
+    assert_eq!(said.problem(Some("digits-capacity")), None);
+    let other = experiment(&edited("iw_samples = 1000", "iw_samples = 9")).unwrap();
+    assert_ne!(other, said);
 }

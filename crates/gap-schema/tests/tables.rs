@@ -4,16 +4,18 @@
     reason = "clippy allows it in test functions, not in what they call"
 )]
 
-use gap_schema::parquet::{read, write};
+use gap_schema::parquet::{TableError, read, to_frame, write};
 use gap_schema::record::{
     EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Side, Split, StopKind,
 };
+use polars::prelude::{Column, DataFrame, ParquetWriter};
 use proptest::prelude::*;
 use std::fs;
 
 /// A record without any optional field.
 fn plain() -> Record {
     Record {
+        variant: None,
         dataset: "digits".to_owned(),
         split: Split::Test,
         datapoint: 1796,
@@ -46,6 +48,7 @@ fn plain() -> Record {
 /// A record with every optional field.
 fn full(hidden: Vec<u32>) -> Record {
     Record {
+        variant: Some("digits-z2".to_owned()),
         encoder: Some(EncoderLabel {
             kind: if hidden.is_empty() {
                 EncoderKind::Linear
@@ -181,6 +184,34 @@ fn a_table_that_is_cut_short_at_any_byte_is_an_error_that_names_it() {
         );
         assert!(!message.contains('\n'), "{n}: {message}");
     }
+}
+
+/// Writes the columns of a record with a variant as `change` leaves them, and reads them.
+fn read_changed(change: impl Fn(&mut DataFrame)) -> Result<Vec<Record>, TableError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.parquet");
+    let mut frame = to_frame(&[full(vec![64])]).unwrap();
+    change(&mut frame);
+    let file = fs::File::create(&path).unwrap();
+    ParquetWriter::new(file).finish(&mut frame).unwrap();
+    read(&path)
+}
+
+#[test]
+fn a_table_that_is_older_than_variants_is_read() {
+    let older = read_changed(|frame| *frame = frame.drop("variant").unwrap()).unwrap();
+    let expected = Record {
+        variant: None,
+        ..full(vec![64])
+    };
+    assert_eq!(older, [expected]);
+    assert!(read_changed(|frame| *frame = frame.drop("split").unwrap()).is_err());
+    let number = |frame: &mut DataFrame| {
+        frame
+            .with_column(Column::new("variant".into(), [3_u32]))
+            .unwrap();
+    };
+    assert!(read_changed(number).is_err());
 }
 
 #[test]

@@ -14,7 +14,8 @@ mod noise;
 mod row_blocks;
 
 pub use dims::{DimsError, dims};
-pub use noise::{
-    NoiseStream, SOBOL_POINTS, SeedKey, sobol_normal, sobol_normal_points, uniform_permutation,
+pub use noise::{NoiseStream, SOBOL_POINTS, SeedKey, sobol_normal_points, uniform_permutation};
+pub use row_blocks::{
+    BLOCK_ROWS, aligned_like, aligned_memory, aligned_rows, block, block_starts, map_row_blocks,
+    mean_over_samples, product, whole_blocks,
 };
-pub use row_blocks::{BLOCK_ROWS, map_row_blocks, mean_over_samples};

@@ -135,29 +135,15 @@ impl NoiseStream {
     }
 }
 
-/// Standard-normal points from an Owen-scrambled Sobol sequence, common to all datapoints:
-/// `[S, 1, D]`, `f32`. The first `n_samples` of [`sobol_normal_points`].
-///
-/// An ascent that draws anew at each step takes a new key for each step. Common draws are as good
-/// as separate ones there (every datapoint has an optimum of its own) and cost `B` times less.
-/// Unsuitable for standard errors: the points are not independent.
-///
-/// # Panics
-///
-/// As [`sobol_normal_points`].
-pub fn sobol_normal(key: SeedKey, n_samples: i64, dim: i64, device: Device) -> Tensor {
-    let n_points = u32::try_from(n_samples).expect("a number of samples is not negative");
-    let width = usize::try_from(dim).expect("a number of dimensions is not negative");
-    Tensor::from_slice(&sobol_normal_points(key, 0..n_points, width))
-        .view([n_samples, 1, dim])
-        .to_device(device)
-}
-
 /// How long a scrambled Sobol sequence is; beyond, take another key.
 pub const SOBOL_POINTS: u32 = 1 << 16;
 
-/// The points `range` of one scrambled Sobol sequence, as standard normals, point after point:
+/// The points `range` of one Owen-scrambled Sobol sequence, as standard normals, point after point:
 /// `[S, D]`.
+///
+/// Draws for all datapoints in common are as good as separate ones in an ascent (every datapoint has
+/// an optimum of its own) and cost `B` times less. Unsuitable for standard errors: the points are not
+/// independent.
 ///
 /// Burley 2020, "Practical Hash-based Owen Scrambling".
 ///
@@ -258,7 +244,8 @@ mod tests {
         // E z^2 = 1 over 16 points: independent draws miss by sqrt(2/16) = 0.35 on average.
         let mut squared_error = 0.0;
         for step in 0..64 {
-            let points = sobol_normal(SeedKey::root(5).index(step), 16, 10, Device::Cpu);
+            let points = sobol_normal_points(SeedKey::root(5).index(step), 0..16, 10);
+            let points = Tensor::from_slice(&points).view([16, 10]);
             let error = (points.square().mean_dim(0, false, Kind::Double) - 1.0).square();
             squared_error += error.mean(Kind::Double).double_value(&[]) / 64.0;
         }

@@ -135,6 +135,24 @@ pub fn texts(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
+/// The one line that a refused command says on stderr, after `error: `.
+pub fn refusal(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(stdout, "");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(
+        !stderr.contains("panicked")
+            && !stderr.contains("backtrace")
+            && !stderr.contains("internal")
+    );
+    let message = stderr
+        .strip_prefix("error: ")
+        .expect("it is called an error");
+    message.trim_end().to_owned()
+}
+
 /// `summary.json` of a folder of results, without wall times.
 pub fn summary(folder: &Path) -> Value {
     let mut summary = read_json(&folder.join("summary.json"));

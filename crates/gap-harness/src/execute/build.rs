@@ -3,15 +3,16 @@
 use super::failed;
 use crate::run::RunError;
 use gap_infer::ascent::{AdamSettings, Noise, Phase, Rule, Schedule, Stopping, averaged_newton};
-use gap_infer::free_form::Search;
+use gap_infer::free_form::{FIRST_TOLERANCE, Search};
 use gap_infer::train::{Training, TrainingCost};
 use gap_infer::{Encoder, VariationalFamily};
 use gap_model::{LatentVariableModel, LinearGaussian, Mlp, MlpDecoder};
 use gap_schema::CheckedSpec;
 use gap_schema::record::EncoderKind;
 use gap_schema::spec::{
-    Activation, Count, EncoderSpec, FreeFormSpec, Likelihood, ModelKind, ModelTrainingSpec,
-    Protocol, RefinementRule, RefinementSpec, TrainingSpec,
+    Activation, AscentKind, AscentSpec, Count, EncoderSpec, FreeFormSpec, Likelihood, ModelKind,
+    ModelTrainingSpec, NoiseSource, Protocol, RefinementRule, RefinementSpec, StepRule,
+    StoppingRule, TrainingSpec,
 };
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
@@ -214,26 +215,79 @@ pub fn search(spec: &FreeFormSpec) -> Search {
     }
 }
 
-/// The steps that refine an encoder's `q`, up to `most_steps` of them.
-pub fn refinement(spec: &RefinementSpec, most_steps: u32) -> Phase {
+/// An ascent that is compared with others.
+pub fn ascent_schedule(spec: &AscentSpec, dim: usize, tolerance_nats: f64) -> Schedule {
+    let max_steps = spec.max_steps.get();
+    match spec.kind() {
+        AscentKind::Protocol(Protocol::Default) => {
+            Schedule::default_for(dim, FIRST_TOLERANCE * tolerance_nats, max_steps)
+        }
+        AscentKind::Protocol(Protocol::AdamCremer2018) => Schedule::adam_cremer_2018(max_steps),
+        AscentKind::Rule {
+            rule,
+            noise,
+            n_samples,
+            stopping,
+            below_nats,
+            learning_rate,
+            averaged,
+        } => Schedule {
+            phases: vec![Phase {
+                rule: match rule {
+                    StepRule::Lbfgs => Rule::Lbfgs,
+                    StepRule::NewtonStein => Rule::NewtonStein,
+                    StepRule::AveragedNewton => Rule::AveragedNewton,
+                    StepRule::NaturalGradient => Rule::NaturalGradient,
+                    StepRule::Adam => Rule::Adam(adam(learning_rate, averaged)),
+                },
+                noise: noise_of(noise),
+                n_samples: n_samples as usize,
+                stopping: match stopping {
+                    StoppingRule::Decrement => Stopping::Decrement { below_nats },
+                    StoppingRule::AveragedDecrement => Stopping::AveragedDecrement { below_nats },
+                    StoppingRule::Plateau => Stopping::CREMER_2018,
+                    StoppingRule::Never => Stopping::Never,
+                },
+                max_steps,
+            }],
+        },
+    }
+}
+
+const fn noise_of(noise: NoiseSource) -> Noise {
+    match noise {
+        NoiseSource::Fixed => Noise::Fixed,
+        NoiseSource::Sequence => Noise::Sequence,
+        NoiseSource::GrowingSequence => Noise::GrowingSequence,
+        NoiseSource::Fresh => Noise::Fresh,
+        NoiseSource::Independent => Noise::Independent,
+    }
+}
+
+const fn adam(learning_rate: f64, averaged: bool) -> AdamSettings {
+    AdamSettings {
+        learning_rate,
+        averaged,
+        log_variance: false,
+    }
+}
+
+/// The steps that refine an encoder's `q`.
+pub fn refinement(spec: &RefinementSpec) -> Phase {
     let n_samples = spec.n_samples.get_ref().get() as usize;
+    let max_steps = spec.numbers_of_steps().last().copied().unwrap_or(0);
     match spec.rule {
         RefinementRule::AveragedNewton => Phase {
             noise: Noise::Sequence,
             stopping: Stopping::Never,
-            ..averaged_newton(n_samples, 0.0, most_steps)
+            ..averaged_newton(n_samples, 0.0, max_steps)
         },
         RefinementRule::Adam => Phase {
-            rule: Rule::Adam(AdamSettings {
-                learning_rate: spec.learning_rate(),
-                averaged: true,
-                log_variance: false,
-                loss: false,
-            }),
+            rule: Rule::Adam(adam(spec.learning_rate(), true)),
             noise: Noise::Fresh,
             n_samples,
             stopping: Stopping::Never,
-            max_steps: most_steps,
+            max_steps,
         },
     }
 }

@@ -193,6 +193,8 @@ impl Measurement<'_> {
                 let (stop, stop_steps, remaining) = stop_columns(stop);
                 let starts = found.and_then(|found| found.starts);
                 records.push(Record {
+                    // A stage may serve several: the plan says which.
+                    variant: None,
                     dataset: origin.dataset.clone(),
                     split: origin.split,
                     datapoint: batch.ids()[b],

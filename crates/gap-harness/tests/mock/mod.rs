@@ -5,9 +5,11 @@
 
 use gap_harness::plan::Environment;
 use gap_harness::run::Workspace;
+use gap_harness::store::ASCENTS;
 use gap_harness::{Executor, Observer, Outcome, Plan, RunError, Stage, StageId, Store};
-use gap_schema::record::{Estimator, Family, Method, Record, Side, StopKind};
-use gap_schema::spec_file;
+use gap_schema::record::{Estimator, Family, Method, Record, Side, Split, StopKind};
+use gap_schema::spec::Start;
+use gap_schema::{TracePoint, spec_file, trace};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -72,13 +74,21 @@ pub fn plan_of(text: &str) -> Plan {
 
 /// The plan of `text` on `device` of a made-up machine.
 pub fn plan_on(text: &str, device: &str) -> Plan {
-    let spec = spec_file::parse("small.toml".as_ref(), text).unwrap();
+    plans_on(text, device).remove(0)
+}
+
+/// The plan of each problem in `text` on `device` of a made-up machine.
+pub fn plans_on(text: &str, device: &str) -> Vec<Plan> {
+    let experiment = spec_file::parse("small.toml".as_ref(), text).unwrap();
     let environment = Environment {
         source: "source".to_owned(),
         device: device.to_owned(),
         math: "stock".to_owned(),
     };
-    Plan::of(&spec, &environment)
+    let problems = experiment.problems.iter();
+    problems
+        .map(|problem| Plan::of(problem, &environment))
+        .collect()
 }
 
 /// The plan of [`SPEC`].
@@ -192,6 +202,9 @@ impl Executor for MockExecutor {
             Some(Fault::Error) => return Err(RunError::Stage("the disk is on fire".to_owned())),
             Some(Fault::Panic) => panic!("an invariant is broken"),
         }
+        if let Stage::Ascent { name, .. } = stage {
+            trace::write(&workspace.output.join(ASCENTS), &[trace_point(stage, name)]).unwrap();
+        }
         (workspace.progress)(1.0);
         Ok(Self::measures(stage)
             .then(|| record(stage))
@@ -206,6 +219,7 @@ fn record(stage: &Stage) -> Record {
         unreachable!("only these are measured");
     };
     Record {
+        variant: None,
         dataset: "digits-binarized".to_owned(),
         split: *split,
         datapoint: 0,
@@ -232,6 +246,35 @@ fn record(stage: &Stage) -> Record {
         joint_gradients: 0,
         fit_seconds: 0.0,
         fit_joint_gradients: 0,
+    }
+}
+
+/// A point of the trace that holds its stage's title as its model.
+fn trace_point(stage: &Stage, name: &str) -> TracePoint {
+    TracePoint {
+        variant: None,
+        dataset: "digits-binarized".to_owned(),
+        split: Split::Test,
+        seed: u64::from(stage.seed()),
+        model: stage.title(),
+        latent_dim: 2,
+        ascent: name.to_owned(),
+        phases: "lbfgs/fixed/8".to_owned(),
+        start: Start::Prior,
+        n: 2,
+        steps: 1,
+        joint_gradients: 8.0,
+        seconds: 0.0,
+        climbing: 0,
+        nats_to_go: 0.0,
+        nats_to_go_std_error: 0.0,
+        nats_to_go_median: 0.0,
+        nats_to_go_worst: 0.0,
+        above_tolerance: 0,
+        other_optimum: 0,
+        other_optimum_nats: 0.0,
+        non_finite: 0,
+        reference_joint_gradients: 0.0,
     }
 }
 

@@ -20,18 +20,13 @@ pub struct AdamSettings {
     pub averaged: bool,
     /// Whether it steps in `log σ²`, as published code does, or in `log σ`.
     pub log_variance: bool,
-    /// Whether it asks for the loss, for a stopping rule that reads it.
-    pub loss: bool,
 }
 
-impl AdamSettings {
-    pub(super) const fn wanted(self) -> Wanted {
-        Wanted {
-            loss: self.loss,
-            curvature: false,
-        }
-    }
-}
+/// A gradient is all it takes.
+pub const WANTED: Wanted = Wanted {
+    loss: false,
+    curvature: false,
+};
 
 /// Kingma and Ba 2015, "Adam", Algorithm 1, with their constants.
 pub struct Adam {

@@ -84,6 +84,10 @@ impl<D: Direction> StepRule for Damped<D> {
         self.last.as_ref().map_or(&self.trial, |last| &last.params)
     }
 
+    fn end(&self) -> &[f64] {
+        &self.trial
+    }
+
     fn tell(&mut self, evaluation: &Evaluation, _: &super::Draws) -> Progress {
         if let Some(last) = self.last.take() {
             let before = last.evaluation.loss;

@@ -3,6 +3,7 @@
 use super::point_sets::{balanced_pairs, mirror, moments, pairs_suffice, whiten, whitened_sobol};
 use gap_torch::{NoiseStream, SOBOL_POINTS, SeedKey, sobol_normal_points};
 use nalgebra::{DMatrix, DVector};
+use std::fmt;
 use tch::Device;
 
 /// The first blocks are whitened: with few draws that takes away most of their noise. Later ones
@@ -25,6 +26,18 @@ pub enum Noise {
     Fresh,
     /// Independent draws for each datapoint and step, as published code has them.
     Independent,
+}
+
+impl fmt::Display for Noise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Fixed => "fixed",
+            Self::Sequence => "sequence",
+            Self::GrowingSequence => "growing-sequence",
+            Self::Fresh => "fresh",
+            Self::Independent => "independent",
+        })
+    }
 }
 
 /// The draws of one step: `S` standard normals of dimension `D`, common to all datapoints or not.
@@ -86,7 +99,7 @@ pub struct DrawSource {
     n_samples: usize,
     dim: usize,
     key: SeedKey,
-    fixed: Option<Draws>,
+    latest: Option<Draws>,
 }
 
 impl DrawSource {
@@ -97,7 +110,7 @@ impl DrawSource {
             n_samples,
             dim,
             key,
-            fixed: None,
+            latest: None,
         }
     }
 
@@ -105,7 +118,7 @@ impl DrawSource {
     pub fn at(&mut self, step: u32, ids: &[u64]) -> &Draws {
         let (n, dim, key) = (self.n_samples, self.dim, self.key);
         let step_key = key.index(u64::from(step));
-        let draws = match (self.noise, self.fixed.take()) {
+        let draws = match (self.noise, self.latest.take()) {
             (Noise::Fixed, Some(draws)) => draws,
             (Noise::Fixed, None) => Draws::common(whitened_sobol(key, n, dim), dim),
             (Noise::Sequence | Noise::GrowingSequence, _) => Draws::common(self.block(step), dim),
@@ -114,7 +127,7 @@ impl DrawSource {
             }
             (Noise::Independent, _) => Draws::independent(step_key, ids, n, dim),
         };
-        self.fixed.insert(draws)
+        self.latest.insert(draws)
     }
 
     /// The `step`-th block of one sequence; after its end, of another.

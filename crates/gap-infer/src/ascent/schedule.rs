@@ -3,6 +3,7 @@
 use super::{AdamSettings, Climber, Noise, Objective, Rule, Stopping, Watcher, climb};
 use crate::inference::InferError;
 use gap_torch::SeedKey;
+use std::fmt;
 
 /// Draws with which a search begins.
 const FEWEST_DRAWS: usize = 16;
@@ -22,6 +23,12 @@ pub struct Phase {
     pub max_steps: u32,
 }
 
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.rule, self.noise, self.n_samples)
+    }
+}
+
 /// A few phases after one another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
@@ -32,7 +39,7 @@ pub struct Schedule {
 impl Schedule {
     /// The default: Newton-Stein on few fixed draws until 0.1 nats are promised, then averaged Newton
     /// until `tolerance_nats`. Where 16 draws do not span the latent space, L-BFGS goes before, and
-    /// Newton-Stein takes more draws and goes on until 0.05.
+    /// Newton-Stein takes more draws and goes on until 0.01.
     ///
     /// No constant of it depends on the model, and only the numbers of draws on `dim`.
     pub fn default_for(dim: usize, tolerance_nats: f64, max_steps: u32) -> Self {
@@ -49,7 +56,7 @@ impl Schedule {
         } else {
             vec![
                 fixed(Rule::Lbfgs, FEWEST_DRAWS, 0.1, 60),
-                fixed(Rule::NewtonStein, n_samples, 0.05, 15),
+                fixed(Rule::NewtonStein, n_samples, 0.01, 60),
             ]
         };
         phases.push(averaged_newton(2 * n_samples, tolerance_nats, max_steps));
@@ -66,33 +73,11 @@ impl Schedule {
                     learning_rate: 1e-3,
                     averaged: false,
                     log_variance: true,
-                    loss: true,
                 }),
                 noise: Noise::Independent,
                 n_samples: 50,
-                stopping: Stopping::Plateau {
-                    block: 100,
-                    patience: 10,
-                },
+                stopping: Stopping::CREMER_2018,
                 max_steps,
-            }],
-        }
-    }
-
-    /// Adam at 0.05 on 16 scrambled Sobol draws, averaged, for `steps` steps.
-    pub fn averaged_adam(steps: u32) -> Self {
-        Self {
-            phases: vec![Phase {
-                rule: Rule::Adam(AdamSettings {
-                    learning_rate: 0.05,
-                    averaged: true,
-                    log_variance: false,
-                    loss: false,
-                }),
-                noise: Noise::Fresh,
-                n_samples: 16,
-                stopping: Stopping::Never,
-                max_steps: steps,
             }],
         }
     }
@@ -116,6 +101,13 @@ impl Schedule {
             climb(objective, phase, rows, climbers, ids, key, watcher)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phases: Vec<String> = self.phases.iter().map(Phase::to_string).collect();
+        f.pad(&phases.join(" + "))
     }
 }
 

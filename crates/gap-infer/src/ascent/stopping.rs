@@ -28,6 +28,19 @@ pub enum Stopping {
     Never,
 }
 
+impl Stopping {
+    /// That of the published local optimisation: more than 10 blocks of 100 steps.
+    pub const CREMER_2018: Self = Self::Plateau {
+        block: 100,
+        patience: 10,
+    };
+
+    /// Whether it needs the value of the loss, besides what the step rule needs.
+    pub(super) const fn reads_loss(self) -> bool {
+        matches!(self, Self::Plateau { .. })
+    }
+}
+
 /// The state of a stopping rule for one datapoint.
 pub struct StopWatch {
     stopping: Stopping,

@@ -88,9 +88,9 @@ pub fn winner(ends: &[&Climber], best: usize, mean_counts: bool) -> Climber {
     winner.steps = ends.iter().map(|end| end.steps).sum();
     winner.seconds = ends.iter().map(|end| end.seconds).sum();
     winner.joint_gradients = ends.iter().map(|end| end.joint_gradients).sum();
-    let one_optimum = ends.iter().all(|end| {
-        end.failed_at.is_none() && distance_nats(&winner.params, &end.params) < ONE_OPTIMUM_NATS
-    });
+    let one_optimum = ends
+        .iter()
+        .all(|end| end.failed_at.is_none() && winner.distance_nats(end) < ONE_OPTIMUM_NATS);
     if one_optimum && mean_counts {
         winner.params = mean_of(ends);
     }
@@ -99,17 +99,6 @@ pub fn winner(ends: &[&Climber], best: usize, mean_counts: bool) -> Climber {
 
 /// Ends nearer than this are one optimum, nats.
 const ONE_OPTIMUM_NATS: f64 = 0.05;
-
-/// How much a posterior that looks like `a` would lose by `b`, nats, to the second order.
-fn distance_nats(a: &[f64], b: &[f64]) -> f64 {
-    let dim = a.len() / 2;
-    (0..dim)
-        .map(|i| {
-            let shift = (a[i] - b[i]) / a[dim + i].exp();
-            0.5 * shift.powi(2) + (a[dim + i] - b[dim + i]).powi(2)
-        })
-        .sum()
-}
 
 fn mean_of(ends: &[&Climber]) -> Vec<f64> {
     let sum = |i: usize| ends.iter().map(|end| end.params[i]).sum::<f64>();

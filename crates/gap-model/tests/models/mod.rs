@@ -1,4 +1,5 @@
-//! Small models in `f64` of every kind there is, for tests of gradients.
+//! Small models of every kind there is, in `f64` for tests of gradients and in `f32`.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use gap_model::{
     Activation, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder, ModelError,
@@ -83,4 +84,27 @@ pub fn draws(model: &dyn LatentVariableModel, ids: &[u64], n_samples: i64) -> (T
 /// The largest magnitude in `tensor`.
 pub fn largest(tensor: &Tensor) -> f64 {
     tensor.abs().max().double_value(&[])
+}
+
+/// Models in `f32`, as they are used; some of odd widths, whose rows are not aligned by themselves.
+pub fn f32_models() -> Vec<Box<dyn LatentVariableModel>> {
+    let key = SeedKey::root(1);
+    let small = Mlp::random(&[10, 64, 64, 64], Activation::Tanh, key, Device::Cpu);
+    let large = Mlp::random(&[50, 200, 200, 784], Activation::Elu, key, Device::Cpu);
+    let odd = Mlp::random(&[3, 33, 7, 65], Activation::Tanh, key, Device::Cpu);
+    let shallow = Mlp::random(&[10, 64], Activation::Relu, key, Device::Cpu);
+    vec![
+        Box::new(MlpDecoder::new(small, Likelihood::Bernoulli)),
+        Box::new(MlpDecoder::new(large, Likelihood::Bernoulli)),
+        Box::new(MlpDecoder::new(odd, Likelihood::Bernoulli)),
+        Box::new(MlpDecoder::new(shallow, Likelihood::Gaussian { std: 0.3 })),
+        Box::new(LinearGaussian::random(10, 64, 0.5, key, Device::Cpu)),
+        Box::new(LinearGaussian::random(3, 9, 0.5, key, Device::Cpu)),
+    ]
+}
+
+/// Which observation each row of `[S, B, D]` belongs to: `[S·B]`.
+pub fn owners(z: &Tensor) -> Vec<i64> {
+    let (n_samples, batch) = (z.size()[0], z.size()[1]);
+    (0..n_samples).flat_map(|_| 0..batch).collect()
 }

@@ -1,4 +1,22 @@
-//! The scale of a value axis and its ticks.
+//! The scales of the axes and their ticks.
+
+/// What runs along the bottom of a panel.
+pub(super) enum XAxis {
+    /// Numbered from 0, each with the lines of its label.
+    Categories(Vec<Vec<String>>),
+    /// A logarithmic [`Scale`].
+    Log(Scale),
+}
+
+impl XAxis {
+    /// Where `x` is, between 0 (left) and 1 (right): the number of a category, or a value.
+    pub(super) fn place(&self, x: f64) -> f64 {
+        match self {
+            Self::Categories(categories) => (x + 0.5) / categories.len() as f64,
+            Self::Log(scale) => scale.place(x),
+        }
+    }
+}
 
 /// From values to places between 0 (bottom) and 1 (top).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,12 +50,7 @@ impl Scale {
             .fold(f64::NEG_INFINITY, f64::max);
         let bottom = bars.map(|(v, e)| v - e).fold(f64::INFINITY, f64::min);
         if least > 0.0 && most > 10.0 * least {
-            let low = bottom.max(0.5 * least).log10();
-            let margin = 0.04 * (top.log10() - low);
-            Self::Log {
-                low: low - margin,
-                high: top.log10() + margin,
-            }
+            Self::logarithmic([bottom.max(0.5 * least), top].into_iter())
         } else {
             let (low, high) = (bottom.min(0.0), top.max(0.0));
             let margin = if high > low { 0.05 * (high - low) } else { 1.0 };
@@ -48,6 +61,34 @@ impl Scale {
                 } else {
                     0.0
                 },
+            }
+        }
+    }
+
+    /// A logarithmic scale that shows every one of `values`, which are positive.
+    pub(super) fn logarithmic(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let low = values.clone().fold(f64::INFINITY, f64::min).log10();
+        let high = values.fold(0.0, f64::max).log10();
+        let margin = if high > low { 0.04 * (high - low) } else { 0.5 };
+        Self::Log {
+            low: low - margin,
+            high: high + margin,
+        }
+    }
+
+    /// The same scale, extended if `value`, which is positive on a logarithmic one, is outside.
+    pub(super) fn with(self, value: f64) -> Self {
+        match self {
+            Self::Linear { low, high } => Self::Linear {
+                low: low.min(value),
+                high: high.max(value),
+            },
+            Self::Log { low, high } => {
+                let margin = 0.04 * (high - low);
+                Self::Log {
+                    low: low.min(value.log10() - margin),
+                    high: high.max(value.log10() + margin),
+                }
             }
         }
     }
@@ -66,7 +107,16 @@ impl Scale {
     pub(super) fn ticks(self) -> Vec<(f64, String)> {
         match self {
             Self::Linear { low, high } => linear_ticks(low, high),
-            Self::Log { low, high } => log_ticks(low, high),
+            Self::Log { low, high } if high - low > 4.0 => log_ticks(low, high, &[1]),
+            Self::Log { low, high } => log_ticks(low, high, &[1, 2, 5]),
+        }
+    }
+
+    /// The same with powers of ten alone, on a logarithmic scale.
+    pub(super) fn decade_ticks(self) -> Vec<(f64, String)> {
+        match self {
+            Self::Linear { .. } => self.ticks(),
+            Self::Log { low, high } => log_ticks(low, high, &[1]),
         }
     }
 }
@@ -90,8 +140,7 @@ fn linear_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
         .collect()
 }
 
-fn log_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
-    let mantissas: &[u8] = if high - low > 4.0 { &[1] } else { &[1, 2, 5] };
+fn log_ticks(low: f64, high: f64, mantissas: &[u8]) -> Vec<(f64, String)> {
     let decades = low.floor() as i32..=high.ceil() as i32;
     decades
         .flat_map(|decade| mantissas.iter().map(move |mantissa| (*mantissa, decade)))

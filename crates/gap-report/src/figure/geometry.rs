@@ -1,29 +1,51 @@
 //! Where the parts of a figure are, in units of the SVG.
 
 use super::Figure;
-use super::axis::Scale;
+use super::axis::{Scale, XAxis};
 
-pub(super) const LEFT: f64 = 74.0;
+const MARGIN: f64 = 14.0;
 pub(super) const RIGHT: f64 = 18.0;
-pub(super) const TOP: f64 = 66.0;
+const TOP: f64 = 66.0;
 pub(super) const PANEL_TITLE: f64 = 22.0;
 pub(super) const PANEL_HEIGHT: f64 = 300.0;
 pub(super) const PANEL_SPACE: f64 = 26.0;
 pub(super) const LINE: f64 = 17.0;
 pub(super) const MARKER_RADIUS: f64 = 4.2;
+pub(super) const TITLE_TEXT: f64 = 20.0;
 pub(super) const TEXT: f64 = 15.0;
+pub(super) const SMALL_TEXT: f64 = 13.5;
+/// The mean width of a character of [`TEXT`].
 pub(super) const CHARACTER: f64 = 7.4;
+/// From an axis to its tick labels.
+pub(super) const TICK_SPACE: f64 = 8.0;
 
 /// A place on the figure, in units of the SVG.
 pub(super) type Place = (f64, f64);
 
+fn text_width(text: &str, size: f64) -> f64 {
+    text.chars().count() as f64 * CHARACTER * size / TEXT
+}
+
 impl Figure {
+    /// Where the first panel begins: the labels of its ticks and of the axis are left of it.
+    pub(super) fn left(&self) -> f64 {
+        let ticks = self.y_scale.ticks();
+        let widths = ticks.iter().map(|(_, label)| text_width(label, TEXT));
+        self.y_label_middle() + TEXT + widths.fold(0.0, f64::max) + TICK_SPACE
+    }
+
+    pub(super) fn y_label_middle(&self) -> f64 {
+        MARGIN + 0.5 * TEXT
+    }
+
     pub(super) fn panel_width(&self) -> f64 {
-        let lines = self.categories.iter().flatten();
-        let widest = lines.map(|line| line.chars().count()).max().unwrap_or(0);
-        let category = widest as f64 * CHARACTER + 16.0;
         let fewest = if self.panels.len() > 1 { 380.0 } else { 520.0 };
-        (self.categories.len() as f64 * category).max(fewest)
+        let XAxis::Categories(categories) = &self.x_axis else {
+            return fewest;
+        };
+        let lines = categories.iter().flatten();
+        let widest = lines.map(|line| text_width(line, TEXT)).fold(0.0, f64::max);
+        (categories.len() as f64 * (widest + 16.0)).max(fewest)
     }
 
     pub(super) fn panels_width(&self) -> f64 {
@@ -31,47 +53,170 @@ impl Figure {
         n * self.panel_width() + (n - 1.0) * PANEL_SPACE
     }
 
-    pub(super) fn legend_width(&self) -> f64 {
-        let labels = self.legend.iter().map(|key| key.label.chars().count());
-        labels.max().unwrap_or(0) as f64 * CHARACTER + 56.0
+    fn legend_width(&self) -> f64 {
+        let keys = self.legend.iter().map(|key| &key.label);
+        let labels = keys.chain(self.references.iter().map(|reference| &reference.label));
+        let widths = labels.map(|label| text_width(label, TEXT));
+        widths.fold(0.0, f64::max) + 56.0
+    }
+
+    fn width(&self) -> f64 {
+        let content = self.left() + self.panels_width() + RIGHT + self.legend_width();
+        content.max(text_width(&self.title, TITLE_TEXT) * 1.15 + 2.0 * MARGIN)
+    }
+
+    /// The note, broken into lines that are no wider than the figure.
+    pub(super) fn note_lines(&self) -> Vec<String> {
+        let width = self.width() - 2.0 * MARGIN;
+        let mut lines: Vec<String> = Vec::new();
+        for word in self.note.split_whitespace() {
+            match lines.last_mut() {
+                Some(line) if text_width(&format!("{line} {word}"), SMALL_TEXT) <= width => {
+                    *line += &format!(" {word}");
+                }
+                _ => lines.push(word.to_owned()),
+            }
+        }
+        lines
+    }
+
+    /// Where the title, and below it the first line of the note begin.
+    pub(super) fn heading(&self) -> [Place; 2] {
+        [(MARGIN, 12.0), (MARGIN, 38.0)]
     }
 
     pub(super) fn plot_top(&self) -> f64 {
         let titled = self.panels.iter().any(|panel| !panel.title.is_empty());
-        if titled { TOP + PANEL_TITLE } else { TOP }
+        let more_lines = self.note_lines().len().saturating_sub(1);
+        let top = TOP + more_lines as f64 * LINE;
+        if titled { top + PANEL_TITLE } else { top }
     }
 
     pub(super) fn height(&self) -> f64 {
-        let lines = self.categories.iter().map(Vec::len).max().unwrap_or(1);
+        let lines = match &self.x_axis {
+            XAxis::Categories(categories) => categories.iter().map(Vec::len).max().unwrap_or(1),
+            XAxis::Log(_) => 1,
+        };
         let below_axis = 10.0 + lines as f64 * LINE + 30.0;
-        let legend = self.legend.len() as f64 * (LINE + 5.0);
+        let keys = self.legend.len() + self.references.len();
+        let legend = keys as f64 * (LINE + 5.0);
         self.plot_top() + PANEL_HEIGHT.max(legend) + below_axis
     }
 
     pub(super) fn size(&self, scale: f64) -> (u32, u32) {
-        let width = LEFT + self.panels_width() + RIGHT + self.legend_width();
-        let note = self.note.chars().count() as f64 * CHARACTER * 0.88 + 32.0;
         let pixels = |length: f64| (length * scale).ceil() as u32;
-        (pixels(width.max(note)), pixels(self.height()))
+        (pixels(self.width()), pixels(self.height()))
     }
 }
 
 /// The plot of one panel.
-pub(super) struct Frame {
+pub(super) struct Frame<'a> {
     pub(super) left: f64,
     pub(super) top: f64,
     pub(super) width: f64,
-    pub(super) scale: Scale,
-    /// Categories.
-    pub(super) n: usize,
+    pub(super) x_axis: &'a XAxis,
+    pub(super) y_scale: Scale,
 }
 
-impl Frame {
-    pub(super) fn x(&self, category: usize) -> f64 {
-        self.left + self.width * (category as f64 + 0.5) / self.n as f64
+impl Frame<'_> {
+    pub(super) fn x(&self, x: f64) -> f64 {
+        self.left + self.width * self.x_axis.place(x)
     }
 
     pub(super) fn y(&self, value: f64) -> f64 {
-        self.top + PANEL_HEIGHT * (1.0 - self.scale.place(value))
+        self.top + PANEL_HEIGHT * (1.0 - self.y_scale.place(value))
+    }
+
+    /// The values to mark on the x axis, with their labels in lines.
+    pub(super) fn x_ticks(&self) -> Vec<(f64, Vec<String>)> {
+        let scale = match self.x_axis {
+            XAxis::Categories(categories) => {
+                let categories = categories.iter().enumerate();
+                return categories
+                    .map(|(i, lines)| (i as f64, lines.clone()))
+                    .collect();
+            }
+            XAxis::Log(scale) => scale,
+        };
+        let overlap = |ticks: &[(f64, String)]| {
+            ticks.windows(2).any(|pair| {
+                let widths = pair.iter().map(|(_, label)| text_width(label, TEXT));
+                let needed = 0.5 * widths.sum::<f64>() + CHARACTER;
+                self.x(pair[1].0) - self.x(pair[0].0) < needed
+            })
+        };
+        let mut ticks = scale.ticks();
+        if overlap(&ticks) {
+            ticks = scale.decade_ticks();
+        }
+        let labelled = ticks.into_iter();
+        labelled
+            .map(|(value, label)| (value, vec![label]))
+            .collect()
+    }
+
+    /// How far apart the points of `n` series are set, so that error bars do not hide each other.
+    pub(super) fn dodge(&self, n: usize) -> f64 {
+        match self.x_axis {
+            XAxis::Categories(categories) => {
+                let room = 0.6 * self.width / categories.len() as f64;
+                (room / n as f64).min(6.0)
+            }
+            XAxis::Log(_) => 0.0,
+        }
+    }
+}
+
+/// The dashes of a path, `on` long with spaces of `off` between them.
+///
+/// Dashes go on around corners: many short segments are dashed as one long one is.
+pub(super) fn dashes(path: &[Place], on: f64, off: f64) -> Vec<Vec<Place>> {
+    let mut dashes: Vec<Vec<Place>> = path.first().map(|&start| vec![start]).into_iter().collect();
+    let (mut drawing, mut left) = (true, on);
+    for ends in path.windows(2) {
+        let [from, to] = [ends[0], ends[1]];
+        let length = (to.0 - from.0).hypot(to.1 - from.1);
+        let mut gone = 0.0;
+        while length - gone > left {
+            gone += left;
+            let share = gone / length;
+            let turn = (
+                from.0 + share * (to.0 - from.0),
+                from.1 + share * (to.1 - from.1),
+            );
+            if drawing {
+                dashes.last_mut().expect("a dash is being drawn").push(turn);
+            } else {
+                dashes.push(vec![turn]);
+            }
+            drawing = !drawing;
+            left = if drawing { on } else { off };
+        }
+        left -= length - gone;
+        if drawing {
+            dashes.last_mut().expect("a dash is being drawn").push(to);
+        }
+    }
+    dashes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dashes;
+
+    #[test]
+    fn dashes_are_as_long_however_many_points_a_path_has() {
+        let total = |path: &[(f64, f64)]| -> f64 {
+            let dashes = dashes(path, 6.0, 4.0);
+            let pairs = dashes.iter().flat_map(|dash| dash.windows(2));
+            pairs
+                .map(|p| (p[1].0 - p[0].0).hypot(p[1].1 - p[0].1))
+                .sum()
+        };
+        let many: Vec<(f64, f64)> = (0..=400).map(|i| (f64::from(i) * 0.25, 0.0)).collect();
+        assert!((total(&[(0.0, 0.0), (100.0, 0.0)]) - 60.0).abs() < 1e-9);
+        assert!((total(&many) - 60.0).abs() < 1e-9);
+        assert!((total(&[(0.0, 0.0), (3.0, 0.0), (3.0, 4.0)]) - 6.0).abs() < 1e-9);
+        assert_eq!(total(&[]), 0.0);
     }
 }

@@ -85,6 +85,11 @@ pub struct RefinementSpec {
 pub(super) const DEFAULT_ADAM_RATE: Positive = Positive(0.03);
 
 impl RefinementSpec {
+    /// The numbers of steps, rising.
+    pub fn numbers_of_steps(&self) -> Vec<u32> {
+        self.steps.get_ref().iter().map(|n| n.get()).collect()
+    }
+
     /// The step size of `adam`.
     pub fn learning_rate(&self) -> f64 {
         let written = self.learning_rate.as_ref();

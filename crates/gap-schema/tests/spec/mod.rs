@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use gap_schema::Experiment;
 use gap_schema::spec::CheckedSpec;
 use gap_schema::spec_file::{SpecError, parse, read};
 use std::fs;
@@ -17,8 +18,30 @@ pub fn edited(from: &str, to: &str) -> String {
     DIGITS.replace(from, to)
 }
 
+/// The valid spec, which has 59 lines, and then `more` from line 60.
+pub fn with(more: &str) -> String {
+    format!("{}\n{more}", DIGITS.trim_end())
+}
+
+/// The valid spec, and then an ascent with `keys` from line 61.
+pub fn with_ascent(keys: &str) -> String {
+    with(&format!("[ascents.own]\n{keys}\n"))
+}
+
+/// What a text without variants says.
 pub fn parsed(text: &str) -> Result<CheckedSpec, String> {
+    experiment(text).map(|experiment| only_spec(&experiment))
+}
+
+/// What a text says, with variants or without.
+pub fn experiment(text: &str) -> Result<Experiment, String> {
     parse(Path::new("digits.toml"), text).map_err(|error| one_line(&error))
+}
+
+/// The spec of an experiment without variants.
+pub fn only_spec(experiment: &Experiment) -> CheckedSpec {
+    assert_eq!(experiment.problems.len(), 1);
+    experiment.problem(None).unwrap().spec.clone()
 }
 
 /// The message, which is one line.
@@ -28,8 +51,13 @@ pub fn one_line(error: &SpecError) -> String {
     message
 }
 
-/// Writes `text` to a file and reads it with overrides; the folder is cut out of the message.
+/// What a text without variants says with overrides.
 pub fn overridden(text: &str, overrides: &[&str]) -> Result<CheckedSpec, String> {
+    experiment_with(text, overrides).map(|experiment| only_spec(&experiment))
+}
+
+/// Writes `text` to a file and reads it with overrides; the folder is cut out of the message.
+pub fn experiment_with(text: &str, overrides: &[&str]) -> Result<Experiment, String> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("digits.toml");
     fs::write(&path, text).unwrap();

@@ -26,6 +26,7 @@ pub fn encoder(hidden: &[u32]) -> EncoderLabel {
 /// A free-form ELBO of `value_nats`; tests change what they need.
 pub fn record(seed: u64, split: Split, datapoint: u64, value_nats: f64) -> Record {
     Record {
+        variant: None,
         dataset: "digits".to_owned(),
         split,
         datapoint,

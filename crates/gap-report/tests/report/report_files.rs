@@ -1,13 +1,12 @@
 //! The files of a report: what they say, and that they are there and whole.
 
-mod synthetic;
-
-use gap_report::{Format, ReportContent, ReportError, summarize, text_table, write_report};
+use crate::by_hand::summary_of;
+use crate::synthetic::{self, amortized, encoder, free_form, refined};
+use gap_report::{Format, ReportContent, ReportError, text_table, write_report};
 use gap_schema::Summary;
 use gap_schema::record::{Method, Record, Split, StopKind};
 use std::fs;
 use std::path::Path;
-use synthetic::{amortized, encoder, free_form, refined};
 
 /// Two seeds of three points each and two starts: one negative gap, one unconverged point, one with
 /// different optima and one that is not finite.
@@ -48,6 +47,7 @@ fn small_run() -> Vec<Record> {
 fn content<'a>(summary: &'a Summary, provenance: &'a serde_json::Value) -> ReportContent<'a> {
     ReportContent {
         summary,
+        trace: &[],
         question: "Does <b>capacity</b> & width shrink it?",
         surprise: "A gap that \"grows\".",
         provenance,
@@ -55,7 +55,7 @@ fn content<'a>(summary: &'a Summary, provenance: &'a serde_json::Value) -> Repor
 }
 
 fn write(dir: &Path, records: &[Record], formats: &[Format]) -> Vec<String> {
-    let summary = summarize("digits-capacity", 20, records);
+    let summary = summary_of("digits-capacity", records);
     let provenance = serde_json::json!({"commit": "abc<def>", "device": {"threads": 2}});
     let paths = write_report(dir, &content(&summary, &provenance), formats).expect("it is written");
     let name = |path: &Path| {
@@ -69,7 +69,7 @@ fn write(dir: &Path, records: &[Record], formats: &[Format]) -> Vec<String> {
 
 #[test]
 fn the_text_table_reads_well() {
-    let summary = summarize("digits-capacity", 20, &small_run());
+    let summary = summary_of("digits-capacity", &small_run());
     insta::assert_snapshot!(text_table(&summary), @r#"
     encoder  split  weights  n  seeds  approximation  amortization  one optimum     refined (steps)      IW gap    inference  neg/unconv/diff-opt/non-fin
     ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -107,7 +107,7 @@ fn the_markdown_table_reads_well() {
 fn one_seed_has_the_error_over_its_datapoints_and_says_so() {
     let mut records = small_run();
     records.retain(|r| r.seed == 0);
-    let text = text_table(&summarize("one-seed", 20, &records));
+    let text = text_table(&summary_of("one-seed", &records));
     // Gaps of −0.1, 2, 2: mean 1.3, standard error 0.7.
     assert!(text.contains("1.30 ± 0.70"), "{text}");
     assert!(
@@ -188,7 +188,7 @@ fn summary_json_is_the_summary() {
     write(dir.path(), &synthetic::run(2), &[Format::Json]);
     let text = fs::read_to_string(dir.path().join("summary.json")).unwrap();
     let read: Summary = serde_json::from_str(&text).unwrap();
-    assert_eq!(read, summarize("digits-capacity", 20, &synthetic::run(2)));
+    assert_eq!(read, summary_of("digits-capacity", &synthetic::run(2)));
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn a_file_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let blocked = dir.path().join("results");
     fs::write(&blocked, "a file, not a folder").unwrap();
-    let summary = summarize("blocked", 20, &small_run());
+    let summary = summary_of("blocked", &small_run());
     let provenance = serde_json::json!({});
     let error = write_report(&blocked, &content(&summary, &provenance), &[Format::Md]).unwrap_err();
     assert!(matches!(error, ReportError::Write { .. }));

@@ -1,0 +1,194 @@
+//! Datapoints search for themselves: none feels who stands beside it, or that a neighbour failed.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod searches;
+
+use gap_data::Batch;
+use gap_infer::ascent::{Climber, Objective, Phase, Schedule};
+use gap_infer::free_form::StartingPoint;
+use gap_infer::{Encoder, Stop};
+use gap_model::{Activation, Mlp};
+use gap_torch::SeedKey;
+use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};
+use searches::{CPU, climb_all, decoder, encoder, only, phases, prior_like, sampled, search};
+use std::process::Command;
+
+#[test]
+fn a_non_finite_evaluation_is_recorded_and_never_spreads_under_any_rule() {
+    let model = decoder(&[4, 16, 20]);
+    let clean = sampled(&model, 6);
+    let x = clean.x().copy();
+    let _ = x.narrow(0, 2, 1).fill_(f64::NAN);
+    let spoiled = Batch::new(clean.ids().to_vec(), x);
+    let mut phases = phases(4);
+    phases.extend(Schedule::adam_cremer_2018(200).phases);
+    for phase in phases {
+        let phase = Phase {
+            max_steps: phase.max_steps.min(60),
+            ..phase
+        };
+        let expected = climb_all(&model, &clean, &phase, prior_like(6, 4));
+        let ends = climb_all(&model, &spoiled, &phase, prior_like(6, 4));
+        assert_eq!(ends[2].failed_at, Some(1), "{:?}", phase.rule);
+        assert_eq!(ends[2].params, [0.0; 8], "{:?}", phase.rule);
+        for b in [0, 1, 3, 4, 5] {
+            assert_eq!(
+                ends[b].params, expected[b].params,
+                "{:?}, point {b}",
+                phase.rule
+            );
+            assert_eq!(
+                ends[b].steps, expected[b].steps,
+                "{:?}, point {b}",
+                phase.rule
+            );
+            assert_eq!(ends[b].failed_at, None);
+        }
+    }
+    let expected = search(&model, &clean, vec![StartingPoint::Prior], 0.005).fitted;
+    let fitted = search(&model, &spoiled, vec![StartingPoint::Prior], 0.005).fitted;
+    assert_eq!(fitted.stops[2], Stop::NonFinite { step: 1 });
+    for b in [0, 1, 3, 4, 5] {
+        assert_eq!(fitted.stops[b], expected.stops[b]);
+        assert!(
+            fitted
+                .params
+                .0
+                .get(b as i64)
+                .equal(&expected.params.0.get(b as i64))
+        );
+    }
+}
+
+#[test]
+fn a_start_too_wide_for_f32_fails_where_it_stands() {
+    let model = decoder(&[4, 16, 20]);
+    let batch = sampled(&model, 3);
+    for phase in phases(4) {
+        let mut start = prior_like(3, 4);
+        start[1].params[4..].fill(100.0);
+        let ends = climb_all(&model, &batch, &phase, start);
+        assert_eq!(ends[1].failed_at, Some(1), "{:?}", phase.rule);
+        assert_eq!(ends[1].params[4..], [100.0; 4], "{:?}", phase.rule);
+        for b in [0, 2] {
+            assert!(ends[b].failed_at.is_none() && ends[b].params.iter().all(|p| p.is_finite()));
+        }
+    }
+}
+
+#[test]
+fn a_start_that_fails_leaves_the_other_to_win() {
+    let model = decoder(&[3, 8, 12]);
+    let batch = sampled(&model, 4);
+    let network = Mlp::random(&[12, 6], Activation::Tanh, SeedKey::root(13), CPU);
+    let network = network.with_zero_output();
+    let _ = network.parameters()[1].narrow(0, 3, 3).fill_(100.0); // log σ: too wide for f32
+    let wild = Encoder::new(network);
+    let starts = vec![StartingPoint::Encoder(&wild), StartingPoint::Prior];
+    let fit = search(&model, &batch, starts, 0.005);
+    for b in 0..4 {
+        assert_eq!(fit.won_by[b], 1, "point {b}");
+        assert!(matches!(fit.fitted.stops[b], Stop::Converged { .. }));
+        assert!(fit.starts_apart_nats[b].unwrap().is_nan(), "point {b}");
+    }
+}
+
+#[test]
+fn cremers_protocol_stops_by_its_plateau_and_keeps_datapoints_apart() {
+    let model = decoder(&[2, 16, 20]);
+    let batch = sampled(&model, 6);
+    let optimum = search(&model, &batch, vec![StartingPoint::Prior], 1e-3);
+    let start: Vec<Climber> = optimum
+        .fitted
+        .params
+        .to_rows()
+        .into_iter()
+        .map(Climber::at)
+        .collect();
+    let most_steps = 30_000;
+    let schedule = Schedule::adam_cremer_2018(most_steps);
+    let run = |batch: &Batch, mut climbers: Vec<Climber>| {
+        let mut objective = Objective::new(&model, batch.x()).unwrap();
+        let rows: Vec<usize> = (0..batch.len()).collect();
+        let key = SeedKey::root(8);
+        schedule
+            .run(
+                &mut objective,
+                &rows,
+                &mut climbers,
+                batch.ids(),
+                key,
+                &mut |_| (),
+            )
+            .unwrap();
+        climbers
+    };
+    let together = run(&batch, start.clone());
+    let steps: Vec<u32> = together.iter().map(|c| c.steps).collect();
+    for (b, end) in together.iter().enumerate() {
+        // More than 10 blocks without improvement follow at least one that was the best.
+        assert!(
+            end.steps.is_multiple_of(100) && end.steps >= 1200,
+            "{steps:?}"
+        );
+        assert!(end.steps < most_steps / 2, "{steps:?}");
+        assert_eq!(end.joint_gradients, u64::from(end.steps) * 50, "point {b}");
+    }
+    assert!(
+        steps.iter().any(|s| s != &steps[0]),
+        "draws are independent: {steps:?}"
+    );
+    let rows = [4, 1];
+    let start = rows.iter().map(|&row| start[row].clone()).collect();
+    for (end, row) in run(&only(&batch, &rows), start).iter().zip(rows) {
+        assert_eq!(end.params, together[row].params, "point {row}");
+        assert_eq!(end.steps, together[row].steps, "point {row}");
+    }
+}
+
+#[test]
+fn a_batch_of_one_is_searched_like_a_batch_of_many_to_the_last_bit() {
+    // Of odd widths too: their rows are not aligned by themselves.
+    for widths in [&[10, 64, 64, 64][..], &[3, 17, 33]] {
+        let model = decoder(widths);
+        let batch = sampled(&model, 30);
+        let encoder = encoder(&model);
+        let (prior, encoded) = (StartingPoint::Prior, StartingPoint::Encoder(&encoder));
+        for starts in [vec![prior], vec![encoded], vec![prior, encoded]] {
+            let all = search(&model, &batch, starts.clone(), 0.005);
+            for rows in [vec![0], vec![17], vec![29, 3], (5..16).collect()] {
+                let some = search(&model, &only(&batch, &rows), starts.clone(), 0.005);
+                for (b, &row) in rows.iter().enumerate() {
+                    let (own, of_all) = (&some.fitted, &all.fitted);
+                    let bits = own.params.0.get(b as i64);
+                    assert!(bits.equal(&of_all.params.0.get(row as i64)), "point {row}");
+                    assert_eq!(own.stops[b], of_all.stops[row], "point {row}");
+                    assert_eq!(some.won_by[b], all.won_by[row], "point {row}");
+                    assert_eq!(some.starts_apart_nats[b], all.starts_apart_nats[row]);
+                    let spent = [&own.costs[b], &of_all.costs[row]].map(|c| c.joint_gradients);
+                    assert_eq!(spent[0], spent[1], "point {row}");
+                }
+            }
+        }
+    }
+}
+
+/// Runs the test above again in a process that takes the stock path of libtorch's math library.
+#[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn the_same_holds_on_the_stock_path() {
+    if std::env::var_os(SWITCH_VARIABLE).is_some_and(|value| value == "off") {
+        assert_eq!(math_path(), MathPath::Stock);
+        return;
+    }
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    let tests = [
+        "a_batch_of_one_is_searched_like_a_batch_of_many_to_the_last_bit",
+        "the_same_holds_on_the_stock_path",
+    ];
+    let again = again.arg("--exact").args(tests);
+    let output = again.env(SWITCH_VARIABLE, "off").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("2 passed"), "{said}");
+}

@@ -1,0 +1,144 @@
+//! Small models, and searches and phases of all kinds, for tests of ascents.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use gap_data::Batch;
+use gap_infer::ascent::{
+    AdamSettings, Climber, Noise, Objective, Phase, Rule, Stopping, averaged_newton, climb,
+    draws_for,
+};
+use gap_infer::free_form::{FreeFormFit, Search, StartingPoint};
+use gap_infer::{
+    DiagonalGaussian, Encoder, EvaluableFamily, FreeForm, VariationalFamily, VariationalParams,
+};
+use gap_model::{
+    Activation, ExactPosterior, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder,
+};
+use gap_torch::{NoiseStream, SeedKey};
+use tch::{Device, Tensor};
+
+pub const CPU: Device = Device::Cpu;
+
+pub fn sampled(model: &dyn LatentVariableModel, n: u64) -> Batch {
+    let ids: Vec<u64> = (100..100 + n).collect();
+    let mut noise = NoiseStream::new(SeedKey::root(1), &ids, CPU);
+    let (x, _) = model.sample_joint(&mut noise).unwrap();
+    Batch::new(ids, x)
+}
+
+pub fn only(batch: &Batch, rows: &[usize]) -> Batch {
+    let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    Batch::new(
+        rows.iter().map(|&row| batch.ids()[row]).collect(),
+        batch.x().index_select(0, &Tensor::from_slice(&index)),
+    )
+}
+
+pub fn decoder(widths: &[i64]) -> MlpDecoder {
+    let network = Mlp::random(widths, Activation::Tanh, SeedKey::root(2), CPU);
+    MlpDecoder::new(network, Likelihood::Bernoulli)
+}
+
+/// An encoder that says something else for each datapoint.
+pub fn encoder(model: &dyn LatentVariableModel) -> Encoder {
+    let widths = [model.observed_dim(), 2 * model.latent_dim()];
+    Encoder::new(Mlp::random(
+        &widths,
+        Activation::Tanh,
+        SeedKey::root(3),
+        CPU,
+    ))
+}
+
+/// How far each `q` is from the closed-form optimum of its family, nats.
+pub fn short_of_optimum(
+    model: &LinearGaussian,
+    batch: &Batch,
+    params: &VariationalParams,
+) -> Vec<f64> {
+    let family = DiagonalGaussian::new(model.latent_dim());
+    let (mean, covariance) = model.posterior_moments(batch.x()).unwrap();
+    let short = family.kl_to_gaussian(params, &mean, &covariance)
+        - family.least_kl_to_gaussian(&covariance);
+    Vec::<f64>::try_from(short).unwrap()
+}
+
+pub fn most(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+pub fn prior_like(n: usize, dim: i64) -> Vec<Climber> {
+    let start = DiagonalGaussian::new(dim).prior_like_params(n as i64, CPU);
+    start.to_rows().into_iter().map(Climber::at).collect()
+}
+
+pub fn climb_all(
+    model: &dyn LatentVariableModel,
+    batch: &Batch,
+    phase: &Phase,
+    mut climbers: Vec<Climber>,
+) -> Vec<Climber> {
+    let mut objective = Objective::new(model, batch.x()).unwrap();
+    let rows: Vec<usize> = (0..batch.len()).collect();
+    let key = SeedKey::root(4);
+    climb(
+        &mut objective,
+        phase,
+        &rows,
+        &mut climbers,
+        batch.ids(),
+        key,
+        &mut |_| (),
+    )
+    .unwrap();
+    climbers
+}
+
+pub fn params_of(climbers: &[Climber]) -> VariationalParams {
+    let rows: Vec<&[f64]> = climbers.iter().map(|c| c.params.as_slice()).collect();
+    VariationalParams::from_rows(&rows, CPU)
+}
+
+pub fn search(
+    model: &dyn LatentVariableModel,
+    batch: &Batch,
+    starts: Vec<StartingPoint>,
+    tolerance_nats: f64,
+) -> FreeFormFit {
+    let free_form = FreeForm {
+        family: DiagonalGaussian::new(model.latent_dim()),
+        starts,
+        search: Search::UntilCertified,
+        tolerance_nats,
+        max_steps: 2000,
+    };
+    free_form.search(model, batch, SeedKey::root(5)).unwrap()
+}
+
+/// Each step rule in a phase that ends near the optimum.
+pub fn phases(dim: usize) -> Vec<Phase> {
+    let fixed = |rule| Phase {
+        rule,
+        noise: Noise::Fixed,
+        n_samples: draws_for(dim),
+        stopping: Stopping::Decrement { below_nats: 1e-4 },
+        max_steps: 500,
+    };
+    let adam = AdamSettings {
+        learning_rate: 0.05,
+        averaged: true,
+        log_variance: false,
+    };
+    vec![
+        fixed(Rule::Lbfgs),
+        fixed(Rule::NewtonStein),
+        fixed(Rule::NaturalGradient),
+        averaged_newton(2 * draws_for(dim), 1e-3, 100),
+        Phase {
+            rule: Rule::Adam(adam),
+            noise: Noise::Fresh,
+            n_samples: 16,
+            stopping: Stopping::Never,
+            max_steps: 600,
+        },
+    ]
+}

@@ -1,0 +1,80 @@
+//! A datapoint has the same bits in any company, on both paths of libtorch's math library.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod models;
+
+use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};
+use gap_torch::{NoiseStream, SeedKey, uniform_permutation};
+use models::{f32_models, owners};
+use std::process::Command;
+use tch::{Device, Tensor};
+
+#[test]
+fn a_datapoint_has_the_same_joint_and_score_alone_and_in_company() {
+    for model in f32_models() {
+        let ids: Vec<u64> = (0..37).collect();
+        let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
+        let (x, _) = model.sample_joint(&mut noise).unwrap();
+        let z = noise.normal(16, model.latent_dim());
+        let (joint, score) = (
+            model.log_joint(&x, &z).unwrap(),
+            model.score(&x, &z).unwrap(),
+        );
+        for b in [0, 5, 36] {
+            let (one_x, one_z) = (x.narrow(0, b, 1), z.narrow(1, b, 1));
+            let one_joint = model.log_joint(&one_x, &one_z).unwrap();
+            let one_score = model.score(&one_x, &one_z).unwrap();
+            assert!(one_joint.equal(&joint.narrow(1, b, 1)), "joint of {b}");
+            assert!(one_score.equal(&score.narrow(1, b, 1)), "score of {b}");
+        }
+    }
+}
+
+/// In one conditioned model, so that every evaluation uses the memory of another size's.
+#[test]
+fn a_row_has_the_same_bits_in_any_company() {
+    for model in f32_models() {
+        let ids: Vec<u64> = (0..37).collect();
+        let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
+        let (x, _) = model.sample_joint(&mut noise).unwrap();
+        let z = noise.normal(16, model.latent_dim());
+        let (observations, z) = (owners(&z), z.view([-1, model.latent_dim()])); // 592 rows
+        let mut conditioned = model.condition(&x).unwrap();
+        let together = conditioned.log_joint_and_score(&observations, &z).unwrap();
+        let kept = together.score.copy();
+        let order = uniform_permutation(SeedKey::root(6), observations.len());
+        for n in [1, 592, 3, 127, 128, 129, 300, 592] {
+            let part: Vec<i64> = order[..n].iter().map(|&row| row as i64).collect();
+            let index = Tensor::from_slice(&part);
+            let of_part: Vec<i64> = part.iter().map(|&row| observations[row as usize]).collect();
+            let z_part = z.index_select(0, &index);
+            let score = conditioned.score(&of_part, &z_part).unwrap();
+            let both = conditioned.log_joint_and_score(&of_part, &z_part).unwrap();
+            assert!(score.is_contiguous() && score.kind() == model.kind());
+            assert!(score.equal(&kept.index_select(0, &index)), "{n} rows");
+            assert!(both.score.equal(&score), "{n} rows, with the joint");
+            let expected = together.log_joint.index_select(0, &index);
+            assert!(both.log_joint.equal(&expected), "joint of {n} rows");
+        }
+        assert!(together.score.equal(&kept), "a result was written over");
+        // Nor does it depend on what else the model was conditioned on, or where z lies in memory.
+        let mut alone = model.condition(&x.narrow(0, 5, 1)).unwrap();
+        let score = alone.score(&[0], &z.narrow(0, 5, 1)).unwrap();
+        assert!(score.equal(&kept.narrow(0, 5, 1)), "observation 5 alone");
+    }
+}
+
+/// Runs this file again in a process that takes the stock path, where this test checks that it does.
+#[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn the_same_holds_on_the_stock_path() {
+    if std::env::var_os(SWITCH_VARIABLE).is_some_and(|value| value == "off") {
+        assert_eq!(math_path(), MathPath::Stock);
+        return;
+    }
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    let output = again.env(SWITCH_VARIABLE, "off").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("3 passed"), "{said}");
+}

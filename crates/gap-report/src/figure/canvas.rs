@@ -1,0 +1,209 @@
+//! Lines, markers and text on an SVG or a bitmap, so that both look the same.
+//!
+//! plotters is the canvas only. Axes are our own, since categories, error bars that pass zero on a
+//! log axis and labels at the ends of one need more than its meshes give.
+
+use super::geometry::{MARKER_RADIUS, Place, SMALL_TEXT, TEXT, TITLE_TEXT, dashes};
+use super::{Look, Marker};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use std::sync::Once;
+
+/// A figure could not be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot draw the figure: {0}")]
+pub(crate) struct DrawError(pub(super) String);
+
+pub(super) type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+
+/// The embedded font, and what a browser without it may use: Verdana has nearly its widths.
+const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
+pub(super) const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+pub(super) const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
+pub(super) const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
+
+/// What makes the two backends draw the same figure.
+#[derive(Clone, Copy)]
+pub(super) struct Medium {
+    /// Pixels for one unit of the SVG.
+    pub(super) scale: f64,
+    /// plotters' SVG takes 1/1.24 of a font's size for its em, its bitmaps 1/1.164 with this font.
+    font_factor: f64,
+    /// How far, in font sizes, the bitmaps set centred text too high.
+    text_drop: f64,
+}
+
+pub(super) const SVG: Medium = Medium {
+    scale: 1.0,
+    font_factor: 1.0,
+    text_drop: 0.0,
+};
+/// plotters rounds half the width of a slanted line to pixels, which shows at a scale below 3.
+pub(super) const PNG: Medium = Medium {
+    scale: 3.0,
+    font_factor: 1.164 / 1.24,
+    text_drop: 0.19,
+};
+
+pub(super) fn register_font() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for (style, bytes) in [
+            (FontStyle::Normal, dejavu::sans::regular()),
+            (FontStyle::Bold, dejavu::sans::bold()),
+        ] {
+            let registered = plotters::style::register_font(FONT, style, bytes);
+            assert!(registered.is_ok(), "the embedded font is a valid one");
+        }
+    });
+}
+
+pub(super) struct Canvas<DB: DrawingBackend> {
+    pub(super) area: DrawingArea<DB, Shift>,
+    pub(super) medium: Medium,
+}
+
+impl<DB: DrawingBackend> Canvas<DB> {
+    fn pixel(&self, (x, y): Place) -> (i32, i32) {
+        let round = |length: f64| (length * self.medium.scale).round() as i32;
+        (round(x), round(y))
+    }
+
+    pub(super) fn stroke(&self, colour: RGBColor, width: f64) -> ShapeStyle {
+        colour.stroke_width((width * self.medium.scale).round().max(1.0) as u32)
+    }
+
+    pub(super) fn line(&self, from: Place, to: Place, style: ShapeStyle) -> Drawn<DB> {
+        let ends = vec![self.pixel(from), self.pixel(to)];
+        self.area.draw(&PathElement::new(ends, style))
+    }
+
+    pub(super) fn text(
+        &self,
+        text: &str,
+        at: Place,
+        anchor: (HPos, VPos),
+        style: Text,
+    ) -> Drawn<DB> {
+        let weight = if style.bold {
+            FontStyle::Bold
+        } else {
+            FontStyle::Normal
+        };
+        let size = style.size * self.medium.font_factor * self.medium.scale;
+        let drop = style.size * self.medium.text_drop;
+        let at = if style.upwards {
+            (at.0 + drop, at.1)
+        } else {
+            (at.0, at.1 + drop)
+        };
+        let font = (FONT, size, weight).into_font();
+        let font = if style.upwards {
+            font.transform(FontTransform::Rotate270)
+        } else {
+            font
+        };
+        let style = TextStyle::from(font)
+            .color(&INK)
+            .pos(Pos::new(anchor.0, anchor.1));
+        self.area.draw_text(text, &style, self.pixel(at))
+    }
+
+    /// Segment by segment: plotters thins the joints of a wide path in bitmaps.
+    pub(super) fn path(&self, places: &[Place], look: Look) -> Drawn<DB> {
+        let style = self.stroke(look.colour, look.thickness);
+        let pieces = if look.light {
+            dashes(places, 6.0, 4.0)
+        } else {
+            vec![places.to_vec()]
+        };
+        for ends in pieces.iter().flat_map(|piece| piece.windows(2)) {
+            self.line(ends[0], ends[1], style)?;
+        }
+        Ok(())
+    }
+
+    /// Filled twice, in its colour and, if open, smaller in that of the paper: outlines of a few
+    /// pixels come out ragged in bitmaps.
+    pub(super) fn marker(&self, centre: Place, look: Look) -> Drawn<DB> {
+        let Some(marker) = look.marker else {
+            return Ok(());
+        };
+        self.filled_marker(centre, MARKER_RADIUS, marker, look.colour)?;
+        if look.light {
+            self.filled_marker(centre, 0.55 * MARKER_RADIUS, marker, PAPER)?;
+        }
+        Ok(())
+    }
+
+    fn filled_marker(&self, (x, y): Place, r: f64, marker: Marker, fill: RGBColor) -> Drawn<DB> {
+        let corners: Vec<Place> = match marker {
+            Marker::Circle => {
+                let radius = (r * self.medium.scale).round() as i32;
+                let circle = Circle::new(self.pixel((x, y)), radius, fill.filled());
+                return self.area.draw(&circle);
+            }
+            Marker::Square => {
+                let r = 0.9 * r;
+                vec![
+                    (x - r, y - r),
+                    (x + r, y - r),
+                    (x + r, y + r),
+                    (x - r, y + r),
+                ]
+            }
+            Marker::Triangle => vec![
+                (x, y - 1.25 * r),
+                (x + 1.15 * r, y + 0.8 * r),
+                (x - 1.15 * r, y + 0.8 * r),
+            ],
+            Marker::Diamond => {
+                let r = 1.25 * r;
+                vec![(x, y - r), (x + r, y), (x, y + r), (x - r, y)]
+            }
+        };
+        let corners: Vec<(i32, i32)> = corners.iter().map(|&place| self.pixel(place)).collect();
+        self.area.draw(&Polygon::new(corners, fill.filled()))
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Text {
+    size: f64,
+    bold: bool,
+    upwards: bool,
+}
+
+impl Text {
+    pub(super) const fn plain() -> Self {
+        Self {
+            size: TEXT,
+            bold: false,
+            upwards: false,
+        }
+    }
+
+    pub(super) const fn upwards() -> Self {
+        Self {
+            upwards: true,
+            ..Self::plain()
+        }
+    }
+
+    pub(super) const fn small() -> Self {
+        Self {
+            size: SMALL_TEXT,
+            bold: false,
+            upwards: false,
+        }
+    }
+
+    pub(super) const fn title() -> Self {
+        Self {
+            size: TITLE_TEXT,
+            bold: true,
+            upwards: false,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The figures of gaps: by encoder, and by refinement steps.
+
+use super::axis::{Scale, XAxis};
+use super::{
+    COLOURS, Figure, Key, Look, MARKERS, Marked, Marker, Panel, Point, Reference, Series, THICK,
+    scale_covering,
+};
+use crate::across_seeds::{SeedGroup, SeedMean, seeds_of, spread_meaning};
+use crate::pairing::capacity;
+use crate::table::encoder_name;
+use crate::table::number::grouped;
+use gap_schema::Summary;
+use gap_schema::record::{EncoderLabel, Split};
+use plotters::style::RGBColor;
+
+/// The figures that a summary has points for; those of one variant are together.
+pub(super) fn figures(summary: &Summary) -> Vec<Figure> {
+    let groups: Vec<SeedGroup<'_>> = SeedGroup::all(summary)
+        .into_iter()
+        .filter(|group| group.encoder().is_some())
+        .collect();
+    groups
+        .chunk_by(|a, b| a.variant() == b.variant())
+        .flat_map(|groups| {
+            let figures = [gap_by_encoder(groups), gap_by_steps(groups)];
+            figures.map(|figure| figure.of_variant(groups[0].variant()))
+        })
+        .filter(Figure::has_points)
+        .collect()
+}
+
+fn encoders<'a>(groups: &[SeedGroup<'a>]) -> Vec<&'a EncoderLabel> {
+    let mut encoders: Vec<&EncoderLabel> = groups.iter().filter_map(SeedGroup::encoder).collect();
+    encoders.sort_by(|a, b| capacity(Some(a)).cmp(&capacity(Some(b))));
+    encoders.dedup();
+    encoders
+}
+
+/// A point that is not finite has no place in a figure; the tables count it.
+fn point(category: usize, mean: Option<SeedMean>) -> Option<Point> {
+    let mean = mean.filter(|mean| mean.mean_nats.is_finite())?;
+    Some(Point {
+        x: category as f64,
+        value: mean.mean_nats,
+        std_error: mean.std_error_nats,
+    })
+}
+
+/// What a gap is called, how it looks, and how a group's is found.
+type Quantity = (
+    &'static str,
+    Marker,
+    RGBColor,
+    fn(&SeedGroup<'_>) -> Option<SeedMean>,
+);
+
+fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Figure {
+    let quantities: [Quantity; 3] = [
+        ("amortization", MARKERS[0], COLOURS[1], |g| {
+            g.mean(|c| c.amortization_gap)
+        }),
+        ("approximation", MARKERS[1], COLOURS[0], |g| {
+            g.mean(|c| Some(c.approximation_gap))
+        }),
+        ("after refinement", MARKERS[2], COLOURS[2], |g| {
+            g.mean(|c| c.refined_gap)
+        }),
+    ];
+    let encoders = encoders(groups);
+    let (mut legend, mut series) = (Vec::new(), Vec::new());
+    for (label, marker, colour, gap) in quantities {
+        for split in [Split::Test, Split::Train] {
+            let look = Look {
+                colour,
+                marker: Some(marker),
+                light: split == Split::Train,
+                thickness: THICK,
+            };
+            let points = groups.iter().filter(|group| group.split() == split);
+            let points: Vec<_> = points
+                .filter_map(|group| {
+                    let category = encoders.iter().position(|&e| Some(e) == group.encoder())?;
+                    point(category, gap(group))
+                })
+                .collect();
+            if points.is_empty() {
+                continue;
+            }
+            legend.push(Key {
+                label: format!("{label}, {split}"),
+                look,
+            });
+            series.push(Series {
+                look,
+                marked: Marked::Every,
+                points,
+            });
+        }
+    }
+    let categories = encoders.iter().map(|e| vec![e.short(), grouped(e.weights)]);
+    let panels = vec![Panel {
+        title: String::new(),
+        series,
+    }];
+    Figure {
+        name: "amortization-gap-by-encoder".to_owned(),
+        title: "Gaps by encoder".to_owned(),
+        note: format!("Error bars: {}", spread_meaning(&seeds_of(groups))),
+        x_label: "encoder, and its number of weights",
+        y_label: "gap (nats per datapoint)",
+        x_axis: XAxis::Categories(categories.collect()),
+        y_scale: scale_covering(&panels),
+        legend,
+        panels,
+        references: Vec::new(),
+    }
+}
+
+fn gap_by_steps(groups: &[SeedGroup<'_>]) -> Figure {
+    let mut steps: Vec<u32> = groups
+        .iter()
+        .flat_map(SeedGroup::refinement_steps)
+        .collect();
+    steps.sort_unstable();
+    steps.dedup();
+    let encoders = encoders(groups);
+    let look = |group: &SeedGroup<'_>| {
+        let i = encoders.iter().position(|&e| Some(e) == group.encoder());
+        Look::nth(i.unwrap_or(0), THICK)
+    };
+    let with_none = || std::iter::once(0).chain(steps.iter().copied());
+    let (mut legend, mut panels) = (Vec::<Key>::new(), Vec::new());
+    for split in [Split::Train, Split::Test] {
+        let mut series = Vec::new();
+        for group in groups.iter().filter(|group| group.split() == split) {
+            let steps = with_none().enumerate();
+            let points: Vec<_> = steps
+                .filter_map(|(category, steps)| point(category, group.remaining_gap(steps)))
+                .collect();
+            // The amortization gap alone, at no steps, is in the other figure already.
+            if group.refinement_steps().is_empty() || points.is_empty() {
+                continue;
+            }
+            let look = look(group);
+            if !legend.iter().any(|key| key.look == look) {
+                let label = encoder_name(group);
+                legend.push(Key { label, look });
+            }
+            series.push(Series {
+                look,
+                marked: Marked::Every,
+                points,
+            });
+        }
+        if !series.is_empty() {
+            let title = format!("{split} points");
+            panels.push(Panel { title, series });
+        }
+    }
+    let (y_scale, references) = scale_with_bound(&panels, groups);
+    Figure {
+        name: "gap-by-refinement-steps".to_owned(),
+        title: "What remains of the gap after refinement".to_owned(),
+        note: format!("Error bars: {}", spread_meaning(&seeds_of(groups))),
+        x_label: "refinement steps from the encoder's output",
+        y_label: "remaining gap (nats per datapoint)",
+        x_axis: XAxis::Categories(with_none().map(|n| vec![n.to_string()]).collect()),
+        y_scale,
+        legend,
+        panels,
+        references,
+    }
+}
+
+/// Where the scale is logarithmic, it shows how small a gap can be told from none.
+fn scale_with_bound(panels: &[Panel], groups: &[SeedGroup<'_>]) -> (Scale, Vec<Reference>) {
+    let scale = scale_covering(panels);
+    let bounds = groups
+        .iter()
+        .filter_map(|group| group.largest(|c| c.max_remaining_bound_nats));
+    let bound = bounds.max_by(f64::total_cmp).filter(|bound| *bound > 0.0);
+    match (scale, bound) {
+        (Scale::Log { .. }, Some(value)) => {
+            let label = "largest bound on q*'s own distance".to_owned();
+            (scale.with(value), vec![Reference { label, value }])
+        }
+        _ => (scale, Vec::new()),
+    }
+}

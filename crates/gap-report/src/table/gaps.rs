@@ -1,0 +1,138 @@
+//! The gaps, the bounds that they are differences of, and each cell by itself.
+
+use super::number::{self, grouped, option, plus_minus, significant};
+use super::{Table, mean_text, same_or_range};
+use crate::across_seeds::{SeedGroup, seeds_of, spread_meaning};
+use gap_schema::Summary;
+use gap_schema::summary::{DIFFERENT_OPTIMA_NATS, Mean};
+
+/// The gaps, one row for each variant, encoder and split.
+pub(crate) fn headline(summary: &Summary) -> Table {
+    let headings = [
+        "weights",
+        "n",
+        "seeds",
+        "approximation",
+        "amortization",
+        "one optimum",
+        "refined (steps)",
+        "IW gap",
+        "inference",
+        "neg/unconv/diff-opt/non-fin",
+    ];
+    let groups = SeedGroup::all(summary);
+    let mut table = Table::of_groups(&groups, &headings, |group| {
+        let refined = group.mean(|c| c.refined_gap);
+        let steps = group.refinement_steps().last().copied();
+        vec![vec![
+            option(group.encoder(), |e| grouped(e.weights)),
+            same_or_range(group.cells.iter().map(|c| c.n)),
+            group.n_seeds().to_string(),
+            mean_text(group.mean(|c| Some(c.approximation_gap))),
+            mean_text(group.mean(|c| c.amortization_gap)),
+            mean_text(group.mean(|c| c.amortization_gap_same_optimum)),
+            match (refined, steps) {
+                (Some(_), Some(steps)) => format!("{} ({steps})", mean_text(refined)),
+                _ => number::ABSENT.to_owned(),
+            },
+            mean_text(group.mean(|c| c.iw_gap)),
+            mean_text(group.mean(|c| c.inference_gap)),
+            format!(
+                "{}/{}/{}/{}",
+                group.total(|c| c.negative_gaps),
+                group.total(|c| c.unconverged),
+                group.total(|c| c.different_optima),
+                group.total(|c| c.non_finite)
+            ),
+        ]]
+    });
+    table.notes = headline_notes(&groups);
+    table
+}
+
+fn headline_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
+    if groups.is_empty() {
+        return vec!["No datapoint has been measured yet.".to_owned()];
+    }
+    let mut notes = vec![
+        format!(
+            "Gaps in nats per datapoint, means over seeds; ± is {}",
+            spread_meaning(&seeds_of(groups))
+        ),
+        format!(
+            "Counted at the end: negative gaps, unconverged ascents, starts that ended at different optima \
+             (more than {DIFFERENT_OPTIMA_NATS} nats apart), non-finite points."
+        ),
+        "one optimum: the amortization gap over converged points whose starts agree.".to_owned(),
+    ];
+    let monte_carlo = groups.iter().filter_map(|group| {
+        let gap = group.mean(|c| c.amortization_gap.or(Some(c.approximation_gap)));
+        gap.map(|gap| gap.mc_std_error_nats)
+    });
+    if let Some(largest) = monte_carlo.max_by(f64::total_cmp) {
+        let largest = significant(largest, 2);
+        let gap = if groups.iter().all(|group| group.encoder().is_none()) {
+            "approximation"
+        } else {
+            "amortization"
+        };
+        notes.push(format!(
+            "Monte Carlo error apart from that: at most {largest} nats on an {gap} gap."
+        ));
+    }
+    notes
+}
+
+/// The bounds that the gaps are differences of.
+pub(crate) fn bounds(summary: &Summary) -> Table {
+    let headings = [
+        "log p̂(x)",
+        "side, estimator",
+        "L[q*]",
+        "L[q]",
+        "L[q_r]",
+        "IW[q*]",
+        "IW[q]",
+    ];
+    Table::of_groups(&SeedGroup::all(summary), &headings, |group| {
+        let evidence = &group.cells[0].log_evidence;
+        vec![vec![
+            mean_text(group.mean(|c| Some(c.log_evidence.mean))),
+            format!("{}, {}", evidence.side, evidence.estimator),
+            mean_text(group.mean(|c| Some(c.elbo_free_form))),
+            mean_text(group.mean(|c| c.elbo_amortized)),
+            mean_text(group.mean(|c| Some(c.elbo_refined?.mean))),
+            mean_text(group.mean(|c| Some(c.iw_free_form.mean))),
+            mean_text(group.mean(|c| Some(c.iw_amortized?.mean))),
+        ]]
+    })
+}
+
+/// Every cell by itself, with its errors over datapoints.
+pub(crate) fn cells(summary: &Summary) -> Table {
+    let mut table = Table::new(
+        1,
+        &[
+            "cell",
+            "n",
+            "approximation",
+            "amortization",
+            "refined",
+            "IW gap",
+            "inference",
+        ],
+    );
+    let text = |mean: Option<Mean>| option(mean, |m| plus_minus(m.mean_nats, m.std_error_nats));
+    for cell in &summary.cells {
+        table.rows.push(vec![
+            cell.cell.clone(),
+            grouped(cell.n),
+            text(Some(cell.approximation_gap)),
+            text(cell.amortization_gap),
+            text(cell.refined_gap),
+            text(cell.iw_gap),
+            text(cell.inference_gap),
+        ]);
+    }
+    table
+}

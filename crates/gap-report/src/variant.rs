@@ -1,0 +1,33 @@
+//! The order of variants: a number in a name counts as a number, so that `z2` comes before `z10`.
+
+/// What variants are sorted by; no variant comes first, and equal keys are equal names.
+pub(crate) fn variant_order(variant: Option<&str>) -> impl Ord + use<'_> {
+    variant.map(|name| {
+        let (mut runs, mut rest) = (Vec::new(), name);
+        while let Some(first) = rest.chars().next() {
+            let of_digits = first.is_ascii_digit();
+            let end = rest.find(|symbol: char| symbol.is_ascii_digit() != of_digits);
+            let (run, after) = rest.split_at(end.unwrap_or(rest.len()));
+            runs.push((run.parse().unwrap_or(0u64), run));
+            rest = after;
+        }
+        runs
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variant_order;
+
+    #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let sorted = [
+            None,
+            Some("digits-z2"),
+            Some("digits-z10"),
+            Some("mnist-z2"),
+        ];
+        assert!(sorted.is_sorted_by_key(|&variant| variant_order(variant)));
+        assert!(variant_order(Some("z02")) != variant_order(Some("z2")));
+    }
+}

@@ -1,0 +1,53 @@
+//! A run whose gaps a hand can compute, and what tests ask of numbers.
+
+use crate::synthetic::{amortized, encoder, free_form, refined};
+use gap_report::summarize;
+use gap_schema::Summary;
+use gap_schema::record::{Record, Split};
+use gap_schema::summary::{Cell, Mean};
+
+/// The summary of a run in ten dimensions that has no ascents to compare.
+pub fn summary_of(experiment: &str, records: &[Record]) -> Summary {
+    summarize(experiment, &|_| 20, records, &[])
+}
+
+pub fn assert_near(actual: f64, expected: f64, what: &str) {
+    let close = (actual - expected).abs() <= 1e-12 * expected.abs().max(1.0);
+    assert!(close, "{what}: {actual} is not {expected}");
+}
+
+pub fn assert_mean(actual: Mean, mean: f64, std_error: f64, mc_std_error: f64, what: &str) {
+    assert_near(actual.mean_nats, mean, what);
+    assert_near(actual.std_error_nats, std_error, &format!("{what}, error"));
+    assert_near(
+        actual.mc_std_error_nats,
+        mc_std_error,
+        &format!("{what}, Monte Carlo"),
+    );
+}
+
+/// Three test points; `q*` at −10, −20, −30; gaps of 1, 2 and 6; refined gaps of 0, 0.5 and 1.
+pub fn by_hand() -> Vec<Record> {
+    let encoder = encoder(&[4]);
+    let mut records = Vec::new();
+    for (i, gap, refined_gap, evidence) in
+        [(0, 1.0, 0.0, 0.5), (1, 2.0, 0.5, 0.5), (2, 6.0, 1.0, 0.8)]
+    {
+        let elbo = -10.0 * (i as f64 + 1.0);
+        records.extend(free_form(0, Split::Test, i, elbo, elbo + evidence));
+        let rows = amortized(&encoder, 0, Split::Test, i, elbo - gap, elbo + 0.3);
+        records.push(refined(5, &rows[0], elbo - refined_gap));
+        records.extend(rows);
+    }
+    records
+}
+
+pub fn only_cell(summary: Summary) -> Cell {
+    assert_eq!(summary.cells.len(), 1);
+    summary.cells.into_iter().next().expect("it has one cell")
+}
+
+/// What a summary says, with NaN equal to itself.
+pub fn text(summary: &Summary) -> String {
+    serde_json::to_string(summary).expect("a summary is JSON")
+}

@@ -1,0 +1,12 @@
+//! From records and trace points to summaries, tables, figures and files.
+
+mod ascent_files;
+mod ascents;
+mod by_hand;
+mod gap_laws;
+mod optima;
+mod pairing;
+mod report_files;
+mod synthetic;
+mod traces;
+mod variants;

@@ -1,0 +1,39 @@
+//! `[data]`.
+
+use super::{SpecConflict, refuse};
+use crate::spec::{ExperimentSpec, SYNTHETIC};
+
+impl ExperimentSpec {
+    pub(super) fn check_data(&self) -> Result<(), SpecConflict> {
+        let data = &self.data;
+        if data.name.get_ref() != SYNTHETIC {
+            return Ok(());
+        }
+        if let Some(split_seed) = &data.split_seed {
+            return refuse(
+                "data.split_seed",
+                split_seed,
+                "does not apply to `data.name = \"synthetic\"`, which is drawn anew for each seed; remove it",
+            );
+        }
+        let Some(train_points) = &data.train_points else {
+            return refuse(
+                "data.name",
+                &data.name,
+                "is `synthetic`, which needs `data.train_points`: how many points to draw for fitting",
+            );
+        };
+        let (fitted, measured) = (
+            train_points.get_ref().get(),
+            data.measure_train.get_ref().get(),
+        );
+        if measured > fitted {
+            return refuse(
+                "data.measure_train",
+                &data.measure_train,
+                format!("is {measured}, more than the {fitted} points of `data.train_points`"),
+            );
+        }
+        Ok(())
+    }
+}

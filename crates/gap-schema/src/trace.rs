@@ -1,0 +1,160 @@
+//! One row of `ascents.csv`: where an ascent stood after a number of steps.
+//!
+//! Rows hold means over the datapoints of a split, since every ascent is looked at some fifty times.
+//! Nats to go are differences per datapoint on draws that no ascent saw, common to the ascent and to
+//! the reference that it is compared with.
+
+use crate::record::Split;
+use crate::spec::Start;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A mean distance below this, nats, counts as reached.
+pub const REACHED_NATS: f64 = 0.01;
+
+/// A datapoint whose ascent leads to an optimum more than this below the best one known, nats, counts
+/// as in another optimum.
+pub const OTHER_OPTIMUM_NATS: f64 = 0.05;
+
+/// Where an ascent stood after a number of steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TracePoint {
+    /// The variant of the experiment, where it has several.
+    pub variant: Option<String>,
+    /// The data set.
+    pub dataset: String,
+    /// The part of it.
+    pub split: Split,
+    /// The seed of this repetition.
+    pub seed: u64,
+    /// The frozen model.
+    pub model: String,
+    /// Dimensions of `z`.
+    pub latent_dim: u32,
+    /// The ascent's name in the spec.
+    pub ascent: String,
+    /// Its phases, as in `newton-stein/fixed/16 + averaged-newton/growing-sequence/32`: step rule,
+    /// noise, draws per datapoint and step.
+    pub phases: String,
+    /// Where it started.
+    pub start: Start,
+    /// Datapoints.
+    pub n: u64,
+    /// Evaluations of the datapoint that has had the most.
+    pub steps: u32,
+    /// Joint gradients per datapoint so far.
+    pub joint_gradients: f64,
+    /// Wall time of all `n` datapoints so far, seconds; evaluations of the distance not counted.
+    pub seconds: f64,
+    /// Datapoints that are still climbing.
+    pub climbing: u64,
+    /// Mean distance below the optimum that each datapoint's ascent leads to, nats.
+    pub nats_to_go: f64,
+    /// Its standard error over datapoints, of paired differences.
+    pub nats_to_go_std_error: f64,
+    /// The median distance.
+    pub nats_to_go_median: f64,
+    /// The largest distance.
+    pub nats_to_go_worst: f64,
+    /// Datapoints with more than [`REACHED_NATS`] to go.
+    pub above_tolerance: u64,
+    /// Datapoints whose ascent leads to an optimum more than [`OTHER_OPTIMUM_NATS`] below the best.
+    pub other_optimum: u64,
+    /// By how much these optima are below the best, summed over datapoints and divided by `n`, nats.
+    pub other_optimum_nats: f64,
+    /// Datapoints whose ascent stopped being finite; they are in no mean.
+    pub non_finite: u64,
+    /// Joint gradients per datapoint that the reference took.
+    pub reference_joint_gradients: f64,
+}
+
+/// A table of trace points cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct TraceError {
+    path: PathBuf,
+    message: String,
+}
+
+fn error_at(path: &Path) -> impl Fn(csv::Error) -> TraceError + '_ {
+    move |error| TraceError {
+        path: path.to_owned(),
+        message: error.to_string(),
+    }
+}
+
+/// Writes the points to the file `path`.
+///
+/// # Errors
+///
+/// [`TraceError`] if the file cannot be written.
+pub fn write(path: &Path, points: &[TracePoint]) -> Result<(), TraceError> {
+    let mut writer = csv::Writer::from_path(path).map_err(error_at(path))?;
+    for point in points {
+        writer.serialize(point).map_err(error_at(path))?;
+    }
+    writer.flush().map_err(|error| error_at(path)(error.into()))
+}
+
+/// The points in the file `path`.
+///
+/// # Errors
+///
+/// [`TraceError`] if it cannot be read, or is no table of trace points.
+pub fn read(path: &Path) -> Result<Vec<TracePoint>, TraceError> {
+    let mut reader = csv::Reader::from_path(path).map_err(error_at(path))?;
+    reader
+        .deserialize()
+        .map(|row| row.map_err(error_at(path)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_read_back_as_they_were_written() {
+        let point = TracePoint {
+            variant: None,
+            dataset: "digits".into(),
+            split: Split::Test,
+            seed: 3,
+            model: "model-1".into(),
+            latent_dim: 10,
+            ascent: "default".into(),
+            phases: "newton-stein/fixed/16 + averaged-newton/growing-sequence/32".into(),
+            start: Start::Prior,
+            n: 200,
+            steps: 17,
+            joint_gradients: 271.25,
+            seconds: 0.1 + 0.2,
+            climbing: 4,
+            nats_to_go: -1e-5,
+            nats_to_go_std_error: f64::NAN,
+            nats_to_go_median: 0.0,
+            nats_to_go_worst: 2.5,
+            above_tolerance: 3,
+            other_optimum: 1,
+            other_optimum_nats: 0.04,
+            non_finite: 0,
+            reference_joint_gradients: 5000.0,
+        };
+        let named = TracePoint {
+            variant: Some("digits-z2".into()),
+            start: Start::Encoder,
+            nats_to_go_std_error: 0.25,
+            ..point.clone()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ascents.csv");
+        write(&path, &[point.clone(), named.clone()]).unwrap();
+        let back = read(&path).unwrap();
+        assert_eq!(back[1], named);
+        assert!(back[0].nats_to_go_std_error.is_nan());
+        assert_eq!(back[0].seconds.to_bits(), point.seconds.to_bits());
+        std::fs::write(&path, "a,b\n1,2\n").unwrap();
+        let message = read(&path).unwrap_err().to_string();
+        assert!(message.contains("ascents.csv"), "{message}");
+    }
+}
