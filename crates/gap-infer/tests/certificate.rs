@@ -233,7 +233,7 @@ fn the_bound_covers_known_distances_in_10_dimensions() {
 
 #[test]
 fn the_bound_covers_known_distances_in_50_dimensions() {
-    check(50, 64, 4096);
+    check(50, 64, 2048);
 }
 
 /// At a known distance from a known optimum: the estimate is near the truth, and its error honest.
