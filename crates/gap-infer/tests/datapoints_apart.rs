@@ -9,6 +9,7 @@ use gap_infer::free_form::StartingPoint;
 use gap_infer::{Encoder, Stop};
 use gap_model::{Activation, Mlp};
 use gap_torch::SeedKey;
+use gap_torch::device::one_thread_per_operation;
 use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};
 use searches::{CPU, climb_all, decoder, encoder, only, phases, prior_like, sampled, search};
 use std::process::Command;
@@ -148,6 +149,7 @@ fn cremers_protocol_stops_by_its_plateau_and_keeps_datapoints_apart() {
 
 #[test]
 fn a_batch_of_one_is_searched_like_a_batch_of_many_to_the_last_bit() {
+    one_thread_per_operation(); // Tests already run beside one another.
     // Of odd widths too: their rows are not aligned by themselves.
     for widths in [&[10, 64, 64, 64][..], &[3, 17, 33]] {
         let model = decoder(widths);

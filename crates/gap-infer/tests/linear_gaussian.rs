@@ -8,6 +8,7 @@ use gap_infer::ascent::{Noise, Phase, Rule, Stopping, draws_for};
 use gap_infer::free_form::StartingPoint;
 use gap_model::{LatentVariableModel, LinearGaussian};
 use gap_torch::SeedKey;
+use gap_torch::device::one_thread_per_operation;
 use searches::{
     CPU, climb_all, encoder, most, params_of, phases, prior_like, sampled, search, short_of_optimum,
 };
@@ -31,6 +32,7 @@ fn oracles() -> impl Iterator<Item = LinearGaussian> {
 
 #[test]
 fn the_default_search_ends_at_the_closed_form_optimum() {
+    one_thread_per_operation(); // Tests already run beside one another.
     for model in oracles() {
         let batch = sampled(&model, 20);
         // It has seen nothing, so that many of its datapoints start hundreds of nats away.

@@ -103,19 +103,29 @@ fn a_stray_end_goes_on_until_it_has_an_optimum() {
         .iter()
         .map(|params| params.iter().map(|value| value + 3.0).collect())
         .collect();
-    let expected = trace(&model, &batch, &[right.clone()], &default_schedule());
+    let expected = trace(
+        &model,
+        &batch,
+        std::slice::from_ref(&right),
+        &default_schedule(),
+    );
     for schedule in [short_schedule(), default_schedule()] {
-        let strays = trace(&model, &batch, &[wrong.clone()], &schedule);
+        let strays = trace(&model, &batch, std::slice::from_ref(&wrong), &schedule);
         for found in [&strays.leads_to, &strays.best] {
             let off = differences(found, &expected.leads_to);
             assert!(off.iter().all(|off| off.abs() < 0.01), "{off:?}");
         }
         // Going on is no part of the ascent.
-        let known = trace(&model, &batch, &[right.clone()], &schedule);
+        let known = trace(&model, &batch, std::slice::from_ref(&right), &schedule);
         assert_eq!(strays.looks, known.looks);
         assert_eq!(strays.stopped, known.stopped);
     }
-    let short = trace(&model, &batch, &[right.clone()], &short_schedule());
+    let short = trace(
+        &model,
+        &batch,
+        std::slice::from_ref(&right),
+        &short_schedule(),
+    );
     assert_eq!(short.stopped, [false; 6]);
     // With both known, the best is the better, and the ascent leads to the nearer.
     let both = trace(&model, &batch, &[wrong, right], &default_schedule());
