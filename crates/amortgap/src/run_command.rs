@@ -11,6 +11,7 @@ use gap_harness::provenance::VariantProvenance;
 use gap_harness::run::{collect, collect_trace};
 use gap_harness::store::ASCENTS;
 use gap_harness::{LibtorchExecutor, Plan, Provenance, RunReport, Store, plan};
+use gap_kernel::Instructions;
 use gap_report::Format;
 use gap_schema::{Experiment, spec_file};
 use gap_torch::device::{DeviceName, one_thread_per_operation};
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 /// Runs what is not finished, publishes the results, and says where they are.
 pub fn run(arguments: &RunArguments) -> CommandResult {
     let experiment = spec_file::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
+    Instructions::here().map_err(Failure::input)?;
     one_thread_per_operation();
     let jobs = jobs(arguments);
     let mut provenance = Provenance::here(arguments.device, jobs);

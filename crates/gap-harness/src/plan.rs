@@ -216,6 +216,8 @@ pub struct Environment {
     pub device: String,
     /// The math library's path.
     pub math: String,
+    /// The fused kernels' path.
+    pub kernels: String,
 }
 
 /// The stages of one problem of an experiment, each after those that it depends on.

@@ -1,6 +1,7 @@
 //! What a result was made with and on.
 
 use crate::plan::Environment;
+use gap_kernel::Instructions;
 use gap_torch::device::{DeviceName, LIBTORCH_VERSION};
 use gap_torch::math_library::math_path;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub struct Provenance {
     pub libtorch: String,
     /// The path that its math library took.
     pub math: String,
+    /// The path that the fused kernels took, or `off`.
+    #[serde(default)]
+    pub kernels: String,
     /// The processor.
     pub cpu: String,
     /// How many processors this process may use.
@@ -68,6 +72,7 @@ impl Provenance {
             source: env!("AMORTGAP_SOURCE_DIGEST").to_owned(),
             libtorch: LIBTORCH_VERSION.to_owned(),
             math: math_path().to_string(),
+            kernels: kernels(),
             cpu: cpu_model(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             device: device.to_string(),
@@ -88,8 +93,14 @@ impl Provenance {
             source: self.source.clone(),
             device: self.device.clone(),
             math: self.math.clone(),
+            kernels: self.kernels.clone(),
         }
     }
+}
+
+fn kernels() -> String {
+    let path = Instructions::here().ok().flatten();
+    path.map_or_else(|| "off".to_owned(), |path| path.to_string())
 }
 
 fn cpu_model() -> String {

@@ -7,6 +7,8 @@ use gap_data::Batch;
 use gap_infer::ascent::{Climber, Objective, Phase, Schedule};
 use gap_infer::free_form::StartingPoint;
 use gap_infer::{Encoder, Stop};
+use gap_kernel::Instructions;
+use gap_kernel::instructions::VARIABLE;
 use gap_model::{Activation, Mlp};
 use gap_torch::SeedKey;
 use gap_torch::device::one_thread_per_operation;
@@ -175,12 +177,13 @@ fn a_batch_of_one_is_searched_like_a_batch_of_many_to_the_last_bit() {
     }
 }
 
-/// Runs the test above again in a process that takes the stock path of libtorch's math library.
+/// Runs the test above again in a process that leaves everything to libtorch, on its stock path.
 #[test]
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 fn the_same_holds_on_the_stock_path() {
     if std::env::var_os(SWITCH_VARIABLE).is_some_and(|value| value == "off") {
         assert_eq!(math_path(), MathPath::Stock);
+        assert_eq!(Instructions::here(), Ok(None));
         return;
     }
     let mut again = Command::new(std::env::current_exe().unwrap());
@@ -189,7 +192,8 @@ fn the_same_holds_on_the_stock_path() {
         "the_same_holds_on_the_stock_path",
     ];
     let again = again.arg("--exact").args(tests);
-    let output = again.env(SWITCH_VARIABLE, "off").output().unwrap();
+    let again = again.env(SWITCH_VARIABLE, "off").env(VARIABLE, "off");
+    let output = again.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("2 passed"), "{said}");

@@ -1,12 +1,15 @@
 //! A decoder network with a likelihood and a standard-normal prior, and its hand-derived score.
 
-use crate::conditioned::ConditionedModel;
+use crate::conditioned::{ConditionedModel, check_observed};
 use crate::conditioned_decoder::ConditionedDecoder;
+use crate::fused_decoder::{FusedConditioned, fuse};
 use crate::likelihood::Likelihood;
 use crate::mlp::Mlp;
 use crate::mlp_blocks::MlpBlocks;
 use crate::model::{LatentVariableModel, ModelError, check_sizes};
+use gap_kernel::FusedDecoder;
 use gap_torch::{NoiseStream, aligned_like, block, block_starts, map_row_blocks, whole_blocks};
+use std::cell::OnceCell;
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
@@ -14,6 +17,8 @@ use tch::{Device, Kind, Tensor};
 pub struct MlpDecoder {
     network: Mlp,
     likelihood: Likelihood,
+    /// Packed when it is first asked for, on machines that have the kernels.
+    fused: OnceCell<Option<FusedDecoder>>,
 }
 
 impl MlpDecoder {
@@ -22,6 +27,7 @@ impl MlpDecoder {
         Self {
             network,
             likelihood,
+            fused: OnceCell::new(),
         }
     }
 
@@ -36,8 +42,18 @@ impl MlpDecoder {
     }
 
     /// The network, to be fitted.
-    pub const fn network_mut(&mut self) -> &mut Mlp {
+    pub fn network_mut(&mut self) -> &mut Mlp {
+        self.fused.take();
         &mut self.network
+    }
+
+    /// The frozen decoder on the kernels, where there are some.
+    fn fused(&self) -> Option<&FusedDecoder> {
+        if self.network.is_trainable() {
+            return None;
+        }
+        let fused = || fuse(&self.network, self.likelihood);
+        self.fused.get_or_init(fused).as_ref()
     }
 
     /// The same decoder in `f64`, to test gradients with.
@@ -57,6 +73,12 @@ fn as_rows(x: &Tensor, z: &Tensor, n_samples: i64) -> (Tensor, Tensor) {
     let z_rows = z.reshape([-1, z.size()[2]]);
     let index = Tensor::arange(x.size()[0], (Kind::Int64, x.device())).repeat([n_samples]);
     (index, z_rows)
+}
+
+/// Row `s·B + b` belongs to datapoint `b`.
+fn owners(n_samples: i64, batch: i64) -> Vec<usize> {
+    let rows = 0..(n_samples * batch) as usize;
+    rows.map(|row| row % batch.max(1) as usize).collect()
 }
 
 /// `log N(z; 0, I)`, nats, summed in `f64`: `[…, D] -> […]`.
@@ -90,6 +112,9 @@ impl LatentVariableModel for MlpDecoder {
         let log_likelihood = if z.requires_grad() || self.network.is_trainable() {
             // One graph over the whole batch.
             self.log_likelihood_rows(&x.index_select(0, &index), &z_rows)
+        } else if let Some(fused) = self.fused() {
+            let conditioned = FusedConditioned::new(fused, self.latent_dim(), x);
+            conditioned.log_likelihood_rows(&owners(n_samples, batch), &z_rows)
         } else {
             map_row_blocks(&[&index, &z_rows], |block| {
                 self.log_likelihood_rows(&x.index_select(0, &block[0]), &block[1])
@@ -103,6 +128,12 @@ impl LatentVariableModel for MlpDecoder {
     fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         let [n_samples, batch] = check_sizes(self, x, z)?;
         let _no_grad = tch::no_grad_guard();
+        if let Some(fused) = self.fused() {
+            let conditioned = FusedConditioned::new(fused, self.latent_dim(), x);
+            let rows = z.reshape([-1, self.latent_dim()]);
+            let score = conditioned.score_rows(&owners(n_samples, batch), &rows);
+            return Ok(score.view([n_samples, batch, self.latent_dim()]));
+        }
         let z_blocks = whole_blocks(&z.reshape([-1, self.latent_dim()]));
         // Row s·B + b is datapoint b; what fills up the last block may be any.
         let index =
@@ -126,7 +157,11 @@ impl LatentVariableModel for MlpDecoder {
     }
 
     fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
-        Ok(Box::new(ConditionedDecoder::new(self, x)?))
+        check_observed(self, x)?;
+        Ok(match self.fused() {
+            Some(fused) => Box::new(FusedConditioned::new(fused, self.latent_dim(), x)),
+            None => Box::new(ConditionedDecoder::new(self, x)?),
+        })
     }
 
     fn sample_joint(&self, noise: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError> {

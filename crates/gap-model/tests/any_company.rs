@@ -1,13 +1,18 @@
-//! A datapoint has the same bits in any company, on both paths of libtorch's math library.
+//! A datapoint has the same bits in any company, on every path of the kernels and of libtorch.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod models;
 
+use gap_kernel::Instructions;
+use gap_kernel::instructions::VARIABLE;
 use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};
 use gap_torch::{NoiseStream, SeedKey, uniform_permutation};
 use models::{f32_models, owners};
 use std::process::Command;
 use tch::{Device, Tensor};
+
+/// Set in a process that this file has started.
+const AGAIN: &str = "AMORTGAP_TEST_AGAIN";
 
 #[test]
 fn a_datapoint_has_the_same_joint_and_score_alone_and_in_company() {
@@ -64,17 +69,33 @@ fn a_row_has_the_same_bits_in_any_company() {
     }
 }
 
-/// Runs this file again in a process that takes the stock path, where this test checks that it does.
+/// Runs this file again in processes that take other paths, where this test checks that they do.
 #[test]
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-fn the_same_holds_on_the_stock_path() {
-    if std::env::var_os(SWITCH_VARIABLE).is_some_and(|value| value == "off") {
-        assert_eq!(math_path(), MathPath::Stock);
+fn the_same_holds_on_every_other_path() {
+    if std::env::var_os(AGAIN).is_some() {
+        let asked = |variable: &str| std::env::var(variable).unwrap_or_default();
+        if asked(SWITCH_VARIABLE) == "off" {
+            assert_eq!(math_path(), MathPath::Stock);
+        }
+        let path = Instructions::here().unwrap();
+        let path = path.map_or_else(|| "off".to_owned(), |path| path.to_string());
+        assert_eq!(path, asked(VARIABLE));
         return;
     }
-    let mut again = Command::new(std::env::current_exe().unwrap());
-    let output = again.env(SWITCH_VARIABLE, "off").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("3 passed"), "{said}");
+    let mut paths = vec![("off", "off"), ("", "off")];
+    if Instructions::Avx2.is_there() {
+        paths.push(("", "avx2"));
+    }
+    for (switch, kernels) in paths {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again
+            .env(AGAIN, "1")
+            .env(SWITCH_VARIABLE, switch)
+            .env(VARIABLE, kernels);
+        let output = again.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{switch}, {kernels}: {said}");
+        assert!(said.contains("3 passed"), "{said}");
+    }
 }

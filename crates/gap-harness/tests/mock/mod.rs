@@ -84,6 +84,7 @@ pub fn plans_on(text: &str, device: &str) -> Vec<Plan> {
         source: "source".to_owned(),
         device: device.to_owned(),
         math: "stock".to_owned(),
+        kernels: "off".to_owned(),
     };
     let problems = experiment.problems.iter();
     problems

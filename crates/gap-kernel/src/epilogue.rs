@@ -1,0 +1,200 @@
+//! What lies between two products, done on sums that are still in registers.
+
+use crate::functions::{exp, ln, sigmoid, tanh};
+use crate::lanes::{Kernel, Lanes};
+use crate::network::{Activation, Likelihood};
+use crate::product::Epilogue;
+
+/// `a(u)`
+#[inline(always)]
+unsafe fn activate<L: Lanes>(activation: Activation, u: L::Vector) -> L::Vector {
+    unsafe {
+        match activation {
+            Activation::Tanh => tanh::<L>(u),
+            Activation::Relu => L::max(L::splat(0.0), u),
+            Activation::Elu => {
+                let below = L::subtract(exp::<L>(u), L::splat(1.0));
+                L::where_positive(u, u, below)
+            }
+        }
+    }
+}
+
+/// `a'(u)` from `a(u)`.
+#[inline(always)]
+unsafe fn slope<L: Lanes>(activation: Activation, value: L::Vector) -> L::Vector {
+    unsafe {
+        let (zero, one) = (L::splat(0.0), L::splat(1.0));
+        match activation {
+            // 1 − a²
+            Activation::Tanh => L::multiply_add(L::subtract(zero, value), value, one),
+            Activation::Relu => L::where_positive(value, one, zero),
+            // Below zero a = eᵘ − 1.
+            Activation::Elu => L::where_positive(value, one, L::add(value, one)),
+        }
+    }
+}
+
+/// A hidden layer: bias and activation; the value is kept for the way back.
+pub(crate) struct Hidden<K: Kernel> {
+    pub(crate) activation: Activation,
+    pub(crate) bias: *const f32,
+    pub(crate) to: *mut K::Factor,
+    pub(crate) stride: usize,
+}
+
+impl<K: Kernel> Epilogue<K::Lanes> for Hidden<K> {
+    #[inline(always)]
+    unsafe fn finish<const V: usize>(
+        &self,
+        row: usize,
+        column: usize,
+        sums: [<K::Lanes as Lanes>::Vector; V],
+    ) {
+        unsafe {
+            for (v, sum) in sums.into_iter().enumerate() {
+                let column = column + v * K::Lanes::LANES;
+                let bias = <K::Lanes as Lanes>::load(self.bias.add(column));
+                let value =
+                    activate::<K::Lanes>(self.activation, <K::Lanes as Lanes>::add(sum, bias));
+                K::keep(self.to.add(row * self.stride + column), value);
+            }
+        }
+    }
+}
+
+/// The output: bias, then `mean − x` for the way back and the terms of the log likelihood, each if it
+/// is asked for.
+pub(crate) struct Output<'a, K: Kernel> {
+    pub(crate) likelihood: Likelihood,
+    pub(crate) bias: *const f32,
+    /// `x` of each row, as long as the output with what fills it up (zeros).
+    pub(crate) x: &'a [*const f32],
+    /// Where `mean − x` goes, and the distance of its rows.
+    pub(crate) excess: Option<(*mut K::Factor, usize)>,
+    /// Where each row's terms are added: `LANES` sums in `f64` a row.
+    pub(crate) terms: Option<*mut f64>,
+}
+
+impl<K: Kernel> Epilogue<K::Lanes> for Output<'_, K> {
+    #[inline(always)]
+    unsafe fn finish<const V: usize>(
+        &self,
+        row: usize,
+        column: usize,
+        sums: [<K::Lanes as Lanes>::Vector; V],
+    ) {
+        unsafe {
+            let lanes = K::Lanes::LANES;
+            let mut output = sums;
+            for (v, sum) in output.iter_mut().enumerate() {
+                let bias = <K::Lanes as Lanes>::load(self.bias.add(column + v * lanes));
+                *sum = <K::Lanes as Lanes>::add(*sum, bias);
+            }
+            let x = self.x[row].add(column);
+            if let Some(sums) = self.terms {
+                let terms = match self.likelihood {
+                    Likelihood::Bernoulli => bernoulli_terms::<K::Lanes, V>(x, output),
+                    Likelihood::Gaussian { .. } => squares::<K::Lanes, V>(x, output),
+                };
+                <K::Lanes as Lanes>::add_to_doubles(sums.add(row * lanes), terms);
+            }
+            let Some((to, stride)) = self.excess else {
+                return;
+            };
+            for (v, output) in output.into_iter().enumerate() {
+                let mean = match self.likelihood {
+                    Likelihood::Bernoulli => sigmoid::<K::Lanes>(output),
+                    Likelihood::Gaussian { .. } => output,
+                };
+                let x = <K::Lanes as Lanes>::load(x.add(v * lanes));
+                let excess = <K::Lanes as Lanes>::subtract(mean, x);
+                K::keep(to.add(row * stride + column + v * lanes), excess);
+            }
+        }
+    }
+}
+
+/// `Σ x l − log(1 + eˡ)`, lane by lane.
+///
+/// `log(1 + eˡ) = max(l, 0) + log(1 + e^−|l|)`, and one logarithm serves the product of `V` factors,
+/// each from 1 to 2.
+#[inline(always)]
+unsafe fn bernoulli_terms<L: Lanes, const V: usize>(
+    x: *const f32,
+    logits: [L::Vector; V],
+) -> L::Vector {
+    unsafe {
+        let (zero, one) = (L::splat(0.0), L::splat(1.0));
+        let (mut linear, mut factors) = (zero, one);
+        for (v, logit) in logits.into_iter().enumerate() {
+            let x = L::load(x.add(v * L::LANES));
+            let positive = L::max(zero, logit);
+            linear = L::add(linear, L::subtract(L::multiply(x, logit), positive));
+            // −|l| = l − 2 max(l, 0)
+            let below = L::subtract(logit, L::add(positive, positive));
+            factors = L::multiply(factors, L::add(one, exp::<L>(below)));
+        }
+        L::subtract(linear, ln::<L>(factors))
+    }
+}
+
+/// `Σ (x − m)²`, lane by lane.
+#[inline(always)]
+unsafe fn squares<L: Lanes, const V: usize>(x: *const f32, means: [L::Vector; V]) -> L::Vector {
+    unsafe {
+        let mut sum = L::splat(0.0);
+        for (v, mean) in means.into_iter().enumerate() {
+            let residual = L::subtract(L::load(x.add(v * L::LANES)), mean);
+            sum = L::multiply_add(residual, residual, sum);
+        }
+        sum
+    }
+}
+
+/// Back into a hidden layer: `sum ∘ a'`.
+pub(crate) struct Back<K: Kernel> {
+    pub(crate) activation: Activation,
+    /// The layer's values.
+    pub(crate) values: *const K::Factor,
+    pub(crate) to: *mut K::Factor,
+    pub(crate) stride: usize,
+}
+
+impl<K: Kernel> Epilogue<K::Lanes> for Back<K> {
+    #[inline(always)]
+    unsafe fn finish<const V: usize>(
+        &self,
+        row: usize,
+        column: usize,
+        sums: [<K::Lanes as Lanes>::Vector; V],
+    ) {
+        unsafe {
+            for (v, sum) in sums.into_iter().enumerate() {
+                let place = row * self.stride + column + v * K::Lanes::LANES;
+                let slope = slope::<K::Lanes>(self.activation, K::kept(self.values.add(place)));
+                K::keep(
+                    self.to.add(place),
+                    <K::Lanes as Lanes>::multiply(sum, slope),
+                );
+            }
+        }
+    }
+}
+
+/// Back into `z`: the sum as it is.
+pub(crate) struct Score {
+    pub(crate) to: *mut f32,
+    pub(crate) stride: usize,
+}
+
+impl<L: Lanes> Epilogue<L> for Score {
+    #[inline(always)]
+    unsafe fn finish<const V: usize>(&self, row: usize, column: usize, sums: [L::Vector; V]) {
+        unsafe {
+            for (v, sum) in sums.into_iter().enumerate() {
+                L::store(self.to.add(row * self.stride + column + v * L::LANES), sum);
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Exponential, sigmoid, tanh and logarithm on registers, right to some units in the last place.
+
+use crate::lanes::Lanes;
+
+/// `c₀ + c₁ x + …`, by Horner's rule.
+#[inline(always)]
+unsafe fn polynomial<L: Lanes, const N: usize>(coefficients: [f32; N], x: L::Vector) -> L::Vector {
+    unsafe {
+        let mut value = L::splat(coefficients[N - 1]);
+        let mut i = N - 1;
+        while i > 0 {
+            i -= 1;
+            value = L::multiply_add(value, x, L::splat(coefficients[i]));
+        }
+        value
+    }
+}
+
+/// `eˣ`; arguments beyond ±87 count as ±87.
+///
+/// `x = n ln 2 + r` with `|r| ≤ ½ ln 2`, where seven terms of the series are enough.
+#[inline(always)]
+pub(crate) unsafe fn exp<L: Lanes>(x: L::Vector) -> L::Vector {
+    const TERMS: [f32; 8] = [
+        1.0,
+        1.0,
+        1.0 / 2.0,
+        1.0 / 6.0,
+        1.0 / 24.0,
+        1.0 / 120.0,
+        1.0 / 720.0,
+        1.0 / 5040.0,
+    ];
+    // ln 2 in two parts, the first of which has few digits: n times it is exact.
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    unsafe {
+        let x = L::max(L::splat(-87.0), L::min(L::splat(87.0), x));
+        let n = L::round(L::multiply(x, L::splat(std::f32::consts::LOG2_E)));
+        let r = L::multiply_add(n, L::splat(-LN_2_HIGH), x);
+        let r = L::multiply_add(n, L::splat(-LN_2_LOW), r);
+        L::times_power_of_two(polynomial::<L, 8>(TERMS, r), n)
+    }
+}
+
+/// `1 / (1 + e⁻ˣ)`
+#[inline(always)]
+pub(crate) unsafe fn sigmoid<L: Lanes>(x: L::Vector) -> L::Vector {
+    unsafe {
+        let one = L::splat(1.0);
+        let power = exp::<L>(L::subtract(L::splat(0.0), x));
+        L::divide(one, L::add(one, power))
+    }
+}
+
+/// `tanh x`, as `x p(x²) / q(x²)`: a rational approximation that keeps its relative precision near 0.
+#[inline(always)]
+pub(crate) unsafe fn tanh<L: Lanes>(x: L::Vector) -> L::Vector {
+    const P: [f32; 7] = [
+        4.893_524_6e-3,
+        6.372_619_3e-4,
+        1.485_722_4e-5,
+        5.122_297_1e-8,
+        -8.604_672e-11,
+        2.000_188e-13,
+        -2.760_768_5e-16,
+    ];
+    const Q: [f32; 4] = [4.893_525e-3, 2.268_434_6e-3, 1.185_347_1e-4, 1.198_258_4e-6];
+    // Beyond it, tanh is 1 in `f32`.
+    const END: f32 = 7.905_311;
+    unsafe {
+        let x = L::max(L::splat(-END), L::min(L::splat(END), x));
+        let square = L::multiply(x, x);
+        let above = L::multiply(x, polynomial::<L, 7>(P, square));
+        L::divide(above, polynomial::<L, 4>(Q, square))
+    }
+}
+
+/// `ln x` of positive normal numbers.
+///
+/// `x = m 2ᵉ`, and `ln m = 2 artanh s` with `s = (m − 1) / (m + 1)`, `|s| < 0.172`.
+#[inline(always)]
+pub(crate) unsafe fn ln<L: Lanes>(x: L::Vector) -> L::Vector {
+    const TERMS: [f32; 5] = [2.0, 2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0];
+    unsafe {
+        let (exponent, mantissa) = L::exponent_and_mantissa(x);
+        let one = L::splat(1.0);
+        let s = L::divide(L::subtract(mantissa, one), L::add(mantissa, one));
+        let of_mantissa = L::multiply(s, polynomial::<L, 5>(TERMS, L::multiply(s, s)));
+        L::multiply_add(exponent, L::splat(std::f32::consts::LN_2), of_mantissa)
+    }
+}

@@ -1,0 +1,135 @@
+//! A decoder on whichever path this machine has, and the same at fixed observations.
+
+use crate::instructions::Instructions;
+use crate::network::Network;
+use crate::packed::Aligned;
+use std::sync::Arc;
+
+/// How exact the factors of products are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bits throughout.
+    Full,
+    /// Factors of 16 bits (`bf16`), sums of 32: a relative error near 1e-3, at up to twice the speed.
+    /// For gradients far from an optimum; not for values.
+    Half,
+}
+
+/// Where results go, each if it is asked for.
+#[derive(Debug, Default)]
+pub struct Wanted<'a> {
+    /// `∇_z log p(x, z)` under a standard normal prior: `[N, D]`.
+    pub score: Option<&'a mut [f32]>,
+    /// `log p(x | z)`, nats: `[N]`.
+    pub log_likelihood: Option<&'a mut [f64]>,
+}
+
+/// A packed decoder of one path.
+pub(crate) trait Path: Send + Sync {
+    fn latent_dim(&self) -> usize;
+    fn observed_dim(&self) -> usize;
+    /// The same with what fills it up to whole registers.
+    fn padded_observed_dim(&self) -> usize;
+    /// Lengths fit and observations are there.
+    fn evaluate(&self, x: &Aligned<f32>, observations: &[usize], z: &[f32], wanted: Wanted<'_>);
+}
+
+/// A decoder, packed once for the kernels; clones share it.
+#[derive(Clone)]
+pub struct FusedDecoder {
+    path: Arc<dyn Path>,
+}
+
+impl FusedDecoder {
+    /// `network`; `None` where there is no such path on this machine.
+    ///
+    /// # Panics
+    ///
+    /// If layers are missing, empty, or do not fit each other.
+    pub fn new(
+        network: &Network<'_>,
+        instructions: Instructions,
+        precision: Precision,
+    ) -> Option<Self> {
+        network.check();
+        let is_there = instructions.is_there();
+        let path = is_there.then(|| path(network, instructions, precision))?;
+        path.map(|path| Self { path })
+    }
+
+    /// The same at the rows of `x`, `[B, X]`.
+    ///
+    /// # Panics
+    ///
+    /// If the rows are not as long as the output.
+    pub fn condition(&self, x: &[f32]) -> ConditionedDecoder {
+        let (dim, width) = (self.path.observed_dim(), self.path.padded_observed_dim());
+        assert_eq!(x.len() % dim, 0, "rows of x are as long as the output");
+        let n_observations = x.len() / dim;
+        let mut padded = Aligned::zeros(n_observations * width);
+        let rows = padded.as_mut_slice().chunks_exact_mut(width);
+        for (to, from) in rows.zip(x.chunks_exact(dim)) {
+            to[..dim].copy_from_slice(from);
+        }
+        ConditionedDecoder {
+            path: Arc::clone(&self.path),
+            x: padded,
+            n_observations,
+        }
+    }
+}
+
+/// A decoder at fixed observations.
+pub struct ConditionedDecoder {
+    path: Arc<dyn Path>,
+    x: Aligned<f32>, // [B, X], rows filled up with zeros
+    n_observations: usize,
+}
+
+impl ConditionedDecoder {
+    /// Writes what is `wanted` of rows: row `n` of `z`, `[N, D]`, belongs to observation
+    /// `observations[n]`.
+    ///
+    /// A row that is not finite gives results that are not, and no other row does.
+    ///
+    /// # Panics
+    ///
+    /// If lengths do not fit, or an observation is not there.
+    pub fn evaluate(&self, observations: &[usize], z: &[f32], wanted: Wanted<'_>) {
+        let (dim, n_rows) = (self.path.latent_dim(), observations.len());
+        let is_there = |&row: &usize| row < self.n_observations;
+        assert!(observations.iter().all(is_there), "an observation is there");
+        assert_eq!(z.len(), n_rows * dim, "each row has its z");
+        if let Some(score) = &wanted.score {
+            assert_eq!(score.len(), n_rows * dim, "each row has its score");
+        }
+        if let Some(values) = &wanted.log_likelihood {
+            assert_eq!(values.len(), n_rows, "each row has its log likelihood");
+        }
+        self.path.evaluate(&self.x, observations, z, wanted);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn path(
+    network: &Network<'_>,
+    instructions: Instructions,
+    precision: Precision,
+) -> Option<Arc<dyn Path>> {
+    use crate::avx2::Avx2;
+    use crate::avx512::{Avx512, Avx512Bf16};
+    use crate::decoder::PackedDecoder;
+    Some(match (instructions, precision) {
+        (Instructions::Avx512, Precision::Full) => Arc::new(PackedDecoder::<Avx512>::new(network)),
+        (Instructions::Avx2, Precision::Full) => Arc::new(PackedDecoder::<Avx2>::new(network)),
+        (_, Precision::Half) if instructions.has_bf16() => {
+            Arc::new(PackedDecoder::<Avx512Bf16>::new(network))
+        }
+        (_, Precision::Half) => return None,
+    })
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn path(_: &Network<'_>, _: Instructions, _: Precision) -> Option<Arc<dyn Path>> {
+    None
+}

@@ -1,0 +1,100 @@
+//! What one register can do: the same arithmetic on several `f32` at a time.
+
+/// A register of `f32`.
+///
+/// # Safety
+///
+/// Every method but the constants needs the instructions of its path, and runs only inside a function
+/// that was compiled for them; pointers must be good for as many numbers as the method says. All
+/// methods are inlined, so that no register is ever passed through memory.
+pub(crate) trait Lanes: Copy + 'static {
+    /// The register.
+    type Vector: Copy;
+    /// How many `f32` it holds.
+    const LANES: usize;
+
+    /// The same number in each lane.
+    unsafe fn splat(value: f32) -> Self::Vector;
+    /// `LANES` numbers from memory.
+    unsafe fn load(from: *const f32) -> Self::Vector;
+    /// `LANES` numbers to memory.
+    unsafe fn store(to: *mut f32, value: Self::Vector);
+    /// Adds `LANES` numbers to as many sums in `f64`.
+    unsafe fn add_to_doubles(sums: *mut f64, value: Self::Vector);
+
+    /// `a + b`
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a − b`
+    unsafe fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a · b`
+    unsafe fn multiply(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a / b`
+    unsafe fn divide(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a · b + c`, rounded once.
+    unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The greater of `a` and `b`; NaN where `b` is.
+    unsafe fn max(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The lesser of `a` and `b`; NaN where `b` is.
+    unsafe fn min(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a` where `condition > 0`, `b` elsewhere.
+    unsafe fn where_positive(
+        condition: Self::Vector,
+        a: Self::Vector,
+        b: Self::Vector,
+    ) -> Self::Vector;
+    /// The nearest whole number.
+    unsafe fn round(a: Self::Vector) -> Self::Vector;
+    /// `a · 2ⁿ` for whole `n` from −126 to 127.
+    unsafe fn times_power_of_two(a: Self::Vector, n: Self::Vector) -> Self::Vector;
+    /// `e`, `m` with `a = m · 2ᵉ` and `m` from `√½` to `√2`, for positive normal `a`.
+    unsafe fn exponent_and_mantissa(a: Self::Vector) -> (Self::Vector, Self::Vector);
+}
+
+/// How products are added up: which factors, and how many at once.
+///
+/// # Safety
+///
+/// As for [`Lanes`].
+pub(crate) trait Kernel: Copy + 'static {
+    /// The registers of its sums.
+    type Lanes: Lanes;
+    /// What a factor is kept as.
+    type Factor: Copy + Default + Send + Sync;
+    /// A register of factors: `LANES` columns, [`Kernel::DEPTH`] of each.
+    type Factors: Copy;
+    /// Products that one instruction adds to a sum.
+    const DEPTH: usize;
+    /// Rows of a block.
+    const ROWS: usize;
+    /// Registers of columns in a panel, at most: `ROWS` times as many sums stay in registers, beside
+    /// the factors.
+    const VECTORS: usize;
+
+    /// Does `work` inside a function that is compiled for this path's instructions.
+    unsafe fn enter(work: impl Work);
+    /// A number as a factor.
+    fn factor(value: f32) -> Self::Factor;
+    /// `LANES · DEPTH` factors from memory.
+    unsafe fn load(from: *const Self::Factor) -> Self::Factors;
+    /// `DEPTH` factors from memory, the same for each lane.
+    unsafe fn repeat(from: *const Self::Factor) -> Self::Factors;
+    /// `sum + a · b`, over [`Kernel::DEPTH`].
+    unsafe fn accumulate(
+        a: Self::Factors,
+        b: Self::Factors,
+        sum: <Self::Lanes as Lanes>::Vector,
+    ) -> <Self::Lanes as Lanes>::Vector;
+    /// Keeps `LANES` numbers as factors.
+    unsafe fn keep(to: *mut Self::Factor, value: <Self::Lanes as Lanes>::Vector);
+    /// `LANES` factors as numbers.
+    unsafe fn kept(from: *const Self::Factor) -> <Self::Lanes as Lanes>::Vector;
+}
+
+/// What is done inside a function that is compiled for a path's instructions.
+///
+/// # Safety
+///
+/// `run` must be inlined: outside of such a function every instruction would be a call.
+pub(crate) trait Work {
+    unsafe fn run(self);
+}

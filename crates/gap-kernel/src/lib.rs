@@ -1,0 +1,55 @@
+//! A decoder's log likelihood and score in one pass over rows, without libtorch.
+//!
+//! # Why a library's matrix products are not enough
+//!
+//! Inference asks for `∇_z log p(x, z)` at a thousand rows, over and over. With library calls that is
+//! three products forward, three back, and between them passes over the memory of whole layers for
+//! biases, activations and their derivatives. A decoder's layers are narrow, so those passes take a
+//! good part of the time. Here some [`TILE_ROWS`] rows go through all layers while they are in cache,
+//! and what lies between two products is done on sums that are still in registers.
+//!
+//! # How it works, from the inside out
+//!
+//! - [`lanes`] says what one register can do: arithmetic on 16 (AVX-512) or 8 (AVX2) `f32` at a time.
+//!   [`functions`] builds exponential, sigmoid, tanh and logarithm from it.
+//! - [`packed`] keeps a weight the way that a product reads it: panels of up to three registers'
+//!   columns, one depth after the other.
+//! - [`product`] takes a block of rows through a panel: 8 rows x 3 registers of sums (4 x 2 for AVX2)
+//!   stay in registers, each step of depth loads three factors of the panel and multiplies them by one
+//!   number of each row. A finished sum goes to an [`epilogue`], which adds the bias, applies the
+//!   activation, and so on.
+//! - [`decoder`] is the pass: forward through the layers, `mean − x`, and back, each layer one product
+//!   with its epilogue.
+//! - [`instructions`] picks the path at run time. With `AVX512_BF16` an instruction adds up two
+//!   products of 16-bit factors: twice as many a second, with a relative error near 1e-3.
+//!
+//! # What may be relied on
+//!
+//! A row's result has the same bits in any company: every row sums up in the same order, wherever it
+//! stands in its tile. Paths differ from one another in the last bits of `f32`, as do they from
+//! libtorch (tests hold them together).
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod decoder;
+#[cfg(target_arch = "x86_64")]
+mod epilogue;
+#[cfg(target_arch = "x86_64")]
+mod functions;
+mod fused;
+pub mod instructions;
+mod lanes;
+mod network;
+mod packed;
+#[cfg(target_arch = "x86_64")]
+mod product;
+
+pub use fused::{ConditionedDecoder, FusedDecoder, Precision, Wanted};
+pub use instructions::Instructions;
+pub use network::{Activation, Layer, Likelihood, Network};
+
+/// Rows that go through all layers together.
+pub const TILE_ROWS: usize = 64;

@@ -1,0 +1,127 @@
+//! Memory in the order in which products read it.
+
+use crate::lanes::{Kernel, Lanes};
+
+/// A line of the cache; also the largest register.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[allow(dead_code, reason = "it is read through a pointer")] [u8; 64]);
+
+/// Plain numbers that begin at a line of the cache. Zeros at first.
+pub(crate) struct Aligned<T> {
+    lines: Vec<Line>,
+    len: usize,
+    of: std::marker::PhantomData<T>,
+}
+
+impl<T: Copy + Default> Aligned<T> {
+    /// `len` zeros. `T` is a plain number, whose zero is all bits zero.
+    pub(crate) fn zeros(len: usize) -> Self {
+        let n_lines = (len * size_of::<T>()).div_ceil(64);
+        Self {
+            lines: vec![Line([0; 64]); n_lines],
+            len,
+            of: std::marker::PhantomData,
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[T] {
+        // SAFETY: the lines hold at least `len` numbers, initialised, of no invalid pattern.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
+        // SAFETY: as above, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+/// Columns that are summed up together, in as many registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel {
+    /// Registers: 1, 2 or 3.
+    pub(crate) n_vectors: usize,
+    /// The first column.
+    pub(crate) column: usize,
+    /// Where its factors begin.
+    pub(crate) start: usize,
+}
+
+/// A weight as the right factor of products, `[depth, columns]`: panel by panel, in each depth by
+/// depth, in each the columns side by side (with 16-bit factors, two depths of each column).
+///
+/// Columns are filled up with zeros to whole registers, depths to whole [`Kernel::DEPTH`]s.
+pub(crate) struct Packed<K: Kernel> {
+    pub(crate) factors: Aligned<K::Factor>,
+    pub(crate) panels: Vec<Panel>,
+    /// Instructions that go through the depth.
+    pub(crate) n_steps: usize,
+    /// Columns, those that fill up included.
+    pub(crate) width: usize,
+}
+
+/// The least multiple of the lanes that holds `n`.
+pub(crate) fn whole_vectors<L: Lanes>(n: usize) -> usize {
+    n.div_ceil(L::LANES) * L::LANES
+}
+
+impl<K: Kernel> Packed<K> {
+    /// Of `at(depth, column)`.
+    pub(crate) fn new(depth: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
+        let lanes = K::Lanes::LANES;
+        let n_vectors = columns.div_ceil(lanes);
+        let n_steps = depth.div_ceil(K::DEPTH);
+        let width = n_vectors * lanes;
+        let mut factors = Aligned::zeros(width * n_steps * K::DEPTH);
+        let mut panels = Vec::new();
+        let (mut start, mut first) = (0, 0);
+        for share in even_shares(n_vectors, K::VECTORS) {
+            panels.push(Panel {
+                n_vectors: share,
+                column: first * lanes,
+                start,
+            });
+            for d in 0..depth {
+                let (step, within) = (d / K::DEPTH, d % K::DEPTH);
+                for c in 0..share * lanes {
+                    let column = first * lanes + c;
+                    if column < columns {
+                        let place = start + (step * share * lanes + c) * K::DEPTH + within;
+                        factors.as_mut_slice()[place] = K::factor(at(d, column));
+                    }
+                }
+            }
+            start += share * lanes * n_steps * K::DEPTH;
+            first += share;
+        }
+        Self {
+            factors,
+            panels,
+            n_steps,
+            width,
+        }
+    }
+}
+
+/// `n` registers in panels of at most `most`, as even as can be: a panel of one is slow.
+fn even_shares(n: usize, most: usize) -> impl Iterator<Item = usize> {
+    let n_panels = n.div_ceil(most);
+    (0..n_panels).map(move |i| n / n_panels + usize::from(i < n % n_panels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::even_shares;
+
+    #[test]
+    fn panels_are_even_and_hold_every_register() {
+        for n in 1..100 {
+            for most in [2, 3] {
+                let shares: Vec<usize> = even_shares(n, most).collect();
+                assert_eq!(shares.iter().sum::<usize>(), n);
+                let (least, greatest) = (shares.iter().min(), shares.iter().max());
+                assert!(greatest <= Some(&most) && greatest <= least.map(|l| l + 1).as_ref());
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The fused kernels behind a decoder, against libtorch in `f64`.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use gap_kernel::Instructions;
+use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
+use gap_torch::{NoiseStream, SeedKey};
+use tch::{Device, Kind, Tensor};
+
+/// `|a − b|` over `|b|`, in the Euclidean norm.
+fn relative_error(a: &Tensor, b: &Tensor) -> f64 {
+    let norm = |t: Tensor| t.square().sum(Kind::Double).sqrt().double_value(&[]);
+    norm(a.to_kind(Kind::Double) - b) / norm(b.shallow_clone())
+}
+
+#[test]
+fn scores_and_joints_are_those_of_libtorch() {
+    if Instructions::here().unwrap().is_none() {
+        println!("skipped: there are no kernels for this processor, or they are turned off");
+        return;
+    }
+    for widths in [&[3, 5][..], &[10, 64, 64, 64], &[50, 200, 200, 784]] {
+        for activation in [Activation::Tanh, Activation::Relu, Activation::Elu] {
+            for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian { std: 0.3 }] {
+                let network = Mlp::random(widths, activation, SeedKey::root(1), Device::Cpu);
+                let model = MlpDecoder::new(network, likelihood);
+                let double = model.to_kind(Kind::Double);
+                let ids: Vec<u64> = (0..9).collect();
+                let mut noise = NoiseStream::new(SeedKey::root(2), &ids, Device::Cpu);
+                let (x, _) = model.sample_joint(&mut noise).unwrap();
+                let z = noise.normal(20, model.latent_dim()) * 2.0;
+                let [x_double, z_double] = [&x, &z].map(|t| t.to_kind(Kind::Double));
+                let score = model.score(&x, &z).unwrap();
+                let error = relative_error(&score, &double.score(&x_double, &z_double).unwrap());
+                assert!(error < 2e-6, "{widths:?} {activation:?}: {error:e}");
+                let joint = model.log_joint(&x, &z).unwrap();
+                assert_eq!(joint.kind(), Kind::Double);
+                let expected = double.log_joint(&x_double, &z_double).unwrap();
+                let error = relative_error(&joint, &expected);
+                assert!(error < 1e-6, "{widths:?} {activation:?}: {error:e}");
+            }
+        }
+    }
+}
+
+/// A decoder that is fitted further is packed anew.
+#[test]
+fn weights_that_have_changed_are_not_forgotten() {
+    let network = Mlp::random(&[3, 8, 5], Activation::Tanh, SeedKey::root(1), Device::Cpu);
+    let mut model = MlpDecoder::new(network, Likelihood::Bernoulli);
+    let mut noise = NoiseStream::new(SeedKey::root(2), &[0, 1], Device::Cpu);
+    let (x, z) = model.sample_joint(&mut noise).unwrap();
+    let z = z.unsqueeze(0);
+    let before = model.score(&x, &z).unwrap();
+    {
+        let _no_grad = tch::no_grad_guard();
+        for mut parameter in model.network_mut().parameters() {
+            let _ = parameter.g_mul_scalar_(2.0);
+        }
+    }
+    let after = model.score(&x, &z).unwrap();
+    let expected = model.to_kind(Kind::Double);
+    let expected = expected
+        .score(&x.to_kind(Kind::Double), &z.to_kind(Kind::Double))
+        .unwrap();
+    assert!(relative_error(&after, &before.to_kind(Kind::Double)) > 1e-2);
+    assert!(relative_error(&after, &expected) < 1e-5);
+}
