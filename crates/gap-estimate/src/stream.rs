@@ -7,8 +7,9 @@ use gap_model::LatentVariableModel;
 use gap_torch::{NoiseStream, SeedKey};
 use tch::{Device, Kind};
 
-/// Rows of one pass through the model: enough to keep it busy, few enough for the cache.
-const CHUNK_ROWS: i64 = 1024;
+/// Rows that are drawn and weighed at once: so many that what surrounds the model costs little, so
+/// few that their memory does not matter. Models go through them in smaller parts.
+const CHUNK_ROWS: i64 = 16_384;
 
 /// For each estimator, one estimate for each datapoint of the batch, all from the same draws.
 ///

@@ -2,18 +2,21 @@
 //!
 //! Both run Adam on minibatches, with a learning rate that falls to zero along a half cosine
 //! (Loshchilov and Hutter 2017, "SGDR", §3), so that a fit ends without the noise of its last steps.
+//! Gradients are taken through the layers by hand: no graph is built.
+
+mod adam;
 
 use crate::elbo_gradient::elbo_gradient;
 use crate::encoder::Encoder;
 use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::InferError;
+use adam::FlatAdam;
 use gap_data::{Batch, Dataset};
 use gap_model::{LatentVariableModel, MlpDecoder};
 use gap_torch::{NoiseStream, SeedKey, uniform_permutation};
 use std::f64::consts::PI;
 use std::time::Instant;
-use tch::nn::{self, OptimizerConfig};
-use tch::{COptimizer, Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// The optimiser's settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,8 +58,8 @@ pub fn fit_encoder(
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
-    encoder.network_mut().set_trainable(true);
-    let parameters = encoder.network().parameters();
+    let mut adam = FlatAdam::new(encoder.network().n_weights(), Kind::Float, model.device());
+    encoder.network_mut().move_to(adam.parameters());
     let fit = Fit {
         what: "encoder",
         rate_key: "encoder_training.learning_rate",
@@ -64,14 +67,14 @@ pub fn fit_encoder(
         key,
         progress,
     };
-    fit.run(&parameters, data, Sizes::of(model), |batch, noise| {
-        let params = encoder.forward(batch.x());
-        let frozen = VariationalParams(params.0.detach());
-        let gradient = elbo_gradient(model, family, &frozen, batch.x(), noise)?;
-        // The gradient of this sum in the weights is that of the ELBO.
-        Ok((params.0 * gradient).sum(Kind::Float))
+    fit.run(&mut adam, data, Sizes::of(model), |batch, noise, into| {
+        let values = encoder.network().forward_kept(batch.x());
+        let params = VariationalParams(values[values.len() - 1].shallow_clone());
+        let gradient = elbo_gradient(model, family, &params, batch.x(), noise)?;
+        let per_point = gradient / batch.len() as f64;
+        encoder.network().pull_back(&values, per_point, into, false);
+        Ok(())
     })?;
-    encoder.network_mut().set_trainable(false);
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: u64::from(training.steps)
@@ -95,10 +98,17 @@ pub fn fit_jointly(
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
-    encoder.network_mut().set_trainable(true);
-    decoder.network_mut().set_trainable(true);
-    let mut parameters = encoder.network().parameters();
-    parameters.extend(decoder.network().parameters());
+    let sizes = Sizes::of(decoder);
+    let n_encoder = encoder.network().n_weights() as i64;
+    let n_decoder = decoder.network().n_weights() as i64;
+    let mut adam = FlatAdam::new((n_encoder + n_decoder) as u64, Kind::Float, sizes.device);
+    let split = |memory: &Tensor| {
+        let of_encoder = memory.narrow(0, 0, n_encoder);
+        (of_encoder, memory.narrow(0, n_encoder, n_decoder))
+    };
+    let (of_encoder, of_decoder) = split(adam.parameters());
+    encoder.network_mut().move_to(&of_encoder);
+    decoder.network_mut().move_to(&of_decoder);
     let fit = Fit {
         what: "decoder",
         rate_key: "model.training.learning_rate",
@@ -106,18 +116,25 @@ pub fn fit_jointly(
         key,
         progress,
     };
-    let sizes = Sizes::of(decoder);
-    fit.run(&parameters, data, sizes, |batch, noise| {
-        let params = encoder.forward(batch.x());
-        let z = family.transform(&params, noise).z;
-        let log_joint = decoder.log_joint(batch.x(), &z)?;
-        Ok(log_joint
-            .mean_dim([0_i64].as_slice(), false, Kind::Double)
-            .sum(Kind::Double)
-            + family.entropy(&params).sum(Kind::Double))
+    fit.run(&mut adam, data, sizes, |batch, noise, into| {
+        let (in_encoder, in_decoder) = split(into);
+        let values = encoder.network().forward_kept(batch.x());
+        let params = VariationalParams(values[values.len() - 1].shallow_clone());
+        let z = family.transform(&params, noise).z; // [S, B, D]
+        let n_rows = z.size()[0] * z.size()[1];
+        let x = batch.x().repeat([z.size()[0], 1]);
+        let rows = z.reshape([n_rows, -1]);
+        let scale = 1.0 / n_rows as f64;
+        let score = decoder.score_and_weight_gradient(&x, &rows, scale, &in_decoder);
+        let gradient = family.pull_back(&params, noise, &score.view_as(&z));
+        let per_point = gradient / batch.len() as f64;
+        encoder
+            .network()
+            .pull_back(&values, per_point, &in_encoder, false);
+        Ok(())
     })?;
-    encoder.network_mut().set_trainable(false);
-    decoder.network_mut().set_trainable(false);
+    // What was packed of the weights on the way is out of date.
+    decoder.network_mut();
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: 0,
@@ -137,47 +154,41 @@ struct Fit<'a> {
 const WATCH_EVERY: u32 = 100;
 
 impl Fit<'_> {
-    /// Maximises the mean over datapoints of `objective`, a sum over its batch.
+    /// Goes up the gradient that `gradient` writes, given a minibatch and its noise.
     fn run(
         &self,
-        parameters: &[Tensor],
+        adam: &mut FlatAdam,
         data: &Dataset,
         model: Sizes,
-        mut objective: impl FnMut(&Batch, &Tensor) -> Result<Tensor, InferError>,
+        mut gradient: impl FnMut(&Batch, &Tensor, &Tensor) -> Result<(), InferError>,
     ) -> Result<(), InferError> {
+        let _no_grad = tch::no_grad_guard();
         let Training {
             steps,
             batch_size,
             learning_rate,
             n_samples,
         } = self.training;
-        let mut optimizer = adam(parameters, learning_rate);
         let mut minibatches = Minibatches::new(data.len(), batch_size as usize, self.key);
         for step in 0..steps {
             let batch = data.batch_at(&minibatches.next(), model.device);
             let noise_key = self.key.role("noise").index(u64::from(step));
             let noise = NoiseStream::new(noise_key, batch.ids(), model.device)
                 .normal(i64::from(n_samples), model.latent_dim);
-            let loss = objective(&batch, &noise)? / -(batch.len() as f64);
+            gradient(&batch, &noise, adam.gradient())?;
             let cosine = 0.5 * (1.0 + (PI * f64::from(step) / f64::from(steps)).cos());
-            optimizer
-                .set_learning_rate(learning_rate * cosine)
-                .expect("Adam has a learning rate");
-            optimizer.zero_grad().expect("Adam can clear its gradients");
-            loss.backward();
-            optimizer.step().expect("Adam can step");
+            adam.step(learning_rate * cosine);
             let next = step + 1;
             if next % WATCH_EVERY == 0 || next == steps {
-                self.watch(parameters, next)?;
+                self.watch(adam.parameters(), next)?;
                 (self.progress)(f64::from(next) / f64::from(steps));
             }
         }
         Ok(())
     }
 
-    fn watch(&self, parameters: &[Tensor], step: u32) -> Result<(), InferError> {
-        let finite = |p: &Tensor| p.isfinite().all().int64_value(&[]) == 1;
-        if parameters.iter().all(finite) {
+    fn watch(&self, parameters: &Tensor, step: u32) -> Result<(), InferError> {
+        if parameters.isfinite().all().int64_value(&[]) == 1 {
             return Ok(());
         }
         let (what, key, steps) = (self.what, self.rate_key, self.training.steps);
@@ -204,18 +215,6 @@ impl Sizes {
             device: model.device(),
         }
     }
-}
-
-fn adam(parameters: &[Tensor], learning_rate: f64) -> COptimizer {
-    let mut optimizer = nn::Adam::default()
-        .build_copt(learning_rate)
-        .expect("Adam's defaults are valid");
-    for parameter in parameters {
-        optimizer
-            .add_parameters(parameter, 0)
-            .expect("a weight can be optimised");
-    }
-    optimizer
 }
 
 /// Minibatches without replacement, in a new random order in each pass over the data.

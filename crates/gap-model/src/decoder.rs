@@ -47,11 +47,8 @@ impl MlpDecoder {
         &mut self.network
     }
 
-    /// The frozen decoder on the kernels, where there are some.
+    /// The decoder on the kernels, where there are some.
     fn fused(&self) -> Option<&FusedDecoder> {
-        if self.network.is_trainable() {
-            return None;
-        }
         let fused = || fuse(&self.network, self.likelihood);
         self.fused.get_or_init(fused).as_ref()
     }
@@ -60,6 +57,23 @@ impl MlpDecoder {
     #[must_use]
     pub fn to_kind(&self, kind: Kind) -> Self {
         Self::new(self.network.to_kind(kind), self.likelihood)
+    }
+
+    /// The score of rows, and the gradient of `scale · Σ log p(x | z)` in the weights, which is written
+    /// to `into` as [`Mlp::pull_back`] does: `[N, X], [N, D] -> [N, D]`.
+    pub fn score_and_weight_gradient(
+        &self,
+        x: &Tensor,
+        z: &Tensor,
+        scale: f64,
+        into: &Tensor,
+    ) -> Tensor {
+        let mut values = self.network.forward_kept(z);
+        let mut output = values.pop().expect("a pass has an output");
+        self.likelihood.mean_in_place(&mut output);
+        let residual = (x - output) * (scale / self.likelihood.dispersion());
+        let in_z = self.network.pull_back(&values, residual, into, true);
+        in_z.expect("it was asked for") / scale - z
     }
 
     /// `log p(x | z)` of rows, `f64`: `[N, X], [N, D] -> [N]`.
@@ -109,7 +123,7 @@ impl LatentVariableModel for MlpDecoder {
     fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         let [n_samples, batch] = check_sizes(self, x, z)?;
         let (index, z_rows) = as_rows(x, z, n_samples);
-        let log_likelihood = if z.requires_grad() || self.network.is_trainable() {
+        let log_likelihood = if z.requires_grad() {
             // One graph over the whole batch.
             self.log_likelihood_rows(&x.index_select(0, &index), &z_rows)
         } else if let Some(fused) = self.fused() {

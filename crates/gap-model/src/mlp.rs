@@ -135,18 +135,70 @@ impl Mlp {
             .collect()
     }
 
-    /// Whether any weight asks for a gradient.
-    pub fn is_trainable(&self) -> bool {
-        self.layers.iter().any(|layer| layer.weight.requires_grad())
+    /// Puts the weights and biases into `memory`, one after the other: `[P]`, of the network's kind.
+    ///
+    /// # Panics
+    ///
+    /// If it does not hold [`Mlp::n_weights`] numbers.
+    pub fn move_to(&mut self, memory: &Tensor) {
+        let parameters = self.parameters();
+        let places = views(memory, &parameters);
+        for (layer, place) in self.layers.iter_mut().zip(places.chunks_exact(2)) {
+            let [weight, bias] = place else {
+                unreachable!("a layer has a weight and a bias")
+            };
+            for (place, value) in [(weight, &layer.weight), (bias, &layer.bias)] {
+                place.shallow_clone().copy_(value);
+            }
+            layer.weight = weight.shallow_clone();
+            layer.bias = bias.shallow_clone();
+        }
     }
 
-    /// Lets the weights ask for gradients, or frees them of graph and gradient.
-    pub fn set_trainable(&mut self, trainable: bool) {
-        for layer in &mut self.layers {
-            for tensor in [&mut layer.weight, &mut layer.bias] {
-                *tensor = tensor.detach().set_requires_grad(trainable);
+    /// The values of a forward pass, for [`Mlp::pull_back`]; the last is the output. No graph.
+    pub fn forward_kept(&self, input: &Tensor) -> Vec<Tensor> {
+        let last = self.layers.len() - 1;
+        let mut values = vec![input.shallow_clone()];
+        for (i, layer) in self.layers.iter().enumerate() {
+            let mut value = layer.bias.addmm(&values[i], &layer.weight.tr());
+            if i < last {
+                self.activation.apply_in_place(&mut value);
+            }
+            values.push(value);
+        }
+        values
+    }
+
+    /// Pulls `gradient`, in the output, back through the pass with these `values`: writes that in each
+    /// weight and bias to `into` (as long as [`Mlp::n_weights`]), and gives that in the input if it is
+    /// wanted.
+    pub fn pull_back(
+        &self,
+        values: &[Tensor],
+        gradient: Tensor,
+        into: &Tensor,
+        in_input: bool,
+    ) -> Option<Tensor> {
+        let places = views(into, &self.parameters());
+        let mut gradient = gradient;
+        for (i, layer) in self.layers.iter().enumerate().rev() {
+            let _ = gradient.tr().mm_out(&places[2 * i], &values[i]);
+            let rows = [0_i64];
+            let _ = gradient.sum_intlist_out(
+                &places[2 * i + 1],
+                rows.as_slice(),
+                false,
+                gradient.kind(),
+            );
+            if i == 0 && !in_input {
+                return None;
+            }
+            gradient = gradient.mm(&layer.weight);
+            if i > 0 {
+                self.activation.pull_back_in_place(&gradient, &values[i]);
             }
         }
+        Some(gradient)
     }
 
     /// The same network with tensors of another kind.
@@ -211,6 +263,24 @@ impl Layer {
     fn apply(&self, input: &Tensor) -> Tensor {
         affine(input, &self.weight, &self.bias)
     }
+}
+
+/// Parts of `memory`, one after the other, shaped like `parameters`.
+fn views(memory: &Tensor, parameters: &[Tensor]) -> Vec<Tensor> {
+    let mut start = 0;
+    let views = parameters.iter().map(|parameter| {
+        let n = parameter.numel() as i64;
+        let view = memory.narrow(0, start, n).view_as(parameter);
+        start += n;
+        view
+    });
+    let views = views.collect();
+    assert_eq!(
+        start,
+        memory.size()[0],
+        "memory is as long as the parameters"
+    );
+    views
 }
 
 /// `input · weightᵀ + bias`, differentiable: `[N, in], [out, in], [out] -> [N, out]`.

@@ -1,5 +1,4 @@
 //! The fused kernels behind a decoder, against libtorch in `f64`.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_kernel::Instructions;
 use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};

@@ -3,10 +3,11 @@
 
 mod models;
 
-use gap_model::Likelihood;
 use gap_model::model::score_by_autograd;
+use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
+use gap_torch::{NoiseStream, SeedKey};
 use models::{draws, largest, models};
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 #[test]
 fn the_hand_derived_score_is_that_of_automatic_differentiation() {
@@ -62,4 +63,91 @@ fn a_gaussian_likelihood_takes_any_finite_observation() {
         message.contains("finite") && message.contains("datapoint 0"),
         "{message}"
     );
+}
+
+/// Of every activation, with and without hidden layers.
+#[test]
+fn the_weight_gradient_is_that_of_automatic_differentiation() {
+    for widths in [&[3, 5][..], &[4, 7, 6, 9]] {
+        for activation in [Activation::Tanh, Activation::Relu, Activation::Elu] {
+            let network = Mlp::random(widths, activation, SeedKey::root(1), Device::Cpu);
+            let mut network = network.to_kind(Kind::Double);
+            let mut noise = NoiseStream::new(SeedKey::root(2), &[0, 1, 2, 3, 4], Device::Cpu);
+            let normal = |noise: &mut NoiseStream, width| {
+                noise.normal(1, width).squeeze_dim(0).to_kind(Kind::Double)
+            };
+            let input = normal(&mut noise, widths[0]).set_requires_grad(true);
+            let weighing = normal(&mut noise, widths[widths.len() - 1]);
+
+            // The network lies in one array, whose gradient automatic differentiation gives whole.
+            let memory = Tensor::zeros([network.n_weights() as i64], (Kind::Double, Device::Cpu));
+            network.move_to(&memory);
+            let by_hand = memory.zeros_like();
+            let values = network.forward_kept(&input.detach());
+            let in_input = network.pull_back(&values, weighing.copy(), &by_hand, true);
+            assert!(
+                network
+                    .pull_back(&values, weighing.copy(), &by_hand, false)
+                    .is_none()
+            );
+
+            let memory = memory.detach().set_requires_grad(true);
+            network.move_to(&memory.detach());
+            let objective =
+                (network_of(&memory, widths, activation, &input) * &weighing).sum(Kind::Double);
+            assert!(values[values.len() - 1].allclose(
+                &network.forward(&input),
+                1e-12,
+                1e-12,
+                false
+            ));
+            objective.backward();
+            for (found, expected) in [(by_hand, memory.grad()), (in_input.unwrap(), input.grad())] {
+                let error = (found - expected).abs().max().double_value(&[]);
+                assert!(error < 1e-9, "{widths:?} {activation:?}: {error:e}");
+            }
+        }
+    }
+}
+
+/// The network whose weights lie in `memory`, layer after layer, with a graph to it.
+fn network_of(memory: &Tensor, widths: &[i64], activation: Activation, input: &Tensor) -> Tensor {
+    let (mut value, mut start) = (input.shallow_clone(), 0);
+    for (i, pair) in widths.windows(2).enumerate() {
+        let (n_in, n_out) = (pair[0], pair[1]);
+        let weight = memory.narrow(0, start, n_in * n_out).view([n_out, n_in]);
+        let bias = memory.narrow(0, start + n_in * n_out, n_out);
+        start += n_in * n_out + n_out;
+        if i > 0 {
+            value = activation.apply(&value);
+        }
+        value = value.mm(&weight.tr()) + bias;
+    }
+    value
+}
+
+/// Of the log joint, through either likelihood.
+#[test]
+fn a_decoders_gradients_are_those_of_automatic_differentiation() {
+    let widths = [4, 7, 9];
+    for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian { std: 0.7 }] {
+        let network = Mlp::random(&widths, Activation::Tanh, SeedKey::root(1), Device::Cpu);
+        let n_weights = network.n_weights() as i64;
+        let mut decoder = MlpDecoder::new(network, likelihood).to_kind(Kind::Double);
+        let memory = Tensor::zeros([n_weights], (Kind::Double, Device::Cpu));
+        decoder.network_mut().move_to(&memory);
+        let (x, z) = draws(&decoder, &[0, 1, 2, 3], 1);
+        let (z, scale) = (z.squeeze_dim(0), 0.25);
+        let by_hand = memory.zeros_like();
+        let score = decoder.score_and_weight_gradient(&x, &z, scale, &by_hand);
+
+        let memory = memory.copy().set_requires_grad(true);
+        let output = network_of(&memory, &widths, Activation::Tanh, &z);
+        (likelihood.log_prob(&x, &output).sum(Kind::Double) * scale).backward();
+        let error = (by_hand - memory.grad()).abs().max().double_value(&[]);
+        assert!(error < 1e-9, "{likelihood:?}: {error:e}");
+        let expected = decoder.score(&x, &z.unsqueeze(0)).unwrap().squeeze_dim(0);
+        let error = (score - expected).abs().max().double_value(&[]);
+        assert!(error < 1e-9, "{likelihood:?}: {error:e}");
+    }
 }
