@@ -10,15 +10,15 @@
 //!
 //! # How it works, from the inside out
 //!
-//! - [`lanes`] says what one register can do: arithmetic on 16 (AVX-512) or 8 (AVX2) `f32` at a time.
-//!   [`functions`] builds exponential, sigmoid, tanh and logarithm from it.
-//! - [`packed`] keeps a weight the way that a product reads it: panels of up to three registers'
+//! - `lanes` says what one register can do: arithmetic on 16 (AVX-512) or 8 (AVX2) `f32` at a time.
+//!   `functions` builds exponential, sigmoid, tanh and logarithm from it.
+//! - `packed` keeps a weight the way that a product reads it: panels of up to three registers'
 //!   columns, one depth after the other.
-//! - [`product`] takes a block of rows through a panel: 8 rows x 3 registers of sums (4 x 2 for AVX2)
+//! - `product` takes a block of rows through a panel: 8 rows x 3 registers of sums (4 x 2 for AVX2)
 //!   stay in registers, each step of depth loads three factors of the panel and multiplies them by one
-//!   number of each row. A finished sum goes to an [`epilogue`], which adds the bias, applies the
+//!   number of each row. A finished sum goes to an `epilogue`, which adds the bias, applies the
 //!   activation, and so on.
-//! - [`decoder`] is the pass: forward through the layers, `mean − x`, and back, each layer one product
+//! - `decoder` is the pass: forward through the layers, `mean − x`, and back, each layer one product
 //!   with its epilogue.
 //! - [`instructions`] picks the path at run time. With `AVX512_BF16` an instruction adds up two
 //!   products of 16-bit factors: twice as many a second, with a relative error near 1e-3.
