@@ -1,7 +1,9 @@
 //! The network of amortized inference: `x ↦ λ`.
 
+use gap_model::FrozenForward;
 use gap_model::mlp::{Activation, Mlp};
-use gap_torch::{SeedKey, map_row_blocks};
+use gap_torch::SeedKey;
+use std::cell::OnceCell;
 use tch::{Device, Tensor};
 
 use crate::family::{VariationalFamily, VariationalParams};
@@ -9,6 +11,8 @@ use crate::family::{VariationalFamily, VariationalParams};
 /// A network from an observation to the parameters of its `q`.
 pub struct Encoder {
     network: Mlp,
+    /// Made when it is first asked for; forgotten when the network may change.
+    frozen: OnceCell<FrozenForward>,
 }
 
 impl Encoder {
@@ -32,7 +36,10 @@ impl Encoder {
 
     /// An encoder with this network: `X` inputs, `Q` outputs.
     pub const fn new(network: Mlp) -> Self {
-        Self { network }
+        Self {
+            network,
+            frozen: OnceCell::new(),
+        }
     }
 
     /// The network.
@@ -41,20 +48,14 @@ impl Encoder {
     }
 
     /// The network, to be fitted.
-    pub const fn network_mut(&mut self) -> &mut Mlp {
+    pub fn network_mut(&mut self) -> &mut Mlp {
+        self.frozen.take();
         &mut self.network
-    }
-
-    /// `λ` with a graph to the weights: `[B, X] -> [B, Q]`.
-    pub fn forward(&self, x: &Tensor) -> VariationalParams {
-        VariationalParams(self.network.forward(x))
     }
 
     /// `λ` without a graph, the same for a datapoint in any batch: `[B, X] -> [B, Q]`.
     pub fn encode(&self, x: &Tensor) -> VariationalParams {
-        let _no_grad = tch::no_grad_guard();
-        VariationalParams(map_row_blocks(&[x], |block| {
-            self.network.forward(&block[0])
-        }))
+        let frozen = self.frozen.get_or_init(|| FrozenForward::of(&self.network));
+        VariationalParams(frozen.forward(&self.network, x))
     }
 }

@@ -75,6 +75,8 @@ pub fn fit_encoder(
         encoder.network().pull_back(&values, per_point, into, false);
         Ok(())
     })?;
+    // What was packed of the weights before is out of date.
+    encoder.network_mut();
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: u64::from(training.steps)
@@ -133,8 +135,9 @@ pub fn fit_jointly(
             .pull_back(&values, per_point, &in_encoder, false);
         Ok(())
     })?;
-    // What was packed of the weights on the way is out of date.
+    // What was packed of the weights before is out of date.
     decoder.network_mut();
+    encoder.network_mut();
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: 0,

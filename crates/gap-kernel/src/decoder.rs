@@ -1,11 +1,12 @@
 //! The pass of a tile of rows: forward through the layers, the mean of the likelihood, and back.
 
 use crate::TILE_ROWS;
-use crate::epilogue::{Back, Hidden, Output, Score};
+use crate::epilogue::{Back, Output, Score};
 use crate::fused::{Path, Wanted};
 use crate::lanes::{Kernel, Lanes, Work};
+use crate::layers::{Affine, hidden_values, keep_rows, through_hidden};
 use crate::network::{Activation, Likelihood, Network};
-use crate::packed::{Aligned, Packed, whole_vectors};
+use crate::packed::{Aligned, Packed};
 use crate::product::{Rows, product};
 use std::f64::consts::TAU;
 use std::sync::{Mutex, PoisonError};
@@ -13,16 +14,11 @@ use std::sync::{Mutex, PoisonError};
 /// The bias of outputs that only fill up a register: their mean is 0, and so is their term.
 const NO_LOGIT: f32 = -1e4;
 
-/// A layer, packed for both ways.
-struct PackedLayer<K: Kernel> {
-    forward: Packed<K>, // [in, out]
-    bias: Aligned<f32>, // [out], filled up
-    back: Packed<K>,    // [out, in]; of the last layer −W / dispersion
-}
-
 /// A decoder, packed for the path `K`.
 pub(crate) struct PackedDecoder<K: Kernel> {
-    layers: Vec<PackedLayer<K>>,
+    forward: Vec<Affine<K>>,
+    /// Each layer's weight for the way back, `[out, in]`; of the last layer `−W / dispersion`.
+    back: Vec<Packed<K>>,
     activation: Activation,
     likelihood: Likelihood,
     latent_dim: usize,
@@ -35,24 +31,25 @@ impl<K: Kernel> PackedDecoder<K> {
     pub(crate) fn new(network: &Network<'_>) -> Self {
         let last = network.layers.len() - 1;
         let dispersion = network.likelihood.dispersion() as f32;
-        let layers = network.layers.iter().enumerate();
-        let layers = layers.map(|(i, layer)| {
+        let is_bernoulli = network.likelihood == Likelihood::Bernoulli;
+        let forward = network.layers.iter().enumerate().map(|(i, layer)| {
+            let filler = if i == last && is_bernoulli {
+                NO_LOGIT
+            } else {
+                0.0
+            };
+            Affine::new(layer, filler)
+        });
+        let back = network.layers.iter().enumerate().map(|(i, layer)| {
             let (n_in, n_out) = (layer.n_inputs(), layer.n_outputs());
             let scale = if i == last { -1.0 / dispersion } else { 1.0 };
-            let mut bias = Aligned::zeros(whole_vectors::<K::Lanes>(n_out));
-            if i == last && network.likelihood == Likelihood::Bernoulli {
-                bias.as_mut_slice().fill(NO_LOGIT);
-            }
-            bias.as_mut_slice()[..n_out].copy_from_slice(layer.bias);
-            let weight = |output: usize, input: usize| layer.weight[output * n_in + input];
-            PackedLayer {
-                forward: Packed::new(n_in, n_out, |input, output| weight(output, input)),
-                bias,
-                back: Packed::new(n_out, n_in, |output, input| weight(output, input) * scale),
-            }
+            Packed::new(n_out, n_in, |output, input| {
+                layer.weight[output * n_in + input] * scale
+            })
         });
         Self {
-            layers: layers.collect(),
+            forward: forward.collect(),
+            back: back.collect(),
             activation: network.activation,
             likelihood: network.likelihood,
             latent_dim: network.layers[0].n_inputs(),
@@ -63,8 +60,8 @@ impl<K: Kernel> PackedDecoder<K> {
 
     /// Widths of `z` and of the output, with what fills them up.
     fn widths(&self) -> [usize; 2] {
-        let last = self.layers.len() - 1;
-        [self.layers[0].back.width, self.layers[last].forward.width]
+        let last = self.forward.len() - 1;
+        [self.back[0].width, self.forward[last].weight.width]
     }
 
     /// `log p(x | z)` from the sum of its terms, nats.
@@ -92,13 +89,7 @@ struct Tile<K: Kernel> {
 impl<K: Kernel> Tile<K> {
     fn of(decoder: &PackedDecoder<K>) -> Self {
         let [z_width, x_width] = decoder.widths();
-        let hidden = &decoder.layers[..decoder.layers.len() - 1];
-        let of_hidden = || {
-            let widths = hidden.iter().map(|layer| layer.forward.width);
-            widths
-                .map(|width| Aligned::zeros(TILE_ROWS * width))
-                .collect()
-        };
+        let of_hidden = || hidden_values(&decoder.forward[..decoder.forward.len() - 1], TILE_ROWS);
         Self {
             z: Aligned::zeros(TILE_ROWS * z_width),
             values: of_hidden(),
@@ -163,12 +154,7 @@ impl<K: Kernel> PackedDecoder<K> {
     ) {
         let (dim, n_rows) = (self.latent_dim(), observations.len());
         let [z_width, x_width] = self.widths();
-        let rows = tile.z.as_mut_slice().chunks_exact_mut(z_width);
-        for (to, from) in rows.zip(z.chunks_exact(dim)) {
-            for (to, from) in to.iter_mut().zip(from) {
-                *to = K::factor(*from);
-            }
-        }
+        keep_rows::<K>(z, dim, &mut tile.z, z_width);
         // Rows that fill up the last block take the observation of the last row.
         let x_of = |row: usize| x[observations[row.min(n_rows - 1)] * x_width..].as_ptr();
         let x: [*const f32; TILE_ROWS] = std::array::from_fn(x_of);
@@ -227,25 +213,14 @@ impl<K: Kernel> Pass<'_, K> {
     /// Through the layers, to `mean − x` and the terms of the log likelihood.
     #[inline(always)]
     unsafe fn forward(&mut self) {
-        let (layers, tile) = (&self.decoder.layers, &mut *self.tile);
-        let last = layers.len() - 1;
-        let mut left = Rows {
+        let (decoder, tile) = (self.decoder, &mut *self.tile);
+        let (layer, hidden) = (decoder.forward.split_last()).expect("a network has a layer");
+        let z = Rows {
             first: tile.z.as_slice().as_ptr(),
-            stride: layers[0].back.width,
+            stride: decoder.back[0].width,
         };
-        for (layer, values) in layers[..last].iter().zip(&mut tile.values) {
-            let stride = layer.forward.width;
-            let epilogue = Hidden::<K> {
-                activation: self.decoder.activation,
-                bias: layer.bias.as_slice().as_ptr(),
-                to: values.as_mut_slice().as_mut_ptr(),
-                stride,
-            };
-            unsafe { product::<K, _>(left, self.n_rows, &layer.forward, &epilogue) };
-            let first = values.as_slice().as_ptr();
-            left = Rows { first, stride };
-        }
-        let layer = &layers[last];
+        let (activation, values) = (decoder.activation, &mut tile.values);
+        let left = unsafe { through_hidden(hidden, activation, z, values, self.n_rows) };
         tile.sums.as_mut_slice().fill(0.0);
         let excess = tile.excess.as_mut_slice().as_mut_ptr();
         let sums = tile.sums.as_mut_slice().as_mut_ptr();
@@ -253,37 +228,38 @@ impl<K: Kernel> Pass<'_, K> {
             likelihood: self.decoder.likelihood,
             bias: layer.bias.as_slice().as_ptr(),
             x: self.x,
-            excess: self.with_score.then_some((excess, layer.forward.width)),
+            excess: self.with_score.then_some((excess, layer.weight.width)),
             terms: self.with_likelihood.then_some(sums),
         };
-        unsafe { product::<K, _>(left, self.n_rows, &layer.forward, &epilogue) };
+        unsafe { product::<K, _>(left, self.n_rows, &layer.weight, &epilogue) };
     }
 
     /// From `mean − x` back to `z`.
     #[inline(always)]
     unsafe fn back(&mut self) {
-        let (layers, tile) = (&self.decoder.layers, &mut *self.tile);
-        let last = layers.len() - 1;
+        let (forward, back) = (&self.decoder.forward, &self.decoder.back);
+        let tile = &mut *self.tile;
+        let last = forward.len() - 1;
         let mut left = Rows {
             first: tile.excess.as_slice().as_ptr(),
-            stride: layers[last].forward.width,
+            stride: forward[last].weight.width,
         };
         for i in (0..last).rev() {
-            let stride = layers[i].forward.width;
+            let stride = forward[i].weight.width;
             let epilogue = Back::<K> {
                 activation: self.decoder.activation,
                 values: tile.values[i].as_slice().as_ptr(),
                 to: tile.gradients[i].as_mut_slice().as_mut_ptr(),
                 stride,
             };
-            unsafe { product::<K, _>(left, self.n_rows, &layers[i + 1].back, &epilogue) };
+            unsafe { product::<K, _>(left, self.n_rows, &back[i + 1], &epilogue) };
             let first = tile.gradients[i].as_slice().as_ptr();
             left = Rows { first, stride };
         }
         let epilogue = Score {
             to: tile.score.as_mut_slice().as_mut_ptr(),
-            stride: layers[0].back.width,
+            stride: back[0].width,
         };
-        unsafe { product::<K, _>(left, self.n_rows, &layers[0].back, &epilogue) };
+        unsafe { product::<K, _>(left, self.n_rows, &back[0], &epilogue) };
     }
 }

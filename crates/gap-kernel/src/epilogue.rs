@@ -198,3 +198,23 @@ impl<L: Lanes> Epilogue<L> for Score {
         }
     }
 }
+
+/// An output as it is: `sum + bias`.
+pub(crate) struct Plain {
+    pub(crate) bias: *const f32,
+    pub(crate) to: *mut f32,
+    pub(crate) stride: usize,
+}
+
+impl<L: Lanes> Epilogue<L> for Plain {
+    #[inline(always)]
+    unsafe fn finish<const V: usize>(&self, row: usize, column: usize, sums: [L::Vector; V]) {
+        unsafe {
+            for (v, sum) in sums.into_iter().enumerate() {
+                let column = column + v * L::LANES;
+                let value = L::add(sum, L::load(self.bias.add(column)));
+                L::store(self.to.add(row * self.stride + column), value);
+            }
+        }
+    }
+}

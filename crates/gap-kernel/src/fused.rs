@@ -1,7 +1,7 @@
 //! A decoder on whichever path this machine has, and the same at fixed observations.
 
 use crate::instructions::Instructions;
-use crate::network::Network;
+use crate::network::{Activation, Layer, Network, check};
 use crate::packed::Aligned;
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl FusedDecoder {
         instructions: Instructions,
         precision: Precision,
     ) -> Option<Self> {
-        network.check();
+        check(network.layers);
         let is_there = instructions.is_there();
         let path = is_there.then(|| path(network, instructions, precision))?;
         path.map(|path| Self { path })
@@ -108,6 +108,73 @@ impl ConditionedDecoder {
         }
         self.path.evaluate(&self.x, observations, z, wanted);
     }
+}
+
+/// A packed perceptron of one path.
+pub(crate) trait ForwardPath: Send + Sync {
+    fn n_inputs(&self) -> usize;
+    fn n_outputs(&self) -> usize;
+    /// Lengths fit.
+    fn forward(&self, input: &[f32], output: &mut [f32]);
+}
+
+/// A perceptron's output, as an encoder's; packed once, clones share it.
+#[derive(Clone)]
+pub struct FusedForward {
+    path: Arc<dyn ForwardPath>,
+}
+
+impl FusedForward {
+    /// `layers` with `activation` between them; `None` where there is no such path on this machine.
+    ///
+    /// # Panics
+    ///
+    /// If layers are missing, empty, or do not fit each other.
+    pub fn new(
+        layers: &[Layer<'_>],
+        activation: Activation,
+        instructions: Instructions,
+    ) -> Option<Self> {
+        check(layers);
+        let is_there = instructions.is_there();
+        let path = is_there.then(|| forward_path(layers, activation, instructions))?;
+        path.map(|path| Self { path })
+    }
+
+    /// The output of each row: `[N, in] -> [N, out]`. A row's bits do not depend on the others.
+    ///
+    /// # Panics
+    ///
+    /// If the rows are not as long as the first layer is wide.
+    pub fn forward(&self, input: &[f32]) -> Vec<f32> {
+        let n_inputs = self.path.n_inputs();
+        assert_eq!(input.len() % n_inputs, 0, "rows are as long as the input");
+        let mut output = vec![0.0; input.len() / n_inputs * self.path.n_outputs()];
+        if !input.is_empty() {
+            self.path.forward(input, &mut output);
+        }
+        output
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn forward_path(
+    layers: &[Layer<'_>],
+    activation: Activation,
+    instructions: Instructions,
+) -> Option<Arc<dyn ForwardPath>> {
+    use crate::avx2::Avx2;
+    use crate::avx512::Avx512;
+    use crate::forward::PackedForward;
+    Some(match instructions {
+        Instructions::Avx512 => Arc::new(PackedForward::<Avx512>::new(layers, activation)),
+        Instructions::Avx2 => Arc::new(PackedForward::<Avx2>::new(layers, activation)),
+    })
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn forward_path(_: &[Layer<'_>], _: Activation, _: Instructions) -> Option<Arc<dyn ForwardPath>> {
+    None
 }
 
 #[cfg(target_arch = "x86_64")]

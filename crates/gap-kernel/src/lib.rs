@@ -18,7 +18,8 @@
 //!   stay in registers, each step of depth loads three factors of the panel and multiplies them by one
 //!   number of each row. A finished sum goes to an `epilogue`, which adds the bias, applies the
 //!   activation, and so on.
-//! - `decoder` is the pass: forward through the layers, `mean − x`, and back, each layer one product
+//! - `layers` holds what all networks share, `forward` takes an encoder's rows through it, and
+//!   `decoder` is the whole pass: forward through the layers, `mean − x`, and back, each layer one product
 //!   with its epilogue.
 //! - [`instructions`] picks the path at run time. With `AVX512_BF16` an instruction adds up two
 //!   products of 16-bit factors: twice as many a second, with a relative error near 1e-3.
@@ -38,16 +39,20 @@ mod decoder;
 #[cfg(target_arch = "x86_64")]
 mod epilogue;
 #[cfg(target_arch = "x86_64")]
+mod forward;
+#[cfg(target_arch = "x86_64")]
 mod functions;
 mod fused;
 pub mod instructions;
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod layers;
 mod network;
 mod packed;
 #[cfg(target_arch = "x86_64")]
 mod product;
 
-pub use fused::{ConditionedDecoder, FusedDecoder, Precision, Wanted};
+pub use fused::{ConditionedDecoder, FusedDecoder, FusedForward, Precision, Wanted};
 pub use instructions::Instructions;
 pub use network::{Activation, Layer, Likelihood, Network};
 

@@ -65,19 +65,17 @@ pub struct Network<'a> {
     pub likelihood: Likelihood,
 }
 
-impl Network<'_> {
-    /// # Panics
-    ///
-    /// If layers are missing, empty, or do not fit each other.
-    pub(crate) fn check(&self) {
-        assert!(!self.layers.is_empty(), "a network has a layer");
-        for layer in self.layers {
-            assert!(!layer.bias.is_empty(), "a layer has outputs");
-            let full = layer.n_inputs() * layer.n_outputs() == layer.weight.len();
-            assert!(full && layer.n_inputs() > 0, "a weight is a matrix");
-        }
-        for pair in self.layers.windows(2) {
-            assert_eq!(pair[0].n_outputs(), pair[1].n_inputs(), "layers fit");
-        }
+/// # Panics
+///
+/// If layers are missing, empty, or do not fit each other.
+pub(crate) fn check(layers: &[Layer<'_>]) {
+    assert!(!layers.is_empty(), "a network has a layer");
+    for layer in layers {
+        assert!(!layer.bias.is_empty(), "a layer has outputs");
+        let full = layer.n_inputs() * layer.n_outputs() == layer.weight.len();
+        assert!(full && layer.n_inputs() > 0, "a weight is a matrix");
+    }
+    for pair in layers.windows(2) {
+        assert_eq!(pair[0].n_outputs(), pair[1].n_inputs(), "layers fit");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::conditioned::{ConditionedModel, check_observed};
 use crate::conditioned_decoder::ConditionedDecoder;
-use crate::fused_decoder::{FusedConditioned, fuse};
+use crate::fused::{FusedConditioned, fuse};
 use crate::likelihood::Likelihood;
 use crate::mlp::Mlp;
 use crate::mlp_blocks::MlpBlocks;

@@ -7,7 +7,7 @@
 pub mod conditioned;
 mod conditioned_decoder;
 pub mod decoder;
-mod fused_decoder;
+mod fused;
 pub mod likelihood;
 pub mod linear_gaussian;
 pub mod mlp;
@@ -16,6 +16,7 @@ pub mod model;
 
 pub use conditioned::{ConditionedModel, JointAndScore};
 pub use decoder::MlpDecoder;
+pub use fused::FrozenForward;
 pub use likelihood::Likelihood;
 pub use linear_gaussian::LinearGaussian;
 pub use mlp::{Activation, Mlp};

@@ -1,43 +1,87 @@
-//! A decoder on the kernels of [`gap_kernel`]: on the processor and in `f32`, in place of libtorch.
+//! Networks on the kernels of [`gap_kernel`]: on the processor and in `f32`, in place of libtorch.
 
 use crate::conditioned::{ConditionedModel, JointAndScore, check_rows};
 use crate::decoder::log_prior;
 use crate::likelihood::Likelihood;
 use crate::mlp::{Activation, Mlp};
 use crate::model::ModelError;
-use gap_kernel::{ConditionedDecoder, FusedDecoder, Instructions, Precision, Wanted};
+use gap_kernel::{
+    ConditionedDecoder, FusedDecoder, FusedForward, Instructions, Layer, Precision, Wanted,
+};
+use gap_torch::map_row_blocks;
 use tch::{Device, Kind, Tensor};
 
-/// `network` and `likelihood` packed for the kernels; `None` where libtorch has to do it: on another
-/// device, in another kind, on another processor, or by the user's wish.
-pub(crate) fn fuse(network: &Mlp, likelihood: Likelihood) -> Option<FusedDecoder> {
-    if network.device() != Device::Cpu || network.kind() != Kind::Float {
-        return None;
-    }
-    // A wish that cannot be met is refused where the program starts.
-    let instructions = Instructions::here().ok().flatten()?;
+/// The path of this process, if it has one for `network`: not on another device, in another kind, on
+/// another processor, or against the user's wish. A wish that cannot be met is refused where the
+/// program starts.
+fn path_for(network: &Mlp) -> Option<Instructions> {
+    let is_fit = network.device() == Device::Cpu && network.kind() == Kind::Float;
+    is_fit.then(|| Instructions::here().ok().flatten())?
+}
+
+/// What `f` makes of the layers of `network`.
+fn with_layers<T>(network: &Mlp, f: impl FnOnce(&[Layer<'_>]) -> T) -> T {
     let copies: Vec<[Vec<f32>; 2]> = network
         .layers()
         .iter()
         .map(|layer| [&layer.weight, &layer.bias].map(floats))
         .collect();
-    let layers: Vec<gap_kernel::Layer<'_>> = copies
+    let layers: Vec<Layer<'_>> = copies
         .iter()
-        .map(|[weight, bias]| gap_kernel::Layer { weight, bias })
+        .map(|[weight, bias]| Layer { weight, bias })
         .collect();
-    let network = gap_kernel::Network {
-        layers: &layers,
-        activation: match network.activation() {
-            Activation::Tanh => gap_kernel::Activation::Tanh,
-            Activation::Relu => gap_kernel::Activation::Relu,
-            Activation::Elu => gap_kernel::Activation::Elu,
-        },
-        likelihood: match likelihood {
-            Likelihood::Bernoulli => gap_kernel::Likelihood::Bernoulli,
-            Likelihood::Gaussian { std } => gap_kernel::Likelihood::Gaussian { std },
-        },
+    f(&layers)
+}
+
+const fn activation(network: &Mlp) -> gap_kernel::Activation {
+    match network.activation() {
+        Activation::Tanh => gap_kernel::Activation::Tanh,
+        Activation::Relu => gap_kernel::Activation::Relu,
+        Activation::Elu => gap_kernel::Activation::Elu,
+    }
+}
+
+/// `network` and `likelihood` packed for the kernels; `None` where libtorch has to do it.
+pub(crate) fn fuse(network: &Mlp, likelihood: Likelihood) -> Option<FusedDecoder> {
+    let instructions = path_for(network)?;
+    let likelihood = match likelihood {
+        Likelihood::Bernoulli => gap_kernel::Likelihood::Bernoulli,
+        Likelihood::Gaussian { std } => gap_kernel::Likelihood::Gaussian { std },
     };
-    FusedDecoder::new(&network, instructions, Precision::Full)
+    with_layers(network, |layers| {
+        let network = gap_kernel::Network {
+            layers,
+            activation: activation(network),
+            likelihood,
+        };
+        FusedDecoder::new(&network, instructions, Precision::Full)
+    })
+}
+
+/// A frozen perceptron whose rows have the same output in any batch.
+pub struct FrozenForward(Option<FusedForward>);
+
+impl FrozenForward {
+    /// Of the weights as they are now.
+    pub fn of(network: &Mlp) -> Self {
+        Self(path_for(network).and_then(|instructions| {
+            with_layers(network, |layers| {
+                FusedForward::new(layers, activation(network), instructions)
+            })
+        }))
+    }
+
+    /// The output of `network`, whose weights have not changed since: `[N, in] -> [N, out]`, no graph.
+    pub fn forward(&self, network: &Mlp, input: &Tensor) -> Tensor {
+        let _no_grad = tch::no_grad_guard();
+        match &self.0 {
+            Some(fused) => {
+                let output = fused.forward(&floats(input));
+                Tensor::from_slice(&output).view([-1, network.output_dim()])
+            }
+            None => map_row_blocks(&[input], |block| network.forward(&block[0])),
+        }
+    }
 }
 
 /// A fused decoder at some observations.

@@ -1,0 +1,82 @@
+//! Affine layers on the way forward: what decoders and encoders share.
+
+use crate::epilogue::Hidden;
+use crate::lanes::Kernel;
+use crate::network::{Activation, Layer};
+use crate::packed::{Aligned, Packed, whole_vectors};
+use crate::product::{Rows, product};
+
+/// A layer, packed for the way forward.
+pub(crate) struct Affine<K: Kernel> {
+    pub(crate) weight: Packed<K>,  // [in, out]
+    pub(crate) bias: Aligned<f32>, // [out], filled up
+}
+
+impl<K: Kernel> Affine<K> {
+    /// `layer`, with `filler` as the bias of outputs that only fill up a register.
+    pub(crate) fn new(layer: &Layer<'_>, filler: f32) -> Self {
+        let (n_in, n_out) = (layer.n_inputs(), layer.n_outputs());
+        let mut bias = Aligned::zeros(whole_vectors::<K::Lanes>(n_out));
+        bias.as_mut_slice().fill(filler);
+        bias.as_mut_slice()[..n_out].copy_from_slice(layer.bias);
+        Self {
+            weight: Packed::new(n_in, n_out, |input, output| {
+                layer.weight[output * n_in + input]
+            }),
+            bias,
+        }
+    }
+}
+
+/// Takes `input` through the hidden `layers`, keeps their `values`, and gives those of the last one.
+///
+/// # Safety
+///
+/// As for [`product`]; each of `values` has `n_rows` rows as long as its packed layer.
+#[inline(always)]
+pub(crate) unsafe fn through_hidden<K: Kernel>(
+    layers: &[Affine<K>],
+    activation: Activation,
+    input: Rows<K::Factor>,
+    values: &mut [Aligned<K::Factor>],
+    n_rows: usize,
+) -> Rows<K::Factor> {
+    let mut left = input;
+    for (layer, values) in layers.iter().zip(values) {
+        let stride = layer.weight.width;
+        let epilogue = Hidden::<K> {
+            activation,
+            bias: layer.bias.as_slice().as_ptr(),
+            to: values.as_mut_slice().as_mut_ptr(),
+            stride,
+        };
+        unsafe { product::<K, _>(left, n_rows, &layer.weight, &epilogue) };
+        let first = values.as_slice().as_ptr();
+        left = Rows { first, stride };
+    }
+    left
+}
+
+/// Memory for the hidden values of a tile.
+pub(crate) fn hidden_values<K: Kernel>(
+    layers: &[Affine<K>],
+    n_rows: usize,
+) -> Vec<Aligned<K::Factor>> {
+    let widths = layers.iter().map(|layer| layer.weight.width);
+    widths.map(|width| Aligned::zeros(n_rows * width)).collect()
+}
+
+/// Writes `rows`, each `width` long, as factors to rows that are `stride` apart.
+pub(crate) fn keep_rows<K: Kernel>(
+    rows: &[f32],
+    width: usize,
+    to: &mut Aligned<K::Factor>,
+    stride: usize,
+) {
+    let places = to.as_mut_slice().chunks_exact_mut(stride);
+    for (place, row) in places.zip(rows.chunks_exact(width)) {
+        for (place, &value) in place.iter_mut().zip(row) {
+            *place = K::factor(value);
+        }
+    }
+}
