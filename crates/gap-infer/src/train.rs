@@ -5,18 +5,19 @@
 //! Gradients are taken through the layers by hand: no graph is built.
 
 mod adam;
+mod learner;
 
 use crate::elbo_gradient::elbo_gradient;
 use crate::encoder::Encoder;
 use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::InferError;
-use adam::FlatAdam;
 use gap_data::{Batch, Dataset};
 use gap_model::{LatentVariableModel, MlpDecoder};
 use gap_torch::{NoiseStream, SeedKey, uniform_permutation};
+use learner::Learner;
 use std::f64::consts::PI;
 use std::time::Instant;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// The optimiser's settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,8 +59,8 @@ pub fn fit_encoder(
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
-    let mut adam = FlatAdam::new(encoder.network().n_weights(), Kind::Float, model.device());
-    encoder.network_mut().move_to(adam.parameters());
+    let most_rows = training.batch_size.min(data.len() as u32) as usize;
+    let mut learner = Learner::of(encoder.network_mut(), most_rows);
     let fit = Fit {
         what: "encoder",
         rate_key: "encoder_training.learning_rate",
@@ -67,16 +68,13 @@ pub fn fit_encoder(
         key,
         progress,
     };
-    fit.run(&mut adam, data, Sizes::of(model), |batch, noise, into| {
-        let values = encoder.network().forward_kept(batch.x());
-        let params = VariationalParams(values[values.len() - 1].shallow_clone());
-        let gradient = elbo_gradient(model, family, &params, batch.x(), noise)?;
-        let per_point = gradient / batch.len() as f64;
-        encoder.network().pull_back(&values, per_point, into, false);
-        Ok(())
+    fit.run(data, Sizes::of(model), |step| {
+        let params = VariationalParams(learner.forward(step.batch.x()));
+        let gradient = elbo_gradient(model, family, &params, step.batch.x(), step.noise)?;
+        learner.ascend(gradient / step.batch.len() as f64, step.learning_rate);
+        Ok(!step.is_watched || learner.is_finite())
     })?;
-    // What was packed of the weights before is out of date.
-    encoder.network_mut();
+    learner.finish();
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: u64::from(training.steps)
@@ -101,16 +99,11 @@ pub fn fit_jointly(
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
     let sizes = Sizes::of(decoder);
-    let n_encoder = encoder.network().n_weights() as i64;
-    let n_decoder = decoder.network().n_weights() as i64;
-    let mut adam = FlatAdam::new((n_encoder + n_decoder) as u64, Kind::Float, sizes.device);
-    let split = |memory: &Tensor| {
-        let of_encoder = memory.narrow(0, 0, n_encoder);
-        (of_encoder, memory.narrow(0, n_encoder, n_decoder))
-    };
-    let (of_encoder, of_decoder) = split(adam.parameters());
-    encoder.network_mut().move_to(&of_encoder);
-    decoder.network_mut().move_to(&of_decoder);
+    let most_rows = training.batch_size.min(data.len() as u32) as usize;
+    let all_draws = most_rows * training.n_samples as usize;
+    let likelihood = decoder.likelihood();
+    let mut of_encoder = Learner::of(encoder.network_mut(), most_rows);
+    let mut of_decoder = Learner::of(decoder.network_mut(), all_draws);
     let fit = Fit {
         what: "decoder",
         rate_key: "model.training.learning_rate",
@@ -118,26 +111,23 @@ pub fn fit_jointly(
         key,
         progress,
     };
-    fit.run(&mut adam, data, sizes, |batch, noise, into| {
-        let (in_encoder, in_decoder) = split(into);
-        let values = encoder.network().forward_kept(batch.x());
-        let params = VariationalParams(values[values.len() - 1].shallow_clone());
-        let z = family.transform(&params, noise).z; // [S, B, D]
+    fit.run(data, sizes, |step| {
+        let params = VariationalParams(of_encoder.forward(step.batch.x()));
+        let z = family.transform(&params, step.noise).z; // [S, B, D]
         let n_rows = z.size()[0] * z.size()[1];
-        let x = batch.x().repeat([z.size()[0], 1]);
+        let x = step.batch.x().repeat([z.size()[0], 1]);
         let rows = z.reshape([n_rows, -1]);
+        let output = of_decoder.forward(&rows);
         let scale = 1.0 / n_rows as f64;
-        let score = decoder.score_and_weight_gradient(&x, &rows, scale, &in_decoder);
-        let gradient = family.pull_back(&params, noise, &score.view_as(&z));
-        let per_point = gradient / batch.len() as f64;
-        encoder
-            .network()
-            .pull_back(&values, per_point, &in_encoder, false);
-        Ok(())
+        let residual = likelihood.residual(&x, &output) * scale;
+        let in_z = of_decoder.ascend_and_pull_back(residual, step.learning_rate);
+        let score = in_z / scale - rows;
+        let gradient = family.pull_back(&params, step.noise, &score.view_as(&z));
+        of_encoder.ascend(gradient / step.batch.len() as f64, step.learning_rate);
+        Ok(!step.is_watched || (of_encoder.is_finite() && of_decoder.is_finite()))
     })?;
-    // What was packed of the weights before is out of date.
-    decoder.network_mut();
-    encoder.network_mut();
+    of_encoder.finish();
+    of_decoder.finish();
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: 0,
@@ -157,13 +147,12 @@ struct Fit<'a> {
 const WATCH_EVERY: u32 = 100;
 
 impl Fit<'_> {
-    /// Goes up the gradient that `gradient` writes, given a minibatch and its noise.
+    /// Takes `take` through all steps; it says whether the weights are finite.
     fn run(
         &self,
-        adam: &mut FlatAdam,
         data: &Dataset,
         model: Sizes,
-        mut gradient: impl FnMut(&Batch, &Tensor, &Tensor) -> Result<(), InferError>,
+        mut take: impl FnMut(Step) -> Result<bool, InferError>,
     ) -> Result<(), InferError> {
         let _no_grad = tch::no_grad_guard();
         let Training {
@@ -178,30 +167,40 @@ impl Fit<'_> {
             let noise_key = self.key.role("noise").index(u64::from(step));
             let noise = NoiseStream::new(noise_key, batch.ids(), model.device)
                 .normal(i64::from(n_samples), model.latent_dim);
-            gradient(&batch, &noise, adam.gradient())?;
             let cosine = 0.5 * (1.0 + (PI * f64::from(step) / f64::from(steps)).cos());
-            adam.step(learning_rate * cosine);
             let next = step + 1;
-            if next % WATCH_EVERY == 0 || next == steps {
-                self.watch(adam.parameters(), next)?;
+            let is_watched = next % WATCH_EVERY == 0 || next == steps;
+            let is_finite = take(Step {
+                batch: &batch,
+                noise: &noise,
+                learning_rate: learning_rate * cosine,
+                is_watched,
+            })?;
+            if !is_finite {
+                let (what, key) = (self.what, self.rate_key);
+                return Err(InferError::Diverged {
+                    what,
+                    step: next,
+                    steps,
+                    key,
+                });
+            }
+            if is_watched {
                 (self.progress)(f64::from(next) / f64::from(steps));
             }
         }
         Ok(())
     }
+}
 
-    fn watch(&self, parameters: &Tensor, step: u32) -> Result<(), InferError> {
-        if parameters.isfinite().all().int64_value(&[]) == 1 {
-            return Ok(());
-        }
-        let (what, key, steps) = (self.what, self.rate_key, self.training.steps);
-        Err(InferError::Diverged {
-            what,
-            step,
-            steps,
-            key,
-        })
-    }
+/// What one step learns from.
+struct Step<'a> {
+    batch: &'a Batch,
+    /// `[S, B, D]`
+    noise: &'a Tensor,
+    learning_rate: f64,
+    /// Whether the weights are to be looked at after it.
+    is_watched: bool,
 }
 
 /// What the noise of a fit must fit.

@@ -55,7 +55,7 @@ pub(crate) trait Lanes: Copy + 'static {
 /// # Safety
 ///
 /// As for [`Lanes`].
-pub(crate) trait Kernel: Copy + 'static {
+pub(crate) trait Kernel: Copy + Send + Sync + 'static {
     /// The registers of its sums.
     type Lanes: Lanes;
     /// What a factor is kept as.

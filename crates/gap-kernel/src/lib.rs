@@ -51,8 +51,10 @@ mod network;
 mod packed;
 #[cfg(target_arch = "x86_64")]
 mod product;
+#[cfg(target_arch = "x86_64")]
+mod training;
 
-pub use fused::{ConditionedDecoder, FusedDecoder, FusedForward, Precision, Wanted};
+pub use fused::{ConditionedDecoder, FusedDecoder, FusedForward, FusedTraining, Precision, Wanted};
 pub use instructions::Instructions;
 pub use network::{Activation, Layer, Likelihood, Network};
 

@@ -104,7 +104,7 @@ impl<K: Kernel> Packed<K> {
 }
 
 /// `n` registers in panels of at most `most`, as even as can be: a panel of one is slow.
-fn even_shares(n: usize, most: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn even_shares(n: usize, most: usize) -> impl Iterator<Item = usize> {
     let n_panels = n.div_ceil(most);
     (0..n_panels).map(move |i| n / n_panels + usize::from(i < n % n_panels))
 }

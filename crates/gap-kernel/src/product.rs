@@ -1,7 +1,7 @@
 //! A tile of rows times a packed weight; each finished sum goes to an epilogue.
 
 use crate::lanes::{Kernel, Lanes};
-use crate::packed::{Packed, Panel};
+use crate::packed::{Packed, Panel, even_shares};
 
 /// What becomes of a row's sums in `V` neighbouring registers of columns.
 ///
@@ -19,6 +19,21 @@ pub(crate) struct Rows<T> {
     pub(crate) stride: usize,
 }
 
+/// A left factor: where row `r` at depth `d` lies, `first + r · row + d · depth`.
+#[derive(Clone, Copy)]
+struct Left<T> {
+    first: *const T,
+    row: usize,
+    depth: usize,
+}
+
+/// A panel of a right factor: its columns at the first depth, and the distance to the next.
+#[derive(Clone, Copy)]
+struct Columns<T> {
+    first: *const T,
+    stride: usize,
+}
+
 /// `left · right` for rows `0..n_rows`, a multiple of [`Kernel::ROWS`].
 ///
 /// # Safety
@@ -31,42 +46,136 @@ pub(crate) unsafe fn product<K: Kernel, E: Epilogue<K::Lanes>>(
     right: &Packed<K>,
     epilogue: &E,
 ) {
+    let left = Left {
+        first: left.first,
+        row: left.stride,
+        depth: K::DEPTH,
+    };
     for panel in &right.panels {
-        unsafe {
-            match panel.n_vectors {
-                3 if K::VECTORS == 3 => {
-                    through_panel::<K, E, 3>(left, n_rows, right, *panel, epilogue);
-                }
-                2 => through_panel::<K, E, 2>(left, n_rows, right, *panel, epilogue),
-                _ => through_panel::<K, E, 1>(left, n_rows, right, *panel, epilogue),
+        let columns = Columns {
+            // SAFETY: a panel lies within the factors.
+            first: unsafe { right.factors.as_slice().as_ptr().add(panel.start) },
+            stride: panel.n_vectors * K::Lanes::LANES * K::DEPTH,
+        };
+        unsafe { through_panel::<K, E>(left, n_rows, columns, right.n_steps, *panel, epilogue) };
+    }
+}
+
+/// `left · right` where `right` lies row after row, `columns` (whole registers) of each depth.
+///
+/// # Safety
+///
+/// As for [`product`]; factors are numbers ([`Kernel::DEPTH`] is 1).
+#[inline(always)]
+pub(crate) unsafe fn unpacked_product<K: Kernel, E: Epilogue<K::Lanes>>(
+    left: Rows<K::Factor>,
+    n_rows: usize,
+    right: Rows<K::Factor>,
+    depth: usize,
+    columns: usize,
+    epilogue: &E,
+) {
+    let left = Left {
+        first: left.first,
+        row: left.stride,
+        depth: 1,
+    };
+    unsafe { in_panels::<K, E>(left, n_rows, right, depth, columns, epilogue) };
+}
+
+/// `leftᵀ · right`, both row after row and `depth` rows deep: row `r` of the result belongs to column
+/// `r` of `left`, of which `n_rows` (a multiple of [`Kernel::ROWS`]) are taken.
+///
+/// # Safety
+///
+/// As for [`unpacked_product`].
+#[inline(always)]
+pub(crate) unsafe fn transposed_product<K: Kernel, E: Epilogue<K::Lanes>>(
+    left: Rows<K::Factor>,
+    n_rows: usize,
+    right: Rows<K::Factor>,
+    depth: usize,
+    columns: usize,
+    epilogue: &E,
+) {
+    let left = Left {
+        first: left.first,
+        row: 1,
+        depth: left.stride,
+    };
+    unsafe { in_panels::<K, E>(left, n_rows, right, depth, columns, epilogue) };
+}
+
+#[inline(always)]
+unsafe fn in_panels<K: Kernel, E: Epilogue<K::Lanes>>(
+    left: Left<K::Factor>,
+    n_rows: usize,
+    right: Rows<K::Factor>,
+    depth: usize,
+    columns: usize,
+    epilogue: &E,
+) {
+    let lanes = K::Lanes::LANES;
+    let mut column = 0;
+    for n_vectors in even_shares(columns / lanes, K::VECTORS) {
+        let panel = Panel {
+            n_vectors,
+            column,
+            start: 0,
+        };
+        let columns = Columns {
+            // SAFETY: the column is one of each depth's.
+            first: unsafe { right.first.add(column) },
+            stride: right.stride,
+        };
+        unsafe { through_panel::<K, E>(left, n_rows, columns, depth, panel, epilogue) };
+        column += n_vectors * lanes;
+    }
+}
+
+#[inline(always)]
+unsafe fn through_panel<K: Kernel, E: Epilogue<K::Lanes>>(
+    left: Left<K::Factor>,
+    n_rows: usize,
+    right: Columns<K::Factor>,
+    n_steps: usize,
+    panel: Panel,
+    epilogue: &E,
+) {
+    unsafe {
+        match panel.n_vectors {
+            3 if K::VECTORS == 3 => {
+                through_rows::<K, E, 3>(left, n_rows, right, n_steps, panel.column, epilogue);
             }
+            2 => through_rows::<K, E, 2>(left, n_rows, right, n_steps, panel.column, epilogue),
+            _ => through_rows::<K, E, 1>(left, n_rows, right, n_steps, panel.column, epilogue),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn through_panel<K: Kernel, E: Epilogue<K::Lanes>, const V: usize>(
-    left: Rows<K::Factor>,
+unsafe fn through_rows<K: Kernel, E: Epilogue<K::Lanes>, const V: usize>(
+    left: Left<K::Factor>,
     n_rows: usize,
-    right: &Packed<K>,
-    panel: Panel,
+    right: Columns<K::Factor>,
+    n_steps: usize,
+    column: usize,
     epilogue: &E,
 ) {
     let mut row = 0;
     while row < n_rows {
         unsafe {
-            let factors = right.factors.as_slice().as_ptr().add(panel.start);
-            let block = Rows {
-                first: left.first.add(row * left.stride),
+            let block = Left {
+                first: left.first.add(row * left.row),
                 ..left
             };
             // The number of rows is a constant of the path.
             if K::ROWS == 8 {
-                let sums = block_sums::<K, 8, V>(block, factors, right.n_steps);
-                finish::<K, E, 8, V>(row, panel.column, sums, epilogue);
+                let sums = block_sums::<K, 8, V>(block, right, n_steps);
+                finish::<K, E, 8, V>(row, column, sums, epilogue);
             } else {
-                let sums = block_sums::<K, 4, V>(block, factors, right.n_steps);
-                finish::<K, E, 4, V>(row, panel.column, sums, epilogue);
+                let sums = block_sums::<K, 4, V>(block, right, n_steps);
+                finish::<K, E, 4, V>(row, column, sums, epilogue);
             }
         }
         row += K::ROWS;
@@ -78,21 +187,21 @@ type Sums<K, const R: usize, const V: usize> = [[<<K as Kernel>::Lanes as Lanes>
 /// `R` rows times `V` registers of columns: the loop in which nearly all the time goes.
 #[inline(always)]
 unsafe fn block_sums<K: Kernel, const R: usize, const V: usize>(
-    left: Rows<K::Factor>,
-    right: *const K::Factor,
+    left: Left<K::Factor>,
+    right: Columns<K::Factor>,
     n_steps: usize,
 ) -> Sums<K, R, V> {
     unsafe {
         let per_vector = K::Lanes::LANES * K::DEPTH;
         let mut sums = [[K::Lanes::splat(0.0); V]; R];
         for step in 0..n_steps {
-            let here = right.add(step * V * per_vector);
+            let here = right.first.add(step * right.stride);
             let mut factors = [K::load(here); V];
             for (v, factors) in factors.iter_mut().enumerate().skip(1) {
                 *factors = K::load(here.add(v * per_vector));
             }
             for (r, sums) in sums.iter_mut().enumerate() {
-                let repeated = K::repeat(left.first.add(r * left.stride + step * K::DEPTH));
+                let repeated = K::repeat(left.first.add(r * left.row + step * left.depth));
                 for (sum, &factors) in sums.iter_mut().zip(&factors) {
                     *sum = K::accumulate(repeated, factors, *sum);
                 }

@@ -59,23 +59,6 @@ impl MlpDecoder {
         Self::new(self.network.to_kind(kind), self.likelihood)
     }
 
-    /// The score of rows, and the gradient of `scale · Σ log p(x | z)` in the weights, which is written
-    /// to `into` as [`Mlp::pull_back`] does: `[N, X], [N, D] -> [N, D]`.
-    pub fn score_and_weight_gradient(
-        &self,
-        x: &Tensor,
-        z: &Tensor,
-        scale: f64,
-        into: &Tensor,
-    ) -> Tensor {
-        let mut values = self.network.forward_kept(z);
-        let mut output = values.pop().expect("a pass has an output");
-        self.likelihood.mean_in_place(&mut output);
-        let residual = (x - output) * (scale / self.likelihood.dispersion());
-        let in_z = self.network.pull_back(&values, residual, into, true);
-        in_z.expect("it was asked for") / scale - z
-    }
-
     /// `log p(x | z)` of rows, `f64`: `[N, X], [N, D] -> [N]`.
     fn log_likelihood_rows(&self, x: &Tensor, z: &Tensor) -> Tensor {
         self.likelihood.log_prob(x, &self.network.forward(z))

@@ -6,7 +6,8 @@ use crate::likelihood::Likelihood;
 use crate::mlp::{Activation, Mlp};
 use crate::model::ModelError;
 use gap_kernel::{
-    ConditionedDecoder, FusedDecoder, FusedForward, Instructions, Layer, Precision, Wanted,
+    ConditionedDecoder, FusedDecoder, FusedForward, FusedTraining, Instructions, Layer, Precision,
+    Wanted,
 };
 use gap_torch::map_row_blocks;
 use tch::{Device, Kind, Tensor};
@@ -80,6 +81,66 @@ impl FrozenForward {
                 Tensor::from_slice(&output).view([-1, network.output_dim()])
             }
             None => map_row_blocks(&[input], |block| network.forward(&block[0])),
+        }
+    }
+}
+
+/// A copy of a perceptron that learns on the kernels.
+pub struct FusedLearner {
+    training: FusedTraining,
+    n_outputs: i64,
+}
+
+impl FusedLearner {
+    /// From the weights of `network` as they are now, from at most `most_rows` rows a step; `None`
+    /// where libtorch has to do it.
+    pub fn of(network: &Mlp, most_rows: usize) -> Option<Self> {
+        let instructions = path_for(network)?;
+        let training = with_layers(network, |layers| {
+            FusedTraining::new(layers, activation(network), most_rows, instructions)
+        })?;
+        let n_outputs = network.output_dim();
+        Some(Self {
+            training,
+            n_outputs,
+        })
+    }
+
+    /// The output, no graph: `[N, in] -> [N, out]`.
+    pub fn forward(&mut self, input: &Tensor) -> Tensor {
+        let output = self.training.forward(&floats(input));
+        Tensor::from_slice(&output).view([-1, self.n_outputs])
+    }
+
+    /// One step of Adam up an objective whose gradient in the latest output is `gradient`, `[N, out]`;
+    /// gives that in the input, `[N, in]`, if it is asked for.
+    pub fn ascend(
+        &mut self,
+        gradient: &Tensor,
+        learning_rate: f64,
+        n_inputs: Option<i64>,
+    ) -> Option<Tensor> {
+        let gradient = floats(gradient);
+        let n_rows = gradient.len() / self.n_outputs as usize;
+        let mut in_input = n_inputs.map(|n_inputs| vec![0.0; n_rows * n_inputs as usize]);
+        self.training
+            .ascend(&gradient, learning_rate, in_input.as_deref_mut());
+        Some(Tensor::from_slice(&in_input?).view([n_rows as i64, -1]))
+    }
+
+    /// Whether all weights and biases are finite.
+    pub fn is_finite(&self) -> bool {
+        self.training.is_finite()
+    }
+
+    /// Writes the weights as they are now to the network that it was made from.
+    pub fn write_to(&self, network: &mut Mlp) {
+        let _no_grad = tch::no_grad_guard();
+        for (layer, (weight, bias)) in network.layers().iter().zip(self.training.layers()) {
+            for (tensor, values) in [(&layer.weight, weight), (&layer.bias, bias)] {
+                let values = Tensor::from_slice(&values).view_as(tensor);
+                tensor.shallow_clone().copy_(&values);
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ pub mod model;
 
 pub use conditioned::{ConditionedModel, JointAndScore};
 pub use decoder::MlpDecoder;
-pub use fused::FrozenForward;
+pub use fused::{FrozenForward, FusedLearner};
 pub use likelihood::Likelihood;
 pub use linear_gaussian::LinearGaussian;
 pub use mlp::{Activation, Mlp};

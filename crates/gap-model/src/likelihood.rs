@@ -60,6 +60,13 @@ impl Likelihood {
         }
     }
 
+    /// `∂ log p(x | output) / ∂ output`: `[N, X], [N, X] -> [N, X]`.
+    pub fn residual(self, x: &Tensor, output: &Tensor) -> Tensor {
+        let mut mean = output.copy();
+        self.mean_in_place(&mut mean);
+        (x - mean) / self.dispersion()
+    }
+
     /// One observation for each row of `output`, `[B, X]`, with draws from `noise`.
     pub fn sample(self, output: &Tensor, noise: &mut NoiseStream) -> Tensor {
         match self {
