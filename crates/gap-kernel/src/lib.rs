@@ -1,4 +1,5 @@
-//! A decoder's log likelihood and score in one pass over rows, without libtorch.
+//! Small perceptrons without libtorch: a decoder's log likelihood and score in one pass over rows, an
+//! encoder's output, and how either learns.
 //!
 //! # Why a library's matrix products are not enough
 //!
@@ -21,6 +22,8 @@
 //! - `layers` holds what all networks share, `forward` takes an encoder's rows through it, and
 //!   `decoder` is the whole pass: forward through the layers, `mean − x`, and back, each layer one product
 //!   with its epilogue.
+//! - `training` keeps weights unpacked, since they change at each step, and takes them through the same
+//!   blocks: forward, back, and up with Adam.
 //! - [`instructions`] picks the path at run time. With `AVX512_BF16` an instruction adds up two
 //!   products of 16-bit factors: twice as many a second, with a relative error near 1e-3.
 //!
