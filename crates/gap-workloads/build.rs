@@ -1,0 +1,5 @@
+//! Links this package's executables against libtorch.
+
+fn main() {
+    gap_build::link_libtorch();
+}

@@ -1,0 +1,89 @@
+//! Runs workloads on request, so that another program can measure them and others in turn.
+//!
+//! It introduces itself in one line of JSON, then answers each line `NAME SECONDS` on standard input
+//! with one more: `{work, unit, per_second, threads_used}`, or `{error}`. What a name needs is set up
+//! and warmed up at its first request, outside the time.
+
+use clap::Parser;
+use gap_kernel::Instructions;
+use gap_torch::device;
+use gap_torch::math_library::math_path;
+use gap_workloads::{Crew, Work, rate};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io::{Write, stdin, stdout};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Runs workloads on request: reads lines `NAME SECONDS`, answers each with a line of JSON.
+#[derive(Parser)]
+struct Arguments {
+    /// Threads to divide a workload among, where it can be divided.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
+    threads: u64,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let instructions = match Instructions::here() {
+        Ok(instructions) => instructions,
+        Err(refused) => {
+            eprintln!("workloads: {refused}");
+            return ExitCode::from(2);
+        }
+    };
+    device::one_thread_per_operation();
+    say(&json!({
+        "peer": "amortgap",
+        "versions": {"amortgap": env!("CARGO_PKG_VERSION"), "libtorch": device::LIBTORCH_VERSION},
+        "math": math_path().to_string(),
+        "kernels": instructions.map_or_else(|| "off".to_owned(), |name| name.to_string()),
+    }));
+    let mut crews = HashMap::new();
+    for line in stdin().lines().map_while(Result::ok) {
+        let answer = parse(&line).and_then(|(work, wanted)| {
+            let crew = match crews.entry(work.to_string()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(Crew::new(work, arguments.threads)),
+            };
+            measured(work, crew, wanted)
+        });
+        say(&answer.unwrap_or_else(|error| json!({ "error": error })));
+    }
+    ExitCode::SUCCESS
+}
+
+fn parse(line: &str) -> Result<(Work, Duration), String> {
+    let Some((name, seconds)) = line.trim().split_once(' ') else {
+        return Err(format!("a request is `NAME SECONDS`, not `{line}`"));
+    };
+    let work = name.parse::<Work>().map_err(|error| error.to_string())?;
+    let seconds = seconds.parse().ok().map(Duration::try_from_secs_f64);
+    match seconds {
+        Some(Ok(wanted)) => Ok((work, wanted)),
+        _ => Err(format!("SECONDS is a number, not negative: `{line}`")),
+    }
+}
+
+fn measured(work: Work, crew: &Crew, wanted: Duration) -> Result<Value, String> {
+    let warm = crew.run();
+    if !warm.is_finite() {
+        return Err(format!("{work} gave {warm}"));
+    }
+    let runs_per_second = rate(wanted, || {
+        std::hint::black_box(crew.run());
+    });
+    Ok(json!({
+        "work": work.to_string(),
+        "unit": work.unit(),
+        "per_second": runs_per_second * work.units_per_run() as f64,
+        "threads_used": crew.n_threads(),
+    }))
+}
+
+fn say(answer: &Value) {
+    let mut out = stdout().lock();
+    // Nobody is left to be told of a closed pipe.
+    let _ = writeln!(out, "{answer}").and_then(|()| out.flush());
+}

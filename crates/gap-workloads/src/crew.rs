@@ -1,0 +1,85 @@
+//! Threads that each keep a share of a workload, and run them together.
+
+use crate::work::Work;
+use crate::workload::{Share, Workload};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+/// A workload on one or more threads. Each sets up its own networks: tensors stay in their thread.
+pub struct Crew {
+    members: Vec<Member>,
+}
+
+struct Member {
+    start: Sender<()>,
+    finished: Receiver<f64>,
+}
+
+impl Crew {
+    /// `work` on `n_threads` threads, or on one if it cannot be divided.
+    pub fn new(work: Work, n_threads: u64) -> Self {
+        let of = if work.is_divisible() { n_threads } else { 1 };
+        let members = (0..of).map(|part| Member::new(work, Share { part, of }));
+        Self {
+            members: members.collect(),
+        }
+    }
+
+    /// How many threads it is on.
+    pub const fn n_threads(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Runs every share once; the sum of what they give.
+    ///
+    /// # Panics
+    ///
+    /// If a share does: workloads have nothing that could fail.
+    pub fn run(&self) -> f64 {
+        for member in &self.members {
+            member
+                .start
+                .send(())
+                .expect("a member works until it is told nothing more");
+        }
+        let finished = |member: &Member| member.finished.recv().expect("a share runs to its end");
+        self.members.iter().map(finished).sum()
+    }
+}
+
+impl Member {
+    fn new(work: Work, share: Share) -> Self {
+        let (start, told) = channel();
+        let (finish, finished) = channel();
+        // It ends by itself when the crew, and with it `start`, is dropped.
+        thread::spawn(move || {
+            let mut workload = Workload::share(work, share);
+            while told.recv().is_ok() {
+                if finish.send(workload.run()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { start, finished }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_threads_do_the_same_work_as_one() {
+        let work: Work = "W2_batch1000".parse().unwrap();
+        let [one, two] = [1, 2].map(|n| Crew::new(work, n));
+        assert_eq!((one.n_threads(), two.n_threads()), (1, 2));
+        let (one, two) = (one.run(), two.run());
+        assert!((one - two).abs() < 1e-6 * one.abs().max(1.0), "{one} {two}");
+    }
+
+    #[test]
+    fn what_cannot_be_divided_stays_on_one_thread() {
+        let work: Work = "W5_B100".parse().unwrap();
+        assert_eq!(Crew::new(work, 2).n_threads(), 1);
+    }
+}

@@ -1,0 +1,16 @@
+//! The workloads whose speed is compared: with ourselves in benches, with other libraries side by side.
+//!
+//! A [`Work`] is a name and its sizes; a [`Workload`] is one that was set up and can be run again and
+//! again, through the crates' public items alone. `scripts/peers/` has the same mathematics in other
+//! libraries. Nothing here measures: criterion does, and [`rate()`] for the comparison.
+
+mod crew;
+mod problem;
+pub mod rate;
+pub mod work;
+mod workload;
+
+pub use crew::Crew;
+pub use rate::rate;
+pub use work::Work;
+pub use workload::{Share, Workload};

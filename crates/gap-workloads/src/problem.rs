@@ -1,0 +1,55 @@
+//! The networks and observations that the workloads share.
+
+use gap_data::{Batch, Dataset};
+use gap_infer::{DiagonalGaussian, Encoder};
+use gap_model::{Activation, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder};
+use gap_torch::{NoiseStream, SeedKey};
+use std::ops::Range;
+use tch::Device;
+
+/// `D`.
+pub const LATENT_DIM: i64 = 50;
+const HIDDEN: i64 = 200;
+/// `X`.
+const OBSERVED_DIM: i64 = 784;
+
+/// The mean-field family.
+pub const FAMILY: DiagonalGaussian = DiagonalGaussian::new(LATENT_DIM);
+
+/// A random 50-200-200-784 decoder of pixels, tanh.
+pub fn decoder() -> MlpDecoder {
+    let widths = [LATENT_DIM, HIDDEN, HIDDEN, OBSERVED_DIM];
+    let key = SeedKey::root(1).role("decoder");
+    let network = Mlp::random(&widths, Activation::Tanh, key, Device::Cpu);
+    MlpDecoder::new(network, Likelihood::Bernoulli)
+}
+
+/// Its mirror image, 784-200-200-100, random in every layer.
+pub fn encoder() -> Encoder {
+    let widths = [OBSERVED_DIM, HIDDEN, HIDDEN, 2 * LATENT_DIM];
+    let key = SeedKey::root(1).role("encoder");
+    Encoder::new(Mlp::random(&widths, Activation::Tanh, key, Device::Cpu))
+}
+
+/// The datapoints `ids`, drawn from `model`.
+pub fn observations(model: &dyn LatentVariableModel, ids: Range<u64>) -> Batch {
+    let ids: Vec<u64> = ids.collect();
+    let mut noise = NoiseStream::new(SeedKey::root(1).role("data"), &ids, Device::Cpu);
+    let (x, _) = model
+        .sample_joint(&mut noise)
+        .expect("a model's own sizes fit");
+    Batch::new(ids, x)
+}
+
+/// `n` datapoints, drawn from `model`, to train with.
+pub fn training_set(model: &dyn LatentVariableModel, n: u64) -> Dataset {
+    let batch = observations(model, 0..n);
+    let x = batch.x().shallow_clone();
+    Dataset::new("drawn from the model", batch.ids().to_vec(), x, None)
+}
+
+/// The small model of the sweep: 2 latent dimensions, 10 observed ones.
+pub fn linear_gaussian() -> LinearGaussian {
+    let key = SeedKey::root(1).role("linear-gaussian");
+    LinearGaussian::random(2, 10, 0.3, key, Device::Cpu)
+}

@@ -1,0 +1,178 @@
+//! The workloads by name, with their sizes.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A workload: what is computed, and how much of it in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Adam steps of a free-form `q`, from the prior, new independent draws in each.
+    FreeFormSteps {
+        /// `B`.
+        batch: u64,
+        /// `S`.
+        n_samples: usize,
+        /// Steps in a run.
+        steps: u32,
+    },
+    /// The encoder's forward pass.
+    EncoderForward {
+        /// `B`.
+        batch: u64,
+    },
+    /// The encoder's forward pass, then Adam steps with one draw each.
+    Refinement {
+        /// `B`.
+        batch: u64,
+        /// Steps from the encoder's output.
+        steps: u32,
+    },
+    /// The log mean of the importance weights of one datapoint.
+    ImportanceWeights {
+        /// `K`.
+        n_samples: u64,
+    },
+    /// Steps of Adam on a decoder and its encoder, on minibatches, with one draw each.
+    JointTraining {
+        /// `B`.
+        batch: u32,
+        /// Steps in a run.
+        steps: u32,
+    },
+    /// Fits of encoders of 8 sizes with 3 seeds each to one small linear-Gaussian model.
+    SmallFits,
+}
+
+/// The widths of the encoders of [`Work::SmallFits`].
+pub const SMALL_FIT_WIDTHS: [i64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+/// How often each of them is fitted.
+pub const SMALL_FIT_SEEDS: u64 = 3;
+
+/// All workloads, in the order of their names.
+pub const ALL: [Work; 9] = [
+    Work::FreeFormSteps {
+        batch: 100,
+        n_samples: 10,
+        steps: 20,
+    },
+    Work::FreeFormSteps {
+        batch: 1000,
+        n_samples: 1,
+        steps: 20,
+    },
+    Work::FreeFormSteps {
+        batch: 32,
+        n_samples: 1,
+        steps: 200,
+    },
+    Work::EncoderForward { batch: 1000 },
+    Work::Refinement {
+        batch: 100,
+        steps: 20,
+    },
+    Work::ImportanceWeights { n_samples: 1000 },
+    Work::ImportanceWeights { n_samples: 100_000 },
+    Work::JointTraining {
+        batch: 100,
+        steps: 100,
+    },
+    Work::SmallFits,
+];
+
+impl Work {
+    /// What is counted.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::FreeFormSteps { .. } | Self::JointTraining { .. } => "steps/s",
+            Self::EncoderForward { .. } | Self::Refinement { .. } => "points/s",
+            Self::ImportanceWeights { .. } => "samples/s",
+            Self::SmallFits => "jobs/s",
+        }
+    }
+
+    /// How many of them one run is.
+    pub fn units_per_run(self) -> u64 {
+        match self {
+            Self::FreeFormSteps { steps, .. } | Self::JointTraining { steps, .. } => steps.into(),
+            Self::EncoderForward { batch } | Self::Refinement { batch, .. } => batch,
+            Self::ImportanceWeights { n_samples } => n_samples,
+            Self::SmallFits => SMALL_FIT_WIDTHS.len() as u64 * SMALL_FIT_SEEDS,
+        }
+    }
+
+    /// Whether two threads can each do a half: datapoints, draws and fits are independent, the steps
+    /// of one fit are not.
+    pub const fn is_divisible(self) -> bool {
+        !matches!(self, Self::JointTraining { .. })
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FreeFormSteps {
+                batch, n_samples, ..
+            } => write!(f, "W1_B{batch}_S{n_samples}"),
+            Self::EncoderForward { batch } => write!(f, "W2_batch{batch}"),
+            Self::Refinement { batch, steps } => write!(f, "W3_B{batch}_K{steps}"),
+            Self::ImportanceWeights { n_samples } => write!(f, "W4_K{n_samples}"),
+            Self::JointTraining { batch, .. } => write!(f, "W5_B{batch}"),
+            Self::SmallFits => write!(f, "W7_{}jobs", self.units_per_run()),
+        }
+    }
+}
+
+impl FromStr for Work {
+    type Err = UnknownWork;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = ALL.into_iter().find(|work| work.to_string() == name);
+        found.ok_or_else(|| UnknownWork(name.to_owned()))
+    }
+}
+
+/// There is no workload of that name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnknownWork(String);
+
+impl fmt::Display for UnknownWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = ALL.map(|work| work.to_string()).join(", ");
+        write!(f, "no workload is named `{}`; there are {names}", self.0)
+    }
+}
+
+impl std::error::Error for UnknownWork {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_published_comparison() {
+        let names = ALL.map(|work| work.to_string());
+        assert_eq!(
+            names,
+            [
+                "W1_B100_S10",
+                "W1_B1000_S1",
+                "W1_B32_S1",
+                "W2_batch1000",
+                "W3_B100_K20",
+                "W4_K1000",
+                "W4_K100000",
+                "W5_B100",
+                "W7_24jobs",
+            ]
+        );
+        for (name, work) in names.iter().zip(ALL) {
+            assert_eq!(name.parse(), Ok(work));
+        }
+        assert!(
+            "W8".parse::<Work>()
+                .unwrap_err()
+                .to_string()
+                .contains("`W8`")
+        );
+    }
+}

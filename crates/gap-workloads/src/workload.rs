@@ -1,0 +1,247 @@
+//! Workloads that are set up and can be run.
+
+use crate::problem::{
+    FAMILY, LATENT_DIM, decoder, encoder, linear_gaussian, observations, training_set,
+};
+use crate::work::{SMALL_FIT_SEEDS, SMALL_FIT_WIDTHS, Work};
+use gap_estimate::{ImportanceWeighted, estimate_all};
+use gap_infer::ascent::{AdamSettings, Climber, Noise, Objective, Phase, Rule, Stopping, climb};
+use gap_infer::train::{Training, fit_encoder, fit_jointly};
+use gap_infer::{DiagonalGaussian, Encoder, Inference, Refined, VariationalFamily};
+use gap_model::Activation;
+use gap_torch::SeedKey;
+use std::ops::Range;
+use tch::{Device, Kind};
+
+/// Observations that joint training takes its minibatches from.
+const TRAINING_SET: u64 = 1000;
+
+/// Which part of a workload: all of it, or that of one of several threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// 0, 1, … below `of`.
+    pub part: u64,
+    /// Into how many it is divided.
+    pub of: u64,
+}
+
+impl Share {
+    /// All of it.
+    pub const WHOLE: Self = Self { part: 0, of: 1 };
+
+    /// This share of `0..n`.
+    const fn range(self, n: u64) -> Range<u64> {
+        self.part * n / self.of..(self.part + 1) * n / self.of
+    }
+}
+
+/// A workload that was set up. Each run does new work of the same amount.
+pub struct Workload {
+    run: Box<dyn FnMut(SeedKey) -> f64>,
+    key: SeedKey,
+    n_runs: u64,
+}
+
+impl Workload {
+    /// The whole of `work`.
+    pub fn new(work: Work) -> Self {
+        Self::share(work, Share::WHOLE)
+    }
+
+    /// A share of `work`; datapoints are the same ones as in the whole.
+    ///
+    /// # Panics
+    ///
+    /// If `work` cannot be divided and `share` is not the whole.
+    pub fn share(work: Work, share: Share) -> Self {
+        assert!(
+            work.is_divisible() || share == Share::WHOLE,
+            "{work} cannot be divided"
+        );
+        let run: Box<dyn FnMut(SeedKey) -> f64> = match work {
+            Work::FreeFormSteps {
+                batch,
+                n_samples,
+                steps,
+            } => Box::new(free_form_steps(share.range(batch), n_samples, steps)),
+            Work::EncoderForward { batch } => Box::new(encoder_forward(share.range(batch))),
+            Work::Refinement { batch, steps } => Box::new(refinement(share.range(batch), steps)),
+            Work::ImportanceWeights { n_samples } => {
+                let range = share.range(n_samples);
+                Box::new(importance_weights(range.end - range.start))
+            }
+            Work::JointTraining { batch, steps } => Box::new(joint_training(batch, steps)),
+            Work::SmallFits => Box::new(small_fits(share)),
+        };
+        Self {
+            run,
+            key: SeedKey::root(2).index(share.part),
+            n_runs: 0,
+        }
+    }
+
+    /// Runs it once, with new draws; a number that all of the work went into, to be looked at so
+    /// that none is left out.
+    pub fn run(&mut self) -> f64 {
+        self.n_runs += 1;
+        (self.run)(self.key.index(self.n_runs))
+    }
+}
+
+/// Adam at 1e-2 in `(μ, log σ)`, with draws of each datapoint's own.
+const fn adam(n_samples: usize, steps: u32) -> Phase {
+    Phase {
+        rule: Rule::Adam(AdamSettings {
+            learning_rate: 1e-2,
+            averaged: false,
+            log_variance: false,
+        }),
+        noise: Noise::Independent,
+        n_samples,
+        stopping: Stopping::Never,
+        max_steps: steps,
+    }
+}
+
+fn free_form_steps(ids: Range<u64>, n_samples: usize, steps: u32) -> impl FnMut(SeedKey) -> f64 {
+    let model = decoder();
+    let batch = observations(&model, ids);
+    let rows: Vec<usize> = (0..batch.len()).collect();
+    let prior_like = vec![0.0; 2 * LATENT_DIM as usize];
+    move |key| {
+        let mut objective = Objective::new(&model, batch.x()).expect("sizes fit");
+        let mut climbers = vec![Climber::at(prior_like.clone()); rows.len()];
+        climb(
+            &mut objective,
+            &adam(n_samples, steps),
+            &rows,
+            &mut climbers,
+            batch.ids(),
+            key,
+            &mut |_| (),
+        )
+        .expect("sizes fit");
+        climbers.iter().flat_map(|climber| &climber.params).sum()
+    }
+}
+
+fn encoder_forward(ids: Range<u64>) -> impl FnMut(SeedKey) -> f64 {
+    let batch = observations(&decoder(), ids);
+    let encoder = encoder();
+    move |_| {
+        encoder
+            .encode(batch.x())
+            .0
+            .sum(Kind::Double)
+            .double_value(&[])
+    }
+}
+
+fn refinement(ids: Range<u64>, steps: u32) -> impl FnMut(SeedKey) -> f64 {
+    let model = decoder();
+    let batch = observations(&model, ids);
+    let encoder = encoder();
+    move |key| {
+        let refined = Refined {
+            family: &FAMILY,
+            encoder: &encoder,
+            phase: adam(1, steps),
+            steps: vec![steps],
+        };
+        let fitted = refined.infer(&model, &batch, key).expect("sizes fit");
+        fitted.params.0.sum(Kind::Double).double_value(&[])
+    }
+}
+
+fn importance_weights(n_samples: u64) -> impl FnMut(SeedKey) -> f64 {
+    let model = decoder();
+    let batch = observations(&model, 0..1);
+    let params = FAMILY.prior_like_params(1, Device::Cpu);
+    move |key| {
+        let estimator = ImportanceWeighted { n_samples };
+        estimate_all(&model, &FAMILY, &params, &batch, &[&estimator], key).expect("sizes fit")[0][0]
+            .value_nats
+    }
+}
+
+fn joint_training(batch_size: u32, steps: u32) -> impl FnMut(SeedKey) -> f64 {
+    let mut model = decoder();
+    let data = training_set(&model, TRAINING_SET);
+    let mut encoder = encoder();
+    let training = Training {
+        steps,
+        batch_size,
+        learning_rate: 1e-3,
+        n_samples: 1,
+    };
+    move |key| {
+        fit_jointly(
+            &mut model,
+            &FAMILY,
+            &mut encoder,
+            &data,
+            training,
+            key,
+            &|_| (),
+        )
+        .expect("the fit stays finite");
+        encoder.network().parameters()[0]
+            .sum(Kind::Double)
+            .double_value(&[])
+    }
+}
+
+fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
+    let model = linear_gaussian();
+    let data = training_set(&model, 500);
+    let family = DiagonalGaussian::new(2);
+    let training = Training {
+        steps: 300,
+        batch_size: 64,
+        learning_rate: 1e-2,
+        n_samples: 1,
+    };
+    // Every share has fits of every width.
+    let jobs: Vec<(i64, u64)> = SMALL_FIT_WIDTHS
+        .iter()
+        .flat_map(|&width| (0..SMALL_FIT_SEEDS).map(move |seed| (width, seed)))
+        .enumerate()
+        .filter(|(i, _)| *i as u64 % share.of == share.part)
+        .map(|(_, job)| job)
+        .collect();
+    move |key| {
+        let fit = |&(width, seed): &(i64, u64)| {
+            let key = key.index(width as u64).index(seed);
+            let tanh = Activation::Tanh;
+            let mut encoder = Encoder::random(10, &[width], &family, tanh, key, Device::Cpu);
+            fit_encoder(&model, &family, &mut encoder, &data, training, key, &|_| ())
+                .expect("the fit stays finite");
+            encoder.network().parameters()[0]
+                .sum(Kind::Double)
+                .double_value(&[])
+        };
+        jobs.iter().map(fit).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::ALL;
+
+    #[test]
+    fn every_workload_runs_to_a_finite_number() {
+        for work in ALL {
+            let value = Workload::new(work).run();
+            assert!(value.is_finite(), "{work}: {value}");
+        }
+    }
+
+    #[test]
+    fn shares_make_up_the_whole_and_new_runs_draw_anew() {
+        let shares = [0, 1, 2].map(|part| Share { part, of: 3 }.range(100));
+        assert_eq!(shares, [0..33, 33..66, 66..100]);
+        let mut workload = Workload::new(Work::ImportanceWeights { n_samples: 10 });
+        assert_ne!(workload.run(), workload.run());
+    }
+}
