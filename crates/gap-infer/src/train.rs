@@ -32,6 +32,13 @@ pub struct Training {
     pub n_samples: u32,
 }
 
+impl Training {
+    /// Datapoints in a step on `data`, which may have fewer than were asked for.
+    fn points_in_a_step(&self, data: &Dataset) -> u32 {
+        self.batch_size.min(data.len() as u32)
+    }
+}
+
 /// What a fit cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TrainingCost {
@@ -59,7 +66,7 @@ pub fn fit_encoder(
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
-    let most_rows = training.batch_size.min(data.len() as u32) as usize;
+    let most_rows = training.points_in_a_step(data) as usize;
     let mut learner = Learner::of(encoder.network_mut(), most_rows);
     let fit = Fit {
         what: "encoder",
@@ -78,7 +85,7 @@ pub fn fit_encoder(
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: u64::from(training.steps)
-            * u64::from(training.batch_size.min(data.len() as u32))
+            * u64::from(training.points_in_a_step(data))
             * u64::from(training.n_samples),
     })
 }
@@ -99,7 +106,7 @@ pub fn fit_jointly(
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
     let sizes = Sizes::of(decoder);
-    let most_rows = training.batch_size.min(data.len() as u32) as usize;
+    let most_rows = training.points_in_a_step(data) as usize;
     let all_draws = most_rows * training.n_samples as usize;
     let likelihood = decoder.likelihood();
     let mut of_encoder = Learner::of(encoder.network_mut(), most_rows);

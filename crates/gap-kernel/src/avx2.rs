@@ -1,6 +1,6 @@
 //! AVX2 and FMA: 8 lanes, factors of 32 bits.
 
-use crate::lanes::{Kernel, Lanes, Work};
+use crate::lanes::{Full, FullPath, Lanes, Work};
 use std::arch::x86_64::*;
 
 /// 8 lanes.
@@ -98,15 +98,7 @@ impl Lanes for Lanes8 {
     }
 }
 
-/// Factors of 32 bits.
-#[derive(Clone, Copy)]
-pub(crate) struct Avx2;
-
-impl Kernel for Avx2 {
-    type Lanes = Lanes8;
-    type Factor = f32;
-    type Factors = __m256;
-    const DEPTH: usize = 1;
+impl FullPath for Lanes8 {
     const ROWS: usize = 4;
     const VECTORS: usize = 2;
 
@@ -117,27 +109,7 @@ impl Kernel for Avx2 {
         }
         unsafe { inside(work) }
     }
-    fn factor(value: f32) -> f32 {
-        value
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> __m256 {
-        unsafe { _mm256_loadu_ps(from) }
-    }
-    #[inline(always)]
-    unsafe fn repeat(from: *const f32) -> __m256 {
-        unsafe { _mm256_set1_ps(*from) }
-    }
-    #[inline(always)]
-    unsafe fn accumulate(a: __m256, b: __m256, sum: __m256) -> __m256 {
-        unsafe { _mm256_fmadd_ps(a, b, sum) }
-    }
-    #[inline(always)]
-    unsafe fn keep(to: *mut f32, value: __m256) {
-        unsafe { _mm256_storeu_ps(to, value) }
-    }
-    #[inline(always)]
-    unsafe fn kept(from: *const f32) -> __m256 {
-        unsafe { _mm256_loadu_ps(from) }
-    }
 }
+
+/// Factors of 32 bits.
+pub(crate) type Avx2 = Full<Lanes8>;

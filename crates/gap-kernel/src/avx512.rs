@@ -1,6 +1,6 @@
 //! AVX-512: 16 lanes; factors of 32 bits, or of 16 with two products at once.
 
-use crate::lanes::{Kernel, Lanes, Work};
+use crate::lanes::{Full, FullPath, Kernel, Lanes, Work};
 use std::arch::x86_64::*;
 
 /// 16 lanes.
@@ -95,15 +95,7 @@ impl Lanes for Lanes16 {
     }
 }
 
-/// Factors of 32 bits.
-#[derive(Clone, Copy)]
-pub(crate) struct Avx512;
-
-impl Kernel for Avx512 {
-    type Lanes = Lanes16;
-    type Factor = f32;
-    type Factors = __m512;
-    const DEPTH: usize = 1;
+impl FullPath for Lanes16 {
     const ROWS: usize = 8;
     const VECTORS: usize = 3;
 
@@ -114,30 +106,10 @@ impl Kernel for Avx512 {
         }
         unsafe { inside(work) }
     }
-    fn factor(value: f32) -> f32 {
-        value
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> __m512 {
-        unsafe { _mm512_loadu_ps(from) }
-    }
-    #[inline(always)]
-    unsafe fn repeat(from: *const f32) -> __m512 {
-        unsafe { _mm512_set1_ps(*from) }
-    }
-    #[inline(always)]
-    unsafe fn accumulate(a: __m512, b: __m512, sum: __m512) -> __m512 {
-        unsafe { _mm512_fmadd_ps(a, b, sum) }
-    }
-    #[inline(always)]
-    unsafe fn keep(to: *mut f32, value: __m512) {
-        unsafe { _mm512_storeu_ps(to, value) }
-    }
-    #[inline(always)]
-    unsafe fn kept(from: *const f32) -> __m512 {
-        unsafe { _mm512_loadu_ps(from) }
-    }
 }
+
+/// Factors of 32 bits.
+pub(crate) type Avx512 = Full<Lanes16>;
 
 /// Factors of 16 bits (the upper half of an `f32`), whose products are added up in pairs.
 #[derive(Clone, Copy)]

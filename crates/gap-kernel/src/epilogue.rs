@@ -45,20 +45,11 @@ pub(crate) struct Hidden<K: Kernel> {
 
 impl<K: Kernel> Epilogue<K::Lanes> for Hidden<K> {
     #[inline(always)]
-    unsafe fn finish<const V: usize>(
-        &self,
-        row: usize,
-        column: usize,
-        sums: [<K::Lanes as Lanes>::Vector; V],
-    ) {
+    unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         unsafe {
-            for (v, sum) in sums.into_iter().enumerate() {
-                let column = column + v * K::Lanes::LANES;
-                let bias = <K::Lanes as Lanes>::load(self.bias.add(column));
-                let value =
-                    activate::<K::Lanes>(self.activation, <K::Lanes as Lanes>::add(sum, bias));
-                K::keep(self.to.add(row * self.stride + column), value);
-            }
+            let bias = <K::Lanes as Lanes>::load(self.bias.add(column));
+            let value = activate::<K::Lanes>(self.activation, <K::Lanes as Lanes>::add(sum, bias));
+            K::keep(self.to.add(row * self.stride + column), value);
         }
     }
 }
@@ -77,6 +68,11 @@ pub(crate) struct Output<'a, K: Kernel> {
 }
 
 impl<K: Kernel> Epilogue<K::Lanes> for Output<'_, K> {
+    #[inline(always)]
+    unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
+        unsafe { self.finish(row, column, [sum]) }
+    }
+
     #[inline(always)]
     unsafe fn finish<const V: usize>(
         &self,
@@ -163,21 +159,12 @@ pub(crate) struct Back<K: Kernel> {
 
 impl<K: Kernel> Epilogue<K::Lanes> for Back<K> {
     #[inline(always)]
-    unsafe fn finish<const V: usize>(
-        &self,
-        row: usize,
-        column: usize,
-        sums: [<K::Lanes as Lanes>::Vector; V],
-    ) {
+    unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         unsafe {
-            for (v, sum) in sums.into_iter().enumerate() {
-                let place = row * self.stride + column + v * K::Lanes::LANES;
-                let slope = slope::<K::Lanes>(self.activation, K::kept(self.values.add(place)));
-                K::keep(
-                    self.to.add(place),
-                    <K::Lanes as Lanes>::multiply(sum, slope),
-                );
-            }
+            let place = row * self.stride + column;
+            let slope = slope::<K::Lanes>(self.activation, K::kept(self.values.add(place)));
+            let gradient = <K::Lanes as Lanes>::multiply(sum, slope);
+            K::keep(self.to.add(place), gradient);
         }
     }
 }
@@ -190,12 +177,8 @@ pub(crate) struct Score {
 
 impl<L: Lanes> Epilogue<L> for Score {
     #[inline(always)]
-    unsafe fn finish<const V: usize>(&self, row: usize, column: usize, sums: [L::Vector; V]) {
-        unsafe {
-            for (v, sum) in sums.into_iter().enumerate() {
-                L::store(self.to.add(row * self.stride + column + v * L::LANES), sum);
-            }
-        }
+    unsafe fn finish_one(&self, row: usize, column: usize, sum: L::Vector) {
+        unsafe { L::store(self.to.add(row * self.stride + column), sum) }
     }
 }
 
@@ -208,13 +191,10 @@ pub(crate) struct Plain {
 
 impl<L: Lanes> Epilogue<L> for Plain {
     #[inline(always)]
-    unsafe fn finish<const V: usize>(&self, row: usize, column: usize, sums: [L::Vector; V]) {
+    unsafe fn finish_one(&self, row: usize, column: usize, sum: L::Vector) {
         unsafe {
-            for (v, sum) in sums.into_iter().enumerate() {
-                let column = column + v * L::LANES;
-                let value = L::add(sum, L::load(self.bias.add(column)));
-                L::store(self.to.add(row * self.stride + column), value);
-            }
+            let value = L::add(sum, L::load(self.bias.add(column)));
+            L::store(self.to.add(row * self.stride + column), value);
         }
     }
 }

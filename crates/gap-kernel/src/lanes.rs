@@ -7,7 +7,7 @@
 /// Every method but the constants needs the instructions of its path, and runs only inside a function
 /// that was compiled for them; pointers must be good for as many numbers as the method says. All
 /// methods are inlined, so that no register is ever passed through memory.
-pub(crate) trait Lanes: Copy + 'static {
+pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     /// The register.
     type Vector: Copy;
     /// How many `f32` it holds.
@@ -88,6 +88,61 @@ pub(crate) trait Kernel: Copy + Send + Sync + 'static {
     unsafe fn keep(to: *mut Self::Factor, value: <Self::Lanes as Lanes>::Vector);
     /// `LANES` factors as numbers.
     unsafe fn kept(from: *const Self::Factor) -> <Self::Lanes as Lanes>::Vector;
+}
+
+/// A path whose factors are numbers of its lanes.
+///
+/// # Safety
+///
+/// As for [`Lanes`].
+pub(crate) trait FullPath: Lanes {
+    /// See [`Kernel::ROWS`].
+    const ROWS: usize;
+    /// See [`Kernel::VECTORS`].
+    const VECTORS: usize;
+
+    /// See [`Kernel::enter`].
+    unsafe fn enter(work: impl Work);
+}
+
+/// Factors of 32 bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Full<L>(std::marker::PhantomData<L>);
+
+impl<L: FullPath> Kernel for Full<L> {
+    type Lanes = L;
+    type Factor = f32;
+    type Factors = L::Vector;
+    const DEPTH: usize = 1;
+    const ROWS: usize = L::ROWS;
+    const VECTORS: usize = L::VECTORS;
+
+    unsafe fn enter(work: impl Work) {
+        unsafe { L::enter(work) }
+    }
+    fn factor(value: f32) -> f32 {
+        value
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> L::Vector {
+        unsafe { L::load(from) }
+    }
+    #[inline(always)]
+    unsafe fn repeat(from: *const f32) -> L::Vector {
+        unsafe { L::splat(*from) }
+    }
+    #[inline(always)]
+    unsafe fn accumulate(a: L::Vector, b: L::Vector, sum: L::Vector) -> L::Vector {
+        unsafe { L::multiply_add(a, b, sum) }
+    }
+    #[inline(always)]
+    unsafe fn keep(to: *mut f32, value: L::Vector) {
+        unsafe { L::store(to, value) }
+    }
+    #[inline(always)]
+    unsafe fn kept(from: *const f32) -> L::Vector {
+        unsafe { L::load(from) }
+    }
 }
 
 /// What is done inside a function that is compiled for a path's instructions.

@@ -3,13 +3,22 @@
 use crate::lanes::{Kernel, Lanes};
 use crate::packed::{Packed, Panel, even_shares};
 
-/// What becomes of a row's sums in `V` neighbouring registers of columns.
+/// What becomes of a row's sums in neighbouring registers of columns.
 ///
 /// # Safety
 ///
 /// As for [`Lanes`]; `row` and `column` must lie in the memory that the epilogue was made with.
 pub(crate) trait Epilogue<L: Lanes> {
-    unsafe fn finish<const V: usize>(&self, row: usize, column: usize, sums: [L::Vector; V]);
+    /// Of one register.
+    unsafe fn finish_one(&self, row: usize, column: usize, sum: L::Vector);
+
+    /// Of all of them.
+    #[inline(always)]
+    unsafe fn finish<const V: usize>(&self, row: usize, column: usize, sums: [L::Vector; V]) {
+        for (v, sum) in sums.into_iter().enumerate() {
+            unsafe { self.finish_one(row, column + v * L::LANES, sum) };
+        }
+    }
 }
 
 /// Rows of factors, each at the same distance from the one before.
@@ -21,10 +30,36 @@ pub(crate) struct Rows<T> {
 
 /// A left factor: where row `r` at depth `d` lies, `first + r · row + d · depth`.
 #[derive(Clone, Copy)]
-struct Left<T> {
+pub(crate) struct Left<T> {
     first: *const T,
     row: usize,
     depth: usize,
+}
+
+impl<T> Rows<T> {
+    /// These rows as a left factor, `per_step` depths to an instruction.
+    fn left(self, per_step: usize) -> Left<T> {
+        Left {
+            first: self.first,
+            row: self.stride,
+            depth: per_step,
+        }
+    }
+
+    /// Their columns as the rows of a left factor.
+    pub(crate) fn transposed(self) -> Left<T> {
+        Left {
+            first: self.first,
+            row: 1,
+            depth: self.stride,
+        }
+    }
+}
+
+impl<T> From<Rows<T>> for Left<T> {
+    fn from(rows: Rows<T>) -> Self {
+        rows.left(1)
+    }
 }
 
 /// A panel of a right factor: its columns at the first depth, and the distance to the next.
@@ -46,11 +81,7 @@ pub(crate) unsafe fn product<K: Kernel, E: Epilogue<K::Lanes>>(
     right: &Packed<K>,
     epilogue: &E,
 ) {
-    let left = Left {
-        first: left.first,
-        row: left.stride,
-        depth: K::DEPTH,
-    };
+    let left = left.left(K::DEPTH);
     for panel in &right.panels {
         let columns = Columns {
             // SAFETY: a panel lies within the factors.
@@ -61,60 +92,22 @@ pub(crate) unsafe fn product<K: Kernel, E: Epilogue<K::Lanes>>(
     }
 }
 
-/// `left · right` where `right` lies row after row, `columns` (whole registers) of each depth.
+/// `left · right` where `right` lies row after row, `depth` of them, each of `columns` (whole
+/// registers); of `left` rows `0..n_rows`, a multiple of [`Kernel::ROWS`].
 ///
 /// # Safety
 ///
 /// As for [`product`]; factors are numbers ([`Kernel::DEPTH`] is 1).
 #[inline(always)]
 pub(crate) unsafe fn unpacked_product<K: Kernel, E: Epilogue<K::Lanes>>(
-    left: Rows<K::Factor>,
+    left: impl Into<Left<K::Factor>>,
     n_rows: usize,
     right: Rows<K::Factor>,
     depth: usize,
     columns: usize,
     epilogue: &E,
 ) {
-    let left = Left {
-        first: left.first,
-        row: left.stride,
-        depth: 1,
-    };
-    unsafe { in_panels::<K, E>(left, n_rows, right, depth, columns, epilogue) };
-}
-
-/// `leftᵀ · right`, both row after row and `depth` rows deep: row `r` of the result belongs to column
-/// `r` of `left`, of which `n_rows` (a multiple of [`Kernel::ROWS`]) are taken.
-///
-/// # Safety
-///
-/// As for [`unpacked_product`].
-#[inline(always)]
-pub(crate) unsafe fn transposed_product<K: Kernel, E: Epilogue<K::Lanes>>(
-    left: Rows<K::Factor>,
-    n_rows: usize,
-    right: Rows<K::Factor>,
-    depth: usize,
-    columns: usize,
-    epilogue: &E,
-) {
-    let left = Left {
-        first: left.first,
-        row: 1,
-        depth: left.stride,
-    };
-    unsafe { in_panels::<K, E>(left, n_rows, right, depth, columns, epilogue) };
-}
-
-#[inline(always)]
-unsafe fn in_panels<K: Kernel, E: Epilogue<K::Lanes>>(
-    left: Left<K::Factor>,
-    n_rows: usize,
-    right: Rows<K::Factor>,
-    depth: usize,
-    columns: usize,
-    epilogue: &E,
-) {
+    let left = left.into();
     let lanes = K::Lanes::LANES;
     let mut column = 0;
     for n_vectors in even_shares(columns / lanes, K::VECTORS) {

@@ -9,7 +9,7 @@ use crate::fused::TrainingPath;
 use crate::lanes::{Kernel, Work};
 use crate::network::{Activation, Layer};
 use crate::packed::{Aligned, whole_vectors};
-use crate::product::{Rows, transposed_product, unpacked_product};
+use crate::product::{Rows, unpacked_product};
 
 const MEAN_DECAY: f32 = 0.9;
 const SQUARE_DECAY: f32 = 0.999;
@@ -280,7 +280,8 @@ impl<K: Kernel<Factor = f32>> Work for Ascend<'_, K> {
                 stride: layer.out_width,
             };
             let (n_in, n_out) = (layer.in_width, layer.out_width);
-            unsafe { transposed_product::<K, _>(input, n_in, pulled, n_rows, n_out, &in_weight) };
+            let columns = input.transposed();
+            unsafe { unpacked_product::<K, _>(columns, n_in, pulled, n_rows, n_out, &in_weight) };
             let in_bias = layer.bias.gradient.as_mut_slice();
             in_bias.fill(0.0);
             for row in layer.pulled.as_slice().chunks_exact(n_out).take(n_rows) {

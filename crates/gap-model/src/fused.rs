@@ -88,6 +88,7 @@ impl FrozenForward {
 /// A copy of a perceptron that learns on the kernels.
 pub struct FusedLearner {
     training: FusedTraining,
+    n_inputs: i64,
     n_outputs: i64,
 }
 
@@ -99,10 +100,10 @@ impl FusedLearner {
         let training = with_layers(network, |layers| {
             FusedTraining::new(layers, activation(network), most_rows, instructions)
         })?;
-        let n_outputs = network.output_dim();
         Some(Self {
             training,
-            n_outputs,
+            n_inputs: network.input_dim(),
+            n_outputs: network.output_dim(),
         })
     }
 
@@ -118,14 +119,14 @@ impl FusedLearner {
         &mut self,
         gradient: &Tensor,
         learning_rate: f64,
-        n_inputs: Option<i64>,
+        in_input: bool,
     ) -> Option<Tensor> {
         let gradient = floats(gradient);
         let n_rows = gradient.len() / self.n_outputs as usize;
-        let mut in_input = n_inputs.map(|n_inputs| vec![0.0; n_rows * n_inputs as usize]);
+        let mut in_input = in_input.then(|| vec![0.0; n_rows * self.n_inputs as usize]);
         self.training
             .ascend(&gradient, learning_rate, in_input.as_deref_mut());
-        Some(Tensor::from_slice(&in_input?).view([n_rows as i64, -1]))
+        Some(Tensor::from_slice(&in_input?).view([-1, self.n_inputs]))
     }
 
     /// Whether all weights and biases are finite.

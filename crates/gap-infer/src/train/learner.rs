@@ -60,10 +60,7 @@ impl<'a> Learner<'a> {
 
     fn step(&mut self, gradient: Tensor, learning_rate: f64, in_input: bool) -> Option<Tensor> {
         match &mut self.way {
-            Way::Kernels(fused) => {
-                let n_inputs = in_input.then(|| self.network.input_dim());
-                fused.ascend(&gradient, learning_rate, n_inputs)
-            }
+            Way::Kernels(fused) => fused.ascend(&gradient, learning_rate, in_input),
             Way::Libtorch { adam, values } => {
                 let into = adam.gradient();
                 let in_input = self.network.pull_back(values, gradient, into, in_input);
