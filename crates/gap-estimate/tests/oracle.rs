@@ -5,7 +5,7 @@ use gap_data::{Batch, Dataset};
 use gap_estimate::{
     ClosedForms, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
 };
-use gap_infer::ascent::{Phase, Stopping, averaged_newton};
+use gap_infer::ascent::{Phase, Precision, Stopping, averaged_newton};
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::train::{Training, fit_encoder};
 use gap_infer::{
@@ -48,6 +48,7 @@ fn free_form(family: DiagonalGaussian) -> FreeForm<'static> {
         search: Search::UntilCertified,
         tolerance_nats: 0.005,
         max_steps: 5000,
+        precision: Precision::Half,
     }
 }
 

@@ -199,6 +199,7 @@ impl LibtorchExecutor {
             search: build::search(spec),
             tolerance_nats: spec.tolerance_nats.get_ref().get(),
             max_steps: spec.max_steps.get(),
+            precision: build::precision(spec.precision),
         };
         let measurement = Measurement {
             model: model.as_ref(),

@@ -7,7 +7,7 @@
 use gap_schema::record::Split;
 use gap_schema::spec::{
     AscentSpec, DecoderSharing, EncoderSpec, EstimatorSpec, FamilySpec, FreeFormSpec, ModelSpec,
-    RefinementSpec, Start, TrainingSpec,
+    Precision, RefinementSpec, Start, TrainingSpec,
 };
 use gap_schema::{CheckedSpec, Problem};
 use serde::Serialize;
@@ -120,6 +120,8 @@ pub enum Stage {
         ascent: AscentSpec,
         /// The bound that the default search aims at, nats.
         tolerance_nats: f64,
+        /// How exact the products of its gradients are.
+        precision: Precision,
         /// How many draws a look at it takes.
         estimators: EstimatorSpec,
     },
@@ -370,6 +372,7 @@ impl Plan {
                 name: name.clone(),
                 ascent: ascent.clone(),
                 tolerance_nats: spec.free_form.tolerance_nats.get_ref().get(),
+                precision: spec.free_form.precision,
                 estimators: spec.estimators,
             };
             self.add(stage, environment);

@@ -99,8 +99,7 @@ impl Provenance {
 }
 
 fn kernels() -> String {
-    let path = Instructions::here().ok().flatten();
-    path.map_or_else(|| "off".to_owned(), |path| path.to_string())
+    Instructions::provenance(Instructions::here().ok().flatten())
 }
 
 fn cpu_model() -> String {

@@ -58,6 +58,7 @@ fn search(criterion: &mut Criterion) {
         search: Search::UntilCertified,
         tolerance_nats: 0.01,
         max_steps: 5000,
+        precision: Precision::Half,
     };
     let mut group = criterion.benchmark_group("free-form-search");
     group.sampling_mode(SamplingMode::Flat).sample_size(10);

@@ -23,6 +23,7 @@ mod stopping;
 pub use adam::AdamSettings;
 pub(crate) use curvature::NewtonMetric;
 pub use draws::{DrawSource, Draws, Noise};
+pub use gap_kernel::Precision;
 pub use objective::{Evaluation, Objective, Wanted};
 pub use point_sets::whitened_sobol;
 pub use schedule::{Phase, Schedule, averaged_newton, draws_for};
@@ -179,9 +180,11 @@ pub fn climb(
     watcher: &mut Watcher,
 ) -> Result<(), InferError> {
     let mut clock = Instant::now();
+    let of_rule = phase.rule.wanted();
     let wanted = Wanted {
-        loss: phase.rule.wanted().loss || phase.stopping.reads_loss(),
-        ..phase.rule.wanted()
+        loss: of_rule.loss || phase.stopping.reads_loss(),
+        precision: phase.precision,
+        ..of_rule
     };
     let mut source = DrawSource::new(phase.noise, phase.n_samples, objective.dim(), key);
     let mut active: Vec<Active> = rows

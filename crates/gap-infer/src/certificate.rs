@@ -72,8 +72,8 @@ pub fn certify(
 ) -> Result<Vec<Remaining>, InferError> {
     let dim = objective.dim();
     let wanted = Wanted {
-        loss: false,
         curvature: true,
+        ..Wanted::GRADIENT
     };
     let mut sets: Vec<Vec<Evaluation>> = Vec::with_capacity(N_SETS);
     for set in 0..N_SETS {

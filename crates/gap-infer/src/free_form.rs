@@ -2,7 +2,7 @@
 
 mod best_end;
 
-use crate::ascent::{Climber, Objective, Schedule, averaged_newton, draws_for};
+use crate::ascent::{Climber, Objective, Precision, Schedule, averaged_newton, draws_for};
 use crate::certificate::{self, Remaining};
 use crate::encoder::Encoder;
 use crate::family::{DiagonalGaussian, VariationalFamily, VariationalParams};
@@ -44,6 +44,9 @@ pub struct FreeForm<'a> {
     pub tolerance_nats: f64,
     /// Evaluations, of all starts together, after which no new round begins.
     pub max_steps: u32,
+    /// How exact the products of gradients are until the first certificate, where
+    /// [`Search::UntilCertified`]; from then on in full.
+    pub precision: Precision,
 }
 
 /// The ends of an ascent, and which start led to each.
@@ -76,6 +79,7 @@ impl FreeForm<'_> {
             Search::Once(schedule) => schedule.clone(),
             Search::UntilCertified => {
                 Schedule::default_for(objective.dim(), self.first_tolerance(), self.max_steps)
+                    .with_precision(self.precision)
             }
         };
         let mut ends: Vec<Vec<Climber>> = Vec::with_capacity(self.starts.len());

@@ -214,7 +214,7 @@ impl<'a> Lookout<'a> {
             .collect();
         let wanted = Wanted {
             loss: true,
-            curvature: false,
+            ..Wanted::GRADIENT
         };
         let evaluations = self
             .objective

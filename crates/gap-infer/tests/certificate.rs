@@ -1,59 +1,26 @@
 //! The certificate at points put at known distances from their optima.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use gap_data::{Batch, LoadOptions};
+mod searches;
+
+use gap_data::Batch;
 use gap_infer::ascent::{
-    Climber, Draws, Noise, Objective, Phase, Rule, Stopping, Wanted, climb, whitened_sobol,
+    Climber, Draws, Noise, Objective, Phase, Precision, Rule, Stopping, Wanted, climb,
+    whitened_sobol,
 };
 use gap_infer::certificate::certify;
 use gap_infer::free_form::{Search, StartingPoint};
-use gap_infer::train::{Training, fit_jointly};
-use gap_infer::{DiagonalGaussian, Encoder, EvaluableFamily, FreeForm, VariationalParams};
-use gap_model::{
-    Activation, ExactPosterior, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder,
-};
-use gap_torch::device::one_thread_per_operation;
+use gap_infer::{DiagonalGaussian, EvaluableFamily, FreeForm, VariationalParams};
+use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian, MlpDecoder};
 use gap_torch::{NoiseStream, SeedKey};
+use searches::of_digits;
 use tch::{Device, Kind, Tensor};
 
-const N_POINTS: usize = 40;
 const DISTANCES: [f64; 6] = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
 const VALUE: Wanted = Wanted {
     loss: true,
-    curvature: false,
+    ..Wanted::GRADIENT
 };
-
-/// A decoder fitted to digits for a moment, and digits.
-fn of_digits(dim: i64, hidden: i64) -> (MlpDecoder, Batch) {
-    one_thread_per_operation(); // Tests already run beside one another.
-    let data = gap_data::load("digits-binarized", &LoadOptions::default())
-        .unwrap()
-        .train;
-    let family = DiagonalGaussian::new(dim);
-    let (tanh, cpu) = (Activation::Tanh, Device::Cpu);
-    let network = Mlp::random(&[dim, hidden, 64], tanh, SeedKey::root(1), cpu);
-    let mut decoder = MlpDecoder::new(network, Likelihood::Bernoulli);
-    let mut encoder = Encoder::random(64, &[64], &family, tanh, SeedKey::root(2), cpu);
-    let training = Training {
-        steps: 800,
-        batch_size: 64,
-        learning_rate: 5e-3,
-        n_samples: 1,
-    };
-    let key = SeedKey::root(3);
-    fit_jointly(
-        &mut decoder,
-        &family,
-        &mut encoder,
-        &data,
-        training,
-        key,
-        &|_| (),
-    )
-    .unwrap();
-    let batch = data.first(N_POINTS).batches(N_POINTS, cpu).next().unwrap();
-    (decoder, batch)
-}
 
 /// The certified end of each datapoint's search.
 fn searched(model: &MlpDecoder, batch: &Batch) -> Vec<Vec<f64>> {
@@ -63,6 +30,7 @@ fn searched(model: &MlpDecoder, batch: &Batch) -> Vec<Vec<f64>> {
         search: Search::UntilCertified,
         tolerance_nats: 0.005,
         max_steps: 300,
+        precision: Precision::Half,
     };
     let ends = free_form.search(model, batch, SeedKey::root(6)).unwrap();
     ends.fitted.params.to_rows()
@@ -83,6 +51,7 @@ fn polished(
         n_samples: n,
         stopping: Stopping::Decrement { below_nats: 1e-6 },
         max_steps: 15,
+        precision: Precision::Full,
     };
     let mut objective = Objective::new(model, batch.x()).unwrap();
     let rows: Vec<usize> = (0..batch.len()).collect();
@@ -166,7 +135,7 @@ fn at_distance(
 /// that it has no slope there. It is right to a tenth of the least distance: by so little the optimum
 /// on other draws is worse.
 fn check(dim: i64, hidden: i64, n: usize) {
-    let (model, batch) = &of_digits(dim, hidden);
+    let (model, batch) = &of_digits(dim, hidden, 40);
     let dim = dim as usize;
     let key = SeedKey::root(7);
     let found = searched(model, batch);

@@ -135,6 +135,7 @@ fn an_evaluation_is_the_loss_and_its_slopes_on_its_draws() {
         let wanted = Wanted {
             loss: true,
             curvature,
+            ..Wanted::GRADIENT
         };
         let mut objective = Objective::new(&model, &x).unwrap();
         let trials: Vec<&[f64]> = params.iter().map(<[f64; 6]>::as_slice).collect();
@@ -181,8 +182,8 @@ fn the_curvature_on_a_linear_gaussian_is_the_precision_stretched() {
         let draws = Draws::common(points, n);
         let params: Vec<f64> = (0..2 * n).map(|i| 0.3 * (i as f64).sin()).collect();
         let wanted = Wanted {
-            loss: false,
             curvature: true,
+            ..Wanted::GRADIENT
         };
         let mut objective = Objective::new(&model, &x).unwrap();
         let evaluations = objective

@@ -4,7 +4,7 @@
 mod searches;
 
 use gap_infer::Stop;
-use gap_infer::ascent::{Noise, Phase, Rule, Stopping, draws_for};
+use gap_infer::ascent::{Noise, Phase, Precision, Rule, Stopping, draws_for};
 use gap_infer::free_form::StartingPoint;
 use gap_model::{LatentVariableModel, LinearGaussian};
 use gap_torch::SeedKey;
@@ -64,6 +64,7 @@ fn newton_stein_is_exact_where_the_score_is_linear() {
             n_samples: draws_for(dim as usize),
             stopping: Stopping::Decrement { below_nats: 1e-6 },
             max_steps: 60,
+            precision: Precision::Full,
         };
         let ends = climb_all(&model, &batch, &phase, prior_like(20, dim));
         let short = most(&short_of_optimum(&model, &batch, &params_of(&ends)));

@@ -50,7 +50,10 @@ fn of_widths(criterion: &mut Criterion, widths: &[usize]) {
         (Instructions::Avx512, Precision::Half),
         (Instructions::Avx2, Precision::Full),
     ] {
-        let Some(decoder) = FusedDecoder::new(&network, instructions, precision) else {
+        if precision == Precision::Half && !instructions.has_bf16() {
+            continue;
+        }
+        let Some(decoder) = FusedDecoder::new(&network, instructions) else {
             continue;
         };
         let decoder = decoder.condition(&x);
@@ -60,6 +63,7 @@ fn of_widths(criterion: &mut Criterion, widths: &[usize]) {
             bencher.iter(|| {
                 let wanted = Wanted {
                     score: Some(&mut score),
+                    precision,
                     ..Wanted::default()
                 };
                 decoder.evaluate(&observations, black_box(&z), wanted);
@@ -69,6 +73,7 @@ fn of_widths(criterion: &mut Criterion, widths: &[usize]) {
             bencher.iter(|| {
                 let wanted = Wanted {
                     log_likelihood: Some(&mut values),
+                    precision,
                     ..Wanted::default()
                 };
                 decoder.evaluate(&observations, black_box(&z), wanted);

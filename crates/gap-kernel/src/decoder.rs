@@ -122,12 +122,14 @@ impl<K: Kernel> Path for PackedDecoder<K> {
         let Wanted {
             mut score,
             mut log_likelihood,
+            precision,
         } = wanted;
         for start in (0..observations.len()).step_by(TILE_ROWS) {
             let end = (start + TILE_ROWS).min(observations.len());
             let wanted = Wanted {
                 score: score.as_deref_mut().map(|s| &mut s[start * dim..end * dim]),
                 log_likelihood: log_likelihood.as_deref_mut().map(|l| &mut l[start..end]),
+                precision,
             };
             let z = &z[start * dim..end * dim];
             self.evaluate_tile(

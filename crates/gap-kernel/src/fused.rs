@@ -6,12 +6,13 @@ use crate::packed::Aligned;
 use std::sync::Arc;
 
 /// How exact the factors of products are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 32 bits throughout.
+    #[default]
     Full,
-    /// Factors of 16 bits (`bf16`), sums of 32: a relative error near 1e-3, at up to twice the speed.
-    /// For gradients far from an optimum; not for values.
+    /// Factors of 16 bits (`bf16`), sums of 32, where the processor has such products; else 32 bits.
+    /// A relative error near 1e-3, at up to twice the speed: for gradients, not for values.
     Half,
 }
 
@@ -22,6 +23,8 @@ pub struct Wanted<'a> {
     pub score: Option<&'a mut [f32]>,
     /// `log p(x | z)`, nats: `[N]`.
     pub log_likelihood: Option<&'a mut [f64]>,
+    /// By which products.
+    pub precision: Precision,
 }
 
 /// A packed decoder of one path.
@@ -37,7 +40,9 @@ pub(crate) trait Path: Send + Sync {
 /// A decoder, packed once for the kernels; clones share it.
 #[derive(Clone)]
 pub struct FusedDecoder {
-    path: Arc<dyn Path>,
+    full: Arc<dyn Path>,
+    /// Where there are products of 16-bit factors.
+    half: Option<Arc<dyn Path>>,
 }
 
 impl FusedDecoder {
@@ -46,15 +51,23 @@ impl FusedDecoder {
     /// # Panics
     ///
     /// If layers are missing, empty, or do not fit each other.
-    pub fn new(
-        network: &Network<'_>,
-        instructions: Instructions,
-        precision: Precision,
-    ) -> Option<Self> {
+    pub fn new(network: &Network<'_>, instructions: Instructions) -> Option<Self> {
         check(network.layers);
-        let is_there = instructions.is_there();
-        let path = is_there.then(|| path(network, instructions, precision))?;
-        path.map(|path| Self { path })
+        let path = |precision| path(network, instructions, precision);
+        let full = instructions.is_there().then(|| path(Precision::Full))??;
+        let half = instructions
+            .has_bf16()
+            .then(|| path(Precision::Half))
+            .flatten();
+        Some(Self { full, half })
+    }
+
+    /// The packed decoder for products of this precision.
+    fn path(&self, precision: Precision) -> &dyn Path {
+        match (precision, &self.half) {
+            (Precision::Half, Some(half)) => half.as_ref(),
+            _ => self.full.as_ref(),
+        }
     }
 
     /// The same at the rows of `x`, `[B, X]`.
@@ -63,30 +76,44 @@ impl FusedDecoder {
     ///
     /// If the rows are not as long as the output.
     pub fn condition(&self, x: &[f32]) -> ConditionedDecoder {
-        let (dim, width) = (self.path.observed_dim(), self.path.padded_observed_dim());
-        assert_eq!(x.len() % dim, 0, "rows of x are as long as the output");
-        let n_observations = x.len() / dim;
-        let mut padded = Aligned::zeros(n_observations * width);
-        let rows = padded.as_mut_slice().chunks_exact_mut(width);
-        for (to, from) in rows.zip(x.chunks_exact(dim)) {
-            to[..dim].copy_from_slice(from);
-        }
-        ConditionedDecoder {
-            path: Arc::clone(&self.path),
-            x: padded,
-            n_observations,
-        }
+        let mut conditioned = ConditionedDecoder {
+            decoder: self.clone(),
+            x: Aligned::zeros(0),
+            n_observations: 0,
+        };
+        conditioned.observe(x);
+        conditioned
     }
 }
 
 /// A decoder at fixed observations.
 pub struct ConditionedDecoder {
-    path: Arc<dyn Path>,
+    decoder: FusedDecoder,
     x: Aligned<f32>, // [B, X], rows filled up with zeros
     n_observations: usize,
 }
 
 impl ConditionedDecoder {
+    /// Takes the rows of `x`, `[B, X]`, in place of those before, and their memory if they are as many.
+    ///
+    /// # Panics
+    ///
+    /// If the rows are not as long as the output.
+    pub fn observe(&mut self, x: &[f32]) {
+        let path = &self.decoder.full;
+        let (dim, width) = (path.observed_dim(), path.padded_observed_dim());
+        assert_eq!(x.len() % dim, 0, "rows of x are as long as the output");
+        let n_observations = x.len() / dim;
+        if n_observations != self.n_observations {
+            self.x = Aligned::zeros(n_observations * width);
+            self.n_observations = n_observations;
+        }
+        let rows = self.x.as_mut_slice().chunks_exact_mut(width);
+        for (to, from) in rows.zip(x.chunks_exact(dim)) {
+            to[..dim].copy_from_slice(from);
+        }
+    }
+
     /// Writes what is `wanted` of rows: row `n` of `z`, `[N, D]`, belongs to observation
     /// `observations[n]`.
     ///
@@ -96,7 +123,8 @@ impl ConditionedDecoder {
     ///
     /// If lengths do not fit, or an observation is not there.
     pub fn evaluate(&self, observations: &[usize], z: &[f32], wanted: Wanted<'_>) {
-        let (dim, n_rows) = (self.path.latent_dim(), observations.len());
+        let path = self.decoder.path(wanted.precision);
+        let (dim, n_rows) = (path.latent_dim(), observations.len());
         let is_there = |&row: &usize| row < self.n_observations;
         assert!(observations.iter().all(is_there), "an observation is there");
         assert_eq!(z.len(), n_rows * dim, "each row has its z");
@@ -106,7 +134,7 @@ impl ConditionedDecoder {
         if let Some(values) = &wanted.log_likelihood {
             assert_eq!(values.len(), n_rows, "each row has its log likelihood");
         }
-        self.path.evaluate(&self.x, observations, z, wanted);
+        path.evaluate(&self.x, observations, z, wanted);
     }
 }
 

@@ -63,6 +63,15 @@ impl Instructions {
         }
     }
 
+    /// What results depend on: the path, and whether it has products of 16-bit factors.
+    pub fn provenance(path: Option<Self>) -> String {
+        match path {
+            None => "off".to_owned(),
+            Some(path) if path.has_bf16() => format!("{path}+bf16"),
+            Some(path) => path.to_string(),
+        }
+    }
+
     fn best() -> Option<Self> {
         [Self::Avx512, Self::Avx2]
             .into_iter()

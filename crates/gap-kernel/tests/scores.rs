@@ -89,7 +89,7 @@ impl Case {
             activation: self.activation,
             likelihood: self.likelihood,
         };
-        let decoder = FusedDecoder::new(&network, path, precision).expect("the path is there");
+        let decoder = FusedDecoder::new(&network, path).expect("the path is there");
         let decoder = decoder.condition(&self.x);
         let dim = self.widths[0];
         let observations = &self.observations[rows.clone()];
@@ -98,17 +98,20 @@ impl Case {
         let both = Wanted {
             score: Some(&mut score),
             log_likelihood: Some(&mut values),
+            precision,
         };
         decoder.evaluate(observations, z, both);
         // Each of the two has the same bits when it is asked for alone.
         let (mut score_alone, mut values_alone) = (vec![0.0; z.len()], vec![0.0; rows.len()]);
         let score_only = Wanted {
             score: Some(&mut score_alone),
+            precision,
             ..Wanted::default()
         };
         decoder.evaluate(observations, z, score_only);
         let values_only = Wanted {
             log_likelihood: Some(&mut values_alone),
+            precision,
             ..Wanted::default()
         };
         decoder.evaluate(observations, z, values_only);

@@ -6,6 +6,7 @@
 //! [`ConditionedModel`].
 
 use crate::model::{LatentVariableModel, ModelError};
+use gap_kernel::ConditionedDecoder;
 use gap_torch::dims;
 use tch::{Kind, Tensor};
 
@@ -27,6 +28,12 @@ pub struct JointAndScore {
 /// the model was conditioned on; any number of rows, in any order, may name the same one. The
 /// results carry no graph and are tensors of their own, which later calls leave alone.
 pub trait ConditionedModel {
+    /// The same on the kernels, without tensors in between, where it is on them. Its log likelihood
+    /// lacks the prior, a standard normal.
+    fn on_kernels(&self) -> Option<&ConditionedDecoder> {
+        None
+    }
+
     /// `∇_z log p(x, z)`, in the model's kind: `[N], [N, D] -> [N, D]`.
     ///
     /// # Errors

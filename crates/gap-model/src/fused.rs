@@ -6,8 +6,7 @@ use crate::likelihood::Likelihood;
 use crate::mlp::{Activation, Mlp};
 use crate::model::ModelError;
 use gap_kernel::{
-    ConditionedDecoder, FusedDecoder, FusedForward, FusedTraining, Instructions, Layer, Precision,
-    Wanted,
+    ConditionedDecoder, FusedDecoder, FusedForward, FusedTraining, Instructions, Layer, Wanted,
 };
 use gap_torch::map_row_blocks;
 use tch::{Device, Kind, Tensor};
@@ -55,7 +54,7 @@ pub(crate) fn fuse(network: &Mlp, likelihood: Likelihood) -> Option<FusedDecoder
             activation: activation(network),
             likelihood,
         };
-        FusedDecoder::new(&network, instructions, Precision::Full)
+        FusedDecoder::new(&network, instructions)
     })
 }
 
@@ -193,6 +192,10 @@ impl FusedConditioned {
 }
 
 impl ConditionedModel for FusedConditioned {
+    fn on_kernels(&self) -> Option<&ConditionedDecoder> {
+        Some(&self.decoder)
+    }
+
     fn score(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
         Ok(self.score_rows(&self.checked(observations, z)?, z))
     }
@@ -208,6 +211,7 @@ impl ConditionedModel for FusedConditioned {
         let wanted = Wanted {
             score: Some(&mut score),
             log_likelihood: Some(&mut values),
+            ..Wanted::default()
         };
         self.decoder.evaluate(&observations, &rows, wanted);
         Ok(JointAndScore {

@@ -6,12 +6,15 @@
 mod ascent;
 mod check;
 mod inference;
+mod precision;
 
 pub use ascent::{AscentKind, AscentSpec, NoiseSource, StepRule, StoppingRule};
 pub(crate) use check::is_plain_name;
 pub use check::{CheckedSpec, SpecConflict};
 pub use inference::{FreeFormSpec, Protocol, RefinementRule, RefinementSpec, Start};
+pub use precision::Precision;
 
+use self::precision::mixed;
 use crate::record::{EncoderKind, Family, encoder_name, named_enum};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
@@ -274,6 +277,9 @@ pub struct ModelTrainingSpec {
     pub learning_rate: Positive,
     /// Draws of `z` per datapoint and step.
     pub n_samples: Count,
+    /// How exact the products of gradients are.
+    #[serde(default = "mixed")]
+    pub precision: Precision,
 }
 
 impl ModelTrainingSpec {
@@ -284,6 +290,7 @@ impl ModelTrainingSpec {
             batch_size: self.batch_size,
             learning_rate: self.learning_rate,
             n_samples: self.n_samples,
+            precision: self.precision,
         }
     }
 }
@@ -300,6 +307,9 @@ pub struct TrainingSpec {
     pub learning_rate: Positive,
     /// Draws of `z` per datapoint and step.
     pub n_samples: Count,
+    /// How exact the products of gradients are.
+    #[serde(default = "mixed")]
+    pub precision: Precision,
 }
 
 /// `[family]`

@@ -5,7 +5,9 @@ use crate::problem::{
 };
 use crate::work::{SMALL_FIT_SEEDS, SMALL_FIT_WIDTHS, Work};
 use gap_estimate::{ImportanceWeighted, estimate_all};
-use gap_infer::ascent::{AdamSettings, Climber, Noise, Objective, Phase, Rule, Stopping, climb};
+use gap_infer::ascent::{
+    AdamSettings, Climber, Noise, Objective, Phase, Precision, Rule, Stopping, climb,
+};
 use gap_infer::train::{Training, fit_encoder, fit_jointly};
 use gap_infer::{DiagonalGaussian, Encoder, Inference, Refined, VariationalFamily};
 use gap_model::Activation;
@@ -100,6 +102,7 @@ const fn adam(n_samples: usize, steps: u32) -> Phase {
         n_samples,
         stopping: Stopping::Never,
         max_steps: steps,
+        precision: Precision::Half,
     }
 }
 

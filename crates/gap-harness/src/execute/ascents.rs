@@ -1,16 +1,17 @@
 //! Ascents that are compared: the optima that they are held against, and the way of each.
 
-use super::build::ascent_schedule;
+use super::build::{self, ascent_schedule};
 use super::{LibtorchExecutor, Measured, failed};
 use crate::plan::StageId;
 use crate::run::{RunError, Workspace};
 use crate::store::ASCENTS;
 use gap_data::Batch;
+use gap_infer::ascent::Precision;
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::trace::{Look, Trace, Tracer};
 use gap_infer::{Encoder, FreeForm, VariationalFamily, VariationalParams};
 use gap_model::LatentVariableModel;
-use gap_schema::spec::{AscentSpec, Start};
+use gap_schema::spec::{AscentSpec, FreeFormSpec, Start};
 use gap_schema::trace::{self, OTHER_OPTIMUM_NATS, REACHED_NATS, TracePoint};
 use gap_torch::SeedKey;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,7 @@ impl LibtorchExecutor {
                 search: Search::UntilCertified,
                 tolerance_nats: OPTIMA_TOLERANCE_NATS,
                 max_steps: OPTIMA_MAX_STEPS,
+                precision: Precision::Full,
             };
             let key = SeedKey::root(u64::from(measured.seed)).role("optima");
             let fit = search
@@ -100,8 +102,14 @@ impl LibtorchExecutor {
             n_samples: measured.estimators.elbo_samples.get() as usize,
             key: key.role("looks"),
         };
-        let tolerance_nats = self.spec.free_form.tolerance_nats.get_ref().get();
-        let schedule = ascent_schedule(spec, climb.model.latent_dim() as usize, tolerance_nats);
+        let dim = climb.model.latent_dim() as usize;
+        let FreeFormSpec {
+            tolerance_nats,
+            precision,
+            ..
+        } = &self.spec.free_form;
+        let schedule = ascent_schedule(spec, dim, tolerance_nats.get_ref().get())
+            .with_precision(build::precision(*precision));
         let mut points = Vec::new();
         for (i, of_start) in optima.iter().enumerate() {
             let start = self.start_params(&climb, of_start.start);

@@ -11,7 +11,7 @@ use gap_schema::CheckedSpec;
 use gap_schema::record::EncoderKind;
 use gap_schema::spec::{
     Activation, AscentKind, AscentSpec, Count, EncoderSpec, FreeFormSpec, Likelihood, ModelKind,
-    ModelTrainingSpec, NoiseSource, Protocol, RefinementRule, RefinementSpec, StepRule,
+    ModelTrainingSpec, NoiseSource, Precision, Protocol, RefinementRule, RefinementSpec, StepRule,
     StoppingRule, TrainingSpec,
 };
 use gap_torch::SeedKey;
@@ -215,6 +215,14 @@ pub fn search(spec: &FreeFormSpec) -> Search {
     }
 }
 
+/// How exact a product is far from an end.
+pub const fn precision(spec: Precision) -> gap_infer::ascent::Precision {
+    match spec {
+        Precision::Mixed => gap_infer::ascent::Precision::Half,
+        Precision::Full => gap_infer::ascent::Precision::Full,
+    }
+}
+
 /// An ascent that is compared with others.
 pub fn ascent_schedule(spec: &AscentSpec, dim: usize, tolerance_nats: f64) -> Schedule {
     let max_steps = spec.max_steps.get();
@@ -249,6 +257,7 @@ pub fn ascent_schedule(spec: &AscentSpec, dim: usize, tolerance_nats: f64) -> Sc
                     StoppingRule::Never => Stopping::Never,
                 },
                 max_steps,
+                precision: gap_infer::ascent::Precision::Full,
             }],
         },
     }
@@ -280,6 +289,7 @@ pub fn refinement(spec: &RefinementSpec) -> Phase {
         RefinementRule::AveragedNewton => Phase {
             noise: Noise::Sequence,
             stopping: Stopping::Never,
+            precision: precision(spec.precision),
             ..averaged_newton(n_samples, 0.0, max_steps)
         },
         RefinementRule::Adam => Phase {
@@ -288,6 +298,7 @@ pub fn refinement(spec: &RefinementSpec) -> Phase {
             n_samples,
             stopping: Stopping::Never,
             max_steps,
+            precision: precision(spec.precision),
         },
     }
 }

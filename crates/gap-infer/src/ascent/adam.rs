@@ -23,10 +23,7 @@ pub struct AdamSettings {
 }
 
 /// A gradient is all it takes.
-pub const WANTED: Wanted = Wanted {
-    loss: false,
-    curvature: false,
-};
+pub const WANTED: Wanted = Wanted::GRADIENT;
 
 /// Kingma and Ba 2015, "Adam", Algorithm 1, with their constants.
 pub struct Adam {
@@ -36,6 +33,7 @@ pub struct Adam {
     second: Vec<f64>,
     params: Vec<f64>,
     average: Vec<f64>,
+    gradient: Vec<f64>,
 }
 
 impl Adam {
@@ -46,8 +44,25 @@ impl Adam {
             first: vec![0.0; start.len()],
             second: vec![0.0; start.len()],
             average: start.clone(),
+            gradient: Vec::with_capacity(start.len()),
             params: start,
         }
+    }
+}
+
+/// One step down; a loop that the compiler can make vectors of.
+fn descend(
+    params: &mut [f64],
+    (first, second): (&mut [f64], &mut [f64]),
+    gradient: &[f64],
+    rate: f64,
+    unbias: f64,
+) {
+    let moments = first.iter_mut().zip(second);
+    for ((param, gradient), (first, second)) in params.iter_mut().zip(gradient).zip(moments) {
+        *first += (1.0 - BETA_1) * (gradient - *first);
+        *second += (1.0 - BETA_2) * (gradient * gradient - *second);
+        *param -= rate * *first / (second.sqrt() * unbias + EPSILON);
     }
 }
 
@@ -67,22 +82,33 @@ impl StepRule for Adam {
     fn tell(&mut self, evaluation: &Evaluation, _: &Draws) -> Progress {
         self.step += 1;
         let dim = self.params.len() / 2;
-        let correction_1 = 1.0 - BETA_1.powi(self.step);
-        let correction_2 = 1.0 - BETA_2.powi(self.step);
+        let rate = self.settings.learning_rate / (1.0 - BETA_1.powi(self.step));
+        let unbias = (1.0 - BETA_2.powi(self.step)).sqrt().recip();
         // With ρ = log σ² the gradient is half that in log σ, and log σ moves half as far as ρ.
         let halved = if self.settings.log_variance { 0.5 } else { 1.0 };
-        for i in 0..2 * dim {
-            let (gradient, stretch) = if i < dim {
-                let std = self.params[dim + i].exp();
-                (evaluation.mean_gradient[i] / std, 1.0)
-            } else {
-                (halved * evaluation.log_std_gradient[i - dim], halved)
+        let of_means = evaluation.mean_gradient.iter().zip(&evaluation.std);
+        let of_log_stds = evaluation.log_std_gradient.iter();
+        self.gradient.clear();
+        self.gradient
+            .extend(of_means.map(|(whitened, std)| whitened / std));
+        self.gradient
+            .extend(of_log_stds.map(|gradient| halved * gradient));
+        let (first, second) = (&mut self.first, &mut self.second);
+        let (means, log_stds) = self.params.split_at_mut(dim);
+        let of_means = (&mut first[..dim], &mut second[..dim]);
+        descend(means, of_means, &self.gradient[..dim], rate, unbias);
+        let of_log_stds = (&mut first[dim..], &mut second[dim..]);
+        descend(
+            log_stds,
+            of_log_stds,
+            &self.gradient[dim..],
+            halved * rate,
+            unbias,
+        );
+        if !self.settings.averaged {
+            return Progress::Iterate {
+                decrement: f64::NAN,
             };
-            let (m, v) = (&mut self.first[i], &mut self.second[i]);
-            *m = BETA_1 * *m + (1.0 - BETA_1) * gradient;
-            *v = BETA_2 * *v + (1.0 - BETA_2) * gradient * gradient;
-            let step = (*m / correction_1) / ((*v / correction_2).sqrt() + EPSILON);
-            self.params[i] -= self.settings.learning_rate * stretch * step;
         }
         let weight = (AVERAGING + 1.0) / (f64::from(self.step) + AVERAGING);
         for (average, params) in self.average.iter_mut().zip(&self.params) {

@@ -15,8 +15,8 @@ const LONGEST_STEP: f64 = 1.0;
 const LONGEST_LOG_STEP: f64 = 0.5;
 
 pub const WANTED: Wanted = Wanted {
-    loss: false,
     curvature: true,
+    ..Wanted::GRADIENT
 };
 
 /// Stochastic approximation with Newton steps whose size is about the block's share of all draws so

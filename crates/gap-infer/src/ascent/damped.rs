@@ -21,6 +21,7 @@ const LONGEST_STEP: f64 = 3.0;
 pub const WANTED: Wanted = Wanted {
     loss: true,
     curvature: true,
+    ..Wanted::GRADIENT
 };
 
 /// A descent along `D`, with a damping of its own for each datapoint.

@@ -16,7 +16,7 @@ const MOST_BACKTRACKS: u32 = 6;
 
 pub const WANTED: Wanted = Wanted {
     loss: true,
-    curvature: false,
+    ..Wanted::GRADIENT
 };
 
 /// Liu and Nocedal 1989, in `(μ / scale, log σ)`, with the scale of the start.

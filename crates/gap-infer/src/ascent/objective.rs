@@ -2,6 +2,7 @@
 
 use super::draws::Draws;
 use crate::inference::InferError;
+use gap_kernel::Precision;
 use gap_model::{ConditionedModel, LatentVariableModel};
 use nalgebra::{DMatrix, DVector};
 use std::f64::consts::{E, TAU};
@@ -14,6 +15,17 @@ pub struct Wanted {
     pub loss: bool,
     /// The whole curvature: it costs a product of scores and draws.
     pub curvature: bool,
+    /// How exact the products of the gradient are. With the value they are always in full.
+    pub precision: Precision,
+}
+
+impl Wanted {
+    /// Nothing but the gradient.
+    pub const GRADIENT: Self = Self {
+        loss: false,
+        curvature: false,
+        precision: Precision::Full,
+    };
 }
 
 /// One datapoint's `−L[q]` at a trial `λ = (μ, log σ)`, estimated on one set of draws.
@@ -23,6 +35,8 @@ pub struct Wanted {
 pub struct Evaluation {
     /// `−L`, nats; NaN where it was not asked for.
     pub loss: f64,
+    /// `σ`, `[D]`.
+    pub std: DVector<f64>,
     /// `σ ∘ ∂(−L)/∂μ = −E[σ s]`, `[D]`.
     pub mean_gradient: DVector<f64>,
     /// `∂(−L)/∂ log σ = −E[σ s ∘ ε] − 1`, `[D]`.
@@ -56,6 +70,16 @@ pub struct Objective<'a> {
     dim: usize,
     kind: Kind,
     device: Device,
+    rows: Rows,
+}
+
+/// What one evaluation asks of the model and is told; the next one takes the same memory.
+#[derive(Default)]
+struct Rows {
+    observations: Vec<usize>, // [N]
+    z: Vec<f32>,              // [N, D]
+    score: Vec<f32>,          // [N, D]
+    log_joint: Vec<f64>,      // [N], if values were asked for
 }
 
 impl<'a> Objective<'a> {
@@ -70,6 +94,7 @@ impl<'a> Objective<'a> {
             dim: model.latent_dim() as usize,
             kind: model.kind(),
             device: model.device(),
+            rows: Rows::default(),
         })
     }
 
@@ -91,50 +116,89 @@ impl<'a> Objective<'a> {
         wanted: Wanted,
     ) -> Result<Vec<Evaluation>, InferError> {
         let (dim, n_samples) = (self.dim, draws.n_samples());
-        let mut observations = Vec::with_capacity(rows.len() * n_samples);
-        let mut z = Vec::with_capacity(rows.len() * n_samples * dim);
-        let mut std = vec![0.0_f32; dim];
+        self.rows.observations.clear();
+        self.rows.z.clear();
+        let mut stds = Vec::with_capacity(rows.len());
+        let mut std32 = vec![0.0_f32; dim];
+        let mut mean32 = vec![0.0_f32; dim];
         for (row, (&observation, params)) in rows.iter().zip(params).enumerate() {
             let (mean, log_std) = params.split_at(dim);
-            for (std, r) in std.iter_mut().zip(log_std) {
-                *std = r.exp() as f32;
+            let std = DVector::from_iterator(dim, log_std.iter().map(|r| r.exp()));
+            for i in 0..dim {
+                (mean32[i], std32[i]) = (mean[i] as f32, std[i] as f32);
             }
             for noise in draws.of_row(row).chunks_exact(dim) {
-                observations.push(observation as i64);
-                let moved = mean.iter().zip(&std).zip(noise);
-                z.extend(moved.map(|((&mean, std), noise)| mean as f32 + std * noise));
+                let moved = mean32.iter().zip(&std32).zip(noise);
+                let moved = moved.map(|((mean, std), noise)| mean + std * noise);
+                self.rows.z.extend(moved);
             }
+            let observations = &mut self.rows.observations;
+            observations.resize(observations.len() + n_samples, observation);
+            stds.push(std);
         }
-        let z = Tensor::from_slice(&z)
-            .view([-1, dim as i64])
+        self.score(wanted)?;
+        let len = n_samples * dim;
+        let evaluations = stds.into_iter().enumerate().map(|(row, std)| {
+            let score = &self.rows.score[row * len..(row + 1) * len];
+            let mut evaluation = from_scores(std, draws.of_row(row), score, wanted.curvature);
+            if wanted.loss {
+                let own = &self.rows.log_joint[row * n_samples..(row + 1) * n_samples];
+                let mean = own.iter().sum::<f64>() / n_samples as f64;
+                evaluation.loss = -mean - entropy(params[row]);
+            }
+            evaluation
+        });
+        Ok(evaluations.collect())
+    }
+
+    /// The scores of the rows, and their log joints if the loss is wanted.
+    fn score(&mut self, wanted: Wanted) -> Result<(), InferError> {
+        let Rows {
+            observations,
+            z,
+            score,
+            log_joint,
+        } = &mut self.rows;
+        if let Some(decoder) = self.conditioned.on_kernels() {
+            score.resize(z.len(), 0.0);
+            log_joint.resize(observations.len(), 0.0);
+            let asked = gap_kernel::Wanted {
+                score: Some(score),
+                log_likelihood: wanted.loss.then_some(log_joint),
+                precision: if wanted.loss {
+                    Precision::Full
+                } else {
+                    wanted.precision
+                },
+            };
+            decoder.evaluate(observations, z, asked);
+            if wanted.loss {
+                for (value, z) in log_joint.iter_mut().zip(z.chunks_exact(self.dim)) {
+                    *value += log_prior(z);
+                }
+            }
+            return Ok(());
+        }
+        let observations: Vec<i64> = observations.iter().map(|&row| row as i64).collect();
+        let z = Tensor::from_slice(z)
+            .view([-1, self.dim as i64])
             .to_kind(self.kind)
             .to_device(self.device);
-        let (score, log_joint) = if wanted.loss {
-            let scored = self.conditioned.log_joint_and_score(&observations, &z)?;
-            (scored.score, Some(scored.log_joint))
+        if wanted.loss {
+            let both = self.conditioned.log_joint_and_score(&observations, &z)?;
+            *score = floats(&both.score);
+            *log_joint = doubles(&both.log_joint);
         } else {
-            (self.conditioned.score(&observations, &z)?, None)
-        };
-        let score = floats(&score);
-        let log_joint = log_joint.map(|values| doubles(&values));
-        let len = n_samples * dim;
-        Ok((0..rows.len())
-            .map(|row| {
-                let mut evaluation = from_scores(
-                    params[row],
-                    draws.of_row(row),
-                    &score[row * len..(row + 1) * len],
-                    wanted.curvature,
-                );
-                if let Some(log_joint) = &log_joint {
-                    let own = &log_joint[row * n_samples..(row + 1) * n_samples];
-                    let mean = own.iter().sum::<f64>() / n_samples as f64;
-                    evaluation.loss = -mean - entropy(params[row]);
-                }
-                evaluation
-            })
-            .collect())
+            *score = floats(&self.conditioned.score(&observations, &z)?);
+        }
+        Ok(())
     }
+}
+
+/// `log N(z; 0, I)`, nats.
+fn log_prior(z: &[f32]) -> f64 {
+    let squares: f64 = z.iter().map(|&z| f64::from(z).powi(2)).sum();
+    -0.5 * (squares + z.len() as f64 * TAU.ln())
 }
 
 /// The entropy of `N(μ, diag σ²)`, nats.
@@ -144,9 +208,8 @@ fn entropy(params: &[f64]) -> f64 {
 }
 
 /// The gradient and curvature from one datapoint's draws and scores, each `[S, D]`.
-fn from_scores(params: &[f64], noise: &[f32], score: &[f32], curvature: bool) -> Evaluation {
-    let dim = params.len() / 2;
-    let std = DVector::from_iterator(dim, params[dim..].iter().map(|r| r.exp()));
+fn from_scores(std: DVector<f64>, noise: &[f32], score: &[f32], curvature: bool) -> Evaluation {
+    let dim = std.len();
     let scale = -1.0 / (noise.len() / dim) as f64; // −1 / S
     let mut sum = vec![0.0_f32; dim];
     let mut diagonal = vec![0.0_f32; dim];
@@ -175,15 +238,19 @@ fn from_scores(params: &[f64], noise: &[f32], score: &[f32], curvature: bool) ->
             diagonal[i]
         }
     };
+    let mean_gradient = DVector::from_fn(dim, |i, _| scaled(i, sum[i]));
+    let log_std_gradient = DVector::from_fn(dim, |i, _| scaled(i, of_diagonal(i)) - 1.0);
+    let curvature = curvature.then(|| {
+        DMatrix::from_fn(dim, dim, |i, j| {
+            0.5 * (scaled(i, outer[i * dim + j]) + scaled(j, outer[j * dim + i]))
+        })
+    });
     Evaluation {
         loss: f64::NAN,
-        mean_gradient: DVector::from_fn(dim, |i, _| scaled(i, sum[i])),
-        log_std_gradient: DVector::from_fn(dim, |i, _| scaled(i, of_diagonal(i)) - 1.0),
-        curvature: curvature.then(|| {
-            DMatrix::from_fn(dim, dim, |i, j| {
-                0.5 * (scaled(i, outer[i * dim + j]) + scaled(j, outer[j * dim + i]))
-            })
-        }),
+        std,
+        mean_gradient,
+        log_std_gradient,
+        curvature,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{AdamSettings, Climber, Noise, Objective, Rule, Stopping, Watcher, climb};
 use crate::inference::InferError;
+use gap_kernel::Precision;
 use gap_torch::SeedKey;
 use std::fmt;
 
@@ -21,11 +22,17 @@ pub struct Phase {
     pub stopping: Stopping,
     /// The most evaluations.
     pub max_steps: u32,
+    /// How exact the products are of gradients that are asked for without a value.
+    pub precision: Precision,
 }
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.rule, self.noise, self.n_samples)
+        write!(f, "{}/{}/{}", self.rule, self.noise, self.n_samples)?;
+        match self.precision {
+            Precision::Full => Ok(()),
+            Precision::Half => f.write_str("/half"),
+        }
     }
 }
 
@@ -50,6 +57,7 @@ impl Schedule {
             n_samples,
             stopping: Stopping::Decrement { below_nats },
             max_steps: most.min(max_steps),
+            precision: Precision::Full,
         };
         let mut phases = if n_samples == FEWEST_DRAWS {
             vec![fixed(Rule::NewtonStein, n_samples, 0.1, 60)]
@@ -78,8 +86,18 @@ impl Schedule {
                 n_samples: 50,
                 stopping: Stopping::CREMER_2018,
                 max_steps,
+                precision: Precision::Full,
             }],
         }
+    }
+
+    /// The same with gradients of this precision, where they are asked for without a value.
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        for phase in &mut self.phases {
+            phase.precision = precision;
+        }
+        self
     }
 
     /// Takes the climbers `rows` through all phases.
@@ -121,6 +139,7 @@ pub fn averaged_newton(n_samples: usize, tolerance_nats: f64, max_steps: u32) ->
             below_nats: tolerance_nats,
         },
         max_steps,
+        precision: Precision::Full,
     }
 }
 

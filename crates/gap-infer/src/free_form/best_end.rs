@@ -39,7 +39,7 @@ pub fn choose(
     let draws = Draws::common(whitened_sobol(key, SELECTION_DRAWS, dim), dim);
     let wanted = Wanted {
         loss: true,
-        curvature: false,
+        ..Wanted::GRADIENT
     };
     let mut losses: Vec<Vec<f64>> = Vec::with_capacity(ends.len());
     for climbers in ends.iter() {

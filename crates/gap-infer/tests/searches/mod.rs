@@ -1,18 +1,20 @@
 //! Small models, and searches and phases of all kinds, for tests of ascents.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use gap_data::Batch;
+use gap_data::{Batch, LoadOptions};
 use gap_infer::ascent::{
-    AdamSettings, Climber, Noise, Objective, Phase, Rule, Stopping, averaged_newton, climb,
-    draws_for,
+    AdamSettings, Climber, Noise, Objective, Phase, Precision, Rule, Stopping, averaged_newton,
+    climb, draws_for,
 };
 use gap_infer::free_form::{FreeFormFit, Search, StartingPoint};
+use gap_infer::train::{Training, fit_jointly};
 use gap_infer::{
     DiagonalGaussian, Encoder, EvaluableFamily, FreeForm, VariationalFamily, VariationalParams,
 };
 use gap_model::{
     Activation, ExactPosterior, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder,
 };
+use gap_torch::device::one_thread_per_operation;
 use gap_torch::{NoiseStream, SeedKey};
 use tch::{Device, Tensor};
 
@@ -47,6 +49,38 @@ pub fn encoder(model: &dyn LatentVariableModel) -> Encoder {
         SeedKey::root(3),
         CPU,
     ))
+}
+
+/// A decoder fitted to digits for a moment, and digits.
+pub fn of_digits(dim: i64, hidden: i64, n_points: usize) -> (MlpDecoder, Batch) {
+    one_thread_per_operation(); // Tests already run beside one another.
+    let data = gap_data::load("digits-binarized", &LoadOptions::default())
+        .unwrap()
+        .train;
+    let family = DiagonalGaussian::new(dim);
+    let (tanh, cpu) = (Activation::Tanh, Device::Cpu);
+    let network = Mlp::random(&[dim, hidden, 64], tanh, SeedKey::root(1), cpu);
+    let mut decoder = MlpDecoder::new(network, Likelihood::Bernoulli);
+    let mut encoder = Encoder::random(64, &[64], &family, tanh, SeedKey::root(2), cpu);
+    let training = Training {
+        steps: 800,
+        batch_size: 64,
+        learning_rate: 5e-3,
+        n_samples: 1,
+    };
+    let key = SeedKey::root(3);
+    fit_jointly(
+        &mut decoder,
+        &family,
+        &mut encoder,
+        &data,
+        training,
+        key,
+        &|_| (),
+    )
+    .unwrap();
+    let batch = data.first(n_points).batches(n_points, cpu).next().unwrap();
+    (decoder, batch)
 }
 
 /// How far each `q` is from the closed-form optimum of its family, nats.
@@ -110,6 +144,7 @@ pub fn search(
         search: Search::UntilCertified,
         tolerance_nats,
         max_steps: 2000,
+        precision: Precision::Half,
     };
     free_form.search(model, batch, SeedKey::root(5)).unwrap()
 }
@@ -122,6 +157,7 @@ pub fn phases(dim: usize) -> Vec<Phase> {
         n_samples: draws_for(dim),
         stopping: Stopping::Decrement { below_nats: 1e-4 },
         max_steps: 500,
+        precision: Precision::Full,
     };
     let adam = AdamSettings {
         learning_rate: 0.05,
@@ -139,6 +175,7 @@ pub fn phases(dim: usize) -> Vec<Phase> {
             n_samples: 16,
             stopping: Stopping::Never,
             max_steps: 600,
+            precision: Precision::Full,
         },
     ]
 }

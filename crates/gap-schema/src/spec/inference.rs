@@ -1,5 +1,6 @@
 //! `[free_form]` and `[refinement]`: how `q*` is found, and how an encoder's `q` is improved.
 
+use super::precision::{Precision, mixed};
 use super::{Count, Positive};
 use crate::record::named_enum;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,8 @@ pub struct FreeFormSpec {
     /// Steps after which a datapoint is given up. The Adam of `adam-cremer-2018` needs some ten
     /// thousand before its own rule stops it; 100000 leaves it room.
     pub max_steps: Count,
+    /// How exact the products of gradients are, here and in `[ascents]`.
+    pub precision: Precision,
 }
 
 impl Default for FreeFormSpec {
@@ -60,6 +63,7 @@ impl Default for FreeFormSpec {
             protocol: Protocol::Default,
             tolerance_nats: Spanned::new(0..0, Positive(0.01)),
             max_steps: Count::new(5000),
+            precision: Precision::Mixed,
         }
     }
 }
@@ -79,6 +83,9 @@ pub struct RefinementSpec {
     /// The step size of `adam`; no other rule has one. Default: 0.03.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<Spanned<Positive>>,
+    /// How exact the products of gradients are.
+    #[serde(default = "mixed")]
+    pub precision: Precision,
 }
 
 /// With 0.05 one step from a good encoder lost more than it gained.

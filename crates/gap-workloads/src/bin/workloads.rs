@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         "peer": "amortgap",
         "versions": {"amortgap": env!("CARGO_PKG_VERSION"), "libtorch": device::LIBTORCH_VERSION},
         "math": math_path().to_string(),
-        "kernels": instructions.map_or_else(|| "off".to_owned(), |name| name.to_string()),
+        "kernels": Instructions::provenance(instructions),
     }));
     let mut crews = HashMap::new();
     for line in stdin().lines().map_while(Result::ok) {

@@ -1,0 +1,113 @@
+//! Gradients by products of 16-bit factors end where those of 32 bits do.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod searches;
+
+use gap_infer::ascent::{
+    AdamSettings, Climber, Draws, Noise, Objective, Phase, Precision, Rule, Schedule, Stopping,
+    Wanted, draws_for, whitened_sobol,
+};
+use gap_kernel::Instructions;
+use gap_torch::SeedKey;
+use searches::{most, of_digits, prior_like};
+use tch::Kind;
+
+/// Whether half precision is another thing than full on this processor.
+fn is_half_there() -> bool {
+    let is_there = Instructions::here()
+        .unwrap()
+        .is_some_and(|path| path.has_bf16());
+    if !is_there {
+        println!("skipped: no products of 16-bit factors here, or they are switched off");
+    }
+    is_there
+}
+
+/// How much worse the ends of half precision are than those of full, nats, each datapoint's, in `f64`
+/// on 4,096 draws; both climb on the same draws.
+fn worse(dim: i64, hidden: i64, schedule: &Schedule) -> Vec<f64> {
+    let (model, batch) = of_digits(dim, hidden, 100);
+    let rows: Vec<usize> = (0..batch.len()).collect();
+    let [full, half] = [Precision::Full, Precision::Half].map(|precision| {
+        let mut objective = Objective::new(&model, batch.x()).unwrap();
+        let mut climbers = prior_like(batch.len(), dim);
+        let schedule = schedule.clone().with_precision(precision);
+        let (ids, key) = (batch.ids(), SeedKey::root(21));
+        schedule
+            .run(&mut objective, &rows, &mut climbers, ids, key, &mut |_| ())
+            .unwrap();
+        climbers
+    });
+    assert_ne!(
+        full[0].params, half[0].params,
+        "both took the same products"
+    );
+    let double = model.to_kind(Kind::Double);
+    let mut exact = Objective::new(&double, &batch.x().to_kind(Kind::Double)).unwrap();
+    let d = dim as usize;
+    let draws = Draws::common(whitened_sobol(SeedKey::root(22), 4096, d), d);
+    let mut losses = |ends: &[Climber]| -> Vec<f64> {
+        let params: Vec<&[f64]> = ends.iter().map(|end| end.params.as_slice()).collect();
+        let wanted = Wanted {
+            loss: true,
+            ..Wanted::GRADIENT
+        };
+        let evaluations = exact.evaluate(&rows, &params, &draws, wanted).unwrap();
+        evaluations.iter().map(|e| e.loss).collect()
+    };
+    let (full, half) = (losses(&full), losses(&half));
+    half.iter()
+        .zip(full)
+        .map(|(half, full)| half - full)
+        .collect()
+}
+
+fn check(what: &str, dim: i64, worse: &[f64]) {
+    let mean = worse.iter().sum::<f64>() / worse.len() as f64;
+    let apart: Vec<f64> = worse.iter().map(|w| w.abs()).collect();
+    println!(
+        "{what}, D = {dim}: {mean:.6} nats worse on average, at most {:.6} apart",
+        most(&apart)
+    );
+    assert!(mean.abs() < 1e-4, "{what}, D = {dim}: {mean} nats");
+    assert!(most(&apart) < 1e-3, "{what}, D = {dim}: {apart:?}");
+}
+
+/// The tolerance of a search is 0.01 nats: what half precision changes is a hundredth of it.
+#[test]
+fn the_default_search_ends_where_full_precision_does() {
+    if !is_half_there() {
+        return;
+    }
+    for (dim, hidden) in [(2, 32), (10, 64), (50, 64)] {
+        let schedule = Schedule::default_for(dim as usize, 5e-4, 300);
+        check("default", dim, &worse(dim, hidden, &schedule));
+    }
+}
+
+/// Refinement by averaged Newton steps, and Adam: gradients alone, from far off to the optimum.
+#[test]
+fn gradients_alone_end_where_full_precision_does() {
+    if !is_half_there() {
+        return;
+    }
+    let adam = AdamSettings {
+        learning_rate: 0.03,
+        averaged: true,
+        log_variance: false,
+    };
+    for (dim, hidden) in [(2, 32), (10, 64), (50, 64)] {
+        let phase = Phase {
+            rule: Rule::Adam(adam),
+            noise: Noise::Sequence,
+            n_samples: draws_for(dim as usize),
+            stopping: Stopping::Never,
+            max_steps: 1500,
+            precision: Precision::Full,
+        };
+        let schedule = Schedule {
+            phases: vec![phase],
+        };
+        check("Adam", dim, &worse(dim, hidden, &schedule));
+    }
+}
