@@ -198,3 +198,21 @@ impl<L: Lanes> Epilogue<L> for Plain {
         }
     }
 }
+
+/// Rows that lie elsewhere: row `n` of a product belongs to row `places[n]` of `to`.
+pub(crate) struct Scattered<'a, E> {
+    pub(crate) places: &'a [usize],
+    pub(crate) to: &'a E,
+}
+
+impl<L: Lanes, E: Epilogue<L>> Epilogue<L> for Scattered<'_, E> {
+    #[inline(always)]
+    unsafe fn finish_one(&self, row: usize, column: usize, sum: L::Vector) {
+        unsafe { self.to.finish_one(self.places[row], column, sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn finish<const V: usize>(&self, row: usize, column: usize, sums: [L::Vector; V]) {
+        unsafe { self.to.finish(self.places[row], column, sums) }
+    }
+}

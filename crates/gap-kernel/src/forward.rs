@@ -1,13 +1,21 @@
 //! A perceptron's output: an encoder's whole work.
+//!
+//! The first layer takes the longest, and it takes a block of many rows at once: those that are black
+//! and white by [`BinaryRows`], the others by the product. Then each tile goes through the rest.
 
 use crate::TILE_ROWS;
-use crate::epilogue::Plain;
+use crate::binary_rows::{self, BinaryRows};
+use crate::epilogue::{Hidden, Plain, Scattered};
 use crate::fused::ForwardPath;
 use crate::lanes::{Kernel, Work};
-use crate::layers::{Affine, hidden_values, keep_rows, through_hidden};
+use crate::layers::{Affine, hidden_values, through_hidden};
 use crate::network::{Activation, Layer};
-use crate::packed::{Aligned, whole_vectors};
-use crate::product::{Rows, product};
+use crate::packed::Aligned;
+use crate::product::{Epilogue, Rows, fast_rows, product};
+
+/// Rows that go through the first layer together: tables are made anew for each block of them, while
+/// the values they give should stay in the second cache.
+const BLOCK_ROWS: usize = 1024;
 
 /// A perceptron, packed for the path `K`.
 pub(crate) struct PackedForward<K: Kernel> {
@@ -15,20 +23,23 @@ pub(crate) struct PackedForward<K: Kernel> {
     activation: Activation,
     n_inputs: usize,
     n_outputs: usize,
+    /// Whether rows are looked at, if they are black and white.
+    looks_at_rows: bool,
 }
 
-impl<K: Kernel> PackedForward<K> {
+impl<K: Kernel<Factor = f32>> PackedForward<K> {
     pub(crate) fn new(layers: &[Layer<'_>], activation: Activation) -> Self {
         Self {
             activation,
             n_inputs: layers[0].n_inputs(),
             n_outputs: layers[layers.len() - 1].n_outputs(),
             layers: layers.iter().map(|layer| Affine::new(layer, 0.0)).collect(),
+            looks_at_rows: binary_rows::pays(&layers[0]),
         }
     }
 }
 
-impl<K: Kernel> ForwardPath for PackedForward<K> {
+impl<K: Kernel<Factor = f32>> ForwardPath for PackedForward<K> {
     fn n_inputs(&self) -> usize {
         self.n_inputs
     }
@@ -38,60 +49,196 @@ impl<K: Kernel> ForwardPath for PackedForward<K> {
     }
 
     fn forward(&self, input: &[f32], output: &mut [f32]) {
-        let last = self.layers.len() - 1;
-        let tile_rows = TILE_ROWS.min((input.len() / self.n_inputs).next_multiple_of(K::ROWS));
-        let stride = whole_vectors::<K::Lanes>(self.n_inputs);
-        let mut left = Aligned::zeros(tile_rows * stride);
-        let mut values = hidden_values(&self.layers[..last], tile_rows);
-        let width = self.layers[last].weight.width;
-        let mut outputs = Aligned::<f32>::zeros(tile_rows * width);
-        let tiles = input.chunks(tile_rows * self.n_inputs);
-        for (input, output) in tiles.zip(output.chunks_mut(tile_rows * self.n_outputs)) {
-            keep_rows::<K>(input, self.n_inputs, &mut left, stride);
-            let n_rows = (input.len() / self.n_inputs).next_multiple_of(K::ROWS);
+        let block_rows = BLOCK_ROWS.min(input.len() / self.n_inputs);
+        let mut memory = Memory::new(self, block_rows);
+        let inputs = input.chunks(block_rows * self.n_inputs);
+        for (input, output) in inputs.zip(output.chunks_mut(block_rows * self.n_outputs)) {
             let pass = Pass {
                 network: self,
-                left: Rows {
-                    first: left.as_slice().as_ptr(),
-                    stride,
-                },
-                values: &mut values,
-                to: outputs.as_mut_slice().as_mut_ptr(),
-                n_rows,
+                memory: &mut memory,
+                input,
+                output,
             };
             // SAFETY: a path is made only where its instructions are there; the memory holds
-            // `tile_rows` rows, a multiple of the block's that is at least `n_rows`.
+            // `block_rows` rows, at least as many as the input has.
             unsafe { K::enter(pass) };
-            let rows = outputs.as_slice().chunks_exact(width);
-            for (to, from) in output.chunks_exact_mut(self.n_outputs).zip(rows) {
-                to.copy_from_slice(&from[..self.n_outputs]);
+        }
+    }
+}
+
+/// What a pass writes on its way.
+struct Memory<K: Kernel> {
+    binary: BinaryRows<K::Lanes>,
+    /// Which rows are not black and white.
+    others: Vec<usize>,
+    /// Rows of a tile.
+    tile_rows: usize,
+    /// A tile of the others, where they do not lie side by side.
+    left: Option<Aligned<f32>>,
+    /// What the first layer gives, for a block of rows and a row of scrap.
+    first: Aligned<f32>,
+    /// What the hidden layers after it give, for a tile.
+    values: Vec<Aligned<f32>>,
+    /// What the last of several layers gives, for a tile.
+    outputs: Aligned<f32>,
+}
+
+impl<K: Kernel<Factor = f32>> Memory<K> {
+    fn new(network: &PackedForward<K>, block_rows: usize) -> Self {
+        let tile_rows = TILE_ROWS.min(fast_rows::<K>(block_rows));
+        let (last, hidden) = network.layers.split_last().expect("a network has a layer");
+        let width = network.layers[0].weight.width;
+        Self {
+            binary: BinaryRows::new(
+                network.n_inputs,
+                if network.looks_at_rows { block_rows } else { 0 },
+            ),
+            others: Vec::new(),
+            tile_rows,
+            left: None,
+            first: Aligned::zeros((fast_rows::<K>(block_rows) + 1) * width),
+            values: hidden_values(hidden.get(1..).unwrap_or_default(), tile_rows),
+            outputs: Aligned::zeros(tile_rows * last.weight.width),
+        }
+    }
+}
+
+/// One block's way through the layers.
+struct Pass<'a, K: Kernel> {
+    network: &'a PackedForward<K>,
+    memory: &'a mut Memory<K>,
+    input: &'a [f32],
+    output: &'a mut [f32],
+}
+
+impl<K: Kernel<Factor = f32>> Work for Pass<'_, K> {
+    #[inline(always)]
+    unsafe fn run(mut self) {
+        let first = &self.network.layers[0];
+        let (bias, stride) = (first.bias.as_slice().as_ptr(), first.weight.width);
+        let to = self.memory.first.as_mut_slice().as_mut_ptr();
+        unsafe {
+            self.sort();
+            if self.network.layers.len() == 1 {
+                self.through_first(&Plain { bias, to, stride });
+                copy_rows(
+                    self.memory.first.as_slice(),
+                    stride,
+                    self.output,
+                    self.network.n_outputs,
+                );
+            } else {
+                let activation = self.network.activation;
+                self.through_first(&Hidden::<K> {
+                    activation,
+                    bias,
+                    to,
+                    stride,
+                });
+                self.through_others();
             }
         }
     }
 }
 
-/// One tile's way through the layers.
-struct Pass<'a, K: Kernel> {
-    network: &'a PackedForward<K>,
-    left: Rows<K::Factor>,
-    values: &'a mut [Aligned<K::Factor>],
-    to: *mut f32,
-    n_rows: usize,
+impl<K: Kernel<Factor = f32>> Pass<'_, K> {
+    /// Finds out which rows are black and white.
+    #[inline(always)]
+    unsafe fn sort(&mut self) {
+        let Memory { binary, others, .. } = self.memory;
+        binary.clear();
+        others.clear();
+        for (place, row) in self.input.chunks_exact(self.network.n_inputs).enumerate() {
+            let taken = self.network.looks_at_rows && unsafe { binary.take(row, place) };
+            if !taken {
+                others.push(place);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn through_first<E: Epilogue<K::Lanes>>(&mut self, epilogue: &E) {
+        let (n_inputs, weight) = (self.network.n_inputs, &self.network.layers[0].weight);
+        let Memory {
+            binary,
+            others,
+            tile_rows,
+            left,
+            first,
+            ..
+        } = &mut *self.memory;
+        // The last row, for results that nobody asked for.
+        let scrap = first.as_slice().len() / weight.width - 1;
+        unsafe { binary.product(weight, scrap, epilogue) };
+        others.resize(fast_rows::<K>(others.len()), scrap);
+        for places in others.chunks(TILE_ROWS) {
+            let (from, to) = (places[0], places[places.len() - 1]);
+            // Rows that lie side by side are read where they are.
+            let rows = if to != scrap && to - from + 1 == places.len() {
+                &self.input[from * n_inputs..]
+            } else {
+                let left = left.get_or_insert_with(|| Aligned::zeros(*tile_rows * n_inputs));
+                gather(self.input, n_inputs, places, left.as_mut_slice());
+                left.as_slice()
+            };
+            let rows = Rows {
+                first: rows.as_ptr(),
+                stride: n_inputs,
+            };
+            let scattered = Scattered {
+                places,
+                to: epilogue,
+            };
+            // SAFETY: there are as many rows as places, each as long as the weight is deep, and the
+            // epilogue has a row for every place.
+            unsafe { product::<K, _>(rows, places.len(), weight, &scattered) };
+        }
+    }
+
+    /// Tile after tile through the layers after the first.
+    #[inline(always)]
+    unsafe fn through_others(&mut self) {
+        let network = self.network;
+        let (last, hidden) = network.layers.split_last().expect("a network has a layer");
+        let stride = network.layers[0].weight.width;
+        let Memory {
+            first,
+            values,
+            outputs,
+            ..
+        } = &mut *self.memory;
+        let n_outputs = network.n_outputs;
+        for (tile, output) in self.output.chunks_mut(TILE_ROWS * n_outputs).enumerate() {
+            let n_rows = fast_rows::<K>(output.len() / n_outputs);
+            let epilogue = Plain {
+                bias: last.bias.as_slice().as_ptr(),
+                to: outputs.as_mut_slice().as_mut_ptr(),
+                stride: last.weight.width,
+            };
+            // SAFETY: `first` has `fast_rows` of the block's rows, and the rest has them of the tile's.
+            unsafe {
+                let first = first.as_slice().as_ptr().add(tile * TILE_ROWS * stride);
+                let left = Rows { first, stride };
+                let left = through_hidden(&hidden[1..], network.activation, left, values, n_rows);
+                product::<K, _>(left, n_rows, &last.weight, &epilogue);
+            }
+            copy_rows(outputs.as_slice(), last.weight.width, output, n_outputs);
+        }
+    }
 }
 
-impl<K: Kernel> Work for Pass<'_, K> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        let (last, hidden) = (self.network.layers.split_last()).expect("a network has a layer");
-        let epilogue = Plain {
-            bias: last.bias.as_slice().as_ptr(),
-            to: self.to,
-            stride: last.weight.width,
-        };
-        unsafe {
-            let activation = self.network.activation;
-            let left = through_hidden(hidden, activation, self.left, self.values, self.n_rows);
-            product::<K, _>(left, self.n_rows, &last.weight, &epilogue);
+/// Copies the rows of `input` that are at `places`, but for those that are not there.
+fn gather(input: &[f32], width: usize, places: &[usize], to: &mut [f32]) {
+    for (to, &place) in to.chunks_exact_mut(width).zip(places) {
+        if let Some(row) = input.get(place * width..(place + 1) * width) {
+            to.copy_from_slice(row);
         }
+    }
+}
+
+/// The beginning of each row `width` apart.
+fn copy_rows(from: &[f32], width: usize, to: &mut [f32], n_outputs: usize) {
+    for (to, from) in to.chunks_exact_mut(n_outputs).zip(from.chunks_exact(width)) {
+        to.copy_from_slice(&from[..n_outputs]);
     }
 }

@@ -42,6 +42,8 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
         a: Self::Vector,
         b: Self::Vector,
     ) -> Self::Vector;
+    /// A bit for each lane, from the lowest on: whether `a` and `b` are equal there.
+    unsafe fn equal(a: Self::Vector, b: Self::Vector) -> u32;
     /// The nearest whole number.
     unsafe fn round(a: Self::Vector) -> Self::Vector;
     /// `a · 2ⁿ` for whole `n` from −126 to 127.

@@ -19,7 +19,8 @@
 //!   stay in registers, each step of depth loads three factors of the panel and multiplies them by one
 //!   number of each row. A finished sum goes to an `epilogue`, which adds the bias, applies the
 //!   activation, and so on.
-//! - `layers` holds what all networks share, `forward` takes an encoder's rows through it, and
+//! - `layers` holds what all networks share, `forward` takes an encoder's rows through it (those of
+//!   zeros and ones through tables of sums in the first layer: `binary_rows`, `subset_sums`), and
 //!   `decoder` is the whole pass: forward through the layers, `mean − x`, and back, each layer one product
 //!   with its epilogue.
 //! - `training` keeps weights unpacked, since they change at each step, and takes them through the same
@@ -38,6 +39,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
+mod binary_rows;
+#[cfg(target_arch = "x86_64")]
 mod decoder;
 #[cfg(target_arch = "x86_64")]
 mod epilogue;
@@ -54,6 +57,8 @@ mod network;
 mod packed;
 #[cfg(target_arch = "x86_64")]
 mod product;
+#[cfg(target_arch = "x86_64")]
+mod subset_sums;
 #[cfg(target_arch = "x86_64")]
 mod training;
 

@@ -69,7 +69,8 @@ struct Columns<T> {
     stride: usize,
 }
 
-/// `left · right` for rows `0..n_rows`, a multiple of [`Kernel::ROWS`].
+/// `left · right` for rows `0..n_rows`: blocks of [`Kernel::ROWS`], then what is left row by row, which
+/// takes longer than a block from a few rows on ([`fast_rows`]).
 ///
 /// # Safety
 ///
@@ -93,7 +94,7 @@ pub(crate) unsafe fn product<K: Kernel, E: Epilogue<K::Lanes>>(
 }
 
 /// `left · right` where `right` lies row after row, `depth` of them, each of `columns` (whole
-/// registers); of `left` rows `0..n_rows`, a multiple of [`Kernel::ROWS`].
+/// registers); of `left` rows `0..n_rows`.
 ///
 /// # Safety
 ///
@@ -126,6 +127,16 @@ pub(crate) unsafe fn unpacked_product<K: Kernel, E: Epilogue<K::Lanes>>(
     }
 }
 
+/// The number of rows, `n_rows` or more, whose product is had the soonest: a last block that is hardly
+/// begun is worse than its rows one by one, any other is better.
+pub(crate) fn fast_rows<K: Kernel>(n_rows: usize) -> usize {
+    if n_rows % K::ROWS <= K::ROWS / 4 {
+        n_rows
+    } else {
+        n_rows.next_multiple_of(K::ROWS)
+    }
+}
+
 #[inline(always)]
 unsafe fn through_panel<K: Kernel, E: Epilogue<K::Lanes>>(
     left: Left<K::Factor>,
@@ -155,13 +166,15 @@ unsafe fn through_rows<K: Kernel, E: Epilogue<K::Lanes>, const V: usize>(
     column: usize,
     epilogue: &E,
 ) {
-    let mut row = 0;
-    while row < n_rows {
+    let from = |row: usize| Left {
+        // SAFETY: the row is one of `n_rows`.
+        first: unsafe { left.first.add(row * left.row) },
+        ..left
+    };
+    let in_blocks = n_rows / K::ROWS * K::ROWS;
+    for row in (0..in_blocks).step_by(K::ROWS) {
+        let block = from(row);
         unsafe {
-            let block = Left {
-                first: left.first.add(row * left.row),
-                ..left
-            };
             // The number of rows is a constant of the path.
             if K::ROWS == 8 {
                 let sums = block_sums::<K, 8, V>(block, right, n_steps);
@@ -171,7 +184,12 @@ unsafe fn through_rows<K: Kernel, E: Epilogue<K::Lanes>, const V: usize>(
                 finish::<K, E, 4, V>(row, column, sums, epilogue);
             }
         }
-        row += K::ROWS;
+    }
+    for row in in_blocks..n_rows {
+        unsafe {
+            let sums = block_sums::<K, 1, V>(from(row), right, n_steps);
+            finish::<K, E, 1, V>(row, column, sums, epilogue);
+        }
     }
 }
 

@@ -1,0 +1,329 @@
+//! The first product of black-and-white rows: sums looked up instead of multiplied.
+//!
+//! Binarised images are rows of zeros and ones, and their product with a weight is a sum of some of its
+//! rows. Inputs are taken in groups of [`GROUP`]. Whatever a row holds there, its share of the sum is one
+//! of `2^GROUP`; a table of all of them costs an addition each, and then every row needs one load and
+//! one addition where the product takes `GROUP` multiplications (the method of the four Russians:
+//! Arlazarov, Dinic, Kronrod and Faradzhev 1970).
+//!
+//! - [`BinaryRows::take`] finds out whether a row is black and white, and writes down for each group
+//!   which entry of its table the row needs.
+//! - `through_tables` takes all rows at once through few columns: it makes the tables of as many
+//!   groups as the first cache holds (see `subset_sums`), adds their entries up for every row, and goes
+//!   on with the next groups.
+//! - `one_by_one` adds up the weights themselves. It is for a few rows, for which tables do not pay.
+//!
+//! # In any company
+//!
+//! All ways add in one order: the first three inputs of a group, its last two, these two sums, then
+//! group after group, each sum from zero and in the order of the inputs. So they give the same bits, and
+//! a row's result does not depend on how many rows came with it. (A group of zeros may be left out: a
+//! sum that begins at zero is never `−0`, so adding zero to it changes nothing.) Whether a row is black
+//! and white is its own affair too; `−0` counts as zero.
+//!
+//! Weights must be finite. An input of zero takes `0 · ∞`, which is NaN, into a product, but nothing
+//! into a sum; [`pays`] is false for such networks.
+
+use crate::lanes::{Kernel, Lanes};
+use crate::network::Layer;
+use crate::packed::{Aligned, Packed, Panel};
+use crate::product::{Epilogue, Rows};
+use crate::subset_sums::{
+    AT_ONCE, ENTRIES, GROUP, LOW, add_chosen, add_entries, load_sums, make_table, store_sums,
+};
+
+/// Rows that are added up side by side, since an addition has to wait for the one before it.
+const ABREAST: usize = 8;
+/// What the tables take: a first cache.
+const TABLE_BYTES: usize = 32 << 10;
+/// From so many rows on tables pay.
+const ROWS_FOR_TABLES: usize = 12;
+/// From so many rows on whole ones do.
+const ROWS_FOR_WHOLE_TABLES: usize = 48;
+/// Below so many inputs or outputs, finding out about rows costs what it saves.
+const LEAST_INPUTS: usize = 64;
+const LEAST_OUTPUTS: usize = 32;
+
+/// Whether rows of this first layer are worth the question whether they are black and white.
+pub(crate) fn pays(layer: &Layer<'_>) -> bool {
+    let wide = layer.n_inputs() >= LEAST_INPUTS && layer.n_outputs() >= LEAST_OUTPUTS;
+    wide && layer.weight.iter().all(|weight| weight.is_finite())
+}
+
+/// Black-and-white rows as entries of tables.
+pub(crate) struct BinaryRows<L: Lanes> {
+    n_inputs: usize,
+    n_groups: usize,
+    /// Which entry of its table each row needs, times eight: `[rows, groups]`, groups filled up.
+    entries: Vec<u8>,
+    /// The distance of its rows.
+    stride: usize,
+    /// Where the epilogue is to put each row.
+    places: Vec<usize>,
+    /// The row at hand, a bit for each input.
+    bits: Vec<u8>,
+    /// How many rows there may be, whole blocks of them.
+    most_rows: usize,
+    memory: Option<Memory>,
+    lanes: std::marker::PhantomData<L>,
+}
+
+/// What tables need.
+struct Memory {
+    /// Tables of some groups.
+    tables: Aligned<f32>,
+    /// Sums so far, `[rows, columns of a pass]`.
+    sums: Aligned<f32>,
+}
+
+impl<L: Lanes> BinaryRows<L> {
+    /// None yet, and room for `most_rows`.
+    pub(crate) fn new(n_inputs: usize, most_rows: usize) -> Self {
+        let n_groups = n_inputs.div_ceil(GROUP).next_multiple_of(AT_ONCE);
+        let stride = n_groups.next_multiple_of(8);
+        Self {
+            n_inputs,
+            n_groups,
+            entries: Vec::new(),
+            stride,
+            places: Vec::new(),
+            // Whole registers are written to it, and words read from any of its bytes.
+            bits: vec![0; stride / 8 * GROUP + 8],
+            most_rows: most_rows.next_multiple_of(ABREAST),
+            memory: None,
+            lanes: std::marker::PhantomData,
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.places.clear();
+    }
+
+    /// Takes `row` in if it is black and white; its result is to go to `place`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Lanes`]; there is room for one more row, and the row is as long as the layer is wide.
+    #[inline(always)]
+    pub(crate) unsafe fn take(&mut self, row: &[f32], place: usize) -> bool {
+        if !unsafe { self.read_bits(row) } {
+            return false;
+        }
+        if self.entries.is_empty() {
+            self.entries = vec![0; self.most_rows * self.stride];
+        }
+        let entries = &mut self.entries[self.places.len() * self.stride..][..self.stride];
+        for (eight, entries) in entries.chunks_exact_mut(8).enumerate() {
+            // SAFETY: the bits are longer than their last group by a word.
+            let bits = unsafe { self.bits.as_ptr().add(eight * GROUP).cast::<u64>() };
+            let bytes = spread(u64::from_le(unsafe { bits.read_unaligned() }));
+            entries.copy_from_slice(&(bytes << 3).to_le_bytes());
+        }
+        self.places.push(place);
+        true
+    }
+
+    /// Whether all of `row` is zero or one; its bits, if so.
+    #[inline(always)]
+    unsafe fn read_bits(&mut self, row: &[f32]) -> bool {
+        let whole = row.len() / L::LANES * L::LANES;
+        let mut mask = 0;
+        for (i, &value) in row[whole..].iter().enumerate() {
+            if value != 0.0 && value != 1.0 {
+                return false;
+            }
+            mask |= u32::from(value == 1.0) << i;
+        }
+        // SAFETY: the lanes lie in the row, and the bits are longer than the row's by a word.
+        unsafe {
+            let bits = self.bits.as_mut_ptr();
+            let (zero, one) = (L::splat(0.0), L::splat(1.0));
+            for i in (0..whole).step_by(L::LANES) {
+                let values = L::load(row.as_ptr().add(i));
+                let ones = L::equal(values, one);
+                if ones | L::equal(values, zero) != u32::MAX >> (32 - L::LANES) {
+                    return false;
+                }
+                bits.add(i / 8).cast::<u32>().write_unaligned(ones);
+            }
+            bits.add(whole / 8).cast::<u32>().write_unaligned(mask);
+        }
+        true
+    }
+
+    /// `rows · weight`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Kernel`] and [`Epilogue`], whose rows are the rows' places, and `scrap`; the weight is
+    /// as deep as the rows are long.
+    #[inline(always)]
+    pub(crate) unsafe fn product<K, E>(&mut self, weight: &Packed<K>, scrap: usize, epilogue: &E)
+    where
+        K: Kernel<Lanes = L, Factor = f32>,
+        E: Epilogue<L>,
+    {
+        if self.places.len() < ROWS_FOR_TABLES {
+            unsafe { self.one_by_one(weight, epilogue) };
+            return;
+        }
+        self.memory.get_or_insert_with(|| Memory {
+            tables: Aligned::zeros(TABLE_BYTES / 4),
+            sums: Aligned::zeros(self.most_rows * if K::VECTORS == 3 { 1 } else { 2 } * L::LANES),
+        });
+        let whole = self.places.len() >= ROWS_FOR_WHOLE_TABLES;
+        // What is left of the last block repeats old entries; it goes to `scrap`.
+        self.places
+            .resize(self.places.len().next_multiple_of(ABREAST), scrap);
+        unsafe {
+            if whole {
+                self.through_panels::<K, E, true>(weight, epilogue);
+            } else {
+                self.through_panels::<K, E, false>(weight, epilogue);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn through_panels<K, E, const WHOLE: bool>(&mut self, weight: &Packed<K>, epilogue: &E)
+    where
+        K: Kernel<Lanes = L, Factor = f32>,
+        E: Epilogue<L>,
+    {
+        for panel in &weight.panels {
+            unsafe {
+                if K::VECTORS == 3 {
+                    for v in 0..panel.n_vectors {
+                        self.through_tables::<K, E, 1, 8, WHOLE>(weight, *panel, v, epilogue);
+                    }
+                } else if panel.n_vectors == 2 {
+                    self.through_tables::<K, E, 2, 4, WHOLE>(weight, *panel, 0, epilogue);
+                } else {
+                    self.through_tables::<K, E, 1, 4, WHOLE>(weight, *panel, 0, epilogue);
+                }
+            }
+        }
+    }
+
+    /// `V` registers of columns, from `vector` of the `panel` on, with `R` rows at a time.
+    #[inline(always)]
+    unsafe fn through_tables<K, E, const V: usize, const R: usize, const WHOLE: bool>(
+        &mut self,
+        weight: &Packed<K>,
+        panel: Panel,
+        vector: usize,
+        epilogue: &E,
+    ) where
+        K: Kernel<Lanes = L, Factor = f32>,
+        E: Epilogue<L>,
+    {
+        let memory = self.memory.as_mut().expect("`product` made it");
+        let table_len = V * ENTRIES * L::LANES;
+        let stride = panel.n_vectors * L::LANES;
+        let column = panel.column + vector * L::LANES;
+        let most_groups = TABLE_BYTES / (4 * table_len);
+        unsafe {
+            let first = weight.factors.as_slice().as_ptr();
+            let first = first.add(panel.start + vector * L::LANES);
+            let tables = memory.tables.as_mut_slice().as_mut_ptr();
+            let sums_so_far = memory.sums.as_mut_slice().as_mut_ptr();
+            for group in (0..self.n_groups).step_by(most_groups) {
+                let n_groups = most_groups.min(self.n_groups - group);
+                for g in 0..n_groups {
+                    let input = (group + g) * GROUP;
+                    let n_inputs = GROUP.min(self.n_inputs.saturating_sub(input));
+                    let weights = first.wrapping_add(input * stride);
+                    make_table::<L, V, WHOLE>(tables.add(g * table_len), weights, stride, n_inputs);
+                }
+                for row in (0..self.places.len()).step_by(R) {
+                    let entries = Rows {
+                        first: self.entries.as_ptr().add(row * self.stride + group),
+                        stride: self.stride,
+                    };
+                    let so_far = sums_so_far.add(row * V * L::LANES);
+                    let mut sums = [[L::splat(0.0); V]; R];
+                    if group > 0 {
+                        sums = load_sums::<L, V, R>(so_far);
+                    }
+                    add_entries::<L, V, R, WHOLE>(&mut sums, tables, entries, n_groups);
+                    if group + n_groups < self.n_groups {
+                        store_sums::<L, V, R>(so_far, sums);
+                        continue;
+                    }
+                    for (r, sums) in sums.into_iter().enumerate() {
+                        epilogue.finish(self.places[row + r], column, sums);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn one_by_one<K, E>(&self, weight: &Packed<K>, epilogue: &E)
+    where
+        K: Kernel<Lanes = L, Factor = f32>,
+        E: Epilogue<L>,
+    {
+        for (row, &place) in self.places.iter().enumerate() {
+            for panel in &weight.panels {
+                unsafe {
+                    match panel.n_vectors {
+                        3 if K::VECTORS == 3 => {
+                            self.one::<K, E, 3>(row, place, weight, *panel, epilogue);
+                        }
+                        2 => self.one::<K, E, 2>(row, place, weight, *panel, epilogue),
+                        _ => self.one::<K, E, 1>(row, place, weight, *panel, epilogue),
+                    }
+                }
+            }
+        }
+    }
+
+    /// One row's sums in a `panel`.
+    #[inline(always)]
+    unsafe fn one<K, E, const V: usize>(
+        &self,
+        row: usize,
+        place: usize,
+        weight: &Packed<K>,
+        panel: Panel,
+        epilogue: &E,
+    ) where
+        K: Kernel<Lanes = L, Factor = f32>,
+        E: Epilogue<L>,
+    {
+        let stride = V * L::LANES;
+        unsafe {
+            let first = weight.factors.as_slice().as_ptr().add(panel.start);
+            let mut sums = [L::splat(0.0); V];
+            for group in 0..self.n_groups {
+                let entry = usize::from(*self.entries.get_unchecked(row * self.stride + group)) / 8;
+                if entry == 0 {
+                    continue;
+                }
+                let weights = first.add(group * GROUP * stride);
+                let mut low = [L::splat(0.0); V];
+                add_chosen::<L, V>(&mut low, entry % LOW, weights, stride);
+                if entry >= LOW {
+                    let mut high = [L::splat(0.0); V];
+                    let weights = weights.add(3 * stride);
+                    add_chosen::<L, V>(&mut high, entry / LOW, weights, stride);
+                    for (low, high) in low.iter_mut().zip(high) {
+                        *low = L::add(*low, high);
+                    }
+                }
+                for (sum, of_group) in sums.iter_mut().zip(low) {
+                    *sum = L::add(*sum, of_group);
+                }
+            }
+            epilogue.finish(place, panel.column, sums);
+        }
+    }
+}
+
+/// Eight groups of bits as a byte each.
+fn spread(bits: u64) -> u64 {
+    let fours = (bits & 0xf_ffff) | (bits & 0xf_ffff << 20) << 12;
+    let twos = (fours & 0x3ff_0000_03ff) | (fours & 0x3ff_0000_03ff << 10) << 6;
+    (twos & 0x1f_001f_001f_001f) | (twos & 0x1f_001f_001f_001f << 5) << 3
+}

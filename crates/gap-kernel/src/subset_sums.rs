@@ -1,0 +1,135 @@
+//! Tables of the sums of some weights, and what is looked up in them; for `binary_rows`.
+
+use crate::lanes::Lanes;
+use crate::product::Rows;
+
+/// Inputs that share a table.
+pub(crate) const GROUP: usize = 5;
+pub(crate) const ENTRIES: usize = 1 << GROUP;
+/// Entries whose inputs are among a group's first three; every eighth one's are among its last two.
+pub(crate) const LOW: usize = 8;
+/// Groups that are looked up one after the other.
+pub(crate) const AT_ONCE: usize = 4;
+
+/// The sums of every choice among `n_inputs` rows of weights, each row `stride` after the one before:
+/// `[V, ENTRIES, LANES]`. Unless it is to be `WHOLE`, only of those among the first three inputs and
+/// those among the last two.
+#[inline(always)]
+pub(crate) unsafe fn make_table<L: Lanes, const V: usize, const WHOLE: bool>(
+    table: *mut f32,
+    weights: *const f32,
+    stride: usize,
+    n_inputs: usize,
+) {
+    for v in 0..V {
+        unsafe {
+            let at = |entry: usize| table.add((v * ENTRIES + entry) * L::LANES);
+            L::store(at(0), L::splat(0.0));
+            for input in 0..n_inputs {
+                let weight = L::load(weights.add(input * stride + v * L::LANES));
+                let (first, step) = (1 << input, if input < 3 { 1 } else { LOW });
+                for entry in (0..first).step_by(step) {
+                    L::store(at(first + entry), L::add(L::load(at(entry)), weight));
+                }
+            }
+            if WHOLE {
+                for high in (LOW..1 << n_inputs).step_by(LOW) {
+                    let sum = L::load(at(high));
+                    for low in 1..LOW {
+                        L::store(at(high + low), L::add(L::load(at(low)), sum));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds what each of `R` rows needs of each table: the loop in which nearly all the time goes.
+#[inline(always)]
+pub(crate) unsafe fn add_entries<L: Lanes, const V: usize, const R: usize, const WHOLE: bool>(
+    sums: &mut [[L::Vector; V]; R],
+    tables: *const f32,
+    entries: Rows<u8>,
+    n_groups: usize,
+) {
+    let size = size_of::<L::Vector>() / 8;
+    let len = V * ENTRIES * L::LANES;
+    for group in (0..n_groups).step_by(AT_ONCE) {
+        for (r, sums) in sums.iter_mut().enumerate() {
+            unsafe {
+                // One load for several groups, since loads are what there is least of.
+                let word = entries.first.add(r * entries.stride + group).cast::<u32>();
+                let word = u32::from_le(word.read_unaligned());
+                for g in 0..AT_ONCE {
+                    let table = tables.add((group + g) * len);
+                    let entry = (word >> (8 * g)) as usize % 256;
+                    if WHOLE {
+                        add::<L, V>(sums, table.byte_add(entry * size), ENTRIES * L::LANES);
+                        continue;
+                    }
+                    let low = table.byte_add(entry % (8 * LOW) * size);
+                    let high = table.byte_add(entry / (8 * LOW) * (8 * LOW) * size);
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        let v = v * ENTRIES * L::LANES;
+                        *sum = L::add(*sum, L::add(L::load(low.add(v)), L::load(high.add(v))));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds rows of weights, each row `stride` after the one before: those whose bits are in `chosen`.
+#[inline(always)]
+pub(crate) unsafe fn add_chosen<L: Lanes, const V: usize>(
+    sums: &mut [L::Vector; V],
+    chosen: usize,
+    weights: *const f32,
+    stride: usize,
+) {
+    let mut left = chosen;
+    while left != 0 {
+        let input = left.trailing_zeros() as usize;
+        unsafe { add::<L, V>(sums, weights.add(input * stride), L::LANES) };
+        left &= left - 1;
+    }
+}
+
+/// Adds registers that are `stride` apart.
+#[inline(always)]
+unsafe fn add<L: Lanes, const V: usize>(
+    sums: &mut [L::Vector; V],
+    from: *const f32,
+    stride: usize,
+) {
+    for (v, sum) in sums.iter_mut().enumerate() {
+        unsafe { *sum = L::add(*sum, L::load(from.add(v * stride))) };
+    }
+}
+
+/// Sums that were laid aside.
+#[inline(always)]
+pub(crate) unsafe fn load_sums<L: Lanes, const V: usize, const R: usize>(
+    from: *const f32,
+) -> [[L::Vector; V]; R] {
+    let mut sums = unsafe { [[L::splat(0.0); V]; R] };
+    for (r, sums) in sums.iter_mut().enumerate() {
+        for (v, sum) in sums.iter_mut().enumerate() {
+            unsafe { *sum = L::load(from.add((r * V + v) * L::LANES)) };
+        }
+    }
+    sums
+}
+
+/// Lays sums aside.
+#[inline(always)]
+pub(crate) unsafe fn store_sums<L: Lanes, const V: usize, const R: usize>(
+    to: *mut f32,
+    sums: [[L::Vector; V]; R],
+) {
+    for (r, sums) in sums.into_iter().enumerate() {
+        for (v, sum) in sums.into_iter().enumerate() {
+            unsafe { L::store(to.add((r * V + v) * L::LANES), sum) };
+        }
+    }
+}
