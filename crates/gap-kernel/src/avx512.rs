@@ -60,6 +60,10 @@ impl Lanes for Lanes16 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
+    unsafe fn sqrt(a: __m512) -> __m512 {
+        unsafe { _mm512_sqrt_ps(a) }
+    }
+    #[inline(always)]
     unsafe fn max(a: __m512, b: __m512) -> __m512 {
         unsafe { _mm512_max_ps(a, b) }
     }
@@ -141,6 +145,9 @@ impl Kernel for Avx512Bf16 {
             return (bits >> 16) as u16 | 0x40;
         }
         (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16
+    }
+    fn as_factors(_: &[f32]) -> Option<&[u16]> {
+        None
     }
     #[inline(always)]
     unsafe fn load(from: *const u16) -> __m512i {

@@ -35,6 +35,15 @@ unsafe fn slope<L: Lanes>(activation: Activation, value: L::Vector) -> L::Vector
     }
 }
 
+/// The mean of an observation.
+#[inline(always)]
+pub(crate) unsafe fn mean<L: Lanes>(likelihood: Likelihood, output: L::Vector) -> L::Vector {
+    match likelihood {
+        Likelihood::Bernoulli => unsafe { sigmoid::<L>(output) },
+        Likelihood::Gaussian { .. } => output,
+    }
+}
+
 /// A hidden layer: bias and activation; the value is kept for the way back.
 pub(crate) struct Hidden<K: Kernel> {
     pub(crate) activation: Activation,
@@ -99,10 +108,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for Output<'_, K> {
                 return;
             };
             for (v, output) in output.into_iter().enumerate() {
-                let mean = match self.likelihood {
-                    Likelihood::Bernoulli => sigmoid::<K::Lanes>(output),
-                    Likelihood::Gaussian { .. } => output,
-                };
+                let mean = mean::<K::Lanes>(self.likelihood, output);
                 let x = <K::Lanes as Lanes>::load(x.add(v * lanes));
                 let excess = <K::Lanes as Lanes>::subtract(mean, x);
                 K::keep(to.add(row * stride + column + v * lanes), excess);
@@ -169,7 +175,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for Back<K> {
     }
 }
 
-/// Back into `z`: the sum as it is.
+/// Back into the input: the sum as it is.
 pub(crate) struct Score {
     pub(crate) to: *mut f32,
     pub(crate) stride: usize,

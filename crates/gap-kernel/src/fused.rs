@@ -11,8 +11,9 @@ pub enum Precision {
     /// 32 bits throughout.
     #[default]
     Full,
-    /// Factors of 16 bits (`bf16`), sums of 32, where the processor has such products; else 32 bits.
-    /// A relative error near 1e-3, at up to twice the speed: for gradients, not for values.
+    /// Factors of 16 bits (`bf16`), sums of 32, where the processor has such products; else 32 bits. A
+    /// relative error near 1e-3, at up to twice the speed: for gradients far from an optimum, and for
+    /// most of a fit; not for values.
     Half,
 }
 
@@ -183,113 +184,6 @@ impl FusedForward {
         }
         output
     }
-}
-
-/// A perceptron of one path that learns.
-pub(crate) trait TrainingPath: Send {
-    fn n_inputs(&self) -> usize;
-    fn n_outputs(&self) -> usize;
-    fn most_rows(&self) -> usize;
-    /// Lengths fit.
-    fn forward(&mut self, input: &[f32], output: &mut [f32]);
-    /// The same.
-    fn ascend(&mut self, gradient: &[f32], learning_rate: f64, in_input: Option<&mut [f32]>);
-    fn is_finite(&self) -> bool;
-    fn layers(&self) -> Vec<(Vec<f32>, Vec<f32>)>;
-}
-
-/// A perceptron that learns by Adam with the constants of Kingma and Ba 2015.
-pub struct FusedTraining {
-    path: Box<dyn TrainingPath>,
-    /// Rows of the pass that is to be learned from.
-    n_rows: usize,
-}
-
-impl FusedTraining {
-    /// From the weights in `layers`, with `activation` between them, from at most `most_rows` rows a
-    /// step; `None` where there is no such path on this machine.
-    ///
-    /// # Panics
-    ///
-    /// If layers are missing, empty, or do not fit each other.
-    pub fn new(
-        layers: &[Layer<'_>],
-        activation: Activation,
-        most_rows: usize,
-        instructions: Instructions,
-    ) -> Option<Self> {
-        check(layers);
-        let is_there = instructions.is_there();
-        let path = is_there.then(|| training_path(layers, activation, most_rows, instructions))?;
-        path.map(|path| Self { path, n_rows: 0 })
-    }
-
-    /// The output of each row: `[N, in] -> [N, out]`.
-    ///
-    /// # Panics
-    ///
-    /// If the rows are not as long as the first layer is wide, or too many.
-    pub fn forward(&mut self, input: &[f32]) -> Vec<f32> {
-        let n_inputs = self.path.n_inputs();
-        assert_eq!(input.len() % n_inputs, 0, "rows are as long as the input");
-        self.n_rows = input.len() / n_inputs;
-        assert!(self.n_rows <= self.path.most_rows(), "not too many rows");
-        let mut output = vec![0.0; self.n_rows * self.path.n_outputs()];
-        self.path.forward(input, &mut output);
-        output
-    }
-
-    /// One step of Adam up an objective whose gradient in the latest output is `gradient`, `[N, out]`;
-    /// that in the input is written to `in_input`, `[N, in]`, if it is asked for.
-    ///
-    /// # Panics
-    ///
-    /// If one of them is not as long as that.
-    pub fn ascend(&mut self, gradient: &[f32], learning_rate: f64, in_input: Option<&mut [f32]>) {
-        let len = self.n_rows * self.path.n_outputs();
-        assert_eq!(gradient.len(), len, "a gradient for each output");
-        if let Some(in_input) = &in_input {
-            let len = self.n_rows * self.path.n_inputs();
-            assert_eq!(in_input.len(), len, "a gradient for each input");
-        }
-        self.path.ascend(gradient, learning_rate, in_input);
-    }
-
-    /// Whether all weights and biases are finite.
-    pub fn is_finite(&self) -> bool {
-        self.path.is_finite()
-    }
-
-    /// The weight (`[out, in]`) and bias of each layer as they are now.
-    pub fn layers(&self) -> Vec<(Vec<f32>, Vec<f32>)> {
-        self.path.layers()
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn training_path(
-    layers: &[Layer<'_>],
-    activation: Activation,
-    most_rows: usize,
-    instructions: Instructions,
-) -> Option<Box<dyn TrainingPath>> {
-    use crate::avx2::Avx2;
-    use crate::avx512::Avx512;
-    use crate::training::Trained;
-    Some(match instructions {
-        Instructions::Avx512 => Box::new(Trained::<Avx512>::new(layers, activation, most_rows)),
-        Instructions::Avx2 => Box::new(Trained::<Avx2>::new(layers, activation, most_rows)),
-    })
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn training_path(
-    _: &[Layer<'_>],
-    _: Activation,
-    _: usize,
-    _: Instructions,
-) -> Option<Box<dyn TrainingPath>> {
-    None
 }
 
 #[cfg(target_arch = "x86_64")]

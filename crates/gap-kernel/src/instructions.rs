@@ -72,7 +72,8 @@ impl Instructions {
         }
     }
 
-    fn best() -> Option<Self> {
+    /// The best of this processor.
+    pub(crate) fn best() -> Option<Self> {
         [Self::Avx512, Self::Avx2]
             .into_iter()
             .find(|path| path.is_there())

@@ -32,6 +32,8 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn divide(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a · b + c`, rounded once.
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// `√a`
+    unsafe fn sqrt(a: Self::Vector) -> Self::Vector;
     /// The greater of `a` and `b`; NaN where `b` is.
     unsafe fn max(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The lesser of `a` and `b`; NaN where `b` is.
@@ -76,6 +78,8 @@ pub(crate) trait Kernel: Copy + Send + Sync + 'static {
     unsafe fn enter(work: impl Work);
     /// A number as a factor.
     fn factor(value: f32) -> Self::Factor;
+    /// `values` as factors, if those are kept as they are.
+    fn as_factors(values: &[f32]) -> Option<&[Self::Factor]>;
     /// `LANES · DEPTH` factors from memory.
     unsafe fn load(from: *const Self::Factor) -> Self::Factors;
     /// `DEPTH` factors from memory, the same for each lane.
@@ -124,6 +128,9 @@ impl<L: FullPath> Kernel for Full<L> {
     }
     fn factor(value: f32) -> f32 {
         value
+    }
+    fn as_factors(values: &[f32]) -> Option<&[f32]> {
+        Some(values)
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> L::Vector {

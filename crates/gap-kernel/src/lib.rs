@@ -23,8 +23,12 @@
 //!   zeros and ones through tables of sums in the first layer: `binary_rows`, `subset_sums`), and
 //!   `decoder` is the whole pass: forward through the layers, `mean − x`, and back, each layer one product
 //!   with its epilogue.
-//! - `training` keeps weights unpacked, since they change at each step, and takes them through the same
-//!   blocks: forward, back, and up with Adam.
+//! - `training` keeps weights in 32 bits, `[in, out]`, and takes a batch forward, back, and up with
+//!   Adam. Each of its three products has its own order of factors, since an instruction takes 32 bits
+//!   of a column: one factor, or two of neighbouring depth. Full precision needs a transposed copy of
+//!   the weight for the way back; 16-bit factors need two copies, and batches in pairs of rows for the
+//!   gradient in the weight. That gradient is never in memory: as soon as a block of it is summed up,
+//!   [`adam`] takes the step in the epilogue.
 //! - [`instructions`] picks the path at run time. With `AVX512_BF16` an instruction adds up two
 //!   products of 16-bit factors: twice as many a second, with a relative error near 1e-3.
 //!
@@ -32,8 +36,10 @@
 //!
 //! A row's result has the same bits in any company: every row sums up in the same order, wherever it
 //! stands in its tile. Paths differ from one another in the last bits of `f32`, as do they from
-//! libtorch (tests hold them together).
+//! libtorch (tests hold them together). Steps of learning have the same bits each time, and rows that
+//! only fill up a block count for nothing in them.
 
+pub mod adam;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -59,12 +65,12 @@ mod packed;
 mod product;
 #[cfg(target_arch = "x86_64")]
 mod subset_sums;
-#[cfg(target_arch = "x86_64")]
 mod training;
 
-pub use fused::{ConditionedDecoder, FusedDecoder, FusedForward, FusedTraining, Precision, Wanted};
+pub use fused::{ConditionedDecoder, FusedDecoder, FusedForward, Precision, Wanted};
 pub use instructions::Instructions;
 pub use network::{Activation, Layer, Likelihood, Network};
+pub use training::{FusedTraining, Observed};
 
 /// Rows that go through all layers together.
 pub const TILE_ROWS: usize = 64;

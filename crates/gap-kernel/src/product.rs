@@ -28,41 +28,36 @@ pub(crate) struct Rows<T> {
     pub(crate) stride: usize,
 }
 
-/// A left factor: where row `r` at depth `d` lies, `first + r · row + d · depth`.
+/// A left factor: where row `r` of step `s` lies, `first + r · row + s · step`, and from there the
+/// [`Kernel::DEPTH`] factors that an instruction takes.
 #[derive(Clone, Copy)]
 pub(crate) struct Left<T> {
     first: *const T,
     row: usize,
-    depth: usize,
+    step: usize,
 }
 
 impl<T> Rows<T> {
-    /// These rows as a left factor, `per_step` depths to an instruction.
-    fn left(self, per_step: usize) -> Left<T> {
+    /// These rows as a left factor, `per_step` factors to an instruction.
+    pub(crate) fn left(self, per_step: usize) -> Left<T> {
         Left {
             first: self.first,
             row: self.stride,
-            depth: per_step,
+            step: per_step,
         }
     }
 
-    /// Their columns as the rows of a left factor.
-    pub(crate) fn transposed(self) -> Left<T> {
+    /// Their columns, each `per_step` factors wide, as the rows of a left factor.
+    pub(crate) fn transposed(self, per_step: usize) -> Left<T> {
         Left {
             first: self.first,
-            row: 1,
-            depth: self.stride,
+            row: per_step,
+            step: self.stride,
         }
     }
 }
 
-impl<T> From<Rows<T>> for Left<T> {
-    fn from(rows: Rows<T>) -> Self {
-        rows.left(1)
-    }
-}
-
-/// A panel of a right factor: its columns at the first depth, and the distance to the next.
+/// A panel of a right factor: its columns at the first step, and the distance to the next.
 #[derive(Clone, Copy)]
 struct Columns<T> {
     first: *const T,
@@ -93,22 +88,22 @@ pub(crate) unsafe fn product<K: Kernel, E: Epilogue<K::Lanes>>(
     }
 }
 
-/// `left · right` where `right` lies row after row, `depth` of them, each of `columns` (whole
-/// registers); of `left` rows `0..n_rows`.
+/// `left · right` where `right` is not in panels: each of its rows holds what one of `n_steps` steps
+/// takes, [`Kernel::DEPTH`] factors of each of `columns` (whole registers) side by side; of `left` rows
+/// `0..n_rows`.
 ///
 /// # Safety
 ///
-/// As for [`product`]; factors are numbers ([`Kernel::DEPTH`] is 1).
+/// As for [`product`].
 #[inline(always)]
 pub(crate) unsafe fn unpacked_product<K: Kernel, E: Epilogue<K::Lanes>>(
-    left: impl Into<Left<K::Factor>>,
+    left: Left<K::Factor>,
     n_rows: usize,
     right: Rows<K::Factor>,
-    depth: usize,
+    n_steps: usize,
     columns: usize,
     epilogue: &E,
 ) {
-    let left = left.into();
     let lanes = K::Lanes::LANES;
     let mut column = 0;
     for n_vectors in even_shares(columns / lanes, K::VECTORS) {
@@ -118,11 +113,11 @@ pub(crate) unsafe fn unpacked_product<K: Kernel, E: Epilogue<K::Lanes>>(
             start: 0,
         };
         let columns = Columns {
-            // SAFETY: the column is one of each depth's.
-            first: unsafe { right.first.add(column) },
+            // SAFETY: the column is one of each row's.
+            first: unsafe { right.first.add(column * K::DEPTH) },
             stride: right.stride,
         };
-        unsafe { through_panel::<K, E>(left, n_rows, columns, depth, panel, epilogue) };
+        unsafe { through_panel::<K, E>(left, n_rows, columns, n_steps, panel, epilogue) };
         column += n_vectors * lanes;
     }
 }
@@ -212,7 +207,7 @@ unsafe fn block_sums<K: Kernel, const R: usize, const V: usize>(
                 *factors = K::load(here.add(v * per_vector));
             }
             for (r, sums) in sums.iter_mut().enumerate() {
-                let repeated = K::repeat(left.first.add(r * left.row + step * left.depth));
+                let repeated = K::repeat(left.first.add(r * left.row + step * left.step));
                 for (sum, &factors) in sums.iter_mut().zip(&factors) {
                     *sum = K::accumulate(repeated, factors, *sum);
                 }

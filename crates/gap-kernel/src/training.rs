@@ -1,338 +1,266 @@
 //! A perceptron that learns: forward, back to its weights, and a step of Adam.
 //!
-//! Weights change at each step, so they are not packed: they lie input after input, `[in, out]`, as the
-//! way forward and Adam take them, and a transposed copy is made for the way back. Everything is filled
-//! up with zeros to whole registers on both sides; zeros stay zeros in every product and every step.
+//! What is learned, `parameters`, is 32 bits wide and the same for both precisions; a `workspace` of one
+//! path holds the rest: weights as factors (`factors`), the values and gradients of a batch. So the
+//! precision can change between any two steps, at the price of a new workspace.
 
-use crate::epilogue::{Back, Hidden, Plain, Score};
-use crate::fused::TrainingPath;
-use crate::lanes::{Kernel, Work};
-use crate::network::{Activation, Layer};
-use crate::packed::{Aligned, whole_vectors};
-use crate::product::{Rows, unpacked_product};
+#[cfg(target_arch = "x86_64")]
+mod ascend;
+#[cfg(target_arch = "x86_64")]
+mod factors;
+#[cfg(target_arch = "x86_64")]
+mod forward;
+mod parameters;
+#[cfg(target_arch = "x86_64")]
+mod workspace;
 
-const MEAN_DECAY: f32 = 0.9;
-const SQUARE_DECAY: f32 = 0.999;
-const EPSILON: f32 = 1e-8;
+use crate::fused::Precision;
+use crate::instructions::Instructions;
+use crate::network::{Activation, Layer, Likelihood, check};
+use parameters::Learned;
 
-/// Parameters with their gradient and Adam's moments.
-struct Parameters {
-    values: Aligned<f32>,
-    gradient: Aligned<f32>,
-    mean: Aligned<f32>,
-    square: Aligned<f32>,
+/// What the output of a learning decoder is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// Observations, `[B, X]`.
+    pub x: &'a [f32],
+    /// The observation that each row is for: `[N]`, one as often as it has draws.
+    pub rows: &'a [usize],
+    /// Of an observation given the output.
+    pub likelihood: Likelihood,
+    /// How much each row's `log p(x | z)` counts.
+    pub scale: f32,
 }
 
-impl Parameters {
-    fn zeros(len: usize) -> Self {
-        Self {
-            values: Aligned::zeros(len),
-            gradient: Aligned::zeros(len),
-            mean: Aligned::zeros(len),
-            square: Aligned::zeros(len),
-        }
-    }
+/// The rest of what learning takes on one path. Lengths fit.
+trait TrainingPath: Send {
+    fn forward(&mut self, learned: &Learned, input: &[f32], output: &mut [f32]);
+    /// After `forward`, from the gradient in its output.
+    fn ascend(
+        &mut self,
+        learned: &mut Learned,
+        gradient: &[f32],
+        learning_rate: f64,
+        in_input: Option<&mut [f32]>,
+    );
+    /// Both at once.
+    fn learn(
+        &mut self,
+        learned: &mut Learned,
+        input: &[f32],
+        observed: &Observed<'_>,
+        learning_rate: f64,
+        in_input: Option<&mut [f32]>,
+    );
 }
 
-/// A layer that learns.
-struct TrainedLayer {
-    n_in: usize,
-    n_out: usize,
-    in_width: usize,
-    out_width: usize,
-    weight: Parameters,   // [in, out], both filled up
-    bias: Parameters,     // [out], filled up
-    back: Aligned<f32>,   // the weight as [out, in], filled up
-    value: Aligned<f32>,  // the layer's output, [rows, out]
-    pulled: Aligned<f32>, // the gradient in it, [rows, out]
-}
-
-/// A perceptron that learns from at most so many rows at a time, on the path `K`.
-pub(crate) struct Trained<K: Kernel> {
-    layers: Vec<TrainedLayer>,
-    activation: Activation,
-    input: Aligned<f32>,    // [rows, in]
-    in_input: Aligned<f32>, // the gradient in it, if it was asked for
+/// A perceptron that learns by Adam (see [`crate::adam`]).
+///
+/// The same steps from the same weights give the same bits.
+pub struct FusedTraining {
+    learned: Learned,
+    path: Box<dyn TrainingPath>,
+    instructions: Instructions,
+    precision: Precision,
+    /// Rows of the pass that is to be learned from.
     n_rows: usize,
-    most_rows: usize,
-    steps: i32,
-    path: std::marker::PhantomData<K>,
 }
 
-impl<K: Kernel<Factor = f32>> Trained<K> {
-    pub(crate) fn new(layers: &[Layer<'_>], activation: Activation, most_rows: usize) -> Self {
-        let rows = most_rows.next_multiple_of(K::ROWS);
-        let trained = |layer: &Layer<'_>| {
-            let (n_in, n_out) = (layer.n_inputs(), layer.n_outputs());
-            let in_width = whole_vectors::<K::Lanes>(n_in);
-            let out_width = whole_vectors::<K::Lanes>(n_out);
-            let mut weight = Parameters::zeros(in_width * out_width);
-            for (output, inputs) in layer.weight.chunks_exact(n_in).enumerate() {
-                for (input, &value) in inputs.iter().enumerate() {
-                    weight.values.as_mut_slice()[input * out_width + output] = value;
-                }
-            }
-            let mut bias = Parameters::zeros(out_width);
-            bias.values.as_mut_slice()[..n_out].copy_from_slice(layer.bias);
-            let mut trained = TrainedLayer {
-                n_in,
-                n_out,
-                in_width,
-                out_width,
-                weight,
-                bias,
-                back: Aligned::zeros(in_width * out_width),
-                value: Aligned::zeros(rows * out_width),
-                pulled: Aligned::zeros(rows * out_width),
-            };
-            trained.transpose();
-            trained
-        };
-        let layers: Vec<TrainedLayer> = layers.iter().map(trained).collect();
-        Self {
-            input: Aligned::zeros(rows * layers[0].in_width),
-            in_input: Aligned::zeros(rows * layers[0].in_width),
-            layers,
-            activation,
+impl FusedTraining {
+    /// From the weights in `layers`, with `activation` between them, from at most `most_rows` rows a
+    /// step; in full precision at first; `None` where there is no such path on this machine.
+    ///
+    /// # Panics
+    ///
+    /// If layers are missing, empty, or do not fit each other.
+    pub fn new(
+        layers: &[Layer<'_>],
+        activation: Activation,
+        most_rows: usize,
+        instructions: Instructions,
+    ) -> Option<Self> {
+        check(layers);
+        let is_there = instructions.is_there();
+        let learned = is_there.then(|| learned(layers, activation, most_rows, instructions))??;
+        let precision = Precision::Full;
+        Some(Self {
+            path: path(&learned, instructions, precision)?,
+            learned,
+            instructions,
+            precision,
             n_rows: 0,
-            most_rows,
-            steps: 0,
-            path: std::marker::PhantomData,
-        }
+        })
     }
 
-    /// Rows in whole blocks.
-    fn whole_rows(&self) -> usize {
-        self.n_rows.next_multiple_of(K::ROWS)
-    }
-}
-
-impl TrainedLayer {
-    /// Copies the weight for the way back, in squares that stay in cache.
-    fn transpose(&mut self) {
-        const SIDE: usize = 16;
-        let weight = self.weight.values.as_slice();
-        let back = self.back.as_mut_slice();
-        for output in (0..self.out_width).step_by(SIDE) {
-            for input in (0..self.in_width).step_by(SIDE) {
-                for o in output..(output + SIDE).min(self.out_width) {
-                    for i in input..(input + SIDE).min(self.in_width) {
-                        back[o * self.in_width + i] = weight[i * self.out_width + o];
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl<K: Kernel<Factor = f32>> TrainingPath for Trained<K> {
-    fn n_inputs(&self) -> usize {
-        self.layers[0].n_in
-    }
-
-    fn n_outputs(&self) -> usize {
-        self.layers[self.layers.len() - 1].n_out
-    }
-
-    fn most_rows(&self) -> usize {
-        self.most_rows
-    }
-
-    fn forward(&mut self, input: &[f32], output: &mut [f32]) {
-        let (n_in, n_out) = (self.n_inputs(), self.n_outputs());
-        self.n_rows = input.len() / n_in;
-        let stride = self.layers[0].in_width;
-        let places = self.input.as_mut_slice().chunks_exact_mut(stride);
-        for (place, row) in places.zip(input.chunks_exact(n_in)) {
-            place[..n_in].copy_from_slice(row);
-        }
-        // SAFETY: a path is made only where its instructions are there, and memory holds whole blocks
-        // of the most rows.
-        unsafe { K::enter(Forward(self)) };
-        let last = &self.layers[self.layers.len() - 1];
-        let rows = last.value.as_slice().chunks_exact(last.out_width);
-        for (to, from) in output.chunks_exact_mut(n_out).zip(rows) {
-            to.copy_from_slice(&from[..n_out]);
-        }
-    }
-
-    fn ascend(&mut self, gradient: &[f32], learning_rate: f64, in_input: Option<&mut [f32]>) {
-        let (n_rows, n_out) = (self.n_rows, self.n_outputs());
-        let last = self.layers.len() - 1;
-        let layer = &mut self.layers[last];
-        let places = layer
-            .pulled
-            .as_mut_slice()
-            .chunks_exact_mut(layer.out_width);
-        for (place, row) in places.take(n_rows).zip(gradient.chunks_exact(n_out)) {
-            place[..n_out].copy_from_slice(row);
-        }
-        self.steps += 1;
-        let rate = learning_rate / (1.0 - f64::from(MEAN_DECAY).powi(self.steps));
-        let unbias = (1.0 - f64::from(SQUARE_DECAY).powi(self.steps))
-            .sqrt()
-            .recip();
-        let step = Ascend {
-            network: self,
-            rate: rate as f32,
-            unbias: unbias as f32,
-            to_input: in_input.is_some(),
+    /// Takes the next steps in `precision`, from weights and moments as they are now.
+    ///
+    /// [`Precision::Half`] means the factors of all three products, forward, back, and to the gradient
+    /// in the weights; weights, moments and everything between products keep 32 bits. Without
+    /// instructions for it steps stay in full precision: see [`FusedTraining::precision`].
+    ///
+    /// A pass forward whose step is still to come is forgotten.
+    pub fn set_precision(&mut self, precision: Precision) {
+        let precision = if self.instructions.has_bf16() {
+            precision
+        } else {
+            Precision::Full
         };
-        // SAFETY: as in `forward`.
-        unsafe { K::enter(step) };
+        if precision != self.precision
+            && let Some(path) = path(&self.learned, self.instructions, precision)
+        {
+            (self.path, self.precision, self.n_rows) = (path, precision, 0);
+        }
+    }
+
+    /// The precision that steps are taken in.
+    pub const fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The output of each row: `[N, in] -> [N, out]`.
+    ///
+    /// # Panics
+    ///
+    /// If the rows are not as long as the first layer is wide, or too many.
+    pub fn forward(&mut self, input: &[f32]) -> Vec<f32> {
+        let n_rows = self.rows_of(input);
+        let mut output = vec![0.0; n_rows * self.learned.n_outputs()];
+        self.forward_into(input, &mut output);
+        output
+    }
+
+    /// Writes the output of each row, `[N, in] -> [N, out]`, and allocates nothing.
+    ///
+    /// # Panics
+    ///
+    /// As [`FusedTraining::forward`], or if `output` is not as long as that.
+    pub fn forward_into(&mut self, input: &[f32], output: &mut [f32]) {
+        let n_rows = self.rows_of(input);
+        let len = n_rows * self.learned.n_outputs();
+        assert_eq!(output.len(), len, "each output has its place");
+        self.n_rows = n_rows;
+        self.path.forward(&self.learned, input, output);
+    }
+
+    /// One step of Adam up an objective whose gradient in the latest output is `gradient`, `[N, out]`;
+    /// that in the input is written to `in_input`, `[N, in]`, if it is asked for.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is not as long as that.
+    pub fn ascend(&mut self, gradient: &[f32], learning_rate: f64, in_input: Option<&mut [f32]>) {
+        let len = self.n_rows * self.learned.n_outputs();
+        assert_eq!(gradient.len(), len, "a gradient for each output");
+        self.check_gradient(self.n_rows, in_input.as_deref());
+        let learned = &mut self.learned;
+        self.path.ascend(learned, gradient, learning_rate, in_input);
+    }
+
+    /// One step of Adam up `scale · Σ log p(x | z)` of a decoder's rows `z`, `[N, D]`; its gradient in
+    /// them, before the step, is written to `in_input` if it is asked for.
+    ///
+    /// As [`FusedTraining::forward`] and [`FusedTraining::ascend`] with `(x − mean) · scale` over the
+    /// likelihood's dispersion between them, which is taken as the last product is finished.
+    ///
+    /// # Panics
+    ///
+    /// If lengths do not fit, rows are too many, or an observation is not there.
+    pub fn learn(
+        &mut self,
+        z: &[f32],
+        observed: &Observed<'_>,
+        learning_rate: f64,
+        in_input: Option<&mut [f32]>,
+    ) {
+        let (n_rows, n_outputs) = (self.rows_of(z), self.learned.n_outputs());
+        let x = observed.x;
+        assert_eq!(
+            x.len() % n_outputs,
+            0,
+            "rows of x are as long as the output"
+        );
+        assert_eq!(observed.rows.len(), n_rows, "each row has its observation");
+        let is_there = |&row: &usize| row < x.len() / n_outputs;
+        assert!(
+            observed.rows.iter().all(is_there),
+            "an observation is there"
+        );
+        self.check_gradient(n_rows, in_input.as_deref());
+        // What `ascend` might take next is gone.
+        self.n_rows = 0;
+        let learned = &mut self.learned;
+        self.path
+            .learn(learned, z, observed, learning_rate, in_input);
+    }
+
+    /// Whether all weights and biases are finite.
+    pub fn is_finite(&self) -> bool {
+        self.learned.is_finite()
+    }
+
+    /// The weight (`[out, in]`) and bias of each layer as they are now.
+    pub fn layers(&self) -> Vec<(Vec<f32>, Vec<f32>)> {
+        self.learned.layers()
+    }
+
+    /// How many rows `input` has.
+    fn rows_of(&self, input: &[f32]) -> usize {
+        let n_inputs = self.learned.n_inputs();
+        assert_eq!(input.len() % n_inputs, 0, "rows are as long as the input");
+        let n_rows = input.len() / n_inputs;
+        assert!(n_rows <= self.learned.most_rows, "not too many rows");
+        n_rows
+    }
+
+    fn check_gradient(&self, n_rows: usize, in_input: Option<&[f32]>) {
         if let Some(in_input) = in_input {
-            let (n_in, stride) = (self.n_inputs(), self.layers[0].in_width);
-            let rows = self.in_input.as_slice().chunks_exact(stride);
-            for (to, from) in in_input.chunks_exact_mut(n_in).zip(rows) {
-                to.copy_from_slice(&from[..n_in]);
-            }
-        }
-    }
-
-    fn is_finite(&self) -> bool {
-        let finite = |p: &Parameters| p.values.as_slice().iter().all(|value| value.is_finite());
-        let mut layers = self.layers.iter();
-        layers.all(|layer| finite(&layer.weight) && finite(&layer.bias))
-    }
-
-    fn layers(&self) -> Vec<(Vec<f32>, Vec<f32>)> {
-        let layers = self.layers.iter().map(|layer| {
-            let outputs = layer.back.as_slice().chunks_exact(layer.in_width);
-            let weight = outputs.take(layer.n_out).flat_map(|row| &row[..layer.n_in]);
-            let bias = &layer.bias.values.as_slice()[..layer.n_out];
-            (weight.copied().collect(), bias.to_vec())
-        });
-        layers.collect()
-    }
-}
-
-/// Through the layers; every value is kept.
-struct Forward<'a, K: Kernel>(&'a mut Trained<K>);
-
-impl<K: Kernel<Factor = f32>> Work for Forward<'_, K> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        let network = self.0;
-        let (n_rows, last) = (network.whole_rows(), network.layers.len() - 1);
-        let mut left = Rows {
-            first: network.input.as_slice().as_ptr(),
-            stride: network.layers[0].in_width,
-        };
-        for (i, layer) in network.layers.iter_mut().enumerate() {
-            let stride = layer.out_width;
-            let right = Rows {
-                first: layer.weight.values.as_slice().as_ptr(),
-                stride,
-            };
-            let bias = layer.bias.values.as_slice().as_ptr();
-            let to = layer.value.as_mut_slice().as_mut_ptr();
-            unsafe {
-                if i < last {
-                    let epilogue = Hidden::<K> {
-                        activation: network.activation,
-                        bias,
-                        to,
-                        stride,
-                    };
-                    unpacked_product::<K, _>(left, n_rows, right, layer.n_in, stride, &epilogue);
-                } else {
-                    let epilogue = Plain { bias, to, stride };
-                    unpacked_product::<K, _>(left, n_rows, right, layer.n_in, stride, &epilogue);
-                }
-            }
-            let first = layer.value.as_slice().as_ptr();
-            left = Rows { first, stride };
+            let len = n_rows * self.learned.n_inputs();
+            assert_eq!(in_input.len(), len, "a gradient for each input");
         }
     }
 }
 
-/// Back through the layers to their gradients, then a step up them.
-struct Ascend<'a, K: Kernel> {
-    network: &'a mut Trained<K>,
-    rate: f32,
-    unbias: f32,
-    to_input: bool,
+#[cfg(target_arch = "x86_64")]
+fn learned(
+    layers: &[Layer<'_>],
+    activation: Activation,
+    most_rows: usize,
+    instructions: Instructions,
+) -> Option<Learned> {
+    use crate::avx2::Lanes8;
+    use crate::avx512::Lanes16;
+    Some(match instructions {
+        Instructions::Avx512 => Learned::new::<Lanes16>(layers, activation, most_rows),
+        Instructions::Avx2 => Learned::new::<Lanes8>(layers, activation, most_rows),
+    })
 }
 
-impl<K: Kernel<Factor = f32>> Work for Ascend<'_, K> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        let (n_rows, whole_rows) = (self.network.n_rows, self.network.whole_rows());
-        let network = self.network;
-        for i in (0..network.layers.len()).rev() {
-            let (before, rest) = network.layers.split_at_mut(i);
-            let layer = &mut rest[0];
-            let pulled = Rows {
-                first: layer.pulled.as_slice().as_ptr(),
-                stride: layer.out_width,
-            };
-            let input = match before.last() {
-                Some(before) => before.value.as_slice().as_ptr(),
-                None => network.input.as_slice().as_ptr(),
-            };
-            let input = Rows {
-                first: input,
-                stride: layer.in_width,
-            };
-            // In the weights: the rows that fill up the last block are not taken.
-            let in_weight = Score {
-                to: layer.weight.gradient.as_mut_slice().as_mut_ptr(),
-                stride: layer.out_width,
-            };
-            let (n_in, n_out) = (layer.in_width, layer.out_width);
-            let columns = input.transposed();
-            unsafe { unpacked_product::<K, _>(columns, n_in, pulled, n_rows, n_out, &in_weight) };
-            let in_bias = layer.bias.gradient.as_mut_slice();
-            in_bias.fill(0.0);
-            for row in layer.pulled.as_slice().chunks_exact(n_out).take(n_rows) {
-                for (sum, value) in in_bias.iter_mut().zip(row) {
-                    *sum += value;
-                }
-            }
-            let right = Rows {
-                first: layer.back.as_slice().as_ptr(),
-                stride: n_in,
-            };
-            let depth = layer.n_out;
-            if let Some(before) = before.last_mut() {
-                let epilogue = Back::<K> {
-                    activation: network.activation,
-                    values: before.value.as_slice().as_ptr(),
-                    to: before.pulled.as_mut_slice().as_mut_ptr(),
-                    stride: n_in,
-                };
-                unsafe {
-                    unpacked_product::<K, _>(pulled, whole_rows, right, depth, n_in, &epilogue);
-                }
-            } else if self.to_input {
-                let epilogue = Score {
-                    to: network.in_input.as_mut_slice().as_mut_ptr(),
-                    stride: n_in,
-                };
-                unsafe {
-                    unpacked_product::<K, _>(pulled, whole_rows, right, depth, n_in, &epilogue);
-                }
-            }
-        }
-        for layer in &mut network.layers {
-            for parameters in [&mut layer.weight, &mut layer.bias] {
-                step_up(parameters, self.rate, self.unbias);
-            }
-            layer.transpose();
-        }
-    }
+#[cfg(not(target_arch = "x86_64"))]
+fn learned(_: &[Layer<'_>], _: Activation, _: usize, _: Instructions) -> Option<Learned> {
+    None
 }
 
-/// Adam (Kingma and Ba 2015, Algorithm 1), uphill.
-#[inline(always)]
-fn step_up(parameters: &mut Parameters, rate: f32, unbias: f32) {
-    let moments = parameters.mean.as_mut_slice().iter_mut();
-    let moments = moments.zip(parameters.square.as_mut_slice());
-    let values = parameters.values.as_mut_slice().iter_mut();
-    let values = values.zip(parameters.gradient.as_slice());
-    for ((value, &gradient), (mean, square)) in values.zip(moments) {
-        *mean += (1.0 - MEAN_DECAY) * (gradient - *mean);
-        *square += (1.0 - SQUARE_DECAY) * (gradient * gradient - *square);
-        *value += rate * *mean / (square.sqrt() * unbias + EPSILON);
-    }
+/// The path must be there.
+#[cfg(target_arch = "x86_64")]
+fn path(
+    learned: &Learned,
+    instructions: Instructions,
+    precision: Precision,
+) -> Option<Box<dyn TrainingPath>> {
+    use crate::avx2::Avx2;
+    use crate::avx512::{Avx512, Avx512Bf16};
+    use workspace::Workspace;
+    Some(match (instructions, precision) {
+        (Instructions::Avx512, Precision::Full) => Box::new(Workspace::<Avx512>::new(learned)),
+        (Instructions::Avx2, Precision::Full) => Box::new(Workspace::<Avx2>::new(learned)),
+        (_, Precision::Half) if instructions.has_bf16() => {
+            Box::new(Workspace::<Avx512Bf16>::new(learned))
+        }
+        (_, Precision::Half) => return None,
+    })
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn path(_: &Learned, _: Instructions, _: Precision) -> Option<Box<dyn TrainingPath>> {
+    None
 }

@@ -1,0 +1,95 @@
+//! Steps of learning from 100 rows, on every path of this machine, in rows per second: an encoder's, from
+//! a gradient in its output, and a decoder's, from observations.
+//!
+//! `cargo bench --profile dev -p gap-kernel --bench training`
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use gap_kernel::{Activation, FusedTraining, Instructions, Layer, Likelihood, Observed, Precision};
+use std::hint::black_box;
+
+const N_ROWS: usize = 100;
+
+/// So small that weights stay where they began.
+const LEARNING_RATE: f64 = 1e-6;
+
+/// Numbers between −1 and 1 that repeat late.
+fn numbers(n: usize, scale: f32) -> Vec<f32> {
+    (0..n)
+        .map(|i| scale * ((i * 7919 % 2003) as f32 / 1001.0 - 1.0))
+        .collect()
+}
+
+/// A learner of each path, with its name.
+fn learners(widths: &[usize]) -> impl Iterator<Item = (String, FusedTraining)> {
+    let layers: Vec<[Vec<f32>; 2]> = widths
+        .windows(2)
+        .map(|pair| {
+            let scale = 1.7 / (pair[0] as f32).sqrt();
+            [numbers(pair[0] * pair[1], scale), numbers(pair[1], 0.1)]
+        })
+        .collect();
+    let paths = [
+        (Instructions::Avx512, Precision::Full),
+        (Instructions::Avx512, Precision::Half),
+        (Instructions::Avx2, Precision::Full),
+    ];
+    paths
+        .into_iter()
+        .filter_map(move |(instructions, precision)| {
+            let layers: Vec<Layer<'_>> = layers
+                .iter()
+                .map(|[weight, bias]| Layer { weight, bias })
+                .collect();
+            let mut fused = FusedTraining::new(&layers, Activation::Tanh, N_ROWS, instructions)?;
+            fused.set_precision(precision);
+            let name = format!("{instructions}-{precision:?}").to_lowercase();
+            (fused.precision() == precision).then_some((name, fused))
+        })
+}
+
+fn encoder(criterion: &mut Criterion) {
+    let input = numbers(N_ROWS * 784, 1.0);
+    let gradient = numbers(N_ROWS * 100, 0.01);
+    let mut output = vec![0.0; N_ROWS * 100];
+    let mut group = criterion.benchmark_group("784-200-200-100");
+    group.throughput(Throughput::Elements(N_ROWS as u64));
+    for (path, mut fused) in learners(&[784, 200, 200, 100]) {
+        group.bench_function(BenchmarkId::new("ascend", path), |bencher| {
+            bencher.iter(|| {
+                fused.forward_into(black_box(&input), &mut output);
+                fused.ascend(black_box(&gradient), LEARNING_RATE, None);
+            });
+        });
+    }
+    group.finish();
+}
+
+fn decoder(criterion: &mut Criterion) {
+    let z = numbers(N_ROWS * 50, 2.0);
+    let x: Vec<f32> = numbers(N_ROWS * 784, 1.0)
+        .iter()
+        .map(|x| f32::from(u8::from(*x > 0.0)))
+        .collect();
+    let rows: Vec<usize> = (0..N_ROWS).collect();
+    let observed = Observed {
+        x: &x,
+        rows: &rows,
+        likelihood: Likelihood::Bernoulli,
+        scale: 0.01,
+    };
+    let mut in_input = vec![0.0; z.len()];
+    let mut group = criterion.benchmark_group("50-200-200-784");
+    group.throughput(Throughput::Elements(N_ROWS as u64));
+    for (path, mut fused) in learners(&[50, 200, 200, 784]) {
+        group.bench_function(BenchmarkId::new("learn", path), |bencher| {
+            bencher.iter(|| {
+                let in_input = Some(&mut in_input[..]);
+                fused.learn(black_box(&z), &observed, LEARNING_RATE, in_input);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, encoder, decoder);
+criterion_main!(benches);

@@ -1,0 +1,166 @@
+//! Back through the layers, and in each a step up as soon as its gradient is there.
+
+use super::factors::{down_columns, keep_rows};
+use super::parameters::{Learned, LearnedLayer};
+use super::workspace::{LayerSpace, Workspace};
+use crate::adam::{Pass, Step};
+use crate::epilogue::{Back, Score};
+use crate::lanes::{Kernel, Lanes, Work};
+use crate::packed::Aligned;
+use crate::product::{Epilogue, Rows, unpacked_product};
+
+/// A step from the `gradient` in the output, `[N, out]`, or from what the last layer was pulled by.
+pub(super) struct Ascend<'a, K: Kernel> {
+    pub(super) space: &'a mut Workspace<K>,
+    pub(super) learned: &'a mut Learned,
+    pub(super) gradient: Option<&'a [f32]>,
+    pub(super) step: Step,
+    pub(super) to_input: bool,
+}
+
+impl<K: Kernel> Work for Ascend<'_, K> {
+    #[inline(always)]
+    unsafe fn run(mut self) {
+        let last = self.learned.layers.len() - 1;
+        if let Some(gradient) = self.gradient {
+            let layer = &self.learned.layers[last];
+            let pulled = &mut self.space.layers[last].pulled;
+            unsafe { keep_rows::<K>(gradient, layer.n_out, pulled, layer.out_width) };
+        }
+        for i in (0..=last).rev() {
+            unsafe {
+                self.back(i);
+                self.up(i);
+            }
+        }
+    }
+}
+
+impl<K: Kernel> Ascend<'_, K> {
+    /// From layer `i` to the one before it, or to the input.
+    #[inline(always)]
+    unsafe fn back(&mut self, i: usize) {
+        let (layer, n_rows) = (&self.learned.layers[i], self.space.whole_rows());
+        let (before, rest) = self.space.layers.split_at_mut(i);
+        let pulled = Rows {
+            first: rest[0].pulled.as_slice().as_ptr(),
+            stride: layer.out_width,
+        };
+        let left = pulled.left(K::DEPTH);
+        let right = rest[0].weight.back(layer);
+        let (n_steps, stride) = (layer.n_out.div_ceil(K::DEPTH), layer.in_width);
+        if let Some(before) = before.last_mut() {
+            let epilogue = Back::<K> {
+                activation: self.learned.activation,
+                values: before.value.as_slice().as_ptr(),
+                to: before.pulled.as_mut_slice().as_mut_ptr(),
+                stride,
+            };
+            unsafe { unpacked_product::<K, _>(left, n_rows, right, n_steps, stride, &epilogue) };
+        } else if self.to_input {
+            let epilogue = Score {
+                to: self.space.in_input.as_mut_slice().as_mut_ptr(),
+                stride,
+            };
+            unsafe { unpacked_product::<K, _>(left, n_rows, right, n_steps, stride, &epilogue) };
+        }
+    }
+
+    /// Layer `i` up its gradient, in which only rows of the batch count.
+    #[inline(always)]
+    unsafe fn up(&mut self, i: usize) {
+        let (n_rows, step) = (self.space.n_rows, self.step);
+        let layer = &mut self.learned.layers[i];
+        let (before, rest) = self.space.layers.split_at_mut(i);
+        let space = &mut rest[0];
+        let input = before
+            .last()
+            .map_or(&self.space.input, |before| &before.value);
+        let [of_input, of_pulled] = &mut self.space.columns;
+        let (n_in, n_out) = (layer.in_width, layer.out_width);
+        let left = down_columns::<K>(input.as_slice(), n_rows, n_in, of_input);
+        let right = down_columns::<K>(space.pulled.as_slice(), n_rows, n_out, of_pulled);
+        let epilogue = Up::<K>::new(layer, space, step);
+        unsafe {
+            unpacked_product::<K, _>(
+                left.transposed(K::DEPTH),
+                layer.n_in.next_multiple_of(K::ROWS),
+                right,
+                n_rows.div_ceil(K::DEPTH),
+                n_out,
+                &epilogue,
+            );
+            space.weight.arrange(layer);
+            add_rows::<K>(&space.pulled, n_rows, &mut space.in_bias);
+            let bias = &mut layer.bias;
+            let pass = Pass {
+                values: bias.values.as_mut_slice(),
+                gradient: space.in_bias.as_slice(),
+                mean: bias.mean.as_mut_slice(),
+                square: bias.square.as_mut_slice(),
+                step,
+            };
+            pass.run();
+        }
+    }
+}
+
+/// The gradient in a weight is not written anywhere: the sums of a block go up at once.
+struct Up<K: Kernel> {
+    step: Step,
+    values: *mut f32,
+    mean: *mut f32,
+    square: *mut f32,
+    kept: Option<*mut K::Factor>,
+    stride: usize,
+}
+
+impl<K: Kernel> Up<K> {
+    fn new(layer: &mut LearnedLayer, space: &mut LayerSpace<K>, step: Step) -> Self {
+        let weight = &mut layer.weight;
+        Self {
+            step,
+            values: weight.values.as_mut_slice().as_mut_ptr(),
+            mean: weight.mean.as_mut_slice().as_mut_ptr(),
+            square: weight.square.as_mut_slice().as_mut_ptr(),
+            kept: space.weight.place_to_keep(),
+            stride: layer.out_width,
+        }
+    }
+}
+
+impl<K: Kernel> Epilogue<K::Lanes> for Up<K> {
+    #[inline(always)]
+    unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
+        let place = row * self.stride + column;
+        unsafe {
+            let moments = [self.mean.add(place), self.square.add(place)];
+            let value = self
+                .step
+                .ascend_lanes::<K::Lanes>(self.values.add(place), sum, moments);
+            if let Some(kept) = self.kept {
+                K::keep(kept.add(place), value);
+            }
+        }
+    }
+}
+
+/// Adds up the first `n_rows` of `rows`, row after row.
+///
+/// # Safety
+///
+/// As for [`Kernel`]; rows are as long as `sums`, whole registers.
+#[inline(always)]
+unsafe fn add_rows<K: Kernel>(rows: &Aligned<K::Factor>, n_rows: usize, sums: &mut Aligned<f32>) {
+    let sums = sums.as_mut_slice();
+    sums.fill(0.0);
+    for row in rows.as_slice().chunks_exact(sums.len()).take(n_rows) {
+        for column in (0..sums.len()).step_by(K::Lanes::LANES) {
+            unsafe {
+                let sum = sums.as_mut_ptr().add(column);
+                let value = K::kept(row.as_ptr().add(column));
+                K::Lanes::store(sum, K::Lanes::add(K::Lanes::load(sum), value));
+            }
+        }
+    }
+}

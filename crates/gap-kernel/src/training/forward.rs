@@ -1,0 +1,126 @@
+//! Through the layers; every value is kept for the way back.
+
+use super::Observed;
+use super::factors::keep_rows;
+use super::parameters::{Learned, LearnedLayer};
+use super::workspace::Workspace;
+use crate::epilogue::{Hidden, mean};
+use crate::lanes::{Kernel, Lanes, Work};
+use crate::network::Likelihood;
+use crate::product::{Epilogue, Rows, unpacked_product};
+
+/// Rows of `input` through the layers, the last one's sums to the epilogue `last`.
+pub(super) struct Forward<'a, K: Kernel, E> {
+    pub(super) space: &'a mut Workspace<K>,
+    pub(super) learned: &'a Learned,
+    pub(super) input: &'a [f32],
+    pub(super) last: E,
+}
+
+impl<K: Kernel, E: Epilogue<K::Lanes>> Work for Forward<'_, K, E> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let (space, learned) = (self.space, self.learned);
+        let (n_in, stride) = (learned.n_inputs(), learned.layers[0].in_width);
+        space.n_rows = self.input.len() / n_in;
+        unsafe { keep_rows::<K>(self.input, n_in, &mut space.input, stride) };
+        let n_rows = space.whole_rows();
+        let first = space.input.as_slice().as_ptr();
+        let mut left = Rows { first, stride };
+        let last = learned.layers.len() - 1;
+        for (i, (space, layer)) in space.layers.iter_mut().zip(&learned.layers).enumerate() {
+            let right = space.weight.forward(layer);
+            let (steps, columns) = (layer.n_in.div_ceil(K::DEPTH), layer.out_width);
+            let rows = left.left(K::DEPTH);
+            if i == last {
+                let epilogue = &self.last;
+                unsafe { unpacked_product::<K, _>(rows, n_rows, right, steps, columns, epilogue) };
+                return;
+            }
+            let epilogue = Hidden::<K> {
+                activation: learned.activation,
+                bias: layer.bias.values.as_slice().as_ptr(),
+                to: space.value.as_mut_slice().as_mut_ptr(),
+                stride: columns,
+            };
+            unsafe { unpacked_product::<K, _>(rows, n_rows, right, steps, columns, &epilogue) };
+            left = Rows {
+                first: space.value.as_slice().as_ptr(),
+                stride: columns,
+            };
+        }
+    }
+}
+
+/// The output of a decoder: bias, mean, and the gradient of `scale · log p(x | z)` in the output.
+///
+/// It is zero in columns that fill up a register; rows that fill up a block are never taken from it.
+pub(super) struct Residual<'a, K: Kernel> {
+    likelihood: Likelihood,
+    bias: *const f32,
+    x: &'a [f32],
+    /// The observation of each row.
+    rows: &'a [usize],
+    n_out: usize,
+    /// Of `x − mean`.
+    scale: f32,
+    to: *mut K::Factor,
+    stride: usize,
+}
+
+impl<'a, K: Kernel> Residual<'a, K> {
+    /// At least one row, whose gradients go `to` rows as wide as `layer`, the last one.
+    pub(super) fn new(observed: &Observed<'a>, layer: &LearnedLayer, to: *mut K::Factor) -> Self {
+        Self {
+            likelihood: observed.likelihood,
+            bias: layer.bias.values.as_slice().as_ptr(),
+            x: observed.x,
+            rows: observed.rows,
+            n_out: layer.n_out,
+            scale: (f64::from(observed.scale) / observed.likelihood.dispersion()) as f32,
+            to,
+            stride: layer.out_width,
+        }
+    }
+
+    /// The gradient where the mean's argument is `output` and the observation lies at `x`.
+    #[inline(always)]
+    unsafe fn gradient(
+        &self,
+        x: *const f32,
+        output: <K::Lanes as Lanes>::Vector,
+    ) -> <K::Lanes as Lanes>::Vector {
+        unsafe {
+            let mean = mean::<K::Lanes>(self.likelihood, output);
+            let residual = <K::Lanes as Lanes>::subtract(K::Lanes::load(x), mean);
+            K::Lanes::multiply(residual, K::Lanes::splat(self.scale))
+        }
+    }
+}
+
+impl<K: Kernel> Epilogue<K::Lanes> for Residual<'_, K> {
+    #[inline(always)]
+    unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
+        unsafe {
+            let output = K::Lanes::add(sum, K::Lanes::load(self.bias.add(column)));
+            let row_of_x = self.rows[row.min(self.rows.len() - 1)] * self.n_out;
+            let x = self.x.as_ptr().add(row_of_x + column);
+            let to = self.to.add(row * self.stride + column);
+            let n = self.n_out - column;
+            if n >= K::Lanes::LANES {
+                K::keep(to, self.gradient(x, output));
+                return;
+            }
+            // The row of x ends within the register.
+            let mut numbers = [0.0; MOST_LANES];
+            std::ptr::copy_nonoverlapping(x, numbers.as_mut_ptr(), n);
+            let gradient = self.gradient(numbers.as_ptr(), output);
+            K::Lanes::store(numbers.as_mut_ptr(), gradient);
+            numbers[n..].fill(0.0);
+            K::keep(to, K::Lanes::load(numbers.as_ptr()));
+        }
+    }
+}
+
+/// The lanes of the largest register.
+const MOST_LANES: usize = 16;

@@ -1,0 +1,112 @@
+//! What is learned, in 32 bits whatever the precision of products: weights, biases, Adam's moments.
+//!
+//! Weights lie input after input, `[in, out]`, filled up with zeros to whole registers on both sides:
+//! zeros stay zeros in every product and every step.
+
+use crate::lanes::Lanes;
+use crate::network::{Activation, Layer};
+use crate::packed::{Aligned, whole_vectors};
+
+/// Parameters with Adam's moments.
+pub(super) struct Parameters {
+    pub(super) values: Aligned<f32>,
+    pub(super) mean: Aligned<f32>,
+    pub(super) square: Aligned<f32>,
+}
+
+impl Parameters {
+    fn zeros(len: usize) -> Self {
+        Self {
+            values: Aligned::zeros(len),
+            mean: Aligned::zeros(len),
+            square: Aligned::zeros(len),
+        }
+    }
+
+    fn is_finite(&self) -> bool {
+        self.values.as_slice().iter().all(|value| value.is_finite())
+    }
+}
+
+/// A layer that learns.
+pub(super) struct LearnedLayer {
+    pub(super) n_in: usize,
+    pub(super) n_out: usize,
+    pub(super) in_width: usize,
+    pub(super) out_width: usize,
+    pub(super) weight: Parameters, // [in, out], both filled up
+    pub(super) bias: Parameters,   // [out], filled up
+}
+
+impl LearnedLayer {
+    fn new<L: Lanes>(layer: &Layer<'_>) -> Self {
+        let (n_in, n_out) = (layer.n_inputs(), layer.n_outputs());
+        let (in_width, out_width) = (whole_vectors::<L>(n_in), whole_vectors::<L>(n_out));
+        let mut weight = Parameters::zeros(in_width * out_width);
+        for (output, inputs) in layer.weight.chunks_exact(n_in).enumerate() {
+            for (input, &value) in inputs.iter().enumerate() {
+                weight.values.as_mut_slice()[input * out_width + output] = value;
+            }
+        }
+        let mut bias = Parameters::zeros(out_width);
+        bias.values.as_mut_slice()[..n_out].copy_from_slice(layer.bias);
+        Self {
+            n_in,
+            n_out,
+            in_width,
+            out_width,
+            weight,
+            bias,
+        }
+    }
+
+    /// The weight, `[out, in]`, and bias.
+    fn copied(&self) -> (Vec<f32>, Vec<f32>) {
+        let weight = self.weight.values.as_slice();
+        let at = |o: usize, i: usize| weight[i * self.out_width + o];
+        let rows = (0..self.n_out).flat_map(|o| (0..self.n_in).map(move |i| at(o, i)));
+        let bias = &self.bias.values.as_slice()[..self.n_out];
+        (rows.collect(), bias.to_vec())
+    }
+}
+
+/// A perceptron that learns from at most so many rows at a time.
+pub(super) struct Learned {
+    pub(super) layers: Vec<LearnedLayer>,
+    pub(super) activation: Activation,
+    pub(super) most_rows: usize,
+    pub(super) n_steps: i32,
+}
+
+impl Learned {
+    /// For paths with registers like `L`.
+    pub(super) fn new<L: Lanes>(
+        layers: &[Layer<'_>],
+        activation: Activation,
+        most_rows: usize,
+    ) -> Self {
+        Self {
+            layers: layers.iter().map(LearnedLayer::new::<L>).collect(),
+            activation,
+            most_rows,
+            n_steps: 0,
+        }
+    }
+
+    pub(super) fn n_inputs(&self) -> usize {
+        self.layers[0].n_in
+    }
+
+    pub(super) fn n_outputs(&self) -> usize {
+        self.layers[self.layers.len() - 1].n_out
+    }
+
+    pub(super) fn is_finite(&self) -> bool {
+        let mut layers = self.layers.iter();
+        layers.all(|layer| layer.weight.is_finite() && layer.bias.is_finite())
+    }
+
+    pub(super) fn layers(&self) -> Vec<(Vec<f32>, Vec<f32>)> {
+        self.layers.iter().map(LearnedLayer::copied).collect()
+    }
+}
