@@ -8,6 +8,7 @@ mod elbo;
 pub mod estimate;
 mod importance;
 mod log_mean_exp;
+mod log_weights;
 pub mod stream;
 
 pub use closed_form::ClosedForms;

@@ -284,6 +284,7 @@ fn a_linear_encoder_reaches_the_optimum_and_refining_keeps_it() {
         batch_size: 100,
         learning_rate: 0.05,
         n_samples: 4,
+        precision: Precision::Half,
     };
     fit_encoder(
         &model,

@@ -7,6 +7,7 @@ use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use gap_data::LoadOptions;
+use gap_infer::ascent::Precision;
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::train::{Training, fit_jointly};
 use gap_infer::{DiagonalGaussian, Encoder, FreeForm};
@@ -41,6 +42,7 @@ fn search(criterion: &mut Criterion) {
         batch_size: 100,
         learning_rate: 2e-3,
         n_samples: 1,
+        precision: Precision::Half,
     };
     fit_jointly(
         &mut model,

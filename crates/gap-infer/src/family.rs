@@ -67,6 +67,11 @@ pub trait VariationalFamily: Send + Sync {
     /// The entropy of each `q`, nats, `f64`, differentiable: `[B]`.
     fn entropy(&self, params: &VariationalParams) -> Tensor;
 
+    /// The family itself, if it is this one: the kernels know it.
+    fn as_diagonal_gaussian(&self) -> Option<DiagonalGaussian> {
+        None
+    }
+
     /// The next `n_samples` draws of each datapoint.
     fn sample(&self, params: &VariationalParams, n_samples: i64, noise: &mut NoiseStream) -> Draws {
         self.transform(params, &noise.normal(n_samples, self.latent_dim()))

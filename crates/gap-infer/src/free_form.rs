@@ -22,6 +22,16 @@ pub enum StartingPoint<'a> {
     Encoder(&'a Encoder),
 }
 
+impl StartingPoint<'_> {
+    /// Where each datapoint of `batch` starts.
+    pub fn params(self, family: DiagonalGaussian, batch: &Batch) -> VariationalParams {
+        match self {
+            Self::Prior => family.prior_like_params(batch.len() as i64, batch.x().device()),
+            Self::Encoder(encoder) => encoder.encode(batch.x()),
+        }
+    }
+}
+
 /// How an ascent goes on after its schedule.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Search {
@@ -84,12 +94,7 @@ impl FreeForm<'_> {
         };
         let mut ends: Vec<Vec<Climber>> = Vec::with_capacity(self.starts.len());
         for (i, start) in self.starts.iter().enumerate() {
-            let params = match start {
-                StartingPoint::Prior => self
-                    .family
-                    .prior_like_params(batch.len() as i64, model.device()),
-                StartingPoint::Encoder(encoder) => encoder.encode(batch.x()),
-            };
+            let params = start.params(self.family, batch);
             let mut climbers: Vec<Climber> =
                 params.to_rows().into_iter().map(Climber::at).collect();
             let key = key.role("start").index(i as u64);

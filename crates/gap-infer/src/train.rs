@@ -6,18 +6,23 @@
 
 mod adam;
 mod learner;
+mod minibatches;
+mod on_kernels;
+mod on_tensors;
 
-use crate::elbo_gradient::elbo_gradient;
+use crate::ascent::Precision;
 use crate::encoder::Encoder;
-use crate::family::{VariationalFamily, VariationalParams};
+use crate::family::VariationalFamily;
 use crate::inference::InferError;
-use gap_data::{Batch, Dataset};
+use gap_data::Dataset;
 use gap_model::{LatentVariableModel, MlpDecoder};
-use gap_torch::{NoiseStream, SeedKey, uniform_permutation};
-use learner::Learner;
+use gap_torch::{NoiseStream, SeedKey};
+use minibatches::Minibatches;
+use on_kernels::{EncoderOnKernels, VaeOnKernels};
+use on_tensors::{EncoderOnTensors, VaeOnTensors};
 use std::f64::consts::PI;
 use std::time::Instant;
-use tch::{Device, Tensor};
+use tch::Device;
 
 /// The optimiser's settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,12 +35,22 @@ pub struct Training {
     pub learning_rate: f64,
     /// Draws of `z` per datapoint and step.
     pub n_samples: u32,
+    /// How exact products are, but for the last tenth of the steps: that is in full.
+    pub precision: Precision,
 }
 
 impl Training {
     /// Datapoints in a step on `data`, which may have fewer than were asked for.
-    fn points_in_a_step(&self, data: &Dataset) -> u32 {
-        self.batch_size.min(data.len() as u32)
+    fn points_in_a_step(&self, data: &Dataset) -> usize {
+        (self.batch_size as usize).min(data.len())
+    }
+
+    fn precision_of(&self, step: u32) -> Precision {
+        if 10 * u64::from(step) < 9 * u64::from(self.steps) {
+            self.precision
+        } else {
+            Precision::Full
+        }
     }
 }
 
@@ -66,26 +81,25 @@ pub fn fit_encoder(
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
-    let most_rows = training.points_in_a_step(data) as usize;
-    let mut learner = Learner::of(encoder.network_mut(), most_rows);
     let fit = Fit {
         what: "encoder",
         rate_key: "encoder_training.learning_rate",
         training,
+        latent_dim: model.latent_dim() as usize,
         key,
         progress,
     };
-    fit.run(data, Sizes::of(model), |step| {
-        let params = VariationalParams(learner.forward(step.batch.x()));
-        let gradient = elbo_gradient(model, family, &params, step.batch.x(), step.noise)?;
-        learner.ascend(gradient / step.batch.len() as f64, step.learning_rate);
-        Ok(!step.is_watched || learner.is_finite())
-    })?;
-    learner.finish();
+    match EncoderOnKernels::new(model, family, encoder, data, training) {
+        Ok(pupil) => fit.run(data, Box::new(pupil)),
+        Err(encoder) => {
+            let pupil = EncoderOnTensors::new(model, family, encoder, data, training);
+            fit.run(data, Box::new(pupil))
+        }
+    }?;
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: u64::from(training.steps)
-            * u64::from(training.points_in_a_step(data))
+            * training.points_in_a_step(data) as u64
             * u64::from(training.n_samples),
     })
 }
@@ -105,47 +119,57 @@ pub fn fit_jointly(
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
-    let sizes = Sizes::of(decoder);
-    let most_rows = training.points_in_a_step(data) as usize;
-    let all_draws = most_rows * training.n_samples as usize;
-    let likelihood = decoder.likelihood();
-    let mut of_encoder = Learner::of(encoder.network_mut(), most_rows);
-    let mut of_decoder = Learner::of(decoder.network_mut(), all_draws);
     let fit = Fit {
         what: "decoder",
         rate_key: "model.training.learning_rate",
         training,
+        latent_dim: decoder.latent_dim() as usize,
         key,
         progress,
     };
-    fit.run(data, sizes, |step| {
-        let params = VariationalParams(of_encoder.forward(step.batch.x()));
-        let z = family.transform(&params, step.noise).z; // [S, B, D]
-        let n_rows = z.size()[0] * z.size()[1];
-        let x = step.batch.x().repeat([z.size()[0], 1]);
-        let rows = z.reshape([n_rows, -1]);
-        let output = of_decoder.forward(&rows);
-        let scale = 1.0 / n_rows as f64;
-        let residual = likelihood.residual(&x, &output) * scale;
-        let in_z = of_decoder.ascend_and_pull_back(residual, step.learning_rate);
-        let score = in_z / scale - rows;
-        let gradient = family.pull_back(&params, step.noise, &score.view_as(&z));
-        of_encoder.ascend(gradient / step.batch.len() as f64, step.learning_rate);
-        Ok(!step.is_watched || (of_encoder.is_finite() && of_decoder.is_finite()))
-    })?;
-    of_encoder.finish();
-    of_decoder.finish();
+    match VaeOnKernels::new(decoder, family, encoder, data, training) {
+        Ok(pupil) => fit.run(data, Box::new(pupil)),
+        Err((decoder, encoder)) => {
+            let pupil = VaeOnTensors::new(decoder, family, encoder, data, training);
+            fit.run(data, Box::new(pupil))
+        }
+    }?;
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: 0,
     })
 }
 
-/// What the two fits share: minibatches, noise, the schedule, the watch over divergence.
+/// What learns, and how its steps are computed.
+trait Pupil {
+    /// One step up the ELBO of some datapoints.
+    fn step(&mut self, step: &Step) -> Result<(), InferError>;
+
+    /// Whether all weights are finite.
+    fn is_finite(&self) -> bool;
+
+    /// Gives the networks the weights that were learned.
+    fn finish(self: Box<Self>);
+}
+
+/// What one step learns from.
+struct Step<'a> {
+    /// Of the datapoints in the data: `[B]`.
+    positions: &'a [usize],
+    /// `S`.
+    n_samples: usize,
+    /// Standard normals: `[S, B, D]`.
+    noise: &'a [f32],
+    learning_rate: f64,
+    precision: Precision,
+}
+
+/// What all fits share: minibatches, noise, the schedule, the watch over divergence.
 struct Fit<'a> {
     what: &'static str,
     rate_key: &'static str,
     training: Training,
+    latent_dim: usize,
     key: SeedKey,
     progress: &'a dyn Fn(f64),
 }
@@ -154,36 +178,35 @@ struct Fit<'a> {
 const WATCH_EVERY: u32 = 100;
 
 impl Fit<'_> {
-    /// Takes `take` through all steps; it says whether the weights are finite.
-    fn run(
-        &self,
-        data: &Dataset,
-        model: Sizes,
-        mut take: impl FnMut(Step) -> Result<bool, InferError>,
-    ) -> Result<(), InferError> {
-        let _no_grad = tch::no_grad_guard();
+    fn run(&self, data: &Dataset, mut pupil: Box<dyn Pupil + '_>) -> Result<(), InferError> {
         let Training {
             steps,
             batch_size,
             learning_rate,
             n_samples,
+            ..
         } = self.training;
-        let mut minibatches = Minibatches::new(data.len(), batch_size as usize, self.key);
+        let order = self.key.role("order");
+        let mut minibatches = Minibatches::new(data.len(), batch_size as usize, order);
+        // One stream for the whole fit: its steps are in one order, whatever else runs.
+        let mut noise = NoiseStream::new(self.key.role("noise"), &[0], Device::Cpu);
+        let n_samples = n_samples as usize;
         for step in 0..steps {
-            let batch = data.batch_at(&minibatches.next(), model.device);
-            let noise_key = self.key.role("noise").index(u64::from(step));
-            let noise = NoiseStream::new(noise_key, batch.ids(), model.device)
-                .normal(i64::from(n_samples), model.latent_dim);
+            let positions = minibatches.next();
+            let noise = noise.normal_values(n_samples * positions.len(), self.latent_dim);
             let cosine = 0.5 * (1.0 + (PI * f64::from(step) / f64::from(steps)).cos());
-            let next = step + 1;
-            let is_watched = next % WATCH_EVERY == 0 || next == steps;
-            let is_finite = take(Step {
-                batch: &batch,
+            pupil.step(&Step {
+                positions: &positions,
+                n_samples,
                 noise: &noise,
                 learning_rate: learning_rate * cosine,
-                is_watched,
+                precision: self.training.precision_of(step),
             })?;
-            if !is_finite {
+            let next = step + 1;
+            if next % WATCH_EVERY != 0 && next != steps {
+                continue;
+            }
+            if !pupil.is_finite() {
                 let (what, key) = (self.what, self.rate_key);
                 return Err(InferError::Diverged {
                     what,
@@ -192,66 +215,9 @@ impl Fit<'_> {
                     key,
                 });
             }
-            if is_watched {
-                (self.progress)(f64::from(next) / f64::from(steps));
-            }
+            (self.progress)(f64::from(next) / f64::from(steps));
         }
+        pupil.finish();
         Ok(())
-    }
-}
-
-/// What one step learns from.
-struct Step<'a> {
-    batch: &'a Batch,
-    /// `[S, B, D]`
-    noise: &'a Tensor,
-    learning_rate: f64,
-    /// Whether the weights are to be looked at after it.
-    is_watched: bool,
-}
-
-/// What the noise of a fit must fit.
-#[derive(Clone, Copy)]
-struct Sizes {
-    latent_dim: i64,
-    device: Device,
-}
-
-impl Sizes {
-    fn of(model: &dyn LatentVariableModel) -> Self {
-        Self {
-            latent_dim: model.latent_dim(),
-            device: model.device(),
-        }
-    }
-}
-
-/// Minibatches without replacement, in a new random order in each pass over the data.
-struct Minibatches {
-    key: SeedKey,
-    n: usize,
-    size: usize,
-    pass: u64,
-    order: Vec<usize>,
-}
-
-impl Minibatches {
-    fn new(n: usize, size: usize, key: SeedKey) -> Self {
-        Self {
-            key: key.role("order"),
-            n,
-            size: size.min(n),
-            pass: 0,
-            order: Vec::new(),
-        }
-    }
-
-    /// Positions of the next minibatch; what is left of a pass that is too short is dropped.
-    fn next(&mut self) -> Vec<usize> {
-        if self.order.len() < self.size {
-            self.order = uniform_permutation(self.key.index(self.pass), self.n);
-            self.pass += 1;
-        }
-        self.order.split_off(self.order.len() - self.size)
     }
 }

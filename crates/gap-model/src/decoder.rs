@@ -47,12 +47,6 @@ impl MlpDecoder {
         &mut self.network
     }
 
-    /// The decoder on the kernels, where there are some.
-    fn fused(&self) -> Option<&FusedDecoder> {
-        let fused = || fuse(&self.network, self.likelihood);
-        self.fused.get_or_init(fused).as_ref()
-    }
-
     /// The same decoder in `f64`, to test gradients with.
     #[must_use]
     pub fn to_kind(&self, kind: Kind) -> Self {
@@ -103,13 +97,18 @@ impl LatentVariableModel for MlpDecoder {
         self.network.kind()
     }
 
+    fn on_kernels(&self) -> Option<&FusedDecoder> {
+        let fused = || fuse(&self.network, self.likelihood);
+        self.fused.get_or_init(fused).as_ref()
+    }
+
     fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         let [n_samples, batch] = check_sizes(self, x, z)?;
         let (index, z_rows) = as_rows(x, z, n_samples);
         let log_likelihood = if z.requires_grad() {
             // One graph over the whole batch.
             self.log_likelihood_rows(&x.index_select(0, &index), &z_rows)
-        } else if let Some(fused) = self.fused() {
+        } else if let Some(fused) = self.on_kernels() {
             let conditioned = FusedConditioned::new(fused, self.latent_dim(), x);
             conditioned.log_likelihood_rows(&owners(n_samples, batch), &z_rows)
         } else {
@@ -125,7 +124,7 @@ impl LatentVariableModel for MlpDecoder {
     fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         let [n_samples, batch] = check_sizes(self, x, z)?;
         let _no_grad = tch::no_grad_guard();
-        if let Some(fused) = self.fused() {
+        if let Some(fused) = self.on_kernels() {
             let conditioned = FusedConditioned::new(fused, self.latent_dim(), x);
             let rows = z.reshape([-1, self.latent_dim()]);
             let score = conditioned.score_rows(&owners(n_samples, batch), &rows);
@@ -155,7 +154,7 @@ impl LatentVariableModel for MlpDecoder {
 
     fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
         check_observed(self, x)?;
-        Ok(match self.fused() {
+        Ok(match self.on_kernels() {
             Some(fused) => Box::new(FusedConditioned::new(fused, self.latent_dim(), x)),
             None => Box::new(ConditionedDecoder::new(self, x)?),
         })

@@ -11,12 +11,16 @@ use gap_kernel::{
 use gap_torch::map_row_blocks;
 use tch::{Device, Kind, Tensor};
 
-/// The path of this process, if it has one for `network`: not on another device, in another kind, on
-/// another processor, or against the user's wish. A wish that cannot be met is refused where the
+/// The path of this process, if it has one for such tensors: not on another device, in another kind,
+/// on another processor, or against the user's wish. A wish that cannot be met is refused where the
 /// program starts.
-fn path_for(network: &Mlp) -> Option<Instructions> {
-    let is_fit = network.device() == Device::Cpu && network.kind() == Kind::Float;
+fn path_for(device: Device, kind: Kind) -> Option<Instructions> {
+    let is_fit = device == Device::Cpu && kind == Kind::Float;
     is_fit.then(|| Instructions::here().ok().flatten())?
+}
+
+fn path_for_network(network: &Mlp) -> Option<Instructions> {
+    path_for(network.device(), network.kind())
 }
 
 /// What `f` makes of the layers of `network`.
@@ -41,21 +45,40 @@ const fn activation(network: &Mlp) -> gap_kernel::Activation {
     }
 }
 
-/// `network` and `likelihood` packed for the kernels; `None` where libtorch has to do it.
-pub(crate) fn fuse(network: &Mlp, likelihood: Likelihood) -> Option<FusedDecoder> {
-    let instructions = path_for(network)?;
-    let likelihood = match likelihood {
+/// A likelihood in the kernels' words.
+pub const fn on_kernels(likelihood: Likelihood) -> gap_kernel::Likelihood {
+    match likelihood {
         Likelihood::Bernoulli => gap_kernel::Likelihood::Bernoulli,
         Likelihood::Gaussian { std } => gap_kernel::Likelihood::Gaussian { std },
-    };
+    }
+}
+
+/// `network` and `likelihood` packed for the kernels; `None` where libtorch has to do it.
+pub(crate) fn fuse(network: &Mlp, likelihood: Likelihood) -> Option<FusedDecoder> {
+    let instructions = path_for_network(network)?;
     with_layers(network, |layers| {
         let network = gap_kernel::Network {
             layers,
             activation: activation(network),
-            likelihood,
+            likelihood: on_kernels(likelihood),
         };
         FusedDecoder::new(&network, instructions)
     })
+}
+
+/// `x = W z + b + std ε` (`[X, D]`, `[X]`) packed for the kernels; `None` where libtorch has to do it.
+pub(crate) fn fuse_affine(weight: &Tensor, bias: &Tensor, std: f64) -> Option<FusedDecoder> {
+    let instructions = path_for(weight.device(), weight.kind())?;
+    let (weight, bias) = (floats(weight), floats(bias));
+    let network = gap_kernel::Network {
+        layers: &[Layer {
+            weight: &weight,
+            bias: &bias,
+        }],
+        activation: gap_kernel::Activation::Tanh, // Between layers: there is one.
+        likelihood: gap_kernel::Likelihood::Gaussian { std },
+    };
+    FusedDecoder::new(&network, instructions)
 }
 
 /// A frozen perceptron whose rows have the same output in any batch.
@@ -64,7 +87,7 @@ pub struct FrozenForward(Option<FusedForward>);
 impl FrozenForward {
     /// Of the weights as they are now.
     pub fn of(network: &Mlp) -> Self {
-        Self(path_for(network).and_then(|instructions| {
+        Self(path_for_network(network).and_then(|instructions| {
             with_layers(network, |layers| {
                 FusedForward::new(layers, activation(network), instructions)
             })
@@ -95,7 +118,7 @@ impl FusedLearner {
     /// From the weights of `network` as they are now, from at most `most_rows` rows a step; `None`
     /// where libtorch has to do it.
     pub fn of(network: &Mlp, most_rows: usize) -> Option<Self> {
-        let instructions = path_for(network)?;
+        let instructions = path_for_network(network)?;
         let training = with_layers(network, |layers| {
             FusedTraining::new(layers, activation(network), most_rows, instructions)
         })?;
@@ -126,6 +149,11 @@ impl FusedLearner {
         self.training
             .ascend(&gradient, learning_rate, in_input.as_deref_mut());
         Some(Tensor::from_slice(&in_input?).view([-1, self.n_inputs]))
+    }
+
+    /// The same network for those whose rows are plain memory.
+    pub const fn in_memory(&mut self) -> &mut FusedTraining {
+        &mut self.training
     }
 
     /// Whether all weights and biases are finite.

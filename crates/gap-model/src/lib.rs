@@ -7,7 +7,7 @@
 pub mod conditioned;
 mod conditioned_decoder;
 pub mod decoder;
-mod fused;
+pub mod fused;
 pub mod likelihood;
 pub mod linear_gaussian;
 pub mod mlp;

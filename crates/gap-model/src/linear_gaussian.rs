@@ -1,10 +1,14 @@
 //! The oracle: a linear-Gaussian model, whose evidence and posterior are known exactly.
 
+use crate::conditioned::{ConditionedModel, Unprepared, check_observed};
+use crate::fused::{FusedConditioned, fuse_affine};
 use crate::likelihood::Likelihood;
 use crate::mlp::affine;
 use crate::model::{ExactPosterior, LatentVariableModel, ModelError, check_sizes};
+use gap_kernel::FusedDecoder;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use gap_torch::{NoiseStream, SeedKey, map_row_blocks, product};
+use std::cell::OnceCell;
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
@@ -16,6 +20,8 @@ pub struct LinearGaussian {
     weight: Tensor, // [X, D]
     bias: Tensor,   // [X]
     noise_std: f64,
+    /// Packed when it is first asked for, on machines that have the kernels.
+    fused: OnceCell<Option<FusedDecoder>>,
 }
 
 impl LinearGaussian {
@@ -25,6 +31,7 @@ impl LinearGaussian {
             weight,
             bias,
             noise_std,
+            fused: OnceCell::new(),
         }
     }
 
@@ -113,6 +120,11 @@ impl LatentVariableModel for LinearGaussian {
         self.weight.kind()
     }
 
+    fn on_kernels(&self) -> Option<&FusedDecoder> {
+        let fused = || fuse_affine(&self.weight, &self.bias, self.noise_std);
+        self.fused.get_or_init(fused).as_ref()
+    }
+
     fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         check_sizes(self, x, z)?;
         let squares = |t: &Tensor| {
@@ -133,6 +145,14 @@ impl LatentVariableModel for LinearGaussian {
         let pulled = map_row_blocks(&[&rows], |block| product(&block[0], &self.weight));
         let pulled = pulled.view([n_samples, batch, self.latent_dim()]);
         Ok(pulled / self.noise_std.powi(2) - z)
+    }
+
+    fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
+        check_observed(self, x)?;
+        Ok(match self.on_kernels() {
+            Some(fused) => Box::new(FusedConditioned::new(fused, self.latent_dim(), x)),
+            None => Box::new(Unprepared::new(self, x)?),
+        })
     }
 
     fn sample_joint(&self, noise: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError> {

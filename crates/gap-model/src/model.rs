@@ -1,6 +1,7 @@
 //! What a model must answer, and what a model with closed forms answers besides.
 
 use crate::conditioned::{ConditionedModel, Unprepared};
+use gap_kernel::FusedDecoder;
 use gap_torch::{DimsError, NoiseStream, dims};
 use tch::{Device, Kind, Tensor};
 
@@ -65,6 +66,12 @@ pub trait LatentVariableModel: Send {
 
     /// The kind of the model's tensors; observations and draws are given in it.
     fn kind(&self) -> Kind;
+
+    /// The model on the kernels of [`gap_kernel`], if it is a perceptron under a standard normal prior
+    /// and they are there for it.
+    fn on_kernels(&self) -> Option<&FusedDecoder> {
+        None
+    }
 
     /// `log p(x, z)`, nats, summed in `f64`: `[B, X], [S, B, D] -> [S, B]`.
     ///

@@ -98,28 +98,31 @@ impl NoiseStream {
     ///
     /// Asking for 3 and then 5 samples gives the same 8 as asking for 8.
     pub fn normal(&mut self, n_samples: i64, dim: i64) -> Tensor {
+        let values = self.normal_values(n_samples as usize, dim as usize);
+        self.tensor(&values, n_samples, dim)
+    }
+
+    /// The same in plain memory.
+    pub fn normal_values(&mut self, n_samples: usize, dim: usize) -> Vec<f32> {
         self.fill(n_samples, dim, |generator| StandardNormal.sample(generator))
     }
 
     /// The next `n_samples` uniform vectors on `[0, 1)` of every datapoint: `[S, B, D]`, `f32`.
     pub fn uniform(&mut self, n_samples: i64, dim: i64) -> Tensor {
-        self.fill(n_samples, dim, |generator| {
+        let values = self.fill(n_samples as usize, dim as usize, |generator| {
             // The 24 leading bits: every value is exact in f32, and 1.0 cannot occur.
             (generator.next_u32() >> 8) as f32 * (1.0 / (1 << 24) as f32)
-        })
+        });
+        self.tensor(&values, n_samples, dim)
     }
 
     fn fill(
         &mut self,
-        n_samples: i64,
-        dim: i64,
+        samples: usize,
+        width: usize,
         mut draw: impl FnMut(&mut ChaCha8Rng) -> f32,
-    ) -> Tensor {
-        let (samples, batch, width) = (
-            n_samples as usize,
-            self.generators.len(),
-            usize::try_from(dim).expect("a number of dimensions is not negative"),
-        );
+    ) -> Vec<f32> {
+        let batch = self.generators.len();
         let mut values = vec![0_f32; samples * batch * width];
         for (b, generator) in self.generators.iter_mut().enumerate() {
             for s in 0..samples {
@@ -129,8 +132,12 @@ impl NoiseStream {
                 }
             }
         }
-        Tensor::from_slice(&values)
-            .view([n_samples, batch as i64, dim])
+        values
+    }
+
+    fn tensor(&self, values: &[f32], n_samples: i64, dim: i64) -> Tensor {
+        Tensor::from_slice(values)
+            .view([n_samples, self.generators.len() as i64, dim])
             .to_device(self.device)
     }
 }

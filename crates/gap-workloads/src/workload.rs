@@ -176,6 +176,7 @@ fn joint_training(batch_size: u32, steps: u32) -> impl FnMut(SeedKey) -> f64 {
         batch_size,
         learning_rate: 1e-3,
         n_samples: 1,
+        precision: Precision::Half,
     };
     move |key| {
         fit_jointly(
@@ -203,6 +204,7 @@ fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
         batch_size: 64,
         learning_rate: 1e-2,
         n_samples: 1,
+        precision: Precision::Half,
     };
     // Every share has fits of every width.
     let jobs: Vec<(i64, u64)> = SMALL_FIT_WIDTHS

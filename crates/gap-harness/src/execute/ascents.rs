@@ -9,7 +9,7 @@ use gap_data::Batch;
 use gap_infer::ascent::Precision;
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::trace::{Look, Trace, Tracer};
-use gap_infer::{Encoder, FreeForm, VariationalFamily, VariationalParams};
+use gap_infer::{Encoder, FreeForm};
 use gap_model::LatentVariableModel;
 use gap_schema::spec::{AscentSpec, FreeFormSpec, Start};
 use gap_schema::trace::{self, OTHER_OPTIMUM_NATS, REACHED_NATS, TracePoint};
@@ -112,7 +112,9 @@ impl LibtorchExecutor {
             .with_precision(build::precision(*precision));
         let mut points = Vec::new();
         for (i, of_start) in optima.iter().enumerate() {
-            let start = self.start_params(&climb, of_start.start);
+            let start = climb
+                .starting_point(of_start.start)
+                .params(self.family(), &climb.batch);
             let key = key.role("ascent").role(of_start.start.as_str());
             let traced = tracer
                 .trace(&schedule, start.to_rows(), key)
@@ -170,16 +172,6 @@ impl LibtorchExecutor {
             model,
             batch: batch.ok_or_else(|| failed("there are no points to ascend on"))?,
         })
-    }
-
-    fn start_params(&self, climb: &Climb, start: Start) -> VariationalParams {
-        match climb.starting_point(start) {
-            StartingPoint::Encoder(encoder) => encoder.encode(climb.batch.x()),
-            StartingPoint::Prior => {
-                let n = climb.batch.len() as i64;
-                self.family().prior_like_params(n, self.device)
-            }
-        }
     }
 }
 

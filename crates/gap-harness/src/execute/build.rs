@@ -194,6 +194,7 @@ pub const fn training(spec: &TrainingSpec) -> Training {
         batch_size: spec.batch_size.get(),
         learning_rate: spec.learning_rate.get(),
         n_samples: spec.n_samples.get(),
+        precision: precision(spec.precision),
     }
 }
 

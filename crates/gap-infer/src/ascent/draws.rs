@@ -69,9 +69,9 @@ impl Draws {
 
     fn independent(key: SeedKey, ids: &[u64], n_samples: usize, dim: usize) -> Self {
         // One sample of S·D numbers: a datapoint's draws lie side by side.
-        let values = NoiseStream::new(key, ids, Device::Cpu).normal(1, (n_samples * dim) as i64);
+        let mut streams = NoiseStream::new(key, ids, Device::Cpu);
         Self {
-            values: Vec::<f32>::try_from(values.view([-1])).expect("draws are floats"),
+            values: streams.normal_values(1, n_samples * dim),
             common: false,
             n_samples,
             dim,

@@ -25,6 +25,66 @@ impl DiagonalGaussian {
     }
 }
 
+/// The same without tensors: rows in plain memory, for steps on the kernels.
+impl DiagonalGaussian {
+    /// `σ` (`[B, D]`) and `z` (`[S, B, D]`) of the rows `params` (`[B, 2D]`) with `noise` (`[S, B, D]`).
+    pub fn transform_rows(
+        &self,
+        params: &[f32],
+        noise: &[f32],
+        std: &mut Vec<f32>,
+        z: &mut Vec<f32>,
+    ) {
+        let dim = self.latent_dim as usize;
+        std.clear();
+        z.clear();
+        let rows = params.chunks_exact(2 * dim);
+        for row in rows.clone() {
+            std.extend(row[dim..].iter().map(|r| r.exp()));
+        }
+        for sample in noise.chunks_exact(std.len()) {
+            let of_rows = sample.chunks_exact(dim).zip(std.chunks_exact(dim));
+            for (row, (noise, std)) in rows.clone().zip(of_rows) {
+                let moved = row[..dim].iter().zip(std).zip(noise);
+                z.extend(moved.map(|((mean, std), noise)| std * noise + mean));
+            }
+        }
+    }
+
+    /// `scale · ∇_λ L[q]` of each row, `[B, 2D]`, as [`VariationalFamily::pull_back`] has it.
+    pub fn pull_back_rows(
+        &self,
+        std: &[f32],
+        noise: &[f32],
+        score: &[f32],
+        scale: f32,
+        gradient: &mut [f32],
+    ) {
+        let dim = self.latent_dim as usize;
+        let of_one_draw = scale * std.len() as f32 / noise.len() as f32; // scale / S
+        gradient.fill(0.0);
+        let samples = noise.chunks_exact(std.len());
+        for (noise, score) in samples.zip(score.chunks_exact(std.len())) {
+            let draws = noise.chunks_exact(dim).zip(score.chunks_exact(dim));
+            for (gradient, (noise, score)) in gradient.chunks_exact_mut(2 * dim).zip(draws) {
+                let (for_mean, for_log_std) = gradient.split_at_mut(dim);
+                for i in 0..dim {
+                    for_mean[i] += score[i];
+                    for_log_std[i] += score[i] * noise[i];
+                }
+            }
+        }
+        let rows = gradient.chunks_exact_mut(2 * dim);
+        for (gradient, std) in rows.zip(std.chunks_exact(dim)) {
+            let (for_mean, for_log_std) = gradient.split_at_mut(dim);
+            for i in 0..dim {
+                for_mean[i] *= of_one_draw;
+                for_log_std[i] = for_log_std[i] * of_one_draw * std[i] + scale;
+            }
+        }
+    }
+}
+
 fn sum_last(tensor: &Tensor) -> Tensor {
     tensor.sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double)
 }
@@ -52,6 +112,10 @@ impl VariationalFamily for DiagonalGaussian {
             - sum_last(&log_std)
             - 0.5 * self.latent_dim as f64 * TAU.ln();
         Draws { z, log_q }
+    }
+
+    fn as_diagonal_gaussian(&self) -> Option<DiagonalGaussian> {
+        Some(*self)
     }
 
     /// `∇_μ L = E[s]` and `∇_{log σ} L = E[s ∘ ε] ∘ σ + 1`, the 1 from the entropy.

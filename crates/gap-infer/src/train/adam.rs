@@ -1,10 +1,7 @@
 //! Adam over one flat array of parameters.
 
+use gap_kernel::adam::{EPSILON, MEAN_DECAY, SQUARE_DECAY, Step, ascend};
 use tch::{Device, Kind, Tensor};
-
-const MEAN_DECAY: f64 = 0.9;
-const SQUARE_DECAY: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
 
 /// Adam (Kingma and Ba 2015, Algorithm 1) with the paper's constants, uphill.
 ///
@@ -44,8 +41,6 @@ impl FlatAdam {
     /// One step up the gradient.
     pub fn step(&mut self, learning_rate: f64) {
         self.steps += 1;
-        let rate = learning_rate / (1.0 - MEAN_DECAY.powi(self.steps));
-        let unbias = 1.0 / (1.0 - SQUARE_DECAY.powi(self.steps)).sqrt();
         if self.parameters.device() == Device::Cpu && self.parameters.kind() == Kind::Float {
             let [parameters, mean, square] =
                 [&self.parameters, &self.mean, &self.square].map(|tensor| -> &mut [f32] {
@@ -60,39 +55,17 @@ impl FlatAdam {
             let gradient: &[f32] = unsafe {
                 std::slice::from_raw_parts(self.gradient.data_ptr().cast(), parameters.len())
             };
-            step_through(
-                parameters,
-                gradient,
-                mean,
-                square,
-                rate as f32,
-                unbias as f32,
-            );
+            let step = Step::nth(self.steps, learning_rate);
+            ascend(parameters, gradient, mean, square, step);
         } else {
+            let rate = learning_rate / (1.0 - MEAN_DECAY.powi(self.steps));
+            let unbias = 1.0 / (1.0 - SQUARE_DECAY.powi(self.steps)).sqrt();
             let _ = self.mean.lerp_(&self.gradient, 1.0 - MEAN_DECAY);
             let squares = self.gradient.square();
             let _ = self.square.lerp_(&squares, 1.0 - SQUARE_DECAY);
             let scale = self.square.sqrt() * unbias + EPSILON;
             self.parameters += &self.mean / scale * rate;
         }
-    }
-}
-
-/// The loop of one step, which the compiler makes vectors of.
-fn step_through(
-    parameters: &mut [f32],
-    gradient: &[f32],
-    mean: &mut [f32],
-    square: &mut [f32],
-    rate: f32,
-    unbias: f32,
-) {
-    let (of_mean, of_square) = (1.0 - MEAN_DECAY as f32, 1.0 - SQUARE_DECAY as f32);
-    let moments = mean.iter_mut().zip(square);
-    for ((parameter, &g), (mean, square)) in parameters.iter_mut().zip(gradient).zip(moments) {
-        *mean += of_mean * (g - *mean);
-        *square += of_square * (g * g - *square);
-        *parameter += rate * *mean / (square.sqrt() * unbias + EPSILON as f32);
     }
 }
 

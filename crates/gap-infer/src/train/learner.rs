@@ -1,6 +1,7 @@
 //! A network that learns by Adam: on the kernels where they are, on libtorch elsewhere.
 
 use super::adam::FlatAdam;
+use crate::ascent::Precision;
 use gap_model::{FusedLearner, Mlp};
 use tch::Tensor;
 
@@ -34,6 +35,13 @@ impl<'a> Learner<'a> {
             }
         };
         Self { network, way }
+    }
+
+    /// How exact the products of the next steps are, on the kernels.
+    pub fn set_precision(&mut self, precision: Precision) {
+        if let Way::Kernels(fused) = &mut self.way {
+            fused.in_memory().set_precision(precision);
+        }
     }
 
     /// The output, no graph: `[N, in] -> [N, out]`.

@@ -67,6 +67,7 @@ pub fn of_digits(dim: i64, hidden: i64, n_points: usize) -> (MlpDecoder, Batch) 
         batch_size: 64,
         learning_rate: 5e-3,
         n_samples: 1,
+        precision: Precision::Half,
     };
     let key = SeedKey::root(3);
     fit_jointly(

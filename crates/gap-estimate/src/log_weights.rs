@@ -1,0 +1,165 @@
+//! `log p(x, z) − log q(z)` at draws from `q`: on the kernels where they are, on tensors elsewhere.
+
+use crate::estimate::EstimateError;
+use gap_data::Batch;
+use gap_infer::{DiagonalGaussian, VariationalFamily, VariationalParams};
+use gap_kernel::Wanted;
+use gap_model::{ConditionedModel, LatentVariableModel};
+use gap_torch::{NoiseStream, SeedKey};
+use tch::{Device, Kind, Tensor};
+
+/// A chunk of draws on tensors has about this many rows.
+///
+/// Rows go through a decoder in blocks that stay in cache however many they are, so this only
+/// bounds what the draws themselves take, 16 MB at 256 dimensions.
+const TENSOR_ROWS: usize = 16_384;
+
+/// The same on the kernels, whose memory is used again: it stays in cache.
+const KERNEL_ROWS: usize = 1024;
+
+/// The log-weights of a batch's datapoints, chunk after chunk.
+pub struct LogWeights<'a> {
+    noise: NoiseStream,
+    n_points: usize,
+    way: Way<'a>,
+}
+
+enum Way<'a> {
+    Kernels(OnKernels<'a>),
+    Tensors {
+        model: &'a dyn LatentVariableModel,
+        family: &'a dyn VariationalFamily,
+        params: &'a VariationalParams,
+        x: &'a Tensor,
+    },
+}
+
+impl<'a> LogWeights<'a> {
+    /// Of `q(z; params)` at the observations of `batch`; draws belong to `key` and the datapoint.
+    pub fn new(
+        model: &'a dyn LatentVariableModel,
+        family: &'a dyn VariationalFamily,
+        params: &'a VariationalParams,
+        batch: &'a Batch,
+        key: SeedKey,
+    ) -> Result<Self, EstimateError> {
+        let on_kernels = OnKernels::new(model, family, params, batch)?;
+        Ok(Self {
+            noise: NoiseStream::new(key, batch.ids(), batch.x().device()),
+            n_points: batch.len(),
+            way: on_kernels.map_or(
+                Way::Tensors {
+                    model,
+                    family,
+                    params,
+                    x: batch.x(),
+                },
+                Way::Kernels,
+            ),
+        })
+    }
+
+    /// Samples of each datapoint in a chunk.
+    pub const fn samples_in_a_chunk(&self) -> u64 {
+        let rows = match self.way {
+            Way::Kernels(_) => KERNEL_ROWS,
+            Way::Tensors { .. } => TENSOR_ROWS,
+        };
+        let n_points = if self.n_points == 0 { 1 } else { self.n_points };
+        let n_samples = rows / n_points;
+        if n_samples == 0 { 1 } else { n_samples as u64 }
+    }
+
+    /// The next `n_samples` of each datapoint, sample after sample: `[S, B]`, nats.
+    pub fn next(&mut self, n_samples: u64) -> Result<Vec<f64>, EstimateError> {
+        match &mut self.way {
+            Way::Kernels(way) => Ok(way.next(n_samples as usize, &mut self.noise)),
+            Way::Tensors {
+                model,
+                family,
+                params,
+                x,
+            } => {
+                let draws = family.sample(params, n_samples as i64, &mut self.noise);
+                let log_weights = model.log_joint(x, &draws.z)? - draws.log_q;
+                let flat = log_weights.to_device(Device::Cpu).to_kind(Kind::Double);
+                let flat = flat.contiguous().view([-1]);
+                Ok(Vec::<f64>::try_from(flat).expect("log-weights are doubles"))
+            }
+        }
+    }
+}
+
+/// A diagonal Gaussian under a decoder of the kernels.
+struct OnKernels<'a> {
+    conditioned: Box<dyn ConditionedModel + 'a>,
+    family: DiagonalGaussian,
+    params: Vec<f32>,       // [B, 2D]
+    log_std_sums: Vec<f64>, // [B]
+    owners: Vec<usize>,     // [S·B]
+    std: Vec<f32>,
+    z: Vec<f32>,
+    log_likelihood: Vec<f64>,
+}
+
+impl<'a> OnKernels<'a> {
+    /// `None` where it has to be done on tensors.
+    fn new(
+        model: &'a dyn LatentVariableModel,
+        family: &dyn VariationalFamily,
+        params: &VariationalParams,
+        batch: &Batch,
+    ) -> Result<Option<Self>, EstimateError> {
+        let Some(family) = family.as_diagonal_gaussian() else {
+            return Ok(None);
+        };
+        let conditioned = model.condition(batch.x())?;
+        if conditioned.on_kernels().is_none() {
+            return Ok(None);
+        }
+        let flat = params.0.to_kind(Kind::Float).contiguous().view([-1]);
+        let params = Vec::<f32>::try_from(flat).expect("parameters are floats");
+        let dim = family.latent_dim() as usize;
+        let log_std_sum = |row: &[f32]| row[dim..].iter().map(|&r| f64::from(r)).sum();
+        Ok(Some(Self {
+            conditioned,
+            family,
+            log_std_sums: params.chunks_exact(2 * dim).map(log_std_sum).collect(),
+            params,
+            owners: Vec::new(),
+            std: Vec::new(),
+            z: Vec::new(),
+            log_likelihood: Vec::new(),
+        }))
+    }
+
+    /// With `z = μ + σ ∘ ε` the normalisers of prior and `q` cancel:
+    /// `log p(z) − log q(z) = ½ Σ (ε² − z²) + Σ log σ`.
+    fn next(&mut self, n_samples: usize, noise: &mut NoiseStream) -> Vec<f64> {
+        let dim = self.family.latent_dim() as usize;
+        let n_points = self.log_std_sums.len();
+        let noise = noise.normal_values(n_samples, dim);
+        let (std, z) = (&mut self.std, &mut self.z);
+        self.family.transform_rows(&self.params, &noise, std, z);
+        let n_rows = n_samples * n_points;
+        self.owners.clear();
+        self.owners.extend((0..n_rows).map(|row| row % n_points));
+        self.log_likelihood.resize(n_rows, 0.0);
+        let wanted = Wanted {
+            log_likelihood: Some(&mut self.log_likelihood),
+            ..Wanted::default()
+        };
+        let decoder = self.conditioned.on_kernels();
+        let decoder = decoder.expect("it was there when this was made");
+        decoder.evaluate(&self.owners, &self.z, wanted);
+        let rows = noise.chunks_exact(dim).zip(self.z.chunks_exact(dim));
+        let weights = rows.zip(&self.log_likelihood).zip(&self.owners);
+        weights
+            .map(|(((noise, z), log_likelihood), &owner)| {
+                let squares = noise.iter().zip(z);
+                let squares = squares.map(|(&e, &z)| f64::from(e).powi(2) - f64::from(z).powi(2));
+                log_likelihood + 0.5 * squares.sum::<f64>() + self.log_std_sums[owner]
+            })
+            .collect()
+    }
+}
