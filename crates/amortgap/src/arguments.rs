@@ -27,6 +27,8 @@ pub enum Command {
     Plan(PlanArguments),
     /// Show how far a run has come.
     Status(StatusArguments),
+    /// Make a table and a figure of what benches measured.
+    Bench(BenchArguments),
     /// Show the data sets, or check the files of one.
     Data(DataArguments),
     /// Print completions for a shell.
@@ -98,6 +100,17 @@ pub struct PlanArguments {
 pub struct StatusArguments {
     /// A folder of results
     pub folder: PathBuf,
+}
+
+/// `amortgap bench`
+#[derive(Args)]
+pub struct BenchArguments {
+    /// Criterion's folder of results
+    #[arg(long, default_value = "target/criterion", value_name = "DIR")]
+    pub criterion: PathBuf,
+    /// Where to write
+    #[arg(long, default_value = "results/bench", value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// `amortgap data`

@@ -1,6 +1,8 @@
 //! What amortization costs in variational inference: the command line.
 
 mod arguments;
+mod bench_command;
+mod criterion_results;
 mod data_command;
 mod exit;
 mod plan_command;
@@ -32,6 +34,7 @@ fn carry_out(command: &Command) -> CommandResult {
         Command::Report(report) => report_command::report(report),
         Command::Plan(plan) => plan_command::plan(plan),
         Command::Status(status) => status_command::status(status),
+        Command::Bench(bench) => bench_command::bench(bench),
         Command::Data(data) => data_command::data(data),
         Command::Completions { shell } => {
             let out = &mut std::io::stdout();

@@ -123,7 +123,15 @@ fn completions_name_every_command() {
     let bench = Bench::with(DIGITS);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (script, _) = succeeds(&mut bench.amortgap(&["completions", shell]));
-        for command in ["run", "report", "plan", "status", "data", "completions"] {
+        for command in [
+            "run",
+            "report",
+            "plan",
+            "status",
+            "bench",
+            "data",
+            "completions",
+        ] {
             assert!(script.contains(command), "{command} for {shell}");
         }
     }

@@ -1,13 +1,15 @@
-//! What the figures show: gaps in [`gaps`], ascents in [`ascents`]; how they are drawn is in
-//! [`drawing`].
+//! What the figures show: gaps in [`gaps`], ascents in [`ascents`], benches in [`benches`]; how they
+//! are drawn is in [`drawing`].
 
 mod ascents;
 mod axis;
+mod benches;
 mod canvas;
 mod drawing;
 mod gaps;
 mod geometry;
 
+pub(crate) use benches::throughput;
 pub(crate) use canvas::DrawError;
 pub(crate) use drawing::{png, svg};
 
@@ -44,8 +46,11 @@ struct Look {
     marker: Option<Marker>,
     /// Open markers and a dashed line.
     light: bool,
+    /// [`NO_LINE`] where points are not on the way to each other.
     thickness: f64,
 }
+
+const NO_LINE: f64 = 0.0;
 
 /// The thickness of a line that is one of many.
 const THIN: f64 = 1.0;
@@ -94,7 +99,21 @@ struct Point {
     /// A place on the [`XAxis`].
     x: f64,
     value: f64,
-    std_error: f64,
+    /// The ends of its error bar; NaN where it has none.
+    bar: [f64; 2],
+}
+
+impl Panel {
+    /// Whether a place on the x axis has points of several series.
+    fn series_share_places(&self) -> bool {
+        let places: Vec<Vec<f64>> = self
+            .series
+            .iter()
+            .map(|series| series.points.iter().map(|point| point.x).collect())
+            .collect();
+        let mut pairs = (1..places.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+        pairs.any(|(i, j)| places[i].iter().any(|x| places[j].contains(x)))
+    }
 }
 
 struct Reference {
@@ -160,5 +179,5 @@ impl Figure {
 fn scale_covering(panels: &[Panel]) -> Scale {
     let points = panels.iter().flat_map(|panel| &panel.series);
     let points = points.flat_map(|series| &series.points);
-    Scale::covering(points.map(|point| (point.value, point.std_error)))
+    Scale::covering(points.map(|point| (point.value, point.bar)))
 }

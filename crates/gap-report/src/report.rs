@@ -179,14 +179,14 @@ pub fn write_report(
     Ok(written)
 }
 
-fn unrendered(path: &Path, error: &dyn std::fmt::Display) -> ReportError {
+pub(crate) fn unrendered(path: &Path, error: &dyn std::fmt::Display) -> ReportError {
     ReportError::Render {
         path: path.to_owned(),
         message: error.to_string(),
     }
 }
 
-fn publish_text(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
+pub(crate) fn publish_text(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
     publish(path, |temporary| temporary.write_all(text.as_bytes()))
 }
 

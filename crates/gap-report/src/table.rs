@@ -1,6 +1,7 @@
 //! What the tables of a report hold; how they look as text is in [`layout`].
 
 mod ascents;
+mod benches;
 mod costs;
 mod gaps;
 pub(crate) mod layout;
@@ -8,6 +9,7 @@ pub(crate) mod number;
 mod reliability;
 
 pub(crate) use ascents::ascents;
+pub(crate) use benches::{benches, confidence};
 pub(crate) use costs::{costs, parameters, refinement};
 pub(crate) use gaps::{bounds, cells, headline};
 pub(crate) use reliability::{oracle, reliability};

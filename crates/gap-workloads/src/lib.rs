@@ -2,9 +2,11 @@
 //!
 //! A [`Work`] is a name and its sizes; a [`Workload`] is one that was set up and can be run again and
 //! again, through the crates' public items alone. `scripts/peers/` has the same mathematics in other
-//! libraries. Nothing here measures: criterion does, and [`rate()`] for the comparison.
+//! libraries. Nothing here measures: criterion does, and [`rate()`] for the comparison. The benches are
+//! in the crates that they measure, `amortgap bench` makes a table and a figure of their results.
 
 mod crew;
+mod one_observation;
 mod problem;
 pub mod rate;
 pub mod work;
@@ -12,5 +14,5 @@ mod workload;
 
 pub use crew::Crew;
 pub use rate::rate;
-pub use work::Work;
+pub use work::{Method, Work};
 pub use workload::{Share, Workload};

@@ -1,6 +1,8 @@
 //! The networks and observations that the workloads share.
 
 use gap_data::{Batch, Dataset};
+use gap_infer::ascent::Precision;
+use gap_infer::train::{Training, fit_encoder};
 use gap_infer::{DiagonalGaussian, Encoder};
 use gap_model::{Activation, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder};
 use gap_torch::{NoiseStream, SeedKey};
@@ -12,6 +14,8 @@ pub const LATENT_DIM: i64 = 50;
 const HIDDEN: i64 = 200;
 /// `X`.
 const OBSERVED_DIM: i64 = 784;
+/// Observations that networks are fitted to, the datapoints from 0 on.
+pub const TRAINING_SET: u64 = 1000;
 
 /// The mean-field family.
 pub const FAMILY: DiagonalGaussian = DiagonalGaussian::new(LATENT_DIM);
@@ -29,6 +33,23 @@ pub fn encoder() -> Encoder {
     let widths = [OBSERVED_DIM, HIDDEN, HIDDEN, 2 * LATENT_DIM];
     let key = SeedKey::root(1).role("encoder");
     Encoder::new(Mlp::random(&widths, Activation::Tanh, key, Device::Cpu))
+}
+
+/// The same encoder, fitted for a while to `model`.
+pub fn fitted_encoder(model: &dyn LatentVariableModel) -> Encoder {
+    let mut encoder = encoder();
+    let training = Training {
+        steps: 300,
+        batch_size: 100,
+        learning_rate: 1e-3,
+        n_samples: 1,
+        precision: Precision::Half,
+    };
+    let data = training_set(model, TRAINING_SET);
+    let key = SeedKey::root(1).role("encoder fit");
+    fit_encoder(model, &FAMILY, &mut encoder, &data, training, key, &|_| ())
+        .expect("the fit stays finite");
+    encoder
 }
 
 /// The datapoints `ids`, drawn from `model`.

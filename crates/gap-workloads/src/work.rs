@@ -41,6 +41,19 @@ pub enum Work {
     },
     /// Fits of encoders of 8 sizes with 3 seeds each to one small linear-Gaussian model.
     SmallFits,
+    /// `q` for one new observation, with a model and an encoder that are fitted already.
+    OneObservation(Method),
+}
+
+/// How `q` is found for one new observation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The encoder's forward pass.
+    Forward,
+    /// The forward pass, and 20 averaged Newton steps: the default refinement.
+    Refine,
+    /// The whole free-form search, from the prior and from the encoder, until it is certified.
+    Reoptimise,
 }
 
 /// The widths of the encoders of [`Work::SmallFits`].
@@ -48,8 +61,8 @@ pub const SMALL_FIT_WIDTHS: [i64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 /// How often each of them is fitted.
 pub const SMALL_FIT_SEEDS: u64 = 3;
 
-/// All workloads, in the order of their names.
-pub const ALL: [Work; 9] = [
+/// The workloads that are compared with other libraries, in the order of their names.
+pub const COMPARED: [Work; 9] = [
     Work::FreeFormSteps {
         batch: 100,
         n_samples: 10,
@@ -79,15 +92,33 @@ pub const ALL: [Work; 9] = [
     Work::SmallFits,
 ];
 
+/// Inference for one new observation by each method, from the cheapest on.
+pub const ONE_OBSERVATION: [Work; 3] = [
+    Work::OneObservation(Method::Forward),
+    Work::OneObservation(Method::Refine),
+    Work::OneObservation(Method::Reoptimise),
+];
+
+/// All workloads: those that are compared, then those of one observation.
+pub fn all() -> impl Iterator<Item = Work> {
+    COMPARED.into_iter().chain(ONE_OBSERVATION)
+}
+
 impl Work {
-    /// What is counted.
+    /// What is counted, per second.
     pub const fn unit(self) -> &'static str {
         match self {
             Self::FreeFormSteps { .. } | Self::JointTraining { .. } => "steps/s",
             Self::EncoderForward { .. } | Self::Refinement { .. } => "points/s",
             Self::ImportanceWeights { .. } => "samples/s",
             Self::SmallFits => "jobs/s",
+            Self::OneObservation(_) => "observations/s",
         }
+    }
+
+    /// The things that are counted: `steps`, `points`; the function of its bench.
+    pub fn counted(self) -> &'static str {
+        self.unit().trim_end_matches("/s")
     }
 
     /// How many of them one run is.
@@ -97,13 +128,14 @@ impl Work {
             Self::EncoderForward { batch } | Self::Refinement { batch, .. } => batch,
             Self::ImportanceWeights { n_samples } => n_samples,
             Self::SmallFits => SMALL_FIT_WIDTHS.len() as u64 * SMALL_FIT_SEEDS,
+            Self::OneObservation(_) => 1,
         }
     }
 
     /// Whether two threads can each do a half: datapoints, draws and fits are independent, the steps
-    /// of one fit are not.
+    /// of one fit and the search for one observation are not.
     pub const fn is_divisible(self) -> bool {
-        !matches!(self, Self::JointTraining { .. })
+        !matches!(self, Self::JointTraining { .. } | Self::OneObservation(_))
     }
 }
 
@@ -118,7 +150,18 @@ impl fmt::Display for Work {
             Self::ImportanceWeights { n_samples } => write!(f, "W4_K{n_samples}"),
             Self::JointTraining { batch, .. } => write!(f, "W5_B{batch}"),
             Self::SmallFits => write!(f, "W7_{}jobs", self.units_per_run()),
+            Self::OneObservation(method) => write!(f, "one_observation_{method}"),
         }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Forward => "forward",
+            Self::Refine => "refine",
+            Self::Reoptimise => "reoptimise",
+        })
     }
 }
 
@@ -126,7 +169,7 @@ impl FromStr for Work {
     type Err = UnknownWork;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = ALL.into_iter().find(|work| work.to_string() == name);
+        let found = all().find(|work| work.to_string() == name);
         found.ok_or_else(|| UnknownWork(name.to_owned()))
     }
 }
@@ -137,7 +180,8 @@ pub struct UnknownWork(String);
 
 impl fmt::Display for UnknownWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = ALL.map(|work| work.to_string()).join(", ");
+        let names: Vec<String> = all().map(|work| work.to_string()).collect();
+        let names = names.join(", ");
         write!(f, "no workload is named `{}`; there are {names}", self.0)
     }
 }
@@ -150,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_names_are_those_of_the_published_comparison() {
-        let names = ALL.map(|work| work.to_string());
+        let names = COMPARED.map(|work| work.to_string());
         assert_eq!(
             names,
             [
@@ -165,14 +209,17 @@ mod tests {
                 "W7_24jobs",
             ]
         );
-        for (name, work) in names.iter().zip(ALL) {
-            assert_eq!(name.parse(), Ok(work));
+    }
+
+    #[test]
+    fn every_workload_is_found_by_its_name() {
+        for work in all() {
+            assert_eq!(work.to_string().parse(), Ok(work));
         }
+        let unknown = "W8".parse::<Work>().unwrap_err().to_string();
         assert!(
-            "W8".parse::<Work>()
-                .unwrap_err()
-                .to_string()
-                .contains("`W8`")
+            unknown.contains("`W8`") && unknown.ends_with("one_observation_reoptimise"),
+            "{unknown}"
         );
     }
 }

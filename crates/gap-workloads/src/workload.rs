@@ -1,7 +1,8 @@
 //! Workloads that are set up and can be run.
 
+use crate::one_observation::one_observation;
 use crate::problem::{
-    FAMILY, LATENT_DIM, decoder, encoder, linear_gaussian, observations, training_set,
+    FAMILY, LATENT_DIM, TRAINING_SET, decoder, encoder, linear_gaussian, observations, training_set,
 };
 use crate::work::{SMALL_FIT_SEEDS, SMALL_FIT_WIDTHS, Work};
 use gap_estimate::{ImportanceWeighted, estimate_all};
@@ -14,9 +15,6 @@ use gap_model::Activation;
 use gap_torch::SeedKey;
 use std::ops::Range;
 use tch::{Device, Kind};
-
-/// Observations that joint training takes its minibatches from.
-const TRAINING_SET: u64 = 1000;
 
 /// Which part of a workload: all of it, or that of one of several threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +72,7 @@ impl Workload {
             }
             Work::JointTraining { batch, steps } => Box::new(joint_training(batch, steps)),
             Work::SmallFits => Box::new(small_fits(share)),
+            Work::OneObservation(method) => Box::new(one_observation(method)),
         };
         Self {
             run,
@@ -232,11 +231,11 @@ fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::work::ALL;
+    use crate::work::all;
 
     #[test]
     fn every_workload_runs_to_a_finite_number() {
-        for work in ALL {
+        for work in all() {
             let value = Workload::new(work).run();
             assert!(value.is_finite(), "{work}: {value}");
         }

@@ -127,7 +127,7 @@ fn points(course: &Course<'_>, cost: &Cost, left_out: &mut LeftOut) -> Vec<Point
         let point = Point {
             x: (cost.of)(trace_point),
             value: trace_point.nats_to_go,
-            std_error: f64::NAN,
+            bar: [f64::NAN; 2],
         };
         left_out.has_place(point).then_some(point)
     });

@@ -33,22 +33,27 @@ pub(super) enum Scale {
 }
 
 impl Scale {
-    /// A scale that shows every one of `points`, a value with its standard error each.
+    /// A scale that shows every one of `points`, a value with the ends of its error bar each.
     ///
     /// It is logarithmic if all values are positive and span more than a factor of 10. A linear one
     /// starts from zero. An error bar may leave a logarithmic scale at the bottom, a value may not.
-    pub(super) fn covering(points: impl Iterator<Item = (f64, f64)> + Clone) -> Self {
+    pub(super) fn covering(points: impl Iterator<Item = (f64, [f64; 2])> + Clone) -> Self {
         let values = || points.clone().map(|(value, _)| value);
-        let bars = points
-            .clone()
-            .map(|(value, error)| (value, if error.is_finite() { error } else { 0.0 }));
+        let bars = points.clone().map(|(value, [low, high])| {
+            let is_finite = low.is_finite() && high.is_finite();
+            if is_finite {
+                (low, high)
+            } else {
+                (value, value)
+            }
+        });
         let least = values().fold(f64::INFINITY, f64::min);
         let most = values().fold(f64::NEG_INFINITY, f64::max);
         let top = bars
             .clone()
-            .map(|(v, e)| v + e)
+            .map(|(_, high)| high)
             .fold(f64::NEG_INFINITY, f64::max);
-        let bottom = bars.map(|(v, e)| v - e).fold(f64::INFINITY, f64::min);
+        let bottom = bars.map(|(low, _)| low).fold(f64::INFINITY, f64::min);
         if least > 0.0 && most > 10.0 * least {
             Self::logarithmic([bottom.max(0.5 * least), top].into_iter())
         } else {
@@ -161,15 +166,21 @@ fn log_ticks(low: f64, high: f64, mantissas: &[u8]) -> Vec<(f64, String)> {
 mod tests {
     use super::*;
 
+    /// The scale of values with a standard error each.
+    fn covering(points: &[(f64, f64)]) -> Scale {
+        let bars = points.iter().map(|(v, e)| (*v, [v - e, v + e]));
+        Scale::covering(bars)
+    }
+
     fn labels(points: &[(f64, f64)]) -> Vec<String> {
-        let ticks = Scale::covering(points.iter().copied()).ticks();
+        let ticks = covering(points).ticks();
         ticks.into_iter().map(|(_, label)| label).collect()
     }
 
     #[test]
     fn a_negative_value_makes_the_scale_linear_and_stays_inside() {
         let points = [(-0.2, 0.05), (3.0, 0.1)];
-        let scale = Scale::covering(points.into_iter());
+        let scale = covering(&points);
         assert!(matches!(scale, Scale::Linear { .. }), "{scale:?}");
         assert!(scale.place(-0.25) > 0.0, "the bar's end is inside");
         let expected = ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0"];
@@ -178,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_zero_makes_the_scale_linear() {
-        let scale = Scale::covering([(0.0, 0.0), (3.0, 0.1)].into_iter());
+        let scale = covering(&[(0.0, 0.0), (3.0, 0.1)]);
         assert!(matches!(scale, Scale::Linear { low: 0.0, .. }), "{scale:?}");
     }
 
@@ -189,7 +200,7 @@ mod tests {
             labels(&points),
             ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10"]
         );
-        let scale = Scale::covering(points.into_iter());
+        let scale = covering(&points);
         assert!(scale.place(0.03) > 0.0 && scale.place(13.0) < 1.0);
         assert_eq!(
             scale.place(-1.0),
@@ -208,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_constant_zero_still_has_a_scale() {
-        let scale = Scale::covering([(0.0, 0.0)].into_iter());
+        let scale = covering(&[(0.0, 0.0)]);
         assert!(
             scale.place(0.0).is_finite() && scale.ticks().len() > 1,
             "{scale:?}"

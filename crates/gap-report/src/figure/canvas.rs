@@ -4,7 +4,7 @@
 //! log axis and labels at the ends of one need more than its meshes give.
 
 use super::geometry::{MARKER_RADIUS, Place, SMALL_TEXT, TEXT, TITLE_TEXT, dashes};
-use super::{Look, Marker};
+use super::{Look, Marker, NO_LINE};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -112,6 +112,9 @@ impl<DB: DrawingBackend> Canvas<DB> {
 
     /// Segment by segment: plotters thins the joints of a wide path in bitmaps.
     pub(super) fn path(&self, places: &[Place], look: Look) -> Drawn<DB> {
+        if look.thickness == NO_LINE {
+            return Ok(());
+        }
         let style = self.stroke(look.colour, look.thickness);
         let pieces = if look.light {
             dashes(places, 6.0, 4.0)

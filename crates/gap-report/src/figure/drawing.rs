@@ -137,7 +137,11 @@ impl<DB: DrawingBackend> Canvas<DB> {
             )?;
         }
         let n = panel.series.len();
-        let step = frame.dodge(n);
+        let step = if panel.series_share_places() {
+            frame.dodge(n)
+        } else {
+            0.0
+        };
         for (i, series) in panel.series.iter().enumerate() {
             let dodge = (i as f64 - 0.5 * (n as f64 - 1.0)) * step;
             self.series(series, frame, dodge)?;
@@ -153,9 +157,9 @@ impl<DB: DrawingBackend> Canvas<DB> {
         self.path(&places, series.look)?;
         let bar = self.stroke(series.look.colour, 1.5);
         for (i, (&(x, y), point)) in places.iter().zip(&series.points).enumerate() {
-            let error = point.std_error;
-            if error.is_finite() && error > 0.0 {
-                let (low, high) = (frame.y(point.value - error), frame.y(point.value + error));
+            let [low, high] = point.bar;
+            if low.is_finite() && high.is_finite() && low < high {
+                let (low, high) = (frame.y(low), frame.y(high));
                 self.line((x, low), (x, high), bar)?;
                 for end in [low, high] {
                     self.line((x - 4.0, end), (x + 4.0, end), bar)?;

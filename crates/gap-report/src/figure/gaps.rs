@@ -39,10 +39,11 @@ fn encoders<'a>(groups: &[SeedGroup<'a>]) -> Vec<&'a EncoderLabel> {
 /// A point that is not finite has no place in a figure; the tables count it.
 fn point(category: usize, mean: Option<SeedMean>) -> Option<Point> {
     let mean = mean.filter(|mean| mean.mean_nats.is_finite())?;
+    let (value, error) = (mean.mean_nats, mean.std_error_nats);
     Some(Point {
         x: category as f64,
-        value: mean.mean_nats,
-        std_error: mean.std_error_nats,
+        value,
+        bar: [value - error, value + error],
     })
 }
 

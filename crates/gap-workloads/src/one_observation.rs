@@ -1,0 +1,104 @@
+//! Inference for one new observation: what an answer costs when it is asked for.
+
+use crate::problem::{FAMILY, TRAINING_SET, decoder, fitted_encoder, observations};
+use crate::work::Method;
+use gap_data::Batch;
+use gap_infer::ascent::{Noise, Phase, Precision, Stopping, averaged_newton};
+use gap_infer::free_form::{Search, StartingPoint};
+use gap_infer::{Amortized, Encoder, FittedBatch, FreeForm, Inference, Refined};
+use gap_model::MlpDecoder;
+use gap_torch::SeedKey;
+use tch::Kind;
+
+/// Steps of the refinement, and the draws of each: those of an experiment that does not say otherwise.
+const REFINEMENT_STEPS: u32 = 20;
+const REFINEMENT_DRAWS: usize = 32;
+
+/// What an experiment's search is certified to, nats, and the steps that it may take.
+const TOLERANCE_NATS: f64 = 0.01;
+const MOST_STEPS: u32 = 5000;
+
+/// A run infers `q` for one observation that the encoder was not fitted to, with new draws.
+pub fn one_observation(method: Method) -> impl FnMut(SeedKey) -> f64 {
+    let problem = Problem::new();
+    move |key| {
+        let params = problem.infer(method, key).params;
+        params.0.sum(Kind::Double).double_value(&[])
+    }
+}
+
+struct Problem {
+    model: MlpDecoder,
+    encoder: Encoder,
+    observation: Batch,
+}
+
+impl Problem {
+    fn new() -> Self {
+        let model = decoder();
+        let encoder = fitted_encoder(&model);
+        let observation = observations(&model, TRAINING_SET..TRAINING_SET + 1);
+        Self {
+            model,
+            encoder,
+            observation,
+        }
+    }
+
+    fn infer(&self, method: Method, key: SeedKey) -> FittedBatch {
+        let encoder = &self.encoder;
+        let with = |inference: &dyn Inference| inference.infer(&self.model, &self.observation, key);
+        let fitted = match method {
+            Method::Forward => with(&Amortized {
+                family: &FAMILY,
+                encoder,
+            }),
+            Method::Refine => with(&Refined {
+                family: &FAMILY,
+                encoder,
+                phase: refinement(),
+                steps: vec![REFINEMENT_STEPS],
+            }),
+            Method::Reoptimise => with(&FreeForm {
+                family: FAMILY,
+                starts: vec![StartingPoint::Prior, StartingPoint::Encoder(encoder)],
+                search: Search::UntilCertified,
+                tolerance_nats: TOLERANCE_NATS,
+                max_steps: MOST_STEPS,
+                precision: Precision::Half,
+            }),
+        };
+        fitted.expect("sizes fit")
+    }
+}
+
+fn refinement() -> Phase {
+    Phase {
+        noise: Noise::Sequence,
+        stopping: Stopping::Never,
+        precision: Precision::Half,
+        ..averaged_newton(REFINEMENT_DRAWS, 0.0, REFINEMENT_STEPS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gap_infer::Stop;
+
+    #[test]
+    fn each_method_does_what_its_name_says() {
+        let problem = Problem::new();
+        let key = SeedKey::root(3);
+        let stop = |method| problem.infer(method, key).stops[0];
+        assert!(matches!(stop(Method::Forward), Stop::Direct { steps: 0 }));
+        assert!(matches!(
+            stop(Method::Refine),
+            Stop::Direct {
+                steps: REFINEMENT_STEPS
+            }
+        ));
+        let search = stop(Method::Reoptimise);
+        assert!(matches!(search, Stop::Converged { .. }), "{search:?}");
+    }
+}
