@@ -63,6 +63,12 @@ impl FusedDecoder {
         Some(Self { full, half })
     }
 
+    /// The same decoder in full precision, whatever is asked for.
+    #[must_use]
+    pub fn in_full(self) -> Self {
+        Self { half: None, ..self }
+    }
+
     /// The packed decoder for products of this precision.
     fn path(&self, precision: Precision) -> &dyn Path {
         match (precision, &self.half) {

@@ -54,6 +54,9 @@ pub const fn on_kernels(likelihood: Likelihood) -> gap_kernel::Likelihood {
 }
 
 /// `network` and `likelihood` packed for the kernels; `None` where libtorch has to do it.
+///
+/// A Gaussian's score divides a small difference by a small variance, and so would make of the error of
+/// 16-bit factors a large one: it is always in full precision.
 pub(crate) fn fuse(network: &Mlp, likelihood: Likelihood) -> Option<FusedDecoder> {
     let instructions = path_for_network(network)?;
     with_layers(network, |layers| {
@@ -62,11 +65,15 @@ pub(crate) fn fuse(network: &Mlp, likelihood: Likelihood) -> Option<FusedDecoder
             activation: activation(network),
             likelihood: on_kernels(likelihood),
         };
-        FusedDecoder::new(&network, instructions)
+        let fused = FusedDecoder::new(&network, instructions)?;
+        Some(match likelihood {
+            Likelihood::Bernoulli => fused,
+            Likelihood::Gaussian { .. } => fused.in_full(),
+        })
     })
 }
 
-/// `x = W z + b + std ε` (`[X, D]`, `[X]`) packed for the kernels; `None` where libtorch has to do it.
+/// `x = W z + b + std ε` (`[X, D]`, `[X]`), likewise, packed for the kernels; `None` where libtorch has to do it.
 pub(crate) fn fuse_affine(weight: &Tensor, bias: &Tensor, std: f64) -> Option<FusedDecoder> {
     let instructions = path_for(weight.device(), weight.kind())?;
     let (weight, bias) = (floats(weight), floats(bias));
@@ -78,7 +85,7 @@ pub(crate) fn fuse_affine(weight: &Tensor, bias: &Tensor, std: f64) -> Option<Fu
         activation: gap_kernel::Activation::Tanh, // Between layers: there is one.
         likelihood: gap_kernel::Likelihood::Gaussian { std },
     };
-    FusedDecoder::new(&network, instructions)
+    FusedDecoder::new(&network, instructions).map(FusedDecoder::in_full)
 }
 
 /// A frozen perceptron whose rows have the same output in any batch.

@@ -116,6 +116,20 @@ impl NoiseStream {
         self.tensor(&values, n_samples, dim)
     }
 
+    /// `n` standard normals of each datapoint's own stream, datapoint after datapoint: `[B, n]`; as
+    /// [`NoiseStream::normal`] gives them first, without streams to go on with.
+    pub fn first_normals(key: SeedKey, ids: &[u64], n: usize) -> Vec<f32> {
+        let base = key.generator();
+        let mut values = Vec::with_capacity(ids.len() * n);
+        for &id in ids {
+            let mut generator = base.clone();
+            generator.set_stream(id);
+            let normals = StandardNormal.sample_iter(&mut generator);
+            values.extend(normals.take(n).map(|normal: f32| normal));
+        }
+        values
+    }
+
     fn fill(
         &mut self,
         samples: usize,

@@ -44,7 +44,7 @@ impl Adam {
             first: vec![0.0; start.len()],
             second: vec![0.0; start.len()],
             average: start.clone(),
-            gradient: Vec::with_capacity(start.len()),
+            gradient: vec![0.0; start.len()],
             params: start,
         }
     }
@@ -86,13 +86,15 @@ impl StepRule for Adam {
         let unbias = (1.0 - BETA_2.powi(self.step)).sqrt().recip();
         // With ρ = log σ² the gradient is half that in log σ, and log σ moves half as far as ρ.
         let halved = if self.settings.log_variance { 0.5 } else { 1.0 };
-        let of_means = evaluation.mean_gradient.iter().zip(&evaluation.std);
-        let of_log_stds = evaluation.log_std_gradient.iter();
-        self.gradient.clear();
-        self.gradient
-            .extend(of_means.map(|(whitened, std)| whitened / std));
-        self.gradient
-            .extend(of_log_stds.map(|gradient| halved * gradient));
+        let (whitened, std) = (
+            evaluation.mean_gradient.as_slice(),
+            evaluation.std.as_slice(),
+        );
+        let of_log_std = evaluation.log_std_gradient.as_slice();
+        for i in 0..dim {
+            self.gradient[i] = whitened[i] / std[i];
+            self.gradient[dim + i] = halved * of_log_std[i];
+        }
         let (first, second) = (&mut self.first, &mut self.second);
         let (means, log_stds) = self.params.split_at_mut(dim);
         let of_means = (&mut first[..dim], &mut second[..dim]);

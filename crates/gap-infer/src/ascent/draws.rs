@@ -4,7 +4,6 @@ use super::point_sets::{balanced_pairs, mirror, moments, pairs_suffice, whiten, 
 use gap_torch::{NoiseStream, SOBOL_POINTS, SeedKey, sobol_normal_points};
 use nalgebra::{DMatrix, DVector};
 use std::fmt;
-use tch::Device;
 
 /// The first blocks are whitened: with few draws that takes away most of their noise. Later ones
 /// are not, since the small bias of whitening would stay in any average, but they are larger.
@@ -69,9 +68,8 @@ impl Draws {
 
     fn independent(key: SeedKey, ids: &[u64], n_samples: usize, dim: usize) -> Self {
         // One sample of S·D numbers: a datapoint's draws lie side by side.
-        let mut streams = NoiseStream::new(key, ids, Device::Cpu);
         Self {
-            values: streams.normal_values(1, n_samples * dim),
+            values: NoiseStream::first_normals(key, ids, n_samples * dim),
             common: false,
             n_samples,
             dim,

@@ -116,8 +116,8 @@ impl<'a> Objective<'a> {
         wanted: Wanted,
     ) -> Result<Vec<Evaluation>, InferError> {
         let (dim, n_samples) = (self.dim, draws.n_samples());
-        self.rows.observations.clear();
-        self.rows.z.clear();
+        self.rows.observations.resize(rows.len() * n_samples, 0);
+        self.rows.z.resize(rows.len() * n_samples * dim, 0.0);
         let mut stds = Vec::with_capacity(rows.len());
         let mut std32 = vec![0.0_f32; dim];
         let mut mean32 = vec![0.0_f32; dim];
@@ -127,13 +127,14 @@ impl<'a> Objective<'a> {
             for i in 0..dim {
                 (mean32[i], std32[i]) = (mean[i] as f32, std[i] as f32);
             }
-            for noise in draws.of_row(row).chunks_exact(dim) {
-                let moved = mean32.iter().zip(&std32).zip(noise);
-                let moved = moved.map(|((mean, std), noise)| mean + std * noise);
-                self.rows.z.extend(moved);
+            let z = self.rows.z[row * n_samples * dim..].chunks_exact_mut(dim);
+            for (z, noise) in z.zip(draws.of_row(row).chunks_exact(dim)) {
+                for i in 0..dim {
+                    z[i] = mean32[i] + std32[i] * noise[i];
+                }
             }
-            let observations = &mut self.rows.observations;
-            observations.resize(observations.len() + n_samples, observation);
+            let own = row * n_samples..(row + 1) * n_samples;
+            self.rows.observations[own].fill(observation);
             stds.push(std);
         }
         self.score(wanted)?;
