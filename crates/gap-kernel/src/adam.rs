@@ -1,9 +1,10 @@
 //! Adam (Kingma and Ba 2015, Algorithm 1) with the paper's constants, uphill.
 //!
-//! The same arithmetic twice: on slices, and on registers for the kernels that have a gradient there.
-//! Neither rounds a product and a sum at once, so that both give the same bits on every path.
+//! On registers, for the kernels that have a gradient there, and on slices, with the same bits; and once
+//! more for processors without a path.
 
-use crate::lanes::{Lanes, Work};
+use crate::functions::{inverse, inverse_sqrt};
+use crate::lanes::{Lanes, MOST_LANES, Work};
 
 /// How much of the mean of gradients stays at a step.
 pub const MEAN_DECAY: f64 = 0.9;
@@ -14,6 +15,10 @@ pub const EPSILON: f64 = 1e-8;
 
 const OF_MEAN: f32 = (1.0 - MEAN_DECAY) as f32;
 const OF_SQUARE: f32 = (1.0 - SQUARE_DECAY) as f32;
+
+/// The least mean of squares whose root matters beside [`EPSILON`], by far.
+#[cfg(target_arch = "x86_64")]
+const LEAST: f32 = 1e-36;
 
 /// How far one step goes, with the corrections for moments that began at zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,9 +65,10 @@ impl Step {
             let s = L::load(square);
             let change = L::subtract(L::multiply(gradient, gradient), s);
             let s = L::add(s, L::multiply(of_square, change));
-            let scale = L::multiply(L::sqrt(s), L::splat(self.unbias));
-            let scale = L::add(scale, L::splat(EPSILON as f32));
-            let change = L::divide(L::multiply(L::splat(self.rate), m), scale);
+            // Where s is 0, or hardly more, so is its root.
+            let root = L::multiply(s, inverse_sqrt::<L>(L::max(L::splat(LEAST), s)));
+            let scale = L::multiply_add(root, L::splat(self.unbias), L::splat(EPSILON as f32));
+            let change = L::multiply(L::multiply(L::splat(self.rate), m), inverse::<L>(scale));
             let v = L::add(L::load(value), change);
             L::store(mean, m);
             L::store(square, s);
@@ -86,46 +92,87 @@ pub fn ascend(
 ) {
     let lens = [gradient.len(), mean.len(), square.len()];
     assert_eq!(lens, [values.len(); 3], "a gradient and moments for each");
-    let pass = Pass {
-        values,
-        gradient,
-        mean,
-        square,
-        step,
-    };
-    // SAFETY: a path is only entered where its instructions are there.
     #[cfg(target_arch = "x86_64")]
-    unsafe {
-        use crate::{Instructions, lanes::Kernel};
+    {
+        use crate::Instructions;
+        use crate::avx2::{Avx2, Lanes8};
+        use crate::avx512::{Avx512, Lanes16};
+        use crate::lanes::Kernel;
+        let moments = [&mut *mean, &mut *square];
+        // SAFETY: a path is only entered where its instructions are there.
         match Instructions::best() {
-            Some(Instructions::Avx512) => crate::avx512::Avx512::enter(pass),
-            Some(Instructions::Avx2) => crate::avx2::Avx2::enter(pass),
-            None => pass.run(),
+            Some(Instructions::Avx512) => {
+                let pass = Pass::<Lanes16>::new(values, gradient, moments, step);
+                return unsafe { Avx512::enter(pass) };
+            }
+            Some(Instructions::Avx2) => {
+                let pass = Pass::<Lanes8>::new(values, gradient, moments, step);
+                return unsafe { Avx2::enter(pass) };
+            }
+            None => (),
         }
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    unsafe {
-        pass.run();
+    let moments = mean.iter_mut().zip(square);
+    for ((value, &gradient), (mean, square)) in values.iter_mut().zip(gradient).zip(moments) {
+        step.ascend(value, gradient, mean, square);
     }
 }
 
 /// One pass over slices of the same length.
-pub(crate) struct Pass<'a> {
-    pub(crate) values: &'a mut [f32],
-    pub(crate) gradient: &'a [f32],
-    pub(crate) mean: &'a mut [f32],
-    pub(crate) square: &'a mut [f32],
-    pub(crate) step: Step,
+#[cfg(target_arch = "x86_64")]
+pub(crate) struct Pass<'a, L> {
+    values: &'a mut [f32],
+    gradient: &'a [f32],
+    mean: &'a mut [f32],
+    square: &'a mut [f32],
+    step: Step,
+    lanes: std::marker::PhantomData<L>,
 }
 
-impl Work for Pass<'_> {
-    /// A plain loop: the compiler makes registers of it.
+#[cfg(target_arch = "x86_64")]
+impl<'a, L> Pass<'a, L> {
+    pub(crate) const fn new(
+        values: &'a mut [f32],
+        gradient: &'a [f32],
+        [mean, square]: [&'a mut [f32]; 2],
+        step: Step,
+    ) -> Self {
+        Self {
+            values,
+            gradient,
+            mean,
+            square,
+            step,
+            lanes: std::marker::PhantomData,
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl<L: Lanes> Work for Pass<'_, L> {
     #[inline(always)]
     unsafe fn run(self) {
-        let moments = self.mean.iter_mut().zip(self.square);
-        let values = self.values.iter_mut().zip(self.gradient);
-        for ((value, &gradient), (mean, square)) in values.zip(moments) {
-            self.step.ascend(value, gradient, mean, square);
+        let (lanes, step) = (L::LANES, self.step);
+        let whole = self.values.len() - self.values.len() % lanes;
+        unsafe {
+            for i in (0..whole).step_by(lanes) {
+                let gradient = L::load(self.gradient.as_ptr().add(i));
+                let (mean, square) = (self.mean.as_mut_ptr(), self.square.as_mut_ptr());
+                let moments = [mean.add(i), square.add(i)];
+                step.ascend_lanes::<L>(self.values.as_mut_ptr().add(i), gradient, moments);
+            }
+            // What is left fills a part of a register.
+            let [mut value, mut gradient, mut mean, mut square] = [[0.0; MOST_LANES]; 4];
+            let n = self.values.len() - whole;
+            value[..n].copy_from_slice(&self.values[whole..]);
+            gradient[..n].copy_from_slice(&self.gradient[whole..]);
+            mean[..n].copy_from_slice(&self.mean[whole..]);
+            square[..n].copy_from_slice(&self.square[whole..]);
+            let moments = [mean.as_mut_ptr(), square.as_mut_ptr()];
+            step.ascend_lanes::<L>(value.as_mut_ptr(), L::load(gradient.as_ptr()), moments);
+            self.values[whole..].copy_from_slice(&value[..n]);
+            self.mean[whole..].copy_from_slice(&mean[..n]);
+            self.square[whole..].copy_from_slice(&square[..n]);
         }
     }
 }

@@ -60,8 +60,12 @@ impl Lanes for Lanes8 {
         unsafe { _mm256_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
-    unsafe fn sqrt(a: __m256) -> __m256 {
-        unsafe { _mm256_sqrt_ps(a) }
+    unsafe fn rough_inverse(a: __m256) -> __m256 {
+        unsafe { _mm256_rcp_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn rough_inverse_sqrt(a: __m256) -> __m256 {
+        unsafe { _mm256_rsqrt_ps(a) }
     }
     #[inline(always)]
     unsafe fn max(a: __m256, b: __m256) -> __m256 {

@@ -60,8 +60,12 @@ impl Lanes for Lanes16 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
-    unsafe fn sqrt(a: __m512) -> __m512 {
-        unsafe { _mm512_sqrt_ps(a) }
+    unsafe fn rough_inverse(a: __m512) -> __m512 {
+        unsafe { _mm512_rcp14_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn rough_inverse_sqrt(a: __m512) -> __m512 {
+        unsafe { _mm512_rsqrt14_ps(a) }
     }
     #[inline(always)]
     unsafe fn max(a: __m512, b: __m512) -> __m512 {

@@ -156,13 +156,13 @@ impl<K: Kernel> PackedDecoder<K> {
     ) {
         let (dim, n_rows) = (self.latent_dim(), observations.len());
         let [z_width, x_width] = self.widths();
-        keep_rows::<K>(z, dim, &mut tile.z, z_width);
         // Rows that fill up the last block take the observation of the last row.
         let x_of = |row: usize| x[observations[row.min(n_rows - 1)] * x_width..].as_ptr();
         let x: [*const f32; TILE_ROWS] = std::array::from_fn(x_of);
         let pass = Pass {
             decoder: self,
             tile,
+            z,
             n_rows: n_rows.next_multiple_of(K::ROWS),
             x: &x,
             with_likelihood: wanted.log_likelihood.is_some(),
@@ -193,6 +193,7 @@ impl<K: Kernel> PackedDecoder<K> {
 struct Pass<'a, K: Kernel> {
     decoder: &'a PackedDecoder<K>,
     tile: &'a mut Tile<K>,
+    z: &'a [f32],
     n_rows: usize,
     x: &'a [*const f32],
     with_likelihood: bool,
@@ -216,6 +217,8 @@ impl<K: Kernel> Pass<'_, K> {
     #[inline(always)]
     unsafe fn forward(&mut self) {
         let (decoder, tile) = (self.decoder, &mut *self.tile);
+        let rows = self.z.chunks_exact(decoder.latent_dim);
+        unsafe { keep_rows::<K>(rows, &mut tile.z, decoder.back[0].width) };
         let (layer, hidden) = (decoder.forward.split_last()).expect("a network has a layer");
         let z = Rows {
             first: tile.z.as_slice().as_ptr(),

@@ -83,13 +83,19 @@ impl FusedDecoder {
     ///
     /// If the rows are not as long as the output.
     pub fn condition(&self, x: &[f32]) -> ConditionedDecoder {
-        let mut conditioned = ConditionedDecoder {
+        let (dim, width) = (self.full.observed_dim(), self.full.padded_observed_dim());
+        assert_eq!(x.len() % dim, 0, "rows of x are as long as the output");
+        let n_observations = x.len() / dim;
+        let mut padded = Aligned::zeros(n_observations * width);
+        let rows = padded.as_mut_slice().chunks_exact_mut(width);
+        for (to, from) in rows.zip(x.chunks_exact(dim)) {
+            to[..dim].copy_from_slice(from);
+        }
+        ConditionedDecoder {
             decoder: self.clone(),
-            x: Aligned::zeros(0),
-            n_observations: 0,
-        };
-        conditioned.observe(x);
-        conditioned
+            x: padded,
+            n_observations,
+        }
     }
 }
 
@@ -101,26 +107,6 @@ pub struct ConditionedDecoder {
 }
 
 impl ConditionedDecoder {
-    /// Takes the rows of `x`, `[B, X]`, in place of those before, and their memory if they are as many.
-    ///
-    /// # Panics
-    ///
-    /// If the rows are not as long as the output.
-    pub fn observe(&mut self, x: &[f32]) {
-        let path = &self.decoder.full;
-        let (dim, width) = (path.observed_dim(), path.padded_observed_dim());
-        assert_eq!(x.len() % dim, 0, "rows of x are as long as the output");
-        let n_observations = x.len() / dim;
-        if n_observations != self.n_observations {
-            self.x = Aligned::zeros(n_observations * width);
-            self.n_observations = n_observations;
-        }
-        let rows = self.x.as_mut_slice().chunks_exact_mut(width);
-        for (to, from) in rows.zip(x.chunks_exact(dim)) {
-            to[..dim].copy_from_slice(from);
-        }
-    }
-
     /// Writes what is `wanted` of rows: row `n` of `z`, `[N, D]`, belongs to observation
     /// `observations[n]`.
     ///

@@ -32,8 +32,10 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn divide(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a · b + c`, rounded once.
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// `√a`
-    unsafe fn sqrt(a: Self::Vector) -> Self::Vector;
+    /// `1 / a` to 11 bits.
+    unsafe fn rough_inverse(a: Self::Vector) -> Self::Vector;
+    /// `1 / √a` to 11 bits.
+    unsafe fn rough_inverse_sqrt(a: Self::Vector) -> Self::Vector;
     /// The greater of `a` and `b`; NaN where `b` is.
     unsafe fn max(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The lesser of `a` and `b`; NaN where `b` is.
@@ -53,6 +55,9 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     /// `e`, `m` with `a = m · 2ᵉ` and `m` from `√½` to `√2`, for positive normal `a`.
     unsafe fn exponent_and_mantissa(a: Self::Vector) -> (Self::Vector, Self::Vector);
 }
+
+/// The lanes of the largest register.
+pub(crate) const MOST_LANES: usize = 16;
 
 /// How products are added up: which factors, and how many at once.
 ///

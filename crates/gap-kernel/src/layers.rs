@@ -1,7 +1,7 @@
 //! Affine layers on the way forward: what decoders and encoders share.
 
 use crate::epilogue::Hidden;
-use crate::lanes::Kernel;
+use crate::lanes::{Kernel, Lanes};
 use crate::network::{Activation, Layer};
 use crate::packed::{Aligned, Packed, whole_vectors};
 use crate::product::{Rows, product};
@@ -66,16 +66,28 @@ pub(crate) fn hidden_values<K: Kernel>(
     widths.map(|width| Aligned::zeros(n_rows * width)).collect()
 }
 
-/// Writes `rows`, each `width` long, as factors to rows that are `stride` apart.
-pub(crate) fn keep_rows<K: Kernel>(
-    rows: &[f32],
-    width: usize,
+/// Writes `rows` as factors to rows that are `stride` apart.
+///
+/// # Safety
+///
+/// As for [`Kernel`].
+#[inline(always)]
+pub(crate) unsafe fn keep_rows<'a, K: Kernel>(
+    rows: impl Iterator<Item = &'a [f32]>,
     to: &mut Aligned<K::Factor>,
     stride: usize,
 ) {
     let places = to.as_mut_slice().chunks_exact_mut(stride);
-    for (place, row) in places.zip(rows.chunks_exact(width)) {
-        for (place, &value) in place.iter_mut().zip(row) {
+    for (place, row) in places.zip(rows) {
+        let whole = row.len() - row.len() % K::Lanes::LANES;
+        for column in (0..whole).step_by(K::Lanes::LANES) {
+            // SAFETY: from the column on there is a register of both.
+            unsafe {
+                let values = K::Lanes::load(row.as_ptr().add(column));
+                K::keep(place.as_mut_ptr().add(column), values);
+            }
+        }
+        for (place, &value) in place[whole..].iter_mut().zip(&row[whole..]) {
             *place = K::factor(value);
         }
     }

@@ -32,9 +32,27 @@ pub struct Observed<'a> {
     pub scale: f32,
 }
 
+/// Rows of `data`, some of them, in any order, or all.
+#[derive(Clone, Copy)]
+struct Input<'a> {
+    data: &'a [f32],
+    rows: Option<&'a [usize]>,
+}
+
+impl<'a> Input<'a> {
+    fn n_rows(&self, width: usize) -> usize {
+        self.rows.map_or(self.data.len() / width, <[usize]>::len)
+    }
+
+    fn row(&self, i: usize, width: usize) -> &'a [f32] {
+        let row = self.rows.map_or(i, |rows| rows[i]);
+        &self.data[row * width..(row + 1) * width]
+    }
+}
+
 /// The rest of what learning takes on one path. Lengths fit.
 trait TrainingPath: Send {
-    fn forward(&mut self, learned: &Learned, input: &[f32], output: &mut [f32]);
+    fn forward(&mut self, learned: &Learned, input: Input<'_>, output: &mut [f32]);
     /// After `forward`, from the gradient in its output.
     fn ascend(
         &mut self,
@@ -59,7 +77,8 @@ trait TrainingPath: Send {
 /// The same steps from the same weights give the same bits.
 pub struct FusedTraining {
     learned: Learned,
-    path: Box<dyn TrainingPath>,
+    /// Made when the first step needs it.
+    path: Option<Box<dyn TrainingPath>>,
     instructions: Instructions,
     precision: Precision,
     /// Rows of the pass that is to be learned from.
@@ -82,14 +101,24 @@ impl FusedTraining {
         check(layers);
         let is_there = instructions.is_there();
         let learned = is_there.then(|| learned(layers, activation, most_rows, instructions))??;
-        let precision = Precision::Full;
         Some(Self {
-            path: path(&learned, instructions, precision)?,
+            path: None,
             learned,
             instructions,
-            precision,
+            precision: Precision::Full,
             n_rows: 0,
         })
+    }
+
+    /// What is learned, and the path that takes its steps.
+    fn ready(&mut self) -> (&mut Learned, &mut dyn TrainingPath) {
+        let make = || path(&self.learned, self.instructions, self.precision);
+        if self.path.is_none() {
+            self.path = make();
+        }
+        let path = self.path.as_mut();
+        let path = path.expect("its instructions are there, or it would not have been made");
+        (&mut self.learned, path.as_mut())
     }
 
     /// Takes the next steps in `precision`, from weights and moments as they are now.
@@ -105,10 +134,8 @@ impl FusedTraining {
         } else {
             Precision::Full
         };
-        if precision != self.precision
-            && let Some(path) = path(&self.learned, self.instructions, precision)
-        {
-            (self.path, self.precision, self.n_rows) = (path, precision, 0);
+        if precision != self.precision {
+            (self.path, self.precision, self.n_rows) = (None, precision, 0);
         }
     }
 
@@ -135,11 +162,37 @@ impl FusedTraining {
     ///
     /// As [`FusedTraining::forward`], or if `output` is not as long as that.
     pub fn forward_into(&mut self, input: &[f32], output: &mut [f32]) {
-        let n_rows = self.rows_of(input);
+        let input = Input {
+            data: input,
+            rows: None,
+        };
+        self.forward_of(input, output);
+    }
+
+    /// The same of some `rows` of `data`, `[M, in]`: `[N], [M, in] -> [N, out]`.
+    ///
+    /// # Panics
+    ///
+    /// The same, or if a row is not there.
+    pub fn forward_rows(&mut self, data: &[f32], rows: &[usize], output: &mut [f32]) {
+        let rows = Some(rows);
+        self.forward_of(Input { data, rows }, output);
+    }
+
+    fn forward_of(&mut self, input: Input<'_>, output: &mut [f32]) {
+        let n_inputs = self.learned.n_inputs();
+        assert_eq!(
+            input.data.len() % n_inputs,
+            0,
+            "rows are as long as the input"
+        );
+        let n_rows = input.n_rows(n_inputs);
+        assert!(n_rows <= self.learned.most_rows, "not too many rows");
         let len = n_rows * self.learned.n_outputs();
         assert_eq!(output.len(), len, "each output has its place");
         self.n_rows = n_rows;
-        self.path.forward(&self.learned, input, output);
+        let (learned, path) = self.ready();
+        path.forward(learned, input, output);
     }
 
     /// One step of Adam up an objective whose gradient in the latest output is `gradient`, `[N, out]`;
@@ -152,8 +205,8 @@ impl FusedTraining {
         let len = self.n_rows * self.learned.n_outputs();
         assert_eq!(gradient.len(), len, "a gradient for each output");
         self.check_gradient(self.n_rows, in_input.as_deref());
-        let learned = &mut self.learned;
-        self.path.ascend(learned, gradient, learning_rate, in_input);
+        let (learned, path) = self.ready();
+        path.ascend(learned, gradient, learning_rate, in_input);
     }
 
     /// One step of Adam up `scale · Σ log p(x | z)` of a decoder's rows `z`, `[N, D]`; its gradient in
@@ -188,9 +241,8 @@ impl FusedTraining {
         self.check_gradient(n_rows, in_input.as_deref());
         // What `ascend` might take next is gone.
         self.n_rows = 0;
-        let learned = &mut self.learned;
-        self.path
-            .learn(learned, z, observed, learning_rate, in_input);
+        let (learned, path) = self.ready();
+        path.learn(learned, z, observed, learning_rate, in_input);
     }
 
     /// Whether all weights and biases are finite.

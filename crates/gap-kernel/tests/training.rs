@@ -103,6 +103,15 @@ fn weights_and_biases_take_the_steps_of_adam_on_slices() {
             adam::ascend(&mut values, &gradient, &mut mean, &mut square, step);
         }
         assert_ne!(values, start);
-        assert_eq!(fused.layers(), [(values.clone(), values)]);
+        let (weight, bias) = &fused.layers()[0];
+        assert_eq!(weight, bias);
+        // Slices are taken through the best path; any other finds its roots a little differently.
+        for (on_path, on_slices) in weight.iter().zip(&values) {
+            assert!((on_path - on_slices).abs() < 1e-6, "{on_path} {on_slices}");
+        }
+        let [best, _] = [Instructions::Avx512, Instructions::Avx2];
+        if path == best {
+            assert_eq!(*weight, values);
+        }
     }
 }

@@ -47,44 +47,34 @@ impl Draws {
 /// An encoder's network, learning, and the observations that it learns from.
 struct Seeing {
     learner: FusedLearner,
-    data: Vec<f32>, // [N, X]
-    observed_dim: usize,
-    x: Vec<f32>,      // of the step: [B, X]
-    params: Vec<f32>, // [B, 2D]
+    data: Vec<f32>,   // [N, X]
+    params: Vec<f32>, // of the step: [B, 2D]
 }
 
 impl Seeing {
-    fn new(learner: FusedLearner, encoder: &Encoder, data: &Dataset) -> Self {
+    fn new(learner: FusedLearner, data: &Dataset) -> Self {
         let rows = data.x().contiguous().view([-1]);
         Self {
             learner,
             data: Vec::<f32>::try_from(rows).expect("observations are floats"),
-            observed_dim: encoder.network().input_dim() as usize,
-            x: Vec::new(),
             params: Vec::new(),
         }
     }
 
     /// `λ` of the datapoints at `positions`.
     fn look(&mut self, positions: &[usize], precision: Precision, param_dim: usize) {
-        let dim = self.observed_dim;
-        self.x.clear();
-        for &position in positions {
-            let row = &self.data[position * dim..(position + 1) * dim];
-            self.x.extend_from_slice(row);
-        }
         self.params.resize(positions.len() * param_dim, 0.0);
         let learner = self.learner.in_memory();
         learner.set_precision(precision);
-        learner.forward_into(&self.x, &mut self.params);
+        learner.forward_rows(&self.data, positions, &mut self.params);
     }
 }
 
-/// For each draw, sample after sample, which of the `n` datapoints of the step it is for.
-fn owners(into: &mut Vec<usize>, of: impl Iterator<Item = usize> + Clone, n_samples: usize) {
+/// For each draw, sample after sample, the position in the data of the datapoint that it is for.
+fn owners(into: &mut Vec<usize>, step: &Step) {
     into.clear();
-    for _ in 0..n_samples {
-        into.extend(of.clone());
+    for _ in 0..step.n_samples {
+        into.extend_from_slice(step.positions);
     }
 }
 
@@ -120,10 +110,11 @@ impl<'a> EncoderOnKernels<'a> {
         let Some((family, decoder, learner)) = parts() else {
             return Err(encoder);
         };
+        let seeing = Seeing::new(learner, data);
         Ok(Self {
-            seeing: Seeing::new(learner, encoder, data),
+            decoder: decoder.condition(&seeing.data),
+            seeing,
             encoder,
-            decoder: decoder.condition(&[]),
             draws: Draws::of(family),
             owners: Vec::new(),
         })
@@ -143,8 +134,7 @@ impl Pupil for EncoderOnKernels<'_> {
         let param_dim = draws.family.param_dim() as usize;
         seeing.look(step.positions, step.precision, param_dim);
         draws.draw(&seeing.params, step.noise);
-        owners(of_draws, 0..batch, step.n_samples);
-        decoder.observe(&seeing.x);
+        owners(of_draws, step);
         let wanted = Wanted {
             score: Some(&mut draws.score),
             precision: step.precision,
@@ -173,7 +163,7 @@ pub struct VaeOnKernels<'a> {
     seeing: Seeing,
     of_decoder: FusedLearner,
     draws: Draws,
-    owners: Vec<usize>, // positions in the data: [S·B]
+    owners: Vec<usize>, // [S·B]
 }
 
 impl<'a> VaeOnKernels<'a> {
@@ -197,7 +187,7 @@ impl<'a> VaeOnKernels<'a> {
             return Err((decoder, encoder));
         };
         Ok(Self {
-            seeing: Seeing::new(of_encoder, encoder, data),
+            seeing: Seeing::new(of_encoder, data),
             decoder,
             encoder,
             of_decoder,
@@ -218,7 +208,7 @@ impl Pupil for VaeOnKernels<'_> {
         let param_dim = draws.family.param_dim() as usize;
         seeing.look(step.positions, step.precision, param_dim);
         draws.draw(&seeing.params, step.noise);
-        owners(of_draws, step.positions.iter().copied(), step.n_samples);
+        owners(of_draws, step);
         let n_rows = of_draws.len() as f32;
         let observed = Observed {
             x: &seeing.data,

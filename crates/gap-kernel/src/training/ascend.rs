@@ -1,11 +1,12 @@
 //! Back through the layers, and in each a step up as soon as its gradient is there.
 
-use super::factors::{down_columns, keep_rows};
+use super::factors::down_columns;
 use super::parameters::{Learned, LearnedLayer};
 use super::workspace::{LayerSpace, Workspace};
 use crate::adam::{Pass, Step};
 use crate::epilogue::{Back, Score};
 use crate::lanes::{Kernel, Lanes, Work};
+use crate::layers::keep_rows;
 use crate::packed::Aligned;
 use crate::product::{Epilogue, Rows, unpacked_product};
 
@@ -25,7 +26,8 @@ impl<K: Kernel> Work for Ascend<'_, K> {
         if let Some(gradient) = self.gradient {
             let layer = &self.learned.layers[last];
             let pulled = &mut self.space.layers[last].pulled;
-            unsafe { keep_rows::<K>(gradient, layer.n_out, pulled, layer.out_width) };
+            let rows = gradient.chunks_exact(layer.n_out);
+            unsafe { keep_rows::<K>(rows, pulled, layer.out_width) };
         }
         for i in (0..=last).rev() {
             unsafe {
@@ -93,14 +95,9 @@ impl<K: Kernel> Ascend<'_, K> {
             space.weight.arrange(layer);
             add_rows::<K>(&space.pulled, n_rows, &mut space.in_bias);
             let bias = &mut layer.bias;
-            let pass = Pass {
-                values: bias.values.as_mut_slice(),
-                gradient: space.in_bias.as_slice(),
-                mean: bias.mean.as_mut_slice(),
-                square: bias.square.as_mut_slice(),
-                step,
-            };
-            pass.run();
+            let moments = [bias.mean.as_mut_slice(), bias.square.as_mut_slice()];
+            let (values, in_bias) = (bias.values.as_mut_slice(), space.in_bias.as_slice());
+            Pass::<K::Lanes>::new(values, in_bias, moments, step).run();
         }
     }
 }

@@ -6,41 +6,13 @@
 //! all of this is the matrix as it is.
 
 use super::parameters::LearnedLayer;
-use crate::lanes::{Kernel, Lanes};
+use crate::lanes::Kernel;
 use crate::packed::Aligned;
 use crate::product::Rows;
 use std::arch::x86_64::*;
 
 /// The side of the squares in which units are transposed.
 const SIDE: usize = 8;
-
-/// Writes `rows`, each `width` long, as factors to rows that are `stride` apart.
-///
-/// # Safety
-///
-/// As for [`Kernel`].
-#[inline(always)]
-pub(super) unsafe fn keep_rows<K: Kernel>(
-    rows: &[f32],
-    width: usize,
-    to: &mut Aligned<K::Factor>,
-    stride: usize,
-) {
-    let whole = width - width % K::Lanes::LANES;
-    let places = to.as_mut_slice().chunks_exact_mut(stride);
-    for (place, row) in places.zip(rows.chunks_exact(width)) {
-        for column in (0..whole).step_by(K::Lanes::LANES) {
-            // SAFETY: from the column on there is a register of both.
-            unsafe {
-                let values = K::Lanes::load(row.as_ptr().add(column));
-                K::keep(place.as_mut_ptr().add(column), values);
-            }
-        }
-        for (place, &value) in place[whole..].iter_mut().zip(&row[whole..]) {
-            *place = K::factor(value);
-        }
-    }
-}
 
 /// The first `n_rows` of `rows`, `[rows, width]`, in units that go down the columns:
 /// `[rows / DEPTH, width, DEPTH]`, with zeros for a row that is missing from the last of them.

@@ -1,11 +1,11 @@
 //! Through the layers; every value is kept for the way back.
 
-use super::Observed;
-use super::factors::keep_rows;
 use super::parameters::{Learned, LearnedLayer};
 use super::workspace::Workspace;
+use super::{Input, Observed};
 use crate::epilogue::{Hidden, mean};
-use crate::lanes::{Kernel, Lanes, Work};
+use crate::lanes::{Kernel, Lanes, MOST_LANES, Work};
+use crate::layers::keep_rows;
 use crate::network::Likelihood;
 use crate::product::{Epilogue, Rows, unpacked_product};
 
@@ -13,7 +13,7 @@ use crate::product::{Epilogue, Rows, unpacked_product};
 pub(super) struct Forward<'a, K: Kernel, E> {
     pub(super) space: &'a mut Workspace<K>,
     pub(super) learned: &'a Learned,
-    pub(super) input: &'a [f32],
+    pub(super) input: Input<'a>,
     pub(super) last: E,
 }
 
@@ -22,8 +22,9 @@ impl<K: Kernel, E: Epilogue<K::Lanes>> Work for Forward<'_, K, E> {
     unsafe fn run(self) {
         let (space, learned) = (self.space, self.learned);
         let (n_in, stride) = (learned.n_inputs(), learned.layers[0].in_width);
-        space.n_rows = self.input.len() / n_in;
-        unsafe { keep_rows::<K>(self.input, n_in, &mut space.input, stride) };
+        space.n_rows = self.input.n_rows(n_in);
+        let rows = (0..space.n_rows).map(|i| self.input.row(i, n_in));
+        unsafe { keep_rows::<K>(rows, &mut space.input, stride) };
         let n_rows = space.whole_rows();
         let first = space.input.as_slice().as_ptr();
         let mut left = Rows { first, stride };
@@ -121,6 +122,3 @@ impl<K: Kernel> Epilogue<K::Lanes> for Residual<'_, K> {
         }
     }
 }
-
-/// The lanes of the largest register.
-const MOST_LANES: usize = 16;

@@ -4,7 +4,7 @@ use super::ascend::Ascend;
 use super::factors::Weight;
 use super::forward::{Forward, Residual};
 use super::parameters::{Learned, LearnedLayer};
-use super::{Observed, TrainingPath};
+use super::{Input, Observed, TrainingPath};
 use crate::adam::Step;
 use crate::epilogue::Plain;
 use crate::lanes::{Kernel, Work};
@@ -93,7 +93,7 @@ impl<K: Kernel> Workspace<K> {
 }
 
 impl<K: Kernel> TrainingPath for Workspace<K> {
-    fn forward(&mut self, learned: &Learned, input: &[f32], output: &mut [f32]) {
+    fn forward(&mut self, learned: &Learned, input: Input<'_>, output: &mut [f32]) {
         let last = &learned.layers[learned.layers.len() - 1];
         let plain = Plain {
             bias: last.bias.values.as_slice().as_ptr(),
@@ -136,7 +136,10 @@ impl<K: Kernel> TrainingPath for Workspace<K> {
             let forward = Forward {
                 space: self,
                 learned,
-                input,
+                input: Input {
+                    data: input,
+                    rows: None,
+                },
                 last: residual,
             };
             // SAFETY: as in `step`.
