@@ -50,6 +50,7 @@ mod binary_rows;
 mod decoder;
 #[cfg(target_arch = "x86_64")]
 mod epilogue;
+mod exponential;
 #[cfg(target_arch = "x86_64")]
 mod forward;
 #[cfg(target_arch = "x86_64")]
@@ -67,6 +68,7 @@ mod product;
 mod subset_sums;
 mod training;
 
+pub use exponential::exponentials;
 pub use fused::{ConditionedDecoder, FusedDecoder, FusedForward, Precision, Wanted};
 pub use instructions::Instructions;
 pub use network::{Activation, Layer, Likelihood, Network};

@@ -200,8 +200,9 @@ pub fn uniform_permutation(key: SeedKey, n: usize) -> Vec<usize> {
     let mut generator = key.generator();
     let mut order: Vec<usize> = (0..n).collect();
     for last in (1..n).rev() {
-        // The bias of the modulus is below 2^-32 for any data set that fits in memory.
-        order.swap(last, (generator.next_u64() % (last as u64 + 1)) as usize);
+        // The upper half of the product; its bias is below 2^-32 for any data that fits in memory.
+        let product = u128::from(generator.next_u64()) * (last as u128 + 1);
+        order.swap(last, (product >> 64) as usize);
     }
     order
 }

@@ -203,7 +203,7 @@ fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
         batch_size: 64,
         learning_rate: 1e-2,
         n_samples: 1,
-        precision: Precision::Full,
+        precision: Precision::Half,
     };
     // Every share has fits of every width.
     let jobs: Vec<(i64, u64)> = SMALL_FIT_WIDTHS

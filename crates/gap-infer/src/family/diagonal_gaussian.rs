@@ -1,5 +1,6 @@
 //! `q(z) = N(μ, diag σ²)`, with `λ = (μ, log σ)`: the family of the mean-field VAE.
 
+use gap_kernel::exponentials;
 use gap_torch::mean_over_samples;
 
 use super::{Draws, EvaluableFamily, VariationalFamily, VariationalParams};
@@ -37,16 +38,17 @@ impl DiagonalGaussian {
     ) {
         let dim = self.latent_dim as usize;
         std.clear();
-        z.clear();
-        let rows = params.chunks_exact(2 * dim);
-        for row in rows.clone() {
-            std.extend(row[dim..].iter().map(|r| r.exp()));
+        for row in params.chunks_exact(2 * dim) {
+            std.extend_from_slice(&row[dim..]);
         }
-        for sample in noise.chunks_exact(std.len()) {
-            let of_rows = sample.chunks_exact(dim).zip(std.chunks_exact(dim));
-            for (row, (noise, std)) in rows.clone().zip(of_rows) {
-                let moved = row[..dim].iter().zip(std).zip(noise);
-                z.extend(moved.map(|((mean, std), noise)| std * noise + mean));
+        exponentials(std);
+        z.resize(noise.len(), 0.0);
+        let samples = z.chunks_exact_mut(std.len());
+        for (z, noise) in samples.zip(noise.chunks_exact(std.len())) {
+            for (row, params) in params.chunks_exact(2 * dim).enumerate() {
+                for (i, mean) in (row * dim..).zip(&params[..dim]) {
+                    z[i] = std[i] * noise[i] + mean;
+                }
             }
         }
     }
@@ -65,12 +67,13 @@ impl DiagonalGaussian {
         gradient.fill(0.0);
         let samples = noise.chunks_exact(std.len());
         for (noise, score) in samples.zip(score.chunks_exact(std.len())) {
-            let draws = noise.chunks_exact(dim).zip(score.chunks_exact(dim));
-            for (gradient, (noise, score)) in gradient.chunks_exact_mut(2 * dim).zip(draws) {
+            for (row, gradient) in gradient.chunks_exact_mut(2 * dim).enumerate() {
                 let (for_mean, for_log_std) = gradient.split_at_mut(dim);
-                for i in 0..dim {
-                    for_mean[i] += score[i];
-                    for_log_std[i] += score[i] * noise[i];
+                for (i, (for_mean, for_log_std)) in
+                    (row * dim..).zip(for_mean.iter_mut().zip(for_log_std))
+                {
+                    *for_mean += score[i];
+                    *for_log_std += score[i] * noise[i];
                 }
             }
         }

@@ -40,7 +40,7 @@ impl<'a> Learner<'a> {
     /// How exact the products of the next steps are, on the kernels.
     pub fn set_precision(&mut self, precision: Precision) {
         if let Way::Kernels(fused) = &mut self.way {
-            fused.in_memory().set_precision(precision);
+            fused.set_precision(precision);
         }
     }
 

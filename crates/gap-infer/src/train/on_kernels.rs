@@ -64,8 +64,8 @@ impl Seeing {
     /// `λ` of the datapoints at `positions`.
     fn look(&mut self, positions: &[usize], precision: Precision, param_dim: usize) {
         self.params.resize(positions.len() * param_dim, 0.0);
+        self.learner.set_precision(precision);
         let learner = self.learner.in_memory();
-        learner.set_precision(precision);
         learner.forward_rows(&self.data, positions, &mut self.params);
     }
 }
@@ -216,8 +216,8 @@ impl Pupil for VaeOnKernels<'_> {
             likelihood: fused::on_kernels(self.decoder.likelihood()),
             scale: 1.0 / n_rows,
         };
+        self.of_decoder.set_precision(step.precision);
         let of_decoder = self.of_decoder.in_memory();
-        of_decoder.set_precision(step.precision);
         let in_z = Some(draws.score.as_mut_slice());
         of_decoder.learn(&draws.z, &observed, step.learning_rate, in_z);
         for (score, z) in draws.score.iter_mut().zip(&draws.z) {

@@ -43,7 +43,11 @@ impl<K: Kernel> Ascend<'_, K> {
     #[inline(always)]
     unsafe fn back(&mut self, i: usize) {
         let (layer, n_rows) = (&self.learned.layers[i], self.space.whole_rows());
+        if i == 0 && !self.to_input {
+            return;
+        }
         let (before, rest) = self.space.layers.split_at_mut(i);
+        unsafe { rest[0].weight.arrange_back(layer) };
         let pulled = Rows {
             first: rest[0].pulled.as_slice().as_ptr(),
             stride: layer.out_width,
@@ -59,7 +63,7 @@ impl<K: Kernel> Ascend<'_, K> {
                 stride,
             };
             unsafe { unpacked_product::<K, _>(left, n_rows, right, n_steps, stride, &epilogue) };
-        } else if self.to_input {
+        } else {
             let epilogue = Score {
                 to: self.space.in_input.as_mut_slice().as_mut_ptr(),
                 stride,
@@ -92,7 +96,7 @@ impl<K: Kernel> Ascend<'_, K> {
                 n_out,
                 &epilogue,
             );
-            space.weight.arrange(layer);
+            space.weight.arrange_forward(layer);
             add_rows::<K>(&space.pulled, n_rows, &mut space.in_bias);
             let bias = &mut layer.bias;
             let moments = [bias.mean.as_mut_slice(), bias.square.as_mut_slice()];

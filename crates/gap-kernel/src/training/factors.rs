@@ -78,17 +78,24 @@ impl<K: Kernel> Weight<K> {
         (K::DEPTH > 1).then_some(self.kept.as_mut_slice().as_mut_ptr())
     }
 
-    /// Brings what is kept of `layer` into order.
+    /// Brings what is kept of `layer` into order for the way forward.
+    #[inline(always)]
+    pub(super) fn arrange_forward(&mut self, layer: &LearnedLayer) {
+        let values = K::as_factors(layer.weight.values.as_slice());
+        let kept = values.unwrap_or(self.kept.as_slice());
+        down_columns::<K>(kept, layer.in_width, layer.out_width, &mut self.forward);
+    }
+
+    /// The same for the way back, which not every layer is taken.
     ///
     /// # Safety
     ///
     /// As for [`Kernel`].
     #[inline(always)]
-    pub(super) unsafe fn arrange(&mut self, layer: &LearnedLayer) {
+    pub(super) unsafe fn arrange_back(&mut self, layer: &LearnedLayer) {
         let (n_in, n_out) = (layer.in_width, layer.out_width);
         let values = K::as_factors(layer.weight.values.as_slice());
         let kept = values.unwrap_or(self.kept.as_slice());
-        down_columns::<K>(kept, n_in, n_out, &mut self.forward);
         let back = self.back.as_mut_slice().as_mut_ptr();
         // SAFETY: units are 32 bits wide, and both sides are whole registers, which hold at least
         // `SIDE` units.
@@ -104,7 +111,7 @@ impl<K: Kernel> Weight<K> {
         }
     }
 
-    /// For the way back.
+    /// For the way back, once it is arranged.
     pub(super) fn back(&self, layer: &LearnedLayer) -> Rows<K::Factor> {
         Rows {
             first: self.back.as_slice().as_ptr(),

@@ -7,7 +7,7 @@ use super::parameters::{Learned, LearnedLayer};
 use super::{Input, Observed, TrainingPath};
 use crate::adam::Step;
 use crate::epilogue::Plain;
-use crate::lanes::{Kernel, Work};
+use crate::lanes::Kernel;
 use crate::packed::Aligned;
 
 /// One layer's part.
@@ -56,8 +56,9 @@ impl<K: Kernel> Workspace<K> {
             ],
             n_rows: 0,
         };
-        // SAFETY: a path is made only where its instructions are there.
-        unsafe { K::enter(Arrange(&mut workspace, learned)) };
+        for (space, layer) in workspace.layers.iter_mut().zip(layers) {
+            space.weight.arrange_forward(layer);
+        }
         workspace
     }
 
@@ -156,17 +157,5 @@ fn copy_rows(from: &Aligned<f32>, stride: usize, to: &mut [f32], width: usize) {
     let rows = from.as_slice().chunks_exact(stride);
     for (to, from) in to.chunks_exact_mut(width).zip(rows) {
         to.copy_from_slice(&from[..width]);
-    }
-}
-
-/// Brings all weights into order.
-struct Arrange<'a, K: Kernel>(&'a mut Workspace<K>, &'a Learned);
-
-impl<K: Kernel> Work for Arrange<'_, K> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        for (space, layer) in self.0.layers.iter_mut().zip(&self.1.layers) {
-            unsafe { space.weight.arrange(layer) };
-        }
     }
 }
