@@ -285,6 +285,7 @@ fn a_linear_encoder_reaches_the_optimum_and_refining_keeps_it() {
         learning_rate: 0.05,
         n_samples: 4,
         precision: Precision::Half,
+        threads: 1,
     };
     fit_encoder(
         &model,

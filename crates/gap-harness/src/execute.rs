@@ -125,7 +125,7 @@ impl LibtorchExecutor {
             &family,
             &mut encoder,
             &data,
-            build::training(&training.optimizer()),
+            build::training(&training.optimizer(), workspace.threads),
             key.role("fit-jointly").role(&encoder_spec.name()),
             workspace.progress,
         )
@@ -161,7 +161,7 @@ impl LibtorchExecutor {
             &family,
             &mut encoder,
             &data,
-            build::training(training),
+            build::training(training, workspace.threads),
             key.role("fit-encoder"),
             workspace.progress,
         )

@@ -37,6 +37,8 @@ pub struct Workspace<'a> {
     pub output: &'a Path,
     /// The folders of the stages before it.
     pub store: &'a Store,
+    /// Threads that it may put to use.
+    pub threads: usize,
     /// To be told the fraction that is done.
     pub progress: &'a (dyn Fn(f64) + Sync),
 }
@@ -112,6 +114,12 @@ impl AddAssign for RunReport {
         self.failed.extend(other.failed);
         self.skipped += other.skipped;
     }
+}
+
+/// What the processors of this machine leave for each of the stages that run at a time. On a worker.
+fn threads_of_a_stage() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / rayon::current_num_threads()).max(1)
 }
 
 /// Carries out what is not finished of `plan`, `jobs` stages at a time.
@@ -245,6 +253,7 @@ impl<'a> Schedule<'a> {
         let workspace = Workspace {
             output: &partial,
             store: self.store,
+            threads: threads_of_a_stage(),
             progress: &progress,
         };
         let records = self.executor.execute(id, stage, &workspace)?;

@@ -43,6 +43,7 @@ fn search(criterion: &mut Criterion) {
         learning_rate: 2e-3,
         n_samples: 1,
         precision: Precision::Half,
+        threads: 1,
     };
     fit_jointly(
         &mut model,

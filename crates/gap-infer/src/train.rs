@@ -9,6 +9,7 @@ mod learner;
 mod minibatches;
 mod on_kernels;
 mod on_tensors;
+mod upward;
 
 use crate::ascent::Precision;
 use crate::encoder::Encoder;
@@ -37,6 +38,9 @@ pub struct Training {
     pub n_samples: u32,
     /// How exact products are, but for the last tenth of the steps: that is in full.
     pub precision: Precision,
+    /// Threads that a joint fit may put to use, two at the most: on the second the decoder takes its
+    /// step while the encoder takes its own. The numbers do not depend on it.
+    pub threads: usize,
 }
 
 impl Training {
@@ -146,7 +150,7 @@ trait Pupil {
     fn step(&mut self, step: &Step) -> Result<(), InferError>;
 
     /// Whether all weights are finite.
-    fn is_finite(&self) -> bool;
+    fn is_finite(&mut self) -> bool;
 
     /// Gives the networks the weights that were learned.
     fn finish(self: Box<Self>);

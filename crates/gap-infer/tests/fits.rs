@@ -17,6 +17,7 @@ const TRAINING: Training = Training {
     learning_rate: 5e-3,
     n_samples: 1,
     precision: Precision::Half,
+    threads: 1,
 };
 
 fn digits() -> Dataset {

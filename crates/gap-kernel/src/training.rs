@@ -61,15 +61,16 @@ trait TrainingPath: Send {
         learning_rate: f64,
         in_input: Option<&mut [f32]>,
     );
-    /// Both at once.
-    fn learn(
+    /// Forward to the gradient of an observed output, and back, to that in the input if it is asked for.
+    fn go_back(
         &mut self,
         learned: &mut Learned,
         input: &[f32],
         observed: &Observed<'_>,
-        learning_rate: f64,
         in_input: Option<&mut [f32]>,
     );
+    /// The step from there.
+    fn go_up(&mut self, learned: &mut Learned, learning_rate: f64);
 }
 
 /// A perceptron that learns by Adam (see [`crate::adam`]).
@@ -83,6 +84,8 @@ pub struct FusedTraining {
     precision: Precision,
     /// Rows of the pass that is to be learned from.
     n_rows: usize,
+    /// Whether it went back and is to go up.
+    is_back: bool,
 }
 
 impl FusedTraining {
@@ -107,6 +110,7 @@ impl FusedTraining {
             instructions,
             precision: Precision::Full,
             n_rows: 0,
+            is_back: false,
         })
     }
 
@@ -135,7 +139,8 @@ impl FusedTraining {
             Precision::Full
         };
         if precision != self.precision {
-            (self.path, self.precision, self.n_rows) = (None, precision, 0);
+            (self.path, self.precision) = (None, precision);
+            (self.n_rows, self.is_back) = (0, false);
         }
     }
 
@@ -190,7 +195,7 @@ impl FusedTraining {
         assert!(n_rows <= self.learned.most_rows, "not too many rows");
         let len = n_rows * self.learned.n_outputs();
         assert_eq!(output.len(), len, "each output has its place");
-        self.n_rows = n_rows;
+        (self.n_rows, self.is_back) = (n_rows, false);
         let (learned, path) = self.ready();
         path.forward(learned, input, output);
     }
@@ -225,24 +230,33 @@ impl FusedTraining {
         learning_rate: f64,
         in_input: Option<&mut [f32]>,
     ) {
-        let (n_rows, n_outputs) = (self.rows_of(z), self.learned.n_outputs());
-        let x = observed.x;
-        assert_eq!(
-            x.len() % n_outputs,
-            0,
-            "rows of x are as long as the output"
-        );
-        assert_eq!(observed.rows.len(), n_rows, "each row has its observation");
-        let is_there = |&row: &usize| row < x.len() / n_outputs;
-        assert!(
-            observed.rows.iter().all(is_there),
-            "an observation is there"
-        );
-        self.check_gradient(n_rows, in_input.as_deref());
-        // What `ascend` might take next is gone.
-        self.n_rows = 0;
+        self.go_back(z, observed, in_input);
+        self.go_up(learning_rate);
+    }
+
+    /// The first part of [`FusedTraining::learn`]. The step is left to [`FusedTraining::go_up`], on another
+    /// thread if there is one, while the gradient in `z` is put to use.
+    ///
+    /// # Panics
+    ///
+    /// The same.
+    pub fn go_back(&mut self, z: &[f32], observed: &Observed<'_>, in_input: Option<&mut [f32]>) {
+        self.check_observed(z, observed, in_input.as_deref());
         let (learned, path) = self.ready();
-        path.learn(learned, z, observed, learning_rate, in_input);
+        path.go_back(learned, z, observed, in_input);
+        self.is_back = true;
+    }
+
+    /// The step that [`FusedTraining::go_back`] left.
+    ///
+    /// # Panics
+    ///
+    /// If there is none to take.
+    pub fn go_up(&mut self, learning_rate: f64) {
+        assert!(self.is_back, "a step goes back before it goes up");
+        self.is_back = false;
+        let (learned, path) = self.ready();
+        path.go_up(learned, learning_rate);
     }
 
     /// Whether all weights and biases are finite.
@@ -262,6 +276,25 @@ impl FusedTraining {
         let n_rows = input.len() / n_inputs;
         assert!(n_rows <= self.learned.most_rows, "not too many rows");
         n_rows
+    }
+
+    fn check_observed(&mut self, z: &[f32], observed: &Observed<'_>, in_input: Option<&[f32]>) {
+        let (n_rows, n_outputs) = (self.rows_of(z), self.learned.n_outputs());
+        let x = observed.x;
+        assert_eq!(
+            x.len() % n_outputs,
+            0,
+            "rows of x are as long as the output"
+        );
+        assert_eq!(observed.rows.len(), n_rows, "each row has its observation");
+        let is_there = |&row: &usize| row < x.len() / n_outputs;
+        assert!(
+            observed.rows.iter().all(is_there),
+            "an observation is there"
+        );
+        self.check_gradient(n_rows, in_input);
+        // What `ascend` might take next is gone.
+        (self.n_rows, self.is_back) = (0, false);
     }
 
     fn check_gradient(&self, n_rows: usize, in_input: Option<&[f32]>) {

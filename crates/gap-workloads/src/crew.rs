@@ -8,6 +8,7 @@ use std::thread;
 /// A workload on one or more threads. Each sets up its own networks: tensors stay in their thread.
 pub struct Crew {
     members: Vec<Member>,
+    n_threads: u64,
 }
 
 struct Member {
@@ -16,18 +17,20 @@ struct Member {
 }
 
 impl Crew {
-    /// `work` on `n_threads` threads, or on one if it cannot be divided.
+    /// `work` on `n_threads` threads; if it cannot be divided, on as many as it can put to use itself.
     pub fn new(work: Work, n_threads: u64) -> Self {
         let of = if work.is_divisible() { n_threads } else { 1 };
-        let members = (0..of).map(|part| Member::new(work, Share { part, of }));
+        let own_threads = (n_threads / of).min(work.most_own_threads());
+        let members = (0..of).map(|part| Member::new(work, Share { part, of }, own_threads));
         Self {
             members: members.collect(),
+            n_threads: of * own_threads,
         }
     }
 
     /// How many threads it is on.
-    pub const fn n_threads(&self) -> usize {
-        self.members.len()
+    pub const fn n_threads(&self) -> u64 {
+        self.n_threads
     }
 
     /// Runs every share once; the sum of what they give.
@@ -48,12 +51,12 @@ impl Crew {
 }
 
 impl Member {
-    fn new(work: Work, share: Share) -> Self {
+    fn new(work: Work, share: Share, own_threads: u64) -> Self {
         let (start, told) = channel();
         let (finish, finished) = channel();
         // It ends by itself when the crew, and with it `start`, is dropped.
         thread::spawn(move || {
-            let mut workload = Workload::share(work, share);
+            let mut workload = Workload::share(work, share, own_threads);
             while told.recv().is_ok() {
                 if finish.send(workload.run()).is_err() {
                     break;
@@ -78,8 +81,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_divided_stays_on_one_thread() {
+    fn what_cannot_be_divided_takes_the_threads_that_it_can_use() {
         let work: Work = "W5_B100".parse().unwrap();
-        assert_eq!(Crew::new(work, 2).n_threads(), 1);
+        let [one, two] = [1, 4].map(|n| Crew::new(work, n));
+        assert_eq!((one.n_threads(), two.n_threads()), (1, 2));
+        assert_eq!(one.run().to_bits(), two.run().to_bits());
     }
 }

@@ -44,6 +44,7 @@ pub fn fitted_encoder(model: &dyn LatentVariableModel) -> Encoder {
         learning_rate: 1e-3,
         n_samples: 1,
         precision: Precision::Half,
+        threads: 1,
     };
     let data = training_set(model, TRAINING_SET);
     let key = SeedKey::root(1).role("encoder fit");

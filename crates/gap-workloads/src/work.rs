@@ -132,6 +132,14 @@ impl Work {
         }
     }
 
+    /// Threads of its own that it can put to use.
+    pub const fn most_own_threads(self) -> u64 {
+        match self {
+            Self::JointTraining { .. } => 2,
+            _ => 1,
+        }
+    }
+
     /// Whether two threads can each do a half: datapoints, draws and fits are independent, the steps
     /// of one fit and the search for one observation are not.
     pub const fn is_divisible(self) -> bool {

@@ -45,15 +45,15 @@ pub struct Workload {
 impl Workload {
     /// The whole of `work`.
     pub fn new(work: Work) -> Self {
-        Self::share(work, Share::WHOLE)
+        Self::share(work, Share::WHOLE, 1)
     }
 
-    /// A share of `work`; datapoints are the same ones as in the whole.
+    /// A share of `work` on so many threads of its own; datapoints are the same ones as in the whole.
     ///
     /// # Panics
     ///
     /// If `work` cannot be divided and `share` is not the whole.
-    pub fn share(work: Work, share: Share) -> Self {
+    pub fn share(work: Work, share: Share, own_threads: u64) -> Self {
         assert!(
             work.is_divisible() || share == Share::WHOLE,
             "{work} cannot be divided"
@@ -70,7 +70,9 @@ impl Workload {
                 let range = share.range(n_samples);
                 Box::new(importance_weights(range.end - range.start))
             }
-            Work::JointTraining { batch, steps } => Box::new(joint_training(batch, steps)),
+            Work::JointTraining { batch, steps } => {
+                Box::new(joint_training(batch, steps, own_threads))
+            }
             Work::SmallFits => Box::new(small_fits(share)),
             Work::OneObservation(method) => Box::new(one_observation(method)),
         };
@@ -166,7 +168,7 @@ fn importance_weights(n_samples: u64) -> impl FnMut(SeedKey) -> f64 {
     }
 }
 
-fn joint_training(batch_size: u32, steps: u32) -> impl FnMut(SeedKey) -> f64 {
+fn joint_training(batch_size: u32, steps: u32, n_threads: u64) -> impl FnMut(SeedKey) -> f64 {
     let mut model = decoder();
     let data = training_set(&model, TRAINING_SET);
     let mut encoder = encoder();
@@ -176,6 +178,7 @@ fn joint_training(batch_size: u32, steps: u32) -> impl FnMut(SeedKey) -> f64 {
         learning_rate: 1e-3,
         n_samples: 1,
         precision: Precision::Half,
+        threads: n_threads as usize,
     };
     move |key| {
         fit_jointly(
@@ -204,6 +207,7 @@ fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
         learning_rate: 1e-2,
         n_samples: 1,
         precision: Precision::Half,
+        threads: 1,
     };
     // Every share has fits of every width.
     let jobs: Vec<(i64, u64)> = SMALL_FIT_WIDTHS

@@ -188,13 +188,14 @@ pub fn load_fit(folder: &Path) -> Result<Fit, RunError> {
 }
 
 /// The optimiser's settings of a spec.
-pub const fn training(spec: &TrainingSpec) -> Training {
+pub const fn training(spec: &TrainingSpec, threads: usize) -> Training {
     Training {
         steps: spec.steps.get(),
         batch_size: spec.batch_size.get(),
         learning_rate: spec.learning_rate.get(),
         n_samples: spec.n_samples.get(),
         precision: precision(spec.precision),
+        threads,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Steps on the kernels: a diagonal Gaussian, networks of `f32` on the processor, and no tensor.
 
+use super::upward::Upward;
 use super::{Pupil, Step, Training};
 use crate::ascent::Precision;
 use crate::encoder::Encoder;
@@ -147,7 +148,7 @@ impl Pupil for EncoderOnKernels<'_> {
         Ok(())
     }
 
-    fn is_finite(&self) -> bool {
+    fn is_finite(&mut self) -> bool {
         self.seeing.learner.is_finite()
     }
 
@@ -161,7 +162,7 @@ pub struct VaeOnKernels<'a> {
     decoder: &'a mut MlpDecoder,
     encoder: &'a mut Encoder,
     seeing: Seeing,
-    of_decoder: FusedLearner,
+    of_decoder: Upward,
     draws: Draws,
     owners: Vec<usize>, // [S·B]
 }
@@ -190,7 +191,7 @@ impl<'a> VaeOnKernels<'a> {
             seeing: Seeing::new(of_encoder, data),
             decoder,
             encoder,
-            of_decoder,
+            of_decoder: Upward::new(of_decoder, training.threads > 1),
             draws: Draws::of(family),
             owners: Vec::new(),
         })
@@ -216,10 +217,11 @@ impl Pupil for VaeOnKernels<'_> {
             likelihood: fused::on_kernels(self.decoder.likelihood()),
             scale: 1.0 / n_rows,
         };
-        self.of_decoder.set_precision(step.precision);
-        let of_decoder = self.of_decoder.in_memory();
+        let of_decoder = self.of_decoder.get();
+        of_decoder.set_precision(step.precision);
         let in_z = Some(draws.score.as_mut_slice());
-        of_decoder.learn(&draws.z, &observed, step.learning_rate, in_z);
+        of_decoder.in_memory().go_back(&draws.z, &observed, in_z);
+        self.of_decoder.go_up(step.learning_rate);
         for (score, z) in draws.score.iter_mut().zip(&draws.z) {
             *score = *score * n_rows - z; // the likelihood's, and the prior's
         }
@@ -229,12 +231,12 @@ impl Pupil for VaeOnKernels<'_> {
         Ok(())
     }
 
-    fn is_finite(&self) -> bool {
-        self.seeing.learner.is_finite() && self.of_decoder.is_finite()
+    fn is_finite(&mut self) -> bool {
+        self.seeing.learner.is_finite() && self.of_decoder.get().is_finite()
     }
 
-    fn finish(self: Box<Self>) {
+    fn finish(mut self: Box<Self>) {
         self.seeing.learner.write_to(self.encoder.network_mut());
-        self.of_decoder.write_to(self.decoder.network_mut());
+        self.of_decoder.get().write_to(self.decoder.network_mut());
     }
 }

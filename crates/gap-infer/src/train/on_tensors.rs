@@ -70,7 +70,7 @@ impl Pupil for EncoderOnTensors<'_> {
         Ok(())
     }
 
-    fn is_finite(&self) -> bool {
+    fn is_finite(&mut self) -> bool {
         self.learner.is_finite()
     }
 
@@ -136,7 +136,7 @@ impl Pupil for VaeOnTensors<'_> {
         Ok(())
     }
 
-    fn is_finite(&self) -> bool {
+    fn is_finite(&mut self) -> bool {
         self.of_encoder.is_finite() && self.of_decoder.is_finite()
     }
 

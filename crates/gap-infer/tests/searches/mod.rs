@@ -68,6 +68,7 @@ pub fn of_digits(dim: i64, hidden: i64, n_points: usize) -> (MlpDecoder, Batch) 
         learning_rate: 5e-3,
         n_samples: 1,
         precision: Precision::Half,
+        threads: 1,
     };
     let key = SeedKey::root(3);
     fit_jointly(

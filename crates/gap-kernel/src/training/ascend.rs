@@ -15,8 +15,17 @@ pub(super) struct Ascend<'a, K: Kernel> {
     pub(super) space: &'a mut Workspace<K>,
     pub(super) learned: &'a mut Learned,
     pub(super) gradient: Option<&'a [f32]>,
-    pub(super) step: Step,
+    pub(super) half: Half,
     pub(super) to_input: bool,
+}
+
+/// What of a step is done. Each layer goes back and up, or all go back and later all go up: the same
+/// sums of the same numbers.
+#[derive(Clone, Copy)]
+pub(super) enum Half {
+    Both(Step),
+    Back,
+    Up(Step),
 }
 
 impl<K: Kernel> Work for Ascend<'_, K> {
@@ -31,8 +40,14 @@ impl<K: Kernel> Work for Ascend<'_, K> {
         }
         for i in (0..=last).rev() {
             unsafe {
-                self.back(i);
-                self.up(i);
+                match self.half {
+                    Half::Both(step) => {
+                        self.back(i);
+                        self.up(i, step);
+                    }
+                    Half::Back => self.back(i),
+                    Half::Up(step) => self.up(i, step),
+                }
             }
         }
     }
@@ -74,8 +89,8 @@ impl<K: Kernel> Ascend<'_, K> {
 
     /// Layer `i` up its gradient, in which only rows of the batch count.
     #[inline(always)]
-    unsafe fn up(&mut self, i: usize) {
-        let (n_rows, step) = (self.space.n_rows, self.step);
+    unsafe fn up(&mut self, i: usize, step: Step) {
+        let n_rows = self.space.n_rows;
         let layer = &mut self.learned.layers[i];
         let (before, rest) = self.space.layers.split_at_mut(i);
         let space = &mut rest[0];

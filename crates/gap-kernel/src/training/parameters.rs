@@ -3,6 +3,7 @@
 //! Weights lie input after input, `[in, out]`, filled up with zeros to whole registers on both sides:
 //! zeros stay zeros in every product and every step.
 
+use crate::adam::Step;
 use crate::lanes::Lanes;
 use crate::network::{Activation, Layer};
 use crate::packed::{Aligned, whole_vectors};
@@ -79,6 +80,12 @@ pub(super) struct Learned {
 }
 
 impl Learned {
+    /// The step that is taken next.
+    pub(super) fn next_step(&mut self, learning_rate: f64) -> Step {
+        self.n_steps += 1;
+        Step::nth(self.n_steps, learning_rate)
+    }
+
     /// For paths with registers like `L`.
     pub(super) fn new<L: Lanes>(
         layers: &[Layer<'_>],

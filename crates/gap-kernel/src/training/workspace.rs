@@ -1,11 +1,10 @@
 //! What a batch and the weights are on the path `K`, and the steps that are taken there.
 
-use super::ascend::Ascend;
+use super::ascend::{Ascend, Half};
 use super::factors::Weight;
 use super::forward::{Forward, Residual};
 use super::parameters::{Learned, LearnedLayer};
 use super::{Input, Observed, TrainingPath};
-use crate::adam::Step;
 use crate::epilogue::Plain;
 use crate::lanes::Kernel;
 use crate::packed::Aligned;
@@ -67,20 +66,19 @@ impl<K: Kernel> Workspace<K> {
         self.n_rows.next_multiple_of(K::ROWS)
     }
 
-    /// Back and up, from the gradient in the output, or from what is there already.
+    /// Takes `half` of a step, or both, from the gradient in the output or from what is there already.
     fn step(
         &mut self,
         learned: &mut Learned,
         gradient: Option<&[f32]>,
-        learning_rate: f64,
+        half: Half,
         in_input: Option<&mut [f32]>,
     ) {
-        learned.n_steps += 1;
         let ascend = Ascend {
-            step: Step::nth(learned.n_steps, learning_rate),
             space: self,
             learned,
             gradient,
+            half,
             to_input: in_input.is_some(),
         };
         // SAFETY: a path is made only where its instructions are there, and memory holds whole blocks
@@ -90,6 +88,28 @@ impl<K: Kernel> Workspace<K> {
             let layer = &learned.layers[0];
             copy_rows(&self.in_input, layer.in_width, in_input, layer.n_in);
         }
+    }
+
+    /// Through the layers to the gradient in the output.
+    fn observe(&mut self, learned: &Learned, input: &[f32], observed: &Observed<'_>) {
+        let last = learned.layers.len() - 1;
+        if observed.rows.is_empty() {
+            self.n_rows = 0;
+            return;
+        }
+        let to = self.layers[last].pulled.as_mut_slice().as_mut_ptr();
+        let residual = Residual::<K>::new(observed, &learned.layers[last], to);
+        let forward = Forward {
+            space: self,
+            learned,
+            input: Input {
+                data: input,
+                rows: None,
+            },
+            last: residual,
+        };
+        // SAFETY: as in `step`.
+        unsafe { K::enter(forward) };
     }
 }
 
@@ -119,36 +139,24 @@ impl<K: Kernel> TrainingPath for Workspace<K> {
         learning_rate: f64,
         in_input: Option<&mut [f32]>,
     ) {
-        self.step(learned, Some(gradient), learning_rate, in_input);
+        let step = learned.next_step(learning_rate);
+        self.step(learned, Some(gradient), Half::Both(step), in_input);
     }
 
-    fn learn(
+    fn go_back(
         &mut self,
         learned: &mut Learned,
         input: &[f32],
         observed: &Observed<'_>,
-        learning_rate: f64,
         in_input: Option<&mut [f32]>,
     ) {
-        let last = learned.layers.len() - 1;
-        if !observed.rows.is_empty() {
-            let to = self.layers[last].pulled.as_mut_slice().as_mut_ptr();
-            let residual = Residual::<K>::new(observed, &learned.layers[last], to);
-            let forward = Forward {
-                space: self,
-                learned,
-                input: Input {
-                    data: input,
-                    rows: None,
-                },
-                last: residual,
-            };
-            // SAFETY: as in `step`.
-            unsafe { K::enter(forward) };
-        } else {
-            self.n_rows = 0;
-        }
-        self.step(learned, None, learning_rate, in_input);
+        self.observe(learned, input, observed);
+        self.step(learned, None, Half::Back, in_input);
+    }
+
+    fn go_up(&mut self, learned: &mut Learned, learning_rate: f64) {
+        let step = learned.next_step(learning_rate);
+        self.step(learned, None, Half::Up(step), None);
     }
 }
 
