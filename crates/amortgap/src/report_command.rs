@@ -3,8 +3,9 @@
 use crate::CommandResult;
 use crate::arguments::ReportArguments;
 use crate::exit::Failure;
-use gap_harness::store::ASCENTS;
+use gap_harness::store::{ASCENTS, COSTS};
 use gap_report::{Format, ReportContent, summarize, text_table, write_report};
+use gap_schema::summary::StageCost;
 use gap_schema::{Experiment, Record, TracePoint, parquet, spec_file, trace};
 use serde_json::Value;
 use std::fs;
@@ -57,7 +58,8 @@ pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, 
         let spec = &problem.expect("the variants were checked").spec;
         2 * u64::from(spec.model.latent_dim.get_ref().get())
     };
-    let summary = summarize(&experiment.name, &params_per_point, &records, &trace);
+    let mut summary = summarize(&experiment.name, &params_per_point, &records, &trace);
+    summary.cost = read_costs(&folder.join(COSTS))?;
     let content = ReportContent {
         summary: &summary,
         trace: &trace,
@@ -90,6 +92,19 @@ fn check_variants(
             )
         ))),
     }
+}
+
+/// Where the time went; nothing where an older program left no word of it.
+fn read_costs(path: &Path) -> Result<Vec<StageCost>, Failure> {
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    serde_json::from_value(read_json(path)?).map_err(|error| {
+        Failure::Input(format!(
+            "{}: {error}; run the experiment again, or remove the file",
+            path.display()
+        ))
+    })
 }
 
 fn read_json(path: &Path) -> Result<Value, Failure> {

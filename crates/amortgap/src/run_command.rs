@@ -9,8 +9,8 @@ use gap_data::DataError;
 use gap_harness::execute::InputError;
 use gap_harness::provenance::VariantProvenance;
 use gap_harness::run::{collect, collect_trace};
-use gap_harness::store::ASCENTS;
-use gap_harness::{LibtorchExecutor, Plan, Provenance, RunReport, Store, plan};
+use gap_harness::store::{ASCENTS, COSTS};
+use gap_harness::{LibtorchExecutor, Plan, Provenance, RunReport, Store, costs, plan};
 use gap_kernel::Instructions;
 use gap_report::Format;
 use gap_schema::{Experiment, spec_file};
@@ -160,6 +160,8 @@ fn publish_run(
         .publish_records(&records, &json)
         .map_err(Failure::run)?;
     store.publish_trace(&trace).map_err(Failure::run)?;
+    let costs = serde_json::to_string_pretty(&costs(plans, store)).expect("costs are plain data");
+    store.publish_text(COSTS, &costs).map_err(Failure::run)?;
     let formats = [Format::Html, Format::Svg, Format::Png, Format::Json];
     let table = publish(store.folder(), store.folder(), &formats)?;
     store.mark_finished(plans).map_err(Failure::run)?;

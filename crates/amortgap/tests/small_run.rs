@@ -162,6 +162,21 @@ fn a_run_leaves_every_file_and_every_key_of_the_contract() {
 }
 
 #[test]
+fn the_time_of_every_stage_is_in_the_results() {
+    let bench = Bench::with(DIGITS);
+    bench.summary_of_run("out", &[]);
+    let raw = bench.json("out/summary.json");
+    let costs = raw["cost"].as_array().unwrap();
+    let n_stages: f64 = costs.iter().map(|cost| number(cost, "/n")).sum();
+    assert_eq!(n_stages, 18.0, "{costs:?}");
+    assert!(costs.iter().all(|cost| number(cost, "/seconds") > 0.0));
+    let model = costs.iter().find(|cost| cost["stage"] == "model");
+    assert_eq!(model.unwrap()["n"], json!(2), "one for each seed");
+    let page = std::fs::read_to_string(bench.path("out/report.html")).unwrap();
+    assert!(page.contains("Where the time of the run went"));
+}
+
+#[test]
 fn no_number_depends_on_how_many_stages_run_at_a_time() {
     let bench = Bench::with(DIGITS);
     let one = bench.summary_of_run("one", &["--jobs", "1"]);

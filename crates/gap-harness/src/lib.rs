@@ -4,12 +4,14 @@
 //! carries them out through an [`run::Executor`] and keeps what is finished; [`execute`] is the
 //! executor that computes; [`store`] is the folder of results.
 
+mod costs;
 pub mod execute;
 pub mod plan;
 pub mod provenance;
 pub mod run;
 pub mod store;
 
+pub use costs::costs;
 pub use execute::LibtorchExecutor;
 pub use plan::{Plan, Stage, StageId};
 pub use provenance::Provenance;

@@ -182,28 +182,27 @@ impl Stage {
 
     /// What it does, for people.
     pub fn title(&self) -> String {
-        let seed = self.seed();
+        format!("seed {}: {}", self.seed(), self.what())
+    }
+
+    /// What it does, in a few words: the same for every seed.
+    pub fn what(&self) -> String {
         match self {
-            Self::Model { encoder: None, .. } => format!("seed {seed}: model"),
+            Self::Model { encoder: None, .. } => "model".to_owned(),
             Self::Model {
                 encoder: Some(encoder),
                 ..
             } => {
-                format!("seed {seed}: decoder and {}", encoder.name())
+                format!("decoder and {}", encoder.name())
             }
-            Self::Encoder { encoder, .. } => format!("seed {seed}: fit {}", encoder.name()),
-            Self::FreeForm { split, n, .. } => {
-                format!("seed {seed}: free-form, {n} {split} points")
-            }
-            Self::Optima { split, n, .. } => format!("seed {seed}: optima of {n} {split} points"),
-            Self::Ascent { name, split, n, .. } => {
-                format!("seed {seed}: ascent {name}, {n} {split} points")
-            }
+            Self::Encoder { encoder, .. } => format!("fit {}", encoder.name()),
+            Self::FreeForm { split, n, .. } => format!("free-form, {n} {split} points"),
+            Self::Optima { split, n, .. } => format!("optima of {n} {split} points"),
+            Self::Ascent { name, split, n, .. } => format!("ascent {name}, {n} {split} points"),
             Self::Amortized {
                 encoder, split, n, ..
             } => {
-                let name = encoder.name();
-                format!("seed {seed}: measure {name}, {n} {split} points")
+                format!("measure {}, {n} {split} points", encoder.name())
             }
         }
     }

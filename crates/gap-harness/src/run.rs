@@ -256,8 +256,10 @@ impl<'a> Schedule<'a> {
             threads: threads_of_a_stage(),
             progress: &progress,
         };
+        let clock = Instant::now();
         let records = self.executor.execute(id, stage, &workspace)?;
-        Ok(self.store.publish_stage(id, &partial, &records)?)
+        let seconds = clock.elapsed().as_secs_f64();
+        Ok(self.store.publish_stage(id, &partial, &records, seconds)?)
     }
 
     /// Frees those that waited for stage `i`, or skips them and all that wait for them.

@@ -53,6 +53,10 @@ pub struct Store {
 
 const STAGES: &str = ".stages";
 const RECORDS: &str = "records.parquet";
+/// The wall time of a stage.
+const SECONDS: &str = "seconds";
+/// Where the time of a run went.
+pub const COSTS: &str = "costs.json";
 /// The trace of the ascents of a stage, and of a run.
 pub const ASCENTS: &str = "ascents.csv";
 const FINISHED: &str = "finished";
@@ -154,7 +158,7 @@ impl Store {
         Ok(path)
     }
 
-    /// Publishes what the stage left in its folder, together with its records.
+    /// Publishes what the stage left in its folder, together with its records and its wall time.
     ///
     /// # Errors
     ///
@@ -164,17 +168,26 @@ impl Store {
         id: &StageId,
         partial: &Path,
         records: &[Record],
+        seconds: f64,
     ) -> Result<(), StoreError> {
         on_own_thread(|| parquet::write(&partial.join(RECORDS), records, "{}"))?;
         let unwritable = |source| StoreError::Unwritable {
             path: partial.to_owned(),
             source,
         };
+        fs::write(partial.join(SECONDS), seconds.to_string()).map_err(unwritable)?;
         for entry in fs::read_dir(partial).map_err(unwritable)? {
             let file = File::open(entry.map_err(unwritable)?.path()).map_err(unwritable)?;
             file.sync_all().map_err(unwritable)?;
         }
         fs::rename(partial, self.stage_folder(id)).map_err(unwritable)
+    }
+
+    /// The wall time of a finished stage, seconds; NaN if it was not kept.
+    pub fn stage_seconds(&self, id: &StageId) -> f64 {
+        let text = fs::read_to_string(self.stage_folder(id).join(SECONDS));
+        let seconds = text.ok().and_then(|text| text.parse().ok());
+        seconds.unwrap_or(f64::NAN)
     }
 
     /// The records of a finished stage.

@@ -59,6 +59,7 @@ pub fn summarize(
         experiment: experiment.to_owned(),
         cells,
         ascents: ascent_cells(trace),
+        cost: Vec::new(), // A run knows.
     }
 }
 

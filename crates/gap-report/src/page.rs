@@ -60,6 +60,7 @@ pub(crate) fn html(content: &ReportContent<'_>, figures: &Figures) -> Result<Str
         ]),
         parameters => table::parameters(summary),
         costs => table::costs(summary),
+        stages => table::stages(summary),
         cells => table::cells(summary),
         provenance => provenance_rows(content.provenance),
     })?;

@@ -10,7 +10,7 @@ mod reliability;
 
 pub(crate) use ascents::ascents;
 pub(crate) use benches::{benches, confidence};
-pub(crate) use costs::{costs, parameters, refinement};
+pub(crate) use costs::{costs, parameters, refinement, stages};
 pub(crate) use gaps::{bounds, cells, headline};
 pub(crate) use reliability::{oracle, reliability};
 

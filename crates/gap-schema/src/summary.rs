@@ -21,6 +21,25 @@ pub struct Summary {
     /// One entry for each variant, seed, ascent and start, for an experiment that compares ascents.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ascents: Vec<AscentCell>,
+    /// Where the time of the run went, in the order of the plan.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub cost: Vec<StageCost>,
+}
+
+/// The stages of all seeds that do the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageCost {
+    /// The variant of the experiment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub variant: Option<String>,
+    /// What they do.
+    pub stage: String,
+    /// How many they are.
+    pub n: u64,
+    /// Wall time of all of them, seconds; stages may have run beside one another.
+    #[serde(deserialize_with = "nan_from_null")]
+    pub seconds: f64,
 }
 
 /// JSON has no NaN: it is written as `null`, and read back.

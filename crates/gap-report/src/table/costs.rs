@@ -4,7 +4,7 @@ use super::number::{grouped, option, seconds, significant};
 use super::{Table, mean_text, same_or_range};
 use crate::across_seeds::SeedGroup;
 use gap_schema::Summary;
-use gap_schema::summary::{Cell, Cost};
+use gap_schema::summary::{Cell, Cost, StageCost};
 
 /// Parameters: free-form inference's grow with the number of points, an encoder's do not.
 pub(crate) fn parameters(summary: &Summary) -> Table {
@@ -62,6 +62,24 @@ pub(crate) fn costs(summary: &Summary) -> Table {
             mean_gradients(group, |c| Some(c.cost.free_form)),
         ]]
     })
+}
+
+/// Where the time of the run went, the longest first.
+pub(crate) fn stages(summary: &Summary) -> Table {
+    let mut table = Table::new(2, &["variant", "stages", "number", "wall time", "share"]);
+    let all: f64 = summary.cost.iter().map(|cost| cost.seconds).sum();
+    let mut costs: Vec<&StageCost> = summary.cost.iter().collect();
+    costs.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    for cost in costs {
+        table.rows.push(vec![
+            option(cost.variant.as_deref(), str::to_owned),
+            cost.stage.clone(),
+            cost.n.to_string(),
+            seconds(cost.seconds),
+            format!("{:.1}%", 100.0 * cost.seconds / all),
+        ]);
+    }
+    table
 }
 
 /// What remains of the gap after each number of refinement steps.

@@ -1,0 +1,32 @@
+//! Where the time of a run went.
+
+use crate::plan::Plan;
+use crate::store::Store;
+use gap_schema::summary::StageCost;
+
+/// The wall time of the stages of `plans`, those of all seeds that do the same together; in the plan's
+/// order. A stage that an earlier run finished counts with the time that it took then.
+pub fn costs(plans: &[Plan], store: &Store) -> Vec<StageCost> {
+    let mut costs: Vec<StageCost> = Vec::new();
+    for plan in plans {
+        for (id, stage) in plan.stages() {
+            let (variant, what) = (plan.variant().map(str::to_owned), stage.what());
+            let seconds = store.stage_seconds(id);
+            let known = costs
+                .iter_mut()
+                .find(|cost| cost.variant == variant && cost.stage == what);
+            if let Some(cost) = known {
+                cost.n += 1;
+                cost.seconds += seconds;
+            } else {
+                costs.push(StageCost {
+                    variant,
+                    stage: what,
+                    n: 1,
+                    seconds,
+                });
+            }
+        }
+    }
+    costs
+}
