@@ -197,7 +197,8 @@ impl Fit<'_> {
         let n_samples = n_samples as usize;
         for step in 0..steps {
             let positions = minibatches.next();
-            let noise = noise.normal_values(n_samples * positions.len(), self.latent_dim);
+            let n_normals = n_samples * positions.len() * self.latent_dim;
+            let noise = noise.normal_values(1, n_normals);
             let cosine = 0.5 * (1.0 + (PI * f64::from(step) / f64::from(steps)).cos());
             pupil.step(&Step {
                 positions: &positions,

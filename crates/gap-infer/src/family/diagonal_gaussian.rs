@@ -45,9 +45,11 @@ impl DiagonalGaussian {
         z.resize(noise.len(), 0.0);
         let samples = z.chunks_exact_mut(std.len());
         for (z, noise) in samples.zip(noise.chunks_exact(std.len())) {
-            for (row, params) in params.chunks_exact(2 * dim).enumerate() {
-                for (i, mean) in (row * dim..).zip(&params[..dim]) {
-                    z[i] = std[i] * noise[i] + mean;
+            let draws = z.chunks_exact_mut(dim).zip(noise.chunks_exact(dim));
+            let rows = params.chunks_exact(2 * dim).zip(std.chunks_exact(dim));
+            for ((z, noise), (params, std)) in draws.zip(rows) {
+                for i in 0..dim {
+                    z[i] = std[i] * noise[i] + params[i];
                 }
             }
         }
@@ -67,13 +69,12 @@ impl DiagonalGaussian {
         gradient.fill(0.0);
         let samples = noise.chunks_exact(std.len());
         for (noise, score) in samples.zip(score.chunks_exact(std.len())) {
-            for (row, gradient) in gradient.chunks_exact_mut(2 * dim).enumerate() {
+            let draws = noise.chunks_exact(dim).zip(score.chunks_exact(dim));
+            for (gradient, (noise, score)) in gradient.chunks_exact_mut(2 * dim).zip(draws) {
                 let (for_mean, for_log_std) = gradient.split_at_mut(dim);
-                for (i, (for_mean, for_log_std)) in
-                    (row * dim..).zip(for_mean.iter_mut().zip(for_log_std))
-                {
-                    *for_mean += score[i];
-                    *for_log_std += score[i] * noise[i];
+                for i in 0..dim {
+                    for_mean[i] += score[i];
+                    for_log_std[i] += score[i] * noise[i];
                 }
             }
         }
