@@ -1,6 +1,6 @@
 //! The evidence lower bound `L[q] = E_q[log p(x, z) − log q(z)]`.
 
-use crate::estimate::{Accumulator, Estimate, PosteriorEstimator, Side, Trust};
+use crate::estimate::{Accumulator, Diagnostics, Estimate, PosteriorEstimator, Side, Trust};
 
 /// The mean log-weight, with the standard error of a mean.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,11 @@ impl Accumulator for MeanAndVariance {
                 Trust::Ok
             } else {
                 Trust::NonFinite
+            },
+            n_samples: self.count,
+            diagnostics: Diagnostics {
+                joint_evaluations: self.count,
+                ..Diagnostics::default()
             },
         }
     }

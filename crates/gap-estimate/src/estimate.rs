@@ -13,6 +13,46 @@ pub struct Estimate {
     pub std_error_nats: f64,
     /// Whether the standard error can be relied on.
     pub trust: Trust,
+    /// How many draws (or chains) it was made from; 0 for an exact value.
+    pub n_samples: u64,
+    /// What else is known of it.
+    pub diagnostics: Diagnostics,
+}
+
+impl Estimate {
+    /// A number that is known.
+    pub fn exact(value_nats: f64) -> Self {
+        let trust = if value_nats.is_finite() {
+            Trust::Ok
+        } else {
+            Trust::NonFinite
+        };
+        Self {
+            value_nats,
+            std_error_nats: 0.0,
+            trust,
+            n_samples: 0,
+            diagnostics: Diagnostics::default(),
+        }
+    }
+}
+
+/// What an estimator says of its estimate, and what that cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Diagnostics {
+    /// `(Σw)² / Σw²` of its weights (Kong 1992).
+    pub effective_samples: Option<f64>,
+    /// The shape `k̂` of the weights' tail (Vehtari et al. 2024).
+    pub pareto_k: Option<f64>,
+    /// The mean acceptance of its transitions.
+    pub acceptance: Option<f64>,
+    /// The step size of its transitions, in units of the start's standard deviations.
+    pub step_size: Option<f64>,
+    /// This datapoint's share of the wall time, seconds; where several estimators take the same draws,
+    /// that of all of them.
+    pub seconds: f64,
+    /// Evaluations of the joint or of its gradient.
+    pub joint_evaluations: u64,
 }
 
 /// Whether a standard error can be relied on.
@@ -25,6 +65,16 @@ pub enum Trust {
         /// `(Σw)² / Σw²` (Kong 1992).
         effective: f64,
     },
+    /// The weights' tail is so heavy that their mean converges too slowly for its error to be known.
+    HeavyTail {
+        /// Its shape.
+        pareto_k: f64,
+    },
+    /// So few proposals were accepted that the chains may not have moved along the path.
+    LowAcceptance {
+        /// The mean acceptance.
+        rate: f64,
+    },
     /// A log-weight was NaN or plus infinity.
     NonFinite,
 }
@@ -36,6 +86,8 @@ impl fmt::Display for Trust {
             Self::FewEffectiveSamples { effective } => {
                 write!(f, "few-effective-samples ({effective:.1})")
             }
+            Self::HeavyTail { pareto_k } => write!(f, "heavy-tail ({pareto_k:.2})"),
+            Self::LowAcceptance { rate } => write!(f, "low-acceptance ({rate:.2})"),
             Self::NonFinite => f.write_str("non-finite"),
         }
     }
@@ -46,8 +98,12 @@ impl fmt::Display for Trust {
 pub enum Side {
     /// Not above it.
     Lower,
+    /// Not below it.
+    Upper,
     /// On it.
     Exact,
+    /// On neither side for certain.
+    Neither,
 }
 
 /// An estimate could not be made. Bad numerics are not errors: see [`Trust`].

@@ -1,13 +1,15 @@
 //! The importance-weighted bound `IW_K[q] = E log (1/K) Σ_k p(x, z_k) / q(z_k)`.
 
-use crate::estimate::{Accumulator, Estimate, PosteriorEstimator, Side, Trust};
+use crate::estimate::{Accumulator, Diagnostics, Estimate, PosteriorEstimator, Side, Trust};
 use crate::log_mean_exp::LogMeanExp;
+use crate::weight_tail::{WeightTail, highest_trusted_shape};
 
 /// Below this many effective draws the delta method's error is not to be relied on.
 const FEWEST_EFFECTIVE: f64 = 20.0;
 
 /// The log-mean-exp of `K` log-weights (Burda, Grosse and Salakhutdinov 2016): from below,
-/// tighter with every draw. Its standard error is the delta method's.
+/// tighter with every draw. Its standard error is the delta method's; the shape of the weights' tail
+/// says whether that can be trusted.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportanceWeighted {
     /// `K`.
@@ -24,28 +26,57 @@ impl PosteriorEstimator for ImportanceWeighted {
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
-        Box::<LogMeanExp>::default()
+        Box::new(WeightedDraws::of(self.n_samples))
     }
 }
 
-impl Accumulator for LogMeanExp {
+/// The weights of some draws: their sums, and their tail.
+pub struct WeightedDraws {
+    pub weights: LogMeanExp,
+    pub tail: WeightTail,
+}
+
+impl WeightedDraws {
+    /// For `n` draws.
+    pub fn of(n: u64) -> Self {
+        Self {
+            weights: LogMeanExp::default(),
+            tail: WeightTail::of(n),
+        }
+    }
+}
+
+impl Accumulator for WeightedDraws {
     fn push(&mut self, log_weight: f64) {
-        Self::push(self, log_weight);
+        self.weights.push(log_weight);
+        self.tail.push(log_weight);
     }
 
     fn finish(&self) -> Estimate {
-        let effective = self.effective_sample_size();
-        let trust = if !self.value().is_finite() {
+        let effective = self.weights.effective_sample_size();
+        let n_samples = self.weights.count();
+        let pareto_k = self.tail.fit().map(|tail| tail.shape);
+        let heavy = pareto_k.filter(|&k| k > highest_trusted_shape(n_samples));
+        let trust = if !self.weights.value().is_finite() {
             Trust::NonFinite
+        } else if let Some(pareto_k) = heavy {
+            Trust::HeavyTail { pareto_k }
         } else if effective < FEWEST_EFFECTIVE {
             Trust::FewEffectiveSamples { effective }
         } else {
             Trust::Ok
         };
         Estimate {
-            value_nats: self.value(),
-            std_error_nats: self.std_error(),
+            value_nats: self.weights.value(),
+            std_error_nats: self.weights.std_error(),
             trust,
+            n_samples,
+            diagnostics: Diagnostics {
+                effective_samples: Some(effective),
+                pareto_k,
+                joint_evaluations: n_samples,
+                ..Diagnostics::default()
+            },
         }
     }
 }

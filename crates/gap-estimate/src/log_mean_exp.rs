@@ -1,5 +1,7 @@
 //! `log (1/n) Σ exp(l)` in one pass, in `f64`, with its standard error and effective sample size.
 
+use crate::weight_tail::TailSums;
+
 /// A streaming log-mean-exp.
 ///
 /// Keeps `Σ exp(l − m)` and `Σ exp(2 (l − m))` under the largest value `m` so far, so nothing
@@ -40,6 +42,25 @@ impl LogMeanExp {
             let weight = (value - self.max).exp();
             self.sum += weight;
             self.sum_of_squares += weight * weight;
+        }
+    }
+
+    /// How many values were taken.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The same with other weights in place of those of a tail that holds the largest one.
+    #[must_use]
+    pub fn with_other_tail(&self, tail: &TailSums) -> Self {
+        // Differences of sums that are of one magnitude unless the tail is nearly all, and then they
+        // matter little.
+        let replaced = |sum: f64, i: usize| (sum - tail.raw[i]).max(0.0) + tail.smoothed[i];
+        debug_assert!(self.max == tail.reference || self.poisoned);
+        Self {
+            sum: replaced(self.sum, 0),
+            sum_of_squares: replaced(self.sum_of_squares, 1),
+            ..*self
         }
     }
 

@@ -6,6 +6,7 @@ use gap_data::Batch;
 use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
+use std::time::Instant;
 
 /// For each estimator, one estimate for each datapoint of the batch, all from the same draws.
 ///
@@ -24,6 +25,7 @@ pub fn estimate_all(
     estimators: &[&dyn PosteriorEstimator],
     key: SeedKey,
 ) -> Result<Vec<Vec<Estimate>>, EstimateError> {
+    let clock = Instant::now();
     let _no_grad = tch::no_grad_guard();
     let n_points = batch.len();
     let mut accumulators: Vec<Vec<Box<dyn Accumulator>>> = estimators
@@ -48,13 +50,12 @@ pub fn estimate_all(
         }
         done += n_samples;
     }
-    Ok(accumulators
-        .iter()
-        .map(|points| {
-            points
-                .iter()
-                .map(|accumulator| accumulator.finish())
-                .collect()
-        })
-        .collect())
+    let seconds = clock.elapsed().as_secs_f64() / n_points.max(1) as f64;
+    let finish = |accumulator: &Box<dyn Accumulator>| {
+        let mut estimate = accumulator.finish();
+        estimate.diagnostics.seconds = seconds;
+        estimate
+    };
+    let of_points = |points: &Vec<Box<dyn Accumulator>>| points.iter().map(finish).collect();
+    Ok(accumulators.iter().map(of_points).collect())
 }

@@ -18,9 +18,7 @@ use gap_infer::train::{fit_encoder, fit_jointly};
 use gap_infer::{DiagonalGaussian, Encoder, FreeForm, Refined};
 use gap_model::LatentVariableModel;
 use gap_schema::record::{EncoderLabel, Split};
-use gap_schema::spec::{
-    EncoderSpec, EstimatorSpec, FreeFormSpec, RefinementSpec, Start, TrainingSpec,
-};
+use gap_schema::spec::{BoundSpec, EncoderSpec, FreeFormSpec, RefinementSpec, Start, TrainingSpec};
 use gap_schema::{CheckedSpec, Record};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
@@ -36,7 +34,7 @@ struct Measured<'a> {
     model: &'a StageId,
     split: Split,
     n: u32,
-    estimators: EstimatorSpec,
+    estimators: BoundSpec,
 }
 
 impl<'a> Measured<'a> {
@@ -45,7 +43,7 @@ impl<'a> Measured<'a> {
         model: &'a StageId,
         split: Split,
         n: u32,
-        estimators: EstimatorSpec,
+        estimators: BoundSpec,
     ) -> Self {
         Self {
             seed,
@@ -352,7 +350,8 @@ impl Executor for LibtorchExecutor {
                 n,
                 starts,
             } => {
-                let measured = Measured::new(*seed, model, *split, *n, self.spec.estimators);
+                let measured =
+                    Measured::new(*seed, model, *split, *n, self.spec.estimators.bounds());
                 self.optima(measured, starts, workspace)
                     .map(|()| Vec::new())
             }

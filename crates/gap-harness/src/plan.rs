@@ -6,7 +6,7 @@
 
 use gap_schema::record::Split;
 use gap_schema::spec::{
-    AscentSpec, DecoderSharing, EncoderSpec, EstimatorSpec, FamilySpec, FreeFormSpec, ModelSpec,
+    AscentSpec, BoundSpec, DecoderSharing, EncoderSpec, FamilySpec, FreeFormSpec, ModelSpec,
     Precision, RefinementSpec, Start, TrainingSpec,
 };
 use gap_schema::{CheckedSpec, Problem};
@@ -87,7 +87,7 @@ pub enum Stage {
         /// How `q*` is found.
         free_form: FreeFormSpec,
         /// How bounds are estimated.
-        estimators: EstimatorSpec,
+        estimators: BoundSpec,
     },
     /// Finds the optima that ascents are held against, from each start.
     Optima {
@@ -123,7 +123,7 @@ pub enum Stage {
         /// How exact the products of its gradients are.
         precision: Precision,
         /// How many draws a look at it takes.
-        estimators: EstimatorSpec,
+        estimators: BoundSpec,
     },
     /// Measures an encoder's `q`, and its refinements, on one split.
     Amortized {
@@ -142,7 +142,7 @@ pub enum Stage {
         /// How `q` is refined.
         refinement: RefinementSpec,
         /// How bounds are estimated.
-        estimators: EstimatorSpec,
+        estimators: BoundSpec,
     },
 }
 
@@ -336,7 +336,7 @@ impl Plan {
                 split,
                 n,
                 free_form: spec.free_form.clone(),
-                estimators: spec.estimators,
+                estimators: spec.estimators.bounds(),
             };
             self.add(stage, environment);
         }
@@ -372,7 +372,7 @@ impl Plan {
                 ascent: ascent.clone(),
                 tolerance_nats: spec.free_form.tolerance_nats.get_ref().get(),
                 precision: spec.free_form.precision,
-                estimators: spec.estimators,
+                estimators: spec.estimators.bounds(),
             };
             self.add(stage, environment);
         }
@@ -399,7 +399,7 @@ impl Plan {
                 split,
                 n,
                 refinement: refinement.get_ref().clone(),
-                estimators: spec.estimators,
+                estimators: spec.estimators.bounds(),
             };
             self.add(stage, environment);
         }

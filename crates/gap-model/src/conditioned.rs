@@ -41,6 +41,13 @@ pub trait ConditionedModel {
     /// [`ModelError`] if the axes do not fit, or for an observation that is not there.
     fn score(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError>;
 
+    /// `log p(x, z)`, nats, `f64`: `[N], [N, D] -> [N]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ConditionedModel::score`].
+    fn log_joint(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError>;
+
     /// The score, and the log joint with it: `[N], [N, D] -> [N], [N, D]`.
     ///
     /// # Errors
@@ -104,18 +111,22 @@ impl<M: LatentVariableModel + ?Sized> ConditionedModel for Unprepared<'_, M> {
         Ok(Tensor::cat(&scores, 0))
     }
 
-    fn log_joint_and_score(
-        &mut self,
-        observations: &[i64],
-        z: &Tensor,
-    ) -> Result<JointAndScore, ModelError> {
+    fn log_joint(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
         let mut log_joints = vec![self.no_rows(Kind::Double, &[0])];
         self.for_each_chunk(observations, z, |x, z| {
             log_joints.push(self.model.log_joint(x, z)?.squeeze_dim(0));
             Ok(())
         })?;
+        Ok(Tensor::cat(&log_joints, 0))
+    }
+
+    fn log_joint_and_score(
+        &mut self,
+        observations: &[i64],
+        z: &Tensor,
+    ) -> Result<JointAndScore, ModelError> {
         Ok(JointAndScore {
-            log_joint: Tensor::cat(&log_joints, 0),
+            log_joint: self.log_joint(observations, z)?,
             score: self.score(observations, z)?,
         })
     }

@@ -38,22 +38,23 @@ impl<'a> ConditionedDecoder<'a> {
         })
     }
 
-    /// The log joint if it is asked for, and the score: `[N], [N, D] -> [N], [N, D]`.
+    /// What is asked for of the log joint and the score: `[N], [N, D] -> [N], [N, D]`.
     fn evaluate(
         &mut self,
         observations: &[i64],
         z: &Tensor,
-        with_log_joint: bool,
-    ) -> Result<(Option<Tensor>, Tensor), ModelError> {
+        asked: Asked,
+    ) -> Result<(Option<Tensor>, Option<Tensor>), ModelError> {
         let (latent_dim, likelihood) = (self.decoder.latent_dim(), self.decoder.likelihood());
         check_rows(self.x.size()[0], latent_dim, observations, z)?;
         let _no_grad = tch::no_grad_guard();
         let n_rows = observations.len() as i64;
         let index = whole_blocks(&Tensor::from_slice(observations).to_device(z.device()));
         let z = whole_blocks(z);
-        let mut score = aligned_like(&z);
-        let log_joint =
-            with_log_joint.then(|| Tensor::zeros([z.size()[0]], (Kind::Double, z.device())));
+        let mut score = asked.score.then(|| aligned_like(&z));
+        let log_joint = asked
+            .log_joint
+            .then(|| Tensor::zeros([z.size()[0]], (Kind::Double, z.device())));
         for start in block_starts(&z) {
             let (index, z) = (block(&index, start), block(&z, start));
             let output = self.blocks.forward(&z);
@@ -62,22 +63,47 @@ impl<'a> ConditionedDecoder<'a> {
                 let rows = likelihood.log_prob(&x, output) + log_prior(&z);
                 block(log_joint, start).copy_(&rows);
             }
-            likelihood.mean_in_place(output);
-            self.blocks
-                .pull_back(&mut block(&score, start), |mean, _, into| {
-                    let _ = self.projected.index_select_out(into, 0, &index);
-                    let _ = into.addmm_(mean, &self.negated);
-                });
+            if let Some(score) = &score {
+                likelihood.mean_in_place(output);
+                self.blocks
+                    .pull_back(&mut block(score, start), |mean, _, into| {
+                        let _ = self.projected.index_select_out(into, 0, &index);
+                        let _ = into.addmm_(mean, &self.negated);
+                    });
+            }
         }
-        score -= z;
-        let cut = |rows: Tensor| rows.narrow(0, 0, n_rows);
-        Ok((log_joint.map(cut), cut(score).contiguous()))
+        if let Some(score) = &mut score {
+            *score -= z;
+        }
+        let cut = |rows: Tensor| rows.narrow(0, 0, n_rows).contiguous();
+        Ok((log_joint.map(cut), score.map(cut)))
     }
 }
 
+/// What an evaluation is to give.
+#[derive(Clone, Copy)]
+struct Asked {
+    log_joint: bool,
+    score: bool,
+}
+
+const ASKED_FOR: &str = "it was asked for";
+
 impl ConditionedModel for ConditionedDecoder<'_> {
     fn score(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
-        Ok(self.evaluate(observations, z, false)?.1)
+        let asked = Asked {
+            log_joint: false,
+            score: true,
+        };
+        Ok(self.evaluate(observations, z, asked)?.1.expect(ASKED_FOR))
+    }
+
+    fn log_joint(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
+        let asked = Asked {
+            log_joint: true,
+            score: false,
+        };
+        Ok(self.evaluate(observations, z, asked)?.0.expect(ASKED_FOR))
     }
 
     fn log_joint_and_score(
@@ -85,10 +111,14 @@ impl ConditionedModel for ConditionedDecoder<'_> {
         observations: &[i64],
         z: &Tensor,
     ) -> Result<JointAndScore, ModelError> {
-        let (log_joint, score) = self.evaluate(observations, z, true)?;
+        let asked = Asked {
+            log_joint: true,
+            score: true,
+        };
+        let (log_joint, score) = self.evaluate(observations, z, asked)?;
         Ok(JointAndScore {
-            log_joint: log_joint.expect("it was asked for"),
-            score,
+            log_joint: log_joint.expect(ASKED_FOR),
+            score: score.expect(ASKED_FOR),
         })
     }
 }

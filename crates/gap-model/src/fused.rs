@@ -252,6 +252,11 @@ impl ConditionedModel for FusedConditioned {
         Ok(self.score_rows(&self.checked(observations, z)?, z))
     }
 
+    fn log_joint(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
+        let observations = self.checked(observations, z)?;
+        Ok(self.log_likelihood_rows(&observations, z) + log_prior(&z.detach()))
+    }
+
     fn log_joint_and_score(
         &mut self,
         observations: &[i64],

@@ -1,6 +1,6 @@
 //! Records to Parquet and back, with the provenance in the file's footer.
 
-use crate::record::{EncoderLabel, Record, SCHEMA_VERSION};
+use crate::record::{Diagnostics, EncoderLabel, Record, SCHEMA_VERSION};
 use polars::prelude::*;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -79,6 +79,17 @@ pub fn to_frame(records: &[Record]) -> PolarsResult<DataFrame> {
         column(records, "std_error_nats", |r| r.std_error_nats),
         column(records, "side", |r| r.side.as_str()),
         column(records, "trust", |r| r.trust.clone()),
+        column(records, "effective_samples", |r| {
+            r.diagnostics.effective_samples
+        }),
+        column(records, "pareto_k", |r| r.diagnostics.pareto_k),
+        column(records, "acceptance", |r| r.diagnostics.acceptance),
+        column(records, "step_size", |r| r.diagnostics.step_size),
+        column(records, "n_temperatures", |r| r.diagnostics.n_temperatures),
+        column(records, "estimate_seconds", |r| r.diagnostics.seconds),
+        column(records, "estimate_joint_evaluations", |r| {
+            r.diagnostics.joint_evaluations
+        }),
         column(records, "stop", |r| r.stop.as_str()),
         column(records, "stop_steps", |r| r.stop_steps),
         column(records, "remaining_nats", |r| r.remaining_nats),
@@ -130,16 +141,8 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
         let column = frame.column(name).map_err(|e| e.to_string())?;
         Ok(column.str().map_err(|e| e.to_string())?.clone())
     };
-    let wholes = |name: &str| -> Result<_, String> {
-        let column = frame.column(name).and_then(|c| c.cast(&DataType::UInt64));
-        column
-            .and_then(|c| c.u64().cloned())
-            .map_err(|e| e.to_string())
-    };
-    let reals = |name: &str| -> Result<_, String> {
-        let column = frame.column(name).map_err(|e| e.to_string())?;
-        Ok(column.f64().map_err(|e| e.to_string())?.clone())
-    };
+    let wholes = |name: &str| wholes(frame, name);
+    let reals = |name: &str| reals(frame, name);
     let schema = wholes("schema")?;
     if let Some(other) = schema
         .iter()
@@ -150,9 +153,10 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
             "has schema {other}; this amortgap reads schema {SCHEMA_VERSION}"
         ));
     }
-    // Tables that are older than variants have no such column.
+    // Tables that are older than variants have no such column, nor have older ones diagnostics.
     let has_variants = frame.get_column_index("variant").is_some();
     let variant = has_variants.then(|| texts("variant")).transpose()?;
+    let diagnostics = DiagnosticColumns::of(frame)?;
     let (dataset, split, model) = (texts("dataset")?, texts("split")?, texts("model")?);
     let (family, method, estimator) = (texts("family")?, texts("method")?, texts("estimator")?);
     let (kind, hidden) = (texts("encoder_kind")?, texts("encoder_hidden")?);
@@ -173,13 +177,9 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
     let (bound, apart) = (reals("remaining_bound_nats")?, reals("starts_apart_nats")?);
     let fit_seconds = reals("fit_seconds")?;
 
-    fn some<T>(value: Option<T>) -> Result<T, String> {
-        value.ok_or_else(|| "has an empty value in a required column".to_owned())
-    }
     fn named<T: FromStr<Err = String>>(text: Option<&str>) -> Result<T, String> {
         some(text)?.parse()
     }
-    let narrow = |value: u64| u32::try_from(value).map_err(|e| e.to_string());
     (0..frame.height())
         .map(|i| {
             let encoder = match kind.get(i) {
@@ -217,6 +217,9 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
                 std_error_nats: some(std_error.get(i))?,
                 side: named(side.get(i))?,
                 trust: some(trust.get(i))?.to_owned(),
+                diagnostics: diagnostics
+                    .as_ref()
+                    .map_or_else(|| Ok(Diagnostics::default()), |columns| columns.row(i))?,
                 stop: named(stop.get(i))?,
                 stop_steps: narrow(some(stop_steps.get(i))?)?,
                 remaining_nats: remaining.get(i),
@@ -231,4 +234,67 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
             })
         })
         .collect()
+}
+
+fn wholes(frame: &DataFrame, name: &str) -> Result<UInt64Chunked, String> {
+    let column = frame.column(name).and_then(|c| c.cast(&DataType::UInt64));
+    column
+        .and_then(|c| c.u64().cloned())
+        .map_err(|e| e.to_string())
+}
+
+fn reals(frame: &DataFrame, name: &str) -> Result<Float64Chunked, String> {
+    let column = frame.column(name).and_then(|c| c.cast(&DataType::Float64));
+    column
+        .and_then(|c| c.f64().cloned())
+        .map_err(|e| e.to_string())
+}
+
+fn some<T>(value: Option<T>) -> Result<T, String> {
+    value.ok_or_else(|| "has an empty value in a required column".to_owned())
+}
+
+fn narrow(value: u64) -> Result<u32, String> {
+    u32::try_from(value).map_err(|e| e.to_string())
+}
+
+/// What estimators say of their estimates.
+struct DiagnosticColumns {
+    effective_samples: Float64Chunked,
+    pareto_k: Float64Chunked,
+    acceptance: Float64Chunked,
+    step_size: Float64Chunked,
+    n_temperatures: UInt64Chunked,
+    seconds: Float64Chunked,
+    joint_evaluations: UInt64Chunked,
+}
+
+impl DiagnosticColumns {
+    /// `None` in a table that is older than they are.
+    fn of(frame: &DataFrame) -> Result<Option<Self>, String> {
+        if frame.get_column_index("estimate_seconds").is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            effective_samples: reals(frame, "effective_samples")?,
+            pareto_k: reals(frame, "pareto_k")?,
+            acceptance: reals(frame, "acceptance")?,
+            step_size: reals(frame, "step_size")?,
+            n_temperatures: wholes(frame, "n_temperatures")?,
+            seconds: reals(frame, "estimate_seconds")?,
+            joint_evaluations: wholes(frame, "estimate_joint_evaluations")?,
+        }))
+    }
+
+    fn row(&self, i: usize) -> Result<Diagnostics, String> {
+        Ok(Diagnostics {
+            effective_samples: self.effective_samples.get(i),
+            pareto_k: self.pareto_k.get(i),
+            acceptance: self.acceptance.get(i),
+            step_size: self.step_size.get(i),
+            n_temperatures: self.n_temperatures.get(i).map(narrow).transpose()?,
+            seconds: some(self.seconds.get(i))?,
+            joint_evaluations: some(self.joint_evaluations.get(i))?,
+        })
+    }
 }

@@ -43,6 +43,8 @@ named_enum! {
         Train = "train",
         /// Points that nothing was fitted to.
         Test = "test",
+        /// Points drawn from the model itself, where bounds from both sides can be had.
+        Simulated = "simulated",
     }
 }
 
@@ -67,6 +69,14 @@ named_enum! {
         Elbo = "elbo",
         /// The importance-weighted bound `IW_K[q]` (Burda et al. 2016).
         ImportanceWeighted = "importance-weighted",
+        /// The same draws with the largest weights smoothed (Vehtari et al. 2024): no bound.
+        ParetoSmoothed = "pareto-smoothed",
+        /// The importance-weighted bound with as many draws as its error asks for.
+        AdaptiveImportanceWeighted = "importance-weighted-adaptive",
+        /// Annealed importance sampling (Neal 2001; Wu et al. 2017).
+        Annealed = "annealed",
+        /// The same backwards from a draw of the posterior (Grosse et al. 2015).
+        AnnealedReverse = "annealed-reverse",
         /// The exact value of the ELBO of `q`, where the model gives one.
         ExactElbo = "exact-elbo",
         /// The exact `log p(x)`, where the model gives one.
@@ -85,6 +95,8 @@ named_enum! {
         Upper = "upper",
         /// On it.
         Exact = "exact",
+        /// On neither side for certain.
+        Neither = "neither",
     }
 }
 
@@ -148,6 +160,26 @@ pub fn encoder_name(kind: EncoderKind, hidden: &[u32]) -> String {
         .join("-")
 }
 
+/// What an estimator says of its estimate, and what that cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Diagnostics {
+    /// `(Σw)² / Σw²` of its weights (Kong 1992).
+    pub effective_samples: Option<f64>,
+    /// The shape `k̂` of the weights' tail (Vehtari et al. 2024).
+    pub pareto_k: Option<f64>,
+    /// The mean acceptance of its transitions.
+    pub acceptance: Option<f64>,
+    /// The step size of its transitions, fixed before the chain began.
+    pub step_size: Option<f64>,
+    /// Distributions from the start of its path to the end.
+    pub n_temperatures: Option<u32>,
+    /// Wall time of the estimate, this datapoint's share, seconds; where several estimators take the
+    /// same draws, that of all of them.
+    pub seconds: f64,
+    /// Evaluations of the joint or of its gradient.
+    pub joint_evaluations: u64,
+}
+
 /// One row: one datapoint, one method, one estimator.
 ///
 /// Bad numerics are rows like any other: `value_nats` may be NaN, and `stop` and `trust` say why.
@@ -185,6 +217,8 @@ pub struct Record {
     pub side: Side,
     /// `ok`, or what makes the standard error unreliable.
     pub trust: String,
+    /// What else is known of the estimate. Tables that are older have nothing here.
+    pub diagnostics: Diagnostics,
     /// Why the search for `q` ended.
     pub stop: StopKind,
     /// Steps that the search took.

@@ -5,12 +5,17 @@
 
 mod ascent;
 mod check;
+mod estimators;
 mod inference;
 mod precision;
 
 pub use ascent::{AscentKind, AscentSpec, NoiseSource, StepRule, StoppingRule};
 pub(crate) use check::is_plain_name;
 pub use check::{CheckedSpec, SpecConflict};
+pub use estimators::{
+    AdaptiveSpec, AnnealedSpec, AnnealedStart, AnnealingSchedule, BoundSpec, EstimatorSpec,
+    ScheduleShape,
+};
 pub use inference::{FreeFormSpec, Protocol, RefinementRule, RefinementSpec, Start};
 pub use precision::Precision;
 
@@ -22,7 +27,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 /// A whole number of at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Count(u32);
 
@@ -360,25 +365,6 @@ impl EncoderSpec {
     /// A short name: `linear`, `mlp-64`, `mlp-256-256`.
     pub fn name(&self) -> String {
         encoder_name(self.kind, &self.widths())
-    }
-}
-
-/// `[estimators]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EstimatorSpec {
-    /// Draws per datapoint for an ELBO.
-    pub elbo_samples: Count,
-    /// `K`: draws per datapoint for the importance-weighted bound.
-    pub iw_samples: Count,
-}
-
-impl Default for EstimatorSpec {
-    fn default() -> Self {
-        Self {
-            elbo_samples: Count::new(1000),
-            iw_samples: Count::new(1000),
-        }
     }
 }
 

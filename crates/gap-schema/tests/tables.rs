@@ -6,7 +6,8 @@
 
 use gap_schema::parquet::{TableError, read, to_frame, write};
 use gap_schema::record::{
-    EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Side, Split, StopKind,
+    Diagnostics, EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Side, Split,
+    StopKind,
 };
 use polars::prelude::{Column, DataFrame, ParquetWriter};
 use proptest::prelude::*;
@@ -31,6 +32,7 @@ fn plain() -> Record {
         std_error_nats: 0.0,
         side: Side::Exact,
         trust: "ok".to_owned(),
+        diagnostics: Diagnostics::default(),
         stop: StopKind::Direct,
         stop_steps: 0,
         remaining_nats: None,

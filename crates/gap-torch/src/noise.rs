@@ -109,11 +109,16 @@ impl NoiseStream {
 
     /// The next `n_samples` uniform vectors on `[0, 1)` of every datapoint: `[S, B, D]`, `f32`.
     pub fn uniform(&mut self, n_samples: i64, dim: i64) -> Tensor {
-        let values = self.fill(n_samples as usize, dim as usize, |generator| {
+        let values = self.uniform_values(n_samples as usize, dim as usize);
+        self.tensor(&values, n_samples, dim)
+    }
+
+    /// The same in plain memory.
+    pub fn uniform_values(&mut self, n_samples: usize, dim: usize) -> Vec<f32> {
+        self.fill(n_samples, dim, |generator| {
             // The 24 leading bits: every value is exact in f32, and 1.0 cannot occur.
             (generator.next_u32() >> 8) as f32 * (1.0 / (1 << 24) as f32)
-        });
-        self.tensor(&values, n_samples, dim)
+        })
     }
 
     /// `n` standard normals of each datapoint's own stream, datapoint after datapoint: `[B, n]`; as

@@ -10,8 +10,10 @@ use gap_schema::record::Split;
 use gap_schema::spec::{ModelKind, SYNTHETIC};
 use gap_torch::device::DeviceError;
 use gap_torch::{NoiseStream, SeedKey};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tch::Tensor;
 
 /// What was asked for cannot be run here. One line, with the cure.
 #[derive(Debug, thiserror::Error)]
@@ -162,13 +164,12 @@ impl Observations {
         n: u32,
     ) -> Result<Dataset, RunError> {
         match (self, split) {
-            (Self::Read { splits, .. }, _) => {
-                let splits = read_only(splits);
-                let part = match split {
-                    Split::Train => &splits.train,
-                    Split::Test => &splits.test,
-                };
-                Ok(part.first(n as usize))
+            (_, Split::Simulated) => Ok(simulated_points(seed, model, 0..u64::from(n))?.0),
+            (Self::Read { splits, .. }, Split::Train) => {
+                Ok(read_only(splits).train.first(n as usize))
+            }
+            (Self::Read { splits, .. }, Split::Test) => {
+                Ok(read_only(splits).test.first(n as usize))
             }
             (Self::Drawn { .. }, Split::Train) => self.draw(seed, model, 0, n),
             (Self::Drawn { n_train, .. }, Split::Test) => self.draw(seed, model, *n_train, n),
@@ -186,13 +187,34 @@ impl Observations {
         let Self::Drawn { name, .. } = self else {
             unreachable!("only drawn data is drawn");
         };
-        let ids: Vec<u64> = (u64::from(from)..u64::from(from) + u64::from(n)).collect();
         let key = SeedKey::root(u64::from(seed)).role("synthetic-data");
-        let (x, _) = model
-            .sample_joint(&mut NoiseStream::new(key, &ids, model.device()))
-            .map_err(failed)?;
-        Ok(Dataset::new(name.clone(), ids, x, None))
+        let ids = u64::from(from)..u64::from(from) + u64::from(n);
+        Ok(drawn_points(name, model, ids, key)?.0)
     }
+}
+
+/// Points `ids` of an endless data set that the model and the seed define, none of which was fitted to,
+/// and the latent variables that they were drawn with: `[B, D]`.
+pub fn simulated_points(
+    seed: u32,
+    model: &dyn LatentVariableModel,
+    ids: Range<u64>,
+) -> Result<(Dataset, Tensor), RunError> {
+    let key = SeedKey::root(u64::from(seed)).role("simulated-data");
+    drawn_points(Split::Simulated.as_str(), model, ids, key)
+}
+
+fn drawn_points(
+    name: &str,
+    model: &dyn LatentVariableModel,
+    ids: Range<u64>,
+    key: SeedKey,
+) -> Result<(Dataset, Tensor), RunError> {
+    let ids: Vec<u64> = ids.collect();
+    let (x, z) = model
+        .sample_joint(&mut NoiseStream::new(key, &ids, model.device()))
+        .map_err(failed)?;
+    Ok((Dataset::new(name.to_owned(), ids, x, None), z))
 }
 
 /// The splits are never changed, so a worker that panicked while it read them spoiled nothing.

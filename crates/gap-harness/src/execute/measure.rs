@@ -5,7 +5,8 @@ use super::failed;
 use crate::run::RunError;
 use gap_data::Batch;
 use gap_estimate::{
-    ClosedForms, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
+    ClosedForms, Elbo, Estimate, ImportanceWeighted, ParetoSmoothed, PosteriorEstimator,
+    estimate_all,
 };
 use gap_infer::certificate::Remaining;
 use gap_infer::{
@@ -13,8 +14,10 @@ use gap_infer::{
 };
 use gap_model::LatentVariableModel;
 use gap_schema::Record;
-use gap_schema::record::{EncoderLabel, Estimator, Family, Method, Side, Split, StopKind};
-use gap_schema::spec::{EstimatorSpec, Start};
+use gap_schema::record::{
+    Diagnostics, EncoderLabel, Estimator, Family, Method, Side, Split, StopKind,
+};
+use gap_schema::spec::{BoundSpec, Start};
 use gap_torch::SeedKey;
 
 /// What all records of a stage have in common.
@@ -32,7 +35,7 @@ pub struct Origin {
 pub struct Measurement<'a> {
     pub model: &'a dyn LatentVariableModel,
     pub family: DiagonalGaussian,
-    pub estimators: EstimatorSpec,
+    pub estimators: BoundSpec,
     /// The key of the seed. Every method is evaluated under the same branch of it: its draws are
     /// shared, and differences between methods are paired.
     pub key: SeedKey,
@@ -60,7 +63,6 @@ struct Starts<'a> {
 /// One estimator's answers for a batch.
 struct Answers {
     estimator: Estimator,
-    n_samples: u64,
     side: Side,
     estimates: Vec<Estimate>,
 }
@@ -129,10 +131,14 @@ impl Measurement<'_> {
         let iw = ImportanceWeighted {
             n_samples: u64::from(self.estimators.iw_samples.get()),
         };
+        let smoothed = ParetoSmoothed {
+            n_samples: iw.n_samples,
+        };
         let mut estimators: Vec<(Estimator, &dyn PosteriorEstimator)> =
             vec![(Estimator::Elbo, &elbo)];
         if found.importance_weighted {
             estimators.push((Estimator::ImportanceWeighted, &iw));
+            estimators.push((Estimator::ParetoSmoothed, &smoothed));
         }
         let plain: Vec<&dyn PosteriorEstimator> = estimators.iter().map(|(_, e)| *e).collect();
         let params = &found.fitted.params;
@@ -144,7 +150,6 @@ impl Measurement<'_> {
             .zip(estimates)
             .map(|(&(estimator, e), estimates)| Answers {
                 estimator,
-                n_samples: e.n_samples(),
                 side: side(e.side()),
                 estimates,
             })
@@ -205,11 +210,12 @@ impl Measurement<'_> {
                     method,
                     refinement_steps: found.and_then(|found| found.refinement_steps),
                     estimator: answer.estimator,
-                    n_samples: answer.n_samples,
+                    n_samples: estimate.n_samples,
                     value_nats: estimate.value_nats,
                     std_error_nats: estimate.std_error_nats,
                     side: answer.side,
                     trust: estimate.trust.to_string(),
+                    diagnostics: diagnostics(estimate.diagnostics),
                     stop,
                     stop_steps,
                     remaining_nats: remaining.map(|r| r.nats),
@@ -229,27 +235,31 @@ impl Measurement<'_> {
 }
 
 fn exact_answers(estimator: Estimator, side: Side, values: Vec<f64>) -> Answers {
-    let exact = |value_nats: f64| Estimate {
-        value_nats,
-        std_error_nats: 0.0,
-        trust: if value_nats.is_finite() {
-            gap_estimate::Trust::Ok
-        } else {
-            gap_estimate::Trust::NonFinite
-        },
-    };
     Answers {
         estimator,
-        n_samples: 0,
         side,
-        estimates: values.into_iter().map(exact).collect(),
+        estimates: values.into_iter().map(Estimate::exact).collect(),
+    }
+}
+
+const fn diagnostics(of: gap_estimate::Diagnostics) -> Diagnostics {
+    Diagnostics {
+        effective_samples: of.effective_samples,
+        pareto_k: of.pareto_k,
+        acceptance: of.acceptance,
+        step_size: of.step_size,
+        n_temperatures: None,
+        seconds: of.seconds,
+        joint_evaluations: of.joint_evaluations,
     }
 }
 
 const fn side(side: gap_estimate::Side) -> Side {
     match side {
         gap_estimate::Side::Lower => Side::Lower,
+        gap_estimate::Side::Upper => Side::Upper,
         gap_estimate::Side::Exact => Side::Exact,
+        gap_estimate::Side::Neither => Side::Neither,
     }
 }
 

@@ -7,7 +7,7 @@ use gap_harness::plan::Environment;
 use gap_harness::run::Workspace;
 use gap_harness::store::ASCENTS;
 use gap_harness::{Executor, Observer, Outcome, Plan, RunError, Stage, StageId, Store};
-use gap_schema::record::{Estimator, Family, Method, Record, Side, Split, StopKind};
+use gap_schema::record::{Diagnostics, Estimator, Family, Method, Record, Side, Split, StopKind};
 use gap_schema::spec::Start;
 use gap_schema::{TracePoint, spec_file, trace};
 use std::collections::BTreeSet;
@@ -236,6 +236,7 @@ fn record(stage: &Stage) -> Record {
         std_error_nats: 0.0,
         side: Side::Lower,
         trust: "ok".to_owned(),
+        diagnostics: Diagnostics::default(),
         stop: StopKind::Converged,
         stop_steps: 1,
         remaining_nats: Some(0.0),

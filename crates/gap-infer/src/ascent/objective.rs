@@ -3,10 +3,10 @@
 use super::draws::Draws;
 use crate::inference::InferError;
 use gap_kernel::Precision;
-use gap_model::{ConditionedModel, LatentVariableModel};
+use gap_model::{JointRows, LatentVariableModel, WantedOfRows};
 use nalgebra::{DMatrix, DVector};
 use std::f64::consts::{E, TAU};
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 /// What a step rule asks of each evaluation, besides the gradient.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,10 +66,7 @@ impl Evaluation {
 
 /// The negative ELBO of a diagonal Gaussian at the observations of a batch.
 pub struct Objective<'a> {
-    conditioned: Box<dyn ConditionedModel + 'a>,
-    dim: usize,
-    kind: Kind,
-    device: Device,
+    joint: JointRows<'a>,
     rows: Rows,
 }
 
@@ -90,17 +87,14 @@ impl<'a> Objective<'a> {
     /// [`InferError::Model`] if sizes do not fit.
     pub fn new(model: &'a dyn LatentVariableModel, x: &Tensor) -> Result<Self, InferError> {
         Ok(Self {
-            conditioned: model.condition(x)?,
-            dim: model.latent_dim() as usize,
-            kind: model.kind(),
-            device: model.device(),
+            joint: JointRows::new(model, x)?,
             rows: Rows::default(),
         })
     }
 
     /// `D`.
     pub const fn dim(&self) -> usize {
-        self.dim
+        self.joint.latent_dim()
     }
 
     /// One evaluation for each of `rows` (positions in the batch) at its `λ` (`2D` long).
@@ -115,7 +109,7 @@ impl<'a> Objective<'a> {
         draws: &Draws,
         wanted: Wanted,
     ) -> Result<Vec<Evaluation>, InferError> {
-        let (dim, n_samples) = (self.dim, draws.n_samples());
+        let (dim, n_samples) = (self.dim(), draws.n_samples());
         self.rows.observations.resize(rows.len() * n_samples, 0);
         self.rows.z.resize(rows.len() * n_samples * dim, 0.0);
         let mut stds = Vec::with_capacity(rows.len());
@@ -160,46 +154,15 @@ impl<'a> Objective<'a> {
             score,
             log_joint,
         } = &mut self.rows;
-        if let Some(decoder) = self.conditioned.on_kernels() {
-            score.resize(z.len(), 0.0);
-            log_joint.resize(observations.len(), 0.0);
-            let asked = gap_kernel::Wanted {
-                score: Some(score),
-                log_likelihood: wanted.loss.then_some(log_joint),
-                precision: if wanted.loss {
-                    Precision::Full
-                } else {
-                    wanted.precision
-                },
-            };
-            decoder.evaluate(observations, z, asked);
-            if wanted.loss {
-                for (value, z) in log_joint.iter_mut().zip(z.chunks_exact(self.dim)) {
-                    *value += log_prior(z);
-                }
-            }
-            return Ok(());
-        }
-        let observations: Vec<i64> = observations.iter().map(|&row| row as i64).collect();
-        let z = Tensor::from_slice(z)
-            .view([-1, self.dim as i64])
-            .to_kind(self.kind)
-            .to_device(self.device);
-        if wanted.loss {
-            let both = self.conditioned.log_joint_and_score(&observations, &z)?;
-            *score = floats(&both.score);
-            *log_joint = doubles(&both.log_joint);
-        } else {
-            *score = floats(&self.conditioned.score(&observations, &z)?);
-        }
-        Ok(())
+        score.resize(z.len(), 0.0);
+        log_joint.resize(observations.len(), 0.0);
+        let asked = WantedOfRows {
+            score: Some(score),
+            log_joint: wanted.loss.then_some(log_joint),
+            precision: wanted.precision,
+        };
+        Ok(self.joint.evaluate(observations, z, asked)?)
     }
-}
-
-/// `log N(z; 0, I)`, nats.
-fn log_prior(z: &[f32]) -> f64 {
-    let squares: f64 = z.iter().map(|&z| f64::from(z).powi(2)).sum();
-    -0.5 * (squares + z.len() as f64 * TAU.ln())
 }
 
 /// The entropy of `N(μ, diag σ²)`, nats.
@@ -253,14 +216,4 @@ fn from_scores(std: DVector<f64>, noise: &[f32], score: &[f32], curvature: bool)
         log_std_gradient,
         curvature,
     }
-}
-
-fn floats(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float);
-    Vec::<f32>::try_from(flat.contiguous().view([-1])).expect("a float tensor holds floats")
-}
-
-fn doubles(tensor: &Tensor) -> Vec<f64> {
-    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Double);
-    Vec::<f64>::try_from(flat.contiguous().view([-1])).expect("a double tensor holds doubles")
 }

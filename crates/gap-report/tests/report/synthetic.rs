@@ -1,7 +1,8 @@
 //! Records of runs that never took place, with gaps that the tests know.
 
 use gap_schema::record::{
-    EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Side, Split, StopKind,
+    Diagnostics, EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Side, Split,
+    StopKind,
 };
 
 /// An encoder on 64 pixels for 10 latent dimensions.
@@ -42,6 +43,7 @@ pub fn record(seed: u64, split: Split, datapoint: u64, value_nats: f64) -> Recor
         std_error_nats: 0.01,
         side: Side::Lower,
         trust: "ok".to_owned(),
+        diagnostics: Diagnostics::default(),
         stop: StopKind::Converged,
         stop_steps: 300,
         remaining_nats: Some(0.001),

@@ -2,6 +2,7 @@
 
 mod data;
 mod encoders;
+mod estimators;
 mod inference;
 mod model;
 
@@ -45,6 +46,7 @@ impl ExperimentSpec {
         self.check_encoders()?;
         self.check_inference()?;
         self.check_ascents()?;
+        self.check_estimators()?;
         self.fill_in();
         Ok(CheckedSpec(self))
     }

@@ -1,0 +1,236 @@
+//! Annealed importance sampling: `log p(x)` from below, and from above where a draw of the posterior is
+//! at hand.
+//!
+//! A path of distributions `f_β = q^(1−β) p(x, ·)^β` leads from an anchor `q` (`β = 0`) to the joint
+//! (`β = 1`). A chain that begins at a draw of `q` and takes one transition at each temperature has a
+//! weight whose mean is `p(x)` however badly it mixes (Neal 2001, "Annealed Importance Sampling");
+//! the log of a mean of weights then lies below `log p(x)` on average. The same walked backwards from a
+//! draw of the posterior has the mean `1 / p(x)`, hence a value above (Grosse, Ghahramani and Adams
+//! 2015; Wu et al. 2017). From a fitted `q` the path is much shorter than from the prior.
+
+mod anchor;
+mod chains;
+mod step_sizes;
+
+pub use anchor::Anchor;
+pub use chains::Transitions;
+
+use crate::estimate::{Diagnostics, Estimate, EstimateError, Trust};
+use crate::log_mean_exp::LogMeanExp;
+use chains::{Chains, Move};
+use gap_data::Batch;
+use gap_model::LatentVariableModel;
+use gap_torch::SeedKey;
+use std::time::Instant;
+use step_sizes::{evaluations_of_a_transition, step_sizes};
+
+/// Below this mean acceptance chains may have stood still along the path.
+const LEAST_ACCEPTANCE: f64 = 0.4;
+
+/// Below this share of chains carrying the weight, the spread of a few says little of the error.
+const LEAST_EFFECTIVE_SHARE: f64 = 0.5;
+
+/// Transitions at the joint itself that take reverse chains of one posterior draw apart: each is then
+/// a draw of the posterior still, and less like the others.
+const TRANSITIONS_APART: u32 = 20;
+
+/// How a path is walked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Annealing {
+    /// Rising from 0 to 1, both of them in it.
+    pub inverse_temperatures: Vec<f64>,
+    /// `C`, chains for each datapoint.
+    pub n_chains: usize,
+    /// The transitions, one at each temperature between the ends.
+    pub transitions: Transitions,
+}
+
+/// Is told the fraction that is done.
+pub type Progress<'a> = &'a dyn Fn(f64);
+
+impl Annealing {
+    /// `log p(x)` of each datapoint from below, by chains that begin at draws of `anchor`.
+    ///
+    /// Draws belong to `key` and the datapoint; no estimate depends on the rest of the batch.
+    ///
+    /// # Errors
+    ///
+    /// [`EstimateError`] if sizes do not fit.
+    ///
+    /// # Panics
+    ///
+    /// If the inverse temperatures do not rise from 0 to 1.
+    pub fn forward(
+        &self,
+        model: &dyn LatentVariableModel,
+        anchor: &Anchor,
+        batch: &Batch,
+        key: SeedKey,
+        progress: Progress,
+    ) -> Result<Vec<Estimate>, EstimateError> {
+        let clock = Instant::now();
+        let _no_grad = tch::no_grad_guard();
+        self.check();
+        let step_sizes = step_sizes(model, anchor, batch, self.transitions, key)?;
+        let (n, transitions) = (self.n_chains, self.transitions);
+        let key = key.role("forward");
+        let chains = Chains::from_anchor(model, anchor, batch, n, transitions, key)?;
+        let mut walk = Walk::new(chains, step_sizes);
+        for (t, pair) in self.inverse_temperatures.windows(2).enumerate() {
+            walk.weigh(pair[1] - pair[0]);
+            if pair[1] < 1.0 {
+                walk.advance(pair[1])?;
+            }
+            progress((t + 2) as f64 / self.inverse_temperatures.len() as f64);
+        }
+        let weights = walk.weights();
+        let estimates = weights.iter().map(|w| (w.value(), *w));
+        Ok(self.estimates(&walk, estimates, clock))
+    }
+
+    /// `log p(x)` of each datapoint from above, by chains that begin at `z` (`[B, D]`), a draw of each
+    /// datapoint's posterior: one that `x` was drawn with. The standard error is that between chains
+    /// of the one draw.
+    ///
+    /// # Errors
+    ///
+    /// [`EstimateError`] if sizes do not fit.
+    ///
+    /// # Panics
+    ///
+    /// If the inverse temperatures do not rise from 0 to 1.
+    pub fn reverse(
+        &self,
+        model: &dyn LatentVariableModel,
+        anchor: &Anchor,
+        (batch, z): (&Batch, &[f32]),
+        key: SeedKey,
+        progress: Progress,
+    ) -> Result<Vec<Estimate>, EstimateError> {
+        let clock = Instant::now();
+        let _no_grad = tch::no_grad_guard();
+        self.check();
+        let step_sizes = step_sizes(model, anchor, batch, self.transitions, key)?;
+        let places = (z, self.n_chains);
+        let key = key.role("reverse");
+        let chains = Chains::from_places(model, anchor, batch, places, self.transitions, key)?;
+        let mut walk = Walk::new(chains, step_sizes);
+        for _ in 0..TRANSITIONS_APART {
+            walk.advance(1.0)?;
+        }
+        for (t, pair) in self.inverse_temperatures.windows(2).rev().enumerate() {
+            walk.weigh(pair[0] - pair[1]);
+            if pair[0] > 0.0 {
+                walk.advance(pair[0])?;
+            }
+            progress((t + 2) as f64 / self.inverse_temperatures.len() as f64);
+        }
+        let weights = walk.weights();
+        let estimates = weights.iter().map(|w| (-w.value(), *w));
+        Ok(self.estimates(&walk, estimates, clock))
+    }
+
+    fn check(&self) {
+        let betas = &self.inverse_temperatures;
+        let rises = betas.is_sorted_by(|a, b| a < b);
+        let ends = [betas.first(), betas.last()] == [Some(&0.0), Some(&1.0)];
+        assert!(rises && ends, "inverse temperatures rise from 0 to 1");
+    }
+
+    fn estimates(
+        &self,
+        walk: &Walk,
+        values: impl Iterator<Item = (f64, LogMeanExp)>,
+        clock: Instant,
+    ) -> Vec<Estimate> {
+        let seconds = clock.elapsed().as_secs_f64() / walk.chains.n_points().max(1) as f64;
+        let per_chain = 2 + walk.n_transitions * evaluations_of_a_transition(self.transitions);
+        let joint_evaluations =
+            step_sizes::joint_evaluations(self.transitions) + self.n_chains as u64 * per_chain;
+        let of_point = |(point, (value_nats, weights)): (usize, (f64, LogMeanExp))| {
+            let effective = weights.effective_sample_size();
+            let acceptance = walk.acceptance(point);
+            let trust = if !value_nats.is_finite() {
+                Trust::NonFinite
+            } else if acceptance.is_some_and(|rate| rate < LEAST_ACCEPTANCE) {
+                let rate = acceptance.unwrap_or(f64::NAN);
+                Trust::LowAcceptance { rate }
+            } else if effective < LEAST_EFFECTIVE_SHARE * self.n_chains as f64 {
+                Trust::FewEffectiveSamples { effective }
+            } else {
+                Trust::Ok
+            };
+            Estimate {
+                value_nats,
+                std_error_nats: weights.std_error(),
+                trust,
+                n_samples: self.n_chains as u64,
+                diagnostics: Diagnostics {
+                    effective_samples: Some(effective),
+                    pareto_k: None,
+                    acceptance,
+                    step_size: Some(walk.step_sizes[point]),
+                    seconds,
+                    joint_evaluations,
+                },
+            }
+        };
+        values.enumerate().map(of_point).collect()
+    }
+}
+
+/// Chains on their way along a path, and what they have gathered.
+struct Walk<'a> {
+    chains: Chains<'a>,
+    step_sizes: Vec<f64>,
+    log_weights: Vec<f64>, // [C·B]
+    accepted: Vec<f64>,    // summed over chains and transitions, [B]
+    n_transitions: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn new(chains: Chains<'a>, step_sizes: Vec<f64>) -> Self {
+        Self {
+            log_weights: vec![0.0; chains.acceptance().len()],
+            accepted: vec![0.0; chains.n_points()],
+            n_transitions: 0,
+            chains,
+            step_sizes,
+        }
+    }
+
+    /// Where the chains are now, `by` further along the path (or back, if it is negative).
+    fn weigh(&mut self, by: f64) {
+        for (weight, ratio) in self.log_weights.iter_mut().zip(self.chains.log_ratios()) {
+            *weight += by * ratio;
+        }
+    }
+
+    fn advance(&mut self, beta: f64) -> Result<(), EstimateError> {
+        let step_sizes = &self.step_sizes;
+        self.chains.advance(&Move { beta, step_sizes })?;
+        self.n_transitions += 1;
+        let n_points = self.accepted.len();
+        for (row, accepted) in self.chains.acceptance().iter().enumerate() {
+            self.accepted[row % n_points] += accepted;
+        }
+        Ok(())
+    }
+
+    /// The mean acceptance of a datapoint; none without transitions.
+    fn acceptance(&self, point: usize) -> Option<f64> {
+        let n_chains = self.log_weights.len() / self.accepted.len();
+        let n = self.n_transitions * n_chains as u64;
+        (n > 0).then(|| self.accepted[point] / n as f64)
+    }
+
+    /// The weights of each datapoint's chains, `[B]`.
+    fn weights(&self) -> Vec<LogMeanExp> {
+        let mut weights = vec![LogMeanExp::default(); self.accepted.len()];
+        let n_points = weights.len();
+        for (row, &weight) in self.log_weights.iter().enumerate() {
+            weights[row % n_points].push(weight);
+        }
+        weights
+    }
+}

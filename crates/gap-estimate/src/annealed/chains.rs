@@ -1,0 +1,280 @@
+//! Hamiltonian chains of a batch: several for each datapoint, all moved together.
+
+use super::anchor::Anchor;
+use crate::estimate::EstimateError;
+use gap_data::Batch;
+use gap_kernel::Precision;
+use gap_model::{JointRows, LatentVariableModel, WantedOfRows};
+use gap_torch::{NoiseStream, SeedKey};
+
+/// A step is shortened by up to this factor, drawn for each transition: with one length a trajectory
+/// may come back to where it began in some direction, again and again (Neal 2011, §5.4.2.2).
+const SHORTEST: f32 = 0.6;
+
+/// How transitions are made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Transitions {
+    /// Leapfrog steps of each.
+    pub leapfrog_steps: u32,
+    /// How exact the products of their gradients are. A leapfrog step with any force that depends on
+    /// the place alone preserves volume and can be gone back, so a transition leaves its distribution
+    /// as it is with either; energies are in full.
+    pub precision: Precision,
+}
+
+/// What every chain of a transition is given.
+pub struct Move<'a> {
+    /// The inverse temperature of the distribution that it leaves as it is.
+    pub beta: f64,
+    /// The step size of each datapoint, `[B]`.
+    pub step_sizes: &'a [f64],
+}
+
+/// `C` chains for each of `B` datapoints, in the coordinates of their anchor; row `c·B + b` is chain
+/// `c` of datapoint `b`.
+pub struct Chains<'a> {
+    joint: JointRows<'a>,
+    anchor: &'a Anchor,
+    transitions: Transitions,
+    noise: NoiseStream,
+    points: Vec<usize>, // [C·B]
+    current: State,
+    proposed: State,
+    momentum: Vec<f32>, // [C·B, D]
+    z: Vec<f32>,        // [C·B, D]
+    /// Whether each proposal of the latest transition was accepted, as a probability; `[C·B]`.
+    acceptance: Vec<f64>,
+}
+
+/// Where chains are, and what the joint is there.
+#[derive(Clone)]
+struct State {
+    w: Vec<f32>,         // [C·B, D]
+    score: Vec<f32>,     // std ∘ ∇_z log p(x, z), [C·B, D]
+    log_joint: Vec<f64>, // [C·B]
+}
+
+impl State {
+    fn at(w: Vec<f32>, n_rows: usize) -> Self {
+        Self {
+            score: vec![0.0; w.len()],
+            log_joint: vec![0.0; n_rows],
+            w,
+        }
+    }
+}
+
+impl<'a> Chains<'a> {
+    /// Chains that begin at independent draws from their anchor.
+    pub fn from_anchor(
+        model: &'a dyn LatentVariableModel,
+        anchor: &'a Anchor,
+        batch: &Batch,
+        n_chains: usize,
+        transitions: Transitions,
+        key: SeedKey,
+    ) -> Result<Self, EstimateError> {
+        let mut noise = NoiseStream::new(key, batch.ids(), tch::Device::Cpu);
+        let w = noise.normal_values(n_chains, anchor.latent_dim());
+        Self::at(model, anchor, batch, w, transitions, noise)
+    }
+
+    /// Chains that all begin at one place of their datapoint: `z`, `[B, D]`.
+    pub fn from_places(
+        model: &'a dyn LatentVariableModel,
+        anchor: &'a Anchor,
+        batch: &Batch,
+        (z, n_chains): (&[f32], usize),
+        transitions: Transitions,
+        key: SeedKey,
+    ) -> Result<Self, EstimateError> {
+        let noise = NoiseStream::new(key, batch.ids(), tch::Device::Cpu);
+        let dim = anchor.latent_dim();
+        let mut w = vec![0.0; z.len()];
+        let places = w.chunks_exact_mut(dim).zip(z.chunks_exact(dim));
+        for (point, (w, z)) in places.enumerate() {
+            anchor.whiten(point, z, w);
+        }
+        Self::at(model, anchor, batch, w.repeat(n_chains), transitions, noise)
+    }
+
+    fn at(
+        model: &'a dyn LatentVariableModel,
+        anchor: &'a Anchor,
+        batch: &Batch,
+        w: Vec<f32>,
+        transitions: Transitions,
+        noise: NoiseStream,
+    ) -> Result<Self, EstimateError> {
+        let (n_rows, n_points) = (w.len() / anchor.latent_dim(), anchor.n_points());
+        let state = State::at(w, n_rows);
+        let mut chains = Self {
+            joint: JointRows::new(model, batch.x())?,
+            anchor,
+            transitions,
+            noise,
+            points: (0..n_rows).map(|row| row % n_points.max(1)).collect(),
+            proposed: state.clone(),
+            current: state,
+            momentum: Vec::new(),
+            z: vec![0.0; n_rows * anchor.latent_dim()],
+            acceptance: vec![0.0; n_rows],
+        };
+        chains.value_of_proposal()?;
+        chains.score_of_proposal()?;
+        std::mem::swap(&mut chains.current, &mut chains.proposed);
+        chains.proposed.w.copy_from_slice(&chains.current.w);
+        Ok(chains)
+    }
+
+    /// `B`.
+    pub const fn n_points(&self) -> usize {
+        self.anchor.n_points()
+    }
+
+    /// `log p(x, z) − log q(z)` of each chain where it is, `q` the anchor: `[C·B]`, nats.
+    pub fn log_ratios(&self) -> impl Iterator<Item = f64> {
+        let rows = self.current.w.chunks_exact(self.anchor.latent_dim());
+        let rows = rows.zip(&self.current.log_joint).zip(&self.points);
+        rows.map(|((w, log_joint), &point)| {
+            log_joint - self.anchor.log_density(point, sum_of_squares(w))
+        })
+    }
+
+    /// The probabilities with which the latest transition accepted: `[C·B]`.
+    pub fn acceptance(&self) -> &[f64] {
+        &self.acceptance
+    }
+
+    /// One transition of every chain, by Hamiltonian Monte Carlo (Neal 2011, §5.3), that leaves
+    /// `q^(1−β) p^β` as it is.
+    pub fn advance(&mut self, how: &Move) -> Result<(), EstimateError> {
+        let dim = self.anchor.latent_dim();
+        let n_chains = self.points.len() / self.n_points().max(1);
+        self.momentum = self.noise.normal_values(n_chains, dim);
+        let uniforms = self.noise.uniform_values(n_chains, 2); // [C·B, 2]
+        let before = self.energies(&self.current, how.beta);
+        self.proposed.w.copy_from_slice(&self.current.w);
+        self.proposed.score.copy_from_slice(&self.current.score);
+        let steps: Vec<f32> = (self.points.iter().zip(uniforms.chunks_exact(2)))
+            .map(|(&point, u)| how.step_sizes[point] as f32 * (SHORTEST + (1.0 - SHORTEST) * u[0]))
+            .collect();
+        self.kick(&steps, 0.5, how.beta as f32);
+        for step in 1..=self.transitions.leapfrog_steps {
+            self.drift(&steps);
+            self.score_of_proposal()?;
+            let is_last = step == self.transitions.leapfrog_steps;
+            self.kick(&steps, if is_last { 0.5 } else { 1.0 }, how.beta as f32);
+        }
+        self.value_of_proposal()?;
+        let after = self.energies(&self.proposed, how.beta);
+        for row in 0..self.points.len() {
+            let gain = before[row] - after[row];
+            // A trajectory that left the finite numbers is refused.
+            let log_acceptance = if gain.is_nan() {
+                f64::NEG_INFINITY
+            } else {
+                gain
+            };
+            self.acceptance[row] = log_acceptance.min(0.0).exp();
+            if f64::from(uniforms[2 * row + 1]).ln() < log_acceptance {
+                self.accept(row);
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, row: usize) {
+        let dim = self.anchor.latent_dim();
+        let own = row * dim..(row + 1) * dim;
+        let (to, from) = (&mut self.current, &self.proposed);
+        to.w[own.clone()].copy_from_slice(&from.w[own.clone()]);
+        to.score[own.clone()].copy_from_slice(&from.score[own]);
+        to.log_joint[row] = from.log_joint[row];
+    }
+
+    /// `−log f_β(w) + ½ |momentum|²`, up to what is the same everywhere.
+    fn energies(&self, state: &State, beta: f64) -> Vec<f64> {
+        let dim = self.anchor.latent_dim();
+        let places = state.w.chunks_exact(dim).zip(&state.log_joint);
+        let rows = places.zip(self.momentum.chunks_exact(dim));
+        rows.map(|((w, log_joint), momentum)| {
+            let of_place = 0.5 * (1.0 - beta) * sum_of_squares(w) - beta * log_joint;
+            of_place + 0.5 * sum_of_squares(momentum)
+        })
+        .collect()
+    }
+
+    /// Part of a step along the gradient: `∇_w log f_β = −(1 − β) w + β std ∘ score`.
+    fn kick(&mut self, steps: &[f32], part: f32, beta: f32) {
+        let dim = self.anchor.latent_dim();
+        let places = self
+            .proposed
+            .w
+            .chunks_exact(dim)
+            .zip(self.proposed.score.chunks_exact(dim));
+        let rows = self.momentum.chunks_exact_mut(dim).zip(places);
+        for ((momentum, (w, score)), step) in rows.zip(steps) {
+            let (of_anchor, of_joint) = (-part * step * (1.0 - beta), part * step * beta);
+            for i in 0..dim {
+                momentum[i] += of_anchor * w[i] + of_joint * score[i];
+            }
+        }
+    }
+
+    fn drift(&mut self, steps: &[f32]) {
+        let dim = self.anchor.latent_dim();
+        let rows = self
+            .proposed
+            .w
+            .chunks_exact_mut(dim)
+            .zip(self.momentum.chunks_exact(dim));
+        for ((w, momentum), step) in rows.zip(steps) {
+            for i in 0..dim {
+                w[i] += step * momentum[i];
+            }
+        }
+    }
+
+    fn place_proposal(&mut self) {
+        let dim = self.anchor.latent_dim();
+        let rows = self
+            .z
+            .chunks_exact_mut(dim)
+            .zip(self.proposed.w.chunks_exact(dim));
+        for ((z, w), &point) in rows.zip(&self.points) {
+            self.anchor.place(point, w, z);
+        }
+    }
+
+    fn score_of_proposal(&mut self) -> Result<(), EstimateError> {
+        self.place_proposal();
+        let wanted = WantedOfRows {
+            score: Some(&mut self.proposed.score),
+            log_joint: None,
+            precision: self.transitions.precision,
+        };
+        self.joint.evaluate(&self.points, &self.z, wanted)?;
+        let rows = self
+            .proposed
+            .score
+            .chunks_exact_mut(self.anchor.latent_dim());
+        for (score, &point) in rows.zip(&self.points) {
+            self.anchor.pull_back(point, score);
+        }
+        Ok(())
+    }
+
+    fn value_of_proposal(&mut self) -> Result<(), EstimateError> {
+        self.place_proposal();
+        let wanted = WantedOfRows {
+            log_joint: Some(&mut self.proposed.log_joint),
+            ..WantedOfRows::default()
+        };
+        Ok(self.joint.evaluate(&self.points, &self.z, wanted)?)
+    }
+}
+
+fn sum_of_squares(values: &[f32]) -> f64 {
+    values.iter().map(|&v| f64::from(v).powi(2)).sum()
+}

@@ -1,0 +1,74 @@
+//! The step size of each datapoint's chains, found before they begin and fixed from then on.
+//!
+//! A step size that goes on adapting while weights are taken makes the transitions depend on the
+//! chains' past, and the estimate is no bound any more; one that adapts to the mean over a batch lets
+//! datapoints influence each other. Here each datapoint has a short run of its own, with its own draws,
+//! whose chains are thrown away.
+
+use super::anchor::Anchor;
+use super::chains::{Chains, Move, Transitions};
+use crate::estimate::EstimateError;
+use gap_data::Batch;
+use gap_model::LatentVariableModel;
+use gap_torch::SeedKey;
+
+/// The mean acceptance that is aimed at. With trajectories of a fixed number of steps the most is
+/// travelled between 0.6 and 0.9 (Beskos et al. 2013; Betancourt et al. 2014).
+const TARGET: f64 = 0.8;
+
+/// Transitions of the short run: half of them along the path, half at its end, where distributions are
+/// the narrowest.
+const TRANSITIONS: u32 = 48;
+
+/// Chains of the short run.
+const N_CHAINS: usize = 4;
+
+/// Where the search begins: in the units of a good anchor the posterior is about 1 wide.
+const FIRST: f64 = 0.3;
+
+/// The longest step: in the anchor's own units a leapfrog step is unstable from 2 on.
+const LONGEST: f64 = 1.5;
+
+/// A step size for each datapoint, `[B]`, by stochastic approximation (Robbins and Monro 1951) of its
+/// logarithm; the mean over the last half of the run is kept (Polyak and Juditsky 1992).
+pub fn step_sizes(
+    model: &dyn LatentVariableModel,
+    anchor: &Anchor,
+    batch: &Batch,
+    transitions: Transitions,
+    key: SeedKey,
+) -> Result<Vec<f64>, EstimateError> {
+    let n_points = anchor.n_points();
+    let key = key.role("step-size");
+    let mut chains = Chains::from_anchor(model, anchor, batch, N_CHAINS, transitions, key)?;
+    let mut log_steps = vec![FIRST.ln(); n_points];
+    let mut kept = vec![0.0; n_points];
+    let half = TRANSITIONS / 2;
+    for t in 0..TRANSITIONS {
+        let step_sizes: Vec<f64> = log_steps.iter().map(|s| s.exp()).collect();
+        chains.advance(&Move {
+            beta: (f64::from(t + 1) / f64::from(half)).min(1.0),
+            step_sizes: &step_sizes,
+        })?;
+        let rate = 1.5 / f64::from(t + 1).sqrt();
+        for (point, log_step) in log_steps.iter_mut().enumerate() {
+            let own = chains.acceptance()[point..].iter().step_by(n_points);
+            let mean = own.sum::<f64>() / N_CHAINS as f64;
+            *log_step = (*log_step + rate * (mean - TARGET)).min(LONGEST.ln());
+            if t >= half {
+                kept[point] += *log_step / f64::from(TRANSITIONS - half);
+            }
+        }
+    }
+    Ok(kept.into_iter().map(f64::exp).collect())
+}
+
+/// Joint evaluations that [`step_sizes`] costs for each datapoint.
+pub fn joint_evaluations(transitions: Transitions) -> u64 {
+    N_CHAINS as u64 * (2 + u64::from(TRANSITIONS) * evaluations_of_a_transition(transitions))
+}
+
+/// A gradient for each leapfrog step, and a value at the end.
+pub const fn evaluations_of_a_transition(transitions: Transitions) -> u64 {
+    transitions.leapfrog_steps as u64 + 1
+}

@@ -1,0 +1,54 @@
+//! Importance weights whose tail is smoothed: less noise where weights are heavy, and no bound.
+
+use crate::estimate::{Accumulator, Diagnostics, Estimate, PosteriorEstimator, Side};
+use crate::importance::WeightedDraws;
+
+/// The log-mean-exp of `K` log-weights with the largest ones replaced by quantiles of the generalised
+/// Pareto distribution that was fitted to them (PSIS, Vehtari et al. 2024). It stands beside the plain
+/// bound of the same draws: smoothing trades their variance for a bias of either sign. Where the
+/// tail has too few weights to be fitted it is the plain one.
+#[derive(Clone, Copy, Debug)]
+pub struct ParetoSmoothed {
+    /// `K`.
+    pub n_samples: u64,
+}
+
+impl PosteriorEstimator for ParetoSmoothed {
+    fn n_samples(&self) -> u64 {
+        self.n_samples
+    }
+
+    fn side(&self) -> Side {
+        Side::Neither
+    }
+
+    fn accumulator(&self) -> Box<dyn Accumulator> {
+        Box::new(Smoothing(WeightedDraws::of(self.n_samples)))
+    }
+}
+
+struct Smoothing(WeightedDraws);
+
+impl Accumulator for Smoothing {
+    fn push(&mut self, log_weight: f64) {
+        self.0.push(log_weight);
+    }
+
+    fn finish(&self) -> Estimate {
+        let WeightedDraws { weights, tail } = &self.0;
+        let plain = self.0.finish();
+        let Some(sums) = tail.fit().and_then(|fitted| tail.sums(&fitted)) else {
+            return plain;
+        };
+        let smoothed = weights.with_other_tail(&sums);
+        Estimate {
+            value_nats: smoothed.value(),
+            std_error_nats: smoothed.std_error(),
+            diagnostics: Diagnostics {
+                effective_samples: Some(smoothed.effective_sample_size()),
+                ..plain.diagnostics
+            },
+            ..plain
+        }
+    }
+}

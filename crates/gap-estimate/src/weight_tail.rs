@@ -1,0 +1,245 @@
+//! The largest of many log-weights, and the shape of their tail.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+/// How many of `n` weights are the tail: `min(n / 5, 3 √n)` (Vehtari et al. 2024, §3.2).
+pub fn tail_length(n: u64) -> usize {
+    let n = n as f64;
+    (n / 5.0).min(3.0 * n.sqrt()).ceil() as usize
+}
+
+/// The shape `k̂` above which `n` draws are too few for their mean to be trusted:
+/// `min(1 − 1 / log₁₀ n, 0.7)` (Vehtari et al. 2024, §3.2.4).
+pub fn highest_trusted_shape(n: u64) -> f64 {
+    (1.0 - 1.0 / (n as f64).log10()).min(0.7)
+}
+
+/// From fewer draws no shape is had.
+const FEWEST_IN_A_TAIL: usize = 5;
+
+/// A finite number in its order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Ordered(f64);
+
+impl Eq for Ordered {}
+
+impl PartialOrd for Ordered {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ordered {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// Keeps the tail of the log-weights that it is given, and the largest one below it.
+///
+/// Its memory is that of the tail, which grows with the root of their number.
+#[derive(Clone, Debug)]
+pub struct WeightTail {
+    capacity: usize,
+    largest: BinaryHeap<Reverse<Ordered>>,
+}
+
+/// A generalised Pareto distribution above a threshold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ParetoTail {
+    /// The shape `k̂`.
+    pub shape: f64,
+    scale: f64,
+    /// The threshold, as a log-weight.
+    threshold: f64,
+    /// What the weights were divided by, as a log-weight: the largest one.
+    reference: f64,
+}
+
+impl WeightTail {
+    /// For `n` log-weights.
+    pub fn of(n: u64) -> Self {
+        let capacity = tail_length(n) + 1;
+        Self {
+            capacity,
+            largest: BinaryHeap::with_capacity(capacity + 1),
+        }
+    }
+
+    /// Takes the next log-weight. What is not finite has no place in a tail.
+    pub fn push(&mut self, log_weight: f64) {
+        if !log_weight.is_finite() {
+            return;
+        }
+        if self.largest.len() < self.capacity {
+            self.largest.push(Reverse(Ordered(log_weight)));
+        } else if let Some(mut least) = self.largest.peek_mut()
+            && least.0.0 < log_weight
+        {
+            *least = Reverse(Ordered(log_weight));
+        }
+    }
+
+    /// The tail, rising, and the log-weight below it; `None` if there are too few.
+    fn sorted(&self) -> Option<(f64, Vec<f64>)> {
+        if self.largest.len() < self.capacity || self.capacity <= FEWEST_IN_A_TAIL {
+            return None;
+        }
+        let mut all: Vec<f64> = self.largest.iter().map(|weight| weight.0.0).collect();
+        all.sort_by(f64::total_cmp);
+        let threshold = all.remove(0);
+        Some((threshold, all))
+    }
+
+    /// The tail as a generalised Pareto distribution; `None` if there are too few weights, or if they
+    /// are all the same.
+    pub fn fit(&self) -> Option<ParetoTail> {
+        let (threshold, tail) = self.sorted()?;
+        let reference = *tail.last()?;
+        let below = (threshold - reference).exp();
+        let excess: Vec<f64> = tail.iter().map(|t| (t - reference).exp() - below).collect();
+        let (shape, scale) = fit_generalised_pareto(&excess)?;
+        Some(ParetoTail {
+            shape,
+            scale,
+            threshold,
+            reference,
+        })
+    }
+
+    /// The tail as it is, and as the fitted distribution has it: its quantiles in place of the weights,
+    /// none above the largest (Vehtari et al. 2024, §3.1).
+    pub fn sums(&self, fitted: &ParetoTail) -> Option<TailSums> {
+        let (_, tail) = self.sorted()?;
+        let n = tail.len() as f64;
+        let below = (fitted.threshold - fitted.reference).exp();
+        let quantile = |i: usize| fitted.quantile((i as f64 + 0.5) / n);
+        Some(TailSums {
+            reference: fitted.reference,
+            raw: sums(tail.iter().map(|t| (t - fitted.reference).exp())),
+            smoothed: sums((0..tail.len()).map(|i| (quantile(i) + below).min(1.0))),
+        })
+    }
+}
+
+/// `Σw` and `Σw²` of a tail, its weights divided by the largest one of all.
+#[derive(Clone, Copy, Debug)]
+pub struct TailSums {
+    /// The largest log-weight.
+    pub reference: f64,
+    /// Of the weights.
+    pub raw: [f64; 2],
+    /// Of what stands in their place.
+    pub smoothed: [f64; 2],
+}
+
+fn sums(weights: impl Iterator<Item = f64>) -> [f64; 2] {
+    weights.fold([0.0, 0.0], |[sum, squares], w| [sum + w, squares + w * w])
+}
+
+impl ParetoTail {
+    fn quantile(&self, p: f64) -> f64 {
+        let log_survival = (-p).ln_1p();
+        if self.shape.abs() < 1e-12 {
+            return -self.scale * log_survival;
+        }
+        self.scale * (-self.shape * log_survival).exp_m1() / self.shape
+    }
+}
+
+/// Shape and scale of a generalised Pareto distribution from rising `excesses` above 0, by the
+/// posterior mean over a grid of Zhang and Stephens 2009, with the weak prior towards a shape of ½ of
+/// Vehtari et al. 2024 (appendix G).
+///
+/// With `θ = −k / σ` the likelihood has its maximum in `k` in closed form, `k(θ) = mean log(1 − θ x)`,
+/// so that a grid over `θ` is enough.
+fn fit_generalised_pareto(excesses: &[f64]) -> Option<(f64, f64)> {
+    let n = excesses.len() as f64;
+    let largest = *excesses.last()?;
+    let quartile = excesses[(n / 4.0 + 0.5) as usize - 1];
+    if !(quartile > 0.0 && largest.is_finite()) {
+        return None;
+    }
+    let n_grid = 30 + n.sqrt() as usize;
+    let shape_at = |theta: f64| excesses.iter().map(|x| (-theta * x).ln_1p()).sum::<f64>() / n;
+    let grid: Vec<(f64, f64)> = (0..n_grid)
+        .map(|j| {
+            let spread = (n_grid as f64 / (j as f64 + 0.5)).sqrt();
+            let theta = 1.0 / largest + (1.0 - spread) / (3.0 * quartile);
+            let shape = shape_at(theta);
+            (theta, n * ((-theta / shape).ln() - shape - 1.0))
+        })
+        .collect();
+    let most = grid.iter().map(|g| g.1).fold(f64::NEG_INFINITY, f64::max);
+    let weight = |log_likelihood: f64| (log_likelihood - most).exp();
+    let total: f64 = grid.iter().map(|g| weight(g.1)).sum();
+    let theta = grid.iter().map(|g| g.0 * weight(g.1)).sum::<f64>() / total;
+    let shape = shape_at(theta);
+    let scale = -shape / theta;
+    let prior = 10.0;
+    let shape = (n * shape + 0.5 * prior) / (n + prior);
+    (shape.is_finite() && scale.is_finite()).then_some((shape, scale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Quantiles of a Pareto distribution with this shape: as even a sample as there is.
+    fn pareto(shape: f64, n: usize) -> WeightTail {
+        let mut tail = WeightTail::of(n as u64);
+        for i in 0..n {
+            let survival: f64 = (i as f64 + 0.5) / n as f64;
+            tail.push(-shape * survival.ln());
+        }
+        tail
+    }
+
+    #[test]
+    fn the_shape_of_a_pareto_sample_is_found() {
+        for shape in [0.1, 0.3, 0.5, 0.7, 1.0] {
+            let found = pareto(shape, 100_000).fit().unwrap().shape;
+            assert!((found - shape).abs() < 0.03, "{shape}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_weights_does_not_matter_and_memory_is_the_tail() {
+        let weights: Vec<f64> = (0..10_000)
+            .map(|i| f64::from(i * 7919 % 10_007).sqrt())
+            .collect();
+        let mut one = WeightTail::of(10_000);
+        let mut other = WeightTail::of(10_000);
+        weights.iter().for_each(|&w| one.push(w));
+        weights.iter().rev().for_each(|&w| other.push(w));
+        assert_eq!(one.fit(), other.fit());
+        assert_eq!(one.largest.len(), 301);
+    }
+
+    #[test]
+    fn smoothing_a_tail_that_is_pareto_changes_little_and_never_exceeds_the_largest() {
+        let tail = pareto(0.4, 10_000);
+        let fitted = tail.fit().unwrap();
+        let sums = tail.sums(&fitted).unwrap();
+        let ratio = sums.raw[0] / sums.smoothed[0];
+        assert!((ratio - 1.0).abs() < 0.02, "{sums:?}");
+        assert!(sums.smoothed[1] < sums.smoothed[0]);
+    }
+
+    #[test]
+    fn there_is_no_shape_of_few_or_equal_weights() {
+        assert_eq!(pareto(0.5, 20).fit(), None);
+        let mut equal = WeightTail::of(1000);
+        (0..1000).for_each(|_| equal.push(1.0));
+        assert_eq!(equal.fit(), None);
+    }
+
+    #[test]
+    fn the_threshold_depends_on_the_number_of_draws() {
+        assert!((highest_trusted_shape(100) - 0.5).abs() < 1e-12);
+        assert!((highest_trusted_shape(1_000_000) - 0.7).abs() < 1e-12);
+        assert_eq!(tail_length(100), 20);
+        assert_eq!(tail_length(10_000), 300);
+    }
+}

@@ -1,0 +1,97 @@
+//! `[estimators]`.
+
+use super::{SpecConflict, refuse};
+use crate::spec::{AdaptiveSpec, AnnealedSpec, AnnealedStart, AnnealingSchedule, ExperimentSpec};
+
+impl ExperimentSpec {
+    pub(super) fn check_estimators(&self) -> Result<(), SpecConflict> {
+        if let Some(adaptive) = &self.estimators.adaptive {
+            check_adaptive(adaptive.get_ref())?;
+        }
+        let Some(annealed) = &self.estimators.annealed else {
+            return Ok(());
+        };
+        let annealed = annealed.get_ref();
+        check_path(annealed)?;
+        if annealed.chains.get_ref().get() < 2 {
+            return refuse(
+                "estimators.annealed.chains",
+                &annealed.chains,
+                "is 1, from which no standard error can be had; use at least 2, as in 16",
+            );
+        }
+        if *annealed.start.get_ref() == AnnealedStart::Encoder && self.model.training.is_none() {
+            return refuse(
+                "estimators.annealed.start",
+                &annealed.start,
+                "is `encoder`, but `[model.training]` is not there, so no encoder comes with the model; use \"free-form\"",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn check_adaptive(adaptive: &AdaptiveSpec) -> Result<(), SpecConflict> {
+    let (first, most) = (
+        adaptive.first_samples.get_ref(),
+        adaptive.most_samples.get_ref(),
+    );
+    if most < first {
+        return refuse(
+            "estimators.adaptive.most_samples",
+            &adaptive.most_samples,
+            format!(
+                "is {}, less than the {} of `estimators.adaptive.first_samples`",
+                most.get(),
+                first.get()
+            ),
+        );
+    }
+    let share = *adaptive.prior_share.get_ref();
+    if !(0.0..1.0).contains(&share) {
+        return refuse(
+            "estimators.adaptive.prior_share",
+            &adaptive.prior_share,
+            format!("is {share}; use a share from 0 to below 1, as in 0.1"),
+        );
+    }
+    Ok(())
+}
+
+/// The path goes from 0 to 1, and its length is said once.
+fn check_path(annealed: &AnnealedSpec) -> Result<(), SpecConflict> {
+    const KEY: &str = "estimators.annealed.schedule";
+    match (annealed.schedule.get_ref(), &annealed.temperatures) {
+        (AnnealingSchedule::Shape(_), None) => refuse(
+            KEY,
+            &annealed.schedule,
+            "needs `estimators.annealed.temperatures`, as in 1000; or list the inverse temperatures",
+        ),
+        (AnnealingSchedule::Shape(_), Some(temperatures)) => {
+            if temperatures.get_ref().get() < 2 {
+                return refuse(
+                    "estimators.annealed.temperatures",
+                    temperatures,
+                    "is 1, but a path has two ends; use at least 2, as in 1000",
+                );
+            }
+            Ok(())
+        }
+        (AnnealingSchedule::Listed(_), Some(temperatures)) => refuse(
+            "estimators.annealed.temperatures",
+            temperatures,
+            "does not go with a listed `estimators.annealed.schedule`; remove one of them",
+        ),
+        (AnnealingSchedule::Listed(listed), None) => {
+            let rises = listed.is_sorted_by(|a, b| a < b);
+            if listed.len() >= 2 && rises && listed[0] == 0.0 && listed[listed.len() - 1] == 1.0 {
+                return Ok(());
+            }
+            refuse(
+                KEY,
+                &annealed.schedule,
+                "must rise from 0 to 1, both of them in it, as in [0.0, 0.5, 1.0]",
+            )
+        }
+    }
+}

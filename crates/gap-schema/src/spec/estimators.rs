@@ -1,0 +1,226 @@
+//! `[estimators]`: how bounds are estimated, and `log p(x)` with them.
+
+use super::precision::{Precision, mixed};
+use super::{Count, Positive};
+use crate::record::named_enum;
+use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use toml::Spanned;
+
+/// `[estimators]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EstimatorSpec {
+    /// Draws per datapoint for an ELBO.
+    pub elbo_samples: Count,
+    /// `K`: draws per datapoint for the importance-weighted bound.
+    pub iw_samples: Count,
+    /// An importance-weighted bound of `q*` with as many draws as its error asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<Spanned<AdaptiveSpec>>,
+    /// Annealed importance sampling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annealed: Option<Spanned<AnnealedSpec>>,
+}
+
+impl Default for EstimatorSpec {
+    fn default() -> Self {
+        let BoundSpec {
+            elbo_samples,
+            iw_samples,
+        } = BoundSpec::default();
+        Self {
+            elbo_samples,
+            iw_samples,
+            adaptive: None,
+            annealed: None,
+        }
+    }
+}
+
+impl EstimatorSpec {
+    /// How the bounds of a `q` are estimated.
+    pub const fn bounds(&self) -> BoundSpec {
+        BoundSpec {
+            elbo_samples: self.elbo_samples,
+            iw_samples: self.iw_samples,
+        }
+    }
+}
+
+/// How the bounds of a `q` are estimated: what the stages of `q` depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BoundSpec {
+    /// Draws per datapoint for an ELBO.
+    pub elbo_samples: Count,
+    /// `K`: draws per datapoint for the importance-weighted bound.
+    pub iw_samples: Count,
+}
+
+impl Default for BoundSpec {
+    fn default() -> Self {
+        Self {
+            elbo_samples: Count::new(1000),
+            iw_samples: Count::new(1000),
+        }
+    }
+}
+
+/// `[estimators.adaptive]`: `K` is doubled until the standard error is small enough.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptiveSpec {
+    /// The standard error to reach for each datapoint, nats.
+    pub target_std_error_nats: Positive,
+    /// Draws per datapoint to begin with. Default: 1000.
+    #[serde(default = "thousand")]
+    pub first_samples: Spanned<Count>,
+    /// Draws per datapoint that are not exceeded.
+    pub most_samples: Spanned<Count>,
+    /// The share of draws that come from the prior instead of `q*`: with any, no weight exceeds
+    /// `p(x | z)` by more than that factor. Default: 0.
+    #[serde(default = "no_share")]
+    pub prior_share: Spanned<f64>,
+}
+
+fn thousand() -> Spanned<Count> {
+    Spanned::new(0..0, Count::new(1000))
+}
+
+fn no_share() -> Spanned<f64> {
+    Spanned::new(0..0, 0.0)
+}
+
+named_enum! {
+    /// Where the path of annealed importance sampling begins.
+    AnnealedStart {
+        /// At the free-form optimum `q*`: far nearer to the posterior than the prior is.
+        FreeForm = "free-form",
+        /// At the `q` of the encoder that the model was fitted with.
+        Encoder = "encoder",
+        /// At the prior, as in Wu et al. 2017.
+        Prior = "prior",
+    }
+}
+
+named_enum! {
+    /// How inverse temperatures are spaced from 0 to 1.
+    ScheduleShape {
+        /// At equal distances.
+        Linear = "linear",
+        /// Closer at both ends, along a logistic curve from −4 to 4 (Wu et al. 2017).
+        Sigmoidal = "sigmoidal",
+    }
+}
+
+/// The inverse temperatures of a path.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum AnnealingSchedule {
+    /// By its shape; `temperatures` says how many.
+    Shape(ScheduleShape),
+    /// One by one, rising from 0 to 1.
+    Listed(Vec<f64>),
+}
+
+impl<'de> Deserialize<'de> for AnnealingSchedule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NameOrList)
+    }
+}
+
+struct NameOrList;
+
+impl<'de> Visitor<'de> for NameOrList {
+    type Value = AnnealingSchedule;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`\"linear\"`, `\"sigmoidal\"`, or a list of inverse temperatures from 0 to 1")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        let shape = name.parse().map(AnnealingSchedule::Shape);
+        shape.map_err(|_| E::invalid_value(Unexpected::Str(name), &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut listed = Vec::new();
+        while let Some(value) = list.next_element()? {
+            listed.push(value);
+        }
+        Ok(AnnealingSchedule::Listed(listed))
+    }
+}
+
+/// `[estimators.annealed]`: annealed importance sampling with Hamiltonian transitions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnnealedSpec {
+    /// Distributions on the path, both ends among them; not with a listed schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperatures: Option<Spanned<Count>>,
+    /// Independent chains per datapoint.
+    pub chains: Spanned<Count>,
+    /// Leapfrog steps of a transition. Default: 10.
+    #[serde(default = "ten")]
+    pub leapfrog_steps: Count,
+    /// How inverse temperatures are spaced, or all of them. Default: `sigmoidal`.
+    #[serde(default = "sigmoidal")]
+    pub schedule: Spanned<AnnealingSchedule>,
+    /// Where the path begins. Default: `free-form`.
+    #[serde(default = "free_form")]
+    pub start: Spanned<AnnealedStart>,
+    /// Points to draw from the model, for bounds from both sides. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulated_points: Option<Count>,
+    /// How exact the products of leapfrog steps are; decisions and weights are in full, so that the
+    /// estimate is valid with either.
+    #[serde(default = "mixed")]
+    pub precision: Precision,
+}
+
+impl AnnealedSpec {
+    /// The inverse temperatures, from 0 to 1, of a checked spec.
+    pub fn inverse_temperatures(&self) -> Vec<f64> {
+        match self.schedule.get_ref() {
+            AnnealingSchedule::Listed(listed) => listed.clone(),
+            AnnealingSchedule::Shape(shape) => {
+                let n = self.temperatures.as_ref().map_or(2, |n| n.get_ref().get());
+                (0..n)
+                    .map(|i| shape.at(f64::from(i) / f64::from(n - 1)))
+                    .collect()
+            }
+        }
+    }
+}
+
+impl ScheduleShape {
+    /// How far the logistic curve reaches to either side (Wu et al. 2017, their code).
+    const REACH: f64 = 4.0;
+
+    /// The inverse temperature at a `fraction` of the path.
+    fn at(self, fraction: f64) -> f64 {
+        match self {
+            Self::Linear => fraction,
+            Self::Sigmoidal => {
+                let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
+                let (low, high) = (logistic(-Self::REACH), logistic(Self::REACH));
+                let value = logistic(Self::REACH * (2.0 * fraction - 1.0));
+                (value - low) / (high - low)
+            }
+        }
+    }
+}
+
+const fn ten() -> Count {
+    Count::new(10)
+}
+
+fn sigmoidal() -> Spanned<AnnealingSchedule> {
+    Spanned::new(0..0, AnnealingSchedule::Shape(ScheduleShape::Sigmoidal))
+}
+
+fn free_form() -> Spanned<AnnealedStart> {
+    Spanned::new(0..0, AnnealedStart::FreeForm)
+}
