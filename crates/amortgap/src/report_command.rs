@@ -6,7 +6,7 @@ use crate::exit::Failure;
 use gap_harness::store::{ASCENTS, COSTS};
 use gap_report::{Format, ReportContent, summarize, text_table, write_report};
 use gap_schema::summary::StageCost;
-use gap_schema::{Experiment, Record, TracePoint, parquet, spec_file, trace};
+use gap_schema::{Experiment, Record, TracePoint, parquet, rows_file, spec_file};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,7 @@ pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, 
     let provenance = read_json(&folder.join("provenance.json"))?;
     let ascents = folder.join(ASCENTS);
     let trace = if ascents.is_file() {
-        trace::read(&ascents).map_err(Failure::input)?
+        rows_file::read(&ascents).map_err(Failure::input)?
     } else {
         Vec::new()
     };

@@ -5,7 +5,7 @@
 
 use crate::plan::{Plan, StageId, digest};
 use gap_schema::parquet::{self, TableError};
-use gap_schema::trace::{self, TraceError};
+use gap_schema::rows_file::{self, RowsError};
 use gap_schema::{Record, TracePoint};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -39,9 +39,9 @@ pub enum StoreError {
     /// A stage's records cannot be read or written.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// A stage's trace cannot be read or written.
+    /// A table of rows cannot be read or written.
     #[error(transparent)]
-    Trace(#[from] TraceError),
+    Rows(#[from] RowsError),
 }
 
 /// The folder of one experiment's results, held by one run at a time.
@@ -205,7 +205,7 @@ impl Store {
     ///
     /// [`StoreError::Trace`].
     pub fn stage_trace(&self, id: &StageId) -> Result<Vec<TracePoint>, StoreError> {
-        Ok(trace::read(&self.stage_folder(id).join(ASCENTS))?)
+        Ok(rows_file::read(&self.stage_folder(id).join(ASCENTS))?)
     }
 
     /// Writes `name` in the folder of results: whole or not at all.
@@ -237,7 +237,7 @@ impl Store {
         if points.is_empty() {
             return remove_if_there(&self.folder.join(ASCENTS));
         }
-        self.publish(ASCENTS, |path| Ok(trace::write(path, points)?))
+        self.publish(ASCENTS, |path| Ok(rows_file::write(path, points)?))
     }
 
     /// Publishes the file that `write` writes to a path.

@@ -2,16 +2,20 @@
 //!
 //! [`spec`] is what users write and what a run may rely on, [`experiment`] all that a file says, which
 //! [`spec_file`] reads; [`record`] is one row of a run's results, [`parquet`] the table of them,
-//! [`trace`] that of ascents on their way; [`summary`] is `summary.json`.
+//! [`trace`] that of ascents on their way, [`calibration`] that of estimators held to known values,
+//! both by way of [`rows_file`]; [`summary`] is `summary.json`.
 
+pub mod calibration;
 pub mod experiment;
 pub mod parquet;
 pub mod record;
+pub mod rows_file;
 pub mod spec;
 pub mod spec_file;
 pub mod summary;
 pub mod trace;
 
+pub use calibration::CalibrationRow;
 pub use experiment::{Experiment, Problem};
 pub use record::{Record, SCHEMA_VERSION};
 pub use spec::CheckedSpec;

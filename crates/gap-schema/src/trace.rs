@@ -7,7 +7,6 @@
 use crate::record::Split;
 use crate::spec::Start;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
 
 /// A mean distance below this, nats, counts as reached.
 pub const REACHED_NATS: f64 = 0.01;
@@ -68,50 +67,10 @@ pub struct TracePoint {
     pub reference_joint_gradients: f64,
 }
 
-/// A table of trace points cannot be written or read.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: {message}")]
-pub struct TraceError {
-    path: PathBuf,
-    message: String,
-}
-
-fn error_at(path: &Path) -> impl Fn(csv::Error) -> TraceError + '_ {
-    move |error| TraceError {
-        path: path.to_owned(),
-        message: error.to_string(),
-    }
-}
-
-/// Writes the points to the file `path`.
-///
-/// # Errors
-///
-/// [`TraceError`] if the file cannot be written.
-pub fn write(path: &Path, points: &[TracePoint]) -> Result<(), TraceError> {
-    let mut writer = csv::Writer::from_path(path).map_err(error_at(path))?;
-    for point in points {
-        writer.serialize(point).map_err(error_at(path))?;
-    }
-    writer.flush().map_err(|error| error_at(path)(error.into()))
-}
-
-/// The points in the file `path`.
-///
-/// # Errors
-///
-/// [`TraceError`] if it cannot be read, or is no table of trace points.
-pub fn read(path: &Path) -> Result<Vec<TracePoint>, TraceError> {
-    let mut reader = csv::Reader::from_path(path).map_err(error_at(path))?;
-    reader
-        .deserialize()
-        .map(|row| row.map_err(error_at(path)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows_file::{read, write};
 
     #[test]
     fn points_are_read_back_as_they_were_written() {
@@ -149,12 +108,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ascents.csv");
         write(&path, &[point.clone(), named.clone()]).unwrap();
-        let back = read(&path).unwrap();
+        let back: Vec<TracePoint> = read(&path).unwrap();
         assert_eq!(back[1], named);
         assert!(back[0].nats_to_go_std_error.is_nan());
         assert_eq!(back[0].seconds.to_bits(), point.seconds.to_bits());
         std::fs::write(&path, "a,b\n1,2\n").unwrap();
-        let message = read(&path).unwrap_err().to_string();
+        let message = read::<TracePoint>(&path).unwrap_err().to_string();
         assert!(message.contains("ascents.csv"), "{message}");
     }
 }

@@ -11,8 +11,9 @@ use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::trace::{Look, Trace, Tracer};
 use gap_infer::{Encoder, FreeForm};
 use gap_model::LatentVariableModel;
+use gap_schema::rows_file;
 use gap_schema::spec::{AscentSpec, FreeFormSpec, Start};
-use gap_schema::trace::{self, OTHER_OPTIMUM_NATS, REACHED_NATS, TracePoint};
+use gap_schema::trace::{OTHER_OPTIMUM_NATS, REACHED_NATS, TracePoint};
 use gap_torch::SeedKey;
 use serde::{Deserialize, Serialize};
 use statrs::statistics::{Data, OrderStatistics, Statistics};
@@ -151,7 +152,7 @@ impl LibtorchExecutor {
             }
             (workspace.progress)((i + 1) as f64 / optima.len() as f64);
         }
-        trace::write(&workspace.output.join(ASCENTS), &points).map_err(failed)
+        rows_file::write(&workspace.output.join(ASCENTS), &points).map_err(failed)
     }
 
     fn climb(

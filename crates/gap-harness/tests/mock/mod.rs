@@ -9,7 +9,7 @@ use gap_harness::store::ASCENTS;
 use gap_harness::{Executor, Observer, Outcome, Plan, RunError, Stage, StageId, Store};
 use gap_schema::record::{Diagnostics, Estimator, Family, Method, Record, Side, Split, StopKind};
 use gap_schema::spec::Start;
-use gap_schema::{TracePoint, spec_file, trace};
+use gap_schema::{TracePoint, rows_file, spec_file};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -204,7 +204,7 @@ impl Executor for MockExecutor {
             Some(Fault::Panic) => panic!("an invariant is broken"),
         }
         if let Stage::Ascent { name, .. } = stage {
-            trace::write(&workspace.output.join(ASCENTS), &[trace_point(stage, name)]).unwrap();
+            rows_file::write(&workspace.output.join(ASCENTS), &[trace_point(stage, name)]).unwrap();
         }
         (workspace.progress)(1.0);
         Ok(Self::measures(stage)

@@ -1,0 +1,46 @@
+//! Rows to CSV and back: what a run knows beyond its records.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+
+/// A file of rows cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct RowsError {
+    path: PathBuf,
+    message: String,
+}
+
+fn error_at(path: &Path) -> impl Fn(csv::Error) -> RowsError + '_ {
+    move |error| RowsError {
+        path: path.to_owned(),
+        message: error.to_string(),
+    }
+}
+
+/// Writes the rows to the file `path`.
+///
+/// # Errors
+///
+/// [`RowsError`] if the file cannot be written.
+pub fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), RowsError> {
+    let mut writer = csv::Writer::from_path(path).map_err(error_at(path))?;
+    for row in rows {
+        writer.serialize(row).map_err(error_at(path))?;
+    }
+    writer.flush().map_err(|error| error_at(path)(error.into()))
+}
+
+/// The rows in the file `path`.
+///
+/// # Errors
+///
+/// [`RowsError`] if it cannot be read, or holds other rows.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
+    let mut reader = csv::Reader::from_path(path).map_err(error_at(path))?;
+    reader
+        .deserialize()
+        .map(|row| row.map_err(error_at(path)))
+        .collect()
+}
