@@ -13,6 +13,7 @@ mod chains;
 mod step_sizes;
 
 pub use anchor::Anchor;
+pub(crate) use anchor::sum_of_squares;
 pub use chains::Transitions;
 
 use crate::estimate::{Diagnostics, Estimate, EstimateError, Trust};
@@ -43,6 +44,9 @@ pub struct Annealing {
     pub n_chains: usize,
     /// The transitions, one at each temperature between the ends.
     pub transitions: Transitions,
+    /// Their step size in units of the anchor's standard deviations; otherwise one is found for each
+    /// datapoint.
+    pub step_size: Option<f64>,
 }
 
 /// Is told the fraction that is done.
@@ -71,7 +75,7 @@ impl Annealing {
         let clock = Instant::now();
         let _no_grad = tch::no_grad_guard();
         self.check();
-        let step_sizes = step_sizes(model, anchor, batch, self.transitions, key)?;
+        let step_sizes = self.step_sizes(model, anchor, batch, key)?;
         let (n, transitions) = (self.n_chains, self.transitions);
         let key = key.role("forward");
         let chains = Chains::from_anchor(model, anchor, batch, n, transitions, key)?;
@@ -110,7 +114,7 @@ impl Annealing {
         let clock = Instant::now();
         let _no_grad = tch::no_grad_guard();
         self.check();
-        let step_sizes = step_sizes(model, anchor, batch, self.transitions, key)?;
+        let step_sizes = self.step_sizes(model, anchor, batch, key)?;
         let places = (z, self.n_chains);
         let key = key.role("reverse");
         let chains = Chains::from_places(model, anchor, batch, places, self.transitions, key)?;
@@ -128,6 +132,19 @@ impl Annealing {
         let weights = walk.weights();
         let estimates = weights.iter().map(|w| (-w.value(), *w));
         Ok(self.estimates(&walk, estimates, clock))
+    }
+
+    fn step_sizes(
+        &self,
+        model: &dyn LatentVariableModel,
+        anchor: &Anchor,
+        batch: &Batch,
+        key: SeedKey,
+    ) -> Result<Vec<f64>, EstimateError> {
+        match self.step_size {
+            Some(step_size) => Ok(vec![step_size; anchor.n_points()]),
+            None => step_sizes(model, anchor, batch, self.transitions, key),
+        }
     }
 
     fn check(&self) {

@@ -3,6 +3,7 @@
 //! A new estimator of a fitted `q` is one file with one `impl` of [`PosteriorEstimator`]. Estimators
 //! that share a key share draws: the log-weights are streamed once, and each takes its prefix.
 
+mod adaptive;
 pub mod annealed;
 pub mod closed_form;
 mod elbo;
@@ -14,6 +15,7 @@ mod smoothed;
 pub mod stream;
 mod weight_tail;
 
+pub use adaptive::Adaptive;
 pub use annealed::{Anchor, Annealing, Transitions};
 pub use closed_form::ClosedForms;
 pub use elbo::Elbo;

@@ -88,3 +88,8 @@ impl Anchor {
         -0.5 * (squares + self.latent_dim as f64 * TAU.ln()) - self.log_std_sums[point]
     }
 }
+
+/// `|w|²`, summed in `f64`.
+pub fn sum_of_squares(values: &[f32]) -> f64 {
+    values.iter().map(|&v| f64::from(v).powi(2)).sum()
+}

@@ -1,6 +1,6 @@
 //! Hamiltonian chains of a batch: several for each datapoint, all moved together.
 
-use super::anchor::Anchor;
+use super::anchor::{Anchor, sum_of_squares};
 use crate::estimate::EstimateError;
 use gap_data::Batch;
 use gap_kernel::Precision;
@@ -9,7 +9,7 @@ use gap_torch::{NoiseStream, SeedKey};
 
 /// A step is shortened by up to this factor, drawn for each transition: with one length a trajectory
 /// may come back to where it began in some direction, again and again (Neal 2011, §5.4.2.2).
-const SHORTEST: f32 = 0.6;
+const SHORTEST: f32 = 0.8;
 
 /// How transitions are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -273,8 +273,4 @@ impl<'a> Chains<'a> {
         };
         Ok(self.joint.evaluate(&self.points, &self.z, wanted)?)
     }
-}
-
-fn sum_of_squares(values: &[f32]) -> f64 {
-    values.iter().map(|&v| f64::from(v).powi(2)).sum()
 }

@@ -26,8 +26,11 @@ const N_CHAINS: usize = 4;
 /// Where the search begins: in the units of a good anchor the posterior is about 1 wide.
 const FIRST: f64 = 0.3;
 
-/// The longest step: in the anchor's own units a leapfrog step is unstable from 2 on.
-const LONGEST: f64 = 1.5;
+/// The longest trajectory, in the anchor's units. Where the posterior is as wide as the anchor a
+/// trajectory turns by its length; the log-ratio there is nearly even around the middle, and half a turn
+/// would give it back unchanged. On linear-Gaussian models in 10 and 50 dimensions the standard error is
+/// the least for lengths from 1.6 to 2.5, and twice that for 4, whatever the number of steps.
+const LONGEST_TRAJECTORY: f64 = 2.0;
 
 /// A step size for each datapoint, `[B]`, by stochastic approximation (Robbins and Monro 1951) of its
 /// logarithm; the mean over the last half of the run is kept (Polyak and Juditsky 1992).
@@ -44,6 +47,7 @@ pub fn step_sizes(
     let mut log_steps = vec![FIRST.ln(); n_points];
     let mut kept = vec![0.0; n_points];
     let half = TRANSITIONS / 2;
+    let longest = LONGEST_TRAJECTORY / f64::from(transitions.leapfrog_steps);
     for t in 0..TRANSITIONS {
         let step_sizes: Vec<f64> = log_steps.iter().map(|s| s.exp()).collect();
         chains.advance(&Move {
@@ -54,7 +58,7 @@ pub fn step_sizes(
         for (point, log_step) in log_steps.iter_mut().enumerate() {
             let own = chains.acceptance()[point..].iter().step_by(n_points);
             let mean = own.sum::<f64>() / N_CHAINS as f64;
-            *log_step = (*log_step + rate * (mean - TARGET)).min(LONGEST.ln());
+            *log_step = (*log_step + rate * (mean - TARGET)).min(longest.ln());
             if t >= half {
                 kept[point] += *log_step / f64::from(TRANSITIONS - half);
             }
