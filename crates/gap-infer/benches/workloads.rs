@@ -14,8 +14,7 @@ fn workloads(criterion: &mut Criterion) {
     device::one_thread_per_operation();
     eprintln!("math library: {}", math_path());
     assert!(!cfg!(target_os = "linux") || math_path() != MathPath::NotExported);
-    // Importance weights are a bench of gap-estimate.
-    for work in work::all().filter(|work| !matches!(work, Work::ImportanceWeights { .. })) {
+    for work in work::all().filter(|work| !work.is_estimation()) {
         bench(criterion, work);
     }
 }

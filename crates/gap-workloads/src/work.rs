@@ -39,6 +39,15 @@ pub enum Work {
         /// Steps in a run.
         steps: u32,
     },
+    /// Hamiltonian transitions along an annealing path from the prior, [`ANNEALING_TRANSITIONS`] of each chain in a run.
+    Annealing {
+        /// `B`.
+        batch: u64,
+        /// Chains per datapoint.
+        n_chains: usize,
+        /// Leapfrog steps of a transition.
+        leapfrog_steps: u32,
+    },
     /// Fits of encoders of 8 sizes with 3 seeds each to one small linear-Gaussian model.
     SmallFits,
     /// `q` for one new observation, with a model and an encoder that are fitted already.
@@ -61,8 +70,11 @@ pub const SMALL_FIT_WIDTHS: [i64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 /// How often each of them is fitted.
 pub const SMALL_FIT_SEEDS: u64 = 3;
 
+/// Transitions of each chain in a run of [`Work::Annealing`].
+pub const ANNEALING_TRANSITIONS: u64 = 20;
+
 /// The workloads that are compared with other libraries, in the order of their names.
-pub const COMPARED: [Work; 9] = [
+pub const COMPARED: [Work; 10] = [
     Work::FreeFormSteps {
         batch: 100,
         n_samples: 10,
@@ -89,6 +101,11 @@ pub const COMPARED: [Work; 9] = [
         batch: 100,
         steps: 100,
     },
+    Work::Annealing {
+        batch: 100,
+        n_chains: 16,
+        leapfrog_steps: 10,
+    },
     Work::SmallFits,
 ];
 
@@ -111,6 +128,7 @@ impl Work {
             Self::FreeFormSteps { .. } | Self::JointTraining { .. } => "steps/s",
             Self::EncoderForward { .. } | Self::Refinement { .. } => "points/s",
             Self::ImportanceWeights { .. } => "samples/s",
+            Self::Annealing { .. } => "transitions/s",
             Self::SmallFits => "jobs/s",
             Self::OneObservation(_) => "observations/s",
         }
@@ -127,9 +145,20 @@ impl Work {
             Self::FreeFormSteps { steps, .. } | Self::JointTraining { steps, .. } => steps.into(),
             Self::EncoderForward { batch } | Self::Refinement { batch, .. } => batch,
             Self::ImportanceWeights { n_samples } => n_samples,
+            Self::Annealing {
+                batch, n_chains, ..
+            } => ANNEALING_TRANSITIONS * batch * n_chains as u64,
             Self::SmallFits => SMALL_FIT_WIDTHS.len() as u64 * SMALL_FIT_SEEDS,
             Self::OneObservation(_) => 1,
         }
+    }
+
+    /// Whether it is of `gap-estimate`, whose benches it is then among.
+    pub const fn is_estimation(self) -> bool {
+        matches!(
+            self,
+            Self::ImportanceWeights { .. } | Self::Annealing { .. }
+        )
     }
 
     /// Threads of its own that it can put to use.
@@ -157,6 +186,11 @@ impl fmt::Display for Work {
             Self::Refinement { batch, steps } => write!(f, "W3_B{batch}_K{steps}"),
             Self::ImportanceWeights { n_samples } => write!(f, "W4_K{n_samples}"),
             Self::JointTraining { batch, .. } => write!(f, "W5_B{batch}"),
+            Self::Annealing {
+                batch,
+                n_chains,
+                leapfrog_steps,
+            } => write!(f, "W6_{batch}x{n_chains}_L{leapfrog_steps}"),
             Self::SmallFits => write!(f, "W7_{}jobs", self.units_per_run()),
             Self::OneObservation(method) => write!(f, "one_observation_{method}"),
         }
@@ -214,6 +248,7 @@ mod tests {
                 "W4_K1000",
                 "W4_K100000",
                 "W5_B100",
+                "W6_100x16_L10",
                 "W7_24jobs",
             ]
         );

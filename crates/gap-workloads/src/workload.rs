@@ -4,8 +4,8 @@ use crate::one_observation::one_observation;
 use crate::problem::{
     FAMILY, LATENT_DIM, TRAINING_SET, decoder, encoder, linear_gaussian, observations, training_set,
 };
-use crate::work::{SMALL_FIT_SEEDS, SMALL_FIT_WIDTHS, Work};
-use gap_estimate::{ImportanceWeighted, estimate_all};
+use crate::work::{ANNEALING_TRANSITIONS, SMALL_FIT_SEEDS, SMALL_FIT_WIDTHS, Work};
+use gap_estimate::{Anchor, Annealing, ImportanceWeighted, Transitions, estimate_all};
 use gap_infer::ascent::{
     AdamSettings, Climber, Noise, Objective, Phase, Precision, Rule, Stopping, climb,
 };
@@ -73,6 +73,11 @@ impl Workload {
             Work::JointTraining { batch, steps } => {
                 Box::new(joint_training(batch, steps, own_threads))
             }
+            Work::Annealing {
+                batch,
+                n_chains,
+                leapfrog_steps,
+            } => Box::new(annealing(share.range(batch), n_chains, leapfrog_steps)),
             Work::SmallFits => Box::new(small_fits(share)),
             Work::OneObservation(method) => Box::new(one_observation(method)),
         };
@@ -165,6 +170,30 @@ fn importance_weights(n_samples: u64) -> impl FnMut(SeedKey) -> f64 {
         let estimator = ImportanceWeighted { n_samples };
         estimate_all(&model, &FAMILY, &params, &batch, &[&estimator], key).expect("sizes fit")[0][0]
             .value_nats
+    }
+}
+
+/// From the prior, with the step size that the peers have too.
+fn annealing(ids: Range<u64>, n_chains: usize, leapfrog_steps: u32) -> impl FnMut(SeedKey) -> f64 {
+    let model = decoder();
+    let batch = observations(&model, ids);
+    let last = ANNEALING_TRANSITIONS as f64 + 1.0;
+    let annealing = Annealing {
+        inverse_temperatures: (0..ANNEALING_TRANSITIONS + 2)
+            .map(|t| t as f64 / last)
+            .collect(),
+        n_chains,
+        transitions: Transitions {
+            leapfrog_steps,
+            precision: Precision::Half,
+        },
+        step_size: Some(0.05),
+    };
+    let prior = Anchor::prior(batch.len(), LATENT_DIM as usize);
+    move |key| {
+        let estimates = annealing.forward(&model, &prior, &batch, key, &|_| ());
+        let estimates = estimates.expect("sizes fit");
+        estimates.iter().map(|estimate| estimate.value_nats).sum()
     }
 }
 

@@ -1,11 +1,11 @@
-//! The workloads of importance weighting: one datapoint, `K` draws, a 50-200-200-784 decoder.
+//! The workloads of estimation: importance weights and annealing, a 50-200-200-784 decoder.
 //!
-//! `cargo bench --profile dev -p gap-estimate --bench importance_weight_workloads`
+//! `cargo bench --profile dev -p gap-estimate --bench workloads`
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use gap_torch::device;
 use gap_torch::math_library::{MathPath, math_path};
-use gap_workloads::{Work, Workload, work};
+use gap_workloads::{Workload, work};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -13,13 +13,11 @@ fn workloads(criterion: &mut Criterion) {
     device::one_thread_per_operation();
     eprintln!("math library: {}", math_path());
     assert!(!cfg!(target_os = "linux") || math_path() != MathPath::NotExported);
-    for work in work::all() {
-        let Work::ImportanceWeights { n_samples } = work else {
-            continue;
-        };
+    for work in work::all().filter(|work| work.is_estimation()) {
+        let is_long = work.units_per_run() > 10_000;
         let mut group = criterion.benchmark_group(work.to_string());
-        group.throughput(Throughput::Elements(n_samples));
-        if n_samples > 10_000 {
+        group.throughput(Throughput::Elements(work.units_per_run()));
+        if is_long {
             group.sampling_mode(SamplingMode::Flat).sample_size(10);
             group.measurement_time(Duration::from_secs(12));
         }
