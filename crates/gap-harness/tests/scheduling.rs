@@ -298,7 +298,8 @@ fn records_and_traces_are_collected_with_their_variant() {
     assert_eq!(trace.len(), 4);
     store.publish_trace(&trace).unwrap();
     assert_eq!(
-        gap_schema::rows_file::read::<gap_schema::TracePoint>(&folder.path().join(ASCENTS)).unwrap(),
+        gap_schema::rows_file::read::<gap_schema::TracePoint>(&folder.path().join(ASCENTS))
+            .unwrap(),
         trace
     );
     // A run without ascents leaves no trace of an earlier one.

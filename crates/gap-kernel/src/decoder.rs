@@ -226,7 +226,9 @@ impl<K: Kernel> Pass<'_, K> {
         };
         let (activation, values) = (decoder.activation, &mut tile.values);
         let left = unsafe { through_hidden(hidden, activation, z, values, self.n_rows) };
-        tile.sums.as_mut_slice().fill(0.0);
+        if self.with_likelihood {
+            tile.sums.as_mut_slice().fill(0.0);
+        }
         let excess = tile.excess.as_mut_slice().as_mut_ptr();
         let sums = tile.sums.as_mut_slice().as_mut_ptr();
         let epilogue = Output::<K> {

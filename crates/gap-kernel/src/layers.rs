@@ -87,8 +87,19 @@ pub(crate) unsafe fn keep_rows<'a, K: Kernel>(
                 K::keep(place.as_mut_ptr().add(column), values);
             }
         }
-        for (place, &value) in place[whole..].iter_mut().zip(&row[whole..]) {
-            *place = K::factor(value);
+        // In fixed numbers: a loop of any length would become a call, which takes longer than the work.
+        let (place, row) = (&mut place[whole..], &row[whole..]);
+        let (fours, rest) = row.as_chunks::<4>();
+        let (of_fours, of_rest) = place.split_at_mut(row.len() - rest.len());
+        for (place, four) in of_fours.chunks_exact_mut(4).zip(fours) {
+            for i in 0..4 {
+                place[i] = K::factor(four[i]);
+            }
+        }
+        for i in 0..3 {
+            if let (Some(place), Some(&value)) = (of_rest.get_mut(i), rest.get(i)) {
+                *place = K::factor(value);
+            }
         }
     }
 }
