@@ -120,7 +120,7 @@ fn a_bad_override_is_quoted() {
         ),
         (
             "estimators.iw_sample=3",
-            "unknown key `estimators.iw_sample`, expected `elbo_samples` or `iw_samples`",
+            "unknown key `estimators.iw_sample`, expected one of `elbo_samples`, `iw_samples`, `adaptive`, `annealed`",
         ),
         (
             "encoders.7.hidden=[3]",

@@ -52,7 +52,7 @@ fn a_bad_override_is_quoted_with_what_is_wrong_with_it() {
         ),
         (
             "estimators.iw_sample=100",
-            "unknown key `estimators.iw_sample`, expected `elbo_samples` or `iw_samples`",
+            "unknown key `estimators.iw_sample`, expected one of `elbo_samples`, `iw_samples`, `adaptive`, `annealed`",
         ),
         (
             "estimators.iw_samples=lots",

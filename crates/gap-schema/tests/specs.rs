@@ -50,7 +50,7 @@ fn an_unknown_key_is_pointed_at_and_the_known_ones_are_listed() {
         (
             "iw_samples =",
             "iw_sample =",
-            "digits.toml:59:1: unknown key `estimators.iw_sample`, expected `elbo_samples` or `iw_samples`",
+            "digits.toml:59:1: unknown key `estimators.iw_sample`, expected one of `elbo_samples`, `iw_samples`, `adaptive`, `annealed`",
         ),
         (
             "batch_size = 64\nlearning_rate = 0.002",

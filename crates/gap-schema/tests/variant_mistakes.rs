@@ -62,7 +62,7 @@ fn a_mistake_of_a_variant_is_reported_in_it_and_names_it() {
         ),
         (
             "[variants.z2.estimators]\niw_sample = 3",
-            "61:1: variant `z2`: unknown key `estimators.iw_sample`, expected `elbo_samples` or `iw_samples`",
+            "61:1: variant `z2`: unknown key `estimators.iw_sample`, expected one of `elbo_samples`, `iw_samples`, `adaptive`, `annealed`",
         ),
         (
             "[variants.z2.data]\nsplit = 3",
@@ -145,7 +145,7 @@ fn a_mistake_of_the_base_is_reported_at_its_place_and_as_nobody_elses() {
         (
             "iw_samples = 1000",
             "iw_sample = 1000",
-            "59:1: unknown key `estimators.iw_sample`, expected `elbo_samples` or `iw_samples`",
+            "59:1: unknown key `estimators.iw_sample`, expected one of `elbo_samples`, `iw_samples`, `adaptive`, `annealed`",
         ),
         (
             "iw_samples = 1000",
