@@ -3,7 +3,8 @@
 use crate::CommandResult;
 use crate::arguments::ReportArguments;
 use crate::exit::Failure;
-use gap_harness::store::{ASCENTS, COSTS};
+use gap_harness::StageRow;
+use gap_harness::store::COSTS;
 use gap_report::{Format, ReportContent, summarize, text_table, write_report};
 use gap_schema::summary::StageCost;
 use gap_schema::{Experiment, Record, TracePoint, parquet, rows_file, spec_file};
@@ -46,12 +47,7 @@ pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, 
     let records = parquet::read(&folder.join("records.parquet")).map_err(Failure::input)?;
     let experiment = spec_file::read(&folder.join("spec.toml"), &[]).map_err(Failure::input)?;
     let provenance = read_json(&folder.join("provenance.json"))?;
-    let ascents = folder.join(ASCENTS);
-    let trace = if ascents.is_file() {
-        rows_file::read(&ascents).map_err(Failure::input)?
-    } else {
-        Vec::new()
-    };
+    let trace: Vec<TracePoint> = read_rows(folder)?;
     check_variants(folder, &experiment, &records, &trace)?;
     let params_per_point = |variant: Option<&str>| {
         let problem = experiment.problem(variant);
@@ -69,6 +65,15 @@ pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, 
     };
     write_report(out, &content, formats).map_err(Failure::run)?;
     Ok(text_table(&summary))
+}
+
+/// The rows of one kind; none where the run left no file of them.
+fn read_rows<T: StageRow>(folder: &Path) -> Result<Vec<T>, Failure> {
+    let path = folder.join(T::FILE);
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    rows_file::read(&path).map_err(Failure::input)
 }
 
 /// Refuses results of a variant that the spec beside them does not have.

@@ -8,12 +8,14 @@ use crate::report_command::{RESULT_FILES, publish};
 use gap_data::DataError;
 use gap_harness::execute::InputError;
 use gap_harness::provenance::VariantProvenance;
-use gap_harness::run::{collect, collect_trace};
-use gap_harness::store::{ASCENTS, COSTS};
-use gap_harness::{LibtorchExecutor, Plan, Provenance, RunReport, Store, costs, plan};
+use gap_harness::run::collect;
+use gap_harness::store::COSTS;
+use gap_harness::{
+    LibtorchExecutor, Plan, Provenance, RunReport, StageRow, Store, costs, plan, rows,
+};
 use gap_kernel::Instructions;
 use gap_report::Format;
-use gap_schema::{Experiment, spec_file};
+use gap_schema::{Experiment, TracePoint, spec_file};
 use gap_torch::device::{DeviceName, one_thread_per_operation};
 use std::collections::BTreeSet;
 use std::fs;
@@ -134,8 +136,8 @@ fn jobs(arguments: &RunArguments) -> usize {
 /// What a finished run leaves in its folder.
 fn result_files(plans: &[Plan]) -> Vec<&'static str> {
     let mut files = RESULT_FILES.to_vec();
-    if plans.iter().any(Plan::compares_ascents) {
-        files.push(ASCENTS);
+    if rows::are_expected::<TracePoint>(plans) {
+        files.push(TracePoint::FILE);
     }
     files
 }
@@ -147,7 +149,7 @@ fn publish_run(
     provenance: &Provenance,
 ) -> CommandResult {
     let records = collect(plans, store).map_err(Failure::run)?;
-    let trace = collect_trace(plans, store).map_err(Failure::run)?;
+    let trace: Vec<TracePoint> = rows::collect(plans, store).map_err(Failure::run)?;
     store.unmark_finished().map_err(Failure::run)?;
     let json = serde_json::to_string_pretty(provenance).expect("provenance is plain data");
     store
@@ -159,7 +161,7 @@ fn publish_run(
     store
         .publish_records(&records, &json)
         .map_err(Failure::run)?;
-    store.publish_trace(&trace).map_err(Failure::run)?;
+    store.publish_rows(&trace).map_err(Failure::run)?;
     let costs = serde_json::to_string_pretty(&costs(plans, store)).expect("costs are plain data");
     store.publish_text(COSTS, &costs).map_err(Failure::run)?;
     let formats = [Format::Html, Format::Svg, Format::Png, Format::Json];

@@ -13,24 +13,38 @@ use std::time::Duration;
 
 /// Finished stages in a folder of results.
 fn finished_stages(out: &Path) -> usize {
+    finished_of_kind(out, "")
+}
+
+/// Finished stages whose names begin with `kind`.
+fn finished_of_kind(out: &Path, kind: &str) -> usize {
     let Ok(entries) = fs::read_dir(out.join(".stages")) else {
         return 0;
     };
     let finished = entries.map(|entry| entry.unwrap().path());
-    finished
+    let of_kind = finished.filter(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with(kind)
+    });
+    of_kind
         .filter(|path| path.extension().is_none() && path.join("records.parquet").is_file())
         .count()
 }
 
 /// Starts a run, and returns when its first stage is finished and later ones are at work.
 fn started(bench: &Bench, out: &str) -> Child {
+    started_until(bench, out, "")
+}
+
+/// Starts a run, and returns when a stage whose name begins with `kind` is finished.
+fn started_until(bench: &Bench, out: &str, kind: &str) -> Child {
     let mut run = bench.run(out, &["--jobs", "2"]);
     let mut child = run
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    while finished_stages(&bench.path(out)) == 0 {
+    while finished_of_kind(&bench.path(out), kind) == 0 {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         sleep(Duration::from_millis(2));
     }
@@ -148,6 +162,35 @@ fn a_killed_run_goes_on_to_the_same_results() {
         bench.status("killed"),
         "small-digits: 18 stages finished, 0 begun and not finished, results are published\n"
     );
+}
+
+#[test]
+fn a_run_killed_while_it_anneals_keeps_the_chunks_that_are_done() {
+    let annealed =
+        "\n[estimators.annealed]\ntemperatures = 200\nchains = 8\nsimulated_points = 60\n";
+    let few = edited(DIGITS, "seeds = [0, 1]", "seeds = [0]");
+    let more = edited(&few, "measure_test = 40", "measure_test = 220");
+    let bench = Bench::with(&format!("{more}{annealed}"));
+    let undisturbed = bench.summary_of_run("undisturbed", &[]);
+    let mut child = started_until(&bench, "killed", "annealed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let killed = bench.path("killed");
+    assert!(!killed.join("summary.json").exists());
+    let kept = finished_of_kind(&killed, "annealed");
+    assert!((1..6).contains(&kept), "{kept} of 6 chunks are done");
+    let finished = finished_stages(&killed);
+    let (_, stderr) = succeeds(&mut bench.run("killed", &[]));
+    // The model, q* on 2 splits, 1 + 5 chunks, 2 of both bounds, and 3 stages of each encoder.
+    assert_eq!(stderr.lines().count(), 17 - finished, "{stderr}");
+    assert_eq!(stderr.matches("anneal ").count(), 6 - kept, "{stderr}");
+    assert_eq!(summary(&killed), undisturbed);
+    let [a, b] = ["undisturbed", "killed"].map(|out| {
+        let records = gap_schema::parquet::read(&bench.path(out).join("records.parquet"));
+        let values = records.unwrap().into_iter().map(|r| r.value_nats.to_bits());
+        values.collect::<Vec<u64>>()
+    });
+    assert_eq!(a, b);
 }
 
 #[test]

@@ -3,22 +3,23 @@
 mod ascents;
 mod build;
 mod data;
+mod evidence;
+mod fit;
+mod free_form;
 mod measure;
 
 pub use data::InputError;
 
-use crate::plan::{Stage, StageId};
+use crate::plan::{Chunk, Stage, StageId};
 use crate::run::{Executor, RunError, Workspace};
 use crate::store::Store;
-use build::{ENCODER, Fit, MODEL, load_encoder, load_fit, load_model, save_fit};
+use build::{Fit, load_encoder, load_fit, load_model};
 use data::Observations;
-use gap_data::Dataset;
-use gap_infer::free_form::StartingPoint;
-use gap_infer::train::{fit_encoder, fit_jointly};
-use gap_infer::{DiagonalGaussian, Encoder, FreeForm, Refined};
+use gap_data::{Batch, Dataset};
+use gap_infer::{DiagonalGaussian, Encoder, Refined};
 use gap_model::LatentVariableModel;
-use gap_schema::record::{EncoderLabel, Split};
-use gap_schema::spec::{BoundSpec, EncoderSpec, FreeFormSpec, RefinementSpec, Start, TrainingSpec};
+use gap_schema::record::EncoderLabel;
+use gap_schema::spec::{BoundSpec, EncoderSpec, RefinementSpec};
 use gap_schema::{CheckedSpec, Record};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
@@ -27,31 +28,27 @@ use measure::Measurement;
 use std::path::Path;
 use tch::Device;
 
-/// What a stage measures on: the points of one split, under one seed's model.
+/// What a stage measures on: points under one seed's model.
 #[derive(Clone, Copy)]
 struct Measured<'a> {
     seed: u32,
     model: &'a StageId,
-    split: Split,
-    n: u32,
+    chunk: Chunk,
     estimators: BoundSpec,
 }
 
 impl<'a> Measured<'a> {
-    const fn new(
-        seed: u32,
-        model: &'a StageId,
-        split: Split,
-        n: u32,
-        estimators: BoundSpec,
-    ) -> Self {
+    const fn new(seed: u32, model: &'a StageId, chunk: Chunk, estimators: BoundSpec) -> Self {
         Self {
             seed,
             model,
-            split,
-            n,
+            chunk,
             estimators,
         }
+    }
+
+    const fn key(&self) -> SeedKey {
+        SeedKey::root(self.seed as u64)
     }
 }
 
@@ -93,124 +90,6 @@ impl LibtorchExecutor {
         DiagonalGaussian::new(i64::from(self.spec.model.latent_dim.get_ref().get()))
     }
 
-    fn make_model(
-        &self,
-        seed: u32,
-        joint_encoder: Option<&EncoderSpec>,
-        workspace: &Workspace,
-    ) -> Result<(), RunError> {
-        let key = SeedKey::root(u64::from(seed));
-        let observed_dim = self.observations.observed_dim();
-        let mut checkpoint = Checkpoint::new();
-        let Some(training) = &self.spec.model.training else {
-            build::random_model(&self.spec, observed_dim, key, self.device).store(&mut checkpoint);
-            return save(&checkpoint, &workspace.output.join(MODEL));
-        };
-        let training = training.get_ref();
-        let encoder_spec = build::companion(joint_encoder, training);
-        let mut decoder = build::random_decoder(&self.spec, observed_dim, key, self.device);
-        let family = self.family();
-        let mut encoder = build::random_encoder(
-            &encoder_spec,
-            observed_dim,
-            &family,
-            key.role("companion"),
-            self.device,
-        );
-        let data = self.observations.training_points(seed, None)?;
-        let cost = fit_jointly(
-            &mut decoder,
-            &family,
-            &mut encoder,
-            &data,
-            build::training(&training.optimizer(), workspace.threads),
-            key.role("fit-jointly").role(&encoder_spec.name()),
-            workspace.progress,
-        )
-        .map_err(failed)?;
-        decoder.network().store(&mut checkpoint, "decoder");
-        save(&checkpoint, &workspace.output.join(MODEL))?;
-        let mut checkpoint = Checkpoint::new();
-        encoder.network().store(&mut checkpoint, "encoder");
-        save(&checkpoint, &workspace.output.join(ENCODER))?;
-        save_fit(workspace.output, cost.into())
-    }
-
-    fn make_encoder(
-        &self,
-        seed: u32,
-        model: &StageId,
-        spec: &EncoderSpec,
-        training: &TrainingSpec,
-        workspace: &Workspace,
-    ) -> Result<(), RunError> {
-        let key = SeedKey::root(u64::from(seed));
-        let model = self.model(model, workspace.store)?;
-        let family = self.family();
-        let data = self
-            .observations
-            .training_points(seed, Some(model.as_ref()))?;
-        let init = key.role("encoder").role(&spec.name());
-        let mut encoder =
-            build::random_encoder(spec, data.observed_dim(), &family, init, self.device);
-        // All encoders of a seed see the same minibatches and noise: their differences are paired.
-        let cost = fit_encoder(
-            model.as_ref(),
-            &family,
-            &mut encoder,
-            &data,
-            build::training(training, workspace.threads),
-            key.role("fit-encoder"),
-            workspace.progress,
-        )
-        .map_err(failed)?;
-        let mut checkpoint = Checkpoint::new();
-        encoder.network().store(&mut checkpoint, "encoder");
-        save(&checkpoint, &workspace.output.join(ENCODER))?;
-        save_fit(workspace.output, cost.into())
-    }
-
-    fn free_form(
-        &self,
-        measured: Measured,
-        joint_encoder: Option<&EncoderSpec>,
-        spec: &FreeFormSpec,
-        workspace: &Workspace,
-    ) -> Result<Vec<Record>, RunError> {
-        let model = self.model(measured.model, workspace.store)?;
-        let points = self.points(measured, model.as_ref())?;
-        let starts = self.spec.free_form_starts();
-        let companion = if starts.contains(&Start::Encoder) {
-            Some(self.companion(measured.model, joint_encoder, workspace.store)?)
-        } else {
-            None
-        };
-        let search = FreeForm {
-            family: self.family(),
-            starts: starts
-                .iter()
-                .map(|start| match (start, &companion) {
-                    (Start::Encoder, Some(encoder)) => StartingPoint::Encoder(encoder),
-                    _ => StartingPoint::Prior,
-                })
-                .collect(),
-            search: build::search(spec),
-            tolerance_nats: spec.tolerance_nats.get_ref().get(),
-            max_steps: spec.max_steps.get(),
-            precision: build::precision(spec.precision),
-        };
-        let measurement = Measurement {
-            model: model.as_ref(),
-            family: self.family(),
-            estimators: measured.estimators,
-            key: SeedKey::root(u64::from(measured.seed)),
-            origin: self.origin(measured, None, Fit::default()),
-        };
-        self.in_batches(&points, workspace, |batch| {
-            measurement.free_form(&search, starts, batch)
-        })
-    }
-
     fn amortized(
         &self,
         measured: Measured,
@@ -240,28 +119,33 @@ impl LibtorchExecutor {
             model: model.as_ref(),
             family,
             estimators: measured.estimators,
-            key: SeedKey::root(u64::from(measured.seed)),
+            key: measured.key(),
             origin: self.origin(measured, Some(label), load_fit(&folder)?),
         };
-        self.in_batches(&points, workspace, |batch| {
+        self.in_batches(&points, workspace, |batch, _| {
             measurement.amortized(&refined, batch)
         })
     }
 
-    /// `measure` over the points, a batch at a time; no result depends on the batch size.
+    /// `measure` over the points, a batch at a time; no result depends on the batch size. It may tell
+    /// the fraction of a batch that is done.
     fn in_batches(
         &self,
         points: &Dataset,
         workspace: &Workspace,
-        measure: impl Fn(&gap_data::Batch) -> Result<Vec<Record>, RunError>,
+        mut measure: impl FnMut(&Batch, &dyn Fn(f64)) -> Result<Vec<Record>, RunError>,
     ) -> Result<Vec<Record>, RunError> {
         let batch_size = self.spec.evaluation.batch_size.get() as usize;
         let mut records = Vec::new();
         let mut done = 0;
         for batch in points.batches(batch_size, self.device) {
-            records.extend(measure(&batch)?);
+            let progress = |fraction: f64| {
+                let done = fraction.mul_add(batch.len() as f64, done as f64);
+                (workspace.progress)(done / points.len() as f64);
+            };
+            records.extend(measure(&batch, &progress)?);
+            progress(1.0);
             done += batch.len();
-            (workspace.progress)(done as f64 / points.len() as f64);
         }
         Ok(records)
     }
@@ -272,7 +156,7 @@ impl LibtorchExecutor {
         model: &dyn LatentVariableModel,
     ) -> Result<Dataset, RunError> {
         self.observations
-            .measured_points(measured.seed, model, measured.split, measured.n)
+            .measured_points(measured.seed, model, measured.chunk)
     }
 
     fn origin(
@@ -283,7 +167,7 @@ impl LibtorchExecutor {
     ) -> measure::Origin {
         measure::Origin {
             dataset: self.spec.data.name.get_ref().clone(),
-            split: measured.split,
+            split: measured.chunk.split,
             seed: u64::from(measured.seed),
             model: measured.model.to_string(),
             family: self.spec.family.kind,
@@ -340,8 +224,40 @@ impl Executor for LibtorchExecutor {
                 free_form,
                 estimators,
             } => {
-                let measured = Measured::new(*seed, model, *split, *n, *estimators);
+                let chunk = Chunk::first(*split, *n);
+                let measured = Measured::new(*seed, model, chunk, *estimators);
                 self.free_form(measured, joint_encoder.as_ref(), free_form, workspace)
+            }
+            Stage::Annealed {
+                seed,
+                model,
+                free_form,
+                joint_encoder,
+                chunk,
+                annealed,
+            } => {
+                let measured = Measured::new(*seed, model, *chunk, self.spec.estimators.bounds());
+                let q_star = free_form.as_ref();
+                self.annealed(
+                    measured,
+                    q_star,
+                    joint_encoder.as_ref(),
+                    annealed,
+                    workspace,
+                )
+            }
+            Stage::Simulated {
+                seed,
+                model,
+                joint_encoder,
+                chunk,
+                free_form,
+                estimators,
+                annealed,
+            } => {
+                let measured = Measured::new(*seed, model, *chunk, *estimators);
+                let ways = (free_form, annealed);
+                self.simulated(measured, joint_encoder.as_ref(), ways, workspace)
             }
             Stage::Optima {
                 seed,
@@ -350,8 +266,8 @@ impl Executor for LibtorchExecutor {
                 n,
                 starts,
             } => {
-                let measured =
-                    Measured::new(*seed, model, *split, *n, self.spec.estimators.bounds());
+                let chunk = Chunk::first(*split, *n);
+                let measured = Measured::new(*seed, model, chunk, self.spec.estimators.bounds());
                 self.optima(measured, starts, workspace)
                     .map(|()| Vec::new())
             }
@@ -366,7 +282,8 @@ impl Executor for LibtorchExecutor {
                 estimators,
                 ..
             } => {
-                let measured = Measured::new(*seed, model, *split, *n, *estimators);
+                let chunk = Chunk::first(*split, *n);
+                let measured = Measured::new(*seed, model, chunk, *estimators);
                 self.ascent(measured, optima, name, ascent, workspace)
                     .map(|()| Vec::new())
             }
@@ -380,7 +297,8 @@ impl Executor for LibtorchExecutor {
                 refinement,
                 estimators,
             } => {
-                let measured = Measured::new(*seed, model, *split, *n, *estimators);
+                let chunk = Chunk::first(*split, *n);
+                let measured = Measured::new(*seed, model, chunk, *estimators);
                 self.amortized(measured, encoder_stage, encoder, refinement, workspace)
             }
         }

@@ -3,7 +3,7 @@
 
 use crate::plan::{Plan, Stage, StageId};
 use crate::store::{Store, StoreError};
-use gap_schema::{Record, TracePoint};
+use gap_schema::Record;
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::ops::AddAssign;
@@ -315,24 +315,4 @@ pub fn collect(plans: &[Plan], store: &Store) -> Result<Vec<Record>, StoreError>
         }
     }
     Ok(records)
-}
-
-/// Where every ascent stood on its way, in the order of the plans, each with its variant.
-///
-/// # Errors
-///
-/// [`StoreError`] if a stage's trace cannot be read.
-pub fn collect_trace(plans: &[Plan], store: &Store) -> Result<Vec<TracePoint>, StoreError> {
-    let mut points = Vec::new();
-    for plan in plans {
-        for (id, stage) in plan.stages() {
-            if let Stage::Ascent { .. } = stage {
-                points.extend(store.stage_trace(id)?.into_iter().map(|point| TracePoint {
-                    variant: plan.variant().map(str::to_owned),
-                    ..point
-                }));
-            }
-        }
-    }
-    Ok(points)
 }

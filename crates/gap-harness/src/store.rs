@@ -4,9 +4,10 @@
 //! final place, flushed to disk and renamed.
 
 use crate::plan::{Plan, StageId, digest};
+use crate::rows::StageRow;
+use gap_schema::Record;
 use gap_schema::parquet::{self, TableError};
 use gap_schema::rows_file::{self, RowsError};
-use gap_schema::{Record, TracePoint};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -57,8 +58,6 @@ const RECORDS: &str = "records.parquet";
 const SECONDS: &str = "seconds";
 /// Where the time of a run went.
 pub const COSTS: &str = "costs.json";
-/// The trace of the ascents of a stage, and of a run.
-pub const ASCENTS: &str = "ascents.csv";
 const FINISHED: &str = "finished";
 
 impl Store {
@@ -199,13 +198,13 @@ impl Store {
         Ok(parquet::read(&self.stage_folder(id).join(RECORDS))?)
     }
 
-    /// Where the ascent of a finished stage stood on its way.
+    /// The rows of one kind that a finished stage left.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Trace`].
-    pub fn stage_trace(&self, id: &StageId) -> Result<Vec<TracePoint>, StoreError> {
-        Ok(rows_file::read(&self.stage_folder(id).join(ASCENTS))?)
+    /// [`StoreError::Rows`].
+    pub fn stage_rows<T: StageRow>(&self, id: &StageId) -> Result<Vec<T>, StoreError> {
+        Ok(rows_file::read(&self.stage_folder(id).join(T::FILE))?)
     }
 
     /// Writes `name` in the folder of results: whole or not at all.
@@ -228,16 +227,16 @@ impl Store {
         })
     }
 
-    /// Writes where all ascents stood: whole or not at all, and no file if there are none.
+    /// Writes all rows of one kind: whole or not at all, and no file if there are none.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the disk refuses.
-    pub fn publish_trace(&self, points: &[TracePoint]) -> Result<(), StoreError> {
-        if points.is_empty() {
-            return remove_if_there(&self.folder.join(ASCENTS));
+    pub fn publish_rows<T: StageRow>(&self, rows: &[T]) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return remove_if_there(&self.folder.join(T::FILE));
         }
-        self.publish(ASCENTS, |path| Ok(rows_file::write(path, points)?))
+        self.publish(T::FILE, |path| Ok(rows_file::write(path, rows)?))
     }
 
     /// Publishes the file that `write` writes to a path.

@@ -2,7 +2,9 @@
 
 mod mock;
 
-use gap_harness::{Plan, Stage, Store, StoreError};
+use gap_harness::rows::are_expected;
+use gap_harness::{Plan, Store, StoreError};
+use gap_schema::TracePoint;
 use mock::{SPEC, edited, ids, open, plan, plan_of, plan_on, plan_with, plans_on};
 use std::collections::BTreeSet;
 
@@ -15,16 +17,7 @@ fn titles(plan: &Plan) -> String {
 fn changed_kinds(other: &Plan) -> BTreeSet<&'static str> {
     let kept = ids(&plan());
     let changed = other.stages().iter().filter(|(id, _)| !kept.contains(id));
-    changed
-        .map(|(_, stage)| match stage {
-            Stage::Model { .. } => "model",
-            Stage::Encoder { .. } => "encoder",
-            Stage::FreeForm { .. } => "free-form",
-            Stage::Optima { .. } => "optima",
-            Stage::Ascent { .. } => "ascent",
-            Stage::Amortized { .. } => "amortized",
-        })
-        .collect()
+    changed.map(|(_, stage)| stage.kind()).collect()
 }
 
 #[test]
@@ -99,7 +92,7 @@ fn ascents_are_followed_after_their_optima_and_need_no_encoders() {
     seed 3: ascent default, 2 test points
     seed 3: ascent lbfgs, 2 test points
     ");
-    assert!(plan.compares_ascents());
+    assert!(are_expected::<TracePoint>(&[plan.clone()]));
     let kept = ids(&plan);
     for (old, new, changed) in [
         ("rule = \"lbfgs\"\n", "rule = \"lbfgs\"\nn_samples = 7\n", 1),
@@ -117,6 +110,110 @@ fn ascents_are_followed_after_their_optima_and_need_no_encoders() {
             "{new}"
         );
     }
+}
+
+/// [`SPEC`] of one seed with annealing of the measured points, and of so many simulated ones.
+fn annealed(measured: u32, simulated: u32) -> String {
+    let annealed = format!(
+        "iw_samples = 10\n\n[estimators.annealed]\ntemperatures = 5\nchains = 2\nsimulated_points = {simulated}\n"
+    );
+    edited("iw_samples = 10\n", &annealed)
+        .replace("seeds = [0, 1]", "seeds = [3]")
+        .replace("train_points = 10", "train_points = 1000")
+        .replace("measure_test = 2", &format!("measure_test = {measured}"))
+        .replace("[[encoders]]\nkind = \"linear\"\n\n", "")
+}
+
+#[test]
+fn annealing_goes_chunk_by_chunk_after_the_free_form_stages() {
+    insta::assert_snapshot!(titles(&plan_of(&annealed(120, 60))), @r"
+    seed 3: model
+    seed 3: free-form, 3 train points
+    seed 3: free-form, 120 test points
+    seed 3: anneal train points 0 to 2
+    seed 3: anneal test points 0 to 49
+    seed 3: anneal test points 50 to 99
+    seed 3: anneal test points 100 to 119
+    seed 3: both sides of simulated points 0 to 49
+    seed 3: both sides of simulated points 50 to 59
+    seed 3: fit mlp-4
+    seed 3: measure mlp-4, 3 train points
+    seed 3: measure mlp-4, 120 test points
+    ");
+}
+
+#[test]
+fn a_decoder_of_each_encoder_is_annealed_to() {
+    let joint = annealed(2, 1)
+        .replace("decoder = \"shared\"", "decoder = \"joint\"")
+        .replace("encoder_hidden = [4]\n", "");
+    insta::assert_snapshot!(titles(&plan_of(&joint)), @r"
+    seed 3: decoder and mlp-4
+    seed 3: free-form, 3 train points
+    seed 3: free-form, 2 test points
+    seed 3: anneal train points 0 to 2
+    seed 3: anneal test points 0 to 1
+    seed 3: both sides of simulated point 0
+    seed 3: measure mlp-4, 3 train points
+    seed 3: measure mlp-4, 2 test points
+    ");
+}
+
+#[test]
+fn what_annealing_does_not_depend_on_keeps_its_stages() {
+    let text = annealed(120, 60);
+    let kept = ids(&plan_of(&text));
+    let changed = |old: &str, new: &str| -> BTreeSet<&'static str> {
+        assert_eq!(text.matches(old).count(), 1, "{old}");
+        let plan = plan_of(&text.replace(old, new));
+        let new = plan.stages().iter().filter(|(id, _)| !kept.contains(id));
+        new.map(|(_, stage)| stage.kind()).collect()
+    };
+    for (old, new, kinds) in [
+        ("batch_size = 100", "batch_size = 7", &[][..]),
+        ("chains = 2", "chains = 3", &["annealed", "simulated"]),
+        (
+            "temperatures = 5",
+            "temperatures = 6",
+            &["annealed", "simulated"],
+        ),
+        (
+            "chains = 2",
+            "chains = 2\nstart = \"prior\"",
+            &["annealed", "simulated"],
+        ),
+        (
+            "iw_samples = 10",
+            "iw_samples = 11",
+            &["amortized", "annealed", "free-form", "simulated"],
+        ),
+        ("steps = [1]", "steps = [2]", &["amortized"]),
+        // One more point is a chunk of another length; the rest is kept.
+        (
+            "simulated_points = 60",
+            "simulated_points = 61",
+            &["simulated"],
+        ),
+    ] {
+        assert_eq!(
+            changed(old, new),
+            BTreeSet::from_iter(kinds.iter().copied()),
+            "{new}"
+        );
+    }
+    let more = plan_of(&annealed(120, 150));
+    let anew = more.stages().iter().filter(|(id, _)| !kept.contains(id));
+    assert_eq!(anew.count(), 2, "the first chunk of 50 is kept");
+    // A path from the prior needs no q*: new bounds leave it as it is.
+    let of_prior = text.replace("chains = 2", "chains = 2\nstart = \"prior\"");
+    let kept = ids(&plan_of(&of_prior));
+    let more_draws = plan_of(&of_prior.replace("iw_samples = 10", "iw_samples = 11"));
+    let annealed = more_draws
+        .stages()
+        .iter()
+        .filter(|(_, stage)| stage.kind() == "annealed");
+    assert!(annealed.clone().count() > 0);
+    assert!(annealed.into_iter().all(|(id, _)| kept.contains(id)));
 }
 
 #[test]

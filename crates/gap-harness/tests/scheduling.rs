@@ -2,9 +2,9 @@
 
 mod mock;
 
-use gap_harness::run::{collect, collect_trace, run};
-use gap_harness::store::ASCENTS;
-use gap_harness::{Outcome, RunReport, Stage, StageId};
+use gap_harness::run::{collect, run};
+use gap_harness::{Outcome, RunReport, Stage, StageId, StageRow, rows};
+use gap_schema::TracePoint;
 use mock::{Log, MockExecutor, SPEC, ids, open, plan, plan_with, plans_on};
 use std::collections::BTreeSet;
 use std::fs;
@@ -273,7 +273,7 @@ fn records_and_traces_are_collected_with_their_variant() {
         plans.iter().map(|plan| plan.stages().len()).sum::<usize>()
     );
     let records = collect(&plans, &store).unwrap();
-    let trace = collect_trace(&plans, &store).unwrap();
+    let trace: Vec<TracePoint> = rows::collect(&plans, &store).unwrap();
     let n_ascents = |stages: &[(StageId, Stage)]| {
         stages
             .iter()
@@ -296,14 +296,13 @@ fn records_and_traces_are_collected_with_their_variant() {
         );
     }
     assert_eq!(trace.len(), 4);
-    store.publish_trace(&trace).unwrap();
+    store.publish_rows(&trace).unwrap();
     assert_eq!(
-        gap_schema::rows_file::read::<gap_schema::TracePoint>(&folder.path().join(ASCENTS))
-            .unwrap(),
+        gap_schema::rows_file::read::<TracePoint>(&folder.path().join(TracePoint::FILE)).unwrap(),
         trace
     );
     // A run without ascents leaves no trace of an earlier one.
-    store.publish_trace(&[]).unwrap();
-    store.publish_trace(&[]).unwrap();
-    assert!(!folder.path().join(ASCENTS).exists());
+    store.publish_rows::<TracePoint>(&[]).unwrap();
+    store.publish_rows::<TracePoint>(&[]).unwrap();
+    assert!(!folder.path().join(TracePoint::FILE).exists());
 }

@@ -3,8 +3,8 @@
 use super::build::{self, ascent_schedule};
 use super::{LibtorchExecutor, Measured, failed};
 use crate::plan::StageId;
+use crate::rows::StageRow;
 use crate::run::{RunError, Workspace};
-use crate::store::ASCENTS;
 use gap_data::Batch;
 use gap_infer::ascent::Precision;
 use gap_infer::free_form::{Search, StartingPoint};
@@ -14,7 +14,6 @@ use gap_model::LatentVariableModel;
 use gap_schema::rows_file;
 use gap_schema::spec::{AscentSpec, FreeFormSpec, Start};
 use gap_schema::trace::{OTHER_OPTIMUM_NATS, REACHED_NATS, TracePoint};
-use gap_torch::SeedKey;
 use serde::{Deserialize, Serialize};
 use statrs::statistics::{Data, OrderStatistics, Statistics};
 use std::fs;
@@ -64,7 +63,7 @@ impl LibtorchExecutor {
                 max_steps: OPTIMA_MAX_STEPS,
                 precision: Precision::Full,
             };
-            let key = SeedKey::root(u64::from(measured.seed)).role("optima");
+            let key = measured.key().role("optima");
             let fit = search
                 .search(climb.model.as_ref(), &climb.batch, key.role(start.as_str()))
                 .map_err(failed)?;
@@ -95,7 +94,7 @@ impl LibtorchExecutor {
         let starts: Vec<Start> = optima.iter().map(|optima| optima.start).collect();
         let climb = self.climb(measured, &starts, workspace)?;
         let known: Vec<Vec<Vec<f64>>> = optima.iter().map(|o| o.params.clone()).collect();
-        let key = SeedKey::root(u64::from(measured.seed));
+        let key = measured.key();
         let tracer = Tracer {
             model: climb.model.as_ref(),
             batch: &climb.batch,
@@ -126,7 +125,7 @@ impl LibtorchExecutor {
                     // A stage may serve several: the plan says which.
                     variant: None,
                     dataset: self.spec.data.name.get_ref().clone(),
-                    split: measured.split,
+                    split: measured.chunk.split,
                     seed: u64::from(measured.seed),
                     model: measured.model.to_string(),
                     latent_dim: self.spec.model.latent_dim.get_ref().get(),
@@ -152,7 +151,7 @@ impl LibtorchExecutor {
             }
             (workspace.progress)((i + 1) as f64 / optima.len() as f64);
         }
-        rows_file::write(&workspace.output.join(ASCENTS), &points).map_err(failed)
+        rows_file::write(&workspace.output.join(TracePoint::FILE), &points).map_err(failed)
     }
 
     fn climb(

@@ -2,6 +2,7 @@
 
 use super::build::likelihood;
 use super::failed;
+use crate::plan::Chunk;
 use crate::run::RunError;
 use gap_data::{DataError, Dataset, LoadOptions, Splits};
 use gap_model::{LatentVariableModel, ModelError};
@@ -155,24 +156,31 @@ impl Observations {
         }
     }
 
-    /// The first `n` points of a part.
+    /// Points of a part.
     pub fn measured_points(
         &self,
         seed: u32,
         model: &dyn LatentVariableModel,
-        split: Split,
-        n: u32,
+        chunk: Chunk,
     ) -> Result<Dataset, RunError> {
-        match (self, split) {
-            (_, Split::Simulated) => Ok(simulated_points(seed, model, 0..u64::from(n))?.0),
-            (Self::Read { splits, .. }, Split::Train) => {
-                Ok(read_only(splits).train.first(n as usize))
+        let Range { start, end } = chunk.range();
+        match (self, chunk.split) {
+            (_, Split::Simulated) => {
+                Ok(simulated_points(seed, model, u64::from(start)..u64::from(end))?.0)
             }
-            (Self::Read { splits, .. }, Split::Test) => {
-                Ok(read_only(splits).test.first(n as usize))
+            (Self::Read { splits, .. }, split) => {
+                let splits = read_only(splits);
+                let part = match split {
+                    Split::Train => &splits.train,
+                    _ => &splits.test,
+                };
+                let positions: Vec<usize> = (start as usize..end as usize).collect();
+                Ok(part.select(&positions))
             }
-            (Self::Drawn { .. }, Split::Train) => self.draw(seed, model, 0, n),
-            (Self::Drawn { n_train, .. }, Split::Test) => self.draw(seed, model, *n_train, n),
+            (Self::Drawn { .. }, Split::Train) => self.draw(seed, model, start, chunk.n),
+            (Self::Drawn { n_train, .. }, Split::Test) => {
+                self.draw(seed, model, n_train + start, chunk.n)
+            }
         }
     }
 

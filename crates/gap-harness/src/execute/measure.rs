@@ -11,6 +11,7 @@ use gap_estimate::{
 use gap_infer::certificate::Remaining;
 use gap_infer::{
     Amortized, DiagonalGaussian, FitCost, FittedBatch, FreeForm, Inference, Refined, Stop,
+    VariationalParams,
 };
 use gap_model::LatentVariableModel;
 use gap_schema::Record;
@@ -61,20 +62,22 @@ struct Starts<'a> {
 }
 
 /// One estimator's answers for a batch.
-struct Answers {
-    estimator: Estimator,
-    side: Side,
-    estimates: Vec<Estimate>,
+pub struct Answers {
+    pub estimator: Estimator,
+    pub side: Side,
+    pub estimates: Vec<Estimate>,
+    /// Distributions on its path, for an annealed one.
+    pub n_temperatures: Option<u32>,
 }
 
 impl Measurement<'_> {
-    /// `q*` of a batch, and what the model knows exactly.
+    /// `q*` of a batch: its records, with what the model knows exactly, and its parameters.
     pub fn free_form(
         &self,
         search: &FreeForm,
         starts: &[Start],
         batch: &Batch,
-    ) -> Result<Vec<Record>, RunError> {
+    ) -> Result<(Vec<Record>, VariationalParams), RunError> {
         let fit = search
             .search(self.model, batch, self.key.role("free-form"))
             .map_err(failed)?;
@@ -91,7 +94,12 @@ impl Measurement<'_> {
         };
         let mut records = self.measure(found, batch)?;
         records.extend(self.exact_model(batch)?);
-        Ok(records)
+        Ok((records, fit.fitted.params))
+    }
+
+    /// Estimates of `log p(x)` itself for a batch: no `q` took part that they could depend on.
+    pub fn of_model(&self, answers: Vec<Answers>, batch: &Batch) -> Vec<Record> {
+        self.records(Method::Model, None, answers, batch)
     }
 
     /// `q` of a batch as the encoder gives it, and after each number of refinement steps.
@@ -152,6 +160,7 @@ impl Measurement<'_> {
                 estimator,
                 side: side(e.side()),
                 estimates,
+                n_temperatures: None,
             })
             .collect();
         if let Some(exact) = self.model.exact() {
@@ -179,7 +188,7 @@ impl Measurement<'_> {
                 forms.optimal_elbo(&self.family),
             ),
         ];
-        Ok(self.records(Method::Model, None, answers, batch))
+        Ok(self.of_model(answers, batch))
     }
 
     fn records(
@@ -215,7 +224,7 @@ impl Measurement<'_> {
                     std_error_nats: estimate.std_error_nats,
                     side: answer.side,
                     trust: estimate.trust.to_string(),
-                    diagnostics: diagnostics(estimate.diagnostics),
+                    diagnostics: diagnostics(estimate.diagnostics, answer.n_temperatures),
                     stop,
                     stop_steps,
                     remaining_nats: remaining.map(|r| r.nats),
@@ -239,16 +248,17 @@ fn exact_answers(estimator: Estimator, side: Side, values: Vec<f64>) -> Answers 
         estimator,
         side,
         estimates: values.into_iter().map(Estimate::exact).collect(),
+        n_temperatures: None,
     }
 }
 
-const fn diagnostics(of: gap_estimate::Diagnostics) -> Diagnostics {
+const fn diagnostics(of: gap_estimate::Diagnostics, n_temperatures: Option<u32>) -> Diagnostics {
     Diagnostics {
         effective_samples: of.effective_samples,
         pareto_k: of.pareto_k,
         acceptance: of.acceptance,
         step_size: of.step_size,
-        n_temperatures: None,
+        n_temperatures,
         seconds: of.seconds,
         joint_evaluations: of.joint_evaluations,
     }

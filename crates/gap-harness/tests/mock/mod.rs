@@ -5,8 +5,7 @@
 
 use gap_harness::plan::Environment;
 use gap_harness::run::Workspace;
-use gap_harness::store::ASCENTS;
-use gap_harness::{Executor, Observer, Outcome, Plan, RunError, Stage, StageId, Store};
+use gap_harness::{Executor, Observer, Outcome, Plan, RunError, Stage, StageId, StageRow, Store};
 use gap_schema::record::{Diagnostics, Estimator, Family, Method, Record, Side, Split, StopKind};
 use gap_schema::spec::Start;
 use gap_schema::{TracePoint, rows_file, spec_file};
@@ -168,7 +167,7 @@ impl MockExecutor {
 
     /// Whether a stage has records.
     pub fn measures(stage: &Stage) -> bool {
-        matches!(stage, Stage::FreeForm { .. } | Stage::Amortized { .. })
+        measured_split(stage).is_some()
     }
 }
 
@@ -204,7 +203,8 @@ impl Executor for MockExecutor {
             Some(Fault::Panic) => panic!("an invariant is broken"),
         }
         if let Stage::Ascent { name, .. } = stage {
-            rows_file::write(&workspace.output.join(ASCENTS), &[trace_point(stage, name)]).unwrap();
+            let path = workspace.output.join(TracePoint::FILE);
+            rows_file::write(&path, &[trace_point(stage, name)]).unwrap();
         }
         (workspace.progress)(1.0);
         Ok(Self::measures(stage)
@@ -214,15 +214,21 @@ impl Executor for MockExecutor {
     }
 }
 
+/// What a stage with records measures on.
+const fn measured_split(stage: &Stage) -> Option<Split> {
+    match stage {
+        Stage::FreeForm { split, .. } | Stage::Amortized { split, .. } => Some(*split),
+        Stage::Annealed { chunk, .. } | Stage::Simulated { chunk, .. } => Some(chunk.split),
+        _ => None,
+    }
+}
+
 /// A record that holds its stage's title as its model.
 fn record(stage: &Stage) -> Record {
-    let (Stage::FreeForm { split, .. } | Stage::Amortized { split, .. }) = stage else {
-        unreachable!("only these are measured");
-    };
     Record {
         variant: None,
         dataset: "digits-binarized".to_owned(),
-        split: *split,
+        split: measured_split(stage).unwrap(),
         datapoint: 0,
         seed: u64::from(stage.seed()),
         model: stage.title(),
