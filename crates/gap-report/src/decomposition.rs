@@ -4,44 +4,45 @@
 //! out of every mean of their cell alike.
 
 use crate::ascents::ascent_cells;
+use crate::calibration::calibrations;
+use crate::columns::{
+    AMORTIZED_ELBO, AMORTIZED_EXACT, AMORTIZED_IW, Columns, FREE_FORM_ELBO, FREE_FORM_EXACT,
+    FREE_FORM_IW, OPTIMAL_ELBO,
+};
+use crate::evidence::{Evidence, annealed_agreement, estimates, heavy_tails, untrusted};
 use crate::paired_column::PairedColumn;
 use crate::pairing::{PairedCell, Term, pair};
-use gap_schema::record::{Estimator, Method, Record, Side, Split, StopKind};
+use crate::sandwich::{sandwiches, width_of};
+use gap_schema::record::{Estimator, Record, Split, StopKind};
 use gap_schema::summary::{
-    Cell, Cost, Costs, DIFFERENT_OPTIMA_NATS, DifferentOptima, ImportanceWeightedMean, LogEvidence,
-    Mean, Oracle, RefinedMean, RefinementPoint, Summary,
+    Cell, Cost, Costs, DIFFERENT_OPTIMA_NATS, DifferentOptima, ImportanceWeightedMean, Mean,
+    Oracle, RefinedMean, RefinementPoint, Sandwich, Summary,
 };
-use gap_schema::{SCHEMA_VERSION, TracePoint};
+use gap_schema::{CalibrationRow, SCHEMA_VERSION, TracePoint};
 use std::collections::HashMap;
 
-const FREE_FORM_ELBO: Term = Term::new(Method::FreeForm, Estimator::Elbo);
-const FREE_FORM_IW: Term = Term::new(Method::FreeForm, Estimator::ImportanceWeighted);
-const FREE_FORM_EXACT: Term = Term::new(Method::FreeForm, Estimator::ExactElbo);
-const AMORTIZED_ELBO: Term = Term::new(Method::Amortized, Estimator::Elbo);
-const AMORTIZED_IW: Term = Term::new(Method::Amortized, Estimator::ImportanceWeighted);
-const AMORTIZED_EXACT: Term = Term::new(Method::Amortized, Estimator::ExactElbo);
-const EVIDENCE: Term = Term::new(Method::Model, Estimator::ClosedForm);
-const OPTIMAL_ELBO: Term = Term::new(Method::Model, Estimator::OptimalElbo);
-
-/// The gaps of a run, one cell for each variant, model, encoder and split, and its ascents.
+/// The gaps of a run, one cell for each variant, model, encoder and split, and what else it measured:
+/// ascents, sandwiches on simulated points, and calibrations.
 ///
 /// `params_per_datapoint` is the number of variational parameters of one `q` in a variant, `None`
 /// standing for the one of an experiment without variants (`2 D` for a diagonal Gaussian in `D`
 /// dimensions). Cells come by variant, then by seed, then by capacity of the encoder (linear first,
 /// then by weights), then training before test points; the order of `records` has no effect, nor has
-/// that of `trace`, which is empty unless the experiment compares ascents. A cell whose free-form
-/// ELBO and importance-weighted bound were not measured is left out.
+/// that of `trace` and `calibration`, which are empty unless the experiment compares ascents or
+/// repeats estimates. A cell whose free-form ELBO and importance-weighted bound were not measured is
+/// left out; points that a model drew itself are in no cell.
 ///
-/// `log p̂(x)` is the exact value where there is one; otherwise the importance-weighted bound of
-/// `q*` or that of the encoder's `q`, whichever has the higher mean over the cell: choosing for each
-/// datapoint would pick up the noise and bias it upwards.
+/// Which estimate of `log p(x)` the gaps are taken from is for [`Evidence`] to say.
 pub fn summarize(
     experiment: &str,
     params_per_datapoint: &dyn Fn(Option<&str>) -> u64,
     records: &[Record],
     trace: &[TracePoint],
+    calibration: &[CalibrationRow],
 ) -> Summary {
-    let paired: Vec<PairedCell<'_>> = pair(records)
+    let of_data = records.iter().filter(|r| r.split != Split::Simulated);
+    let sandwich = sandwiches(records);
+    let paired: Vec<PairedCell<'_>> = pair(of_data)
         .into_iter()
         .filter(|cell| {
             let has = |term| cell.points.first().is_some_and(|p| p.contains_key(&term));
@@ -50,7 +51,7 @@ pub fn summarize(
         .collect();
     let mut cells: Vec<Cell> = paired
         .iter()
-        .map(|cell| decompose(cell, params_per_datapoint(cell.variant)))
+        .map(|cell| decompose(cell, params_per_datapoint(cell.variant), &sandwich))
         .collect();
     make_names_unique(&paired, &mut cells);
     add_generalisation_gaps(&paired, &mut cells);
@@ -58,79 +59,22 @@ pub fn summarize(
         schema: SCHEMA_VERSION,
         experiment: experiment.to_owned(),
         cells,
+        sandwich,
+        calibration: calibrations(calibration),
         ascents: ascent_cells(trace),
         cost: Vec::new(), // A run knows.
     }
 }
 
-/// The datapoints of a cell that count, as columns.
-struct Columns<'a> {
-    cell: &'a PairedCell<'a>,
-    finite: Vec<bool>,
-}
-
-impl<'a> Columns<'a> {
-    fn new(cell: &'a PairedCell<'a>) -> Self {
-        let is_finite = |r: &&Record| r.value_nats.is_finite() && r.stop != StopKind::NonFinite;
-        let finite = cell
-            .points
-            .iter()
-            .map(|point| point.values().all(is_finite))
-            .collect();
-        Self { cell, finite }
-    }
-
-    fn all_rows(&self, term: Term) -> impl Iterator<Item = &'a Record> {
-        let points = self.cell.points.iter();
-        points.filter_map(move |point| point.get(&term).copied())
-    }
-
-    fn rows(&self, term: Term) -> impl Iterator<Item = &'a Record> {
-        let rows = self.all_rows(term).zip(&self.finite);
-        rows.filter(|(_, finite)| **finite).map(|(row, _)| row)
-    }
-
-    /// The term on the finite datapoints; `None` if it was not measured.
-    fn get(&self, term: Term) -> Option<PairedColumn> {
-        self.all_rows(term).next()?;
-        Some(PairedColumn::from_records(self.rows(term)))
-    }
-
-    /// What the term's `q` cost, on all datapoints.
-    fn cost(&self, term: Term) -> Option<Cost> {
-        let n = self.all_rows(term).count();
-        (n > 0).then(|| Cost {
-            seconds: self.all_rows(term).map(|r| r.seconds).sum(),
-            joint_gradients: self.all_rows(term).map(|r| r.joint_gradients).sum::<u64>() as f64
-                / n as f64,
-        })
-    }
-
-    fn draws(&self, term: Term) -> u64 {
-        self.all_rows(term).map(|r| r.n_samples).max().unwrap_or(0)
-    }
-
-    /// The numbers of refinement steps with an ELBO, rising.
-    fn refinement_steps(&self) -> Vec<u32> {
-        let terms = self.cell.points.iter().take(1).flat_map(|p| p.keys());
-        terms
-            .filter(|t| t.method == Method::Refined && t.estimator == Estimator::Elbo)
-            .filter_map(|t| t.steps)
-            .collect()
-    }
-}
-
-fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
+fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64, sandwich: &[Sandwich]) -> Cell {
     let columns = Columns::new(cell);
     let measured = "a cell has its free-form terms";
     let free_form = columns.get(FREE_FORM_ELBO).expect(measured);
     let free_form_iw = columns.get(FREE_FORM_IW).expect(measured);
     let amortized = columns.get(AMORTIZED_ELBO);
     let amortized_iw = columns.get(AMORTIZED_IW);
-    let exact = columns.get(EVIDENCE);
-
-    let best_bound = best_by_mean(&free_form_iw, amortized_iw.as_ref());
-    let evidence = exact.as_ref().unwrap_or(best_bound);
+    let chosen = Evidence::of(&columns);
+    let evidence = chosen.column();
     let gap = amortized.as_ref().map(|q| free_form.minus(q));
     let gap_where = |keep: &dyn Fn(&Record) -> bool| {
         let keep: Vec<bool> = columns.rows(FREE_FORM_ELBO).map(keep).collect();
@@ -143,7 +87,7 @@ fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
     let refined_elbo = most_steps.map(|steps| Term::refined(steps, Estimator::Elbo));
     let n = cell.points.len() as u64;
     let stops = columns.all_rows(FREE_FORM_ELBO);
-    let all_rows = cell.points.iter().flat_map(|point| point.values());
+    let untrusted = untrusted(columns.rows_of_all_terms());
 
     Cell {
         cell: cell_name(cell),
@@ -151,24 +95,15 @@ fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
         dataset: cell.dataset.to_owned(),
         split: cell.split,
         seed: cell.seed,
+        model: cell.model.to_owned(),
         n,
         family: cell.family,
         encoder: cell.encoder.cloned(),
         free_form_params: params_per_datapoint * n,
         amortized_params: cell.encoder.map(|encoder| encoder.weights),
-        log_evidence: LogEvidence {
-            mean: evidence.mean(),
-            side: if exact.is_some() {
-                Side::Exact
-            } else {
-                Side::Lower
-            },
-            estimator: if exact.is_some() {
-                Estimator::ClosedForm.to_string()
-            } else {
-                Estimator::ImportanceWeighted.to_string()
-            },
-        },
+        log_evidence: chosen.log_evidence(),
+        evidence: estimates(&columns, evidence, width_of(cell, sandwich)),
+        annealed_agreement: annealed_agreement(&columns),
         elbo_free_form: free_form.mean(),
         elbo_amortized: amortized.as_ref().map(PairedColumn::mean),
         elbo_refined: refined_elbo.zip(most_steps).and_then(|(term, steps)| {
@@ -201,8 +136,10 @@ fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
         unconverged: stops.filter(|r| r.stop == StopKind::BudgetSpent).count() as u64,
         different_optima: different_optima_points.len() as u64,
         different_optima_points,
-        non_finite: columns.finite.iter().filter(|finite| !**finite).count() as u64,
-        untrusted: all_rows.filter(|r| r.trust != "ok").count() as u64,
+        non_finite: columns.non_finite(),
+        untrusted: untrusted.values().sum(),
+        untrusted_by_reason: untrusted,
+        heavy_tails: heavy_tails(&columns),
         max_remaining_nats: largest(&columns, |r| r.remaining_nats),
         max_remaining_bound_nats: largest(&columns, |r| r.remaining_bound_nats),
         cost: Costs {
@@ -211,7 +148,7 @@ fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64) -> Cell {
             free_form: columns.cost(FREE_FORM_ELBO).unwrap_or_default(),
             encoder_fit: encoder_fit(&columns),
         },
-        oracle: oracle(&columns, best_bound),
+        oracle: oracle(&columns, &chosen),
         refinement,
     }
 }
@@ -236,13 +173,6 @@ fn different_optima_points(columns: &Columns<'_>) -> Vec<DifferentOptima> {
     });
     ends.filter(|end| end.nats.is_finite() && end.nats > DIFFERENT_OPTIMA_NATS)
         .collect()
-}
-
-fn best_by_mean<'c>(first: &'c PairedColumn, second: Option<&'c PairedColumn>) -> &'c PairedColumn {
-    match second {
-        Some(second) if second.mean().mean_nats > first.mean().mean_nats => second,
-        _ => first,
-    }
 }
 
 fn refinement_points(columns: &Columns<'_>, free_form: &PairedColumn) -> Vec<RefinementPoint> {
@@ -273,14 +203,14 @@ fn encoder_fit(columns: &Columns<'_>) -> Option<Cost> {
     })
 }
 
-fn oracle(columns: &Columns<'_>, best_bound: &PairedColumn) -> Option<Oracle> {
-    let evidence = columns.get(EVIDENCE)?;
+fn oracle(columns: &Columns<'_>, chosen: &Evidence) -> Option<Oracle> {
+    let evidence = chosen.exact.as_ref()?;
     let optimum = columns.get(OPTIMAL_ELBO)?;
     let exact = columns.get(FREE_FORM_EXACT)?;
     let sampled = columns.get(FREE_FORM_ELBO)?;
     Some(Oracle {
         log_evidence: evidence.mean(),
-        log_evidence_error: best_bound.minus(&evidence).mean(),
+        log_evidence_error: chosen.best_bound.minus(evidence).mean(),
         free_form_shortfall: optimum.minus(&exact).mean(),
         elbo_error: sampled.minus(&exact).mean(),
         amortization_gap: columns

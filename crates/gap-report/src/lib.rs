@@ -1,19 +1,24 @@
 //! From records to gaps, tables, figures and a page. Never sees a model.
 //!
-//! [`summarize`] pairs rows by datapoint and takes their differences, and finds when ascents arrived; [`text_table`] and
-//! [`write_report`] show the result. [`write_benches`] does the same for what benches measured. Nothing here reads libtorch or a file of records, so a figure
-//! is fixed in seconds.
+//! [`summarize`] pairs rows by datapoint and takes their differences, finds when ascents arrived and
+//! whether reported errors are true; [`text_table`] and [`write_report`] show the result.
+//! [`write_benches`] does the same for what benches measured. Nothing here reads libtorch or a file of
+//! records, so a figure is fixed in seconds.
 
 mod across_seeds;
 mod ascents;
 mod benches;
+mod calibration;
+mod columns;
 mod csv;
 mod decomposition;
+mod evidence;
 mod figure;
 mod page;
 mod paired_column;
 mod pairing;
 mod report;
+mod sandwich;
 mod table;
 mod variant;
 

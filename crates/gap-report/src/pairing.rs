@@ -70,8 +70,8 @@ type EncoderRows<'a> = HashMap<Option<&'a EncoderLabel>, Terms<'a>>;
 ///
 /// A datapoint that lacks a term which other datapoints of its cell have is left out: a run that
 /// was interrupted has such points, and all terms of a cell are on the same ones.
-pub(crate) fn pair(records: &[Record]) -> Vec<PairedCell<'_>> {
-    let mut groups: HashMap<GroupKey<'_>, HashMap<u64, EncoderRows<'_>>> = HashMap::new();
+pub(crate) fn pair<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<PairedCell<'a>> {
+    let mut groups: HashMap<GroupKey<'a>, HashMap<u64, EncoderRows<'a>>> = HashMap::new();
     for record in records {
         let key = GroupKey {
             variant: record.variant.as_deref(),
@@ -97,7 +97,7 @@ pub(crate) fn pair(records: &[Record]) -> Vec<PairedCell<'_>> {
             .and_modify(|kept| *kept = preferred(kept, record))
             .or_insert(record);
     }
-    let mut cells: Vec<PairedCell<'_>> = groups
+    let mut cells: Vec<PairedCell<'a>> = groups
         .into_iter()
         .flat_map(|(key, points)| cells_of_group(&key, points))
         .collect();

@@ -5,9 +5,17 @@
 //! for a gap). Monte Carlo error within datapoints has a key of its own, `mc_std_error_nats`, and is
 //! already contained in the former. Seeds are separate cells and never pooled here.
 
+mod ascent;
+mod calibration;
+mod evidence;
+
+pub use ascent::{AscentCell, AscentEnd, AscentReached};
+pub use calibration::Calibration;
+pub use evidence::{Agreement, EvidenceEstimate, Sandwich};
+
 use crate::record::{EncoderLabel, Family, Side, Split};
-use crate::spec::Start;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +26,12 @@ pub struct Summary {
     pub experiment: String,
     /// One entry for each variant, seed, encoder and split.
     pub cells: Vec<Cell>,
+    /// One entry for each model that points were drawn from, to be bounded from both sides.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub sandwich: Vec<Sandwich>,
+    /// One entry for each estimator and datapoint of an experiment that repeats estimates.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub calibration: Vec<Calibration>,
     /// One entry for each variant, seed, ascent and start, for an experiment that compares ascents.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ascents: Vec<AscentCell>,
@@ -71,7 +85,12 @@ pub struct LogEvidence {
     pub mean: Mean,
     /// On which side of the truth its expectation lies.
     pub side: Side,
-    /// Which estimator won: the best lower bound of the cell's data, or the exact value.
+    /// Which estimator won: the exact value where there is one, and otherwise the lower bound whose
+    /// mean over the cell's datapoints is the highest.
+    ///
+    /// A lower bound with the higher expectation is the nearer one, and a mean over a data set tells
+    /// which that is. The higher of two estimates at each datapoint would be a bound no more: it takes
+    /// whichever had the luckier draws, and lies above `log p(x)` where both are near it.
     pub estimator: String,
 }
 
@@ -178,6 +197,9 @@ pub struct Cell {
     pub split: Split,
     /// The seed.
     pub seed: u64,
+    /// The frozen model; cells with the same one differ in encoder and split alone.
+    #[serde(default)]
+    pub model: String,
     /// How many datapoints every term was measured on.
     pub n: u64,
     /// The variational family.
@@ -192,6 +214,13 @@ pub struct Cell {
     pub amortized_params: Option<u64>,
     /// `log p̂(x)`.
     pub log_evidence: LogEvidence,
+    /// All estimates of `log p(x)` side by side, on the same datapoints: the ELBOs, which are bounds
+    /// on it too, and whatever is nearer.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub evidence: Vec<EvidenceEstimate>,
+    /// How often annealed importance sampling and `IW_K[q*]` agree, where both were measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub annealed_agreement: Option<Agreement>,
     /// `L[q*]`.
     pub elbo_free_form: Mean,
     /// `L[q]`.
@@ -247,6 +276,13 @@ pub struct Cell {
     pub non_finite: u64,
     /// Estimates whose standard error is marked as unreliable.
     pub untrusted: u64,
+    /// The same by the reason, as `trust` of the records names it before its parenthesis.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub untrusted_by_reason: BTreeMap<String, u64>,
+    /// Datapoints with an estimate whose weights have a heavier tail than their number allows: the
+    /// shape `k̂` is above the threshold of Vehtari et al. (2024).
+    #[serde(default)]
+    pub heavy_tails: u64,
     /// The largest estimated distance of a free-form ELBO to its optimum, in nats.
     pub max_remaining_nats: Option<f64>,
     /// The largest bound on such a distance, in nats.
@@ -257,75 +293,6 @@ pub struct Cell {
     /// The comparison with closed forms, where the model has them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub oracle: Option<Oracle>,
-}
-
-/// What an ascent had cost when its mean distance to the optimum fell below
-/// [`crate::trace::REACHED_NATS`] for good.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AscentReached {
-    /// Wall seconds for all `n` datapoints.
-    pub seconds: f64,
-    /// Joint gradients per datapoint.
-    pub joint_gradients: f64,
-}
-
-/// Where an ascent ended.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AscentEnd {
-    /// Wall seconds for all `n` datapoints.
-    pub seconds: f64,
-    /// Joint gradients per datapoint.
-    pub joint_gradients: f64,
-    /// Mean distance below the optimum that each datapoint's ascent led to, nats.
-    #[serde(deserialize_with = "nan_from_null")]
-    pub nats_to_go: f64,
-    /// Its standard error over datapoints, of paired differences.
-    #[serde(deserialize_with = "nan_from_null")]
-    pub std_error_nats: f64,
-    /// The largest distance.
-    #[serde(deserialize_with = "nan_from_null")]
-    pub worst_nats: f64,
-    /// Datapoints with more than [`crate::trace::REACHED_NATS`] to go.
-    pub above_tolerance: u64,
-    /// Datapoints that had not met the ascent's own stopping rule.
-    pub unfinished: u64,
-    /// Datapoints that ended near an optimum that is worse than the best one known.
-    pub other_optimum: u64,
-    /// What these fall short of the best, summed over them and divided by `n`, nats.
-    #[serde(deserialize_with = "nan_from_null")]
-    pub other_optimum_nats: f64,
-    /// Datapoints whose ascent stopped being finite.
-    pub non_finite: u64,
-}
-
-/// One ascent of one seed from one start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AscentCell {
-    /// The variant of the experiment, where it has several.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub variant: Option<String>,
-    /// The data set.
-    pub dataset: String,
-    /// The part of it.
-    pub split: Split,
-    /// The seed.
-    pub seed: u64,
-    /// How many datapoints ascended.
-    pub n: u64,
-    /// Dimensions of `z`.
-    pub latent_dim: u32,
-    /// The ascent's name in the spec.
-    pub ascent: String,
-    /// Its phases: step rule, noise, draws per datapoint and step.
-    pub phases: String,
-    /// Where it started.
-    pub start: Start,
-    /// When its mean distance to the optimum was below 0.01 nats for good; `null` if it never was.
-    pub reached: Option<AscentReached>,
-    /// Where it ended.
-    pub end: AscentEnd,
-    /// Joint gradients per datapoint of the longer run that the optimum is known from.
-    pub reference_joint_gradients: f64,
 }
 
 #[cfg(test)]

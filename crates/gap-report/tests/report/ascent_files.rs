@@ -9,7 +9,7 @@ use std::path::Path;
 
 fn write(dir: &Path, trace: &[TracePoint], formats: &[Format]) -> Vec<String> {
     let content = ReportContent {
-        summary: &summarize("ascents", &|_| 20, &[], trace),
+        summary: &summarize("ascents", &|_| 20, &[], trace, &[]),
         trace,
         question: "Which ascent is the fastest?",
         surprise: "",

@@ -9,7 +9,7 @@ use gap_schema::{Summary, TracePoint};
 use proptest::prelude::*;
 
 fn summary(trace: &[TracePoint]) -> Summary {
-    summarize("ascents", &|_| 20, &[], trace)
+    summarize("ascents", &|_| 20, &[], trace, &[])
 }
 
 fn only_ascent(trace: &[TracePoint]) -> AscentCell {
@@ -150,7 +150,7 @@ fn the_text_table_of_ascents_reads_well() {
 #[test]
 fn gaps_and_ascents_are_both_in_the_text() {
     let trace = course(0, Start::Prior, "default", &[0.001]);
-    let both = text_table(&summarize("both", &|_| 20, &by_hand(), &trace));
+    let both = text_table(&summarize("both", &|_| 20, &by_hand(), &trace, &[]));
     let gaps = text_table(&summary_of("gaps", &by_hand()));
     assert_eq!(both, gaps + "\n" + &text_table(&summary(&trace)));
 }

@@ -8,7 +8,7 @@ use gap_schema::summary::{Cell, Mean};
 
 /// The summary of a run in ten dimensions that has no ascents to compare.
 pub fn summary_of(experiment: &str, records: &[Record]) -> Summary {
-    summarize(experiment, &|_| 20, records, &[])
+    summarize(experiment, &|_| 20, records, &[], &[])
 }
 
 pub fn assert_near(actual: f64, expected: f64, what: &str) {

@@ -3,10 +3,13 @@
 mod ascent_files;
 mod ascents;
 mod by_hand;
+mod calibration;
+mod evidence;
 mod gap_laws;
 mod optima;
 mod pairing;
 mod report_files;
+mod sandwich;
 mod synthetic;
 mod traces;
 mod variants;

@@ -98,6 +98,53 @@ pub fn amortized(
     .collect()
 }
 
+/// A row that belongs to the model, on the datapoint of `free_form`.
+pub fn of_model(estimator: Estimator, free_form: &Record, value_nats: f64) -> Record {
+    let is_annealed = [Estimator::Annealed, Estimator::AnnealedReverse].contains(&estimator);
+    let (side, n_samples, std_error_nats) = match estimator {
+        Estimator::ClosedForm => (Side::Exact, 0, 0.0),
+        Estimator::AnnealedReverse => (Side::Upper, 16, 0.02),
+        _ => (Side::Lower, 16, 0.02),
+    };
+    Record {
+        method: Method::Model,
+        estimator,
+        n_samples,
+        value_nats,
+        std_error_nats,
+        side,
+        diagnostics: Diagnostics {
+            acceptance: is_annealed.then_some(0.7),
+            n_temperatures: is_annealed.then_some(100),
+            seconds: 0.25,
+            joint_evaluations: 8000,
+            ..Diagnostics::default()
+        },
+        stop: StopKind::Direct,
+        remaining_nats: None,
+        remaining_std_error_nats: None,
+        remaining_bound_nats: None,
+        start: None,
+        seconds: 0.0,
+        joint_gradients: 0,
+        ..free_form.clone()
+    }
+}
+
+/// The rows of one simulated point, with its exact value if it has one.
+pub fn simulated(seed: u64, datapoint: u64, bounds: [f64; 2], exact: Option<f64>) -> Vec<Record> {
+    let [lower, upper] = bounds;
+    let mut rows = free_form(seed, Split::Simulated, datapoint, lower - 0.5, lower - 0.1);
+    let model = |estimator, value| of_model(estimator, &rows[0], value);
+    let annealed = [
+        model(Estimator::Annealed, lower),
+        model(Estimator::AnnealedReverse, upper),
+    ];
+    let exact = exact.map(|value| model(Estimator::ClosedForm, value));
+    rows.extend(annealed.into_iter().chain(exact));
+    rows
+}
+
 /// A refined `q`'s ELBO.
 pub fn refined(steps: u32, amortized: &Record, elbo: f64) -> Record {
     Record {

@@ -30,7 +30,7 @@ fn cells_of_two_variants_stay_apart() {
         Some("b-z10") => 20,
         other => panic!("no variant is called {other:?}"),
     };
-    let summary = summarize("variants", &parameters, &two_variants(), &[]);
+    let summary = summarize("variants", &parameters, &two_variants(), &[], &[]);
     let names: Vec<&str> = summary.cells.iter().map(|c| c.cell.as_str()).collect();
     assert_eq!(
         names,

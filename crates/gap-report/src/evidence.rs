@@ -1,0 +1,153 @@
+//! What is known of `log p(x)`: the estimate that gaps are taken from, and all of them side by side.
+
+use crate::columns::{ADAPTIVE_IW, AMORTIZED_IW, ANNEALED, CLOSED_FORM, Columns, FREE_FORM_IW};
+use crate::paired_column::{PairedColumn, mean_and_std_error};
+use crate::pairing::Term;
+use gap_schema::record::{Estimator, Record, Side};
+use gap_schema::summary::{Agreement, EvidenceEstimate, LogEvidence, Mean};
+use std::collections::BTreeMap;
+
+/// The lower bounds that may stand for `log p(x)`; of equal ones the first does.
+const BOUNDS: [Term; 4] = [FREE_FORM_IW, AMORTIZED_IW, ADAPTIVE_IW, ANNEALED];
+
+/// `log p̂(x)` of a cell: the exact value where there is one, and otherwise the best lower bound.
+///
+/// The best bound is the one with the highest mean over the cell's datapoints: of two lower bounds the
+/// higher one is nearer, and the mean over a data set has little noise. The higher of two estimates at
+/// each datapoint would be no bound: the noise of both would lift it.
+pub(crate) struct Evidence {
+    pub(crate) exact: Option<PairedColumn>,
+    pub(crate) best_bound: PairedColumn,
+    best_estimator: Estimator,
+}
+
+impl Evidence {
+    pub(crate) fn of(columns: &Columns<'_>) -> Self {
+        let bounds = BOUNDS
+            .iter()
+            .filter_map(|term| Some((term.estimator, columns.get(*term)?)));
+        let (best_estimator, best_bound) = bounds
+            .reduce(|best, next| {
+                if next.1.mean().mean_nats > best.1.mean().mean_nats {
+                    next
+                } else {
+                    best
+                }
+            })
+            .expect("a cell has its free-form terms");
+        Self {
+            exact: columns.get(CLOSED_FORM),
+            best_bound,
+            best_estimator,
+        }
+    }
+
+    pub(crate) fn column(&self) -> &PairedColumn {
+        self.exact.as_ref().unwrap_or(&self.best_bound)
+    }
+
+    pub(crate) fn log_evidence(&self) -> LogEvidence {
+        let (side, estimator) = match self.exact {
+            Some(_) => (Side::Exact, Estimator::ClosedForm),
+            None => (Side::Lower, self.best_estimator),
+        };
+        LogEvidence {
+            mean: self.column().mean(),
+            side,
+            estimator: estimator.to_string(),
+        }
+    }
+}
+
+/// Whether the term is an estimate of `log p(x)`; an exact ELBO or its maximum tells of `q` instead.
+fn is_estimate(term: &Term) -> bool {
+    let of_q = [Estimator::ExactElbo, Estimator::OptimalElbo];
+    term.steps.is_none() && !of_q.contains(&term.estimator)
+}
+
+/// Every estimate of `log p(x)` in a cell: those of `q*`, of the encoder's `q`, then of neither.
+pub(crate) fn estimates(
+    columns: &Columns<'_>,
+    evidence: &PairedColumn,
+    sandwich_width: Option<Mean>,
+) -> Vec<EvidenceEstimate> {
+    let terms = columns.terms().filter(is_estimate);
+    terms
+        .filter_map(|term| {
+            let column = columns.get(term)?;
+            let rows = || columns.all_rows(term);
+            let untrusted = untrusted(rows());
+            Some(EvidenceEstimate {
+                estimator: term.estimator,
+                method: term.method,
+                side: rows().next()?.side,
+                mean: column.mean(),
+                minus_log_evidence: column.minus(evidence).mean(),
+                n_samples: mean(rows().map(|r| r.n_samples as f64))?,
+                n_temperatures: rows().filter_map(|r| r.diagnostics.n_temperatures).max(),
+                acceptance: acceptance(rows()),
+                sandwich_width: sandwich_width.filter(|_| term == ANNEALED),
+                untrusted: untrusted.values().sum(),
+                untrusted_by_reason: untrusted,
+                seconds: rows().map(|r| r.diagnostics.seconds).sum(),
+                joint_evaluations: mean(rows().map(|r| r.diagnostics.joint_evaluations as f64))?,
+            })
+        })
+        .collect()
+}
+
+/// The mean of some numbers; `None` of none.
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| mean_and_std_error(&values).0)
+}
+
+/// The mean acceptance of the rows that have one.
+pub(crate) fn acceptance<'a>(rows: impl Iterator<Item = &'a Record>) -> Option<f64> {
+    mean(rows.filter_map(|r| r.diagnostics.acceptance))
+}
+
+const TRUSTED: &str = "ok";
+const HEAVY_TAIL: &str = "heavy-tail";
+
+/// What `trust` says, without the number in its parenthesis.
+fn reason(row: &Record) -> &str {
+    let end = row.trust.find('(').unwrap_or(row.trust.len());
+    row.trust[..end].trim_end()
+}
+
+/// How many rows have a standard error that is marked as unreliable, by the reason.
+pub(crate) fn untrusted<'a>(rows: impl Iterator<Item = &'a Record>) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for reason in rows.map(reason).filter(|reason| *reason != TRUSTED) {
+        *counts.entry(reason.to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+/// Datapoints with an estimate whose weights' tail is too heavy.
+pub(crate) fn heavy_tails(columns: &Columns<'_>) -> u64 {
+    let points = columns.cell.points.iter();
+    points
+        .filter(|point| point.values().any(|row| reason(row) == HEAVY_TAIL))
+        .count() as u64
+}
+
+/// How often the annealed estimate and the importance-weighted one of `q*` agree, as [`Agreement`]
+/// defines it; `None` without an annealed one.
+pub(crate) fn annealed_agreement(columns: &Columns<'_>) -> Option<Agreement> {
+    columns.has(ANNEALED).then(|| {
+        let pairs = columns.rows(FREE_FORM_IW).zip(columns.rows(ANNEALED));
+        let differences: Vec<bool> = pairs
+            .filter(|(weighted, _)| reason(weighted) == TRUSTED)
+            .map(|(weighted, annealed)| {
+                let std_error = weighted.std_error_nats.hypot(annealed.std_error_nats);
+                (weighted.value_nats - annealed.value_nats).abs() <= 2.0 * std_error
+            })
+            .collect();
+        Agreement {
+            n: differences.len() as u64,
+            agree: differences.iter().filter(|agrees| **agrees).count() as u64,
+        }
+    })
+}
