@@ -10,6 +10,7 @@ use crate::variant::variant_order;
 use gap_schema::Summary;
 use gap_schema::record::{EncoderLabel, Split};
 use gap_schema::summary::{Cell, Mean};
+use std::collections::HashSet;
 
 /// What an error bar is the spread of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,22 @@ impl<'a> SeedGroup<'a> {
 
     pub(crate) fn n_seeds(&self) -> usize {
         self.cells.len()
+    }
+
+    /// The groups with a model that no group before them has on the same points: what is known of a
+    /// model itself stands once for all encoders of a shared decoder.
+    pub(crate) fn of_distinct_models(summary: &'a Summary) -> Vec<Self> {
+        let mut seen = HashSet::new();
+        let mut groups = Self::all(summary);
+        groups.retain(|group| {
+            let models = group.cells.iter().map(|cell| {
+                let variant = cell.variant.as_deref();
+                (variant, &cell.dataset, cell.split, cell.seed, &cell.model)
+            });
+            // Every model is to be seen, whichever was new.
+            models.filter(|model| seen.insert(*model)).count() > 0
+        });
+        groups
     }
 
     /// The mean of a quantity over the seeds that have it; `None` where no seed has.

@@ -1,9 +1,13 @@
-//! Whether reported errors are true: from rows of replicates to what follows from them.
+//! Whether reported errors are true: from rows of replicates to what follows from them, and to groups
+//! over datapoints for tables and figures.
 
 use crate::variant::variant_order;
-use gap_schema::CalibrationRow;
 use gap_schema::record::{Estimator, Side};
 use gap_schema::summary::Calibration;
+use gap_schema::{CalibrationRow, Summary};
+
+/// The part of replicates that a 95% interval may hold before its standard error counts as untrue.
+pub(crate) const COVERAGE_BAND: [f64; 2] = [0.93, 0.97];
 
 /// What a summary says of each row, by variant, dimension, estimator and setting, then by seed and
 /// datapoint; the order of `rows` has no effect.
@@ -66,4 +70,112 @@ fn wilson_interval(part: f64, n: f64) -> [f64; 2] {
     let centre = shrink * (part + 0.5 * Z * Z / n);
     let half = shrink * Z * (part * (1.0 - part) / n + 0.25 * Z * Z / (n * n)).sqrt();
     [centre - half, centre + half]
+}
+
+/// A part of some replicates, with its 95% interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Coverage {
+    pub(crate) part: f64,
+    pub(crate) interval: [f64; 2],
+}
+
+impl Coverage {
+    /// Of parts of so many replicates each; `None` of no replicates.
+    fn pooled(parts: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
+        let parts = parts.filter(|(part, n)| part.is_finite() && *n > 0.0);
+        let (held, n) = parts.fold((0.0, 0.0), |(held, all), (part, n)| {
+            (held + part * n, all + n)
+        });
+        (n > 0.0).then(|| Self {
+            part: held / n,
+            interval: wilson_interval(held / n, n),
+        })
+    }
+}
+
+/// A mean over datapoints and its standard error from those of the replicates alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ReplicateMean {
+    pub(crate) mean: f64,
+    pub(crate) std_error: f64,
+}
+
+impl ReplicateMean {
+    /// `None` of no finite numbers.
+    fn of(numbers: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
+        let finite: Vec<(f64, f64)> = numbers.filter(|(value, _)| value.is_finite()).collect();
+        let n = finite.len() as f64;
+        let sum: f64 = finite.iter().map(|(value, _)| value).sum();
+        let variance: f64 = finite.iter().map(|(_, std_error)| std_error.powi(2)).sum();
+        (n > 0.0).then(|| Self {
+            mean: sum / n,
+            std_error: variance.sqrt() / n,
+        })
+    }
+}
+
+/// One estimator with one setting on one problem, over its seeds and datapoints; there is at least one.
+pub(crate) struct CalibrationGroup<'a> {
+    pub(crate) points: Vec<&'a Calibration>,
+}
+
+impl<'a> CalibrationGroup<'a> {
+    /// The groups of a summary, problem by problem.
+    pub(crate) fn all(summary: &'a Summary) -> Vec<Self> {
+        let points: Vec<&Calibration> = summary.calibration.iter().collect();
+        points
+            .chunk_by(|a, b| group_key(&a.row) == group_key(&b.row))
+            .map(|points| Self {
+                points: points.to_vec(),
+            })
+            .collect()
+    }
+
+    /// What stands in each of its rows alike, except for seed and datapoint.
+    pub(crate) fn first(&self) -> &'a CalibrationRow {
+        &self.points[0].row
+    }
+
+    /// What it was tried on: the variant, where there are several, and the dimensions of `z`.
+    pub(crate) fn problem(&self) -> (Option<&'a str>, u32) {
+        let first = self.first();
+        (first.variant.as_deref(), first.latent_dim)
+    }
+
+    pub(crate) fn coverage(&self) -> Option<Coverage> {
+        let rows = self.points.iter().map(|point| &point.row);
+        Coverage::pooled(rows.map(|row| (row.coverage, finite(row))))
+    }
+
+    /// The same over replicates that are not marked as unreliable.
+    pub(crate) fn coverage_trusted(&self) -> Option<Coverage> {
+        let rows = self.points.iter().map(|point| &point.row);
+        Coverage::pooled(rows.filter_map(|row| {
+            let trusted = finite(row) - row.untrusted as f64;
+            Some((row.coverage_trusted?, trusted))
+        }))
+    }
+
+    /// Datapoints whose own interval for the coverage is below `part`.
+    pub(crate) fn points_below(&self, part: f64) -> usize {
+        let points = self.points.iter();
+        points.filter(|point| point.coverage_high < part).count()
+    }
+
+    /// The mean over datapoints of a number of each and its standard error.
+    pub(crate) fn mean(
+        &self,
+        number: impl Fn(&Calibration) -> Option<(f64, f64)>,
+    ) -> Option<ReplicateMean> {
+        ReplicateMean::of(self.points.iter().filter_map(|point| number(point)))
+    }
+
+    pub(crate) fn bias(&self) -> Option<ReplicateMean> {
+        self.mean(|point| Some((point.row.bias_nats, point.row.bias_std_error_nats)))
+    }
+
+    /// The sum of a count over its datapoints.
+    pub(crate) fn total(&self, count: impl Fn(&CalibrationRow) -> u64) -> u64 {
+        self.points.iter().map(|point| count(&point.row)).sum()
+    }
 }

@@ -5,43 +5,73 @@ use gap_schema::summary::Cell;
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// One line for each cell; a key that a cell leaves out is empty there.
+/// One line for each cell; a key that a cell leaves out is empty there. Where there are no cells, one
+/// line for each calibration.
 ///
 /// `encoder` is its short name; the points of `refinement` are named by their steps, as in
-/// `refinement.20.gap.mean_nats`. The list of points with different optima is in the JSON alone.
-pub(crate) fn cells_csv(summary: &Summary) -> Result<String, serde_json::Error> {
-    let mut columns: Vec<String> = Vec::new();
-    let mut rows: Vec<HashMap<String, String>> = Vec::new();
-    for cell in &summary.cells {
-        let mut fields = Vec::new();
-        let cell_without_points = Cell {
-            different_optima_points: Vec::new(),
-            ..cell.clone()
-        };
-        flatten("", &serde_json::to_value(cell_without_points)?, &mut fields);
-        if let Some(encoder) = &cell.encoder {
-            fields.push(("encoder".to_owned(), encoder.short()));
+/// `refinement.20.gap.mean_nats`, the estimates of `evidence` by method and estimator, as in
+/// `evidence.model.annealed.mean_nats`. The list of points with different optima is in the JSON alone.
+pub(crate) fn summary_csv(summary: &Summary) -> Result<String, serde_json::Error> {
+    let rows: Result<Vec<Fields>, _> = if summary.cells.is_empty() {
+        summary.calibration.iter().map(fields).collect()
+    } else {
+        summary.cells.iter().map(cell_fields).collect()
+    };
+    Ok(lines(&rows?))
+}
+
+/// The names of a line's columns, with their values.
+type Fields = Vec<(String, String)>;
+
+fn fields(row: &impl serde::Serialize) -> Result<Fields, serde_json::Error> {
+    let mut fields = Vec::new();
+    flatten("", &serde_json::to_value(row)?, &mut fields);
+    Ok(fields)
+}
+
+fn cell_fields(cell: &Cell) -> Result<Fields, serde_json::Error> {
+    let mut fields = fields(&Cell {
+        different_optima_points: Vec::new(),
+        ..cell.clone()
+    })?;
+    if let Some(encoder) = &cell.encoder {
+        fields.push(("encoder".to_owned(), encoder.short()));
+    }
+    Ok(fields)
+}
+
+/// A column for each name, in the order in which they first come up.
+fn lines(rows: &[Fields]) -> String {
+    let mut columns: Vec<&str> = Vec::new();
+    for (name, _) in rows.iter().flatten() {
+        if !columns.contains(&name.as_str()) {
+            columns.push(name);
         }
-        for (name, _) in &fields {
-            if !columns.contains(name) {
-                columns.push(name.clone());
-            }
-        }
-        rows.push(fields.into_iter().collect());
     }
     let line = |cells: Vec<String>| cells.join(",") + "\n";
     let mut text = line(columns.iter().map(|name| quoted(name)).collect());
-    for row in &rows {
+    for row in rows {
+        let row: HashMap<&str, &String> = row.iter().map(|(n, v)| (n.as_str(), v)).collect();
         let value = |name| {
             row.get(name)
                 .map_or_else(String::new, |value| quoted(value))
         };
-        text += &line(columns.iter().map(value).collect());
+        text += &line(columns.iter().copied().map(value).collect());
     }
-    Ok(text)
+    text
 }
 
-fn flatten(path: &str, value: &Value, fields: &mut Vec<(String, String)>) {
+/// What tells the items of a list apart.
+fn item_name(i: usize, item: &Value) -> String {
+    let text = |key| item.get(key).and_then(Value::as_str);
+    match (item.get("steps"), text("method"), text("estimator")) {
+        (Some(steps), ..) => steps.to_string(),
+        (None, Some(method), Some(estimator)) => format!("{method}.{estimator}"),
+        _ => i.to_string(),
+    }
+}
+
+fn flatten(path: &str, value: &Value, fields: &mut Fields) {
     let below = |key: &str| match path {
         "" => key.to_owned(),
         _ => format!("{path}.{key}"),
@@ -54,8 +84,7 @@ fn flatten(path: &str, value: &Value, fields: &mut Vec<(String, String)>) {
         }
         Value::Array(items) if items.iter().all(|item| item.is_object()) => {
             for (i, item) in items.iter().enumerate() {
-                let steps = item.get("steps").map_or(i.to_string(), Value::to_string);
-                flatten(&below(&steps), item, fields);
+                flatten(&below(&item_name(i, item)), item, fields);
             }
         }
         Value::Array(items) => {

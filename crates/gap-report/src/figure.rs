@@ -1,11 +1,14 @@
-//! What the figures show: gaps in [`gaps`], ascents in [`ascents`], benches in [`benches`]; how they
-//! are drawn is in [`drawing`].
+//! What the figures show: gaps in [`gaps`], estimates of the evidence in [`evidence`], ascents in
+//! [`ascents`], calibrations in [`calibration`], benches in [`benches`]; how they are drawn is in
+//! [`drawing`].
 
 mod ascents;
 mod axis;
 mod benches;
+mod calibration;
 mod canvas;
 mod drawing;
+mod evidence;
 mod gaps;
 mod geometry;
 
@@ -103,6 +106,18 @@ struct Point {
     bar: [f64; 2],
 }
 
+impl Point {
+    /// A value with an error bar on either side; `None` where the value is not finite, which has no
+    /// place in a figure: the tables count it.
+    fn with_error(x: f64, value: f64, error: f64) -> Option<Self> {
+        value.is_finite().then(|| Self {
+            x,
+            value,
+            bar: [value - error, value + error],
+        })
+    }
+}
+
 impl Panel {
     /// Whether a place on the x axis has points of several series.
     fn series_share_places(&self) -> bool {
@@ -142,7 +157,9 @@ const MARKERS: [Marker; 4] = [
 /// The figures of a report.
 pub(crate) struct Figures {
     pub(crate) gaps: Vec<Figure>,
+    pub(crate) evidence: Vec<Figure>,
     pub(crate) ascents: Vec<Figure>,
+    pub(crate) calibration: Vec<Figure>,
 }
 
 impl Figures {
@@ -150,12 +167,15 @@ impl Figures {
     pub(crate) fn new(summary: &Summary, trace: &[TracePoint]) -> Self {
         Self {
             gaps: gaps::figures(summary),
+            evidence: evidence::figures(summary),
             ascents: ascents::figures(trace),
+            calibration: calibration::figures(summary),
         }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Figure> {
-        self.gaps.iter().chain(&self.ascents)
+        let figures = [&self.gaps, &self.evidence, &self.ascents, &self.calibration];
+        figures.into_iter().flatten()
     }
 }
 
@@ -175,9 +195,17 @@ impl Figure {
     }
 }
 
+fn points_of(panels: &[Panel]) -> impl Iterator<Item = &Point> + Clone {
+    let series = panels.iter().flat_map(|panel| &panel.series);
+    series.flat_map(|series| &series.points)
+}
+
 /// A scale that shows every point of `panels`, with its error.
 fn scale_covering(panels: &[Panel]) -> Scale {
-    let points = panels.iter().flat_map(|panel| &panel.series);
-    let points = points.flat_map(|series| &series.points);
-    Scale::covering(points.map(|point| (point.value, point.bar)))
+    Scale::covering(points_of(panels).map(|point| (point.value, point.bar)))
+}
+
+/// The same for values of either sign and any size.
+fn signed_scale_covering(panels: &[Panel]) -> Scale {
+    Scale::signed(points_of(panels).map(|point| (point.value, point.bar)))
 }

@@ -1,6 +1,7 @@
 //! The report as one HTML page that opens offline: styles and figures are in it, nothing is loaded.
 
 use crate::across_seeds::{SeedGroup, seeds_of, spread_meaning};
+use crate::calibration::COVERAGE_BAND;
 use crate::figure::{self, Figure, Figures};
 use crate::report::ReportContent;
 use crate::table::{self, Table};
@@ -47,8 +48,14 @@ pub(crate) fn html(content: &ReportContent<'_>, figures: &Figures) -> Result<Str
         surprise => content.surprise,
         headline => table::headline(summary),
         figures => inline(&figures.gaps)?,
+        evidence => table::evidence(summary),
+        evidence_figures => inline(&figures.evidence)?,
+        sandwich => table::sandwich(summary),
         ascents => table::ascents(summary),
         ascent_figures => inline(&figures.ascents)?,
+        calibration => table::calibration(summary),
+        calibration_figures => inline(&figures.calibration)?,
+        coverage_band => COVERAGE_BAND.map(|end| format!("{:.0}", 100.0 * end)).join("–"),
         spread => spread_meaning(&seeds_of(&SeedGroup::all(summary))),
         direction => direction(content),
         different_optima_nats => DIFFERENT_OPTIMA_NATS,

@@ -18,11 +18,11 @@ pub enum Format {
     Svg,
     /// `figures/*.png`.
     Png,
-    /// `summary.md`, the gaps, and the ascents where an experiment compares some.
+    /// `summary.md`, the tables of the main results.
     Md,
-    /// `summary.tex`, the table of gaps for the `booktabs` package.
+    /// `summary.tex`, the first of them for the `booktabs` package: the gaps where there are some.
     Tex,
-    /// `summary.csv`, one line for each cell.
+    /// `summary.csv`, one line for each cell, or for each calibration where there are no cells.
     Csv,
     /// `summary.json`, the contract for other programs.
     Json,
@@ -160,12 +160,13 @@ pub fn write_report(
                 written.push(publish_text(dir.join("summary.md"), &text)?);
             }
             Format::Tex => {
-                let text = layout::latex(&table::headline(summary));
+                let tables = table::main_results(summary);
+                let text = layout::latex(tables.first().expect("there is always a table"));
                 written.push(publish_text(dir.join("summary.tex"), &text)?);
             }
             Format::Csv => {
                 let path = dir.join("summary.csv");
-                let text = csv::cells_csv(summary).map_err(|e| unrendered(&path, &e))?;
+                let text = csv::summary_csv(summary).map_err(|e| unrendered(&path, &e))?;
                 written.push(publish_text(path, &text)?);
             }
             Format::Json => {

@@ -2,7 +2,9 @@
 
 mod ascents;
 mod benches;
+mod calibration;
 mod costs;
+mod evidence;
 mod gaps;
 pub(crate) mod layout;
 pub(crate) mod number;
@@ -10,13 +12,16 @@ mod reliability;
 
 pub(crate) use ascents::ascents;
 pub(crate) use benches::{benches, confidence};
+pub(crate) use calibration::{calibration, setting_name};
 pub(crate) use costs::{costs, parameters, refinement, stages};
+pub(crate) use evidence::{estimate_name, evidence, has_evidence_beyond_draws, sandwich};
 pub(crate) use gaps::{bounds, cells, headline};
 pub(crate) use reliability::{oracle, reliability};
 
 use crate::across_seeds::{SeedGroup, SeedMean};
 use gap_schema::Summary;
 use number::{grouped, option, plus_minus};
+use std::collections::BTreeMap;
 
 /// A row of headings, rows of text, and notes below.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -77,18 +82,20 @@ impl Table {
     }
 }
 
-/// The tables of the main results: the gaps, then the ascents; those that have something to say.
+/// The tables of the main results, those that have something to say, and at least one: the gaps, the
+/// estimates of the evidence where some are nearer than those of plain draws, the sandwiches, the
+/// ascents and the calibrations.
 pub(crate) fn main_results(summary: &Summary) -> Vec<Table> {
-    let ascents = ascents(summary);
-    let has_ascents = !ascents.rows.is_empty();
-    let gaps = (!has_ascents || !summary.cells.is_empty()).then(|| headline(summary));
-    gaps.into_iter()
-        .chain(has_ascents.then_some(ascents))
-        .collect()
+    let evidence = has_evidence_beyond_draws(summary).then(|| evidence(summary));
+    let others = [sandwich(summary), ascents(summary), calibration(summary)];
+    let others = others.into_iter().filter(|table| !table.rows.is_empty());
+    let others: Vec<Table> = evidence.into_iter().chain(others).collect();
+    let gaps = (others.is_empty() || !summary.cells.is_empty()).then(|| headline(summary));
+    gaps.into_iter().chain(others).collect()
 }
 
 /// The main results as aligned plain text, means over seeds: one row for each encoder and split, and
-/// a second table with one for each ascent and start where the experiment compares ascents.
+/// further tables for what else the experiment measured.
 pub fn text_table(summary: &Summary) -> String {
     let tables = main_results(summary).into_iter();
     // The longest column, which readers of a terminal find in the spec.
@@ -112,4 +119,19 @@ fn same_or_range(values: impl Iterator<Item = u64> + Clone) -> String {
         (Some(low), Some(high)) if low < high => format!("{}–{}", grouped(low), grouped(high)),
         (low, _) => grouped(low.unwrap_or(0)),
     }
+}
+
+/// Counts by the reason that `trust` gives, the reason first: `heavy-tail 3, low-acceptance 1`.
+fn reasons_text<'a>(counts: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> String {
+    let mut total: BTreeMap<&str, u64> = BTreeMap::new();
+    for (reason, n) in counts.flatten() {
+        *total.entry(reason).or_default() += n;
+    }
+    if total.is_empty() {
+        return "0".to_owned();
+    }
+    let texts = total
+        .iter()
+        .map(|(reason, n)| format!("{reason} {}", grouped(*n)));
+    texts.collect::<Vec<_>>().join(", ")
 }

@@ -18,6 +18,9 @@ impl XAxis {
     }
 }
 
+/// Smaller values than this part of the largest are not told apart on a [`Scale::Signed`].
+const MOST_SIGNED_DECADES: i32 = 5;
+
 /// From values to places between 0 (bottom) and 1 (top).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scale {
@@ -27,6 +30,13 @@ pub(super) enum Scale {
     },
     /// The ends are decimal logarithms.
     Log {
+        low: f64,
+        high: f64,
+    },
+    /// Linear between `−linear` and `linear`, about, and logarithmic with a sign outside: the ends are
+    /// the inverse hyperbolic sines of values over `linear`, which is a power of ten.
+    Signed {
+        linear: f64,
         low: f64,
         high: f64,
     },
@@ -81,6 +91,33 @@ impl Scale {
         }
     }
 
+    /// A scale for `points` of either sign, with zero on it; an error bar shows where it spans zero.
+    ///
+    /// It is linear about as far as the smallest error reaches: nearer to zero nothing is known.
+    pub(super) fn signed(points: impl Iterator<Item = (f64, [f64; 2])> + Clone) -> Self {
+        let ends = points
+            .clone()
+            .flat_map(|(value, bar)| [value, bar[0], bar[1]]);
+        let ends = ends.filter(|end| end.is_finite());
+        let largest = ends.clone().map(f64::abs).fold(0.0, f64::max);
+        let errors = points.map(|(_, [low, high])| 0.5 * (high - low));
+        let sizes = errors.filter(|error| *error > 0.0 && error.is_finite());
+        let smallest = sizes.fold(f64::INFINITY, f64::min);
+        let largest = if largest > 0.0 { largest } else { 1.0 };
+        let fewest = largest * 10f64.powi(-MOST_SIGNED_DECADES);
+        let linear = smallest.clamp(fewest, largest).log10().floor();
+        let linear = 10f64.powf(linear);
+        let place = |end: f64| (end / linear).asinh();
+        let low = ends.clone().map(place).fold(0.0, f64::min);
+        let high = ends.map(place).fold(0.0, f64::max);
+        let margin = 0.05 * (high - low).max(1.0);
+        Self::Signed {
+            linear,
+            low: low - margin,
+            high: high + margin,
+        }
+    }
+
     /// The same scale, extended if `value`, which is positive on a logarithmic one, is outside.
     pub(super) fn with(self, value: f64) -> Self {
         match self {
@@ -95,6 +132,11 @@ impl Scale {
                     high: high.max(value.log10() + margin),
                 }
             }
+            Self::Signed { linear, low, high } => Self::Signed {
+                linear,
+                low: low.min((value / linear).asinh()),
+                high: high.max((value / linear).asinh()),
+            },
         }
     }
 
@@ -104,6 +146,7 @@ impl Scale {
             Self::Linear { low, high } => (value, low, high),
             Self::Log { low, high } if value > 0.0 => (value.log10(), low, high),
             Self::Log { .. } => return 0.0,
+            Self::Signed { linear, low, high } => ((value / linear).asinh(), low, high),
         };
         ((position - low) / (high - low)).clamp(0.0, 1.0)
     }
@@ -114,13 +157,14 @@ impl Scale {
             Self::Linear { low, high } => linear_ticks(low, high),
             Self::Log { low, high } if high - low > 4.0 => log_ticks(low, high, &[1]),
             Self::Log { low, high } => log_ticks(low, high, &[1, 2, 5]),
+            Self::Signed { linear, low, high } => signed_ticks(linear, low, high),
         }
     }
 
     /// The same with powers of ten alone, on a logarithmic scale.
     pub(super) fn decade_ticks(self) -> Vec<(f64, String)> {
         match self {
-            Self::Linear { .. } => self.ticks(),
+            Self::Linear { .. } | Self::Signed { .. } => self.ticks(),
             Self::Log { low, high } => log_ticks(low, high, &[1]),
         }
     }
@@ -145,19 +189,53 @@ fn linear_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
         .collect()
 }
 
+/// Zero, and powers of ten of either sign, as many of them as have room.
+fn signed_ticks(linear: f64, low: f64, high: f64) -> Vec<(f64, String)> {
+    let first = linear.log10().round() as i32;
+    let last = (linear * low.abs().max(high).sinh()).log10().floor() as i32;
+    let decades = (high - low) / f64::ln(10.0);
+    let stride = ((decades / 8.0).ceil() as usize).max(1);
+    // Zero and the first power are nearer to each other than powers are.
+    let first = if decades > 6.0 { first + 1 } else { first };
+    let powers = (first..=last).step_by(stride).map(decade_label);
+    let mut ticks: Vec<(f64, String)> = vec![(0.0, "0".to_owned())];
+    for (value, label) in powers {
+        ticks.push((-value, format!("−{label}")));
+        ticks.push((value, label));
+    }
+    ticks.retain(|(value, _)| (low..=high).contains(&(value / linear).asinh()));
+    ticks.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ticks
+}
+
+/// A power of ten and its label.
+fn decade_label(decade: i32) -> (f64, String) {
+    let value = power_of_ten(1, decade);
+    (value, power_label(value, 1, decade))
+}
+
+/// The nearest number to `mantissa · 10^decade`, which arithmetic would miss by a last digit.
+fn power_of_ten(mantissa: u8, decade: i32) -> f64 {
+    let text = format!("{mantissa}e{decade}");
+    text.parse().expect("a number in scientific notation")
+}
+
+fn power_label(value: f64, mantissa: u8, decade: i32) -> String {
+    if (-5..6).contains(&decade) {
+        value.to_string()
+    } else {
+        format!("{mantissa}e{decade}")
+    }
+}
+
 fn log_ticks(low: f64, high: f64, mantissas: &[u8]) -> Vec<(f64, String)> {
     let decades = low.floor() as i32..=high.ceil() as i32;
     decades
         .flat_map(|decade| mantissas.iter().map(move |mantissa| (*mantissa, decade)))
         .filter_map(|(mantissa, decade)| {
-            let value: f64 = format!("{mantissa}e{decade}").parse().ok()?;
+            let value = power_of_ten(mantissa, decade);
             let inside = (low..=high).contains(&value.log10());
-            let label = if (-5..6).contains(&decade) {
-                value.to_string()
-            } else {
-                format!("{mantissa}e{decade}")
-            };
-            inside.then_some((value, label))
+            inside.then(|| (value, power_label(value, mantissa, decade)))
         })
         .collect()
 }
@@ -207,6 +285,41 @@ mod tests {
             0.0,
             "a bar that passes zero ends at the bottom"
         );
+    }
+
+    /// The signed scale of values with an error each.
+    fn signed(points: &[(f64, f64)]) -> Scale {
+        Scale::signed(points.iter().map(|(v, e)| (*v, [v - e, v + e])))
+    }
+
+    #[test]
+    fn a_signed_scale_tells_small_values_apart_beside_large_ones_and_keeps_their_order() {
+        let scale = signed(&[(-0.4, 0.02), (-0.003, 0.002), (0.004, 0.002)]);
+        let places: Vec<f64> = [-0.4, -0.005, -0.001, 0.0, 0.004, 0.006]
+            .map(|value| scale.place(value))
+            .to_vec();
+        assert!(places.is_sorted(), "{places:?}");
+        assert!(places[0] > 0.0 && places[5] < 1.0, "{places:?}");
+        assert!(places[4] - places[3] > 0.1, "{places:?}");
+        let labels: Vec<String> = scale.ticks().into_iter().map(|(_, label)| label).collect();
+        assert_eq!(labels, ["−0.1", "−0.01", "−0.001", "0", "0.001"]);
+    }
+
+    #[test]
+    fn a_signed_scale_of_zeros_or_of_huge_ranges_is_still_one() {
+        for points in [
+            &[(0.0, 0.0)][..],
+            &[(1e6, 1e-9), (-1e6, 0.0)],
+            &[(2.0, f64::NAN)],
+        ] {
+            let scale = signed(points);
+            for (value, _) in points {
+                let place = scale.place(*value);
+                assert!((0.0..=1.0).contains(&place), "{scale:?}");
+            }
+            let n = scale.ticks().len();
+            assert!((2..=16).contains(&n), "{scale:?} has {n} ticks");
+        }
     }
 
     #[test]

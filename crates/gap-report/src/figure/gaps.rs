@@ -36,15 +36,9 @@ fn encoders<'a>(groups: &[SeedGroup<'a>]) -> Vec<&'a EncoderLabel> {
     encoders
 }
 
-/// A point that is not finite has no place in a figure; the tables count it.
 fn point(category: usize, mean: Option<SeedMean>) -> Option<Point> {
-    let mean = mean.filter(|mean| mean.mean_nats.is_finite())?;
-    let (value, error) = (mean.mean_nats, mean.std_error_nats);
-    Some(Point {
-        x: category as f64,
-        value,
-        bar: [value - error, value + error],
-    })
+    let mean = mean?;
+    Point::with_error(category as f64, mean.mean_nats, mean.std_error_nats)
 }
 
 /// What a gap is called, how it looks, and how a group's is found.

@@ -5,6 +5,7 @@ use super::{Table, mean_text, same_or_range};
 use crate::across_seeds::{SeedGroup, seeds_of, spread_meaning};
 use gap_schema::Summary;
 use gap_schema::summary::{DIFFERENT_OPTIMA_NATS, Mean};
+use std::collections::BTreeMap;
 
 /// The gaps, one row for each variant, encoder and split.
 pub(crate) fn headline(summary: &Summary) -> Table {
@@ -12,13 +13,14 @@ pub(crate) fn headline(summary: &Summary) -> Table {
         "weights",
         "n",
         "seeds",
+        "evidence",
         "approximation",
         "amortization",
         "one optimum",
         "refined (steps)",
         "IW gap",
         "inference",
-        "neg/unconv/diff-opt/non-fin",
+        "neg/unconv/diff-opt/non-fin/heavy",
     ];
     let groups = SeedGroup::all(summary);
     let mut table = Table::of_groups(&groups, &headings, |group| {
@@ -28,6 +30,7 @@ pub(crate) fn headline(summary: &Summary) -> Table {
             option(group.encoder(), |e| grouped(e.weights)),
             same_or_range(group.cells.iter().map(|c| c.n)),
             group.n_seeds().to_string(),
+            winners(group),
             mean_text(group.mean(|c| Some(c.approximation_gap))),
             mean_text(group.mean(|c| c.amortization_gap)),
             mean_text(group.mean(|c| c.amortization_gap_same_optimum)),
@@ -38,11 +41,12 @@ pub(crate) fn headline(summary: &Summary) -> Table {
             mean_text(group.mean(|c| c.iw_gap)),
             mean_text(group.mean(|c| c.inference_gap)),
             format!(
-                "{}/{}/{}/{}",
+                "{}/{}/{}/{}/{}",
                 group.total(|c| c.negative_gaps),
                 group.total(|c| c.unconverged),
                 group.total(|c| c.different_optima),
-                group.total(|c| c.non_finite)
+                group.total(|c| c.non_finite),
+                group.total(|c| c.heavy_tails)
             ),
         ]]
     });
@@ -61,8 +65,10 @@ fn headline_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
         ),
         format!(
             "Counted at the end: negative gaps, unconverged ascents, starts that ended at different optima \
-             (more than {DIFFERENT_OPTIMA_NATS} nats apart), non-finite points."
+             (more than {DIFFERENT_OPTIMA_NATS} nats apart), non-finite points, points with a heavy tail of weights."
         ),
+        "evidence: where log p̂(x) is from, the exact value or the lower bound with the highest mean."
+            .to_owned(),
         "one optimum: the amortization gap over converged points whose starts agree.".to_owned(),
     ];
     let monte_carlo = groups.iter().filter_map(|group| {
@@ -83,6 +89,36 @@ fn headline_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
     notes
 }
 
+/// Which estimators the seeds' `log p̂(x)` are from, with the number of seeds where these differ.
+fn winners(group: &SeedGroup<'_>) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for cell in &group.cells {
+        *counts.entry(&cell.log_evidence.estimator).or_default() += 1;
+    }
+    let several = counts.len() > 1;
+    let texts = counts.iter().map(|(estimator, n)| match several {
+        true => format!("{estimator} ({n})"),
+        false => (*estimator).to_owned(),
+    });
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// What is said of where `log p̂(x)` is from: its side, its estimators, and how wide the sandwich is
+/// where one of them is annealed.
+fn source(group: &SeedGroup<'_>) -> String {
+    let side = group.cells[0].log_evidence.side;
+    let width = group.mean(|cell| {
+        let estimates = cell.evidence.iter();
+        let mut winner =
+            estimates.filter(|estimate| estimate.estimator.as_str() == cell.log_evidence.estimator);
+        winner.find_map(|estimate| estimate.sandwich_width)
+    });
+    let width = width.map_or_else(String::new, |width| {
+        format!(", sandwich {}", mean_text(Some(width)))
+    });
+    format!("{side}, {}{width}", winners(group))
+}
+
 /// The bounds that the gaps are differences of.
 pub(crate) fn bounds(summary: &Summary) -> Table {
     let headings = [
@@ -95,10 +131,9 @@ pub(crate) fn bounds(summary: &Summary) -> Table {
         "IW[q]",
     ];
     Table::of_groups(&SeedGroup::all(summary), &headings, |group| {
-        let evidence = &group.cells[0].log_evidence;
         vec![vec![
             mean_text(group.mean(|c| Some(c.log_evidence.mean))),
-            format!("{}, {}", evidence.side, evidence.estimator),
+            source(group),
             mean_text(group.mean(|c| Some(c.elbo_free_form))),
             mean_text(group.mean(|c| c.elbo_amortized)),
             mean_text(group.mean(|c| Some(c.elbo_refined?.mean))),

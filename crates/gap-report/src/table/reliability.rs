@@ -1,7 +1,7 @@
 //! How far the numbers can be relied on, and how they compare with closed forms.
 
 use super::number::{grouped, option, significant};
-use super::{Table, mean_text};
+use super::{Table, mean_text, reasons_text};
 use crate::across_seeds::SeedGroup;
 use gap_schema::Summary;
 use gap_schema::summary::{Cell, Mean, Oracle};
@@ -18,7 +18,8 @@ pub(crate) fn reliability(summary: &Summary) -> Table {
         "unconverged",
         "different optima",
         "non-finite",
-        "untrusted rows",
+        "untrusted estimates",
+        "points with a heavy tail",
         "largest remaining (nats)",
         "largest bound on it",
         "generalisation gap",
@@ -37,7 +38,8 @@ pub(crate) fn reliability(summary: &Summary) -> Table {
             grouped(group.total(|c| c.unconverged)),
             grouped(group.total(|c| c.different_optima)),
             grouped(group.total(|c| c.non_finite)),
-            grouped(group.total(|c| c.untrusted)),
+            reasons_text(group.cells.iter().map(|c| &c.untrusted_by_reason)),
+            grouped(group.total(|c| c.heavy_tails)),
             largest(|c| c.max_remaining_nats),
             largest(|c| c.max_remaining_bound_nats),
             mean_text(group.mean(|c| c.generalisation_gap)),

@@ -5,6 +5,7 @@ mod ascents;
 mod by_hand;
 mod calibration;
 mod evidence;
+mod evidence_files;
 mod gap_laws;
 mod optima;
 mod pairing;

@@ -71,12 +71,13 @@ fn write(dir: &Path, records: &[Record], formats: &[Format]) -> Vec<String> {
 fn the_text_table_reads_well() {
     let summary = summary_of("digits-capacity", &small_run());
     insta::assert_snapshot!(text_table(&summary), @r#"
-    encoder  split  weights  n  seeds  approximation  amortization  one optimum     refined (steps)      IW gap    inference  neg/unconv/diff-opt/non-fin
-    ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-    linear   test     1,300  3      2      0.250 ± 0   1.75 ± 0.45    1.0 ± 1.2  0.175 ± 0.045 (10)  0.0500 ± 0  2.00 ± 0.45                      1/1/1/1
-    mlp-64   test     5,460  3      2      0.250 ± 0   0.50 ± 0.20  0.30 ± 0.40  0.050 ± 0.020 (10)  0.0500 ± 0  0.75 ± 0.20                      1/1/1/1
+    encoder  split  weights  n  seeds             evidence  approximation  amortization  one optimum     refined (steps)      IW gap    inference  neg/unconv/diff-opt/non-fin/heavy
+    ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    linear   test     1,300  3      2  importance-weighted      0.250 ± 0   1.75 ± 0.45    1.0 ± 1.2  0.175 ± 0.045 (10)  0.0500 ± 0  2.00 ± 0.45                          1/1/1/1/0
+    mlp-64   test     5,460  3      2  importance-weighted      0.250 ± 0   0.50 ± 0.20  0.30 ± 0.40  0.050 ± 0.020 (10)  0.0500 ± 0  0.75 ± 0.20                          1/1/1/1/0
     Gaps in nats per datapoint, means over seeds; ± is one standard error over 2 seeds, from the spread of the seeds' means.
-    Counted at the end: negative gaps, unconverged ascents, starts that ended at different optima (more than 0.01 nats apart), non-finite points.
+    Counted at the end: negative gaps, unconverged ascents, starts that ended at different optima (more than 0.01 nats apart), non-finite points, points with a heavy tail of weights.
+    evidence: where log p̂(x) is from, the exact value or the lower bound with the highest mean.
     one optimum: the amortization gap over converged points whose starts agree.
     Monte Carlo error apart from that: at most 0.0065 nats on an amortization gap.
     "#);
@@ -88,14 +89,16 @@ fn the_markdown_table_reads_well() {
     write(dir.path(), &small_run(), &[Format::Md]);
     let text = fs::read_to_string(dir.path().join("summary.md")).unwrap();
     insta::assert_snapshot!(text, @r#"
-    | encoder | split | weights | n | seeds | approximation | amortization | one optimum | refined (steps) | IW gap | inference | neg/unconv/diff-opt/non-fin |
-    | :-- | :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
-    | linear | test | 1,300 | 3 | 2 | 0.250 ± 0 | 1.75 ± 0.45 | 1.0 ± 1.2 | 0.175 ± 0.045 (10) | 0.0500 ± 0 | 2.00 ± 0.45 | 1/1/1/1 |
-    | mlp-64 | test | 5,460 | 3 | 2 | 0.250 ± 0 | 0.50 ± 0.20 | 0.30 ± 0.40 | 0.050 ± 0.020 (10) | 0.0500 ± 0 | 0.75 ± 0.20 | 1/1/1/1 |
+    | encoder | split | weights | n | seeds | evidence | approximation | amortization | one optimum | refined (steps) | IW gap | inference | neg/unconv/diff-opt/non-fin/heavy |
+    | :-- | :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
+    | linear | test | 1,300 | 3 | 2 | importance-weighted | 0.250 ± 0 | 1.75 ± 0.45 | 1.0 ± 1.2 | 0.175 ± 0.045 (10) | 0.0500 ± 0 | 2.00 ± 0.45 | 1/1/1/1/0 |
+    | mlp-64 | test | 5,460 | 3 | 2 | importance-weighted | 0.250 ± 0 | 0.50 ± 0.20 | 0.30 ± 0.40 | 0.050 ± 0.020 (10) | 0.0500 ± 0 | 0.75 ± 0.20 | 1/1/1/1/0 |
 
     Gaps in nats per datapoint, means over seeds; ± is one standard error over 2 seeds, from the spread of the seeds' means.
 
-    Counted at the end: negative gaps, unconverged ascents, starts that ended at different optima (more than 0.01 nats apart), non-finite points.
+    Counted at the end: negative gaps, unconverged ascents, starts that ended at different optima (more than 0.01 nats apart), non-finite points, points with a heavy tail of weights.
+
+    evidence: where log p̂(x) is from, the exact value or the lower bound with the highest mean.
 
     one optimum: the amortization gap over converged points whose starts agree.
 

