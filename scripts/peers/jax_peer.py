@@ -8,22 +8,13 @@ import jax.numpy as jnp
 import optax
 import protocol
 from jax import lax
+from jax_common import every_small_fit, mlp, on_device, repeated, small_encoder
 from protocol import LATENT_DIM
-
-
-def mlp(layers, value):
-    for weight, bias in layers[:-1]:
-        value = jnp.tanh(value @ weight + bias)
-    return value @ layers[-1][0] + layers[-1][1]
 
 
 def softplus(value):
     """Its gradient needs no logarithm, unlike that of `jax.nn.softplus`."""
     return jnp.maximum(value, 0) + jnp.log1p(jnp.exp(-jnp.abs(value)))
-
-
-def on_device(tree):
-    return jax.tree.map(jnp.asarray, tree)
 
 
 def negative_elbo(decoder, mean, log_std, noise, x):
@@ -44,17 +35,6 @@ def adam_scan(loss, optimizer, carry, steps):
         return (optax.apply_updates(parameters, updates), state, draws), None
 
     return lax.scan(step, carry, None, length=steps)[0]
-
-
-def repeated(function, carry):
-    """Runs a jitted `function` on what it gave before, in the same memory."""
-    jitted = jax.jit(function, donate_argnums=0)
-    kept = [jax.tree.map(lambda leaf: leaf.copy(), carry)]
-
-    def run():
-        kept[0] = jax.block_until_ready(jitted(kept[0]))
-
-    return run
 
 
 def free_form(batch, n_samples, steps):
@@ -153,8 +133,55 @@ def training(batch, steps):
     )
 
 
+def annealed(batch, chains, leapfrog_steps):
+    decoder = on_device(protocol.decoder_weights())
+    x = jnp.asarray(protocol.observations(batch))
+    betas, size = jnp.asarray(protocol.BETAS), protocol.LEAPFROG_STEP
+
+    def value_and_slope(z):
+        """Of each chain's log likelihood. Compiled code leaves out a value that nobody takes."""
+        decode = lambda z: mlp(decoder, z.reshape(-1, LATENT_DIM)).reshape(chains, batch, -1)
+        logits, pull_back = jax.vjp(decode, z)
+        value = (x * logits - softplus(logits)).sum(-1)
+        return value, pull_back(x - jax.nn.sigmoid(logits))[0]
+
+    def transition(carry, pair):
+        z, value, slope, log_weight, draws = carry
+        before, beta = pair
+        draws, for_momentum, for_decision = jax.random.split(draws, 3)
+        log_weight += (beta - before) * value
+        momentum = jax.random.normal(for_momentum, z.shape)
+
+        def leap(carry, _):
+            end, moved = carry
+            end += size * moved
+            return (end, moved + size * (beta * value_and_slope(end)[1] - end)), None
+
+        moved = momentum + 0.5 * size * (beta * slope - z)
+        (end, moved), _ = lax.scan(leap, (z, moved), None, length=leapfrog_steps - 1)
+        end += size * moved
+        new_value, new_slope = value_and_slope(end)
+        moved += 0.5 * size * (beta * new_slope - end)
+        quadratic = 0.5 * (momentum**2 + z**2 - moved**2 - end**2)
+        rise = quadratic.sum(-1) + beta * (new_value - value)
+        accepted = jnp.log(jax.random.uniform(for_decision, rise.shape)) < rise
+        value = jnp.where(accepted, new_value, value)
+        z, slope = (
+            jnp.where(accepted[..., None], new, old) for new, old in ((end, z), (new_slope, slope))
+        )
+        return (z, value, slope, log_weight, draws), None
+
+    def anneal(carry):
+        z, value, slope, log_weight, draws = carry
+        start = (z, value, slope, jnp.zeros_like(log_weight), draws)
+        return lax.scan(transition, start, (betas[:-1], betas[1:]))[0]
+
+    z = jax.random.normal(jax.random.key(1), (chains, batch, LATENT_DIM))
+    value, slope = jax.jit(value_and_slope)(z)
+    return repeated(anneal, (z, value, slope, value, jax.random.key(0)))
+
+
 def small_fits():
-    """Warm: each width is compiled once, before the clock starts; seeds go together."""
     settings = protocol.SMALL_FIT
     loadings, data = on_device(protocol.linear_gaussian())
     variance, batch = settings["noise_std"] ** 2, settings["batch"]
@@ -169,25 +196,11 @@ def small_fits():
         return (energy - log_std.sum()) / batch
 
     def fit(width, draws):
-        first, second, draws = jax.random.split(draws, 3)
-        layers = [
-            (jax.random.normal(first, (10, width)) / 10**0.5, jnp.zeros(width)),
-            (jax.random.normal(second, (width, 4)) / width**0.5, jnp.zeros(4)),
-        ]
+        for_layers, draws = jax.random.split(draws)
+        layers = small_encoder(width, for_layers)
         return adam_scan(loss, optimizer, (layers, optimizer.init(layers), draws), settings["steps"])[0]
 
-    fits = [
-        jax.jit(jax.vmap(lambda draws, width=width: fit(width, draws)))
-        for width in protocol.SMALL_FIT_WIDTHS
-    ]
-    n_runs = [0]
-
-    def run():
-        n_runs[0] += 1
-        draws = jax.random.split(jax.random.key(n_runs[0]), protocol.SMALL_FIT_SEEDS)
-        jax.block_until_ready([fit(draws) for fit in fits])
-
-    return run
+    return every_small_fit(fit)
 
 
 protocol.serve(
@@ -199,6 +212,7 @@ protocol.serve(
         "W3": refinement,
         "W4": importance_weights,
         "W5": training,
+        "W6": annealed,
         "W7": small_fits,
     },
 )

@@ -1,4 +1,10 @@
-"""NumPyro: SVI with the mean-field ELBO (its KL term in closed form), updates in a jitted scan."""
+"""NumPyro: SVI with the mean-field ELBO (its KL term in closed form), updates in a jitted scan.
+
+Importance weights are vmapped log densities of model and guide; annealing is its HMC kernel, vmapped
+over the chains.
+"""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -6,14 +12,12 @@ import numpyro
 import numpyro.distributions as dist
 import protocol
 from jax import lax
+from jax_common import every_small_fit, mlp, on_device, repeated, small_encoder
+from numpyro import handlers
 from numpyro.infer import SVI, TraceMeanField_ELBO
+from numpyro.infer.hmc import hmc
+from numpyro.infer.util import log_density, potential_energy
 from protocol import LATENT_DIM
-
-
-def mlp(layers, value):
-    for weight, bias in layers[:-1]:
-        value = jnp.tanh(value @ weight + bias)
-    return value @ layers[-1][0] + layers[-1][1]
 
 
 def parameters(name, layers):
@@ -23,59 +27,106 @@ def parameters(name, layers):
     ]
 
 
-def observe(decoder, x):
-    z = numpyro.sample("z", dist.Normal(jnp.zeros((len(x), LATENT_DIM)), 1.0).to_event(1))
-    numpyro.sample("x", dist.Bernoulli(logits=mlp(decoder, z)).to_event(1), obs=x)
+def observe(decoder, x, beta=1.0):
+    with numpyro.plate("datapoints", len(x)):
+        z = numpyro.sample("z", dist.Normal(jnp.zeros((len(x), LATENT_DIM)), 1.0).to_event(1))
+        with handlers.scale(scale=beta):
+            numpyro.sample("x", dist.Bernoulli(logits=mlp(decoder, z)).to_event(1), obs=x)
 
 
-def prepared(update, state):
-    jitted = jax.jit(update, donate_argnums=0)
-    kept = [state]
+def approximate(mean, log_std):
+    with numpyro.plate("datapoints", len(mean)):
+        numpyro.sample("z", dist.Normal(mean, jnp.exp(log_std)).to_event(1))
 
-    def run():
-        kept[0] = jax.block_until_ready(jitted(kept[0]))
 
-    return run
+def encode(layers, x):
+    return jnp.split(mlp(parameters("encoder", layers), x), 2, axis=1)
+
+
+def with_encoder():
+    """`f(x)` with the parameters of the guide put in their sites."""
+    layers = on_device(protocol.encoder_weights())
+    empty = jnp.zeros((1, protocol.OBSERVED_DIM))
+    sites = handlers.trace(partial(encode, layers)).get_trace(empty)
+    values = {name: site["value"] for name, site in sites.items()}
+    return handlers.substitute(partial(encode, layers), data=values)
+
+
+def frozen_model():
+    return partial(observe, on_device(protocol.decoder_weights()))
+
+
+def free_form_guide(x):
+    zeros = jnp.zeros((len(x), LATENT_DIM))
+    approximate(numpyro.param("mean", zeros), numpyro.param("log_std", zeros))
+
+
+def free_form_svi(n_samples):
+    adam = numpyro.optim.Adam(protocol.LEARNING_RATE)
+    elbo = TraceMeanField_ELBO(num_particles=n_samples)
+    return SVI(frozen_model(), free_form_guide, adam, elbo)
+
+
+def updated(svi, state, x, steps):
+    return lax.scan(lambda state, _: (svi.update(state, x)[0], None), state, None, steps)[0]
 
 
 def free_form(batch, n_samples, steps):
-    layers = jax.tree.map(jnp.asarray, protocol.decoder_weights())
     x = jnp.asarray(protocol.observations(batch))
+    svi = free_form_svi(n_samples)
+    start = svi.init(jax.random.PRNGKey(0), x)
+    return repeated(lambda state: updated(svi, state, x, steps), start)
 
-    def model(x):
-        with numpyro.plate("datapoints", batch):
-            observe(layers, x)
 
-    def guide(x):
-        mean = numpyro.param("mean", jnp.zeros((batch, LATENT_DIM)))
-        log_std = numpyro.param("log_std", jnp.zeros((batch, LATENT_DIM)))
-        with numpyro.plate("datapoints", batch):
-            numpyro.sample("z", dist.Normal(mean, jnp.exp(log_std)).to_event(1))
+def forward(batch):
+    x = jnp.asarray(protocol.observations(batch))
+    encode = jax.jit(with_encoder())
+    return lambda: jax.block_until_ready(encode(x))
 
-    adam = numpyro.optim.Adam(protocol.LEARNING_RATE)
-    svi = SVI(model, guide, adam, TraceMeanField_ELBO(num_particles=n_samples))
 
-    def update(state):
-        return lax.scan(lambda state, _: (svi.update(state, x)[0], None), state, None, steps)[0]
+def refinement(batch, steps):
+    x = jnp.asarray(protocol.observations(batch))
+    svi, encode = free_form_svi(1), with_encoder()
 
-    return prepared(update, svi.init(jax.random.PRNGKey(0), x))
+    def infer(carry):
+        _, key = carry
+        start = dict(zip(("mean", "log_std"), encode(x)))
+        state = updated(svi, svi.init(key, x, init_params=start), x, steps)
+        return svi.get_params(state), state.rng_key
+
+    empty = {name: jnp.zeros((batch, LATENT_DIM)) for name in ("mean", "log_std")}
+    return repeated(infer, (empty, jax.random.PRNGKey(0)))
+
+
+def importance_weights(n_samples, chunk=1000):
+    model = frozen_model()
+    x = jnp.asarray(protocol.observations(1))
+
+    def log_weight(key):
+        drawn = handlers.trace(handlers.seed(free_form_guide, key)).get_trace(x)
+        z = {"z": drawn["z"]["value"]}
+        return log_density(model, (x,), {}, z)[0] - log_density(free_form_guide, (x,), {}, z)[0]
+
+    def estimate(carry):
+        _, key = carry
+        key, now = jax.random.split(key)
+        keys = jax.random.split(now, (n_samples // chunk, chunk))
+        sums = lax.map(lambda keys: jax.nn.logsumexp(jax.vmap(log_weight)(keys)), keys)
+        return jax.nn.logsumexp(sums) - jnp.log(n_samples), key
+
+    return repeated(estimate, (jnp.zeros(()), jax.random.key(0)))
 
 
 def training(batch, steps):
     data = jnp.asarray(protocol.observations(protocol.TRAINING_SET))
-    of_decoder = jax.tree.map(jnp.asarray, protocol.decoder_weights())
-    of_encoder = jax.tree.map(jnp.asarray, protocol.encoder_weights())
+    of_decoder, of_encoder = on_device((protocol.decoder_weights(), protocol.encoder_weights()))
     per_pass = protocol.TRAINING_SET // batch
 
     def model(x):
-        decoder = parameters("decoder", of_decoder)
-        with numpyro.plate("datapoints", batch):
-            observe(decoder, x)
+        observe(parameters("decoder", of_decoder), x)
 
     def guide(x):
-        mean, log_std = jnp.split(mlp(parameters("encoder", of_encoder), x), 2, axis=1)
-        with numpyro.plate("datapoints", batch):
-            numpyro.sample("z", dist.Normal(mean, jnp.exp(log_std)).to_event(1))
+        approximate(*encode(of_encoder, x))
 
     svi = SVI(model, guide, numpyro.optim.Adam(protocol.TRAINING_RATE), TraceMeanField_ELBO())
 
@@ -90,11 +141,97 @@ def training(batch, steps):
         return lax.scan(one_pass, carry, None, steps // per_pass)[0]
 
     state = svi.init(jax.random.PRNGKey(0), data[:batch])
-    return prepared(update, (state, jax.random.PRNGKey(1)))
+    return repeated(update, (state, jax.random.PRNGKey(1)))
+
+
+def annealed(batch, chains, leapfrog_steps):
+    decoder = on_device(protocol.decoder_weights())
+    x = jnp.asarray(protocol.observations(batch))[:, None]
+    betas, size = jnp.asarray(protocol.BETAS), protocol.LEAPFROG_STEP
+
+    def potential(x, beta):
+        return partial(potential_energy, observe, (decoder, x, beta), {})
+
+    initialise, sample = hmc(potential_fn_gen=potential, algo="HMC")
+
+    def start(key, x):
+        for_z, key = jax.random.split(key)
+        return initialise(
+            {"z": jax.random.normal(for_z, (1, LATENT_DIM))},
+            num_warmup=0,
+            step_size=size,
+            adapt_step_size=False,
+            adapt_mass_matrix=False,
+            num_steps=leapfrog_steps,
+            trajectory_length=leapfrog_steps * size,
+            model_args=(x, 1.0),
+            rng_key=key,
+        )
+
+    def transition(x, state, log_weight, betas):
+        """Energy and gradient of the point are linear in beta: they need not be found anew."""
+        before, now, rise = betas
+        z = state.z["z"]
+        prior = -dist.Normal().log_prob(z).sum()
+        value = (prior - state.potential_energy) / before
+        slope = z + now / before * (state.z_grad["z"] - z)
+        state = state._replace(potential_energy=prior - now * value, z_grad={"z": slope})
+        return sample(state, model_args=(x, now)), log_weight + rise * value
+
+    over_chains = jax.vmap(transition, in_axes=(None, 0, 0, None))
+    over_datapoints = jax.vmap(over_chains, in_axes=(0, 0, 0, None))
+
+    def anneal(carry):
+        states, _ = carry
+        # Chains arrive from the last temperature of the run before.
+        before = jnp.roll(betas[1:], 1)
+        step = lambda carry, betas: (over_datapoints(x, *carry, betas), None)
+        start = (states, jnp.zeros((batch, chains)))
+        return lax.scan(step, start, (before, betas[1:], jnp.diff(betas)))[0]
+
+    keys = jax.random.split(jax.random.key(0), (batch, chains))
+    states = jax.jit(jax.vmap(jax.vmap(start, in_axes=(0, None))))(keys, x)
+    return repeated(anneal, (states, jnp.zeros((batch, chains))))
+
+
+def small_fits():
+    settings = protocol.SMALL_FIT
+    loadings, data = on_device(protocol.linear_gaussian())
+    batch = settings["batch"]
+
+    def model(x):
+        with numpyro.plate("datapoints", batch):
+            z = numpyro.sample("z", dist.Normal(jnp.zeros((batch, 2)), 1.0).to_event(1))
+            likelihood = dist.Normal(z @ loadings, settings["noise_std"])
+            numpyro.sample("x", likelihood.to_event(1), obs=x)
+
+    def fit(width, key):
+        for_layers, for_state, key = jax.random.split(key, 3)
+        layers = small_encoder(width, for_layers)
+        guide = lambda x: approximate(*encode(layers, x))
+        svi = SVI(model, guide, numpyro.optim.Adam(1e-2), TraceMeanField_ELBO())
+
+        def step(state, key):
+            rows = jax.random.randint(key, (batch,), 0, len(data))
+            return svi.update(state, data[rows])[0], None
+
+        keys = jax.random.split(key, settings["steps"])
+        state = lax.scan(step, svi.init(for_state, data[:batch]), keys)[0]
+        return svi.get_params(state)
+
+    return every_small_fit(fit)
 
 
 protocol.serve(
     "numpyro",
     {"numpyro": numpyro.__version__, "jax": jax.__version__},
-    {"W1": free_form, "W5": training},
+    {
+        "W1": free_form,
+        "W2": forward,
+        "W3": refinement,
+        "W4": importance_weights,
+        "W5": training,
+        "W6": annealed,
+        "W7": small_fits,
+    },
 )

@@ -27,8 +27,16 @@ WORKS = {
     "W4_K1000": ("samples/s", 1000, {"n_samples": 1000}),
     "W4_K100000": ("samples/s", 100_000, {"n_samples": 100_000}),
     "W5_B100": ("steps/s", 100, {"batch": 100, "steps": 100}),
+    "W6_100x16_L10": ("transitions/s", 20 * 1600, {"batch": 100, "chains": 16, "leapfrog_steps": 10}),
     "W7_24jobs": ("jobs/s", 24, {}),
 }
+
+# Inverse temperatures of a run of W6, and the step of its trajectories.
+BETAS = [i / 20 for i in range(21)]
+LEAPFROG_STEP = 0.05
+
+# Seconds from which on a run needs none to warm up before it.
+LONG_RUN = 2.0
 
 SMALL_FIT_WIDTHS = [1, 2, 4, 8, 16, 32, 64, 128]
 SMALL_FIT_SEEDS = 3
@@ -92,21 +100,36 @@ def serve(peer, versions, makers):
             name, seconds = line.split()
             unit, units, sizes = WORKS[name]
             if name not in ready:
-                ready[name] = makers[name.split("_")[0]](**sizes)
-                ready[name]()  # compiles
-            per_second = units * rate(ready[name], float(seconds))
+                ready[name] = Timed(makers[name.split("_")[0]](**sizes))
+            per_second = units * ready[name].rate(float(seconds))
             say({"work": name, "unit": unit, "per_second": per_second})
         except Exception as error:  # a peer that cannot do one workload may do the next
             say({"error": f"{type(error).__name__}: {str(error).splitlines()[:1]}"})
 
 
-def rate(run, seconds):
-    """Runs a second, over the whole runs that began within `seconds`, after one to warm up."""
-    run()
-    n_runs, start = 0, time.perf_counter()
-    while True:
-        run()
-        n_runs += 1
-        passed = time.perf_counter() - start
-        if passed >= seconds:
-            return n_runs / passed
+class Timed:
+    """A workload and how long its latest run took."""
+
+    def __init__(self, run):
+        self.run = run
+        self.latest = 0.0
+
+    def rate(self, seconds):
+        """Runs a second, over the whole runs that began within `seconds`.
+
+        The first run of all compiles, and never counts.
+        """
+        # Cold caches are nothing beside a long run.
+        if self.latest < LONG_RUN:
+            self.timed()
+        n_runs, passed = 0, 0.0
+        while n_runs == 0 or passed < seconds:
+            passed += self.timed()
+            n_runs += 1
+        return n_runs / passed
+
+    def timed(self):
+        start = time.perf_counter()
+        self.run()
+        self.latest = time.perf_counter() - start
+        return self.latest

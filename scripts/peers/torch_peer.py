@@ -9,38 +9,16 @@ import sys
 import protocol
 import torch
 import torch.nn.functional as F
+import torch_common
 from protocol import LATENT_DIM
-from torch import nn
+from torch_common import decoder, encoder, every_small_fit, minibatches, observations, small_encoder
 
 COMPILED = sys.argv[1:] == ["compile"]
-torch.set_num_threads(protocol.N_THREADS)
 torch.manual_seed(0)
 
 
 def compiled(function):
     return torch.compile(function, fullgraph=True, dynamic=False) if COMPILED else function
-
-
-def network(layers):
-    parts = []
-    for weight, bias in layers:
-        linear = nn.Linear(*weight.shape)
-        linear.weight.data = torch.from_numpy(weight.T.copy())
-        linear.bias.data = torch.from_numpy(bias)
-        parts += [linear, nn.Tanh()]
-    return nn.Sequential(*parts[:-1])
-
-
-def decoder():
-    return network(protocol.decoder_weights())
-
-
-def encoder():
-    return network(protocol.encoder_weights())
-
-
-def observations(batch):
-    return torch.from_numpy(protocol.observations(batch))
 
 
 def negative_elbo(decoder, mean, log_std, noise, x):
@@ -134,19 +112,45 @@ def training(batch, steps):
         mean, log_std = recognition(x).chunk(2, 1)
         return negative_elbo(generative, mean, log_std, noise, x) / batch
 
-    def batches():
-        while True:
-            yield from torch.randperm(len(data)).split(batch)
-
-    rows = batches()
+    minibatch = minibatches(data, batch)
 
     def run():
         for _ in range(steps):
             optimizer.zero_grad(set_to_none=True)
-            loss(data[next(rows)], torch.randn(1, batch, LATENT_DIM)).backward()
+            loss(next(minibatch), torch.randn(1, batch, LATENT_DIM)).backward()
             optimizer.step()
 
     return run
+
+
+def annealed(batch, chains, leapfrog_steps):
+    model, x = decoder().requires_grad_(False), observations(batch)
+    size = protocol.LEAPFROG_STEP
+
+    def logits_and_slope(z):
+        logits, pull_back = torch.func.vjp(model, z)
+        return logits, pull_back(logits.sigmoid().neg_().add_(x))[0]
+
+    @compiled
+    def slope_at(z):
+        return logits_and_slope(z)[1]
+
+    @compiled
+    def value_and_slope(z):
+        logits, slope = logits_and_slope(z)
+        nll = F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+        return -nll.sum(-1), slope
+
+    def trajectory(z, momentum, slope, beta):
+        momentum = momentum + 0.5 * size * (beta * slope - z)
+        for _ in range(leapfrog_steps - 1):
+            z = z + size * momentum
+            momentum += size * (beta * slope_at(z) - z)
+        z = z + size * momentum
+        value, slope = value_and_slope(z)
+        return z, momentum + 0.5 * size * (beta * slope - z), value, slope
+
+    return torch_common.annealed(batch, chains, value_and_slope, trajectory)
 
 
 def small_fits():
@@ -154,26 +158,25 @@ def small_fits():
     loadings, data = map(torch.from_numpy, protocol.linear_gaussian())
     variance, batch = settings["noise_std"] ** 2, settings["batch"]
 
+    @compiled
+    def loss(recognition, x, noise):
+        mean, log_std = recognition(x).chunk(2, 1)
+        z = mean + log_std.exp() * noise
+        residual = x - z @ loadings
+        energy = (residual * residual).sum() / (2 * variance) + 0.5 * (z * z).sum()
+        return (energy - log_std.sum()) / batch
+
     def fit(width, seed):
         generator = torch.Generator().manual_seed(seed)
-        recognition = nn.Sequential(nn.Linear(10, width), nn.Tanh(), nn.Linear(width, 4))
+        recognition = small_encoder(width)
         optimizer = torch.optim.Adam(recognition.parameters(), lr=1e-2, fused=True)
         for _ in range(settings["steps"]):
             x = data[torch.randint(len(data), (batch,), generator=generator)]
-            mean, log_std = recognition(x).chunk(2, 1)
-            z = mean + log_std.exp() * torch.randn(batch, 2, generator=generator)
-            residual = x - z @ loadings
-            energy = (residual * residual).sum() / (2 * variance) + 0.5 * (z * z).sum()
             optimizer.zero_grad(set_to_none=True)
-            ((energy - log_std.sum()) / batch).backward()
+            loss(recognition, x, torch.randn(batch, 2, generator=generator)).backward()
             optimizer.step()
 
-    def run():
-        for width in protocol.SMALL_FIT_WIDTHS:
-            for seed in range(protocol.SMALL_FIT_SEEDS):
-                fit(width, seed)
-
-    return run
+    return every_small_fit(fit)
 
 
 protocol.serve(
@@ -185,6 +188,7 @@ protocol.serve(
         "W3": refinement,
         "W4": importance_weights,
         "W5": training,
+        "W6": annealed,
         "W7": small_fits,
     },
 )
