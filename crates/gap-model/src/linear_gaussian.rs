@@ -50,6 +50,50 @@ impl LinearGaussian {
         Self::new(weight, bias, noise_std)
     }
 
+    /// Loadings whose posterior precision has eigenvalues spread evenly in their logarithm from 2 to
+    /// `2 · condition_number`, in directions drawn with `key`; offsets are standard normal.
+    ///
+    /// `W = U diag(a) Vᵀ` with orthonormal `U` (`[X, D]`) and `V` (`[D, D]`) makes the precision
+    /// `V diag(1 + a² / s²) Vᵀ`.
+    ///
+    /// # Panics
+    ///
+    /// If `condition_number` is below 1, or there are fewer observed than latent dimensions.
+    pub fn of_condition_number(
+        [latent_dim, observed_dim]: [i64; 2],
+        noise_std: f64,
+        condition_number: f64,
+        key: SeedKey,
+        device: Device,
+    ) -> Self {
+        assert!(condition_number >= 1.0, "the largest is not the smallest");
+        assert!(
+            observed_dim >= latent_dim,
+            "each latent direction has one of x to itself"
+        );
+        let mut noise = NoiseStream::new(key, &[0], Device::Cpu);
+        let mut orthonormal = |rows: i64, columns: i64| {
+            let normals = noise.normal(rows, columns).squeeze_dim(1);
+            Tensor::linalg_qr(&normals.to_kind(Kind::Double), "reduced").0
+        };
+        let (u, v) = (
+            orthonormal(observed_dim, latent_dim),
+            orthonormal(latent_dim, latent_dim),
+        );
+        let steps = (latent_dim - 1).max(1) as f64;
+        let scales: Vec<f64> = (0..latent_dim)
+            .map(|i| 2.0 * condition_number.powf(i as f64 / steps))
+            .map(|eigenvalue| noise_std * (eigenvalue - 1.0).sqrt())
+            .collect();
+        let weight = (u * Tensor::from_slice(&scales)).matmul(&v.tr());
+        let bias = noise.normal(1, observed_dim).view([observed_dim]);
+        Self::new(
+            weight.to_kind(Kind::Float).to_device(device),
+            bias.to_device(device),
+            noise_std,
+        )
+    }
+
     /// The same model with tensors of another kind.
     #[must_use]
     pub fn to_kind(&self, kind: Kind) -> Self {
@@ -199,5 +243,42 @@ impl ExactPosterior for LinearGaussian {
         let projected = centred.matmul(&self.weight.to_kind(Kind::Double)); // [B, D]
         let mean = projected.matmul(&covariance) / self.noise_std.powi(2);
         Ok((mean, covariance))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The eigenvalues of the posterior precision, rising.
+    fn eigenvalues(model: &LinearGaussian) -> Vec<f64> {
+        let values = model.posterior_precision().linalg_eigvalsh("L");
+        Vec::try_from(values).expect("a double tensor holds doubles")
+    }
+
+    #[test]
+    fn a_condition_number_is_that_of_the_posterior_precision() {
+        for (dims, std, condition) in [
+            ([5, 10], 0.5, 100.0),
+            ([3, 3], 2.0, 1.0),
+            ([1, 4], 1.0, 1.0),
+        ] {
+            let model = |seed| {
+                let key = SeedKey::root(seed);
+                LinearGaussian::of_condition_number(dims, std, condition, key, Device::Cpu)
+            };
+            let values = eigenvalues(&model(0));
+            assert_eq!(values.len() as i64, dims[0]);
+            // Loadings are rounded to f32.
+            let is_near = |value: f64, to: f64| (value / to - 1.0).abs() < 1e-5;
+            let largest = values[values.len() - 1];
+            assert!(is_near(values[0], 2.0) && is_near(largest, 2.0 * condition));
+            for step in values.windows(3) {
+                assert!(is_near(step[1] / step[0], step[2] / step[1]), "{values:?}");
+            }
+            // Another seed turns the axes: they are not those of z.
+            let away = (&model(0).weight - &model(1).weight).abs().max();
+            assert!(away.double_value(&[]) > 0.1);
+        }
     }
 }
