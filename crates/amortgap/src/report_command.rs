@@ -7,7 +7,7 @@ use gap_harness::StageRow;
 use gap_harness::store::COSTS;
 use gap_report::{Format, ReportContent, summarize, text_table, write_report};
 use gap_schema::summary::StageCost;
-use gap_schema::{Experiment, Record, TracePoint, parquet, rows_file, spec_file};
+use gap_schema::{CalibrationRow, Experiment, TracePoint, parquet, rows_file, spec_file};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,12 @@ pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, 
     let experiment = spec_file::read(&folder.join("spec.toml"), &[]).map_err(Failure::input)?;
     let provenance = read_json(&folder.join("provenance.json"))?;
     let trace: Vec<TracePoint> = read_rows(folder)?;
-    check_variants(folder, &experiment, &records, &trace)?;
+    let calibration: Vec<CalibrationRow> = read_rows(folder)?;
+    let of_records = records.iter().map(|record| &record.variant);
+    let of_trace = trace.iter().map(|point| &point.variant);
+    let of_calibration = calibration.iter().map(|row| &row.variant);
+    let variants = of_records.chain(of_trace).chain(of_calibration);
+    check_variants(folder, &experiment, variants)?;
     let params_per_point = |variant: Option<&str>| {
         let problem = experiment.problem(variant);
         let spec = &problem.expect("the variants were checked").spec;
@@ -77,16 +82,14 @@ fn read_rows<T: StageRow>(folder: &Path) -> Result<Vec<T>, Failure> {
 }
 
 /// Refuses results of a variant that the spec beside them does not have.
-fn check_variants(
+fn check_variants<'a>(
     folder: &Path,
     experiment: &Experiment,
-    records: &[Record],
-    trace: &[TracePoint],
+    variants: impl Iterator<Item = &'a Option<String>>,
 ) -> Result<(), Failure> {
-    let of_records = records.iter().map(|record| record.variant.as_deref());
-    let of_trace = trace.iter().map(|point| point.variant.as_deref());
     let known = |variant: &Option<&str>| experiment.problem(*variant).is_some();
-    match of_records.chain(of_trace).find(|variant| !known(variant)) {
+    let mut variants = variants.map(Option::as_deref);
+    match variants.find(|variant| !known(variant)) {
         None => Ok(()),
         Some(variant) => Err(Failure::Input(format!(
             "{}: holds results of {}, which spec.toml beside them does not have; run the experiment again",

@@ -89,7 +89,52 @@ fn an_empty_list_of_encoders_is_refused_with_what_to_add() {
     let bench = Bench::with(&edited(&none, "[data]", "encoders = []\n\n[data]"));
     assert_eq!(
         refusal(&mut bench.run("out", &[])),
-        "spec.toml:6:12: `encoders` is empty; add at least one [[encoders]] with `kind = \"linear\"` or `kind = \"mlp\"`, or an [ascents.NAME] to compare"
+        "spec.toml:6:12: `encoders` is empty; add at least one [[encoders]] with `kind = \"linear\"` or `kind = \"mlp\"`, an [ascents.NAME] to compare, or a [calibration]"
+    );
+}
+
+#[test]
+fn annealing_that_cannot_be_done_is_refused_before_anything_is_written() {
+    let after = "iw_samples = 200\n";
+    let counts = "is out of range; use a whole number from 1 to 4294967295";
+    for (keys, message) in [
+        (
+            "[estimators.annealed]\ntemperatures = 0\nchains = 16\n",
+            format!("53:16: `estimators.annealed.temperatures`: 0 {counts}"),
+        ),
+        (
+            "[estimators.annealed]\ntemperatures = 9\nchains = 0\n",
+            format!("54:10: `estimators.annealed.chains`: 0 {counts}"),
+        ),
+        (
+            "[estimators.annealed]\ntemperatures = 9\nchains = 1\n",
+            "54:10: `estimators.annealed.chains` is 1, from which no standard error can be had; use at least 2, as in 16".to_owned(),
+        ),
+        (
+            "[estimators.annealed]\nchains = 2\nschedule = [0.0, 0.9]\n",
+            "54:12: `estimators.annealed.schedule` must rise from 0 to 1, both of them in it, as in [0.0, 0.5, 1.0]".to_owned(),
+        ),
+        (
+            "[estimators.adaptive]\ntarget_std_error_nats = 0.1\nmost_samples = 2000\nprior_share = 1.0\n",
+            "55:15: `estimators.adaptive.prior_share` is 1; use a share from 0 to below 1, as in 0.1".to_owned(),
+        ),
+        (
+            "[calibration]\n",
+            "52:1: `calibration` holds estimates to the exact `log p(x)`, which `model.kind = \"mlp-decoder\"` does not give; use `model.kind = \"linear-gaussian\"`, or remove the section".to_owned(),
+        ),
+    ] {
+        let found = refused_edit(after, &format!("{after}\n{keys}"));
+        assert_eq!(found, format!("spec.toml:{message}"));
+    }
+    let unknown = refused_edit(
+        after,
+        "iw_samples = 200\n[estimators.annealed]\ntemperatures = 9\nchains = 2\nschedule = \"cubic\"\n",
+    );
+    assert!(
+        unknown.starts_with("spec.toml:54:12: `estimators.annealed.schedule`")
+            && unknown.contains("\"cubic\"")
+            && unknown.contains("`\"sigmoidal\"`"),
+        "{unknown}"
     );
 }
 
@@ -139,7 +184,9 @@ fn a_bad_override_is_quoted() {
 fn data_that_does_not_fit_the_spec_is_refused_with_both_keys() {
     let grey = refused_edit("\"digits-binarized\"", "\"digits\"");
     assert!(
-        grey.contains("`data.name = \"digits\"`") && grey.contains("`model.likelihood`"),
+        grey.starts_with(
+            "`data.name = \"digits\"` does not go with `model.likelihood`: the Bernoulli likelihood needs 0 or 1 (use a binarized data set), and the data holds 0."
+        ),
         "{grey}"
     );
     assert_eq!(

@@ -1,7 +1,9 @@
 //! The executor that computes: models, encoders and measurements on libtorch.
 
+mod annealed;
 mod ascents;
 mod build;
+mod calibration;
 mod data;
 mod evidence;
 mod fit;
@@ -18,7 +20,7 @@ use data::Observations;
 use gap_data::{Batch, Dataset};
 use gap_infer::{DiagonalGaussian, Encoder, Refined};
 use gap_model::LatentVariableModel;
-use gap_schema::record::EncoderLabel;
+use gap_schema::record::{EncoderLabel, Split};
 use gap_schema::spec::{BoundSpec, EncoderSpec, RefinementSpec};
 use gap_schema::{CheckedSpec, Record};
 use gap_torch::SeedKey;
@@ -228,6 +230,18 @@ impl Executor for LibtorchExecutor {
                 let measured = Measured::new(*seed, model, chunk, *estimators);
                 self.free_form(measured, joint_encoder.as_ref(), free_form, workspace)
             }
+            Stage::Adaptive {
+                seed,
+                model,
+                free_form,
+                split,
+                n,
+                adaptive,
+            } => {
+                let chunk = Chunk::first(*split, *n);
+                let measured = Measured::new(*seed, model, chunk, self.spec.estimators.bounds());
+                self.adaptive(measured, free_form, adaptive, workspace)
+            }
             Stage::Annealed {
                 seed,
                 model,
@@ -258,6 +272,23 @@ impl Executor for LibtorchExecutor {
                 let measured = Measured::new(*seed, model, *chunk, *estimators);
                 let ways = (free_form, annealed);
                 self.simulated(measured, joint_encoder.as_ref(), ways, workspace)
+            }
+            Stage::Calibration {
+                seed,
+                model,
+                point,
+                replicates,
+                free_form,
+                estimator,
+            } => {
+                let chunk = Chunk {
+                    split: Split::Simulated,
+                    from: *point,
+                    n: 1,
+                };
+                let measured = Measured::new(*seed, model, chunk, self.spec.estimators.bounds());
+                self.calibration(measured, *replicates, free_form, estimator, workspace)
+                    .map(|()| Vec::new())
             }
             Stage::Optima {
                 seed,

@@ -6,9 +6,11 @@
 
 mod evidence;
 mod planner;
+mod settings;
 mod stage;
 
-pub use stage::{Chunk, FittedTo, Stage, StageId};
+pub use settings::{Calibrated, Chunk, FittedTo};
+pub use stage::{Stage, StageId};
 
 use gap_schema::Problem;
 use planner::Planner;

@@ -2,7 +2,7 @@
 
 use crate::plan::{Plan, Stage};
 use crate::store::{Store, StoreError};
-use gap_schema::TracePoint;
+use gap_schema::{CalibrationRow, TracePoint};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -24,6 +24,18 @@ impl StageRow for TracePoint {
 
     fn are_left_by(stage: &Stage) -> bool {
         matches!(stage, Stage::Ascent { .. })
+    }
+
+    fn of_variant(self, variant: Option<String>) -> Self {
+        Self { variant, ..self }
+    }
+}
+
+impl StageRow for CalibrationRow {
+    const FILE: &'static str = "calibration.csv";
+
+    fn are_left_by(stage: &Stage) -> bool {
+        matches!(stage, Stage::Calibration { .. })
     }
 
     fn of_variant(self, variant: Option<String>) -> Self {

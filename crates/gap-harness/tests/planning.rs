@@ -4,7 +4,7 @@ mod mock;
 
 use gap_harness::rows::are_expected;
 use gap_harness::{Plan, Store, StoreError};
-use gap_schema::TracePoint;
+use gap_schema::{CalibrationRow, TracePoint};
 use mock::{SPEC, edited, ids, open, plan, plan_of, plan_on, plan_with, plans_on};
 use std::collections::BTreeSet;
 
@@ -214,6 +214,80 @@ fn what_annealing_does_not_depend_on_keeps_its_stages() {
         .filter(|(_, stage)| stage.kind() == "annealed");
     assert!(annealed.clone().count() > 0);
     assert!(annealed.into_iter().all(|(id, _)| kept.contains(id)));
+}
+
+/// A calibration of every estimator, with other edits.
+fn calibration(edits: &[(&str, &str)]) -> Plan {
+    let mut text = r#"
+name = "small"
+question = "Are the errors right?"
+surprise = "They are not."
+seeds = [4]
+
+[data]
+name = "synthetic"
+train_points = 1
+measure_train = 1
+measure_test = 1
+
+[model]
+kind = "linear-gaussian"
+latent_dim = 2
+observed_dim = 4
+
+[estimators]
+iw_samples = 10
+
+[estimators.adaptive]
+target_std_error_nats = 0.1
+most_samples = 2000
+
+[estimators.annealed]
+temperatures = 5
+chains = 2
+
+[calibration]
+replicates = 20
+points = 2
+"#
+    .to_owned();
+    for (old, new) in edits {
+        assert_eq!(text.matches(old).count(), 1, "{old}");
+        text = text.replace(old, new);
+    }
+    plan_of(&text)
+}
+
+#[test]
+fn a_calibration_has_a_stage_for_each_estimator_and_point() {
+    insta::assert_snapshot!(titles(&calibration(&[("points = 2", "points = 1")])), @r"
+    seed 4: model
+    seed 4: free-form, 1 train points
+    seed 4: free-form, 1 test points
+    seed 4: weigh adaptively, 1 train points
+    seed 4: weigh adaptively, 1 test points
+    seed 4: anneal train point 0
+    seed 4: anneal test point 0
+    seed 4: calibrate elbo on point 0
+    seed 4: calibrate importance-weighted on point 0
+    seed 4: calibrate pareto-smoothed on point 0
+    seed 4: calibrate importance-weighted-adaptive on point 0
+    seed 4: calibrate annealed on point 0
+    seed 4: calibrate annealed-reverse on point 0
+    ");
+    let plan = calibration(&[]);
+    assert!(are_expected::<CalibrationRow>(&[plan.clone()]));
+    let kept = ids(&plan);
+    for (old, new, changed) in [
+        ("chains = 2", "chains = 3", 2 + 4),
+        ("chains = 2", "chains = 2\nsimulated_points = 1", 1),
+        ("most_samples = 2000", "most_samples = 3000", 2 + 2),
+        ("replicates = 20", "replicates = 21", 12),
+        ("points = 2", "points = 3", 6),
+    ] {
+        let other = calibration(&[(old, new)]);
+        assert_eq!(ids(&other).difference(&kept).count(), changed, "{new}");
+    }
 }
 
 #[test]

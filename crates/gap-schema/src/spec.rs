@@ -4,12 +4,14 @@
 //! gives a [`CheckedSpec`]. Reading files, places in them and overrides are in [`crate::spec_file`].
 
 mod ascent;
+mod calibration;
 mod check;
 mod estimators;
 mod inference;
 mod precision;
 
 pub use ascent::{AscentKind, AscentSpec, NoiseSource, StepRule, StoppingRule};
+pub use calibration::CalibrationSpec;
 pub(crate) use check::is_plain_name;
 pub use check::{CheckedSpec, SpecConflict};
 pub use estimators::{
@@ -151,7 +153,7 @@ pub struct ExperimentSpec {
     /// `Q`.
     #[serde(default)]
     pub family: FamilySpec,
-    /// The encoders that are compared; there may be none where ascents are.
+    /// The encoders that are compared; there may be none where ascents are, or a calibration is.
     #[serde(default = "nothing", skip_serializing_if = "is_empty")]
     pub encoders: Spanned<Vec<EncoderSpec>>,
     /// How each encoder is fitted.
@@ -169,6 +171,9 @@ pub struct ExperimentSpec {
     /// How bounds are estimated.
     #[serde(default)]
     pub estimators: EstimatorSpec,
+    /// Estimators held to known values, for a model that has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Spanned<CalibrationSpec>>,
     /// How work is cut up.
     #[serde(default)]
     pub evaluation: EvaluationSpec,
@@ -262,6 +267,10 @@ pub struct ModelSpec {
     /// likelihood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise_std: Option<Spanned<Positive>>,
+    /// The ratio of the largest to the smallest eigenvalue of the posterior precision of a
+    /// linear-Gaussian model. Default: what random loadings give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition_number: Option<Spanned<Positive>>,
     /// How the decoder is fitted; absent for synthetic data, whose model is the truth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Spanned<ModelTrainingSpec>>,

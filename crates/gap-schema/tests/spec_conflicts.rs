@@ -10,7 +10,7 @@ fn encoders_that_cannot_be_built_or_told_apart_are_refused() {
     let end = DIGITS.find("[encoder_training]").unwrap();
     let none = DIGITS.replace(&DIGITS[start..end], "");
     let empty = none.replace("[data]", "encoders = []\n[data]");
-    let message = "`encoders` is empty; add at least one [[encoders]] with `kind = \"linear\"` or `kind = \"mlp\"`, or an [ascents.NAME] to compare";
+    let message = "`encoders` is empty; add at least one [[encoders]] with `kind = \"linear\"` or `kind = \"mlp\"`, an [ascents.NAME] to compare, or a [calibration]";
     assert_eq!(
         parsed(&none).unwrap_err(),
         format!("digits.toml:1:1: {message}")

@@ -75,13 +75,17 @@ pub fn random_model(
         ModelKind::MlpDecoder => {
             RandomModel::Decoder(random_decoder(spec, observed_dim, key, device))
         }
-        ModelKind::LinearGaussian => RandomModel::LinearGaussian(LinearGaussian::random(
-            latent_dim(spec),
-            observed_dim,
-            noise_std(spec),
-            key.role("model"),
-            device,
-        )),
+        ModelKind::LinearGaussian => {
+            let dims = [latent_dim(spec), observed_dim];
+            let (std, key) = (noise_std(spec), key.role("model"));
+            RandomModel::LinearGaussian(match &spec.model.condition_number {
+                None => LinearGaussian::random(dims[0], dims[1], std, key, device),
+                Some(number) => {
+                    let number = number.get_ref().get();
+                    LinearGaussian::of_condition_number(dims, std, number, key, device)
+                }
+            })
+        }
     }
 }
 

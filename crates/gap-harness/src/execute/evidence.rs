@@ -1,24 +1,50 @@
-//! Estimates of `log p(x)` itself: by annealing from below, and from above where a datapoint was drawn
-//! from the model together with its `z`.
+//! Estimates of `log p(x)` itself: by weights and by annealing from below, and from above where a
+//! datapoint was drawn from the model together with its `z`.
 
-use super::build;
+use super::annealed::Annealed;
 use super::data::simulated_points;
 use super::measure::Answers;
 use super::{LibtorchExecutor, Measured, failed};
 use crate::plan::StageId;
 use crate::run::{RunError, Workspace};
 use gap_data::Batch;
-use gap_estimate::{Anchor, Annealing, Estimate, Transitions};
-use gap_infer::{Encoder, VariationalParams};
+use gap_estimate::Adaptive;
+use gap_infer::{DiagonalGaussian, Encoder, VariationalParams};
 use gap_model::LatentVariableModel;
 use gap_schema::Record;
 use gap_schema::record::{Estimator, Side};
-use gap_schema::spec::{AnnealedSpec, AnnealedStart, EncoderSpec, FreeFormSpec};
+use gap_schema::spec::{AdaptiveSpec, AnnealedSpec, AnnealedStart, EncoderSpec, FreeFormSpec};
 use gap_torch::SeedKey;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
+
+/// The role, below a seed, of all draws that estimates of `log p(x)` are made from.
+const EVIDENCE: &str = "evidence";
 
 impl LibtorchExecutor {
-    /// `log p(x)` from below.
+    /// `log p(x)` from below, by weights of draws from `q*`.
+    pub(super) fn adaptive(
+        &self,
+        measured: Measured,
+        free_form: &StageId,
+        spec: &AdaptiveSpec,
+        workspace: &Workspace,
+    ) -> Result<Vec<Record>, RunError> {
+        let model = self.model(measured.model, workspace.store)?;
+        let points = self.points(measured, model.as_ref())?;
+        let q_star = self.q_star(free_form, measured.chunk.range(), workspace)?;
+        let measurement = self.measurement_of_model(measured, model.as_ref());
+        let key = measured.key().role(EVIDENCE);
+        let mut done = 0;
+        self.in_batches(&points, workspace, |batch, _| {
+            let own = rows(&q_star, done, batch.len());
+            done += batch.len();
+            let of_q = (measurement.family, &own);
+            let answers = weighted_adaptively(spec, model.as_ref(), of_q, batch, key)?;
+            Ok(measurement.of_model(vec![answers], batch))
+        })
+    }
+
+    /// `log p(x)` from below, by annealing.
     pub(super) fn annealed(
         &self,
         measured: Measured,
@@ -34,14 +60,15 @@ impl LibtorchExecutor {
             None => None,
         };
         let companion = self.anchoring_encoder(measured.model, joint_encoder, spec, workspace)?;
-        let annealing = Annealed::of(spec, measured.key());
+        let annealed = Annealed::of(spec, measured.key().role(EVIDENCE));
         let measurement = self.measurement_of_model(measured, model.as_ref());
         let mut done = 0;
         self.in_batches(&points, workspace, |batch, progress| {
             let own = q_star.as_ref().map(|all| rows(all, done, batch.len()));
             done += batch.len();
-            let anchor = self.anchor(spec, own.as_ref(), companion.as_ref(), batch);
-            let forward = annealing.forward(model.as_ref(), &anchor, batch, progress)?;
+            let anchor =
+                annealed.anchor(measurement.family, own.as_ref(), companion.as_ref(), batch);
+            let forward = annealed.forward(model.as_ref(), &anchor, batch, progress)?;
             Ok(measurement.of_model(vec![forward], batch))
         })
     }
@@ -63,7 +90,7 @@ impl LibtorchExecutor {
         let search = self.search(free_form, &starts);
         let companion =
             self.anchoring_encoder(measured.model, joint_encoder, annealed, workspace)?;
-        let annealing = Annealed::of(annealed, measured.key());
+        let annealed = Annealed::of(annealed, measured.key().role(EVIDENCE));
         let measurement = self.measurement_of_model(measured, model.as_ref());
         let dim = model.latent_dim() as usize;
         let mut done = 0;
@@ -71,13 +98,12 @@ impl LibtorchExecutor {
             let z = &z[done * dim..(done + batch.len()) * dim];
             done += batch.len();
             let (mut records, q_star) = measurement.free_form(&search, starts.starts, batch)?;
-            let anchor = self.anchor(annealed, Some(&q_star), companion.as_ref(), batch);
-            let (first, second) = (
-                |f| progress(0.5 * f),
-                |f: f64| progress(0.5f64.mul_add(f, 0.5)),
-            );
-            let forward = annealing.forward(model.as_ref(), &anchor, batch, &first)?;
-            let reverse = annealing.reverse(model.as_ref(), &anchor, (batch, z), &second)?;
+            let anchor =
+                annealed.anchor(measurement.family, Some(&q_star), companion.as_ref(), batch);
+            let first = |fraction: f64| progress(0.5 * fraction);
+            let second = |fraction: f64| progress(0.5f64.mul_add(fraction, 0.5));
+            let forward = annealed.forward(model.as_ref(), &anchor, batch, &first)?;
+            let reverse = annealed.reverse(model.as_ref(), &anchor, (batch, z), &second)?;
             records.extend(measurement.of_model(vec![forward, reverse], batch));
             Ok(records)
         })
@@ -99,98 +125,40 @@ impl LibtorchExecutor {
             AnnealedStart::FreeForm | AnnealedStart::Prior => Ok(None),
         }
     }
-
-    /// Where the paths of a batch begin.
-    fn anchor(
-        &self,
-        spec: &AnnealedSpec,
-        q_star: Option<&VariationalParams>,
-        companion: Option<&Encoder>,
-        batch: &Batch,
-    ) -> Anchor {
-        let family = self.family();
-        match (spec.start.get_ref(), q_star, companion) {
-            (AnnealedStart::FreeForm, Some(q_star), _) => Anchor::of(family, q_star),
-            (AnnealedStart::Encoder, _, Some(encoder)) => {
-                Anchor::of(family, &encoder.encode(batch.x()))
-            }
-            (AnnealedStart::Prior, ..) => {
-                let dim = self.spec.model.latent_dim.get_ref().get();
-                Anchor::prior(batch.len(), dim as usize)
-            }
-            (start, ..) => unreachable!("the stage was given no `q` to start from: {start}"),
-        }
-    }
 }
 
-/// The annealing of a spec, whose draws belong to one key.
-struct Annealed {
-    annealing: Annealing,
+/// `log p(x)` from as many draws of the `q` of each datapoint as its error asks for.
+pub fn weighted_adaptively(
+    spec: &AdaptiveSpec,
+    model: &dyn LatentVariableModel,
+    (family, params): (DiagonalGaussian, &VariationalParams),
+    batch: &Batch,
     key: SeedKey,
+) -> Result<Answers, RunError> {
+    let adaptive = Adaptive {
+        target_std_error_nats: spec.target_std_error_nats.get(),
+        first_samples: u64::from(spec.first_samples.get_ref().get()),
+        most_samples: u64::from(spec.most_samples.get_ref().get()),
+        prior_share: *spec.prior_share.get_ref(),
+    };
+    let estimates = adaptive
+        .estimate(model, family, params, batch, key.role("adaptive"))
+        .map_err(failed)?;
+    Ok(Answers {
+        estimator: Estimator::AdaptiveImportanceWeighted,
+        side: Side::Lower,
+        estimates,
+        n_temperatures: None,
+    })
 }
 
-impl Annealed {
-    fn of(spec: &AnnealedSpec, key: SeedKey) -> Self {
-        Self {
-            annealing: Annealing {
-                inverse_temperatures: spec.inverse_temperatures(),
-                n_chains: spec.chains.get_ref().get() as usize,
-                transitions: Transitions {
-                    leapfrog_steps: spec.leapfrog_steps.get(),
-                    precision: build::precision(spec.precision),
-                },
-                step_size: None,
-            },
-            key: key.role("evidence").role("annealed"),
-        }
-    }
-
-    fn forward(
-        &self,
-        model: &dyn LatentVariableModel,
-        anchor: &Anchor,
-        batch: &Batch,
-        progress: &dyn Fn(f64),
-    ) -> Result<Answers, RunError> {
-        let estimates = self
-            .annealing
-            .forward(model, anchor, batch, self.key, progress)
-            .map_err(failed)?;
-        Ok(self.answers(Estimator::Annealed, Side::Lower, estimates))
-    }
-
-    fn reverse(
-        &self,
-        model: &dyn LatentVariableModel,
-        anchor: &Anchor,
-        batch_and_z: (&Batch, &[f32]),
-        progress: &dyn Fn(f64),
-    ) -> Result<Answers, RunError> {
-        let estimates = self
-            .annealing
-            .reverse(model, anchor, batch_and_z, self.key, progress)
-            .map_err(failed)?;
-        Ok(self.answers(Estimator::AnnealedReverse, Side::Upper, estimates))
-    }
-
-    fn answers(&self, estimator: Estimator, side: Side, estimates: Vec<Estimate>) -> Answers {
-        let n_temperatures = self.annealing.inverse_temperatures.len();
-        Answers {
-            estimator,
-            side,
-            estimates,
-            n_temperatures: Some(n_temperatures as u32),
-        }
-    }
-}
-
-/// Rows `from..from + n`.
+/// `n` rows from `from`.
 fn rows(params: &VariationalParams, from: usize, n: usize) -> VariationalParams {
     VariationalParams(params.0.narrow(0, from as i64, n as i64))
 }
 
 /// The elements of a tensor, row after row.
-fn floats(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.to_device(tch::Device::Cpu).to_kind(Kind::Float);
+pub fn floats(tensor: &Tensor) -> Vec<f32> {
+    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float);
     Vec::try_from(flat.contiguous().view([-1])).expect("a float tensor holds floats")
 }

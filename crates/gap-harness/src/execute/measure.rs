@@ -264,7 +264,8 @@ const fn diagnostics(of: gap_estimate::Diagnostics, n_temperatures: Option<u32>)
     }
 }
 
-const fn side(side: gap_estimate::Side) -> Side {
+/// The side as a column.
+pub const fn side(side: gap_estimate::Side) -> Side {
     match side {
         gap_estimate::Side::Lower => Side::Lower,
         gap_estimate::Side::Upper => Side::Upper,

@@ -1,7 +1,8 @@
 //! From a spec to stages, in the order in which they come to be.
 
 use super::Environment;
-use super::stage::{FittedTo, Stage, StageId};
+use super::settings::FittedTo;
+use super::stage::{Stage, StageId};
 use gap_schema::CheckedSpec;
 use gap_schema::record::Split;
 use gap_schema::spec::{DecoderSharing, EncoderSpec, TrainingSpec};
@@ -46,6 +47,7 @@ impl<'a> Planner<'a> {
         let model = self.add_model(seed, None);
         let free_form = self.add_free_form(&model);
         self.add_evidence(&model, &free_form);
+        self.add_calibration(&model);
         self.add_ascents(&model);
         for (encoder, training) in fitted_encoders(self.spec) {
             let fitted = self.add(Stage::Encoder {

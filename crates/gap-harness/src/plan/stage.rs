@@ -1,15 +1,14 @@
 //! The pieces of work that a plan is made of, and what the numbers of each depend on.
 
 use super::Environment;
-use gap_schema::CheckedSpec;
+use super::settings::{Calibrated, Chunk, FittedTo};
 use gap_schema::record::Split;
 use gap_schema::spec::{
-    AnnealedSpec, AscentSpec, BoundSpec, EncoderSpec, FamilySpec, FreeFormSpec, ModelSpec,
-    Precision, RefinementSpec, Start, TrainingSpec,
+    AdaptiveSpec, AnnealedSpec, AscentSpec, BoundSpec, EncoderSpec, FamilySpec, FreeFormSpec,
+    ModelSpec, Precision, RefinementSpec, Start, TrainingSpec,
 };
 use serde::Serialize;
 use std::fmt;
-use std::ops::Range;
 
 /// A stage's name: a digest of all that it depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -32,69 +31,6 @@ impl StageId {
 impl fmt::Display for StageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
-    }
-}
-
-/// The observations that a repetition fits to. How many points are measured is no part of it: to
-/// measure more of them costs no fit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FittedTo {
-    name: String,
-    split_seed: Option<u32>,
-    train_points: Option<u32>,
-}
-
-impl FittedTo {
-    pub(super) fn of(spec: &CheckedSpec) -> Self {
-        let data = &spec.data;
-        Self {
-            name: data.name.get_ref().clone(),
-            split_seed: data.split_seed.as_ref().map(|seed| *seed.get_ref()),
-            train_points: data.train_points.as_ref().map(|n| n.get_ref().get()),
-        }
-    }
-}
-
-/// Points `from` to `from + n` of one part of the data, the last not among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Chunk {
-    /// The part.
-    pub split: Split,
-    /// The first point, counted from 0.
-    pub from: u32,
-    /// How many points.
-    pub n: u32,
-}
-
-impl Chunk {
-    /// The first `n` points of a part.
-    pub const fn first(split: Split, n: u32) -> Self {
-        Self { split, from: 0, n }
-    }
-
-    /// The first `n` points of a part, at most `most` at a time.
-    pub fn of_at_most(most: u32, split: Split, n: u32) -> impl Iterator<Item = Self> {
-        let starts = (0..n).step_by(most as usize);
-        starts.map(move |from| Self {
-            split,
-            from,
-            n: most.min(n - from),
-        })
-    }
-
-    /// Its points.
-    pub const fn range(self) -> Range<u32> {
-        self.from..self.from + self.n
-    }
-}
-
-impl fmt::Display for Chunk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Range { start, end } = self.range();
-        match self.n {
-            1 => write!(f, "{} point {start}", self.split),
-            _ => write!(f, "{} points {start} to {}", self.split, end - 1),
-        }
     }
 }
 
@@ -143,6 +79,21 @@ pub enum Stage {
         /// How bounds are estimated.
         estimators: BoundSpec,
     },
+    /// Estimates `log p(x)` from as many draws of `q*` as its error asks for.
+    Adaptive {
+        /// The seed of this repetition.
+        seed: u32,
+        /// The frozen model.
+        model: StageId,
+        /// The [`Stage::FreeForm`] of the same points.
+        free_form: StageId,
+        /// The part of the data.
+        split: Split,
+        /// How many points of it.
+        n: u32,
+        /// How many draws.
+        adaptive: AdaptiveSpec,
+    },
     /// Estimates `log p(x)` by annealing, from below.
     Annealed {
         /// The seed of this repetition.
@@ -174,6 +125,21 @@ pub enum Stage {
         estimators: BoundSpec,
         /// The path, and how it is walked.
         annealed: AnnealedSpec,
+    },
+    /// Holds the errors that one estimator reports to the spread of its estimates, on one datapoint.
+    Calibration {
+        /// The seed of this repetition.
+        seed: u32,
+        /// The frozen model, which has closed forms.
+        model: StageId,
+        /// The datapoint, of those that are drawn from the model.
+        point: u32,
+        /// How many estimates.
+        replicates: u32,
+        /// How `q*` is found.
+        free_form: FreeFormSpec,
+        /// The estimator.
+        estimator: Calibrated,
     },
     /// Finds the optima that ascents are held against, from each start.
     Optima {
@@ -240,7 +206,11 @@ impl Stage {
             Self::Encoder { model, .. }
             | Self::FreeForm { model, .. }
             | Self::Simulated { model, .. }
+            | Self::Calibration { model, .. }
             | Self::Optima { model, .. } => vec![model],
+            Self::Adaptive {
+                model, free_form, ..
+            } => vec![model, free_form],
             Self::Annealed {
                 model, free_form, ..
             } => std::iter::once(model).chain(free_form).collect(),
@@ -264,8 +234,10 @@ impl Stage {
             Self::Model { seed, .. }
             | Self::Encoder { seed, .. }
             | Self::FreeForm { seed, .. }
+            | Self::Adaptive { seed, .. }
             | Self::Annealed { seed, .. }
             | Self::Simulated { seed, .. }
+            | Self::Calibration { seed, .. }
             | Self::Optima { seed, .. }
             | Self::Ascent { seed, .. }
             | Self::Amortized { seed, .. } => *seed,
@@ -278,8 +250,10 @@ impl Stage {
             Self::Model { .. } => "model",
             Self::Encoder { .. } => "encoder",
             Self::FreeForm { .. } => "free-form",
+            Self::Adaptive { .. } => "adaptive",
             Self::Annealed { .. } => "annealed",
             Self::Simulated { .. } => "simulated",
+            Self::Calibration { .. } => "calibration",
             Self::Optima { .. } => "optima",
             Self::Ascent { .. } => "ascent",
             Self::Amortized { .. } => "amortized",
@@ -290,6 +264,9 @@ impl Stage {
     pub fn title(&self) -> String {
         let what = match self {
             Self::Annealed { chunk, .. } => format!("anneal {chunk}"),
+            Self::Calibration {
+                point, estimator, ..
+            } => format!("calibrate {} on point {point}", estimator.estimator()),
             Self::Simulated { chunk, .. } => format!("both sides of {chunk}"),
             _ => self.what(),
         };
@@ -308,8 +285,10 @@ impl Stage {
             }
             Self::Encoder { encoder, .. } => format!("fit {}", encoder.name()),
             Self::FreeForm { split, n, .. } => format!("free-form, {n} {split} points"),
+            Self::Adaptive { split, n, .. } => format!("weigh adaptively, {n} {split} points"),
             Self::Annealed { chunk, .. } => format!("anneal {} points", chunk.split),
             Self::Simulated { chunk, .. } => format!("both sides of {} points", chunk.split),
+            Self::Calibration { estimator, .. } => format!("calibrate {}", estimator.estimator()),
             Self::Optima { split, n, .. } => format!("optima of {n} {split} points"),
             Self::Ascent { name, split, n, .. } => format!("ascent {name}, {n} {split} points"),
             Self::Amortized {

@@ -217,7 +217,9 @@ impl Executor for MockExecutor {
 /// What a stage with records measures on.
 const fn measured_split(stage: &Stage) -> Option<Split> {
     match stage {
-        Stage::FreeForm { split, .. } | Stage::Amortized { split, .. } => Some(*split),
+        Stage::FreeForm { split, .. }
+        | Stage::Adaptive { split, .. }
+        | Stage::Amortized { split, .. } => Some(*split),
         Stage::Annealed { chunk, .. } | Stage::Simulated { chunk, .. } => Some(chunk.split),
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! Refuses specs that cannot run, naming the key and the cure.
 
+mod calibration;
 mod data;
 mod encoders;
 mod estimators;
@@ -47,6 +48,7 @@ impl ExperimentSpec {
         self.check_inference()?;
         self.check_ascents()?;
         self.check_estimators()?;
+        self.check_calibration()?;
         self.fill_in();
         Ok(CheckedSpec(self))
     }

@@ -58,13 +58,13 @@ impl ExperimentSpec {
         }
     }
 
-    /// Without encoders there are ascents, and nothing that belongs to encoders.
+    /// Without encoders there are ascents or a calibration, and nothing that belongs to encoders.
     fn check_no_encoders(&self) -> Result<(), SpecConflict> {
-        if self.ascents.is_empty() {
+        if self.ascents.is_empty() && self.calibration.is_none() {
             return refuse(
                 "encoders",
                 &self.encoders,
-                "is empty; add at least one [[encoders]] with `kind = \"linear\"` or `kind = \"mlp\"`, or an [ascents.NAME] to compare",
+                "is empty; add at least one [[encoders]] with `kind = \"linear\"` or `kind = \"mlp\"`, an [ascents.NAME] to compare, or a [calibration]",
             );
         }
         let without = "stands without `encoders`; remove it, or add an [[encoders]]";

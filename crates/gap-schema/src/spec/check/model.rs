@@ -54,6 +54,7 @@ impl ExperimentSpec {
                 misplaced("likelihood", model.likelihood.as_ref().map(Spanned::span))?;
                 misplaced("decoder", model.decoder.as_ref().map(Spanned::span))?;
                 misplaced("training", model.training.as_ref().map(Spanned::span))?;
+                self.check_condition_number()?;
                 if !synthetic {
                     return refuse(
                         "data.name",
@@ -63,6 +64,8 @@ impl ExperimentSpec {
                 }
             }
             ModelKind::MlpDecoder => {
+                let condition_number = model.condition_number.as_ref();
+                misplaced("condition_number", condition_number.map(Spanned::span))?;
                 self.check_noise_std()?;
                 if model.hidden.is_none() {
                     return refuse(
@@ -92,6 +95,43 @@ impl ExperimentSpec {
             }
         }
         Ok(())
+    }
+
+    /// The loadings that give a condition number are as many orthogonal directions of `x` as `z` has
+    /// dimensions.
+    fn check_condition_number(&self) -> Result<(), SpecConflict> {
+        const KEY: &str = "model.condition_number";
+        let model = &self.model;
+        let Some(condition_number) = &model.condition_number else {
+            return Ok(());
+        };
+        let value = condition_number.get_ref().get();
+        if value < 1.0 {
+            return refuse(
+                KEY,
+                condition_number,
+                format!("is {value}; use a number of at least 1, as in 100"),
+            );
+        }
+        let latent_dim = model.latent_dim.get_ref().get();
+        if latent_dim == 1 && value > 1.0 {
+            return refuse(
+                KEY,
+                condition_number,
+                "does not go with `model.latent_dim = 1`, where the precision is one number; remove it",
+            );
+        }
+        match &model.observed_dim {
+            Some(observed_dim) if observed_dim.get_ref().get() < latent_dim => refuse(
+                KEY,
+                condition_number,
+                format!(
+                    "needs `model.observed_dim` to be at least the {latent_dim} of `model.latent_dim`, not {}",
+                    observed_dim.get_ref().get()
+                ),
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn check_noise_std(&self) -> Result<(), SpecConflict> {
