@@ -59,7 +59,13 @@ pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, 
         let spec = &problem.expect("the variants were checked").spec;
         2 * u64::from(spec.model.latent_dim.get_ref().get())
     };
-    let mut summary = summarize(&experiment.name, &params_per_point, &records, &trace, &[]);
+    let mut summary = summarize(
+        &experiment.name,
+        &params_per_point,
+        &records,
+        &trace,
+        &calibration,
+    );
     summary.cost = read_costs(&folder.join(COSTS))?;
     let content = ReportContent {
         summary: &summary,

@@ -65,6 +65,10 @@ fn every_estimator_is_held_to_what_is_known() {
     let bench = Bench::with(CALIBRATION);
     let (stdout, _) = succeeds(&mut bench.run("out", &[]));
     assert!(stdout.contains("report: out/report.html"));
+    let summary = bench.json("out/summary.json");
+    assert_eq!(summary["calibration"].as_array().unwrap().len(), 12);
+    let page = fs::read_to_string(bench.path("out/report.html")).unwrap();
+    assert!(page.contains("annealed-reverse"));
     let rows = rows(&bench, "out");
     let named = |variant: &str| {
         let own = rows
