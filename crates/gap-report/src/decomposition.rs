@@ -32,7 +32,8 @@ use std::collections::HashMap;
 /// repeats estimates. A cell whose free-form ELBO and importance-weighted bound were not measured is
 /// left out; points that a model drew itself are in no cell.
 ///
-/// Which estimate of `log p(x)` the gaps are taken from is for [`Evidence`] to say.
+/// Gaps are taken from the exact `log p(x)` where there is one, and otherwise from the lower bound with
+/// the highest mean over the cell, as [`gap_schema::summary::LogEvidence::estimator`] explains.
 pub fn summarize(
     experiment: &str,
     params_per_datapoint: &dyn Fn(Option<&str>) -> u64,

@@ -110,7 +110,7 @@ impl Point {
     /// A value with an error bar on either side; `None` where the value is not finite, which has no
     /// place in a figure: the tables count it.
     fn with_error(x: f64, value: f64, error: f64) -> Option<Self> {
-        value.is_finite().then(|| Self {
+        value.is_finite().then_some(Self {
             x,
             value,
             bar: [value - error, value + error],

@@ -110,7 +110,7 @@ impl Scale {
         let place = |end: f64| (end / linear).asinh();
         let low = ends.clone().map(place).fold(0.0, f64::min);
         let high = ends.map(place).fold(0.0, f64::max);
-        let margin = 0.05 * (high - low).max(1.0);
+        let margin = if high > low { 0.05 * (high - low) } else { 1.0 };
         Self::Signed {
             linear,
             low: low - margin,
