@@ -243,7 +243,9 @@ fn the_page_has_the_width_beside_the_annealed_numbers() {
     let summary = summary_of("evidence", &run_with_evidence(2));
     write(dir.path(), &summary, &[Format::Html, Format::Csv]);
     let html = fs::read_to_string(dir.path().join("report.html")).unwrap();
-    assert!(html.contains("<h2>Evidence</h2>") && html.contains("<h2>Sandwich</h2>"));
+    let place = |heading: &str| html.find(&format!("<h2>{heading}</h2>")).expect(heading);
+    assert!(place("Gaps") < place("Evidence") && place("Evidence") < place("Sandwich"));
+    assert_eq!(html.matches("<h2>Sandwich").count(), 1);
     assert!(
         html.contains("lower, annealed, sandwich "),
         "beside the winner"
@@ -274,4 +276,6 @@ fn a_run_of_simulated_points_alone_has_a_report() {
     let dir = tempfile::tempdir().unwrap();
     let names = write(dir.path(), &summary, &Format::ALL);
     assert_eq!(names.len(), 5, "no figures: {names:?}");
+    let html = fs::read_to_string(dir.path().join("report.html")).unwrap();
+    assert!(html.contains("<h2>Sandwich</h2>") && !html.contains("<h2>Gaps"));
 }
