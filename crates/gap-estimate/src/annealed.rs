@@ -16,7 +16,8 @@ pub use anchor::Anchor;
 pub(crate) use anchor::sum_of_squares;
 pub use chains::Transitions;
 
-use crate::estimate::{Diagnostics, Estimate, EstimateError, Trust};
+use crate::elbo::MeanAndVariance;
+use crate::estimate::{Accumulator, Diagnostics, Estimate, EstimateError, Trust};
 use crate::log_mean_exp::LogMeanExp;
 use chains::{Chains, Move};
 use gap_data::Batch;
@@ -28,8 +29,10 @@ use step_sizes::{evaluations_of_a_transition, step_sizes};
 /// Below this mean acceptance chains may have stood still along the path.
 const LEAST_ACCEPTANCE: f64 = 0.4;
 
-/// Below this share of chains carrying the weight, the spread of a few says little of the error.
-const LEAST_EFFECTIVE_SHARE: f64 = 0.5;
+/// Below this share of chains carrying the weight, the spread of a few says little of the error: with
+/// log-weights that are skewed to the right, 95% intervals of 16 chains hold their mean 92 times in 100 or
+/// more above it, and fewer below.
+const LEAST_EFFECTIVE_SHARE: f64 = 2.0 / 3.0;
 
 /// Transitions at the joint itself that take reverse chains of one posterior draw apart: each is then
 /// a draw of the posterior still, and less like the others.
@@ -87,9 +90,7 @@ impl Annealing {
             }
             progress((t + 2) as f64 / self.inverse_temperatures.len() as f64);
         }
-        let weights = walk.weights();
-        let estimates = weights.iter().map(|w| (w.value(), *w));
-        Ok(self.estimates(&walk, estimates, clock))
+        Ok(self.estimates(&walk, 1.0, clock))
     }
 
     /// `log p(x)` of each datapoint from above, by chains that begin at `z` (`[B, D]`), a draw of each
@@ -129,9 +130,7 @@ impl Annealing {
             }
             progress((t + 2) as f64 / self.inverse_temperatures.len() as f64);
         }
-        let weights = walk.weights();
-        let estimates = weights.iter().map(|w| (-w.value(), *w));
-        Ok(self.estimates(&walk, estimates, clock))
+        Ok(self.estimates(&walk, -1.0, clock))
     }
 
     fn step_sizes(
@@ -154,18 +153,15 @@ impl Annealing {
         assert!(rises && ends, "inverse temperatures rise from 0 to 1");
     }
 
-    fn estimates(
-        &self,
-        walk: &Walk,
-        values: impl Iterator<Item = (f64, LogMeanExp)>,
-        clock: Instant,
-    ) -> Vec<Estimate> {
+    /// `sign · log (1/C) Σ w` of each datapoint.
+    fn estimates(&self, walk: &Walk, sign: f64, clock: Instant) -> Vec<Estimate> {
         let seconds = clock.elapsed().as_secs_f64() / walk.chains.n_points().max(1) as f64;
         let per_chain = 2 + walk.n_transitions * evaluations_of_a_transition(self.transitions);
         let joint_evaluations =
             step_sizes::joint_evaluations(self.transitions) + self.n_chains as u64 * per_chain;
-        let of_point = |(point, (value_nats, weights)): (usize, (f64, LogMeanExp))| {
-            let effective = weights.effective_sample_size();
+        let of_point = |(point, chains): (usize, ChainWeights)| {
+            let value_nats = sign * chains.weights.value();
+            let effective = chains.weights.effective_sample_size();
             let acceptance = walk.acceptance(point);
             let trust = if !value_nats.is_finite() {
                 Trust::NonFinite
@@ -179,7 +175,7 @@ impl Annealing {
             };
             Estimate {
                 value_nats,
-                std_error_nats: weights.std_error(),
+                std_error_nats: chains.std_error(),
                 trust,
                 n_samples: self.n_chains as u64,
                 diagnostics: Diagnostics {
@@ -192,7 +188,33 @@ impl Annealing {
                 },
             }
         };
-        values.enumerate().map(of_point).collect()
+        walk.weights()
+            .into_iter()
+            .enumerate()
+            .map(of_point)
+            .collect()
+    }
+}
+
+/// The weights of one datapoint's chains.
+#[derive(Clone, Default)]
+struct ChainWeights {
+    weights: LogMeanExp,
+    logs: MeanAndVariance,
+}
+
+impl ChainWeights {
+    fn push(&mut self, log_weight: f64) {
+        self.weights.push(log_weight);
+        self.logs.push(log_weight);
+    }
+
+    /// Of the log of their mean: the delta method's, or what it would be if log-weights were normal with
+    /// the variance that they have, `√((e^v − 1) / C)`, whichever is larger. A log-weight is a sum of many
+    /// increments, and the spread of a few weights misses the largest ones more often than not.
+    fn std_error(&self) -> f64 {
+        let of_normal = (self.logs.variance().exp_m1() / self.weights.count() as f64).sqrt();
+        self.weights.std_error().max(of_normal)
     }
 }
 
@@ -242,8 +264,8 @@ impl<'a> Walk<'a> {
     }
 
     /// The weights of each datapoint's chains, `[B]`.
-    fn weights(&self) -> Vec<LogMeanExp> {
-        let mut weights = vec![LogMeanExp::default(); self.accepted.len()];
+    fn weights(&self) -> Vec<ChainWeights> {
+        let mut weights = vec![ChainWeights::default(); self.accepted.len()];
         let n_points = weights.len();
         for (row, &weight) in self.log_weights.iter().enumerate() {
             weights[row % n_points].push(weight);

@@ -24,11 +24,21 @@ impl PosteriorEstimator for Elbo {
 }
 
 /// Welford's one-pass mean and variance (Welford 1962).
-#[derive(Default)]
-struct MeanAndVariance {
+#[derive(Clone, Default)]
+pub struct MeanAndVariance {
     count: u64,
     mean: f64,
     sum_of_squares: f64,
+}
+
+impl MeanAndVariance {
+    /// The unbiased variance; infinite for a single number.
+    pub fn variance(&self) -> f64 {
+        if self.count < 2 {
+            return f64::INFINITY;
+        }
+        self.sum_of_squares / (self.count - 1) as f64
+    }
 }
 
 impl Accumulator for MeanAndVariance {
@@ -40,15 +50,9 @@ impl Accumulator for MeanAndVariance {
     }
 
     fn finish(&self) -> Estimate {
-        let n = self.count as f64;
-        let std_error_nats = if self.count < 2 {
-            f64::INFINITY
-        } else {
-            (self.sum_of_squares / (n - 1.0) / n).sqrt()
-        };
         Estimate {
             value_nats: self.mean,
-            std_error_nats,
+            std_error_nats: (self.variance() / self.count as f64).sqrt(),
             trust: if self.mean.is_finite() {
                 Trust::Ok
             } else {

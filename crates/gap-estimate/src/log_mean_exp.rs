@@ -50,13 +50,13 @@ impl LogMeanExp {
         self.count
     }
 
-    /// The same with other weights in place of those of a tail that holds the largest one.
+    /// The same with other sums, `Σw` and `Σw²`, in place of those of a tail that holds the largest weight.
     #[must_use]
-    pub fn with_other_tail(&self, tail: &TailSums) -> Self {
-        // Differences of sums that are of one magnitude unless the tail is nearly all, and then they
-        // matter little.
-        let replaced = |sum: f64, i: usize| (sum - tail.raw[i]).max(0.0) + tail.smoothed[i];
+    pub fn with_tail(&self, tail: &TailSums, other: [f64; 2]) -> Self {
         debug_assert!(self.max == tail.reference || self.poisoned);
+        // The sums are of one magnitude unless the tail is nearly all, and then what is left matters
+        // little.
+        let replaced = |sum: f64, i: usize| (sum - tail.raw[i]).max(0.0) + other[i];
         Self {
             sum: replaced(self.sum, 0),
             sum_of_squares: replaced(self.sum_of_squares, 1),
@@ -87,13 +87,27 @@ impl LogMeanExp {
         if self.poisoned || self.sum == 0.0 {
             return f64::NAN;
         }
-        let n = self.count as f64;
-        let mean = self.sum / n;
-        let variance = (self.sum_of_squares / n - mean * mean).max(0.0) * n / (n - 1.0);
+        self.spread() / ((self.count as f64).sqrt() * self.mean())
+    }
+
+    /// The same with the spread of `other` weights where that is the larger one.
+    pub fn std_error_of_wider(&self, other: &Self) -> f64 {
+        self.std_error() * (other.spread() / self.spread()).max(1.0)
+    }
+
+    /// The mean weight, divided by the largest one.
+    fn mean(&self) -> f64 {
+        self.sum / self.count as f64
+    }
+
+    /// The standard deviation of the weights, divided by the largest one; infinite for a single weight.
+    fn spread(&self) -> f64 {
         if self.count < 2 {
             return f64::INFINITY;
         }
-        (variance / n).sqrt() / mean
+        let n = self.count as f64;
+        let mean = self.mean();
+        ((self.sum_of_squares / n - mean * mean).max(0.0) * n / (n - 1.0)).sqrt()
     }
 
     /// `(Σw)² / Σw²`, between 1 and `n` (Kong 1992).

@@ -40,10 +40,11 @@ impl Accumulator for Smoothing {
         let Some(sums) = tail.fit().and_then(|fitted| tail.sums(&fitted)) else {
             return plain;
         };
-        let smoothed = weights.with_other_tail(&sums);
+        let smoothed = weights.with_tail(&sums, sums.smoothed);
+        let expected = weights.with_tail(&sums, sums.expected);
         Estimate {
             value_nats: smoothed.value(),
-            std_error_nats: smoothed.std_error(),
+            std_error_nats: smoothed.std_error_of_wider(&expected),
             diagnostics: Diagnostics {
                 effective_samples: Some(smoothed.effective_sample_size()),
                 ..plain.diagnostics

@@ -119,6 +119,7 @@ impl WeightTail {
             reference: fitted.reference,
             raw: sums(tail.iter().map(|t| (t - fitted.reference).exp())),
             smoothed: sums((0..tail.len()).map(|i| (quantile(i) + below).min(1.0))),
+            expected: fitted.moments(below).map(|moment| n * moment),
         })
     }
 }
@@ -130,15 +131,30 @@ pub struct TailSums {
     pub reference: f64,
     /// Of the weights.
     pub raw: [f64; 2],
-    /// Of what stands in their place.
+    /// Of the quantiles that stand in their place.
     pub smoothed: [f64; 2],
+    /// What the fitted distribution expects of as many weights, those among them that are so large that
+    /// they are hardly ever drawn.
+    pub expected: [f64; 2],
 }
 
 fn sums(weights: impl Iterator<Item = f64>) -> [f64; 2] {
     weights.fold([0.0, 0.0], |[sum, squares], w| [sum + w, squares + w * w])
 }
 
+/// From a shape of ½ on a Pareto distribution has no variance. Shapes are known to about 0.1; above this
+/// one the expected square is more of a guess than of an estimate.
+const LARGEST_SHAPE_WITH_VARIANCE: f64 = 0.45;
+
 impl ParetoTail {
+    /// `E[w]` and `E[w²]` of a weight in the tail, which begins at `below`.
+    fn moments(&self, below: f64) -> [f64; 2] {
+        let shape = self.shape.min(LARGEST_SHAPE_WITH_VARIANCE);
+        let mean = self.scale / (1.0 - shape);
+        let square = 2.0 * self.scale * mean / (1.0 - 2.0 * shape);
+        [below + mean, below * below + 2.0 * below * mean + square]
+    }
+
     fn quantile(&self, p: f64) -> f64 {
         let log_survival = (-p).ln_1p();
         if self.shape.abs() < 1e-12 {

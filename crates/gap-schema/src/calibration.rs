@@ -5,6 +5,7 @@
 //! not the evidence.
 
 use crate::record::{Estimator, Side};
+use crate::summary::nan_from_null;
 use serde::{Deserialize, Serialize};
 
 /// An estimator on one datapoint, over many replicates.
@@ -38,16 +39,22 @@ pub struct CalibrationRow {
     /// nats.
     pub target_nats: Option<f64>,
     /// The mean estimate, nats.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_nats: f64,
     /// The mean estimate minus `log p(x)`, nats: what the bound misses.
+    #[serde(deserialize_with = "nan_from_null")]
     pub bias_nats: f64,
     /// The standard error of the two, nats.
+    #[serde(deserialize_with = "nan_from_null")]
     pub bias_std_error_nats: f64,
     /// The standard deviation of the estimates over replicates, nats.
+    #[serde(deserialize_with = "nan_from_null")]
     pub spread_nats: f64,
     /// The root mean square of the standard errors that were reported, nats.
+    #[serde(deserialize_with = "nan_from_null")]
     pub std_error_nats: f64,
     /// The part of replicates whose 95% interval holds the estimator's own mean.
+    #[serde(deserialize_with = "nan_from_null")]
     pub coverage: f64,
     /// The same over replicates that are not marked as unreliable; `None` without any.
     pub coverage_trusted: Option<f64>,
