@@ -62,7 +62,7 @@ impl Accumulator for WeightedDraws {
         let pareto_k = tail.map(|tail| tail.shape);
         let expected = tail.and_then(|tail| {
             let sums = self.tail.sums(&tail)?;
-            Some(self.weights.with_tail(&sums, sums.expected))
+            Some(self.weights.with_tail(&sums, sums.expected?))
         });
         let heavy = pareto_k.filter(|&k| k > highest_trusted_shape(n_samples));
         let trust = if !self.weights.value().is_finite() {

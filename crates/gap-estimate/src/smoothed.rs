@@ -41,7 +41,8 @@ impl Accumulator for Smoothing {
             return plain;
         };
         let smoothed = weights.with_tail(&sums, sums.smoothed);
-        let expected = weights.with_tail(&sums, sums.expected);
+        let expected = sums.expected.unwrap_or(sums.smoothed);
+        let expected = weights.with_tail(&sums, expected);
         Estimate {
             value_nats: smoothed.value(),
             std_error_nats: smoothed.std_error_of_wider(&expected),

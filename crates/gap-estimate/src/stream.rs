@@ -51,11 +51,16 @@ pub fn estimate_all(
         done += n_samples;
     }
     let seconds = clock.elapsed().as_secs_f64() / n_points.max(1) as f64;
-    let finish = |accumulator: &Box<dyn Accumulator>| {
+    let finish = |accumulator: &dyn Accumulator| {
         let mut estimate = accumulator.finish();
         estimate.diagnostics.seconds = seconds;
         estimate
     };
-    let of_points = |points: &Vec<Box<dyn Accumulator>>| points.iter().map(finish).collect();
+    let of_points = |points: &Vec<Box<dyn Accumulator>>| {
+        let points = points.iter();
+        points
+            .map(|accumulator| finish(accumulator.as_ref()))
+            .collect()
+    };
     Ok(accumulators.iter().map(of_points).collect())
 }
