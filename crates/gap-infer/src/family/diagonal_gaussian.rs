@@ -67,9 +67,7 @@ impl DiagonalGaussian {
 fn transform(dim: usize, params: &[f32], noise: &[f32], std: &mut [f32], z: &mut [f32]) {
     let rows = std.chunks_exact_mut(dim).zip(params.chunks_exact(2 * dim));
     for (std, params) in rows {
-        for i in 0..dim {
-            std[i] = params[dim + i];
-        }
+        std.copy_from_slice(&params[dim..]);
     }
     exponentials(std);
     let samples = z.chunks_exact_mut(std.len());
