@@ -1,6 +1,8 @@
 //! Every estimator and every method against the linear-Gaussian model, where the answers are known.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod oracle_problem;
+
 use gap_data::{Batch, Dataset};
 use gap_estimate::{
     ClosedForms, Diagnostics, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
@@ -10,11 +12,11 @@ use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::train::{Training, fit_encoder};
 use gap_infer::{
     Amortized, DiagonalGaussian, Encoder, FreeForm, Inference, Refined, Stop, VariationalFamily,
-    VariationalParams,
 };
-use gap_model::{Activation, LatentVariableModel, LinearGaussian};
-use gap_torch::{NoiseStream, SeedKey};
-use tch::{Device, Kind, Tensor};
+use gap_model::{Activation, LinearGaussian};
+use gap_torch::SeedKey;
+use oracle_problem::{drawn, optimum, oracle};
+use tch::Device;
 
 /// Newton steps that only their number ends.
 fn refinement() -> Phase {
@@ -24,21 +26,8 @@ fn refinement() -> Phase {
     }
 }
 
-fn oracle(latent_dim: i64, noise_std: f64) -> LinearGaussian {
-    LinearGaussian::random(
-        latent_dim,
-        latent_dim + 10,
-        noise_std,
-        SeedKey::root(1),
-        Device::Cpu,
-    )
-}
-
 fn batch(model: &LinearGaussian, n: u64) -> Batch {
-    let ids: Vec<u64> = (0..n).collect();
-    let mut noise = NoiseStream::new(SeedKey::root(2), &ids, Device::Cpu);
-    let x = model.sample_joint(&mut noise).unwrap().0;
-    Batch::new(ids, x)
+    drawn(model, n).0
 }
 
 fn free_form(family: DiagonalGaussian) -> FreeForm<'static> {
@@ -50,14 +39,6 @@ fn free_form(family: DiagonalGaussian) -> FreeForm<'static> {
         max_steps: 5000,
         precision: Precision::Half,
     }
-}
-
-fn optimum(model: &LinearGaussian, batch: &Batch) -> VariationalParams {
-    use gap_model::ExactPosterior;
-    let (mean, covariance) = model.posterior_moments(batch.x()).unwrap();
-    let precision = Tensor::linalg_inv(&covariance);
-    let log_std = precision.diagonal(0, 0, 1).log() * -0.5;
-    VariationalParams(Tensor::cat(&[&mean, &log_std.expand_as(&mean)], 1).to_kind(Kind::Float))
 }
 
 fn mean(values: &[f64]) -> f64 {
