@@ -1,40 +1,64 @@
 //! A decoder at fixed observations: gradients without waste.
 //!
 //! With `l` the network's output, `h` the input of its last layer and `W` that layer's weight, the
-//! likelihood's gradient in `h` is `Wᵀ(x − mean(l)) / dispersion`: `Wᵀx` is computed once for each
-//! observation, and each evaluation adds a multiple of `Wᵀ mean(l)` to it. No value of the
+//! gradient in `h` of a likelihood of the usual form is `Wᵀ(x − mean(l)) / dispersion`: `Wᵀx` is computed
+//! once for each observation, and each evaluation adds a multiple of `Wᵀ mean(l)` to it. No value of the
 //! likelihood is computed unless asked for, no graph is built, and the memory is used again.
 
 use crate::conditioned::{ConditionedModel, JointAndScore, check_observed, check_rows};
-use crate::decoder::{MlpDecoder, log_prior};
-use crate::mlp_blocks::MlpBlocks;
+use crate::decoder::{Decoder, log_prior};
+use crate::layer::Map;
+use crate::likelihood::Canonical;
 use crate::model::{LatentVariableModel, ModelError};
+use crate::network_blocks::NetworkBlocks;
 use gap_torch::{aligned_like, block, block_starts, map_row_blocks, product, whole_blocks};
 use tch::{Kind, Tensor};
 
-/// An [`MlpDecoder`] prepared for some observations.
+/// A [`Decoder`] prepared for some observations.
 pub(crate) struct ConditionedDecoder<'a> {
-    decoder: &'a MlpDecoder,
-    x: Tensor,         // [B, X]
+    decoder: &'a Decoder,
+    x: Tensor, // [B, X]
+    /// Where the likelihood and the last layer have the form that it takes.
+    projection: Option<Projection>,
+    blocks: NetworkBlocks,
+}
+
+/// What the observations contribute to the gradient in the last layer's input.
+struct Projection {
     projected: Tensor, // Wᵀx / dispersion, [B, H]
     negated: Tensor,   // −W / dispersion, [X, H]
-    blocks: MlpBlocks,
+    mean_in_place: fn(&mut Tensor),
+}
+
+impl Projection {
+    fn of(decoder: &Decoder, x: &Tensor) -> Option<Self> {
+        let layers = decoder.network().layers();
+        let last = layers.last().expect("a network has a layer");
+        let Canonical {
+            dispersion,
+            mean_in_place,
+        } = decoder.likelihood().canonical()?;
+        (last.map == Map::Affine).then(|| {
+            let negated = &last.weight * (-1.0 / dispersion);
+            Self {
+                projected: -map_row_blocks(&[x], |block| product(&block[0], &negated)),
+                negated,
+                mean_in_place,
+            }
+        })
+    }
 }
 
 impl<'a> ConditionedDecoder<'a> {
     /// `decoder` at the rows of `x`, `[B, X]`.
-    pub(crate) fn new(decoder: &'a MlpDecoder, x: &Tensor) -> Result<Self, ModelError> {
+    pub(crate) fn new(decoder: &'a Decoder, x: &Tensor) -> Result<Self, ModelError> {
         check_observed(decoder, x)?;
         let _no_grad = tch::no_grad_guard();
-        let layers = decoder.network().layers();
-        let last = layers.last().expect("a network has a layer");
-        let negated = &last.weight * (-1.0 / decoder.likelihood().dispersion());
         Ok(Self {
             decoder,
             x: x.copy(),
-            projected: -map_row_blocks(&[x], |block| product(&block[0], &negated)),
-            negated,
-            blocks: MlpBlocks::new(decoder.network()).with_transposed_copies(),
+            projection: Projection::of(decoder, x),
+            blocks: NetworkBlocks::new(decoder.network()).with_transposed_copies(),
         })
     }
 
@@ -58,18 +82,24 @@ impl<'a> ConditionedDecoder<'a> {
         for start in block_starts(&z) {
             let (index, z) = (block(&index, start), block(&z, start));
             let output = self.blocks.forward(&z);
-            if let Some(log_joint) = &log_joint {
-                let x = self.x.index_select(0, &index);
-                let rows = likelihood.log_prob(&x, output) + log_prior(&z);
+            // With a projection, the score alone does not need the rows themselves.
+            let x = (asked.log_joint || self.projection.is_none())
+                .then(|| self.x.index_select(0, &index));
+            if let (Some(log_joint), Some(x)) = (&log_joint, &x) {
+                let rows = likelihood.log_prob(x, output) + log_prior(&z);
                 block(log_joint, start).copy_(&rows);
             }
-            if let Some(score) = &score {
-                likelihood.mean_in_place(output);
-                self.blocks
-                    .pull_back(&mut block(score, start), |mean, _, into| {
-                        let _ = self.projected.index_select_out(into, 0, &index);
-                        let _ = into.addmm_(mean, &self.negated);
-                    });
+            let Some(score) = &score else { continue };
+            let mut into = block(score, start);
+            if let Some(projection) = &self.projection {
+                (projection.mean_in_place)(output);
+                self.blocks.pull_back_from_last(&mut into, |mean, into| {
+                    let _ = projection.projected.index_select_out(into, 0, &index);
+                    let _ = into.addmm_(mean, &projection.negated);
+                });
+            } else if let Some(x) = &x {
+                likelihood.residual_in_place(x, output);
+                self.blocks.pull_back(&into);
             }
         }
         if let Some(score) = &mut score {

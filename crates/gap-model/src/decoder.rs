@@ -4,26 +4,40 @@ use crate::conditioned::{ConditionedModel, check_observed};
 use crate::conditioned_decoder::ConditionedDecoder;
 use crate::fused::{FusedConditioned, fuse};
 use crate::likelihood::Likelihood;
-use crate::mlp::Mlp;
-use crate::mlp_blocks::MlpBlocks;
 use crate::model::{LatentVariableModel, ModelError, check_sizes};
+use crate::network::Network;
+use crate::network_blocks::NetworkBlocks;
 use gap_kernel::FusedDecoder;
+use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use gap_torch::{NoiseStream, aligned_like, block, block_starts, map_row_blocks, whole_blocks};
 use std::cell::OnceCell;
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
-/// `p(z) = N(0, I)`, `p(x | z)` a likelihood whose parameters an MLP computes from `z`.
-pub struct MlpDecoder {
-    network: Mlp,
+/// `p(z) = N(0, I)`, `p(x | z)` a likelihood whose parameters a network computes from `z`.
+pub struct Decoder {
+    network: Network,
     likelihood: Likelihood,
     /// Packed when it is first asked for, on machines that have the kernels.
     fused: OnceCell<Option<FusedDecoder>>,
 }
 
-impl MlpDecoder {
+/// A decoder, by the name that those of perceptrons have.
+pub type MlpDecoder = Decoder;
+
+impl Decoder {
     /// A decoder from its network (`D` inputs, `X` outputs) and its likelihood.
-    pub const fn new(network: Mlp, likelihood: Likelihood) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// If the likelihood learns a scale for another number of dimensions.
+    pub fn new(network: Network, likelihood: Likelihood) -> Self {
+        let n_scales = likelihood.n_parameters();
+        assert!(
+            n_scales == 0 || n_scales == network.output_dim() as u64,
+            "a scale for each of {} outputs, not {n_scales}",
+            network.output_dim()
+        );
         Self {
             network,
             likelihood,
@@ -32,25 +46,54 @@ impl MlpDecoder {
     }
 
     /// The network.
-    pub const fn network(&self) -> &Mlp {
+    pub const fn network(&self) -> &Network {
         &self.network
     }
 
-    /// The likelihood.
-    pub const fn likelihood(&self) -> Likelihood {
-        self.likelihood
+    /// The likelihood, sharing what it learns with the decoder.
+    pub fn likelihood(&self) -> Likelihood {
+        self.likelihood.clone()
     }
 
     /// The network, to be fitted.
-    pub fn network_mut(&mut self) -> &mut Mlp {
+    pub fn network_mut(&mut self) -> &mut Network {
         self.fused.take();
         &mut self.network
+    }
+
+    /// The likelihood, to be fitted: what it learns is a part of the decoder.
+    pub fn likelihood_mut(&mut self) -> &mut Likelihood {
+        self.fused.take();
+        &mut self.likelihood
     }
 
     /// The same decoder in `f64`, to test gradients with.
     #[must_use]
     pub fn to_kind(&self, kind: Kind) -> Self {
-        Self::new(self.network.to_kind(kind), self.likelihood)
+        Self::new(self.network.to_kind(kind), self.likelihood.to_kind(kind))
+    }
+
+    /// Adds all that is learned to `checkpoint`, under names that begin with `prefix`.
+    pub fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
+        self.network.store(checkpoint, prefix);
+        self.likelihood.store(checkpoint, prefix);
+    }
+
+    /// The same decoder with what [`Decoder::store`] wrote, on `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Missing`] if something is not there, or of another shape.
+    pub fn restored(
+        self,
+        checkpoint: &Checkpoint,
+        prefix: &str,
+        device: Device,
+    ) -> Result<Self, CheckpointError> {
+        Ok(Self::new(
+            self.network.restored(checkpoint, prefix, device)?,
+            self.likelihood.restored(checkpoint, prefix, device)?,
+        ))
     }
 
     /// `log p(x | z)` of rows, `f64`: `[N, X], [N, D] -> [N]`.
@@ -80,7 +123,7 @@ pub(crate) fn log_prior(z: &Tensor) -> Tensor {
     squares * -0.5 - 0.5 * z.size()[z.dim() - 1] as f64 * TAU.ln()
 }
 
-impl LatentVariableModel for MlpDecoder {
+impl LatentVariableModel for Decoder {
     fn latent_dim(&self) -> i64 {
         self.network.input_dim()
     }
@@ -98,7 +141,7 @@ impl LatentVariableModel for MlpDecoder {
     }
 
     fn on_kernels(&self) -> Option<&FusedDecoder> {
-        let fused = || fuse(&self.network, self.likelihood);
+        let fused = || fuse(&self.network, &self.likelihood);
         self.fused.get_or_init(fused).as_ref()
     }
 
@@ -119,8 +162,8 @@ impl LatentVariableModel for MlpDecoder {
         Ok(log_likelihood.view([n_samples, batch]) + log_prior(z))
     }
 
-    /// With `l` the network's output, `∂ log p(x | z) / ∂l = (x − mean(l)) / dispersion`; it is pulled
-    /// back through the layers by hand, and `∇_z log N(z; 0, I) = −z`.
+    /// The likelihood's gradient in the network's output is pulled back through the layers by hand, and
+    /// `∇_z log N(z; 0, I) = −z`.
     fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         let [n_samples, batch] = check_sizes(self, x, z)?;
         let _no_grad = tch::no_grad_guard();
@@ -134,19 +177,15 @@ impl LatentVariableModel for MlpDecoder {
         // Row s·B + b is datapoint b; what fills up the last block may be any.
         let index =
             Tensor::arange(z_blocks.size()[0], (Kind::Int64, x.device())).remainder(batch.max(1));
-        let mut blocks = MlpBlocks::new(&self.network);
+        let mut blocks = NetworkBlocks::new(&self.network);
         let mut score = aligned_like(&z_blocks);
         for start in block_starts(&z_blocks) {
             let output = blocks.forward(&block(&z_blocks, start));
-            self.likelihood.mean_in_place(output);
-            let mut residual = x.index_select(0, &block(&index, start));
-            residual -= &*output;
+            let x = x.index_select(0, &block(&index, start));
+            self.likelihood.residual_in_place(&x, output);
             // A projection of x, as in a conditioned decoder, would not pay for one evaluation.
-            blocks.pull_back(&mut block(&score, start), |_, weight, into| {
-                let _ = residual.mm_out(into, weight);
-            });
+            blocks.pull_back(&block(&score, start));
         }
-        score /= self.likelihood.dispersion();
         score -= z_blocks;
         let score = score.narrow(0, 0, n_samples * batch).contiguous();
         Ok(score.view([n_samples, batch, self.latent_dim()]))

@@ -1,10 +1,11 @@
 //! Networks on the kernels of [`gap_kernel`]: on the processor and in `f32`, in place of libtorch.
 
+use crate::activation::Activation;
 use crate::conditioned::{ConditionedModel, JointAndScore, check_rows};
 use crate::decoder::log_prior;
 use crate::likelihood::Likelihood;
-use crate::mlp::{Activation, Mlp};
 use crate::model::ModelError;
+use crate::network::Network;
 use gap_kernel::{
     ConditionedDecoder, FusedDecoder, FusedForward, FusedTraining, Instructions, Layer, Precision,
     Wanted,
@@ -20,12 +21,13 @@ fn path_for(device: Device, kind: Kind) -> Option<Instructions> {
     is_fit.then(|| Instructions::here().ok().flatten())?
 }
 
-fn path_for_network(network: &Mlp) -> Option<Instructions> {
-    path_for(network.device(), network.kind())
+fn path_for_network(network: &Network) -> Option<Instructions> {
+    let path = || path_for(network.device(), network.kind());
+    network.is_perceptron().then(path)?
 }
 
 /// What `f` makes of the layers of `network`.
-fn with_layers<T>(network: &Mlp, f: impl FnOnce(&[Layer<'_>]) -> T) -> T {
+fn with_layers<T>(network: &Network, f: impl FnOnce(&[Layer<'_>]) -> T) -> T {
     let copies: Vec<[Vec<f32>; 2]> = network
         .layers()
         .iter()
@@ -38,7 +40,7 @@ fn with_layers<T>(network: &Mlp, f: impl FnOnce(&[Layer<'_>]) -> T) -> T {
     f(&layers)
 }
 
-const fn activation(network: &Mlp) -> gap_kernel::Activation {
+const fn activation(network: &Network) -> gap_kernel::Activation {
     match network.activation() {
         Activation::Tanh => gap_kernel::Activation::Tanh,
         Activation::Relu => gap_kernel::Activation::Relu,
@@ -47,29 +49,32 @@ const fn activation(network: &Mlp) -> gap_kernel::Activation {
 }
 
 /// A likelihood in the kernels' words.
-pub const fn on_kernels(likelihood: Likelihood) -> gap_kernel::Likelihood {
-    match likelihood {
-        Likelihood::Bernoulli => gap_kernel::Likelihood::Bernoulli,
-        Likelihood::Gaussian { std } => gap_kernel::Likelihood::Gaussian { std },
-    }
+///
+/// # Panics
+///
+/// If they do not know it: [`Likelihood::on_kernels`] says so.
+pub fn on_kernels(likelihood: Likelihood) -> gap_kernel::Likelihood {
+    let known = likelihood.on_kernels();
+    known.expect("only likelihoods that the kernels know are computed there")
 }
 
 /// `network` and `likelihood` packed for the kernels; `None` where libtorch has to do it.
 ///
 /// A Gaussian's score divides a small difference by a small variance, and so would make of the error of
 /// 16-bit factors a large one: it is always in full precision.
-pub(crate) fn fuse(network: &Mlp, likelihood: Likelihood) -> Option<FusedDecoder> {
+pub(crate) fn fuse(network: &Network, likelihood: &Likelihood) -> Option<FusedDecoder> {
     let instructions = path_for_network(network)?;
+    let likelihood = likelihood.on_kernels()?;
     with_layers(network, |layers| {
         let network = gap_kernel::Network {
             layers,
             activation: activation(network),
-            likelihood: on_kernels(likelihood),
+            likelihood,
         };
         let fused = FusedDecoder::new(&network, instructions)?;
         Some(match likelihood {
-            Likelihood::Bernoulli => fused,
-            Likelihood::Gaussian { .. } => fused.in_full(),
+            gap_kernel::Likelihood::Bernoulli => fused,
+            gap_kernel::Likelihood::Gaussian { .. } => fused.in_full(),
         })
     })
 }
@@ -94,7 +99,7 @@ pub struct FrozenForward(Option<FusedForward>);
 
 impl FrozenForward {
     /// Of the weights as they are now.
-    pub fn of(network: &Mlp) -> Self {
+    pub fn of(network: &Network) -> Self {
         Self(path_for_network(network).and_then(|instructions| {
             with_layers(network, |layers| {
                 FusedForward::new(layers, activation(network), instructions)
@@ -103,7 +108,7 @@ impl FrozenForward {
     }
 
     /// The output of `network`, whose weights have not changed since: `[N, in] -> [N, out]`, no graph.
-    pub fn forward(&self, network: &Mlp, input: &Tensor) -> Tensor {
+    pub fn forward(&self, network: &Network, input: &Tensor) -> Tensor {
         let _no_grad = tch::no_grad_guard();
         match &self.0 {
             Some(fused) => {
@@ -130,7 +135,7 @@ const WEIGHTS_FOR_HALF: u64 = 1000;
 impl FusedLearner {
     /// From the weights of `network` as they are now, from at most `most_rows` rows a step; `None`
     /// where libtorch has to do it.
-    pub fn of(network: &Mlp, most_rows: usize) -> Option<Self> {
+    pub fn of(network: &Network, most_rows: usize) -> Option<Self> {
         let instructions = path_for_network(network)?;
         let training = with_layers(network, |layers| {
             FusedTraining::new(layers, activation(network), most_rows, instructions)
@@ -186,7 +191,7 @@ impl FusedLearner {
     }
 
     /// Writes the weights as they are now to the network that it was made from.
-    pub fn write_to(&self, network: &mut Mlp) {
+    pub fn write_to(&self, network: &mut Network) {
         let _no_grad = tch::no_grad_guard();
         for (layer, (weight, bias)) in network.layers().iter().zip(self.training.layers()) {
             for (tensor, values) in [(&layer.weight, weight), (&layer.bias, bias)] {

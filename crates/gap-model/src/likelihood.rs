@@ -1,84 +1,135 @@
-//! `p(x | z)` given the decoder's output: its value, and what its gradient in that output is made of.
+//! `p(x | z)` given the decoder's output: its value, and its gradients by hand.
+//!
+//! A new likelihood is one file beside [`learned_gaussian`] with one `impl` of [`Formulas`], and one
+//! variant here. Those whose gradient has the form of [`Canonical`] also have it easier: what the
+//! observation contributes to the score is computed once. The kernels of [`crate::fused`] know the
+//! Bernoulli and the Gaussian with one standard deviation; everything else is computed by libtorch.
+
+mod bernoulli;
+mod discretized_logistic;
+mod gaussian;
+mod learned_gaussian;
+mod learned_scale;
+
+pub use discretized_logistic::DiscretizedLogistic;
+pub use learned_gaussian::LearnedGaussian;
+pub use learned_scale::{LearnedScale, rounding_std};
 
 use crate::model::ModelError;
+use crate::network::stored;
+use bernoulli::Bernoulli;
 use gap_torch::NoiseStream;
-use std::f64::consts::TAU;
-use tch::{Kind, Tensor};
+use gap_torch::checkpoint::{Checkpoint, CheckpointError};
+use gaussian::Gaussian;
+use tch::{Device, Kind, Tensor};
 
-/// A likelihood with independent observed dimensions, whose gradient in the decoder's output is
-/// `(x − mean(output)) / dispersion`.
-///
-/// That is so where `log p(x | η) = (x η − A(η)) / φ + c(x)` and the decoder gives `η`: the mean of
-/// `x` is then `A'(η)` (Nelder and Wedderburn 1972, "Generalized Linear Models"). As the gradient is
-/// affine in `x`, its part in `x` can be taken through the last layer once per observation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A likelihood with independent observed dimensions. A clone shares what is learned.
+#[derive(Clone, Debug)]
 pub enum Likelihood {
-    /// Binary observations from logits: `mean = σ(output)`, `dispersion = 1`.
+    /// Binary observations from logits.
     Bernoulli,
-    /// Real observations `N(output, std² I)`: `mean = output`, `dispersion = std²`.
+    /// Real observations `N(output, std² I)`.
     Gaussian {
         /// The standard deviation of each observed dimension: positive and finite.
         std: f64,
     },
+    /// Real observations, with a standard deviation for each dimension that is learned.
+    LearnedGaussian(LearnedGaussian),
+    /// Observations on equally spaced levels of `[0, 1]`, with a scale for each dimension that is
+    /// learned.
+    DiscretizedLogistic(DiscretizedLogistic),
+}
+
+/// What a likelihood must answer. Rows are datapoints; none depends on another.
+trait Formulas {
+    /// `log p(x | output)`, nats, summed in `f64`, differentiable: `[N, X], [N, X] -> [N]`.
+    fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor;
+
+    /// Writes `∂ log p(x | output) / ∂ output` over `output`, without a graph: `[N, X], [N, X]`.
+    fn residual_in_place(&self, x: &Tensor, output: &mut Tensor);
+
+    /// One observation for each row of `output`, `[B, X]`, with draws from `noise`.
+    fn sample(&self, output: &Tensor, noise: &mut NoiseStream) -> Tensor;
+
+    /// Where it has a density.
+    fn support(&self, x: &Tensor) -> Support;
+
+    /// Its gradient's form, if it is that one.
+    fn canonical(&self) -> Option<Canonical> {
+        None
+    }
+
+    /// `∂ log p(x | output) / ∂ log scale`, where the scale is learned: `[N, X], [N, X] -> [N, X]`.
+    fn residual_in_log_scale(&self, _x: &Tensor, _output: &Tensor) -> Option<Tensor> {
+        None
+    }
+}
+
+/// Where a likelihood has a density, in words and in one batch.
+struct Support {
+    likelihood: &'static str,
+    needs: &'static str,
+    inside: Tensor, // [N, X], booleans
+}
+
+/// A gradient in the output of the form `(x − mean(output)) / dispersion`.
+///
+/// That is so where `log p(x | η) = (x η − A(η)) / φ + c(x)` and the decoder gives `η`: the mean of
+/// `x` is then `A'(η)` (Nelder and Wedderburn 1972, "Generalized Linear Models"). As the gradient is
+/// affine in `x`, its part in `x` can be taken through an affine last layer once per observation.
+pub(crate) struct Canonical {
+    /// The variance of an observation over the derivative of its mean in the output.
+    pub(crate) dispersion: f64,
+    /// Writes the mean of `x` over the output.
+    pub(crate) mean_in_place: fn(&mut Tensor),
 }
 
 impl Likelihood {
+    /// What `f` makes of this likelihood's formulas.
+    fn with<T>(&self, f: impl FnOnce(&dyn Formulas) -> T) -> T {
+        match self {
+            Self::Bernoulli => f(&Bernoulli),
+            Self::Gaussian { std } => f(&Gaussian { std: *std }),
+            Self::LearnedGaussian(learned) => f(learned),
+            Self::DiscretizedLogistic(logistic) => f(logistic),
+        }
+    }
+
     /// `log p(x | output)`, nats, summed in `f64`: `[N, X], [N, X] -> [N]`.
-    pub fn log_prob(self, x: &Tensor, output: &Tensor) -> Tensor {
-        let sum = |terms: Tensor| terms.sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double);
-        match self {
-            // x l - log(1 + e^l).
-            Self::Bernoulli => {
-                let mut terms = x * output;
-                terms -= output.softplus();
-                sum(terms)
-            }
-            Self::Gaussian { std } => {
-                let constant = 0.5 * output.size()[1] as f64 * (TAU * std.powi(2)).ln();
-                sum((x - output).square()) * (-0.5 / std.powi(2)) - constant
-            }
-        }
+    pub fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
+        self.with(|formulas| formulas.log_prob(x, output))
     }
 
-    /// The variance of an observation over the derivative of its mean in the output.
-    pub(crate) fn dispersion(self) -> f64 {
-        match self {
-            Self::Bernoulli => 1.0,
-            Self::Gaussian { std } => std.powi(2),
-        }
+    /// `∂ log p(x | output) / ∂ output`, without a graph: `[N, X], [N, X] -> [N, X]`.
+    pub fn residual(&self, x: &Tensor, output: &Tensor) -> Tensor {
+        let _no_grad = tch::no_grad_guard();
+        let mut residual = output.detach().copy();
+        self.residual_in_place(x, &mut residual);
+        residual
     }
 
-    /// The mean of `x`, written over `output`.
-    ///
-    /// Needs no value of the likelihood: for a Bernoulli it is `σ(l)`, without a softplus.
-    pub(crate) fn mean_in_place(self, output: &mut Tensor) {
-        match self {
-            Self::Bernoulli => {
-                let _ = output.sigmoid_();
-            }
-            Self::Gaussian { .. } => (),
-        }
+    /// The same, written over `output`. No graph: the caller holds a no-grad guard.
+    pub(crate) fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {
+        self.with(|formulas| formulas.residual_in_place(x, output));
     }
 
-    /// `∂ log p(x | output) / ∂ output`: `[N, X], [N, X] -> [N, X]`.
-    pub fn residual(self, x: &Tensor, output: &Tensor) -> Tensor {
-        let mut mean = output.copy();
-        self.mean_in_place(&mut mean);
-        (x - mean) / self.dispersion()
+    /// The form of its gradient, if it is that of [`Canonical`].
+    pub(crate) fn canonical(&self) -> Option<Canonical> {
+        self.with(|formulas| formulas.canonical())
+    }
+
+    /// The likelihood in the kernels' words, if they know it.
+    pub const fn on_kernels(&self) -> Option<gap_kernel::Likelihood> {
+        match self {
+            Self::Bernoulli => Some(gap_kernel::Likelihood::Bernoulli),
+            Self::Gaussian { std } => Some(gap_kernel::Likelihood::Gaussian { std: *std }),
+            Self::LearnedGaussian(_) | Self::DiscretizedLogistic(_) => None,
+        }
     }
 
     /// One observation for each row of `output`, `[B, X]`, with draws from `noise`.
-    pub fn sample(self, output: &Tensor, noise: &mut NoiseStream) -> Tensor {
-        match self {
-            Self::Bernoulli => {
-                let uniform = noise.uniform(1, output.size()[1]).squeeze_dim(0);
-                uniform.lt_tensor(&output.sigmoid()).to_kind(output.kind())
-            }
-            Self::Gaussian { std } => {
-                let normal = noise.normal(1, output.size()[1]).squeeze_dim(0);
-                output + normal.to_kind(output.kind()) * std
-            }
-        }
+    pub fn sample(&self, output: &Tensor, noise: &mut NoiseStream) -> Tensor {
+        self.with(|formulas| formulas.sample(output, noise))
     }
 
     /// Whether the likelihood has a density at every row of `x` (`[B, X]`).
@@ -86,34 +137,109 @@ impl Likelihood {
     /// # Errors
     ///
     /// [`ModelError::OffSupport`] for the first row where it has none.
-    pub fn check_support(self, x: &Tensor) -> Result<(), ModelError> {
-        let (name, needs, inside) = match self {
-            Self::Bernoulli => (
-                "the Bernoulli likelihood",
-                "0 or 1 (use a binarized data set)",
-                x.eq(0.0).logical_or(&x.eq(1.0)),
-            ),
-            Self::Gaussian { .. } => ("the Gaussian likelihood", "finite", x.isfinite()),
-        };
-        refuse_outside(x, &inside, name, needs)
+    pub fn check_support(&self, x: &Tensor) -> Result<(), ModelError> {
+        refuse_outside(x, &self.with(|formulas| formulas.support(x)))
+    }
+
+    /// The scale that is learned, if there is one.
+    pub const fn scale(&self) -> Option<&LearnedScale> {
+        match self {
+            Self::Bernoulli | Self::Gaussian { .. } => None,
+            Self::LearnedGaussian(learned) => Some(&learned.std),
+            Self::DiscretizedLogistic(logistic) => Some(&logistic.scale),
+        }
+    }
+
+    const fn scale_mut(&mut self) -> Option<&mut LearnedScale> {
+        match self {
+            Self::Bernoulli | Self::Gaussian { .. } => None,
+            Self::LearnedGaussian(learned) => Some(&mut learned.std),
+            Self::DiscretizedLogistic(logistic) => Some(&mut logistic.scale),
+        }
+    }
+
+    /// How many parameters are learned.
+    pub fn n_parameters(&self) -> u64 {
+        self.scale().map_or(0, |scale| scale.raw.numel() as u64)
+    }
+
+    /// Puts the parameters that are learned into `memory`, `[P]`, of their kind; clones made from then on
+    /// share it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not hold [`Likelihood::n_parameters`] numbers.
+    pub fn move_to(&mut self, memory: &Tensor) {
+        let fits = memory.numel() as u64 == self.n_parameters();
+        assert!(fits, "memory is as long as the parameters");
+        if let Some(scale) = self.scale_mut() {
+            memory.shallow_clone().copy_(&scale.raw);
+            scale.raw = memory.shallow_clone();
+        }
+    }
+
+    /// Writes the gradient of `weight · Σ_n log p(x_n | output_n)` in the parameters that are learned to
+    /// `into`, `[P]`: `[N, X], [N, X]`. No graph: the caller holds a no-grad guard.
+    pub fn pull_back_to_parameters(&self, x: &Tensor, output: &Tensor, weight: f64, into: &Tensor) {
+        let residual = self.with(|formulas| formulas.residual_in_log_scale(x, output));
+        if let (Some(scale), Some(residual)) = (self.scale(), residual) {
+            let rows = [0_i64];
+            let in_log_scale =
+                residual.sum_dim_intlist(rows.as_slice(), false, residual.kind()) * weight;
+            into.shallow_clone().copy_(&scale.pull_back(&in_log_scale));
+        }
+    }
+
+    /// The same likelihood with tensors of another kind.
+    #[must_use]
+    pub fn to_kind(&self, kind: Kind) -> Self {
+        let mut copy = self.clone();
+        if let Some(scale) = copy.scale_mut() {
+            scale.raw = scale.raw.detach().to_kind(kind);
+        }
+        copy
+    }
+
+    /// Adds what is learned, if anything, to `checkpoint`, as `prefix.scale`.
+    pub fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
+        if let Some(scale) = self.scale() {
+            checkpoint.insert(format!("{prefix}.scale"), &scale.raw);
+        }
+    }
+
+    /// The same likelihood with what [`Likelihood::store`] wrote, on `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Missing`] if it is not there, or of another shape.
+    pub fn restored(
+        mut self,
+        checkpoint: &Checkpoint,
+        prefix: &str,
+        device: Device,
+    ) -> Result<Self, CheckpointError> {
+        if let Some(scale) = self.scale_mut() {
+            scale.raw = stored(checkpoint, &format!("{prefix}.scale"), &scale.raw, device)?;
+        }
+        Ok(self)
     }
 }
 
-/// Refuses the first value of `x` at which `inside` is false.
-fn refuse_outside(
-    x: &Tensor,
-    inside: &Tensor,
-    likelihood: &'static str,
-    needs: &'static str,
-) -> Result<(), ModelError> {
-    let places = inside.logical_not().nonzero();
+/// The sum over observed dimensions, in `f64`: `[N, X] -> [N]`.
+fn sum_of_row(terms: &Tensor) -> Tensor {
+    terms.sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double)
+}
+
+/// Refuses the first value of `x` that is not inside.
+fn refuse_outside(x: &Tensor, support: &Support) -> Result<(), ModelError> {
+    let places = support.inside.logical_not().nonzero();
     if places.size()[0] == 0 {
         return Ok(());
     }
     let (row, column) = (places.int64_value(&[0, 0]), places.int64_value(&[0, 1]));
     Err(ModelError::OffSupport {
-        likelihood,
-        needs,
+        likelihood: support.likelihood,
+        needs: support.needs,
         row,
         value: x.double_value(&[row, column]),
     })

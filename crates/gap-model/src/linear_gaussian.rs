@@ -2,8 +2,8 @@
 
 use crate::conditioned::{ConditionedModel, Unprepared, check_observed};
 use crate::fused::{FusedConditioned, fuse_affine};
+use crate::layer::affine;
 use crate::likelihood::Likelihood;
-use crate::mlp::affine;
 use crate::model::{ExactPosterior, LatentVariableModel, ModelError, check_sizes};
 use gap_kernel::FusedDecoder;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};

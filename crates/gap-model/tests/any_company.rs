@@ -5,9 +5,10 @@ mod models;
 
 use gap_kernel::Instructions;
 use gap_kernel::instructions::VARIABLE;
+use gap_model::{Activation, ConvShape, FrozenForward, Mlp};
 use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};
 use gap_torch::{NoiseStream, SeedKey, uniform_permutation};
-use models::{f32_models, owners};
+use models::{conv_shapes, f32_models, owners};
 use std::process::Command;
 use tch::{Device, Tensor};
 
@@ -16,7 +17,7 @@ const AGAIN: &str = "AMORTGAP_TEST_AGAIN";
 
 #[test]
 fn a_datapoint_has_the_same_joint_and_score_alone_and_in_company() {
-    for model in f32_models() {
+    for (name, model) in f32_models() {
         let ids: Vec<u64> = (0..37).collect();
         let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
         let (x, _) = model.sample_joint(&mut noise).unwrap();
@@ -29,8 +30,14 @@ fn a_datapoint_has_the_same_joint_and_score_alone_and_in_company() {
             let (one_x, one_z) = (x.narrow(0, b, 1), z.narrow(1, b, 1));
             let one_joint = model.log_joint(&one_x, &one_z).unwrap();
             let one_score = model.score(&one_x, &one_z).unwrap();
-            assert!(one_joint.equal(&joint.narrow(1, b, 1)), "joint of {b}");
-            assert!(one_score.equal(&score.narrow(1, b, 1)), "score of {b}");
+            assert!(
+                one_joint.equal(&joint.narrow(1, b, 1)),
+                "{name}: joint of {b}"
+            );
+            assert!(
+                one_score.equal(&score.narrow(1, b, 1)),
+                "{name}: score of {b}"
+            );
         }
     }
 }
@@ -38,7 +45,7 @@ fn a_datapoint_has_the_same_joint_and_score_alone_and_in_company() {
 /// In one conditioned model, so that every evaluation uses the memory of another size's.
 #[test]
 fn a_row_has_the_same_bits_in_any_company() {
-    for model in f32_models() {
+    for (name, model) in f32_models() {
         let ids: Vec<u64> = (0..37).collect();
         let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
         let (x, _) = model.sample_joint(&mut noise).unwrap();
@@ -56,16 +63,49 @@ fn a_row_has_the_same_bits_in_any_company() {
             let score = conditioned.score(&of_part, &z_part).unwrap();
             let both = conditioned.log_joint_and_score(&of_part, &z_part).unwrap();
             assert!(score.is_contiguous() && score.kind() == model.kind());
-            assert!(score.equal(&kept.index_select(0, &index)), "{n} rows");
-            assert!(both.score.equal(&score), "{n} rows, with the joint");
+            assert!(
+                score.equal(&kept.index_select(0, &index)),
+                "{name}: {n} rows"
+            );
+            assert!(both.score.equal(&score), "{name}: {n} rows, with the joint");
             let expected = together.log_joint.index_select(0, &index);
-            assert!(both.log_joint.equal(&expected), "joint of {n} rows");
+            assert!(both.log_joint.equal(&expected), "{name}: joint of {n} rows");
         }
         assert!(together.score.equal(&kept), "a result was written over");
         // Nor does it depend on what else the model was conditioned on, or where z lies in memory.
         let mut alone = model.condition(&x.narrow(0, 5, 1)).unwrap();
         let score = alone.score(&[0], &z.narrow(0, 5, 1)).unwrap();
-        assert!(score.equal(&kept.narrow(0, 5, 1)), "observation 5 alone");
+        assert!(
+            score.equal(&kept.narrow(0, 5, 1)),
+            "{name}: observation 5 alone"
+        );
+    }
+}
+
+/// On the path that an encoder takes.
+#[test]
+fn a_network_says_the_same_of_a_datapoint_in_any_company() {
+    let (key, device) = (SeedKey::root(1), Device::Cpu);
+    let mut networks = vec![Mlp::random(&[65, 33, 7], Activation::Elu, key, device)];
+    for shape in conv_shapes()
+        .into_iter()
+        .chain([ConvShape::halving(28, [8, 16])])
+    {
+        networks.push(shape.encoder(6, Activation::Elu, key, device));
+    }
+    for network in networks {
+        let frozen = FrozenForward::of(&network);
+        let ids: Vec<u64> = (0..300).collect();
+        let mut noise = NoiseStream::new(SeedKey::root(7), &ids, device);
+        let input = noise.normal(1, network.input_dim()).squeeze_dim(0);
+        let together = frozen.forward(&network, &input);
+        for (start, n) in [(0, 1), (5, 127), (31, 128), (100, 129), (299, 1)] {
+            let alone = frozen.forward(&network, &input.narrow(0, start, n).copy());
+            assert!(
+                alone.equal(&together.narrow(0, start, n)),
+                "{n} from {start}"
+            );
+        }
     }
 }
 
@@ -96,6 +136,6 @@ fn the_same_holds_on_every_other_path() {
         let output = again.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{switch}, {kernels}: {said}");
-        assert!(said.contains("3 passed"), "{said}");
+        assert!(said.contains("4 passed"), "{said}");
     }
 }

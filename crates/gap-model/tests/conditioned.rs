@@ -19,7 +19,7 @@ fn a_conditioned_model_says_what_the_model_says() {
         // 1,100 rows: more than one block, and more than one chunk of an unprepared model.
         let (x, z) = draws(model.as_ref(), &[0, 1, 2, 3], 275);
         let mut conditioned = model.condition(&x).unwrap();
-        let rows = z.view([-1, 3]);
+        let rows = z.view([-1, model.latent_dim()]);
         let JointAndScore { log_joint, score } =
             conditioned.log_joint_and_score(&owners(&z), &rows).unwrap();
         assert_eq!(log_joint.kind(), Kind::Double);
@@ -28,7 +28,7 @@ fn a_conditioned_model_says_what_the_model_says() {
         assert!(error < 1e-12, "{name}: log joint, {error}");
         let by_autograd = score_by_autograd(model.as_ref(), &x, &z)
             .unwrap()
-            .view([-1, 3]);
+            .view_as(&rows);
         let error = largest(&(&score - &by_autograd)) / largest(&by_autograd);
         assert!(error < 1e-12, "{name}: score, {error}");
         let alone = conditioned.score(&owners(&z), &rows).unwrap();
@@ -41,14 +41,14 @@ fn a_conditioned_score_is_the_slope_of_the_conditioned_log_joint() {
     let step = 1e-5;
     for (name, model) in models() {
         let (x, z) = draws(model.as_ref(), &[0, 1], 3);
-        let (observations, z) = (owners(&z), z.view([-1, 3]));
+        let (observations, z) = (owners(&z), z.view([-1, model.latent_dim()]));
         let mut conditioned = model.condition(&x).unwrap();
         let score = conditioned.score(&observations, &z).unwrap();
         let mut log_joint = |z: &Tensor| {
             let asked = conditioned.log_joint_and_score(&observations, z);
             asked.unwrap().log_joint
         };
-        for d in 0..3 {
+        for d in 0..model.latent_dim() {
             let shift = Tensor::zeros_like(&z);
             let _ = shift.narrow(1, d, 1).fill_(step);
             let slope = (log_joint(&(&z + &shift)) - log_joint(&(&z - &shift))) / (2.0 * step);
@@ -89,7 +89,7 @@ fn a_decoder_of_one_layer_and_gaussian_noise_is_the_linear_gaussian_model() {
 
 #[test]
 fn single_precision_costs_no_more_than_its_rounding() {
-    for model in f32_models() {
+    for (name, model) in f32_models() {
         let (x, z) = draws(model.as_ref(), &[0, 1, 2], 4);
         let (x, z) = (x.to_kind(Kind::Float), z.to_kind(Kind::Float));
         let mut conditioned = model.condition(&x).unwrap();
@@ -99,7 +99,7 @@ fn single_precision_costs_no_more_than_its_rounding() {
         let by_autograd = score_by_autograd(model.as_ref(), &x, &z).unwrap();
         let error = largest(&(asked.score - by_autograd.flatten(0, 1)));
         // Sums of up to 784 terms of order one, each rounded at 1e-7 of the largest.
-        assert!(error < 1e-5 * largest(&by_autograd), "{error}");
+        assert!(error < 1e-5 * largest(&by_autograd), "{name}: {error}");
     }
 }
 
@@ -108,12 +108,13 @@ fn no_rows_give_no_rows() {
     for (name, model) in models() {
         for n_observations in [0, 2] {
             let options = (Kind::Double, Device::Cpu);
-            let x = Tensor::zeros([n_observations, 12], options);
+            let x = Tensor::zeros([n_observations, model.observed_dim()], options);
             let mut conditioned = model.condition(&x).unwrap();
-            let asked = conditioned.log_joint_and_score(&[], &Tensor::zeros([0, 3], options));
+            let none = Tensor::zeros([0, model.latent_dim()], options);
+            let asked = conditioned.log_joint_and_score(&[], &none);
             let JointAndScore { log_joint, score } = asked.unwrap();
             let sizes = (log_joint.size(), score.size());
-            assert_eq!(sizes, (vec![0], vec![0, 3]), "{name}");
+            assert_eq!(sizes, (vec![0], none.size()), "{name}");
         }
     }
 }
@@ -122,23 +123,24 @@ fn no_rows_give_no_rows() {
 fn what_does_not_fit_is_refused() {
     let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Double, Device::Cpu));
     for (name, model) in models() {
-        for shape in [&[2, 11][..], &[12], &[1, 2, 12]] {
+        let (x, d) = (model.observed_dim(), model.latent_dim());
+        for shape in [&[2, x - 1][..], &[x], &[1, 2, x]] {
             assert!(model.condition(&zeros(shape)).is_err(), "{name}: {shape:?}");
         }
-        let mut conditioned = model.condition(&zeros(&[2, 12])).unwrap();
+        let mut conditioned = model.condition(&zeros(&[2, x])).unwrap();
         let mut refuse = |observations: &[i64], shape: &[i64]| {
             let refused = conditioned.log_joint_and_score(observations, &zeros(shape));
             assert!(refused.is_err(), "{name}: {observations:?}, {shape:?}");
             conditioned.score(observations, &zeros(shape)).unwrap_err()
         };
-        refuse(&[0], &[1, 4]);
-        refuse(&[0], &[1, 1, 3]);
+        refuse(&[0], &[1, d + 1]);
+        refuse(&[0], &[1, 1, d]);
         assert!(matches!(
-            refuse(&[0, 1], &[3, 3]),
+            refuse(&[0, 1], &[3, d]),
             ModelError::Size { what: "N", .. }
         ));
         for missing in [2, -1] {
-            let error = refuse(&[0, missing], &[2, 3]);
+            let error = refuse(&[0, missing], &[2, d]);
             assert!(matches!(
                 error,
                 ModelError::NoSuchObservation { observation, n_observations: 2 }
@@ -146,7 +148,7 @@ fn what_does_not_fit_is_refused() {
             ));
         }
         // A refusal leaves it as it was.
-        assert!(conditioned.score(&[1], &zeros(&[1, 3])).is_ok(), "{name}");
+        assert!(conditioned.score(&[1], &zeros(&[1, d])).is_ok(), "{name}");
     }
 }
 

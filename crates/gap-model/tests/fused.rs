@@ -1,7 +1,7 @@
 //! The fused kernels behind a decoder, against libtorch in `f64`.
 
 use gap_kernel::Instructions;
-use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
+use gap_model::{Activation, FusedLearner, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
 use gap_torch::{NoiseStream, SeedKey};
 use tch::{Device, Kind, Tensor};
 
@@ -17,11 +17,16 @@ fn scores_and_joints_are_those_of_libtorch() {
         println!("skipped: there are no kernels for this processor, or they are turned off");
         return;
     }
-    for widths in [&[3, 5][..], &[10, 64, 64, 64], &[50, 200, 200, 784]] {
+    for widths in [
+        &[3, 5][..],
+        &[10, 64, 64, 64],
+        &[50, 200, 200, 784],
+        &[4, 40, 17, 33, 20, 64],
+    ] {
         for activation in [Activation::Tanh, Activation::Relu, Activation::Elu] {
             for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian { std: 0.3 }] {
                 let network = Mlp::random(widths, activation, SeedKey::root(1), Device::Cpu);
-                let model = MlpDecoder::new(network, likelihood);
+                let model = MlpDecoder::new(network, likelihood.clone());
                 let double = model.to_kind(Kind::Double);
                 let ids: Vec<u64> = (0..9).collect();
                 let mut noise = NoiseStream::new(SeedKey::root(2), &ids, Device::Cpu);
@@ -63,4 +68,48 @@ fn weights_that_have_changed_are_not_forgotten() {
         .unwrap();
     assert!(relative_error(&after, &before.to_kind(Kind::Double)) > 1e-2);
     assert!(relative_error(&after, &expected) < 1e-5);
+}
+
+/// Without hidden layers and with four, of which some are narrower than a register.
+#[test]
+fn a_learners_gradient_in_its_input_is_that_of_libtorch() {
+    if Instructions::here().unwrap().is_none() {
+        println!("skipped: there are no kernels for this processor, or they are turned off");
+        return;
+    }
+    for widths in [&[3, 20][..], &[50, 784], &[4, 40, 17, 33, 5, 64]] {
+        for activation in [Activation::Tanh, Activation::Relu, Activation::Elu] {
+            let network = Mlp::random(widths, activation, SeedKey::root(1), Device::Cpu);
+            let ids: Vec<u64> = (0..37).collect();
+            let mut noise = NoiseStream::new(SeedKey::root(2), &ids, Device::Cpu);
+            let [input, gradient] = [widths[0], widths[widths.len() - 1]]
+                .map(|width| noise.normal(1, width).squeeze_dim(0));
+            let mut learner = FusedLearner::of(&network, ids.len()).unwrap();
+            let output = learner.forward(&input);
+            let in_input = learner.ascend(&gradient, 1e-3, true).unwrap();
+
+            let double = network.to_kind(Kind::Double);
+            let values = double.forward_kept(&input.to_kind(Kind::Double));
+            let into = Tensor::zeros([double.n_weights() as i64], (Kind::Double, Device::Cpu));
+            let gradient = gradient.to_kind(Kind::Double);
+            let expected = double.pull_back(&values, gradient, &into, true).unwrap();
+            let error = relative_error(&output, &values[values.len() - 1]);
+            assert!(error < 2e-6, "{widths:?} {activation:?}: output, {error:e}");
+            let error = relative_error(&in_input, &expected);
+            assert!(error < 2e-6, "{widths:?} {activation:?}: {error:e}");
+
+            // Adam's first step goes up by the rate wherever the gradient is not tiny.
+            let mut network = network;
+            learner.write_to(&mut network);
+            let pairs = network.parameters().into_iter().zip(double.parameters());
+            let moved: Vec<Tensor> = pairs.map(|(new, old)| (new - old).view([-1])).collect();
+            let moved = Tensor::cat(&moved, 0);
+            let is_large = into.abs().gt(1e-3);
+            let up = (moved * into.sign() / 1e-3 - 1.0)
+                .abs()
+                .masked_select(&is_large);
+            let error = up.max().double_value(&[]);
+            assert!(error < 1e-2, "{widths:?} {activation:?}: step, {error:e}");
+        }
+    }
 }

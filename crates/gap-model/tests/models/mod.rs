@@ -1,19 +1,79 @@
 //! Small models of every kind there is, in `f64` for tests of gradients and in `f32`.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use gap_model::likelihood::{DiscretizedLogistic, LearnedGaussian, LearnedScale};
 use gap_model::{
-    Activation, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder, ModelError,
+    Activation, ConvShape, Decoder, LatentVariableModel, Likelihood, LinearGaussian, Mlp,
+    ModelError, Network,
 };
 use gap_torch::{NoiseStream, SeedKey};
 use tch::{Device, Kind, Tensor};
 
 const ACTIVATIONS: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activation::Elu];
-const LIKELIHOODS: [Likelihood; 2] = [Likelihood::Bernoulli, Likelihood::Gaussian { std: 0.6 }];
 
-fn decoder(hidden: &[i64], activation: Activation, likelihood: Likelihood) -> MlpDecoder {
+/// Scales that differ from one dimension to the next, and are near their floor at some.
+pub fn learned_scale(observed_dim: i64) -> LearnedScale {
+    let raw = Tensor::linspace(-4.0, 0.5, observed_dim, (Kind::Float, Device::Cpu));
+    LearnedScale::of(raw, 0.05)
+}
+
+/// Those with nothing to learn, and their names.
+pub fn given_likelihoods() -> [(&'static str, Likelihood); 2] {
+    [
+        ("Bernoulli", Likelihood::Bernoulli),
+        ("Gaussian", Likelihood::Gaussian { std: 0.6 }),
+    ]
+}
+
+/// Those that learn a scale, for `observed_dim` dimensions.
+pub fn learned_likelihoods(observed_dim: i64) -> [(&'static str, Likelihood); 2] {
+    let std = learned_scale(observed_dim);
+    let logistic = DiscretizedLogistic {
+        n_levels: 17,
+        scale: learned_scale(observed_dim),
+    };
+    [
+        (
+            "learned Gaussian",
+            Likelihood::LearnedGaussian(LearnedGaussian { std }),
+        ),
+        (
+            "discretized logistic",
+            Likelihood::DiscretizedLogistic(logistic),
+        ),
+    ]
+}
+
+/// All likelihoods, for `observed_dim` dimensions.
+pub fn likelihoods(observed_dim: i64) -> Vec<(&'static str, Likelihood)> {
+    let learned = learned_likelihoods(observed_dim);
+    given_likelihoods().into_iter().chain(learned).collect()
+}
+
+fn perceptron(hidden: &[i64], activation: Activation) -> Network {
     let widths: Vec<i64> = [3].iter().chain(hidden).chain(&[12]).copied().collect();
-    let network = Mlp::random(&widths, activation, SeedKey::root(1), Device::Cpu);
-    MlpDecoder::new(network, likelihood).to_kind(Kind::Double)
+    Mlp::random(&widths, activation, SeedKey::root(1), Device::Cpu)
+}
+
+fn double(network: Network, likelihood: &Likelihood) -> Box<Decoder> {
+    Box::new(Decoder::new(network, likelihood.clone()).to_kind(Kind::Double))
+}
+
+/// Convolutional shapes, even and odd, with pixels that the windows do not reach.
+pub fn conv_shapes() -> [ConvShape; 3] {
+    let odd = ConvShape {
+        side: 7,
+        channels: [3, 2],
+        kernel: 3,
+        stride: 2,
+    };
+    let far_apart = ConvShape {
+        side: 9,
+        channels: [2, 3],
+        kernel: 4,
+        stride: 3,
+    };
+    [ConvShape::halving(8, [2, 5]), odd, far_apart]
 }
 
 fn oracle() -> LinearGaussian {
@@ -21,7 +81,7 @@ fn oracle() -> LinearGaussian {
 }
 
 /// A model that answers only what every model must.
-struct OnlyItsJoint(MlpDecoder);
+struct OnlyItsJoint(Decoder);
 
 impl LatentVariableModel for OnlyItsJoint {
     fn latent_dim(&self) -> i64 {
@@ -53,19 +113,33 @@ impl LatentVariableModel for OnlyItsJoint {
     }
 }
 
-/// Every model, with `D = 3` and `X = 12`, and its name.
+/// Every model, and its name.
 pub fn models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
-    let plain = OnlyItsJoint(decoder(&[7], Activation::Tanh, Likelihood::Bernoulli));
+    let network = perceptron(&[7], Activation::Tanh);
+    let plain = OnlyItsJoint(*double(network, &Likelihood::Bernoulli));
     let mut models: Vec<(String, Box<dyn LatentVariableModel>)> = vec![
         ("linear-Gaussian".to_owned(), Box::new(oracle())),
         ("only its joint".to_owned(), Box::new(plain)),
     ];
-    for likelihood in LIKELIHOODS {
+    for (name, likelihood) in given_likelihoods() {
         for activation in ACTIVATIONS {
-            for hidden in [&[][..], &[7], &[7, 5]] {
-                let name = format!("{likelihood:?} {activation:?} {hidden:?}");
-                models.push((name, Box::new(decoder(hidden, activation, likelihood))));
+            for hidden in [&[][..], &[7], &[7, 5], &[7, 5, 6, 4]] {
+                let model = double(perceptron(hidden, activation), &likelihood);
+                models.push((format!("{name} {activation:?} {hidden:?}"), model));
             }
+        }
+    }
+    for (name, likelihood) in learned_likelihoods(12) {
+        for hidden in [&[][..], &[7, 5]] {
+            let model = double(perceptron(hidden, Activation::Elu), &likelihood);
+            models.push((format!("{name} {hidden:?}"), model));
+        }
+    }
+    for (shape, activation) in conv_shapes().into_iter().zip(ACTIVATIONS) {
+        for (name, likelihood) in likelihoods(shape.side.pow(2)) {
+            let network = shape.decoder(3, activation, SeedKey::root(1), Device::Cpu);
+            let model = double(network, &likelihood);
+            models.push((format!("{name} {shape:?}"), model));
         }
     }
     models
@@ -87,20 +161,49 @@ pub fn largest(tensor: &Tensor) -> f64 {
 }
 
 /// Models in `f32`, as they are used; some of odd widths, whose rows are not aligned by themselves.
-pub fn f32_models() -> Vec<Box<dyn LatentVariableModel>> {
-    let key = SeedKey::root(1);
-    let small = Mlp::random(&[10, 64, 64, 64], Activation::Tanh, key, Device::Cpu);
-    let large = Mlp::random(&[50, 200, 200, 784], Activation::Elu, key, Device::Cpu);
-    let odd = Mlp::random(&[3, 33, 7, 65], Activation::Tanh, key, Device::Cpu);
-    let shallow = Mlp::random(&[10, 64], Activation::Relu, key, Device::Cpu);
-    vec![
-        Box::new(MlpDecoder::new(small, Likelihood::Bernoulli)),
-        Box::new(MlpDecoder::new(large, Likelihood::Bernoulli)),
-        Box::new(MlpDecoder::new(odd, Likelihood::Bernoulli)),
-        Box::new(MlpDecoder::new(shallow, Likelihood::Gaussian { std: 0.3 })),
-        Box::new(LinearGaussian::random(10, 64, 0.5, key, Device::Cpu)),
-        Box::new(LinearGaussian::random(3, 9, 0.5, key, Device::Cpu)),
-    ]
+pub fn f32_models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
+    let (key, device) = (SeedKey::root(1), Device::Cpu);
+    let mut models: Vec<(String, Box<dyn LatentVariableModel>)> = Vec::new();
+    for (widths, activation, likelihood) in [
+        (
+            &[10, 64, 64, 64][..],
+            Activation::Tanh,
+            Likelihood::Bernoulli,
+        ),
+        (&[50, 200, 200, 784], Activation::Elu, Likelihood::Bernoulli),
+        (&[3, 33, 7, 65], Activation::Tanh, Likelihood::Bernoulli),
+        (
+            &[10, 64],
+            Activation::Relu,
+            Likelihood::Gaussian { std: 0.3 },
+        ),
+        (
+            &[4, 9, 17, 33, 5, 21],
+            Activation::Relu,
+            Likelihood::Gaussian { std: 0.3 },
+        ),
+    ] {
+        let name = format!("{widths:?} {likelihood:?}");
+        let network = Mlp::random(widths, activation, key, device);
+        models.push((name, Box::new(Decoder::new(network, likelihood))));
+    }
+    for (name, likelihood) in learned_likelihoods(65) {
+        let network = Mlp::random(&[3, 33, 7, 65], Activation::Tanh, key, device);
+        let model = Decoder::new(network, likelihood);
+        models.push((name.to_owned(), Box::new(model)));
+    }
+    let mut shapes = conv_shapes().to_vec();
+    shapes.push(ConvShape::halving(28, [8, 16]));
+    for shape in shapes {
+        let network = shape.decoder(5, Activation::Elu, key, device);
+        let model = Decoder::new(network, Likelihood::Bernoulli);
+        models.push((format!("{shape:?}"), Box::new(model)));
+    }
+    for (dim, observed_dim) in [(10, 64), (3, 9)] {
+        let model = LinearGaussian::random(dim, observed_dim, 0.5, key, device);
+        models.push((format!("linear-Gaussian {dim}"), Box::new(model)));
+    }
+    models
 }
 
 /// Which observation each row of `[S, B, D]` belongs to: `[S·B]`.

@@ -1,0 +1,129 @@
+//! One layer of a network: an affine map, or a strided convolution of images in either direction.
+//!
+//! A layer maps rows to rows; images lie in their rows channel by channel. Every map is linear in its
+//! input and in its weight, so it is pulled back by its adjoint and nothing of it needs a graph.
+
+use crate::convolution::ConvGeometry;
+use gap_torch::{NoiseStream, SeedKey, aligned_rows};
+use tch::{Device, Kind, Tensor};
+
+/// A linear map with a bias.
+pub(crate) struct Layer {
+    pub(crate) map: Map,
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Tensor,
+}
+
+/// Which map a layer's weight stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Map {
+    /// `weight [out, in]`, `bias [out]`.
+    Affine,
+    /// From large images to small ones: `bias` has one number for each channel of the small.
+    Shrink(ConvGeometry),
+    /// From small images to large ones: `bias` has one number for each channel of the large.
+    Grow(ConvGeometry),
+}
+
+impl Layer {
+    /// An affine layer with a zero bias and normal weights of variance `1 / inputs` (LeCun et al. 1998,
+    /// "Efficient BackProp", §4.6), drawn with `key`.
+    pub(crate) fn random_affine(inputs: i64, outputs: i64, key: SeedKey, device: Device) -> Self {
+        let mut noise = NoiseStream::new(key, &[0], device);
+        Self {
+            map: Map::Affine,
+            weight: noise.normal(outputs, inputs).squeeze_dim(1) / (inputs as f64).sqrt(),
+            bias: Tensor::zeros([outputs], (Kind::Float, device)),
+        }
+    }
+
+    /// The same layer, sharing its weights.
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            map: self.map,
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+        }
+    }
+
+    /// A copy with tensors of another kind.
+    pub(crate) fn to_kind(&self, kind: Kind) -> Self {
+        Self {
+            map: self.map,
+            weight: self.weight.detach().to_kind(kind),
+            bias: self.bias.detach().to_kind(kind),
+        }
+    }
+
+    /// Width of the input.
+    pub(crate) fn n_inputs(&self) -> i64 {
+        match self.map {
+            Map::Affine => self.weight.size()[1],
+            Map::Shrink(geometry) => geometry.large.width(),
+            Map::Grow(geometry) => geometry.small.width(),
+        }
+    }
+
+    /// Width of the output.
+    pub(crate) fn n_outputs(&self) -> i64 {
+        match self.map {
+            Map::Affine => self.weight.size()[0],
+            Map::Shrink(geometry) => geometry.small.width(),
+            Map::Grow(geometry) => geometry.large.width(),
+        }
+    }
+
+    /// The layer's value, differentiable: `[N, in] -> [N, out]`.
+    pub(crate) fn apply(&self, input: &Tensor) -> Tensor {
+        match self.map {
+            Map::Affine => self.bias.addmm(input, &self.weight.tr()),
+            Map::Shrink(geometry) => geometry.shrink(input, &self.weight, Some(&self.bias)),
+            Map::Grow(geometry) => geometry.grow(input, &self.weight, Some(&self.bias)),
+        }
+    }
+
+    /// The gradient in the input, from that in the output: `[N, out] -> [N, in]`.
+    pub(crate) fn pull_back(&self, gradient: &Tensor) -> Tensor {
+        match self.map {
+            Map::Affine => gradient.mm(&self.weight),
+            Map::Shrink(geometry) => geometry.grow(gradient, &self.weight, None),
+            Map::Grow(geometry) => geometry.shrink(gradient, &self.weight, None),
+        }
+    }
+
+    /// Writes the gradients in weight and bias, from the input and the gradient in the output, added up
+    /// over the rows.
+    pub(crate) fn pull_back_to_weights(
+        &self,
+        input: &Tensor,
+        gradient: &Tensor,
+        in_weight: &Tensor,
+        in_bias: &Tensor,
+    ) {
+        let per_channel = match self.map {
+            Map::Affine => {
+                let _ = gradient.tr().mm_out(in_weight, input);
+                gradient.shallow_clone()
+            }
+            Map::Shrink(geometry) => {
+                in_weight
+                    .shallow_clone()
+                    .copy_(&geometry.in_weight(input, gradient));
+                geometry.small.sum_of_channels(gradient)
+            }
+            Map::Grow(geometry) => {
+                in_weight
+                    .shallow_clone()
+                    .copy_(&geometry.in_weight(gradient, input));
+                geometry.large.sum_of_channels(gradient)
+            }
+        };
+        let rows = [0_i64];
+        let _ = per_channel.sum_intlist_out(in_bias, rows.as_slice(), false, per_channel.kind());
+    }
+}
+
+/// `input · weightᵀ + bias`, differentiable: `[N, in], [out, in], [out] -> [N, out]`.
+pub(crate) fn affine(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
+    bias.addmm(&aligned_rows(input), &weight.tr())
+}

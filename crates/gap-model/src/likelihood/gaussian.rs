@@ -1,0 +1,49 @@
+//! Real observations `N(output, std² I)`: `mean = output`, `dispersion = std²`.
+
+use super::{Canonical, Formulas, Support, sum_of_row};
+use gap_torch::NoiseStream;
+use std::f64::consts::TAU;
+use tch::Tensor;
+
+/// With one standard deviation, which is given.
+pub(super) struct Gaussian {
+    pub(super) std: f64,
+}
+
+/// Where any Gaussian has a density.
+pub(super) fn support(x: &Tensor) -> Support {
+    Support {
+        likelihood: "the Gaussian likelihood",
+        needs: "finite",
+        inside: x.isfinite(),
+    }
+}
+
+impl Formulas for Gaussian {
+    fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
+        let variance = self.std.powi(2);
+        let constant = 0.5 * output.size()[1] as f64 * (TAU * variance).ln();
+        sum_of_row(&(x - output).square()) * (-0.5 / variance) - constant
+    }
+
+    fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {
+        let _ = x.sub_out(output, output);
+        *output /= self.std.powi(2);
+    }
+
+    fn sample(&self, output: &Tensor, noise: &mut NoiseStream) -> Tensor {
+        let normal = noise.normal(1, output.size()[1]).squeeze_dim(0);
+        output + normal.to_kind(output.kind()) * self.std
+    }
+
+    fn support(&self, x: &Tensor) -> Support {
+        support(x)
+    }
+
+    fn canonical(&self) -> Option<Canonical> {
+        Some(Canonical {
+            dispersion: self.std.powi(2),
+            mean_in_place: |_| (),
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! Real observations with a standard deviation for each dimension that is learned with the decoder.
+
+use super::gaussian::support;
+use super::{Formulas, LearnedScale, Support, sum_of_row};
+use gap_torch::NoiseStream;
+use std::f64::consts::TAU;
+use tch::Tensor;
+
+/// `x_j ~ N(output_j, std_j²)`.
+///
+/// With `r = (x − output) / std` the gradients are `r / std` in the output and `r² − 1` in `log std`.
+#[derive(Clone, Debug)]
+pub struct LearnedGaussian {
+    /// `[X]`
+    pub std: LearnedScale,
+}
+
+impl LearnedGaussian {
+    /// `1 / std` and `r`: `[X], [N, X]`.
+    fn standardized(&self, x: &Tensor, output: &Tensor) -> (Tensor, Tensor) {
+        let precision_root = (-self.std.log_scale()).exp();
+        let standardized = (x - output) * &precision_root;
+        (precision_root, standardized)
+    }
+}
+
+impl Formulas for LearnedGaussian {
+    fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
+        let (_, standardized) = self.standardized(x, output);
+        let log_volume = self.std.log_scale().sum(tch::Kind::Double);
+        let constant = 0.5 * output.size()[1] as f64 * TAU.ln();
+        sum_of_row(&standardized.square()) * -0.5 - log_volume - constant
+    }
+
+    fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {
+        let (precision_root, standardized) = self.standardized(x, output);
+        let _ = standardized.multiply_out(output, &precision_root);
+    }
+
+    fn sample(&self, output: &Tensor, noise: &mut NoiseStream) -> Tensor {
+        let normal = noise.normal(1, output.size()[1]).squeeze_dim(0);
+        output + normal.to_kind(output.kind()) * self.std.log_scale().exp()
+    }
+
+    fn support(&self, x: &Tensor) -> Support {
+        support(x)
+    }
+
+    fn residual_in_log_scale(&self, x: &Tensor, output: &Tensor) -> Option<Tensor> {
+        let (_, standardized) = self.standardized(x, output);
+        Some(standardized.square() - 1.0)
+    }
+}

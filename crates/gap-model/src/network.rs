@@ -1,0 +1,228 @@
+//! Networks whose weights are plain tensors: decoders and encoders are made of them.
+//!
+//! A network is a chain of layers, whatever their kind, so that fitting, evaluation and storage are
+//! written once. [`crate::mlp`] and [`crate::convolution`] make networks; the kernels of
+//! [`crate::fused`] know those of affine layers alone.
+
+use crate::activation::Activation;
+use crate::layer::{Layer, Map};
+use gap_torch::aligned_rows;
+use gap_torch::checkpoint::{Checkpoint, CheckpointError};
+use tch::{Device, Kind, Tensor};
+
+/// Layers with an activation between them, and none after the last.
+pub struct Network {
+    layers: Vec<Layer>,
+    activation: Activation,
+}
+
+impl Network {
+    /// These layers, each of which takes what the one before it gives.
+    ///
+    /// # Panics
+    ///
+    /// If there are none, or they do not fit each other.
+    pub(crate) fn of(layers: Vec<Layer>, activation: Activation) -> Self {
+        assert!(!layers.is_empty(), "a network has a layer");
+        let fit = |pair: &[Layer]| pair[0].n_outputs() == pair[1].n_inputs();
+        assert!(layers.windows(2).all(fit), "layers fit");
+        Self { layers, activation }
+    }
+
+    /// The same network with its last layer at zero, so that it says 0 wherever it is asked.
+    #[must_use]
+    pub fn with_zero_output(mut self) -> Self {
+        if let Some(last) = self.layers.last_mut() {
+            last.weight = last.weight.zeros_like();
+            last.bias = last.bias.zeros_like();
+        }
+        self
+    }
+
+    /// The network's output, differentiable: `[N, in] -> [N, out]`.
+    pub fn forward(&self, input: &Tensor) -> Tensor {
+        let (last, before) = self.layers.split_last().expect("a network has a layer");
+        let mut value = input.shallow_clone();
+        for layer in before {
+            value = self.activation.apply(&layer.apply(&aligned_rows(&value)));
+        }
+        last.apply(&aligned_rows(&value))
+    }
+
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    pub(crate) const fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// Whether all layers are affine.
+    pub fn is_perceptron(&self) -> bool {
+        self.layers.iter().all(|layer| layer.map == Map::Affine)
+    }
+
+    /// Width of the input.
+    pub fn input_dim(&self) -> i64 {
+        self.layers[0].n_inputs()
+    }
+
+    /// Width of the output.
+    pub fn output_dim(&self) -> i64 {
+        self.layers[self.layers.len() - 1].n_outputs()
+    }
+
+    /// How many weights and biases there are.
+    pub fn n_weights(&self) -> u64 {
+        self.parameters().iter().map(|p| p.numel() as u64).sum()
+    }
+
+    /// The weights and biases, sharing storage with the network.
+    pub fn parameters(&self) -> Vec<Tensor> {
+        self.layers
+            .iter()
+            .flat_map(|layer| [layer.weight.shallow_clone(), layer.bias.shallow_clone()])
+            .collect()
+    }
+
+    /// Puts the weights and biases into `memory`, one after the other: `[P]`, of the network's kind.
+    ///
+    /// # Panics
+    ///
+    /// If it does not hold [`Network::n_weights`] numbers.
+    pub fn move_to(&mut self, memory: &Tensor) {
+        let parameters = self.parameters();
+        let places = views(memory, &parameters);
+        for (layer, place) in self.layers.iter_mut().zip(places.chunks_exact(2)) {
+            let [weight, bias] = place else {
+                unreachable!("a layer has a weight and a bias")
+            };
+            for (place, value) in [(weight, &layer.weight), (bias, &layer.bias)] {
+                place.shallow_clone().copy_(value);
+            }
+            layer.weight = weight.shallow_clone();
+            layer.bias = bias.shallow_clone();
+        }
+    }
+
+    /// The values of a forward pass, for [`Network::pull_back`]; the last is the output. No graph.
+    pub fn forward_kept(&self, input: &Tensor) -> Vec<Tensor> {
+        let last = self.layers.len() - 1;
+        let mut values = vec![input.shallow_clone()];
+        for (i, layer) in self.layers.iter().enumerate() {
+            let mut value = layer.apply(&values[i]);
+            if i < last {
+                self.activation.apply_in_place(&mut value);
+            }
+            values.push(value);
+        }
+        values
+    }
+
+    /// Pulls `gradient`, in the output, back through the pass with these `values`: writes that in each
+    /// weight and bias to `into` (as long as [`Network::n_weights`]), and gives that in the input if it
+    /// is wanted.
+    pub fn pull_back(
+        &self,
+        values: &[Tensor],
+        gradient: Tensor,
+        into: &Tensor,
+        in_input: bool,
+    ) -> Option<Tensor> {
+        let places = views(into, &self.parameters());
+        let mut gradient = gradient;
+        for (i, layer) in self.layers.iter().enumerate().rev() {
+            let (in_weight, in_bias) = (&places[2 * i], &places[2 * i + 1]);
+            layer.pull_back_to_weights(&values[i], &gradient, in_weight, in_bias);
+            if i == 0 && !in_input {
+                return None;
+            }
+            gradient = layer.pull_back(&gradient);
+            if i > 0 {
+                self.activation.pull_back_in_place(&gradient, &values[i]);
+            }
+        }
+        Some(gradient)
+    }
+
+    /// The same network with tensors of another kind.
+    #[must_use]
+    pub fn to_kind(&self, kind: Kind) -> Self {
+        let layers = self.layers.iter().map(|layer| layer.to_kind(kind));
+        Self {
+            layers: layers.collect(),
+            activation: self.activation,
+        }
+    }
+
+    /// The kind of the weights.
+    pub fn kind(&self) -> Kind {
+        self.layers[0].weight.kind()
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.layers[0].weight.device()
+    }
+
+    /// Adds the weights to `checkpoint`, as `prefix.0.weight`, `prefix.0.bias`, ….
+    pub fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            checkpoint.insert(format!("{prefix}.{i}.weight"), &layer.weight);
+            checkpoint.insert(format!("{prefix}.{i}.bias"), &layer.bias);
+        }
+    }
+
+    /// The same network with the weights that [`Network::store`] wrote, on `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Missing`] if one is not there, or of another shape.
+    pub fn restored(
+        mut self,
+        checkpoint: &Checkpoint,
+        prefix: &str,
+        device: Device,
+    ) -> Result<Self, CheckpointError> {
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            for (name, tensor) in [("weight", &mut layer.weight), ("bias", &mut layer.bias)] {
+                *tensor = stored(checkpoint, &format!("{prefix}.{i}.{name}"), tensor, device)?;
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// The tensor of that name, which is to have the shape of `like`.
+pub(crate) fn stored(
+    checkpoint: &Checkpoint,
+    name: &str,
+    like: &Tensor,
+    device: Device,
+) -> Result<Tensor, CheckpointError> {
+    let tensor = checkpoint.get(name, device)?;
+    if tensor.size() == like.size() {
+        Ok(tensor)
+    } else {
+        let shape = like.size();
+        Err(CheckpointError::Missing(format!("{name} {shape:?}")))
+    }
+}
+
+/// Parts of `memory`, one after the other, shaped like `parameters`.
+pub(crate) fn views(memory: &Tensor, parameters: &[Tensor]) -> Vec<Tensor> {
+    let mut start = 0;
+    let views = parameters.iter().map(|parameter| {
+        let n = parameter.numel() as i64;
+        let view = memory.narrow(0, start, n).view_as(parameter);
+        start += n;
+        view
+    });
+    let views = views.collect();
+    assert_eq!(
+        start,
+        memory.size()[0],
+        "memory is as long as the parameters"
+    );
+    views
+}

@@ -1,0 +1,114 @@
+//! A network's values and pulled-back gradients, block by block, in memory that is used again.
+//!
+//! Every operation runs at one shape, [`BLOCK_ROWS`] rows, in memory whose rows are aligned, so that a
+//! row's bits do not depend on its company (see [`gap_torch::map_row_blocks`]). No graph is built:
+//! the caller holds a no-grad guard.
+
+use crate::activation::Activation;
+use crate::layer::{Layer, Map};
+use crate::network::Network;
+use gap_torch::{BLOCK_ROWS, aligned_memory};
+use tch::Tensor;
+
+/// A network with a block's worth of memory for each layer.
+pub(crate) struct NetworkBlocks {
+    layers: Vec<BlockLayer>,
+    gradients: Vec<Tensor>, // in the hidden layers' values, [BLOCK_ROWS, h_i]
+    activation: Activation,
+}
+
+struct BlockLayer {
+    layer: Layer,
+    transposed: Option<Tensor>, // an affine layer's weight, [in, out]
+    value: Tensor,              // [BLOCK_ROWS, out]
+}
+
+impl BlockLayer {
+    fn forward(&mut self, input: &Tensor) {
+        match &self.transposed {
+            Some(transposed) => {
+                let bias = &self.layer.bias;
+                let _ = bias.addmm_out(&self.value, input, transposed);
+            }
+            None => self.value.copy_(&self.layer.apply(input)),
+        }
+    }
+
+    fn pull_back(&self, gradient: &Tensor, into: &Tensor) {
+        if self.layer.map == Map::Affine {
+            let _ = gradient.mm_out(into, &self.layer.weight);
+        } else {
+            into.shallow_clone().copy_(&self.layer.pull_back(gradient));
+        }
+    }
+}
+
+impl NetworkBlocks {
+    /// Memory for `network`, whose weights are shared.
+    pub(crate) fn new(network: &Network) -> Self {
+        let memory =
+            |width: i64| aligned_memory(BLOCK_ROWS, width, network.kind(), network.device());
+        let layers = network.layers().iter().map(|layer| BlockLayer {
+            transposed: (layer.map == Map::Affine).then(|| layer.weight.tr()),
+            value: memory(layer.n_outputs()),
+            layer: layer.shared(),
+        });
+        let hidden = &network.layers()[1..];
+        Self {
+            layers: layers.collect(),
+            gradients: hidden.iter().map(|l| memory(l.n_inputs())).collect(),
+            activation: network.activation(),
+        }
+    }
+
+    /// The same with transposed copies of the weights: dear once, and cheaper in every block.
+    pub(crate) fn with_transposed_copies(mut self) -> Self {
+        for layer in &mut self.layers {
+            layer.transposed = layer.transposed.take().map(|weight| weight.contiguous());
+        }
+        self
+    }
+
+    /// The output of a block of aligned rows, in memory that the caller may write over: `[BLOCK_ROWS, in] -> [BLOCK_ROWS, out]`.
+    pub(crate) fn forward(&mut self, input: &Tensor) -> &mut Tensor {
+        let last = self.layers.len() - 1;
+        for i in 0..=last {
+            let (before, rest) = self.layers.split_at_mut(i);
+            let input = before.last().map_or(input, |layer| &layer.value);
+            rest[0].forward(input);
+            if i < last {
+                self.activation.apply_in_place(&mut rest[0].value);
+            }
+        }
+        &mut self.layers[last].value
+    }
+
+    /// Pulls the gradient that the caller has written over the output of the latest
+    /// [`NetworkBlocks::forward`] back to the input, and writes it to `into`, `[BLOCK_ROWS, in]`.
+    pub(crate) fn pull_back(&mut self, into: &Tensor) {
+        let last = &self.layers[self.layers.len() - 1];
+        last.pull_back(&last.value, self.gradients.last().unwrap_or(into));
+        self.pull_back_below_last(into);
+    }
+
+    /// The same, where `through_last(output, into)` writes the gradient in the last layer's input, given
+    /// the output's memory.
+    pub(crate) fn pull_back_from_last(
+        &mut self,
+        into: &mut Tensor,
+        through_last: impl FnOnce(&Tensor, &mut Tensor),
+    ) {
+        let last = &self.layers[self.layers.len() - 1];
+        through_last(&last.value, self.gradients.last_mut().unwrap_or(into));
+        self.pull_back_below_last(into);
+    }
+
+    fn pull_back_below_last(&self, into: &Tensor) {
+        for i in (0..self.gradients.len()).rev() {
+            let (gradient, layer) = (&self.gradients[i], &self.layers[i]);
+            self.activation.pull_back_in_place(gradient, &layer.value);
+            let into = if i == 0 { into } else { &self.gradients[i - 1] };
+            layer.pull_back(gradient, into);
+        }
+    }
+}
