@@ -1,7 +1,7 @@
 //! `p(x | z)` given the decoder's output: its value, and its gradients by hand.
 //!
-//! A new likelihood is one file beside [`learned_gaussian`] with one `impl` of [`Formulas`], and one
-//! variant here. Those whose gradient has the form of [`Canonical`] also have it easier: what the
+//! A new likelihood is one file beside `learned_gaussian.rs` with one `impl` of `Formulas`, and one
+//! variant here. Those whose gradient has the form of `Canonical` also have it easier: what the
 //! observation contributes to the score is computed once. The kernels of [`crate::fused`] know the
 //! Bernoulli and the Gaussian with one standard deviation; everything else is computed by libtorch.
 

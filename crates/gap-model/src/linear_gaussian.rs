@@ -94,6 +94,12 @@ impl LinearGaussian {
         )
     }
 
+    /// One latent and one observed number: `x = offset + loading z + noise_std ε`.
+    pub fn scalar(loading: f64, offset: f64, noise_std: f64, device: Device) -> Self {
+        let number = |value: f64| Tensor::from_slice(&[value as f32]).to_device(device);
+        Self::new(number(loading).view([1, 1]), number(offset), noise_std)
+    }
+
     /// The same model with tensors of another kind.
     #[must_use]
     pub fn to_kind(&self, kind: Kind) -> Self {

@@ -2,7 +2,8 @@
 
 use crate::conditioned::{ConditionedModel, Unprepared};
 use gap_kernel::FusedDecoder;
-use gap_torch::{DimsError, NoiseStream, dims};
+use gap_torch::{DimsError, NoiseStream, SeedKey, dims};
+use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// A model was asked something that it cannot answer.
@@ -61,6 +62,12 @@ pub trait LatentVariableModel: Send {
     /// `X`.
     fn observed_dim(&self) -> i64;
 
+    /// How many of the last columns of an observation are given, not explained: of a series, what came
+    /// before. The model is then `p(x, z | context)`, and an encoder may be shown the context or not.
+    fn context_columns(&self) -> i64 {
+        0
+    }
+
     /// Where the model's tensors are.
     fn device(&self) -> Device;
 
@@ -108,6 +115,19 @@ pub trait LatentVariableModel: Send {
     ///
     /// [`ModelError`] if the model cannot be drawn from.
     fn sample_joint(&self, noise: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError>;
+
+    /// The points `ids` of an endless data set that the model and `key` define: `[N, X], [N, D]`.
+    ///
+    /// Points that do not depend on each other are drawn one by one; a model of a series draws them in their
+    /// order, so that neighbours in `ids` are neighbours in the series.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] if the model cannot be drawn from.
+    fn sample_points(&self, key: SeedKey, ids: Range<u64>) -> Result<(Tensor, Tensor), ModelError> {
+        let ids: Vec<u64> = ids.collect();
+        self.sample_joint(&mut NoiseStream::new(key, &ids, self.device()))
+    }
 
     /// Whether every row of `x` (`[B, X]`) lies where the likelihood has a density.
     ///

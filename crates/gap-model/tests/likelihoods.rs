@@ -114,6 +114,33 @@ fn a_learned_scale_stays_above_its_floor() {
     );
 }
 
+/// As joint training learns it: a flat parameter that goes up its gradient, beside the network.
+#[test]
+fn a_scale_that_learns_finds_the_spread_of_the_residuals() {
+    let std = LearnedScale::new(2, 1.0, 0.1, Device::Cpu);
+    let mut likelihood = Likelihood::LearnedGaussian(LearnedGaussian { std });
+    let spreads = Tensor::from_slice(&[0.5_f32, 0.01]); // The second is below the floor.
+    let output = Tensor::zeros([500, 2], (Kind::Float, Device::Cpu));
+    let x = normal(7, 500, 2).to_kind(Kind::Float) * spreads;
+    let parameters = Tensor::zeros([2], (Kind::Float, Device::Cpu));
+    likelihood.move_to(&parameters);
+    let gradient = parameters.zeros_like();
+    for _ in 0..2000 {
+        likelihood.pull_back_to_parameters(&x, &output, 1.0 / 500.0, &gradient);
+        let _ = parameters.shallow_clone().g_add_(&(&gradient * 0.05));
+    }
+    let found = likelihood.scale().unwrap().log_scale().exp();
+    // The likelihood of a Gaussian is highest at the root of the mean square.
+    let expected = x
+        .square()
+        .mean_dim([0_i64].as_slice(), false, Kind::Float)
+        .sqrt();
+    let apart = (&found / expected).log().double_value(&[0]);
+    assert!(apart.abs() < 1e-3, "{found:?}");
+    let at_floor = found.double_value(&[1]);
+    assert!((0.1..0.11).contains(&at_floor), "{at_floor}");
+}
+
 fn logistic(n_levels: i64, scale: LearnedScale) -> Likelihood {
     Likelihood::DiscretizedLogistic(DiscretizedLogistic { n_levels, scale })
 }

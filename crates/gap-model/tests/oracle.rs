@@ -1,8 +1,14 @@
-//! The closed forms of the linear-Gaussian model against definitions that do not use them.
+//! The closed forms of models that have them against definitions that do not use them.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian};
+mod models;
+
+use gap_model::{
+    ExactPosterior, LatentVariableModel, LinearGaussian, SeriesCoefficients, TimeSeries,
+    hierarchical,
+};
 use gap_torch::{NoiseStream, SeedKey};
+use models::DIRECT_SERIES;
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
@@ -17,7 +23,7 @@ fn model(latent_dim: i64, observed_dim: i64, noise_std: f64) -> LinearGaussian {
     .to_kind(Kind::Double)
 }
 
-fn observations(model: &LinearGaussian, n: u64) -> Tensor {
+fn observations(model: &(impl LatentVariableModel + ?Sized), n: u64) -> Tensor {
     let ids: Vec<u64> = (0..n).collect();
     let mut noise = NoiseStream::new(SeedKey::root(8), &ids, Device::Cpu);
     model
@@ -27,12 +33,29 @@ fn observations(model: &LinearGaussian, n: u64) -> Tensor {
         .to_kind(Kind::Double)
 }
 
+/// Every model with closed forms.
+fn models() -> Vec<Box<dyn ExactPosterior>> {
+    let mut models: Vec<Box<dyn ExactPosterior>> = Vec::new();
+    for (latent, observed, noise_std) in [(2, 5, 0.5), (10, 8, 0.1), (50, 60, 1.0)] {
+        models.push(Box::new(model(latent, observed, noise_std)));
+    }
+    models.push(Box::new(
+        hierarchical::linear(Device::Cpu).to_kind(Kind::Double),
+    ));
+    for coefficients in [SeriesCoefficients::SAW, DIRECT_SERIES] {
+        let series = TimeSeries::new(coefficients, Device::Cpu);
+        models.push(Box::new(series.to_kind(Kind::Double)));
+    }
+    models
+}
+
 /// Bayes' rule: `log p(x) = log p(x, z) − log p(z | x)` for every `z`.
 #[test]
 fn bayes_rule_holds_at_any_z() {
-    for (latent, observed, noise_std) in [(2, 5, 0.5), (10, 8, 0.1), (50, 60, 1.0)] {
-        let model = model(latent, observed, noise_std);
-        let x = observations(&model, 4);
+    for model in models() {
+        let model = model.as_ref();
+        let latent = model.latent_dim();
+        let x = observations(model, 4);
         let (mean, covariance) = model.posterior_moments(&x).unwrap();
         let z = NoiseStream::new(SeedKey::root(9), &[0, 1, 2, 3], Device::Cpu)
             .normal(3, latent)

@@ -4,7 +4,7 @@
 use gap_model::likelihood::{DiscretizedLogistic, LearnedGaussian, LearnedScale};
 use gap_model::{
     Activation, ConvShape, Decoder, LatentVariableModel, Likelihood, LinearGaussian, Mlp,
-    ModelError, Network,
+    ModelError, Network, NonlinearHierarchical, SeriesCoefficients, TimeSeries, hierarchical,
 };
 use gap_torch::{NoiseStream, SeedKey};
 use tch::{Device, Kind, Tensor};
@@ -113,6 +113,33 @@ impl LatentVariableModel for OnlyItsJoint {
     }
 }
 
+/// A series whose latent variables do not lean on the predecessor.
+pub const DIRECT_SERIES: SeriesCoefficients = SeriesCoefficients {
+    into_latent: 0.0,
+    into_next: -0.8,
+    loading: 0.6,
+    offset: 1.0,
+    noise_std: 0.3,
+};
+
+/// Those of one latent number, and their names.
+fn one_dimensional(kind: Kind) -> Vec<(String, Box<dyn LatentVariableModel>)> {
+    let device = Device::Cpu;
+    let nonlinear = NonlinearHierarchical::new(0.7, device).to_kind(kind);
+    let mut models: Vec<(String, Box<dyn LatentVariableModel>)> = vec![
+        (
+            "linear hierarchical".to_owned(),
+            Box::new(hierarchical::linear(device).to_kind(kind)),
+        ),
+        ("nonlinear hierarchical".to_owned(), Box::new(nonlinear)),
+    ];
+    for coefficients in [SeriesCoefficients::SAW, DIRECT_SERIES] {
+        let series = TimeSeries::new(coefficients, device).to_kind(kind);
+        models.push((format!("{coefficients:?}"), Box::new(series)));
+    }
+    models
+}
+
 /// Every model, and its name.
 pub fn models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
     let network = perceptron(&[7], Activation::Tanh);
@@ -121,6 +148,7 @@ pub fn models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
         ("linear-Gaussian".to_owned(), Box::new(oracle())),
         ("only its joint".to_owned(), Box::new(plain)),
     ];
+    models.extend(one_dimensional(Kind::Double));
     for (name, likelihood) in given_likelihoods() {
         for activation in ACTIVATIONS {
             for hidden in [&[][..], &[7], &[7, 5], &[7, 5, 6, 4]] {
@@ -199,6 +227,7 @@ pub fn f32_models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
         let model = Decoder::new(network, Likelihood::Bernoulli);
         models.push((format!("{shape:?}"), Box::new(model)));
     }
+    models.extend(one_dimensional(Kind::Float));
     for (dim, observed_dim) in [(10, 64), (3, 9)] {
         let model = LinearGaussian::random(dim, observed_dim, 0.5, key, device);
         models.push((format!("linear-Gaussian {dim}"), Box::new(model)));
