@@ -1,7 +1,7 @@
 //! Exact values, where the model's posterior is a known Gaussian: the truth that estimates are held to.
 
 use crate::estimate::EstimateError;
-use gap_infer::{EvaluableFamily, VariationalParams};
+use gap_infer::{GaussianFamily, VariationalParams};
 use gap_model::ExactPosterior;
 use tch::{Kind, Tensor};
 
@@ -33,13 +33,13 @@ impl ClosedForms {
     }
 
     /// `L[q] = log p(x) − KL(q ‖ p(z | x))`, nats, one for each datapoint.
-    pub fn elbo(&self, family: &dyn EvaluableFamily, params: &VariationalParams) -> Vec<f64> {
+    pub fn elbo(&self, family: &dyn GaussianFamily, params: &VariationalParams) -> Vec<f64> {
         let kl = family.kl_to_gaussian(params, &self.mean, &self.covariance);
         to_vec(&(&self.log_evidence - kl))
     }
 
     /// The largest `L[q]` of the family, nats, one for each datapoint.
-    pub fn optimal_elbo(&self, family: &dyn EvaluableFamily) -> Vec<f64> {
+    pub fn optimal_elbo(&self, family: &dyn GaussianFamily) -> Vec<f64> {
         to_vec(&(&self.log_evidence - family.least_kl_to_gaussian(&self.covariance)))
     }
 }

@@ -30,7 +30,7 @@ fn batch(model: &LinearGaussian, n: u64) -> Batch {
     drawn(model, n).0
 }
 
-fn free_form(family: DiagonalGaussian) -> FreeForm<'static> {
+fn free_form(family: &DiagonalGaussian) -> FreeForm<'_> {
     FreeForm {
         family,
         starts: vec![StartingPoint::Prior],
@@ -125,7 +125,7 @@ fn the_free_form_optimum_is_the_closed_form_one() {
         let family = DiagonalGaussian::new(latent_dim);
         let batch = batch(&model, 25);
         let forms = ClosedForms::of(&model, batch.x()).unwrap();
-        let fitted = free_form(family)
+        let fitted = free_form(&family)
             .infer(&model, &batch, SeedKey::root(3))
             .unwrap();
         let reached = forms.elbo(&family, &fitted.params);
@@ -172,7 +172,7 @@ fn a_datapoint_is_inferred_and_estimated_alike_alone_and_in_company() {
     };
     let free_form = FreeForm {
         starts: vec![StartingPoint::Prior, StartingPoint::Encoder(&encoder)],
-        ..free_form(family)
+        ..free_form(&family)
     };
     let estimators: [&dyn PosteriorEstimator; 2] = [
         &Elbo { n_samples: 50 },
@@ -315,10 +315,10 @@ fn a_non_finite_datapoint_is_recorded_and_does_not_spread() {
     let x = clean.x().copy();
     let _ = x.narrow(0, 2, 1).fill_(f64::NAN);
     let spoiled = Batch::new(clean.ids().to_vec(), x);
-    let expected = free_form(family)
+    let expected = free_form(&family)
         .infer(&model, &clean, SeedKey::root(11))
         .unwrap();
-    let fitted = free_form(family)
+    let fitted = free_form(&family)
         .infer(&model, &spoiled, SeedKey::root(11))
         .unwrap();
     assert_eq!(fitted.stops[2], Stop::NonFinite { step: 1 });

@@ -56,7 +56,7 @@ fn search(criterion: &mut Criterion) {
     )
     .expect("the fit stays finite");
     let free_form = FreeForm {
-        family,
+        family: &family,
         starts: vec![StartingPoint::Prior],
         search: Search::UntilCertified,
         tolerance_nats: 0.01,

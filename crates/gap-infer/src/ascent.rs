@@ -9,9 +9,11 @@
 
 mod adam;
 mod averaged_newton;
+mod blocks;
 mod curvature;
 mod damped;
 mod draws;
+mod full_newton;
 mod lbfgs;
 mod natural_gradient;
 mod newton_stein;
@@ -21,14 +23,15 @@ mod schedule;
 mod stopping;
 
 pub use adam::AdamSettings;
-pub(crate) use curvature::NewtonMetric;
+pub(crate) use curvature::{NewtonMetric, least_curvature};
 pub use draws::{DrawSource, Draws, Noise};
 pub use gap_kernel::Precision;
-pub use objective::{Evaluation, Objective, Wanted};
+pub use objective::{Evaluation, Form, Objective, Wanted};
 pub use point_sets::whitened_sobol;
 pub use schedule::{Phase, Schedule, averaged_newton, draws_for};
 pub use stopping::Stopping;
 
+use crate::family::VariationalFamily;
 use crate::inference::InferError;
 use gap_torch::SeedKey;
 use std::fmt;
@@ -37,7 +40,7 @@ use stopping::StopWatch;
 
 /// One datapoint's search, told of one evaluation at a time.
 pub trait StepRule {
-    /// The `λ` to be evaluated next, `2D` long.
+    /// The `λ` to be evaluated next.
     fn trial(&self) -> &[f64];
 
     /// The `λ` to end with, if the search ended now.
@@ -97,13 +100,28 @@ impl fmt::Display for Rule {
 }
 
 impl Rule {
-    fn start(self, params: Vec<f64>) -> Box<dyn StepRule> {
-        match self {
-            Self::Lbfgs => Box::new(lbfgs::Lbfgs::new(params)),
-            Self::NewtonStein => Box::new(newton_stein::Rule::new(params)),
-            Self::AveragedNewton => Box::new(averaged_newton::AveragedNewton::new(params)),
-            Self::NaturalGradient => Box::new(natural_gradient::Rule::new(params)),
-            Self::Adam(settings) => Box::new(adam::Adam::new(settings, params)),
+    /// The rule whose steps go furthest for `family`.
+    pub fn best_for(family: &dyn VariationalFamily) -> Self {
+        let is_gaussian =
+            family.as_diagonal_gaussian().is_some() || family.as_full_gaussian().is_some();
+        if is_gaussian {
+            Self::AveragedNewton
+        } else {
+            Self::Adam(AdamSettings::FLOWS)
+        }
+    }
+
+    fn start(self, form: Form, params: Vec<f64>) -> Box<dyn StepRule> {
+        match (self, form) {
+            (Self::AveragedNewton, Form::Full(family)) => {
+                let dim = family.latent_dim() as usize;
+                Box::new(full_newton::FullNewton::new(params, dim))
+            }
+            (Self::Lbfgs, _) => Box::new(lbfgs::Lbfgs::new(params)),
+            (Self::NewtonStein, _) => Box::new(newton_stein::Rule::new(params)),
+            (Self::AveragedNewton, _) => Box::new(averaged_newton::AveragedNewton::new(params)),
+            (Self::NaturalGradient, _) => Box::new(natural_gradient::Rule::new(params)),
+            (Self::Adam(settings), _) => Box::new(adam::Adam::new(settings, params)),
         }
     }
 
@@ -120,7 +138,7 @@ impl Rule {
 /// Where a datapoint's ascent stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Climber {
-    /// `λ = (μ, log σ)`, `2D` long.
+    /// `λ`.
     pub params: Vec<f64>,
     /// Evaluations so far.
     pub steps: u32,
@@ -148,7 +166,7 @@ impl Climber {
     }
 
     /// How much a posterior that looks like the `q` here would lose by the `q` of `other`, nats, to
-    /// the second order.
+    /// the second order; both are diagonal Gaussians.
     pub(crate) fn distance_nats(&self, other: &Self) -> f64 {
         let (a, b) = (&self.params, &other.params);
         let dim = a.len() / 2;
@@ -186,13 +204,14 @@ pub fn climb(
         precision: phase.precision,
         ..of_rule
     };
-    let mut source = DrawSource::new(phase.noise, phase.n_samples, objective.dim(), key);
+    let form = objective.form();
+    let mut source = DrawSource::new(phase.noise, phase.n_samples, objective.noise_dim(), key);
     let mut active: Vec<Active> = rows
         .iter()
         .filter(|&&row| climbers[row].failed_at.is_none())
         .map(|&row| Active {
             row,
-            rule: phase.rule.start(climbers[row].params.clone()),
+            rule: phase.rule.start(form, climbers[row].params.clone()),
             watch: StopWatch::new(phase.stopping),
         })
         .collect();

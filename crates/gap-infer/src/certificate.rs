@@ -7,11 +7,17 @@
 //! The curvature comes from the same scores (Stein's identity): in whitened coordinates
 //! `w = (z − μ) / σ`, the Hessian of `−E log p(x, z)` is `C = −σ E[s εᵀ]`, symmetrised.
 //!
-//! Derived for the diagonal Gaussian: blocks `C` for the mean and `2 diag C` for `log σ`, without
-//! the coupling between the two, which vanishes where the posterior is symmetric. It is a local
-//! statement: a worse optimum has a clean certificate too.
+//! For the diagonal Gaussian: blocks `C` for the mean and `2 diag C` for `log σ`, without
+//! the coupling between the two, which vanishes where the posterior is symmetric. For the full one the
+//! gradient in a symmetric move `A` of `log L` is `C − I`, and its curvature `tr(C A²)`: in the
+//! coordinates in which `C = diag h`, `M` is `1 / (h_i + h_j)`. It is a local statement: a worse optimum
+//! has a clean certificate too.
 
-use crate::ascent::{Draws, Evaluation, NewtonMetric, Objective, Wanted, whitened_sobol};
+mod any;
+
+use crate::ascent::{
+    Draws, Evaluation, Form, NewtonMetric, Objective, Wanted, least_curvature, whitened_sobol,
+};
 use crate::inference::InferError;
 use gap_torch::SeedKey;
 use nalgebra::{DMatrix, DVector};
@@ -41,8 +47,13 @@ impl Remaining {
 }
 
 /// How many joint gradients [`certify`] costs for each datapoint.
-pub const fn joint_gradients(dim: usize, doublings: u32) -> u64 {
-    (N_SETS * draws_per_set(dim, doublings)) as u64
+pub fn joint_gradients(objective: &Objective, doublings: u32) -> u64 {
+    match objective.form() {
+        Form::Any(_) => any::joint_gradients(doublings),
+        Form::Diagonal | Form::Full(_) => {
+            (N_SETS * draws_per_set(objective.dim(), doublings)) as u64
+        }
+    }
 }
 
 const fn draws_per_set(dim: usize, doublings: u32) -> usize {
@@ -70,6 +81,10 @@ pub fn certify(
     doublings: u32,
     key: SeedKey,
 ) -> Result<Vec<Remaining>, InferError> {
+    let form = objective.form();
+    if let Form::Any(_) = form {
+        return any::certify(objective, rows, params, doublings, key);
+    }
     let dim = objective.dim();
     let wanted = Wanted {
         curvature: true,
@@ -83,13 +98,13 @@ pub fn certify(
     Ok((0..rows.len())
         .map(|row| {
             let own: Vec<&Evaluation> = sets.iter().map(|set| &set[row]).collect();
-            certify_one(&own, wanted)
+            certify_one(form, &own, wanted)
         })
         .collect())
 }
 
 /// From one datapoint's evaluations on independent draws.
-fn certify_one(evaluations: &[&Evaluation], wanted: Wanted) -> Remaining {
+fn certify_one(form: Form, evaluations: &[&Evaluation], wanted: Wanted) -> Remaining {
     if !evaluations.iter().all(|e| e.is_finite(wanted)) {
         return Remaining {
             nats: f64::NAN,
@@ -103,6 +118,15 @@ fn certify_one(evaluations: &[&Evaluation], wanted: Wanted) -> Remaining {
         .fold(DMatrix::zeros(dim, dim), |sum, e| sum + e.curvature())
         / k as f64;
     let metric = NewtonMetric::new(&curvature, 0.0);
+    let products = match form {
+        Form::Full(_) => products_of_full(evaluations, &metric, curvature.clone()),
+        Form::Diagonal | Form::Any(_) => products_of_diagonal(evaluations, &metric),
+    };
+    estimate(&products)
+}
+
+fn products_of_diagonal(evaluations: &[&Evaluation], metric: &NewtonMetric) -> DMatrix<f64> {
+    let k = evaluations.len();
     let steps: Vec<(DVector<f64>, DVector<f64>)> = evaluations
         .iter()
         .map(|e| metric.step(&e.mean_gradient, &e.log_std_gradient))
@@ -113,7 +137,37 @@ fn certify_one(evaluations: &[&Evaluation], wanted: Wanted) -> Remaining {
             products[(i, j)] = e.mean_gradient.dot(for_mean) + e.log_std_gradient.dot(for_log_std);
         }
     }
-    estimate(&products)
+    products
+}
+
+fn products_of_full(
+    evaluations: &[&Evaluation],
+    metric: &NewtonMetric,
+    curvature: DMatrix<f64>,
+) -> DMatrix<f64> {
+    let dim = curvature.nrows();
+    let identity = DMatrix::identity(dim, dim);
+    let eigen = curvature.symmetric_eigen();
+    let (turn, h) = (eigen.eigenvectors, eigen.eigenvalues);
+    let excesses: Vec<DMatrix<f64>> = evaluations
+        .iter()
+        .map(|e| turn.tr_mul(&(e.curvature() - &identity)) * &turn)
+        .collect();
+    let inverse = DMatrix::from_fn(dim, dim, |i, j| {
+        1.0 / (least_curvature(h[i]) + least_curvature(h[j]))
+    });
+    let steps: Vec<(DVector<f64>, DMatrix<f64>)> = evaluations
+        .iter()
+        .zip(&excesses)
+        .map(|(e, excess)| {
+            let for_mean = metric.mean_step(&e.mean_gradient);
+            (for_mean, excess.component_mul(&inverse))
+        })
+        .collect();
+    DMatrix::from_fn(evaluations.len(), evaluations.len(), |i, j| {
+        let (for_mean, for_factor) = &steps[j];
+        evaluations[i].mean_gradient.dot(for_mean) + excesses[i].dot(for_factor)
+    })
 }
 
 /// Half the mean product over pairs of different sets, and its jackknife standard error.

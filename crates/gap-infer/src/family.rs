@@ -1,11 +1,34 @@
 //! What a variational family must answer: how `λ` becomes draws, and how a score becomes `∇_λ`.
+//!
+//! A family that lives in plain memory writes [`InMemory`] and is a [`VariationalFamily`] by that; the
+//! diagonal Gaussian, which the kernels know, has tensors of its own.
 
+mod columns;
 mod diagonal_gaussian;
+mod full_gaussian;
+mod in_memory;
+mod number;
 
+pub use columns::Columns;
 pub use diagonal_gaussian::DiagonalGaussian;
+pub use full_gaussian::FullGaussian;
+pub use in_memory::InMemory;
+pub use number::Number;
 
 use gap_torch::NoiseStream;
 use tch::{Device, Kind, Tensor};
+
+/// The families by name, from the smallest.
+pub const NAMES: [&str; 2] = ["diagonal-gaussian", "full-gaussian"];
+
+/// The family of this name over `latent_dim` dimensions, with its default sizes.
+pub fn named(name: &str, latent_dim: i64) -> Option<Box<dyn VariationalFamily>> {
+    Some(match name {
+        "diagonal-gaussian" => Box::new(DiagonalGaussian::new(latent_dim)),
+        "full-gaussian" => Box::new(FullGaussian::new(latent_dim)),
+        _ => return None,
+    })
+}
 
 /// Parameters of one `q(z)` for each datapoint: `λ`, `[B, Q]`.
 #[derive(Debug)]
@@ -45,6 +68,9 @@ pub struct Draws {
 }
 
 /// A family of distributions over `z`, reparameterised: `z` is a function of `λ` and noise.
+///
+/// The first `2D` of `λ` are `(μ, log σ)`: with zeros behind them `q` is that diagonal Gaussian. So
+/// every family contains the smallest one, and its ascent starts where that one's ended.
 pub trait VariationalFamily: Send + Sync {
     /// `D`.
     fn latent_dim(&self) -> i64;
@@ -52,29 +78,65 @@ pub trait VariationalFamily: Send + Sync {
     /// `Q`.
     fn param_dim(&self) -> i64;
 
-    /// Parameters that make every `q` the standard normal: `[B, Q]`.
-    fn prior_like_params(&self, batch: i64, device: Device) -> VariationalParams;
+    /// Standard normals that one draw is made of: `N`.
+    fn noise_dim(&self) -> i64 {
+        self.latent_dim()
+    }
 
-    /// `z` and its log density, from standard-normal `noise` (`[S, B, D]`, or `[S, 1, D]` common to
-    /// all datapoints).
+    /// Parameters that make every `q` the standard normal: `[B, Q]`.
+    fn prior_like_params(&self, batch: i64, device: Device) -> VariationalParams {
+        let row = self.containing(&vec![0.0; 2 * self.latent_dim() as usize]);
+        VariationalParams::from_rows(&vec![row.as_slice(); batch as usize], device)
+    }
+
+    /// The `λ` whose `q` is that of `smaller`, the `λ` of a Gaussian: a diagonal one, or a full one
+    /// where this family contains it.
+    fn containing(&self, smaller: &[f64]) -> Vec<f64> {
+        let mut params = smaller.to_vec();
+        params.resize(self.param_dim() as usize, 0.0);
+        params
+    }
+
+    /// `z` and its log density, from standard-normal `noise` (`[S, B, N]`, or `[S, 1, N]` common to
+    /// all datapoints). For a bound on auxiliary variables `log_q` is `log q(z, v) − log r(v | z)`.
     fn transform(&self, params: &VariationalParams, noise: &Tensor) -> Draws;
 
-    /// `∇_λ L[q]`, estimated from the `score` (`[S, B, D]`) at the `z` that `noise` gave: `[B, Q]`.
+    /// `∇_λ L[q]`, estimated without bias from the `score` (`[S, B, D]`) at the `z` that `noise` gave:
+    /// `[B, Q]`.
     ///
-    /// The entropy's part is exact.
+    /// The entropy's part is exact, or has the same draws.
     fn pull_back(&self, params: &VariationalParams, noise: &Tensor, score: &Tensor) -> Tensor;
 
-    /// The entropy of each `q`, nats, `f64`, differentiable: `[B]`.
-    fn entropy(&self, params: &VariationalParams) -> Tensor;
+    /// [`VariationalFamily::transform`] of one datapoint in plain memory:
+    /// `[Q], [S, N]` to `z [S, D]` and `log_q [S]`.
+    fn transform_row(&self, params: &[f32], noise: &[f32], z: &mut [f32], log_q: &mut [f64]);
+
+    /// [`VariationalFamily::pull_back`] of one datapoint: `[Q], [S, N], [S, D]` to `[Q]`.
+    fn pull_back_row(&self, params: &[f32], noise: &[f32], score: &[f32], gradient: &mut [f32]);
 
     /// The family itself, if it is this one: the kernels know it.
     fn as_diagonal_gaussian(&self) -> Option<DiagonalGaussian> {
         None
     }
 
+    /// The same for the full Gaussian: Newton's method knows it.
+    fn as_full_gaussian(&self) -> Option<FullGaussian> {
+        None
+    }
+
+    /// The family with its density, if that can be computed at any `z`.
+    fn evaluable(&self) -> Option<&dyn EvaluableFamily> {
+        None
+    }
+
+    /// The family with its closed forms, if it has them.
+    fn gaussian(&self) -> Option<&dyn GaussianFamily> {
+        None
+    }
+
     /// The next `n_samples` draws of each datapoint.
     fn sample(&self, params: &VariationalParams, n_samples: i64, noise: &mut NoiseStream) -> Draws {
-        self.transform(params, &noise.normal(n_samples, self.latent_dim()))
+        self.transform(params, &noise.normal(n_samples, self.noise_dim()))
     }
 }
 
@@ -82,6 +144,12 @@ pub trait VariationalFamily: Send + Sync {
 pub trait EvaluableFamily: VariationalFamily {
     /// `log q(z)`, nats, `f64`: `[S, B, D] -> [S, B]`.
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor;
+}
+
+/// A family of Gaussians, whose entropy and divergence from a Gaussian have closed forms.
+pub trait GaussianFamily: EvaluableFamily {
+    /// The entropy of each `q`, nats, `f64`: `[B]`.
+    fn entropy(&self, params: &VariationalParams) -> Tensor;
 
     /// `KL(q ‖ N(mean, covariance))`, nats, exact: `[B, D], [D, D] -> [B]`.
     fn kl_to_gaussian(

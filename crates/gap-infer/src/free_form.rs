@@ -1,16 +1,23 @@
 //! Free-form inference: an ascent of its own for each datapoint, until the certificate is content.
+//!
+//! A larger family starts where the one within it ended: the diagonal Gaussian from each start, from its
+//! better end the full Gaussian, from there any other ([`larger`]).
 
 mod best_end;
+mod larger;
 
-use crate::ascent::{Climber, Objective, Precision, Schedule, averaged_newton, draws_for};
+use crate::ascent::{
+    Climber, Form, Objective, Precision, Rule, Schedule, averaged_newton, draws_for,
+};
 use crate::certificate::{self, Remaining};
 use crate::encoder::Encoder;
-use crate::family::{DiagonalGaussian, VariationalFamily, VariationalParams};
+use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::{FitCost, FittedBatch, InferError, Inference, Stop};
 use best_end::{choose, winner};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
+use larger::flow_phase;
 use std::time::Instant;
 
 /// Where an ascent starts.
@@ -24,7 +31,7 @@ pub enum StartingPoint<'a> {
 
 impl StartingPoint<'_> {
     /// Where each datapoint of `batch` starts.
-    pub fn params(self, family: DiagonalGaussian, batch: &Batch) -> VariationalParams {
+    pub fn params(self, family: &dyn VariationalFamily, batch: &Batch) -> VariationalParams {
         match self {
             Self::Prior => family.prior_like_params(batch.len() as i64, batch.x().device()),
             Self::Encoder(encoder) => encoder.encode(batch.x()),
@@ -38,14 +45,15 @@ pub enum Search {
     /// The schedule's answer is final.
     Once(Schedule),
     /// [`Schedule::default_for`], and averaged Newton steps on twice the draws each round while the
-    /// certificate is not content.
+    /// certificate is not content; for other families than the diagonal Gaussian, what goes furthest
+    /// for them, from the end of the family within.
     UntilCertified,
 }
 
 /// An ascent for each datapoint from each start; the better end is kept, and certified.
 pub struct FreeForm<'a> {
     /// The family.
-    pub family: DiagonalGaussian,
+    pub family: &'a dyn VariationalFamily,
     /// Where to start; with several, the better end is kept for each datapoint.
     pub starts: Vec<StartingPoint<'a>>,
     /// The ascent.
@@ -83,20 +91,51 @@ impl FreeForm<'_> {
         batch: &Batch,
         key: SeedKey,
     ) -> Result<FreeFormFit, InferError> {
-        let mut objective = Objective::new(model, batch.x())?;
-        let rows: Vec<usize> = (0..batch.len()).collect();
-        let schedule = match &self.search {
-            Search::Once(schedule) => schedule.clone(),
-            Search::UntilCertified => {
-                Schedule::default_for(objective.dim(), self.first_tolerance(), self.max_steps)
-                    .with_precision(self.precision)
+        let starts = self.starts.iter();
+        let starts = starts.map(|start| start.params(self.family, batch).to_rows());
+        self.search_from(starts.collect(), model, batch, key)
+    }
+
+    /// The same from a `λ` of each datapoint for each start.
+    fn search_from(
+        &self,
+        starts: Vec<Vec<Vec<f64>>>,
+        model: &dyn LatentVariableModel,
+        batch: &Batch,
+        key: SeedKey,
+    ) -> Result<FreeFormFit, InferError> {
+        match &self.search {
+            Search::UntilCertified if self.family.as_diagonal_gaussian().is_none() => {
+                self.search_larger(&starts, model, batch, key)
             }
-        };
-        let mut ends: Vec<Vec<Climber>> = Vec::with_capacity(self.starts.len());
-        for (i, start) in self.starts.iter().enumerate() {
-            let params = start.params(self.family, batch);
-            let mut climbers: Vec<Climber> =
-                params.to_rows().into_iter().map(Climber::at).collect();
+            Search::UntilCertified => {
+                let dim = model.latent_dim() as usize;
+                let schedule = Schedule::default_for(dim, self.first_tolerance(), self.max_steps)
+                    .with_precision(self.precision);
+                self.ascend(&schedule, starts, model, batch, key)
+            }
+            Search::Once(schedule) => self.ascend(schedule, starts, model, batch, key),
+        }
+    }
+
+    /// Ascends by `schedule` from all starts, and certifies the better ends.
+    fn ascend(
+        &self,
+        schedule: &Schedule,
+        starts: Vec<Vec<Vec<f64>>>,
+        model: &dyn LatentVariableModel,
+        batch: &Batch,
+        key: SeedKey,
+    ) -> Result<FreeFormFit, InferError> {
+        let rule = schedule
+            .phases
+            .first()
+            .map_or(Rule::AveragedNewton, |p| p.rule);
+        let mut objective = Objective::of(self.family, rule, model, batch.x())?;
+        let rows: Vec<usize> = (0..batch.len()).collect();
+        let mut ends: Vec<Vec<Climber>> = Vec::with_capacity(starts.len());
+        for (i, params) in starts.into_iter().enumerate() {
+            let mut climbers: Vec<Climber> = params.into_iter().map(Climber::at).collect();
             let key = key.role("start").index(i as u64);
             schedule.run(
                 &mut objective,
@@ -110,14 +149,14 @@ impl FreeForm<'_> {
         }
         let chosen = self.settle(&mut objective, ends, batch.ids(), key)?;
         let mut climbers = chosen.winners;
+        if matches!(objective.form(), Form::Any(_)) {
+            // Certified by what is known of the family, whichever rule it ascended by.
+            let best = Rule::best_for(self.family);
+            objective = Objective::of(self.family, best, model, batch.x())?;
+        }
         let stops = self.certify(&mut objective, &mut climbers, batch.ids(), key)?;
-        let params: Vec<&[f64]> = climbers.iter().map(|c| c.params.as_slice()).collect();
         Ok(FreeFormFit {
-            fitted: FittedBatch {
-                params: VariationalParams::from_rows(&params, model.device()),
-                stops,
-                costs: climbers.iter().map(cost).collect(),
-            },
+            fitted: fitted(&climbers, stops, model),
             won_by: chosen.won_by,
             starts_apart_nats: chosen.apart_nats,
         })
@@ -252,16 +291,24 @@ impl FreeForm<'_> {
         key: SeedKey,
     ) -> Result<(), InferError> {
         let doublings = round + 1;
-        let phase = averaged_newton(
-            (2 * draws_for(objective.dim())) << doublings,
-            self.first_tolerance() / f64::from(1_u32 << doublings),
-            STEPS_A_ROUND,
-        );
+        let phase = match objective.form() {
+            Form::Any(_) => flow_phase(doublings, self.max_steps),
+            Form::Diagonal | Form::Full(_) => averaged_newton(
+                (2 * draws_for(objective.dim())) << doublings,
+                self.first_tolerance() / f64::from(1_u32 << doublings),
+                STEPS_A_ROUND,
+            ),
+        };
         let schedule = Schedule {
             phases: vec![phase],
         };
         let key = key.role("go on").index(u64::from(round));
-        schedule.run(objective, rows, climbers, ids, key, &mut |_| ())
+        match objective.form() {
+            Form::Diagonal => schedule.run(objective, rows, climbers, ids, key, &mut |_| ()),
+            Form::Full(_) | Form::Any(_) => {
+                self.climb_up(&schedule, objective, rows, climbers, ids, key)
+            }
+        }
     }
 }
 
@@ -293,7 +340,7 @@ fn certify_rows(
     let share = clock.elapsed().as_secs_f64() / rows.len().max(1) as f64;
     for &row in rows {
         climbers[row].seconds += share;
-        climbers[row].joint_gradients += certificate::joint_gradients(objective.dim(), doublings);
+        climbers[row].joint_gradients += certificate::joint_gradients(objective, doublings);
     }
     Ok(remaining)
 }
@@ -306,6 +353,15 @@ struct Chosen {
     apart_nats: Vec<Option<f64>>,
 }
 
+fn fitted(climbers: &[Climber], stops: Vec<Stop>, model: &dyn LatentVariableModel) -> FittedBatch {
+    let params: Vec<&[f64]> = climbers.iter().map(|c| c.params.as_slice()).collect();
+    FittedBatch {
+        params: VariationalParams::from_rows(&params, model.device()),
+        stops,
+        costs: climbers.iter().map(cost).collect(),
+    }
+}
+
 const fn cost(climber: &Climber) -> FitCost {
     FitCost {
         seconds: climber.seconds,
@@ -315,7 +371,7 @@ const fn cost(climber: &Climber) -> FitCost {
 
 impl Inference for FreeForm<'_> {
     fn family(&self) -> &dyn VariationalFamily {
-        &self.family
+        self.family
     }
 
     fn infer(

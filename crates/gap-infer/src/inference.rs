@@ -1,5 +1,6 @@
 //! What every way of finding `q` gives back: parameters, why it stopped, what it cost.
 
+use crate::ascent::Rule;
 use crate::certificate::Remaining;
 use crate::family::{VariationalFamily, VariationalParams};
 use gap_data::Batch;
@@ -12,6 +13,12 @@ pub enum InferError {
     /// The model refused.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A step rule was to be taken for a family that it does not know.
+    #[error("`{rule}` takes the steps of another family; take `adam`")]
+    Rule {
+        /// The rule.
+        rule: Rule,
+    },
     /// A fit left the finite numbers.
     #[error(
         "fitting the {what} diverged at step {step} of {steps}; lower the learning rate `{key}`"

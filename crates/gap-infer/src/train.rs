@@ -89,7 +89,7 @@ pub fn fit_encoder(
         what: "encoder",
         rate_key: "encoder_training.learning_rate",
         training,
-        latent_dim: model.latent_dim() as usize,
+        noise_dim: family.noise_dim() as usize,
         key,
         progress,
     };
@@ -127,7 +127,7 @@ pub fn fit_jointly(
         what: "decoder",
         rate_key: "model.training.learning_rate",
         training,
-        latent_dim: decoder.latent_dim() as usize,
+        noise_dim: family.noise_dim() as usize,
         key,
         progress,
     };
@@ -162,7 +162,7 @@ struct Step<'a> {
     positions: &'a [usize],
     /// `S`.
     n_samples: usize,
-    /// Standard normals: `[S, B, D]`.
+    /// Standard normals: `[S, B, N]`.
     noise: &'a [f32],
     learning_rate: f64,
     precision: Precision,
@@ -173,7 +173,7 @@ struct Fit<'a> {
     what: &'static str,
     rate_key: &'static str,
     training: Training,
-    latent_dim: usize,
+    noise_dim: usize,
     key: SeedKey,
     progress: &'a dyn Fn(f64),
 }
@@ -197,7 +197,7 @@ impl Fit<'_> {
         let n_samples = n_samples as usize;
         for step in 0..steps {
             let positions = minibatches.next();
-            let n_normals = n_samples * positions.len() * self.latent_dim;
+            let n_normals = n_samples * positions.len() * self.noise_dim;
             let noise = noise.normal_values(1, n_normals);
             let cosine = 0.5 * (1.0 + (PI * f64::from(step) / f64::from(steps)).cos());
             pupil.step(&Step {

@@ -10,7 +10,7 @@ use gap_infer::ascent::{
 };
 use gap_infer::certificate::certify;
 use gap_infer::free_form::{Search, StartingPoint};
-use gap_infer::{DiagonalGaussian, EvaluableFamily, FreeForm, VariationalParams};
+use gap_infer::{DiagonalGaussian, FreeForm, GaussianFamily, VariationalParams};
 use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian, MlpDecoder};
 use gap_torch::{NoiseStream, SeedKey};
 use searches::of_digits;
@@ -25,7 +25,7 @@ const VALUE: Wanted = Wanted {
 /// The certified end of each datapoint's search.
 fn searched(model: &MlpDecoder, batch: &Batch) -> Vec<Vec<f64>> {
     let free_form = FreeForm {
-        family: DiagonalGaussian::new(model.latent_dim()),
+        family: &DiagonalGaussian::new(model.latent_dim()),
         starts: vec![StartingPoint::Prior],
         search: Search::UntilCertified,
         tolerance_nats: 0.005,

@@ -3,7 +3,9 @@
 
 use gap_infer::ascent::{Draws, Objective, Wanted, draws_for, whitened_sobol};
 use gap_infer::elbo_gradient::elbo_gradient;
-use gap_infer::{DiagonalGaussian, EvaluableFamily, VariationalFamily, VariationalParams};
+use gap_infer::{
+    DiagonalGaussian, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams,
+};
 use gap_model::{
     Activation, ExactPosterior, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder,
 };

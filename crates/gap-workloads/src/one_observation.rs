@@ -60,7 +60,7 @@ impl Problem {
                 steps: vec![REFINEMENT_STEPS],
             }),
             Method::Reoptimise => with(&FreeForm {
-                family: FAMILY,
+                family: &FAMILY,
                 starts: vec![StartingPoint::Prior, StartingPoint::Encoder(encoder)],
                 search: Search::UntilCertified,
                 tolerance_nats: TOLERANCE_NATS,

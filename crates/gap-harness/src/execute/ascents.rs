@@ -56,7 +56,7 @@ impl LibtorchExecutor {
         let mut optima = Vec::with_capacity(starts.len());
         for (i, &start) in starts.iter().enumerate() {
             let search = FreeForm {
-                family: self.family(),
+                family: &self.family(),
                 starts: vec![climb.starting_point(start)],
                 search: Search::UntilCertified,
                 tolerance_nats: OPTIMA_TOLERANCE_NATS,
@@ -114,7 +114,7 @@ impl LibtorchExecutor {
         for (i, of_start) in optima.iter().enumerate() {
             let start = climb
                 .starting_point(of_start.start)
-                .params(self.family(), &climb.batch);
+                .params(&self.family(), &climb.batch);
             let key = key.role("ascent").role(of_start.start.as_str());
             let traced = tracer
                 .trace(&schedule, start.to_rows(), key)

@@ -22,6 +22,15 @@ pub struct AdamSettings {
     pub log_variance: bool,
 }
 
+impl AdamSettings {
+    /// For families of which no curvature is known.
+    pub const FLOWS: Self = Self {
+        learning_rate: 0.01,
+        averaged: true,
+        log_variance: false,
+    };
+}
+
 /// A gradient is all it takes.
 pub const WANTED: Wanted = Wanted::GRADIENT;
 
@@ -47,6 +56,34 @@ impl Adam {
             gradient: vec![0.0; start.len()],
             params: start,
         }
+    }
+
+    /// A step in `(μ, log σ)`, or in `(μ, log σ²)`.
+    fn descend_gaussian(&mut self, evaluation: &Evaluation, rate: f64, unbias: f64) {
+        let dim = self.params.len() / 2;
+        // With ρ = log σ² the gradient is half that in log σ, and log σ moves half as far as ρ.
+        let halved = if self.settings.log_variance { 0.5 } else { 1.0 };
+        let (whitened, std) = (
+            evaluation.mean_gradient.as_slice(),
+            evaluation.std.as_slice(),
+        );
+        let of_log_std = evaluation.log_std_gradient.as_slice();
+        for i in 0..dim {
+            self.gradient[i] = whitened[i] / std[i];
+            self.gradient[dim + i] = halved * of_log_std[i];
+        }
+        let (first, second) = (&mut self.first, &mut self.second);
+        let (means, log_stds) = self.params.split_at_mut(dim);
+        let of_means = (&mut first[..dim], &mut second[..dim]);
+        descend(means, of_means, &self.gradient[..dim], rate, unbias);
+        let of_log_stds = (&mut first[dim..], &mut second[dim..]);
+        descend(
+            log_stds,
+            of_log_stds,
+            &self.gradient[dim..],
+            halved * rate,
+            unbias,
+        );
     }
 }
 
@@ -81,32 +118,20 @@ impl StepRule for Adam {
 
     fn tell(&mut self, evaluation: &Evaluation, _: &Draws) -> Progress {
         self.step += 1;
-        let dim = self.params.len() / 2;
         let rate = self.settings.learning_rate / (1.0 - BETA_1.powi(self.step));
         let unbias = (1.0 - BETA_2.powi(self.step)).sqrt().recip();
-        // With ρ = log σ² the gradient is half that in log σ, and log σ moves half as far as ρ.
-        let halved = if self.settings.log_variance { 0.5 } else { 1.0 };
-        let (whitened, std) = (
-            evaluation.mean_gradient.as_slice(),
-            evaluation.std.as_slice(),
-        );
-        let of_log_std = evaluation.log_std_gradient.as_slice();
-        for i in 0..dim {
-            self.gradient[i] = whitened[i] / std[i];
-            self.gradient[dim + i] = halved * of_log_std[i];
+        if evaluation.gradient.is_empty() {
+            self.descend_gaussian(evaluation, rate, unbias);
+        } else {
+            let moments = (self.first.as_mut_slice(), self.second.as_mut_slice());
+            descend(
+                &mut self.params,
+                moments,
+                &evaluation.gradient,
+                rate,
+                unbias,
+            );
         }
-        let (first, second) = (&mut self.first, &mut self.second);
-        let (means, log_stds) = self.params.split_at_mut(dim);
-        let of_means = (&mut first[..dim], &mut second[..dim]);
-        descend(means, of_means, &self.gradient[..dim], rate, unbias);
-        let of_log_stds = (&mut first[dim..], &mut second[dim..]);
-        descend(
-            log_stds,
-            of_log_stds,
-            &self.gradient[dim..],
-            halved * rate,
-            unbias,
-        );
         if !self.settings.averaged {
             return Progress::Iterate {
                 decrement: f64::NAN,

@@ -17,6 +17,11 @@ pub fn solve(
 /// The least curvature in `log σ` that is believed: below it lies sampling noise.
 const LEAST_CURVATURE: f64 = 0.2;
 
+/// The curvature in `log σ` as far as it is believed.
+pub const fn least_curvature(curvature: f64) -> f64 {
+    curvature.max(LEAST_CURVATURE)
+}
+
 /// Newton steps `M g` for the mean, in `w`, and for `log σ`, with one factorisation for all of them.
 ///
 /// `M` has the blocks `(C + λI)⁻¹` and `1 / (2 diag C)`; `λ = 0.02 + damping`, or the least of a few
@@ -43,6 +48,11 @@ impl<'a> NewtonMetric<'a> {
         }
     }
 
+    /// `M g` for the gradient in `w`.
+    pub fn mean_step(&self, mean_gradient: &DVector<f64>) -> DVector<f64> {
+        self.factor.solve(mean_gradient)
+    }
+
     /// `M g` for the gradients in `w` and in `log σ`.
     pub fn step(
         &self,
@@ -50,9 +60,9 @@ impl<'a> NewtonMetric<'a> {
         log_std_gradient: &DVector<f64>,
     ) -> (DVector<f64>, DVector<f64>) {
         let for_log_std = log_std_gradient.zip_map(&self.curvature.diagonal(), |g, h| {
-            g / (2.0 * h.max(LEAST_CURVATURE) * (1.0 + self.damping))
+            g / (2.0 * least_curvature(h) * (1.0 + self.damping))
         });
-        (self.factor.solve(mean_gradient), for_log_std)
+        (self.mean_step(mean_gradient), for_log_std)
     }
 }
 

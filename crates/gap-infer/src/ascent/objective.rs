@@ -1,6 +1,11 @@
 //! `−L[q]`, its gradient and its curvature for each datapoint, from the scores at common draws.
 
+mod any;
+mod full;
+
+use super::Rule;
 use super::draws::Draws;
+use crate::family::{FullGaussian, VariationalFamily};
 use crate::inference::InferError;
 use gap_kernel::Precision;
 use gap_model::{JointRows, LatentVariableModel, WantedOfRows};
@@ -28,14 +33,18 @@ impl Wanted {
     };
 }
 
-/// One datapoint's `−L[q]` at a trial `λ = (μ, log σ)`, estimated on one set of draws.
+/// One datapoint's `−L[q]` at a trial `λ`, estimated on one set of draws.
 ///
-/// With `s = ∇_z log p(x, z)` at `z = μ + σ ∘ ε`, in whitened coordinates `w = (z − μ) / σ`.
+/// For a diagonal Gaussian, `λ = (μ, log σ)`: with `s = ∇_z log p(x, z)` at `z = μ + σ ∘ ε`, in whitened
+/// coordinates `w = (z − μ) / σ`. For a full one the same with `w = L⁻¹ (z − μ)`, where `C` is the whole
+/// story of the covariance. For any other family only the loss and the gradient in `λ`.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// `−L`, nats; NaN where it was not asked for.
     pub loss: f64,
-    /// `σ`, `[D]`.
+    /// `∂(−L)/∂λ`, `[Q]`, of a family that has no coordinates of its own below.
+    pub gradient: Vec<f64>,
+    /// `σ`, `[D]`; for a full Gaussian ones.
     pub std: DVector<f64>,
     /// `σ ∘ ∂(−L)/∂μ = −E[σ s]`, `[D]`.
     pub mean_gradient: DVector<f64>,
@@ -49,6 +58,7 @@ impl Evaluation {
     /// Whether every number that was asked for is finite.
     pub fn is_finite(&self, wanted: Wanted) -> bool {
         (!wanted.loss || self.loss.is_finite())
+            && self.gradient.iter().all(|g| g.is_finite())
             && self.mean_gradient.iter().all(|g| g.is_finite())
             && self.log_std_gradient.iter().all(|g| g.is_finite())
             && self
@@ -64,10 +74,22 @@ impl Evaluation {
     }
 }
 
-/// The negative ELBO of a diagonal Gaussian at the observations of a batch.
+/// The negative ELBO of a family at the observations of a batch.
 pub struct Objective<'a> {
     joint: JointRows<'a>,
     rows: Rows,
+    form: Form<'a>,
+}
+
+/// What is known of the family.
+#[derive(Clone, Copy)]
+pub enum Form<'a> {
+    /// A diagonal Gaussian: Newton's method for the mean, and for each `log σ`.
+    Diagonal,
+    /// A full Gaussian: Newton's method for the mean and the covariance.
+    Full(FullGaussian),
+    /// Only how its gradient is taken.
+    Any(&'a dyn VariationalFamily),
 }
 
 /// What one evaluation asks of the model and is told; the next one takes the same memory.
@@ -80,16 +102,52 @@ struct Rows {
 }
 
 impl<'a> Objective<'a> {
-    /// Of `model` at the observations `x`, `[B, X]`.
+    /// Of a diagonal Gaussian, with `model` at the observations `x`, `[B, X]`.
     ///
     /// # Errors
     ///
     /// [`InferError::Model`] if sizes do not fit.
     pub fn new(model: &'a dyn LatentVariableModel, x: &Tensor) -> Result<Self, InferError> {
+        Self::with_form(Form::Diagonal, model, x)
+    }
+
+    /// Of `family`, for an ascent by `rule`.
+    ///
+    /// # Errors
+    ///
+    /// [`InferError::Rule`] if the rule's steps are not for the family; [`InferError::Model`] if sizes
+    /// do not fit.
+    pub fn of(
+        family: &'a dyn VariationalFamily,
+        rule: Rule,
+        model: &'a dyn LatentVariableModel,
+        x: &Tensor,
+    ) -> Result<Self, InferError> {
+        let (diagonal, full) = (family.as_diagonal_gaussian(), family.as_full_gaussian());
+        let form = match (rule, diagonal, full) {
+            (_, Some(_), _) => Form::Diagonal,
+            (Rule::AveragedNewton, _, Some(full)) => Form::Full(full),
+            (Rule::Adam(_), ..) => Form::Any(family),
+            _ => return Err(InferError::Rule { rule }),
+        };
+        Self::with_form(form, model, x)
+    }
+
+    fn with_form(
+        form: Form<'a>,
+        model: &'a dyn LatentVariableModel,
+        x: &Tensor,
+    ) -> Result<Self, InferError> {
         Ok(Self {
             joint: JointRows::new(model, x)?,
             rows: Rows::default(),
+            form,
         })
+    }
+
+    /// What is known of the family.
+    pub const fn form(&self) -> Form<'a> {
+        self.form
     }
 
     /// `D`.
@@ -97,12 +155,34 @@ impl<'a> Objective<'a> {
         self.joint.latent_dim()
     }
 
-    /// One evaluation for each of `rows` (positions in the batch) at its `λ` (`2D` long).
+    /// `N`, normals that a draw of the family is made of.
+    pub fn noise_dim(&self) -> usize {
+        match self.form {
+            Form::Any(family) => family.noise_dim() as usize,
+            Form::Diagonal | Form::Full(_) => self.dim(),
+        }
+    }
+
+    /// One evaluation for each of `rows` (positions in the batch) at its `λ`.
     ///
     /// # Errors
     ///
     /// [`InferError::Model`] if sizes do not fit.
     pub fn evaluate(
+        &mut self,
+        rows: &[usize],
+        params: &[&[f64]],
+        draws: &Draws,
+        wanted: Wanted,
+    ) -> Result<Vec<Evaluation>, InferError> {
+        match self.form {
+            Form::Diagonal => self.of_diagonal(rows, params, draws, wanted),
+            Form::Full(family) => self.of_full(family, rows, params, draws, wanted),
+            Form::Any(family) => self.of_any(family, rows, params, draws, wanted),
+        }
+    }
+
+    fn of_diagonal(
         &mut self,
         rows: &[usize],
         params: &[&[f64]],
@@ -139,7 +219,7 @@ impl<'a> Objective<'a> {
             if wanted.loss {
                 let own = &self.rows.log_joint[row * n_samples..(row + 1) * n_samples];
                 let mean = own.iter().sum::<f64>() / n_samples as f64;
-                evaluation.loss = -mean - entropy(params[row]);
+                evaluation.loss = -mean - entropy(&params[row][dim..]);
             }
             evaluation
         });
@@ -165,10 +245,9 @@ impl<'a> Objective<'a> {
     }
 }
 
-/// The entropy of `N(μ, diag σ²)`, nats.
-fn entropy(params: &[f64]) -> f64 {
-    let dim = params.len() / 2;
-    params[dim..].iter().sum::<f64>() + 0.5 * dim as f64 * (TAU * E).ln()
+/// The entropy of a Gaussian with this `log σ`, or `log diag L`, nats.
+fn entropy(log_stds: &[f64]) -> f64 {
+    log_stds.iter().sum::<f64>() + 0.5 * log_stds.len() as f64 * (TAU * E).ln()
 }
 
 /// The gradient and curvature from one datapoint's draws and scores, each `[S, D]`.
@@ -211,6 +290,7 @@ fn from_scores(std: DVector<f64>, noise: &[f32], score: &[f32], curvature: bool)
     });
     Evaluation {
         loss: f64::NAN,
+        gradient: Vec::new(),
         std,
         mean_gradient,
         log_std_gradient,

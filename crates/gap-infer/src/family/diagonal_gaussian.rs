@@ -3,7 +3,7 @@
 use gap_kernel::exponentials;
 use gap_torch::mean_over_samples;
 
-use super::{Draws, EvaluableFamily, VariationalFamily, VariationalParams};
+use super::{Draws, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams};
 use std::f64::consts::{E, TAU};
 use tch::{Device, Kind, Tensor};
 
@@ -147,17 +147,38 @@ impl VariationalFamily for DiagonalGaussian {
         Some(*self)
     }
 
+    fn evaluable(&self) -> Option<&dyn EvaluableFamily> {
+        Some(self)
+    }
+
+    fn gaussian(&self) -> Option<&dyn GaussianFamily> {
+        Some(self)
+    }
+
+    fn transform_row(&self, params: &[f32], noise: &[f32], z: &mut [f32], log_q: &mut [f64]) {
+        let dim = self.latent_dim as usize;
+        let (mut std, mut own) = (Vec::new(), Vec::new());
+        self.transform_rows(params, noise, &mut std, &mut own);
+        z.copy_from_slice(&own);
+        let log_std: f64 = params[dim..].iter().map(|&r| f64::from(r)).sum();
+        for (log_q, noise) in log_q.iter_mut().zip(noise.chunks_exact(dim)) {
+            let squares: f64 = noise.iter().map(|&e| f64::from(e).powi(2)).sum();
+            *log_q = -0.5 * squares - log_std - 0.5 * dim as f64 * TAU.ln();
+        }
+    }
+
+    fn pull_back_row(&self, params: &[f32], noise: &[f32], score: &[f32], gradient: &mut [f32]) {
+        let mut std = params[self.latent_dim as usize..].to_vec();
+        exponentials(&mut std);
+        self.pull_back_rows(&std, noise, score, 1.0, gradient);
+    }
+
     /// `∇_μ L = E[s]` and `∇_{log σ} L = E[s ∘ ε] ∘ σ + 1`, the 1 from the entropy.
     fn pull_back(&self, params: &VariationalParams, noise: &Tensor, score: &Tensor) -> Tensor {
         let (_, log_std) = self.mean_and_log_std(params);
         let for_mean = mean_over_samples(score);
         let for_log_std = mean_over_samples(&(score * noise)) * log_std.exp() + 1.0;
         Tensor::cat(&[for_mean, for_log_std], 1)
-    }
-
-    fn entropy(&self, params: &VariationalParams) -> Tensor {
-        let (_, log_std) = self.mean_and_log_std(params);
-        sum_last(&log_std) + 0.5 * self.latent_dim as f64 * (TAU * E).ln()
     }
 }
 
@@ -168,6 +189,14 @@ impl EvaluableFamily for DiagonalGaussian {
         sum_last(&noise.square()) * -0.5
             - sum_last(&log_std)
             - 0.5 * self.latent_dim as f64 * TAU.ln()
+    }
+}
+
+impl GaussianFamily for DiagonalGaussian {
+    /// Differentiable.
+    fn entropy(&self, params: &VariationalParams) -> Tensor {
+        let (_, log_std) = self.mean_and_log_std(params);
+        sum_last(&log_std) + 0.5 * self.latent_dim as f64 * (TAU * E).ln()
     }
 
     /// With `Λ` the precision: `½ [Σ Λ_ii σ_i² + δᵀΛδ − D − log det Λ − 2 Σ log σ_i]`.

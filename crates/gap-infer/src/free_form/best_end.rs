@@ -14,7 +14,7 @@ pub struct Choice {
 }
 
 /// Draws on which ends are compared, common to all of them.
-const SELECTION_DRAWS: usize = 256;
+pub const SELECTION_DRAWS: usize = 256;
 
 /// Compares the ends of each of `rows`.
 ///
@@ -34,28 +34,9 @@ pub fn choose(
         };
         return Ok(rows.iter().map(only).collect());
     }
-    let clock = Instant::now();
-    let dim = objective.dim();
-    let draws = Draws::common(whitened_sobol(key, SELECTION_DRAWS, dim), dim);
-    let wanted = Wanted {
-        loss: true,
-        ..Wanted::GRADIENT
-    };
     let mut losses: Vec<Vec<f64>> = Vec::with_capacity(ends.len());
-    for climbers in ends.iter() {
-        let params: Vec<&[f64]> = rows
-            .iter()
-            .map(|&row| climbers[row].params.as_slice())
-            .collect();
-        let evaluations = objective.evaluate(rows, &params, &draws, wanted)?;
-        losses.push(evaluations.iter().map(|e| e.loss).collect());
-    }
-    let share = clock.elapsed().as_secs_f64() / (rows.len() * ends.len()) as f64;
     for climbers in ends.iter_mut() {
-        for &row in rows {
-            climbers[row].seconds += share;
-            climbers[row].joint_gradients += SELECTION_DRAWS as u64;
-        }
+        losses.push(losses_of(objective, climbers, rows, SELECTION_DRAWS, key)?);
     }
     let compare = |(i, &row): (usize, &usize)| {
         let losses: Vec<f64> = losses.iter().map(|losses| losses[i]).collect();
@@ -63,6 +44,39 @@ pub fn choose(
         compare_ends(&losses, &failed)
     };
     Ok(rows.iter().enumerate().map(compare).collect())
+}
+
+/// `−L` of each of `rows` on `n_samples` draws of `key`, common to all.
+///
+/// # Errors
+///
+/// [`InferError::Model`] if sizes do not fit.
+pub fn losses_of(
+    objective: &mut Objective,
+    climbers: &mut [Climber],
+    rows: &[usize],
+    n_samples: usize,
+    key: SeedKey,
+) -> Result<Vec<f64>, InferError> {
+    let clock = Instant::now();
+    let dim = objective.noise_dim();
+    let draws = Draws::common(whitened_sobol(key, n_samples, dim), dim);
+    let wanted = Wanted {
+        loss: true,
+        ..Wanted::GRADIENT
+    };
+    let params: Vec<&[f64]> = rows
+        .iter()
+        .map(|&row| climbers[row].params.as_slice())
+        .collect();
+    let evaluations = objective.evaluate(rows, &params, &draws, wanted)?;
+    let losses = evaluations.iter().map(|e| e.loss).collect();
+    let share = clock.elapsed().as_secs_f64() / rows.len().max(1) as f64;
+    for &row in rows {
+        climbers[row].seconds += share;
+        climbers[row].joint_gradients += n_samples as u64;
+    }
+    Ok(losses)
 }
 
 /// A NaN is worse than any number, and a failed end than any that is not.
@@ -88,10 +102,9 @@ pub fn winner(ends: &[&Climber], best: usize, mean_counts: bool) -> Climber {
     winner.steps = ends.iter().map(|end| end.steps).sum();
     winner.seconds = ends.iter().map(|end| end.seconds).sum();
     winner.joint_gradients = ends.iter().map(|end| end.joint_gradients).sum();
-    let one_optimum = ends
-        .iter()
-        .all(|end| end.failed_at.is_none() && winner.distance_nats(end) < ONE_OPTIMUM_NATS);
-    if one_optimum && mean_counts {
+    let is_near =
+        |end: &&Climber| end.failed_at.is_none() && winner.distance_nats(end) < ONE_OPTIMUM_NATS;
+    if mean_counts && ends.iter().all(is_near) {
         winner.params = mean_of(ends);
     }
     winner

@@ -22,11 +22,11 @@ impl Subject<'_> {
         self.data.batch_at(step.positions, self.device)
     }
 
-    /// `[S, B, D]`
+    /// `[S, B, N]`
     fn noise(&self, step: &Step) -> Tensor {
         let batch = step.positions.len() as i64;
         Tensor::from_slice(step.noise)
-            .view([-1, batch, self.family.latent_dim()])
+            .view([-1, batch, self.family.noise_dim()])
             .to_device(self.device)
     }
 }

@@ -9,7 +9,7 @@ use gap_infer::ascent::{
 use gap_infer::free_form::{FreeFormFit, Search, StartingPoint};
 use gap_infer::train::{Training, fit_jointly};
 use gap_infer::{
-    DiagonalGaussian, Encoder, EvaluableFamily, FreeForm, VariationalFamily, VariationalParams,
+    DiagonalGaussian, Encoder, FreeForm, GaussianFamily, VariationalFamily, VariationalParams,
 };
 use gap_model::{
     Activation, ExactPosterior, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder,
@@ -134,6 +134,24 @@ pub fn params_of(climbers: &[Climber]) -> VariationalParams {
     VariationalParams::from_rows(&rows, CPU)
 }
 
+/// `q*` of any family, from the prior.
+pub fn searched(
+    family: &dyn VariationalFamily,
+    model: &dyn LatentVariableModel,
+    batch: &Batch,
+    tolerance_nats: f64,
+) -> FreeFormFit {
+    let free_form = FreeForm {
+        family,
+        starts: vec![StartingPoint::Prior],
+        search: Search::UntilCertified,
+        tolerance_nats,
+        max_steps: 5000,
+        precision: Precision::Full,
+    };
+    free_form.search(model, batch, SeedKey::root(5)).unwrap()
+}
+
 pub fn search(
     model: &dyn LatentVariableModel,
     batch: &Batch,
@@ -141,7 +159,7 @@ pub fn search(
     tolerance_nats: f64,
 ) -> FreeFormFit {
     let free_form = FreeForm {
-        family: DiagonalGaussian::new(model.latent_dim()),
+        family: &DiagonalGaussian::new(model.latent_dim()),
         starts,
         search: Search::UntilCertified,
         tolerance_nats,

@@ -1,0 +1,260 @@
+//! `q(z) = N(μ, L Lᵀ)`, with `λ = (μ, log diag L, the rest of L row by row)`: a whole covariance.
+
+use super::in_memory::{InMemory, log_prob_in_memory};
+use super::number::{add_scaled, dot, sum};
+use super::{Columns, EvaluableFamily, GaussianFamily, Number, VariationalParams};
+use std::f64::consts::{E, TAU};
+use tch::{Kind, Tensor};
+
+/// Normals with any covariance. `Q = D + D (D + 1) / 2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FullGaussian {
+    dim: usize,
+}
+
+impl FullGaussian {
+    /// The family over `latent_dim` dimensions.
+    pub const fn new(latent_dim: i64) -> Self {
+        Self {
+            dim: latent_dim as usize,
+        }
+    }
+
+    /// `Q`.
+    pub const fn n_params(self) -> usize {
+        self.dim + self.dim * (self.dim + 1) / 2
+    }
+
+    /// The map from standard normals to `z`; `params` may go on behind its own.
+    pub fn map<T: Number>(self, params: &[T]) -> AffineMap<'_, T> {
+        let (mean, rest) = params.split_at(self.dim);
+        let (log_diagonal, rest) = rest.split_at(self.dim);
+        let mut diagonal = log_diagonal.to_vec();
+        T::exponentiate(&mut diagonal);
+        AffineMap {
+            mean,
+            log_det: log_diagonal.iter().map(|&r| r.wide()).sum(),
+            diagonal,
+            lower: &rest[..self.dim * (self.dim - 1) / 2],
+        }
+    }
+
+    /// `μ` (`[B, D]`) and `L` (`[B, D, D]`), `f64`.
+    fn mean_and_factor(self, params: &VariationalParams) -> (Tensor, Tensor) {
+        let dim = self.dim as i64;
+        let params = params.0.to_kind(Kind::Double);
+        let batch = params.size()[0];
+        let factor = Tensor::zeros([batch, dim, dim], (Kind::Double, params.device()));
+        let mut next = 2 * dim;
+        for i in 0..dim {
+            let row = factor.select(1, i);
+            row.narrow(1, 0, i).copy_(&params.narrow(1, next, i));
+            row.select(1, i).copy_(&params.select(1, dim + i).exp());
+            next += i;
+        }
+        (params.narrow(1, 0, dim), factor)
+    }
+}
+
+/// `z = μ + L u` for one datapoint; the last thing that flows do too, so that they begin with
+/// coordinates in which the best Gaussian is standard.
+pub struct AffineMap<'a, T> {
+    mean: &'a [T],
+    diagonal: Vec<T>,
+    lower: &'a [T],
+    /// `log |det L|`.
+    pub log_det: f64,
+}
+
+impl<T: Number> AffineMap<'_, T> {
+    /// Row `i` of `L` left of its diagonal.
+    fn row(&self, i: usize) -> &[T] {
+        &self.lower[i * i.saturating_sub(1) / 2..][..i]
+    }
+
+    /// `z`: `[D, S] -> [D, S]`.
+    pub fn apply(&self, u: &Columns<T>) -> Columns<T> {
+        let mut z = Columns::zeros(self.mean.len(), u.n_samples());
+        for (i, &mean) in self.mean.iter().enumerate() {
+            let z = z.of_mut(i);
+            z.fill(mean);
+            add_scaled(z, self.diagonal[i], u.of(i));
+            for (j, &factor) in self.row(i).iter().enumerate() {
+                add_scaled(z, factor, u.of(j));
+            }
+        }
+        z
+    }
+
+    /// [`AffineMap::apply`] draw after draw: `[S, D] -> [S, D]`.
+    pub fn apply_to_rows(&self, u: &[T], z: &mut [T]) {
+        self.apply(&Columns::of_rows(u, self.mean.len()))
+            .write_rows(z);
+    }
+
+    /// [`AffineMap::score`] draw after draw: `[S, D] -> [S, D]`.
+    pub fn scores_of_rows(&self, score: &[T], whitened: &mut [T]) {
+        let score = Columns::of_rows(score, self.mean.len());
+        self.score(&score).write_rows(whitened);
+    }
+
+    /// `u = L⁻¹ (z − μ)`: `[D, S] -> [D, S]`.
+    pub fn invert(&self, z: &Columns<T>) -> Columns<T> {
+        let mut u: Columns<T> = Columns::zeros(self.mean.len(), z.n_samples());
+        for (i, &mean) in self.mean.iter().enumerate() {
+            let mut own = z.of(i).to_vec();
+            for (j, &factor) in self.row(i).iter().enumerate() {
+                add_scaled(&mut own, -factor, u.of(j));
+            }
+            let inverse = T::of(1.0) / self.diagonal[i];
+            for (u, own) in u.of_mut(i).iter_mut().zip(own) {
+                *u = (own - mean) * inverse;
+            }
+        }
+        u
+    }
+
+    /// The score in `u`, `Lᵀ ∇_z`: `[D, S] -> [D, S]`.
+    pub fn score(&self, score: &Columns<T>) -> Columns<T> {
+        let mut whitened = Columns::zeros(self.mean.len(), score.n_samples());
+        for i in 0..self.mean.len() {
+            add_scaled(whitened.of_mut(i), self.diagonal[i], score.of(i));
+            for (j, &factor) in self.row(i).iter().enumerate() {
+                add_scaled(whitened.of_mut(j), factor, score.of(i));
+            }
+        }
+        whitened
+    }
+
+    /// The gradient in `(μ, log diag L, L)`, where that in each `u` is `pull` (`[D, S]`) and nothing is
+    /// added for the determinant: `dL = L⁻ᵀ E[pull uᵀ]`, and the same for the mean.
+    pub fn path_gradient(&self, u: &Columns<T>, pull: &Columns<T>) -> Vec<T> {
+        let dim = self.mean.len();
+        let scale = T::of(1.0 / u.n_samples() as f64);
+        // Column 0 is for the mean, column 1 + j for u_j.
+        let mut moments: Vec<Vec<T>> = (0..=dim)
+            .map(|column| {
+                let moment = |i: usize| match column {
+                    0 => sum(pull.of(i)) * scale,
+                    j => dot(pull.of(i), u.of(j - 1)) * scale,
+                };
+                (0..dim).map(moment).collect()
+            })
+            .collect();
+        for moment in &mut moments {
+            self.solve_transposed(moment);
+        }
+        let diagonal = (0..dim).map(|i| moments[1 + i][i] * self.diagonal[i]);
+        let lower = (0..dim).flat_map(|i| (0..i).map(move |j| (i, j)));
+        let lower = lower.map(|(i, j)| moments[1 + j][i]);
+        let mean = moments[0].iter().copied();
+        mean.chain(diagonal).chain(lower).collect()
+    }
+
+    /// `L⁻ᵀ v`.
+    fn solve_transposed(&self, v: &mut [T]) {
+        for i in (0..v.len()).rev() {
+            v[i] = v[i] * (T::of(1.0) / self.diagonal[i]);
+            let solved = v[i];
+            for (j, &factor) in self.row(i).iter().enumerate() {
+                v[j] -= factor * solved;
+            }
+        }
+    }
+}
+
+/// `log N(u; 0, I)` of each draw, nats: `[D, S] -> [S]`.
+pub fn log_standard_normal<T: Number>(u: &Columns<T>) -> Vec<f64> {
+    let normaliser = -0.5 * u.n_features() as f64 * TAU.ln();
+    let mut log_density = vec![normaliser; u.n_samples()];
+    for column in u.iter() {
+        for (log_density, &u) in log_density.iter_mut().zip(column) {
+            *log_density -= 0.5 * u.wide().powi(2);
+        }
+    }
+    log_density
+}
+
+impl InMemory for FullGaussian {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn n_params(&self) -> usize {
+        (*self).n_params()
+    }
+
+    fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
+        let map = self.map(params);
+        let mut log_q = log_standard_normal(noise);
+        log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
+        (map.apply(noise), log_q)
+    }
+
+    /// `∇_μ L = E[s]` and `∇_L L = E[s εᵀ] + diag 1 / L_ii`, the latter from the entropy.
+    fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
+        let map = self.map(params);
+        let scale = T::of(1.0 / noise.n_samples() as f64);
+        let moment = |i: usize, j: usize| dot(score.of(i), noise.of(j)) * scale;
+        let mean = (0..self.dim).map(|i| sum(score.of(i)) * scale);
+        let diagonal = (0..self.dim).map(|i| moment(i, i) * map.diagonal[i] + T::of(1.0));
+        let lower = (0..self.dim).flat_map(|i| (0..i).map(move |j| (i, j)));
+        let lower = lower.map(|(i, j)| moment(i, j));
+        mean.chain(diagonal).chain(lower).collect()
+    }
+
+    fn as_full(&self) -> Option<FullGaussian> {
+        Some(*self)
+    }
+
+    fn with_density(&self) -> Option<&dyn EvaluableFamily> {
+        Some(self)
+    }
+
+    fn with_closed_forms(&self) -> Option<&dyn GaussianFamily> {
+        Some(self)
+    }
+}
+
+impl EvaluableFamily for FullGaussian {
+    fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
+        log_prob_in_memory((*self).n_params(), params, z, |params, z| {
+            let map = self.map(params);
+            let mut log_q = log_standard_normal(&map.invert(z));
+            log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
+            log_q
+        })
+    }
+}
+
+impl GaussianFamily for FullGaussian {
+    fn entropy(&self, params: &VariationalParams) -> Tensor {
+        let dim = self.dim as i64;
+        let log_diagonal = params.0.narrow(1, dim, dim);
+        let log_det = log_diagonal.sum_dim_intlist([1_i64].as_slice(), false, Kind::Double);
+        log_det + 0.5 * self.dim as f64 * (TAU * E).ln()
+    }
+
+    /// With `Λ` the precision: `½ [tr(Λ L Lᵀ) + δᵀΛδ − D − log det Λ − 2 Σ log L_ii]`.
+    fn kl_to_gaussian(
+        &self,
+        params: &VariationalParams,
+        mean: &Tensor,
+        covariance: &Tensor,
+    ) -> Tensor {
+        let (own_mean, factor) = self.mean_and_factor(params);
+        let precision = Tensor::linalg_inv(covariance);
+        let over = |tensor: Tensor, axes: &[i64]| tensor.sum_dim_intlist(axes, false, Kind::Double);
+        let trace = over(precision.matmul(&factor) * &factor, &[1, 2]);
+        let offset = own_mean - mean;
+        let quadratic = over(offset.matmul(&precision) * &offset, &[1]);
+        let log_det = precision.slogdet().1;
+        let own = self.entropy(params) - 0.5 * self.dim as f64 * (TAU * E).ln();
+        (trace + quadratic - self.dim as f64 - log_det - own * 2.0) * 0.5
+    }
+
+    /// Zero: the family has every covariance.
+    fn least_kl_to_gaussian(&self, _: &Tensor) -> f64 {
+        0.0
+    }
+}

@@ -1,0 +1,210 @@
+//! Families that compute in plain memory, one datapoint at a time.
+//!
+//! A datapoint then gets the same bits in any batch by construction, whatever the family does, and a
+//! step of an ascent has no tensors between the kernels. Whoever writes a family writes it once, for
+//! `f32` and `f64`; tensors in and out, and rows, follow from it.
+
+use super::{
+    Columns, Draws, EvaluableFamily, FullGaussian, GaussianFamily, Number, VariationalFamily,
+    VariationalParams,
+};
+use tch::{Device, Kind, Tensor};
+
+/// What a family of this kind says of one datapoint.
+pub trait InMemory: Send + Sync {
+    /// `D`.
+    fn dim(&self) -> usize;
+
+    /// `Q`.
+    fn n_params(&self) -> usize;
+
+    /// `N`, normals that a draw is made of.
+    fn n_normals(&self) -> usize {
+        self.dim()
+    }
+
+    /// `z` (`[D, S]`) and `log q` (`[S]`, nats) from `noise` (`[N, S]`).
+    fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>);
+
+    /// `∇_λ L`, estimated, from the `score` (`[D, S]`) at the `z` that `noise` gave: `[Q]`.
+    fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T>;
+
+    /// As [`VariationalFamily::containing`].
+    fn containing_params(&self, smaller: &[f64]) -> Vec<f64> {
+        let mut params = smaller.to_vec();
+        params.resize(self.n_params(), 0.0);
+        params
+    }
+
+    /// As [`VariationalFamily::as_full_gaussian`].
+    fn as_full(&self) -> Option<FullGaussian> {
+        None
+    }
+
+    /// As [`VariationalFamily::evaluable`].
+    fn with_density(&self) -> Option<&dyn EvaluableFamily> {
+        None
+    }
+
+    /// As [`VariationalFamily::gaussian`].
+    fn with_closed_forms(&self) -> Option<&dyn GaussianFamily> {
+        None
+    }
+}
+
+impl<F: InMemory> VariationalFamily for F {
+    fn latent_dim(&self) -> i64 {
+        self.dim() as i64
+    }
+
+    fn param_dim(&self) -> i64 {
+        self.n_params() as i64
+    }
+
+    fn noise_dim(&self) -> i64 {
+        self.n_normals() as i64
+    }
+
+    fn containing(&self, smaller: &[f64]) -> Vec<f64> {
+        self.containing_params(smaller)
+    }
+
+    fn transform(&self, params: &VariationalParams, noise: &Tensor) -> Draws {
+        match params.0.kind() {
+            Kind::Double => transform::<F, f64>(self, params, noise),
+            _ => transform::<F, f32>(self, params, noise),
+        }
+    }
+
+    fn pull_back(&self, params: &VariationalParams, noise: &Tensor, score: &Tensor) -> Tensor {
+        match params.0.kind() {
+            Kind::Double => pull_back::<F, f64>(self, params, noise, score),
+            _ => pull_back::<F, f32>(self, params, noise, score),
+        }
+    }
+
+    fn transform_row(&self, params: &[f32], noise: &[f32], z: &mut [f32], log_q: &mut [f64]) {
+        let (drawn, density) = self.draw(params, &Columns::of_rows(noise, self.n_normals()));
+        drawn.write_rows(z);
+        log_q.copy_from_slice(&density);
+    }
+
+    fn pull_back_row(&self, params: &[f32], noise: &[f32], score: &[f32], gradient: &mut [f32]) {
+        let noise = Columns::of_rows(noise, self.n_normals());
+        let score = Columns::of_rows(score, self.dim());
+        gradient.copy_from_slice(&self.gradient(params, &noise, &score));
+    }
+
+    fn as_full_gaussian(&self) -> Option<FullGaussian> {
+        self.as_full()
+    }
+
+    fn evaluable(&self) -> Option<&dyn EvaluableFamily> {
+        self.with_density()
+    }
+
+    fn gaussian(&self) -> Option<&dyn GaussianFamily> {
+        self.with_closed_forms()
+    }
+}
+
+/// `[S, B, F]`, or `[S, 1, F]` common to all, by datapoint.
+struct ByDatapoint<T> {
+    values: Vec<T>, // [B | 1, S, F]
+    n_features: usize,
+    n_samples: usize,
+    common: bool,
+}
+
+impl<T: Number> ByDatapoint<T> {
+    fn of(tensor: &Tensor) -> Self {
+        let size = tensor.size();
+        Self {
+            values: values_of(&tensor.transpose(0, 1)),
+            n_features: size[2] as usize,
+            n_samples: size[0] as usize,
+            common: size[1] == 1,
+        }
+    }
+
+    fn columns(&self, datapoint: usize) -> Columns<T> {
+        let len = self.n_samples * self.n_features;
+        let start = if self.common { 0 } else { datapoint * len };
+        Columns::of_rows(&self.values[start..start + len], self.n_features)
+    }
+}
+
+/// The values of a tensor, on the processor, in its order.
+fn values_of<T: Number>(tensor: &Tensor) -> Vec<T> {
+    let flat = tensor.detach().to_device(Device::Cpu).to_kind(T::KIND);
+    let flat = flat.contiguous().view([-1]);
+    let mut values = vec![T::default(); flat.numel()];
+    flat.copy_data(&mut values, flat.numel());
+    values
+}
+
+fn transform<F: InMemory, T: Number>(
+    family: &F,
+    params: &VariationalParams,
+    noise: &Tensor,
+) -> Draws {
+    let device = params.0.device();
+    let (n_params, dim) = (family.n_params(), family.dim());
+    let by_datapoint = ByDatapoint::<T>::of(noise);
+    let n_samples = by_datapoint.n_samples;
+    let rows: Vec<T> = values_of(&params.0);
+    let batch = rows.len() / n_params;
+    let mut z = vec![T::default(); batch * n_samples * dim]; // [B, S, D]
+    let mut log_q = Vec::with_capacity(batch * n_samples); // [B, S]
+    for (b, params) in rows.chunks_exact(n_params).enumerate() {
+        let (drawn, density) = family.draw(params, &by_datapoint.columns(b));
+        drawn.write_rows(&mut z[b * n_samples * dim..][..n_samples * dim]);
+        log_q.extend(density);
+    }
+    let shape = [batch as i64, n_samples as i64];
+    let z = Tensor::from_slice(&z).view([shape[0], shape[1], dim as i64]);
+    let log_q = Tensor::from_slice(&log_q).view(shape);
+    Draws {
+        z: z.transpose(0, 1).contiguous().to_device(device),
+        log_q: log_q.transpose(0, 1).contiguous().to_device(device),
+    }
+}
+
+fn pull_back<F: InMemory, T: Number>(
+    family: &F,
+    params: &VariationalParams,
+    noise: &Tensor,
+    score: &Tensor,
+) -> Tensor {
+    let n_params = family.n_params();
+    let (noise, score) = (ByDatapoint::<T>::of(noise), ByDatapoint::<T>::of(score));
+    let rows: Vec<T> = values_of(&params.0);
+    let mut gradients = Vec::with_capacity(rows.len());
+    for (b, params) in rows.chunks_exact(n_params).enumerate() {
+        gradients.extend(family.gradient(params, &noise.columns(b), &score.columns(b)));
+    }
+    let gradients = Tensor::from_slice(&gradients).view_as(&params.0);
+    gradients.to_device(params.0.device())
+}
+
+/// [`EvaluableFamily::log_prob`] from one datapoint's: `[Q], [D, S] -> [S]`, in `f64`.
+pub fn log_prob_in_memory(
+    n_params: usize,
+    params: &VariationalParams,
+    z: &Tensor,
+    of_datapoint: impl Fn(&[f64], &Columns<f64>) -> Vec<f64>,
+) -> Tensor {
+    let z_by_datapoint = ByDatapoint::<f64>::of(z);
+    let rows: Vec<f64> = values_of(&params.0);
+    let densities: Vec<f64> = rows
+        .chunks_exact(n_params)
+        .enumerate()
+        .flat_map(|(b, params)| of_datapoint(params, &z_by_datapoint.columns(b)))
+        .collect();
+    let n_samples = z_by_datapoint.n_samples as i64;
+    let by_datapoint = Tensor::from_slice(&densities).view([-1, n_samples]);
+    by_datapoint
+        .transpose(0, 1)
+        .contiguous()
+        .to_device(z.device())
+}

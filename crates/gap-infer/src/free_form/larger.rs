@@ -1,0 +1,149 @@
+//! Families that contain a smaller one: they start where that one's search ended, and never end below.
+//!
+//! From an encoder's output their own ascent could start too; it does where that is the better point.
+
+use super::best_end::{SELECTION_DRAWS, choose, losses_of, winner};
+use super::{FreeForm, FreeFormFit, StartingPoint, draws_for, fitted};
+use crate::ascent::{
+    AdamSettings, Climber, Noise, Objective, Phase, Precision, Rule, Schedule, Stopping,
+    averaged_newton,
+};
+use crate::family::{DiagonalGaussian, FullGaussian, VariationalFamily};
+use crate::inference::{InferError, Stop};
+use gap_data::Batch;
+use gap_model::LatentVariableModel;
+use gap_torch::SeedKey;
+
+impl FreeForm<'_> {
+    /// `q*` of a family that is not the diagonal Gaussian.
+    pub(super) fn search_larger(
+        &self,
+        starts: &[Vec<Vec<f64>>],
+        model: &dyn LatentVariableModel,
+        batch: &Batch,
+        key: SeedKey,
+    ) -> Result<FreeFormFit, InferError> {
+        let dim = model.latent_dim();
+        let (diagonal, full) = (DiagonalGaussian::new(dim), FullGaussian::new(dim));
+        let is_full = self.family.as_full_gaussian().is_some();
+        let smaller: &dyn VariationalFamily = if is_full { &diagonal } else { &full };
+        let n_within = smaller.param_dim() as usize;
+        let within = |row: &Vec<f64>| row[..n_within].to_vec();
+        let starts_within = starts.iter().map(|rows| rows.iter().map(within).collect());
+        let search_within = FreeForm {
+            family: smaller,
+            starts: self.starts.clone(),
+            search: self.search.clone(),
+            ..*self
+        };
+        let fit = search_within.search_from(starts_within.collect(), model, batch, key)?;
+        let mut objective =
+            Objective::of(self.family, Rule::best_for(self.family), model, batch.x())?;
+        let mut climbers = self.better_starts(&mut objective, &fit, starts, key)?;
+        let all: Vec<usize> = (0..batch.len()).collect();
+        let first = if is_full {
+            let n_samples = 2 * draws_for(objective.dim());
+            averaged_newton(n_samples, self.first_tolerance(), self.max_steps)
+        } else {
+            flow_phase(0, self.max_steps)
+        };
+        let schedule = Schedule {
+            phases: vec![first],
+        };
+        let ids = batch.ids();
+        self.climb_up(&schedule, &mut objective, &all, &mut climbers, ids, key)?;
+        let stops = self.certify(&mut objective, &mut climbers, ids, key)?;
+        Ok(FreeFormFit {
+            fitted: fitted(&climbers, stops, model),
+            ..fit
+        })
+    }
+
+    /// For each datapoint the end of the smaller family's search, or what an encoder said if that is
+    /// better.
+    fn better_starts(
+        &self,
+        objective: &mut Objective,
+        within: &FreeFormFit,
+        starts: &[Vec<Vec<f64>>],
+        key: SeedKey,
+    ) -> Result<Vec<Climber>, InferError> {
+        let of_smaller = within.fitted.params.to_rows();
+        let costs = within.fitted.stops.iter().zip(&within.fitted.costs);
+        let ends = of_smaller.iter().zip(costs).map(|(params, (stop, cost))| {
+            let (steps, failed_at) = match *stop {
+                Stop::NonFinite { step } => (step, Some(step)),
+                Stop::Direct { steps }
+                | Stop::Converged { steps, .. }
+                | Stop::BudgetSpent { steps, .. } => (steps, None),
+            };
+            Climber {
+                steps,
+                joint_gradients: cost.joint_gradients,
+                seconds: cost.seconds,
+                failed_at,
+                ..Climber::at(self.family.containing(params))
+            }
+        });
+        let mut candidates: Vec<Vec<Climber>> = vec![ends.collect()];
+        for (start, rows) in self.starts.iter().zip(starts) {
+            if matches!(start, StartingPoint::Encoder(_)) {
+                candidates.push(rows.iter().cloned().map(Climber::at).collect());
+            }
+        }
+        let all: Vec<usize> = (0..of_smaller.len()).collect();
+        let choices = choose(objective, &mut candidates, &all, key.role("selection"))?;
+        let chosen = choices.iter().enumerate().map(|(row, choice)| {
+            let own: Vec<&Climber> = candidates.iter().map(|end| &end[row]).collect();
+            winner(&own, choice.best, false)
+        });
+        Ok(chosen.collect())
+    }
+
+    /// Runs `schedule`, and takes those back that ended below where they had started.
+    pub(super) fn climb_up(
+        &self,
+        schedule: &Schedule,
+        objective: &mut Objective,
+        rows: &[usize],
+        climbers: &mut [Climber],
+        ids: &[u64],
+        key: SeedKey,
+    ) -> Result<(), InferError> {
+        let selection = key.role("selection");
+        let compared = |climbers: &mut [Climber], objective: &mut Objective| {
+            losses_of(objective, climbers, rows, SELECTION_DRAWS, selection)
+        };
+        let before = compared(climbers, objective)?;
+        let starts: Vec<Vec<f64>> = rows
+            .iter()
+            .map(|&row| climbers[row].params.clone())
+            .collect();
+        schedule.run(objective, rows, climbers, ids, key, &mut |_| ())?;
+        let after = compared(climbers, objective)?;
+        for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
+            // Written so that a NaN is taken back.
+            let is_better = after[i] <= before[i];
+            if !is_better {
+                climbers[row].params = start;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Steps of a flow's first round, and its draws.
+const FLOW_STEPS: u32 = 300;
+const FLOW_DRAWS: usize = 32;
+
+/// Adam on a sequence of Sobol draws, its iterates averaged; longer and on more draws in each round.
+pub fn flow_phase(doublings: u32, max_steps: u32) -> Phase {
+    Phase {
+        rule: Rule::Adam(AdamSettings::FLOWS),
+        noise: Noise::Sequence,
+        n_samples: FLOW_DRAWS << doublings,
+        stopping: Stopping::Never,
+        max_steps: (FLOW_STEPS << doublings).min(max_steps),
+        precision: Precision::Full,
+    }
+}
