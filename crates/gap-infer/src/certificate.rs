@@ -13,8 +13,6 @@
 //! coordinates in which `C = diag h`, `M` is `1 / (h_i + h_j)`. It is a local statement: a worse optimum
 //! has a clean certificate too.
 
-mod any;
-
 use crate::ascent::{
     Draws, Evaluation, Form, NewtonMetric, Objective, Wanted, least_curvature, whitened_sobol,
 };
@@ -47,13 +45,8 @@ impl Remaining {
 }
 
 /// How many joint gradients [`certify`] costs for each datapoint.
-pub fn joint_gradients(objective: &Objective, doublings: u32) -> u64 {
-    match objective.form() {
-        Form::Any(_) => any::joint_gradients(doublings),
-        Form::Diagonal | Form::Full(_) => {
-            (N_SETS * draws_per_set(objective.dim(), doublings)) as u64
-        }
-    }
+pub const fn joint_gradients(objective: &Objective, doublings: u32) -> u64 {
+    (N_SETS * draws_per_set(objective.dim(), doublings)) as u64
 }
 
 const fn draws_per_set(dim: usize, doublings: u32) -> usize {
@@ -69,6 +62,9 @@ const fn draws_per_set(dim: usize, doublings: u32) -> usize {
 
 /// A certificate for each of `rows` (positions in the objective's batch) at its `λ`.
 ///
+/// The family is a Gaussian: of others no curvature is known, and [`crate::free_form`] goes by what their
+/// ascent still gains.
+///
 /// Each of `doublings` takes twice the draws, and something less than half the standard error.
 ///
 /// # Errors
@@ -82,10 +78,11 @@ pub fn certify(
     key: SeedKey,
 ) -> Result<Vec<Remaining>, InferError> {
     let form = objective.form();
-    if let Form::Any(_) = form {
-        return any::certify(objective, rows, params, doublings, key);
-    }
     let dim = objective.dim();
+    assert!(
+        !matches!(form, Form::Any(_)),
+        "certificates by curvature are of Gaussians"
+    );
     let wanted = Wanted {
         curvature: true,
         ..Wanted::GRADIENT

@@ -3,12 +3,16 @@
 //! A family that lives in plain memory writes [`InMemory`] and is a [`VariationalFamily`] by that; the
 //! diagonal Gaussian, which the kernels know, has tensors of its own.
 
+mod affine_flow;
 mod columns;
+mod couplings;
 mod diagonal_gaussian;
 mod full_gaussian;
 mod in_memory;
 mod number;
+mod perceptron;
 
+pub use affine_flow::AffineFlow;
 pub use columns::Columns;
 pub use diagonal_gaussian::DiagonalGaussian;
 pub use full_gaussian::FullGaussian;
@@ -19,13 +23,14 @@ use gap_torch::NoiseStream;
 use tch::{Device, Kind, Tensor};
 
 /// The families by name, from the smallest.
-pub const NAMES: [&str; 2] = ["diagonal-gaussian", "full-gaussian"];
+pub const NAMES: [&str; 3] = ["diagonal-gaussian", "full-gaussian", "affine-flow"];
 
 /// The family of this name over `latent_dim` dimensions, with its default sizes.
 pub fn named(name: &str, latent_dim: i64) -> Option<Box<dyn VariationalFamily>> {
     Some(match name {
         "diagonal-gaussian" => Box::new(DiagonalGaussian::new(latent_dim)),
         "full-gaussian" => Box::new(FullGaussian::new(latent_dim)),
+        "affine-flow" => Box::new(AffineFlow::new(latent_dim)),
         _ => return None,
     })
 }

@@ -5,6 +5,7 @@
 
 mod best_end;
 mod larger;
+mod rounds;
 
 use crate::ascent::{
     Climber, Form, Objective, Precision, Rule, Schedule, averaged_newton, draws_for,
@@ -17,7 +18,7 @@ use best_end::{choose, winner};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
-use larger::flow_phase;
+use larger::climb_up;
 use std::time::Instant;
 
 /// Where an ascent starts.
@@ -149,12 +150,18 @@ impl FreeForm<'_> {
         }
         let chosen = self.settle(&mut objective, ends, batch.ids(), key)?;
         let mut climbers = chosen.winners;
-        if matches!(objective.form(), Form::Any(_)) {
-            // Certified by what is known of the family, whichever rule it ascended by.
-            let best = Rule::best_for(self.family);
+        // Certified by what is known of the family, whichever rule it ascended by.
+        let best = Rule::best_for(self.family);
+        if best != rule && matches!(objective.form(), Form::Any(_)) {
             objective = Objective::of(self.family, best, model, batch.x())?;
         }
-        let stops = self.certify(&mut objective, &mut climbers, batch.ids(), key)?;
+        let ids = batch.ids();
+        let stops = match objective.form() {
+            Form::Any(_) => self.go_up_in_rounds(&mut objective, &mut climbers, ids, 1, key)?,
+            Form::Diagonal | Form::Full(_) => {
+                self.certify(&mut objective, &mut climbers, ids, key)?
+            }
+        };
         Ok(FreeFormFit {
             fitted: fitted(&climbers, stops, model),
             won_by: chosen.won_by,
@@ -221,12 +228,7 @@ impl FreeForm<'_> {
         ids: &[u64],
         key: SeedKey,
     ) -> Result<Vec<Stop>, InferError> {
-        let mut stops: Vec<Stop> = climbers
-            .iter()
-            .map(|climber| Stop::NonFinite {
-                step: climber.failed_at.unwrap_or(0),
-            })
-            .collect();
+        let mut stops: Vec<Stop> = climbers.iter().map(stop_of_failed).collect();
         let mut rows: Vec<usize> = (0..climbers.len())
             .filter(|&row| climbers[row].failed_at.is_none())
             .collect();
@@ -291,22 +293,19 @@ impl FreeForm<'_> {
         key: SeedKey,
     ) -> Result<(), InferError> {
         let doublings = round + 1;
-        let phase = match objective.form() {
-            Form::Any(_) => flow_phase(doublings, self.max_steps),
-            Form::Diagonal | Form::Full(_) => averaged_newton(
-                (2 * draws_for(objective.dim())) << doublings,
-                self.first_tolerance() / f64::from(1_u32 << doublings),
-                STEPS_A_ROUND,
-            ),
-        };
+        let phase = averaged_newton(
+            (2 * draws_for(objective.dim())) << doublings,
+            self.first_tolerance() / f64::from(1_u32 << doublings),
+            STEPS_A_ROUND,
+        );
         let schedule = Schedule {
             phases: vec![phase],
         };
         let key = key.role("go on").index(u64::from(round));
         match objective.form() {
-            Form::Diagonal => schedule.run(objective, rows, climbers, ids, key, &mut |_| ()),
-            Form::Full(_) | Form::Any(_) => {
-                self.climb_up(&schedule, objective, rows, climbers, ids, key)
+            Form::Full(_) => climb_up(&schedule, objective, rows, climbers, ids, key),
+            Form::Diagonal | Form::Any(_) => {
+                schedule.run(objective, rows, climbers, ids, key, &mut |_| ())
             }
         }
     }
@@ -359,6 +358,13 @@ fn fitted(climbers: &[Climber], stops: Vec<Stop>, model: &dyn LatentVariableMode
         params: VariationalParams::from_rows(&params, model.device()),
         stops,
         costs: climbers.iter().map(cost).collect(),
+    }
+}
+
+/// The stop of a climber that failed; of others until they are certified.
+fn stop_of_failed(climber: &Climber) -> Stop {
+    Stop::NonFinite {
+        step: climber.failed_at.unwrap_or(0),
     }
 }
 

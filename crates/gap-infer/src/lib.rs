@@ -18,8 +18,8 @@ pub mod train;
 pub use amortized::Amortized;
 pub use encoder::Encoder;
 pub use family::{
-    DiagonalGaussian, Draws, EvaluableFamily, FullGaussian, GaussianFamily, VariationalFamily,
-    VariationalParams,
+    AffineFlow, DiagonalGaussian, Draws, EvaluableFamily, FullGaussian, GaussianFamily,
+    VariationalFamily, VariationalParams,
 };
 pub use free_form::FreeForm;
 pub use inference::{FitCost, FittedBatch, InferError, Inference, Stop};

@@ -25,7 +25,7 @@ pub struct AdamSettings {
 impl AdamSettings {
     /// For families of which no curvature is known.
     pub const FLOWS: Self = Self {
-        learning_rate: 0.01,
+        learning_rate: 0.03,
         averaged: true,
         log_variance: false,
     };

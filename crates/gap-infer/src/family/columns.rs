@@ -58,6 +58,13 @@ impl<T: Number> Columns<T> {
         &mut self.values
     }
 
+    /// Takes `other`, of the same shape, away.
+    pub fn subtract(&mut self, other: &Self) {
+        for (value, &other) in self.values.iter_mut().zip(&other.values) {
+            *value -= other;
+        }
+    }
+
     /// The draws of a feature: `[S]`.
     pub fn of(&self, feature: usize) -> &[T] {
         &self.values[feature * self.n_samples..][..self.n_samples]

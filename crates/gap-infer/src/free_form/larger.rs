@@ -3,11 +3,9 @@
 //! From an encoder's output their own ascent could start too; it does where that is the better point.
 
 use super::best_end::{SELECTION_DRAWS, choose, losses_of, winner};
+use super::rounds::MOST_ROUNDS;
 use super::{FreeForm, FreeFormFit, StartingPoint, draws_for, fitted};
-use crate::ascent::{
-    AdamSettings, Climber, Noise, Objective, Phase, Precision, Rule, Schedule, Stopping,
-    averaged_newton,
-};
+use crate::ascent::{Climber, Objective, Rule, Schedule, averaged_newton};
 use crate::family::{DiagonalGaussian, FullGaussian, VariationalFamily};
 use crate::inference::{InferError, Stop};
 use gap_data::Batch;
@@ -40,19 +38,19 @@ impl FreeForm<'_> {
         let mut objective =
             Objective::of(self.family, Rule::best_for(self.family), model, batch.x())?;
         let mut climbers = self.better_starts(&mut objective, &fit, starts, key)?;
-        let all: Vec<usize> = (0..batch.len()).collect();
-        let first = if is_full {
-            let n_samples = 2 * draws_for(objective.dim());
-            averaged_newton(n_samples, self.first_tolerance(), self.max_steps)
-        } else {
-            flow_phase(0, self.max_steps)
-        };
-        let schedule = Schedule {
-            phases: vec![first],
-        };
         let ids = batch.ids();
-        self.climb_up(&schedule, &mut objective, &all, &mut climbers, ids, key)?;
-        let stops = self.certify(&mut objective, &mut climbers, ids, key)?;
+        let stops = if is_full {
+            let n_samples = 2 * draws_for(objective.dim());
+            let first = averaged_newton(n_samples, self.first_tolerance(), self.max_steps);
+            let schedule = Schedule {
+                phases: vec![first],
+            };
+            let all: Vec<usize> = (0..batch.len()).collect();
+            climb_up(&schedule, &mut objective, &all, &mut climbers, ids, key)?;
+            self.certify(&mut objective, &mut climbers, ids, key)?
+        } else {
+            self.go_up_in_rounds(&mut objective, &mut climbers, ids, MOST_ROUNDS, key)?
+        };
         Ok(FreeFormFit {
             fitted: fitted(&climbers, stops, model),
             ..fit
@@ -99,51 +97,34 @@ impl FreeForm<'_> {
         });
         Ok(chosen.collect())
     }
-
-    /// Runs `schedule`, and takes those back that ended below where they had started.
-    pub(super) fn climb_up(
-        &self,
-        schedule: &Schedule,
-        objective: &mut Objective,
-        rows: &[usize],
-        climbers: &mut [Climber],
-        ids: &[u64],
-        key: SeedKey,
-    ) -> Result<(), InferError> {
-        let selection = key.role("selection");
-        let compared = |climbers: &mut [Climber], objective: &mut Objective| {
-            losses_of(objective, climbers, rows, SELECTION_DRAWS, selection)
-        };
-        let before = compared(climbers, objective)?;
-        let starts: Vec<Vec<f64>> = rows
-            .iter()
-            .map(|&row| climbers[row].params.clone())
-            .collect();
-        schedule.run(objective, rows, climbers, ids, key, &mut |_| ())?;
-        let after = compared(climbers, objective)?;
-        for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
-            // Written so that a NaN is taken back.
-            let is_better = after[i] <= before[i];
-            if !is_better {
-                climbers[row].params = start;
-            }
-        }
-        Ok(())
-    }
 }
 
-/// Steps of a flow's first round, and its draws.
-const FLOW_STEPS: u32 = 300;
-const FLOW_DRAWS: usize = 32;
-
-/// Adam on a sequence of Sobol draws, its iterates averaged; longer and on more draws in each round.
-pub fn flow_phase(doublings: u32, max_steps: u32) -> Phase {
-    Phase {
-        rule: Rule::Adam(AdamSettings::FLOWS),
-        noise: Noise::Sequence,
-        n_samples: FLOW_DRAWS << doublings,
-        stopping: Stopping::Never,
-        max_steps: (FLOW_STEPS << doublings).min(max_steps),
-        precision: Precision::Full,
+/// Runs `schedule`, and takes those back that ended below where they had started.
+pub fn climb_up(
+    schedule: &Schedule,
+    objective: &mut Objective,
+    rows: &[usize],
+    climbers: &mut [Climber],
+    ids: &[u64],
+    key: SeedKey,
+) -> Result<(), InferError> {
+    let selection = key.role("selection");
+    let compared = |climbers: &mut [Climber], objective: &mut Objective| {
+        losses_of(objective, climbers, rows, SELECTION_DRAWS, selection)
+    };
+    let before = compared(climbers, objective)?;
+    let starts: Vec<Vec<f64>> = rows
+        .iter()
+        .map(|&row| climbers[row].params.clone())
+        .collect();
+    schedule.run(objective, rows, climbers, ids, key, &mut |_| ())?;
+    let after = compared(climbers, objective)?;
+    for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
+        // Written so that a NaN is taken back.
+        let is_better = after[i] <= before[i];
+        if !is_better {
+            climbers[row].params = start;
+        }
     }
+    Ok(())
 }

@@ -1,0 +1,241 @@
+//! Affine coupling layers: a map of standard normals that starts as the identity, can be inverted, and
+//! whose density costs nothing more than the map.
+//!
+//! Dinh, Sohl-Dickstein and Bengio 2017, "Density estimation using Real NVP", §3.2: half of the
+//! coordinates pass, and say how the other half is scaled and shifted.
+
+use super::perceptron::{Pass, Perceptron};
+use super::{Columns, Number};
+use gap_torch::SeedKey;
+
+/// Layers whose passing halves alternate.
+pub struct Couplings {
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    /// Coordinates that pass.
+    passing: Vec<usize>,
+    /// Coordinates that are scaled and shifted.
+    moved: Vec<usize>,
+    /// From the passing ones to `s` and `t` of the moved ones.
+    network: Perceptron,
+}
+
+/// What a pass forward leaves for the way back.
+pub struct Flowed<T> {
+    /// The last layer's output, `[F, S]`.
+    pub end: Columns<T>,
+    /// `log |det|` of each draw, `[S]`.
+    pub log_det: Vec<T>,
+    /// `∇ log q` at the end, `[F, S]`, where it was `−ε` at the start.
+    pub slope: Columns<T>,
+    kept: Vec<Kept<T>>,
+}
+
+/// A layer's input, its network's pass, and `eˢ` (`[M, S]`).
+struct Kept<T> {
+    input: Columns<T>,
+    pass: Pass<T>,
+    scale: Columns<T>,
+}
+
+impl Couplings {
+    /// `n_layers` over `width` coordinates, with networks of `n_hidden` units drawn with `key`.
+    pub fn new(width: usize, n_layers: usize, n_hidden: usize, key: SeedKey) -> Self {
+        let layers = (0..n_layers).map(|layer| {
+            // Two layers with the halves as they lie, two with every other coordinate, and so on: what
+            // is in one half now is apart then.
+            let is_first = |i: usize| match layer / 2 % 2 {
+                0 => i < width / 2,
+                _ => i % 2 == 0,
+            };
+            let (first, second) = (0..width).partition(|&i| is_first(i));
+            let (passing, moved): (Vec<usize>, Vec<usize>) = match layer % 2 {
+                0 => (first, second),
+                _ => (second, first),
+            };
+            let key = key.index(layer as u64);
+            Layer {
+                network: Perceptron::new(passing.len(), n_hidden, 2 * moved.len(), key),
+                passing,
+                moved,
+            }
+        });
+        Self {
+            layers: layers.collect(),
+        }
+    }
+
+    /// Parameters of all layers.
+    pub fn n_params(&self) -> usize {
+        self.layers.iter().map(|l| l.network.n_params()).sum()
+    }
+
+    /// From standard normals `noise` (`[F, S]`) to the end, with the slope of the density there.
+    ///
+    /// The slope is carried along: through a layer with Jacobian `J` it becomes
+    /// `J⁻ᵀ (∇ log q − ∇ log |det J|)` (Vaitl et al. 2022, "Path-gradient estimators for continuous
+    /// normalizing flows", §3, for one layer instead of a time step).
+    pub fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Flowed<T> {
+        let n_samples = noise.n_samples();
+        let mut slope = noise.clone();
+        slope.values_mut().iter_mut().for_each(|v| *v = -*v);
+        let mut flowed = Flowed {
+            end: noise.clone(),
+            log_det: vec![T::default(); n_samples],
+            slope,
+            kept: Vec::with_capacity(self.layers.len()),
+        };
+        let mut params = params;
+        for layer in &self.layers {
+            let own;
+            (own, params) = params.split_at(layer.network.n_params());
+            layer.forward(own, &mut flowed);
+        }
+        flowed
+    }
+
+    /// The gradient in the parameters, averaged over draws, where that in the end is `pull` (`[F, S]`)
+    /// and the determinants are worth nothing.
+    pub fn pull_back<T: Number>(
+        &self,
+        params: &[T],
+        flowed: &Flowed<T>,
+        mut pull: Columns<T>,
+    ) -> Vec<T> {
+        let mut gradient = vec![T::default(); self.n_params()];
+        let mut end = gradient.len();
+        for (layer, kept) in self.layers.iter().zip(&flowed.kept).rev() {
+            let start = end - layer.network.n_params();
+            layer.pull_back(
+                &params[start..end],
+                kept,
+                &mut pull,
+                &mut gradient[start..end],
+            );
+            end = start;
+        }
+        let share = T::of(1.0 / pull.n_samples() as f64);
+        gradient.iter_mut().for_each(|g| *g *= share);
+        gradient
+    }
+
+    /// The standard normals that end at `end` (`[F, S]`), and `log |det|` there (`[S]`).
+    pub fn invert<T: Number>(&self, params: &[T], end: Columns<T>) -> (Columns<T>, Vec<T>) {
+        let mut at = end;
+        let mut log_det = vec![T::default(); at.n_samples()];
+        let mut last = self.n_params();
+        for layer in self.layers.iter().rev() {
+            let first = last - layer.network.n_params();
+            layer.invert(&params[first..last], &mut at, &mut log_det);
+            last = first;
+        }
+        (at, log_det)
+    }
+}
+
+/// The columns of some coordinates.
+fn columns<'a, T: Number>(of: &'a Columns<T>, coordinates: &[usize]) -> Vec<&'a [T]> {
+    coordinates.iter().map(|&i| of.of(i)).collect()
+}
+
+impl Layer {
+    fn pass<T: Number>(&self, params: &[T], at: &Columns<T>) -> (Pass<T>, Columns<T>) {
+        let n_samples = at.n_samples();
+        let passing = columns(at, &self.passing);
+        let pass = self.network.forward(params, &passing, n_samples);
+        let mut scale = Columns::zeros(self.moved.len(), n_samples);
+        for m in 0..self.moved.len() {
+            scale.of_mut(m).copy_from_slice(pass.output.of(m));
+        }
+        T::exponentiate(scale.values_mut());
+        (pass, scale)
+    }
+
+    fn forward<T: Number>(&self, params: &[T], flowed: &mut Flowed<T>) {
+        let n_moved = self.moved.len();
+        let input = flowed.end.clone();
+        let (pass, scale) = self.pass(params, &input);
+        let mut pull = Columns::zeros(2 * n_moved, input.n_samples());
+        for (m, &i) in self.moved.iter().enumerate() {
+            let (s, t) = (pass.output.of(m), pass.output.of(n_moved + m));
+            let at = flowed.end.of_mut(i).iter_mut().zip(&mut flowed.log_det);
+            for ((at, log_det), ((&s, &t), &scale)) in at.zip(s.iter().zip(t).zip(scale.of(m))) {
+                *at = *at * scale + t;
+                *log_det += s;
+            }
+            // Of the moved: δ eˢ = δ_in. What the passing ones get is less by what they do through s
+            // and t: s moves the density too, by 1.
+            let slope = flowed.slope.of_mut(i);
+            let of_s = pull.of_mut(m).iter_mut().zip(input.of(i));
+            for (&slope, (pull, &input)) in slope.iter().zip(of_s) {
+                *pull = -(input * slope + T::of(1.0));
+            }
+            let of_t = pull.of_mut(n_moved + m).iter_mut().zip(scale.of(m));
+            for (slope, (pull, &scale)) in slope.iter_mut().zip(of_t) {
+                *slope = *slope / scale;
+                *pull = -*slope;
+            }
+        }
+        let mut slopes: Vec<Vec<T>> = self
+            .passing
+            .iter()
+            .map(|&i| flowed.slope.of(i).to_vec())
+            .collect();
+        let mut of_passing: Vec<&mut [T]> = slopes.iter_mut().map(Vec::as_mut_slice).collect();
+        self.network
+            .pull_to_inputs(params, &pass, &pull, &mut of_passing);
+        for (&i, slope) in self.passing.iter().zip(slopes) {
+            flowed.slope.of_mut(i).copy_from_slice(&slope);
+        }
+        flowed.kept.push(Kept { input, pass, scale });
+    }
+
+    fn pull_back<T: Number>(
+        &self,
+        params: &[T],
+        kept: &Kept<T>,
+        pull: &mut Columns<T>,
+        gradient: &mut [T],
+    ) {
+        let n_moved = self.moved.len();
+        let mut of_output = Columns::zeros(2 * n_moved, pull.n_samples());
+        for (m, &i) in self.moved.iter().enumerate() {
+            of_output.of_mut(n_moved + m).copy_from_slice(pull.of(i));
+            let scaled = pull.of_mut(i).iter_mut().zip(kept.scale.of(m));
+            let of_s = of_output.of_mut(m).iter_mut().zip(kept.input.of(i));
+            for ((pull, &scale), (of_s, &input)) in scaled.zip(of_s) {
+                *pull *= scale;
+                *of_s = *pull * input;
+            }
+        }
+        let mut in_passing: Vec<Vec<T>> =
+            self.passing.iter().map(|&i| pull.of(i).to_vec()).collect();
+        let mut columns_in: Vec<&mut [T]> = in_passing.iter_mut().map(Vec::as_mut_slice).collect();
+        let x = columns(&kept.input, &self.passing);
+        self.network.pull_back(
+            params,
+            &kept.pass,
+            &x,
+            &of_output,
+            &mut columns_in,
+            gradient,
+        );
+        for (&i, own) in self.passing.iter().zip(in_passing) {
+            pull.of_mut(i).copy_from_slice(&own);
+        }
+    }
+
+    fn invert<T: Number>(&self, params: &[T], at: &mut Columns<T>, log_det: &mut [T]) {
+        let (pass, scale) = self.pass(params, at);
+        for (m, &i) in self.moved.iter().enumerate() {
+            let (s, t) = (pass.output.of(m), pass.output.of(self.moved.len() + m));
+            let at = at.of_mut(i).iter_mut().zip(log_det.iter_mut());
+            for ((at, log_det), ((&s, &t), &scale)) in at.zip(s.iter().zip(t).zip(scale.of(m))) {
+                *at = (*at - t) / scale;
+                *log_det += s;
+            }
+        }
+    }
+}

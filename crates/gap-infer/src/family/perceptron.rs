@@ -1,0 +1,176 @@
+//! A small network of one datapoint's own, over its draws: what flows are made of.
+
+use super::number::{add_scaled, dot, sum};
+use super::{Columns, Number};
+use gap_torch::{NoiseStream, SeedKey};
+use tch::Device;
+
+/// One hidden layer of `tanh`, at first zero everywhere.
+///
+/// Parameters are the differences from a fixed start, in units of that start's size: random hidden
+/// weights, and outputs of zero. So `λ = 0` is a network that says 0 and can learn, which is where a
+/// search begins, and an encoder.
+pub struct Perceptron {
+    n_inputs: usize,
+    n_hidden: usize,
+    n_outputs: usize,
+    /// Weights `[H, I]` and biases `[H]` of the hidden layer at `λ = 0`.
+    start: Vec<f64>,
+}
+
+/// What a pass forward leaves for the way back.
+pub struct Pass<T> {
+    /// `tanh` of the hidden layer, `[H, S]`.
+    hidden: Columns<T>,
+    /// `[O, S]`
+    pub output: Columns<T>,
+    weights: Vec<T>,
+}
+
+impl Perceptron {
+    /// `n_inputs` to `n_outputs` by `n_hidden` units; the start is drawn with `key`.
+    pub fn new(n_inputs: usize, n_hidden: usize, n_outputs: usize, key: SeedKey) -> Self {
+        let normals =
+            NoiseStream::new(key, &[0], Device::Cpu).normal_values(1, n_hidden * (n_inputs + 1));
+        let scale = |i: usize| {
+            if i < n_hidden * n_inputs {
+                (n_inputs as f64).sqrt().recip()
+            } else {
+                BIAS_SCALE
+            }
+        };
+        let start = normals.iter().enumerate();
+        Self {
+            n_inputs,
+            n_hidden,
+            n_outputs,
+            start: start.map(|(i, &w)| f64::from(w) * scale(i)).collect(),
+        }
+    }
+
+    /// Weights and biases of both layers.
+    pub const fn n_params(&self) -> usize {
+        self.n_hidden * (self.n_inputs + 1) + self.n_outputs * (self.n_hidden + 1)
+    }
+
+    /// What a weight of the outputs is multiplied with: outputs of unit size have weights of unit size.
+    fn output_scale<T: Number>(&self) -> T {
+        T::of((self.n_hidden as f64).sqrt().recip())
+    }
+
+    /// The outputs at the inputs `x`, `I` columns.
+    pub fn forward<T: Number>(&self, params: &[T], x: &[&[T]], n_samples: usize) -> Pass<T> {
+        let first = self.start.len();
+        let start = self.start.iter().zip(&params[..first]);
+        let weights: Vec<T> = start.map(|(&start, &param)| T::of(start) + param).collect();
+        let (of_inputs, biases) = weights.split_at(self.n_hidden * self.n_inputs);
+        let mut hidden = Columns::zeros(self.n_hidden, n_samples);
+        // tanh a = 1 − 2 / (1 + e^2a): exponentials are what the kernels have.
+        for (h, &bias) in biases.iter().enumerate() {
+            let column = hidden.of_mut(h);
+            column.fill(bias + bias);
+            let row = &of_inputs[h * self.n_inputs..][..self.n_inputs];
+            for (&weight, x) in row.iter().zip(x) {
+                add_scaled(column, weight + weight, x);
+            }
+        }
+        T::exponentiate(hidden.values_mut());
+        let (one, two) = (T::of(1.0), T::of(2.0));
+        for value in hidden.values_mut() {
+            *value = one - two / (one + *value);
+        }
+        let (of_hidden, biases) = params[first..].split_at(self.n_outputs * self.n_hidden);
+        let scale = self.output_scale::<T>();
+        let mut output = Columns::zeros(self.n_outputs, n_samples);
+        for (o, &bias) in biases.iter().enumerate() {
+            let column = output.of_mut(o);
+            column.fill(bias);
+            let row = &of_hidden[o * self.n_hidden..][..self.n_hidden];
+            for (h, &weight) in row.iter().enumerate() {
+                add_scaled(column, weight * scale, hidden.of(h));
+            }
+        }
+        Pass {
+            hidden,
+            output,
+            weights,
+        }
+    }
+
+    /// Adds to `in_x` (`I` columns) the gradient in the inputs, where that in the outputs is `pull`.
+    pub fn pull_to_inputs<T: Number>(
+        &self,
+        params: &[T],
+        pass: &Pass<T>,
+        pull: &Columns<T>,
+        in_x: &mut [&mut [T]],
+    ) {
+        let in_hidden = self.pull_to_hidden(params, pass, pull);
+        for h in 0..self.n_hidden {
+            let row = &pass.weights[h * self.n_inputs..][..self.n_inputs];
+            for (&weight, in_x) in row.iter().zip(in_x.iter_mut()) {
+                add_scaled(in_x, weight, in_hidden.of(h));
+            }
+        }
+    }
+
+    /// The same, and adds to `gradient` that in the parameters, summed over draws.
+    pub fn pull_back<T: Number>(
+        &self,
+        params: &[T],
+        pass: &Pass<T>,
+        x: &[&[T]],
+        pull: &Columns<T>,
+        in_x: &mut [&mut [T]],
+        gradient: &mut [T],
+    ) {
+        let first = self.start.len();
+        let scale = self.output_scale::<T>();
+        let (of_first, of_second) = gradient.split_at_mut(first);
+        let (of_hidden, of_biases) = of_second.split_at_mut(self.n_outputs * self.n_hidden);
+        for (o, of_bias) in of_biases.iter_mut().enumerate() {
+            let pull = pull.of(o);
+            *of_bias += sum(pull);
+            let row = &mut of_hidden[o * self.n_hidden..][..self.n_hidden];
+            for (h, of_weight) in row.iter_mut().enumerate() {
+                *of_weight += dot(pull, pass.hidden.of(h)) * scale;
+            }
+        }
+        let in_hidden = self.pull_to_hidden(params, pass, pull);
+        let (of_inputs, of_biases) = of_first.split_at_mut(self.n_hidden * self.n_inputs);
+        for (h, of_bias) in of_biases.iter_mut().enumerate() {
+            let pull = in_hidden.of(h);
+            *of_bias += sum(pull);
+            let row = h * self.n_inputs;
+            for (i, x) in x.iter().enumerate() {
+                of_inputs[row + i] += dot(pull, x);
+                add_scaled(in_x[i], pass.weights[row + i], pull);
+            }
+        }
+    }
+
+    /// The gradient before `tanh`: `[H, S]`.
+    fn pull_to_hidden<T: Number>(
+        &self,
+        params: &[T],
+        pass: &Pass<T>,
+        pull: &Columns<T>,
+    ) -> Columns<T> {
+        let of_hidden = &params[self.start.len()..];
+        let scale = self.output_scale::<T>();
+        let mut in_hidden = Columns::zeros(self.n_hidden, pull.n_samples());
+        for h in 0..self.n_hidden {
+            let column = in_hidden.of_mut(h);
+            for o in 0..self.n_outputs {
+                add_scaled(column, of_hidden[o * self.n_hidden + h] * scale, pull.of(o));
+            }
+            for (value, &hidden) in column.iter_mut().zip(pass.hidden.of(h)) {
+                *value *= T::of(1.0) - hidden * hidden;
+            }
+        }
+        in_hidden
+    }
+}
+
+/// Hidden units bend at different places, within the bulk of standard-normal inputs.
+const BIAS_SCALE: f64 = 0.5;

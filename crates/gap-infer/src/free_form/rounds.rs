@@ -1,0 +1,163 @@
+//! Families of which no curvature is known: Adam in rounds, each worth all before it, until what a round
+//! gains is small.
+//!
+//! A certificate as for Gaussians is not to be had. The product of independent gradients needs an inverse
+//! curvature; in a diagonal metric it counts a direction as often as there are parameters that share it,
+//! and small networks have many. So the ascent itself is asked. A round takes twice the steps of the one
+//! before, on twice the draws, at half the step size; what it gained, on draws that no ascent saw, is the
+//! estimate of what there is still to gain.
+//!
+//! Measured with the affine flow on a 10-64-64-64 decoder of digits, 24 points, against 8,000 further
+//! steps of 256 draws: what was still to gain after rounds of 300, 600 and 1,200 steps was 1.25, 0.83 and
+//! 0.94 times what the round had gained in the median, 0.5 to 0.7 times at the 10th and 1.3 to 2.4 times
+//! at the 90th percentile; at its end it was 0.008 nats on average. The estimate says nothing of better
+//! optima elsewhere, nor of a way that is flat for longer than a round.
+
+use super::best_end::losses_of;
+use super::{FreeForm, stop_of_failed};
+use crate::ascent::{
+    AdamSettings, Climber, Noise, Objective, Phase, Precision, Rule, Stopping, climb,
+};
+use crate::certificate::Remaining;
+use crate::inference::{InferError, Stop};
+use gap_torch::SeedKey;
+
+/// Rounds of a search, each twice as long as the one before.
+pub const MOST_ROUNDS: u32 = 6;
+
+/// Steps of the first round, and its draws.
+const FIRST_STEPS: u32 = 150;
+const FIRST_DRAWS: usize = 32;
+/// The most draws of a round.
+const MOST_DRAWS: usize = 256;
+
+/// Sets of draws on which a round's gain is measured, and draws in each.
+const N_SETS: u64 = 4;
+const SET_DRAWS: usize = 256;
+
+impl FreeForm<'_> {
+    /// Rounds for each datapoint until the bound on what remains is below the tolerance.
+    pub(super) fn go_up_in_rounds(
+        &self,
+        objective: &mut Objective,
+        climbers: &mut [Climber],
+        ids: &[u64],
+        most_rounds: u32,
+        key: SeedKey,
+    ) -> Result<Vec<Stop>, InferError> {
+        let mut stops: Vec<Stop> = climbers.iter().map(stop_of_failed).collect();
+        let mut rows: Vec<usize> = (0..climbers.len())
+            .filter(|&row| climbers[row].failed_at.is_none())
+            .collect();
+        let held_out = key.role("gain");
+        let mut before = set_losses(objective, climbers, &rows, held_out)?;
+        for round in 0..most_rounds {
+            if rows.is_empty() {
+                break;
+            }
+            let starts: Vec<Vec<f64>> = rows
+                .iter()
+                .map(|&row| climbers[row].params.clone())
+                .collect();
+            let phase = phase_of(round);
+            let round_key = key.role("round").index(u64::from(round));
+            climb(
+                objective,
+                &phase,
+                &rows,
+                climbers,
+                ids,
+                round_key,
+                &mut |_| (),
+            )?;
+            let after = set_losses(objective, climbers, &rows, held_out)?;
+            let mut open = Vec::new();
+            let mut of_open = Vec::new();
+            for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
+                let gain = Gain::between(&before[i], &after[i]);
+                let climber = &mut climbers[row];
+                // Written so that a NaN is taken back.
+                let is_better = gain.nats >= 0.0;
+                if !is_better {
+                    climber.params = start;
+                }
+                if climber.failed_at.is_some() {
+                    stops[row] = stop_of_failed(climber);
+                    continue;
+                }
+                stops[row] = self.judge(climber, gain.remaining());
+                if matches!(stops[row], Stop::BudgetSpent { steps, .. } if steps < self.max_steps) {
+                    open.push(row);
+                    of_open.push(if is_better {
+                        after[i].clone()
+                    } else {
+                        before[i].clone()
+                    });
+                }
+            }
+            (rows, before) = (open, of_open);
+        }
+        Ok(stops)
+    }
+}
+
+/// Adam on a sequence of Sobol draws, its iterates averaged.
+fn phase_of(round: u32) -> Phase {
+    let settings = AdamSettings::FLOWS;
+    Phase {
+        rule: Rule::Adam(AdamSettings {
+            learning_rate: settings.learning_rate / f64::from(1_u32 << round.saturating_sub(1)),
+            ..settings
+        }),
+        noise: Noise::Sequence,
+        n_samples: (FIRST_DRAWS << round.saturating_sub(1)).min(MOST_DRAWS),
+        stopping: Stopping::Never,
+        max_steps: FIRST_STEPS << round,
+        precision: Precision::Full,
+    }
+}
+
+/// What a round gained.
+struct Gain {
+    nats: f64,
+    std_error_nats: f64,
+}
+
+impl Gain {
+    /// From `−L` before and after on each set of draws.
+    fn between(before: &[f64], after: &[f64]) -> Self {
+        let gains: Vec<f64> = before.iter().zip(after).map(|(b, a)| b - a).collect();
+        let n = gains.len() as f64;
+        let nats = gains.iter().sum::<f64>() / n;
+        let scatter: f64 = gains.iter().map(|gain| (gain - nats).powi(2)).sum();
+        Self {
+            nats,
+            std_error_nats: (scatter / (n - 1.0) / n).sqrt(),
+        }
+    }
+
+    /// As much again.
+    const fn remaining(&self) -> Remaining {
+        Remaining {
+            nats: self.nats,
+            std_error_nats: self.std_error_nats,
+        }
+    }
+}
+
+/// `−L` of each of `rows` on each set.
+fn set_losses(
+    objective: &mut Objective,
+    climbers: &mut [Climber],
+    rows: &[usize],
+    key: SeedKey,
+) -> Result<Vec<Vec<f64>>, InferError> {
+    let mut of_rows = vec![Vec::with_capacity(N_SETS as usize); rows.len()];
+    for set in 0..N_SETS {
+        let losses = losses_of(objective, climbers, rows, SET_DRAWS, key.index(set))?;
+        for (of_row, loss) in of_rows.iter_mut().zip(losses) {
+            of_row.push(loss);
+        }
+    }
+    Ok(of_rows)
+}
