@@ -4,26 +4,39 @@
 //! diagonal Gaussian, which the kernels know, has tensors of its own.
 
 mod affine_flow;
+mod auxiliary_flow;
 mod columns;
 mod couplings;
 mod diagonal_gaussian;
 mod full_gaussian;
+mod gaussian_mixture;
 mod in_memory;
 mod number;
 mod perceptron;
+mod planar_flow;
 
 pub use affine_flow::AffineFlow;
+pub use auxiliary_flow::AuxiliaryFlow;
 pub use columns::Columns;
 pub use diagonal_gaussian::DiagonalGaussian;
 pub use full_gaussian::FullGaussian;
+pub use gaussian_mixture::GaussianMixture;
 pub use in_memory::InMemory;
 pub use number::Number;
+pub use planar_flow::PlanarFlow;
 
 use gap_torch::NoiseStream;
 use tch::{Device, Kind, Tensor};
 
 /// The families by name, from the smallest.
-pub const NAMES: [&str; 3] = ["diagonal-gaussian", "full-gaussian", "affine-flow"];
+pub const NAMES: [&str; 6] = [
+    "diagonal-gaussian",
+    "full-gaussian",
+    "affine-flow",
+    "auxiliary-flow",
+    "planar-flow",
+    "gaussian-mixture",
+];
 
 /// The family of this name over `latent_dim` dimensions, with its default sizes.
 pub fn named(name: &str, latent_dim: i64) -> Option<Box<dyn VariationalFamily>> {
@@ -31,6 +44,9 @@ pub fn named(name: &str, latent_dim: i64) -> Option<Box<dyn VariationalFamily>> 
         "diagonal-gaussian" => Box::new(DiagonalGaussian::new(latent_dim)),
         "full-gaussian" => Box::new(FullGaussian::new(latent_dim)),
         "affine-flow" => Box::new(AffineFlow::new(latent_dim)),
+        "auxiliary-flow" => Box::new(AuxiliaryFlow::new(latent_dim)),
+        "planar-flow" => Box::new(PlanarFlow::new(latent_dim)),
+        "gaussian-mixture" => Box::new(GaussianMixture::new(latent_dim)),
         _ => return None,
     })
 }
@@ -99,6 +115,11 @@ pub trait VariationalFamily: Send + Sync {
     fn containing(&self, smaller: &[f64]) -> Vec<f64> {
         let mut params = smaller.to_vec();
         params.resize(self.param_dim() as usize, 0.0);
+        params
+    }
+
+    /// Where an ascent from `params` sets out: there, unless nothing there says which way to go.
+    fn off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
         params
     }
 

@@ -18,8 +18,8 @@ pub mod train;
 pub use amortized::Amortized;
 pub use encoder::Encoder;
 pub use family::{
-    AffineFlow, DiagonalGaussian, Draws, EvaluableFamily, FullGaussian, GaussianFamily,
-    VariationalFamily, VariationalParams,
+    AffineFlow, AuxiliaryFlow, DiagonalGaussian, Draws, EvaluableFamily, FullGaussian,
+    GaussianFamily, GaussianMixture, PlanarFlow, VariationalFamily, VariationalParams,
 };
 pub use free_form::FreeForm;
 pub use inference::{FitCost, FittedBatch, InferError, Inference, Stop};

@@ -125,8 +125,60 @@ fn the_gradient_is_the_slope_of_the_elbo_on_the_same_noise() {
                 *worst = worst.max(largest(&(slope - gradient.select(1, q))));
             }
         }
-        println!("{name}: {worst:?}");
-        assert!(worst[0].min(worst[1]) < 1e-6, "{name}: {worst:?}");
+        let is_slope = worst[0].min(worst[1]) < 1e-6;
+        // What has no density but at its own draws is held to the mean, below.
+        assert!(
+            is_slope || family.evaluable().is_none(),
+            "{name}: {worst:?}"
+        );
+    }
+}
+
+/// In the mean over many draws, along some directions.
+#[test]
+fn the_gradient_is_without_bias() {
+    let model = decoder_in_double();
+    let (n_parts, n_samples) = (10, 2000);
+    let x = model
+        .sample_joint(&mut NoiseStream::new(SeedKey::root(2), &[0], CPU))
+        .unwrap()
+        .0;
+    for (name, family) in families(DIM) {
+        let params = somewhere(family.as_ref(), 1, 0.3);
+        let direction = normal(15, 1, 4, family.param_dim())
+            .squeeze_dim(0)
+            .to_kind(Kind::Double);
+        let at = |params: &Tensor| VariationalParams(params.copy());
+        let elbo = |moved: &Tensor, noise: &Tensor| {
+            let draws = family.transform(&at(moved), noise);
+            let log_joint = model.log_joint(&x, &draws.z).unwrap();
+            (log_joint - draws.log_q)
+                .mean(Kind::Double)
+                .double_value(&[])
+        };
+        for d in 0..4 {
+            let direction = direction.narrow(0, d, 1);
+            let mut noise = NoiseStream::new(SeedKey::root(16), &[0], CPU);
+            let off: Vec<f64> = (0..n_parts)
+                .map(|_| {
+                    let noise = noise
+                        .normal(n_samples, family.noise_dim())
+                        .to_kind(Kind::Double);
+                    let gradient =
+                        elbo_gradient(&model, family.as_ref(), &at(&params), &x, &noise).unwrap();
+                    let own = (gradient * &direction).sum(Kind::Double).double_value(&[]);
+                    let step = 1e-4;
+                    let above = elbo(&(&params + &direction * step), &noise);
+                    let below = elbo(&(&params - &direction * step), &noise);
+                    own - (above - below) / (2.0 * step)
+                })
+                .collect();
+            let mean = off.iter().sum::<f64>() / n_parts as f64;
+            let scatter: f64 = off.iter().map(|off| (off - mean).powi(2)).sum();
+            let error = (scatter / (n_parts * (n_parts - 1)) as f64).sqrt();
+            // Student's t with 9 degrees of freedom is within 6 in all but 1 of 5,000 cases.
+            assert!(mean.abs() < 6.0 * error + 1e-6, "{name}: {mean} ± {error}");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Draws of one datapoint, feature after feature: loops over draws are then loops over memory.
 
 use super::Number;
+use std::ops::Range;
 
 /// `[F, S]`: a column of `S` draws for each of `F` features.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +54,21 @@ impl<T: Number> Columns<T> {
         self.values.len() / self.n_samples
     }
 
+    /// Some of the features.
+    pub fn part(&self, features: Range<usize>) -> Self {
+        let values = features.start * self.n_samples..features.end * self.n_samples;
+        Self {
+            values: self.values[values].to_vec(),
+            n_samples: self.n_samples,
+        }
+    }
+
+    /// These features, and then those of `other`.
+    pub fn followed_by(mut self, other: &Self) -> Self {
+        self.values.extend_from_slice(&other.values);
+        self
+    }
+
     /// All values.
     pub fn values_mut(&mut self) -> &mut [T] {
         &mut self.values
@@ -79,5 +95,10 @@ impl<T: Number> Columns<T> {
     pub fn iter(&self) -> impl Iterator<Item = &[T]> {
         // A chunk of length 0 is not allowed, and there are none then.
         self.values.chunks_exact(self.n_samples.max(1))
+    }
+
+    /// The same, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut [T]> {
+        self.values.chunks_exact_mut(self.n_samples.max(1))
     }
 }

@@ -36,6 +36,11 @@ pub trait InMemory: Send + Sync {
         params
     }
 
+    /// As [`VariationalFamily::off_saddle`].
+    fn off_saddle_params(&self, params: Vec<f64>) -> Vec<f64> {
+        params
+    }
+
     /// As [`VariationalFamily::as_full_gaussian`].
     fn as_full(&self) -> Option<FullGaussian> {
         None
@@ -67,6 +72,10 @@ impl<F: InMemory> VariationalFamily for F {
 
     fn containing(&self, smaller: &[f64]) -> Vec<f64> {
         self.containing_params(smaller)
+    }
+
+    fn off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
+        self.off_saddle_params(params)
     }
 
     fn transform(&self, params: &VariationalParams, noise: &Tensor) -> Draws {

@@ -1,0 +1,162 @@
+//! A flow on `z` and auxiliary variables `v`, with a model of `v` given `z` learned beside it.
+
+use super::couplings::{Couplings, Flowed};
+use super::full_gaussian::{FullGaussian, log_standard_normal};
+use super::in_memory::InMemory;
+use super::perceptron::{Pass, Perceptron};
+use super::{Columns, Number};
+use gap_torch::SeedKey;
+use std::f64::consts::TAU;
+
+/// `(u, v) = f(ε)` with coupling layers `f` over twice the latent dimensions, and `z = μ + L u`: `λ` is
+/// that of the full Gaussian, then the layers', then that of `r(v | z)`, a diagonal Gaussian whose mean
+/// and `log` standard deviation a network says from `u`.
+///
+/// `q(z)` has no density of its own; in its place is the auxiliary bound,
+/// `E[log p(x, z) + log r(v | z) − log q(z, v)]` (Ranganath, Tran and Blei 2016, §2; as the flow of
+/// Cremer, Li and Duvenaud 2018, §5.1). So `log_q` is `log q(z, v) − log r(v | z)`: what is built on it
+/// bounds the evidence as ever, and the approximation gap has the auxiliary variables' own in it.
+pub struct AuxiliaryFlow {
+    gaussian: FullGaussian,
+    couplings: Couplings,
+    reverse: Perceptron,
+}
+
+/// Where draws came to, and what the reverse model says of them.
+struct Ends<T> {
+    flowed: Flowed<T>,
+    u: Columns<T>,
+    pass: Pass<T>,
+    /// `(v − m) / s`, `[D, S]`.
+    whitened: Columns<T>,
+    /// `1 / s`, `[D, S]`.
+    inverse_std: Columns<T>,
+}
+
+impl AuxiliaryFlow {
+    /// As many auxiliary as latent variables, the sizes of [`super::AffineFlow::new`].
+    pub fn new(latent_dim: i64) -> Self {
+        let (layers, hidden) = (super::affine_flow::LAYERS, super::affine_flow::HIDDEN);
+        Self::with_sizes(latent_dim, layers, hidden)
+    }
+
+    /// Any number of layers and of hidden units.
+    pub fn with_sizes(latent_dim: i64, n_layers: usize, n_hidden: usize) -> Self {
+        let dim = latent_dim as usize;
+        let key = SeedKey::root(0).role("auxiliary-flow");
+        Self {
+            gaussian: FullGaussian::new(latent_dim),
+            couplings: Couplings::new(2 * dim, n_layers, n_hidden, key.role("forward")),
+            reverse: Perceptron::new(dim, n_hidden, 2 * dim, key.role("reverse")),
+        }
+    }
+
+    /// `λ` of the Gaussian, of the layers, and of the reverse model.
+    fn parts<'a, T>(&self, params: &'a [T]) -> [&'a [T]; 3] {
+        let (gaussian, rest) = params.split_at(self.gaussian.n_params());
+        let (couplings, reverse) = rest.split_at(self.couplings.n_params());
+        [gaussian, couplings, reverse]
+    }
+
+    fn ends<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Ends<T> {
+        let dim = self.gaussian.dim();
+        let [_, of_couplings, of_reverse] = self.parts(params);
+        let flowed = self.couplings.forward(of_couplings, noise);
+        let u = flowed.end.part(0..dim);
+        let inputs: Vec<&[T]> = u.iter().collect();
+        let pass = self.reverse.forward(of_reverse, &inputs, noise.n_samples());
+        let mut inverse_std = pass.output.part(dim..2 * dim);
+        inverse_std.values_mut().iter_mut().for_each(|r| *r = -*r);
+        T::exponentiate(inverse_std.values_mut());
+        let mut whitened = flowed.end.part(dim..2 * dim);
+        whitened.subtract(&pass.output.part(0..dim));
+        let values = whitened.values_mut().iter_mut();
+        for (value, &inverse) in values.zip(inverse_std.iter().flatten()) {
+            *value *= inverse;
+        }
+        Ends {
+            flowed,
+            u,
+            pass,
+            whitened,
+            inverse_std,
+        }
+    }
+}
+
+impl InMemory for AuxiliaryFlow {
+    fn dim(&self) -> usize {
+        self.gaussian.dim()
+    }
+
+    fn n_params(&self) -> usize {
+        self.gaussian.n_params() + self.couplings.n_params() + self.reverse.n_params()
+    }
+
+    fn n_normals(&self) -> usize {
+        2 * self.gaussian.dim()
+    }
+
+    fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
+        let dim = self.gaussian.dim();
+        let map = self.gaussian.map(params);
+        let ends = self.ends(params, noise);
+        let mut log_q = log_standard_normal(noise);
+        for (log_q, log_det) in log_q.iter_mut().zip(&ends.flowed.log_det) {
+            *log_q += 0.5 * dim as f64 * TAU.ln() - map.log_det - log_det.wide();
+        }
+        // Less log r(v | z).
+        for i in 0..dim {
+            let of_draws = ends.whitened.of(i).iter().zip(ends.pass.output.of(dim + i));
+            for (log_q, (whitened, log_std)) in log_q.iter_mut().zip(of_draws) {
+                *log_q += 0.5 * whitened.wide().powi(2) + log_std.wide();
+            }
+        }
+        (map.apply(&ends.u), log_q)
+    }
+
+    /// Path gradients for the layers and the Gaussian's map; `r` learns by its own log density.
+    ///
+    /// The map moves `z` but neither `v` nor `u`, of which `r` is told: what it is pulled by has the
+    /// score of `q(u, v)` in it and not that of `r`.
+    fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
+        let dim = self.gaussian.dim();
+        let n_samples = noise.n_samples();
+        let [_, of_couplings, of_reverse] = self.parts(params);
+        let map = self.gaussian.map(params);
+        let ends = self.ends(params, noise);
+        let mut in_u = map.score(score);
+        in_u.subtract(&ends.flowed.slope.part(0..dim));
+        let mut gradient = map.path_gradient(&ends.u, &in_u);
+        // ∂ log r / ∂ (m, log s) = (w / s, w² − 1), and ∂ log r / ∂v = −w / s, with w = (v − m) / s.
+        let mut in_output = Columns::zeros(2 * dim, n_samples);
+        let mut in_v = Columns::zeros(dim, n_samples);
+        for i in 0..dim {
+            let of_draws = ends.whitened.of(i).iter().zip(ends.inverse_std.of(i));
+            for (s, (&whitened, &inverse)) in of_draws.enumerate() {
+                in_output.of_mut(i)[s] = whitened * inverse;
+                in_output.of_mut(dim + i)[s] = whitened * whitened - T::of(1.0);
+                in_v.of_mut(i)[s] = -(whitened * inverse);
+            }
+        }
+        in_v.subtract(&ends.flowed.slope.part(dim..2 * dim));
+        let mut of_r = vec![T::default(); self.reverse.n_params()];
+        let inputs: Vec<&[T]> = ends.u.iter().collect();
+        let mut columns: Vec<&mut [T]> = in_u.iter_mut().collect();
+        let pass = &ends.pass;
+        self.reverse.pull_back(
+            of_reverse,
+            pass,
+            &inputs,
+            &in_output,
+            &mut columns,
+            &mut of_r,
+        );
+        let share = T::of(1.0 / n_samples as f64);
+        of_r.iter_mut().for_each(|g| *g *= share);
+        let pull = in_u.followed_by(&in_v);
+        gradient.extend(self.couplings.pull_back(of_couplings, &ends.flowed, pull));
+        gradient.extend(of_r);
+        gradient
+    }
+}

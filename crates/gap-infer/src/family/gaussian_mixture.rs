@@ -1,0 +1,240 @@
+//! A mixture of few Gaussians of equal weight, before the map of the full Gaussian.
+
+use super::full_gaussian::FullGaussian;
+use super::in_memory::{InMemory, log_prob_in_memory};
+use super::{Columns, EvaluableFamily, Number, VariationalParams};
+use gap_torch::{NoiseStream, SeedKey};
+use std::f64::consts::TAU;
+use tch::{Device, Tensor};
+
+/// `z = μ + L u`, `u = m_k + s_k ∘ ε` with `k` uniform: `λ` is that of the full Gaussian, then `m_k` and
+/// `log s_k` of one component after another.
+///
+/// One normal more than `D` says which component a draw is from. There are `2^n` of them, so that points
+/// of a Sobol sequence fall on each alike: gradients are stratified over components. Weights are equal
+/// and stay so: their gradient needs values, not scores. A mode with more mass takes more components.
+///
+/// Where all components are one, none has a reason to leave: an ascent sets out with means a standard
+/// deviation from the middle. Gradients are path gradients (Roeder, Wu and Duvenaud 2017, §4).
+pub struct GaussianMixture {
+    gaussian: FullGaussian,
+    /// Where means are at `λ = 0`: `[K, D]`.
+    apart: Vec<f64>,
+    n_components: usize,
+}
+
+/// Quantiles of the standard normal at 1/8, …, 7/8.
+const OCTILES: [f64; 7] = [
+    -1.150_349_380_376_008,
+    -0.674_489_750_196_081_7,
+    -0.318_639_363_964_375_1,
+    0.0,
+    0.318_639_363_964_375_1,
+    0.674_489_750_196_081_7,
+    1.150_349_380_376_008,
+];
+
+/// `u` of some draws: what components make of it.
+struct Mixed<T> {
+    u: Columns<T>,
+    /// The component of each draw, `[S]`.
+    component: Vec<usize>,
+}
+
+/// The density of a mixture at some `u`.
+struct Density<T> {
+    log: Vec<f64>,
+    /// `∇_u log q`, `[D, S]`.
+    slope: Columns<T>,
+}
+
+impl GaussianMixture {
+    /// Four components.
+    pub fn new(latent_dim: i64) -> Self {
+        Self::with_components(latent_dim, 4)
+    }
+
+    /// Two, four or eight components.
+    ///
+    /// # Panics
+    ///
+    /// If it is another number.
+    pub fn with_components(latent_dim: i64, n_components: usize) -> Self {
+        assert!(
+            matches!(n_components, 2 | 4 | 8),
+            "a mixture has 2, 4 or 8 components"
+        );
+        let dim = latent_dim as usize;
+        let key = SeedKey::root(0).role("gaussian-mixture");
+        let directions = NoiseStream::new(key, &[0], Device::Cpu).normal_values(n_components, dim);
+        let apart = directions.chunks_exact(dim).flat_map(|direction| {
+            let length = direction.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+            direction.iter().map(move |v| f64::from(*v) / length.sqrt())
+        });
+        Self {
+            gaussian: FullGaussian::new(latent_dim),
+            apart: apart.collect(),
+            n_components,
+        }
+    }
+
+    /// `m_k`, and `log s_k`.
+    fn component<T: Number>(&self, params: &[T], k: usize) -> (Vec<T>, Vec<T>) {
+        let dim = self.gaussian.dim();
+        let own = &params[self.gaussian.n_params() + 2 * dim * k..][..2 * dim];
+        let apart = self.apart[k * dim..].iter();
+        let mean = own[..dim].iter().zip(apart).map(|(&m, &a)| m + T::of(a));
+        (mean.collect(), own[dim..].to_vec())
+    }
+
+    fn mix<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Mixed<T> {
+        let dim = self.gaussian.dim();
+        let every = 8 / self.n_components;
+        let component = noise.of(dim).iter().map(|choice| {
+            let is_below = |octile: &&f64| **octile < choice.wide();
+            OCTILES.iter().filter(is_below).count() / every
+        });
+        let component: Vec<usize> = component.collect();
+        let parts: Vec<(Vec<T>, Vec<T>)> = (0..self.n_components)
+            .map(|k| {
+                let (mean, mut std) = self.component(params, k);
+                T::exponentiate(&mut std);
+                (mean, std)
+            })
+            .collect();
+        let mut u = Columns::zeros(dim, noise.n_samples());
+        for i in 0..dim {
+            let draws = u.of_mut(i).iter_mut().zip(noise.of(i));
+            for ((u, &noise), &k) in draws.zip(&component) {
+                let (mean, std) = &parts[k];
+                *u = mean[i] + std[i] * noise;
+            }
+        }
+        Mixed { u, component }
+    }
+
+    fn density<T: Number>(&self, params: &[T], u: &Columns<T>) -> Density<T> {
+        let (dim, n_samples) = (self.gaussian.dim(), u.n_samples());
+        let normaliser = -0.5 * dim as f64 * TAU.ln() - (self.n_components as f64).ln();
+        let mut pulls = Vec::with_capacity(self.n_components); // −(u − m_k) / s_k², [D, S]
+        let mut logs = Vec::with_capacity(self.n_components); // [S]
+        for k in 0..self.n_components {
+            let (mean, log_std) = self.component(params, k);
+            let log_det: f64 = log_std.iter().map(|r| r.wide()).sum();
+            let mut precision: Vec<T> = log_std.iter().map(|&r| T::of(-2.0) * r).collect();
+            T::exponentiate(&mut precision);
+            let mut pull = Columns::zeros(dim, n_samples);
+            let mut log = vec![normaliser - log_det; n_samples];
+            for i in 0..dim {
+                let draws = pull.of_mut(i).iter_mut().zip(u.of(i));
+                for ((pull, &u), log) in draws.zip(&mut log) {
+                    let off = u - mean[i];
+                    *pull = -(off * precision[i]);
+                    *log += 0.5 * (off * *pull).wide();
+                }
+            }
+            pulls.push(pull);
+            logs.push(log);
+        }
+        let mut slope = Columns::zeros(dim, n_samples);
+        let mut log = Vec::with_capacity(n_samples);
+        for s in 0..n_samples {
+            let of_draw = logs.iter().map(|log| log[s]);
+            let most = of_draw.clone().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = of_draw.clone().map(|log| (log - most).exp()).sum();
+            log.push(most + total.ln());
+            for (pull, log) in pulls.iter().zip(of_draw) {
+                let share = T::of((log - most).exp() / total);
+                for i in 0..dim {
+                    slope.of_mut(i)[s] += share * pull.of(i)[s];
+                }
+            }
+        }
+        Density { log, slope }
+    }
+
+    /// Parameters of the components, `λ` behind that of the Gaussian.
+    const fn n_of_components(&self) -> usize {
+        2 * self.apart.len()
+    }
+}
+
+impl InMemory for GaussianMixture {
+    fn dim(&self) -> usize {
+        self.gaussian.dim()
+    }
+
+    fn n_params(&self) -> usize {
+        self.gaussian.n_params() + self.n_of_components()
+    }
+
+    fn n_normals(&self) -> usize {
+        self.gaussian.dim() + 1
+    }
+
+    fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
+        let map = self.gaussian.map(params);
+        let u = self.mix(params, noise).u;
+        let mut log_q = self.density(params, &u).log;
+        log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
+        (map.apply(&u), log_q)
+    }
+
+    fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
+        let dim = self.gaussian.dim();
+        let map = self.gaussian.map(params);
+        let Mixed { u, component } = self.mix(params, noise);
+        let mut pull = map.score(score);
+        pull.subtract(&self.density(params, &u).slope);
+        let mut gradient = map.path_gradient(&u, &pull);
+        let first = gradient.len();
+        gradient.resize(self.n_params(), T::default());
+        let share = T::of(1.0 / u.n_samples() as f64);
+        let means: Vec<Vec<T>> = (0..self.n_components)
+            .map(|k| self.component(params, k).0)
+            .collect();
+        for i in 0..dim {
+            for ((&pull, &u), &k) in pull.of(i).iter().zip(u.of(i)).zip(&component) {
+                let own = first + 2 * dim * k + i;
+                gradient[own] += pull * share;
+                gradient[own + dim] += pull * share * (u - means[k][i]);
+            }
+        }
+        gradient
+    }
+
+    /// All components in the middle.
+    fn containing_params(&self, smaller: &[f64]) -> Vec<f64> {
+        let dim = self.gaussian.dim();
+        let mut params = smaller.to_vec();
+        params.resize(self.gaussian.n_params(), 0.0);
+        for apart in self.apart.chunks_exact(dim) {
+            params.extend(apart.iter().map(|a| -a));
+            params.extend(std::iter::repeat_n(0.0, dim));
+        }
+        params
+    }
+
+    fn off_saddle_params(&self, mut params: Vec<f64>) -> Vec<f64> {
+        let in_the_middle = self.containing_params(&params[..self.gaussian.n_params()]);
+        if params == in_the_middle {
+            params[self.gaussian.n_params()..].fill(0.0);
+        }
+        params
+    }
+
+    fn with_density(&self) -> Option<&dyn EvaluableFamily> {
+        Some(self)
+    }
+}
+
+impl EvaluableFamily for GaussianMixture {
+    fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
+        log_prob_in_memory(InMemory::n_params(self), params, z, |params, z| {
+            let map = self.gaussian.map(params);
+            let mut log_q = self.density(params, &map.invert(z)).log;
+            log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
+            log_q
+        })
+    }
+}

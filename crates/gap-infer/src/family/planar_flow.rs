@@ -1,0 +1,225 @@
+//! A planar flow of each datapoint's own, before the map of the full Gaussian: sampled only.
+
+use super::full_gaussian::{FullGaussian, log_standard_normal};
+use super::in_memory::InMemory;
+use super::number::{add_scaled, dot, sum};
+use super::{Columns, Number};
+use gap_torch::{NoiseStream, SeedKey};
+use tch::Device;
+
+/// `z = μ + L f(ε)` with layers `f(y) = y + û tanh(wᵀy + b)`: `λ` is that of the full Gaussian, then
+/// `u`, `w` and `b` of one layer after another, `w` and `b` as differences from a random start.
+///
+/// Rezende and Mohamed 2015, "Variational Inference with Normalizing Flows", §4.1. A layer has an inverse
+/// but no formula for it, so the density is known at the family's own draws alone, and there the score of
+/// `q` is too: gradients are path gradients, as in [`super::AffineFlow`].
+pub struct PlanarFlow {
+    gaussian: FullGaussian,
+    /// `w` and `b` of each layer at `λ = 0`: `[K, D + 1]`.
+    start: Vec<f64>,
+    n_layers: usize,
+}
+
+/// `û`, `w`, `b`, and what the way back needs of how `û` came about.
+struct Layer<'a, T> {
+    u: &'a [T],
+    w: Vec<T>,
+    b: T,
+    bent: Vec<T>,
+    /// `û = u + k w`.
+    k: T,
+    /// `m′(wᵀu) − 1`.
+    less: T,
+    /// `wᵀû`, above −1.
+    product: T,
+}
+
+/// A layer's input (`[D, S]`), and `tanh` there (`[S]`).
+struct Kept<T> {
+    input: Columns<T>,
+    tanh: Vec<T>,
+}
+
+struct Flowed<T> {
+    end: Columns<T>,
+    log_det: Vec<f64>,
+    slope: Columns<T>,
+    kept: Vec<Kept<T>>,
+}
+
+impl PlanarFlow {
+    /// Eight layers.
+    pub fn new(latent_dim: i64) -> Self {
+        Self::with_layers(latent_dim, 8)
+    }
+
+    /// Any number of layers.
+    pub fn with_layers(latent_dim: i64, n_layers: usize) -> Self {
+        let dim = latent_dim as usize;
+        let key = SeedKey::root(0).role("planar-flow");
+        let normals = NoiseStream::new(key, &[0], Device::Cpu).normal_values(n_layers, dim + 1);
+        let scaled = normals.iter().enumerate().map(|(i, &normal)| {
+            let is_weight = i % (dim + 1) < dim;
+            f64::from(normal)
+                * if is_weight {
+                    (dim as f64).sqrt().recip()
+                } else {
+                    0.5
+                }
+        });
+        Self {
+            gaussian: FullGaussian::new(latent_dim),
+            start: scaled.collect(),
+            n_layers,
+        }
+    }
+
+    /// Layer `k`, from all of `λ`.
+    ///
+    /// As in their appendix A.1, `û = u + (m(wᵀu) − wᵀu) w / |w|²` keeps `wᵀû` above −1; but with
+    /// `m(a) = log(1 + (e − 1) eᵃ) − 1`, which is 0 at 0, so that `u = 0` is the identity.
+    fn layer<'a, T: Number>(&self, params: &'a [T], k: usize) -> Layer<'a, T> {
+        let dim = self.gaussian.dim();
+        let own = &params[self.gaussian.n_params() + k * (2 * dim + 1)..][..2 * dim + 1];
+        let (u, rest) = own.split_at(dim);
+        let start = &self.start[k * (dim + 1)..][..dim + 1];
+        let moved = rest.iter().zip(start).map(|(&p, &start)| p + T::of(start));
+        let mut w: Vec<T> = moved.collect();
+        let b = w.pop().expect("w has D numbers and b behind them");
+        let square = dot(&w, &w);
+        let product = dot(&w, u);
+        let mut power = [product];
+        T::exponentiate(&mut power);
+        let raised = (std::f64::consts::E - 1.0) * power[0].wide();
+        let bent_product = T::of(raised.ln_1p() - 1.0);
+        let factor = (bent_product - product) / square;
+        let bent = u.iter().zip(&w).map(|(&u, &w)| u + factor * w).collect();
+        Layer {
+            u,
+            b,
+            bent,
+            k: factor,
+            less: T::of(raised / (1.0 + raised) - 1.0),
+            product: bent_product,
+            w,
+        }
+    }
+
+    fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Flowed<T> {
+        let (dim, n_samples) = (self.gaussian.dim(), noise.n_samples());
+        let one = T::of(1.0);
+        let mut slope = noise.clone();
+        slope.values_mut().iter_mut().for_each(|v| *v = -*v);
+        let mut flowed = Flowed {
+            end: noise.clone(),
+            log_det: vec![0.0; n_samples],
+            slope,
+            kept: Vec::with_capacity(self.n_layers),
+        };
+        for k in 0..self.n_layers {
+            let layer = self.layer(params, k);
+            let input = flowed.end.clone();
+            // tanh a = 1 − 2 / (1 + e^2a).
+            let mut tanh = vec![layer.b + layer.b; n_samples];
+            for (i, &w) in layer.w.iter().enumerate() {
+                add_scaled(&mut tanh, w + w, input.of(i));
+            }
+            T::exponentiate(&mut tanh);
+            tanh.iter_mut()
+                .for_each(|t| *t = one - T::of(2.0) / (one + *t));
+            // Jᵀ = I + h′ w ûᵀ, and ∇ log |det J| = h″ ûᵀw / (1 + h′ ûᵀw) w.
+            let mut along = vec![T::default(); n_samples]; // ûᵀ slope
+            for (i, &bent) in layer.bent.iter().enumerate() {
+                add_scaled(&mut along, bent, flowed.slope.of(i));
+            }
+            let of_draws = tanh.iter().zip(&mut along).zip(&mut flowed.log_det);
+            for ((&h, along), log_det) in of_draws {
+                let bend = one - h * h;
+                let det = one + layer.product * bend;
+                *log_det += det.wide().ln();
+                let of_det = T::of(-2.0) * h * bend * layer.product / det;
+                // J⁻ᵀ (slope − of_det w) = slope − w (of_det + h′ ûᵀ(slope − of_det w) / det).
+                *along = -(of_det + bend * (*along - of_det * layer.product) / det);
+            }
+            for i in 0..dim {
+                add_scaled(flowed.end.of_mut(i), layer.bent[i], &tanh);
+                add_scaled(flowed.slope.of_mut(i), layer.w[i], &along);
+            }
+            flowed.kept.push(Kept { input, tanh });
+        }
+        flowed
+    }
+
+    /// The gradient in the layers' parameters, averaged over draws, where that in the end is `pull`.
+    fn pull_back<T: Number>(
+        &self,
+        params: &[T],
+        flowed: &Flowed<T>,
+        mut pull: Columns<T>,
+    ) -> Vec<T> {
+        let dim = self.gaussian.dim();
+        let share = T::of(1.0 / pull.n_samples() as f64);
+        let mut layers = Vec::with_capacity(self.n_layers);
+        for k in (0..self.n_layers).rev() {
+            let layer = self.layer(params, k);
+            let Kept { input, tanh } = &flowed.kept[k];
+            let in_bent: Vec<T> = pull.iter().map(|pull| dot(pull, tanh) * share).collect();
+            let mut in_argument = vec![T::default(); tanh.len()];
+            for (i, &bent) in layer.bent.iter().enumerate() {
+                add_scaled(&mut in_argument, bent, pull.of(i));
+            }
+            for (value, &h) in in_argument.iter_mut().zip(tanh) {
+                *value *= T::of(1.0) - h * h;
+            }
+            let in_w = input.iter().map(|input| dot(input, &in_argument) * share);
+            let mut in_w: Vec<T> = in_w.collect();
+            let in_b = sum(&in_argument) * share;
+            // û = u + k w, with k = (m(wᵀu) − wᵀu) / |w|².
+            let square = dot(&layer.w, &layer.w);
+            let in_k = dot(&in_bent, &layer.w) / square;
+            let mut own = Vec::with_capacity(2 * dim + 1);
+            for i in 0..dim {
+                let (u, w) = (layer.u[i], layer.w[i]);
+                own.push(in_bent[i] + in_k * layer.less * w);
+                in_w[i] += layer.k * in_bent[i] + in_k * (layer.less * u - (layer.k + layer.k) * w);
+            }
+            own.extend(in_w);
+            own.push(in_b);
+            layers.push(own);
+            for i in 0..dim {
+                add_scaled(pull.of_mut(i), layer.w[i], &in_argument);
+            }
+        }
+        layers.into_iter().rev().flatten().collect()
+    }
+}
+
+impl InMemory for PlanarFlow {
+    fn dim(&self) -> usize {
+        self.gaussian.dim()
+    }
+
+    fn n_params(&self) -> usize {
+        self.gaussian.n_params() + self.n_layers * (2 * self.gaussian.dim() + 1)
+    }
+
+    fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
+        let map = self.gaussian.map(params);
+        let flowed = self.forward(params, noise);
+        let mut log_q = log_standard_normal(noise);
+        for (log_q, log_det) in log_q.iter_mut().zip(&flowed.log_det) {
+            *log_q -= map.log_det + log_det;
+        }
+        (map.apply(&flowed.end), log_q)
+    }
+
+    fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
+        let map = self.gaussian.map(params);
+        let flowed = self.forward(params, noise);
+        let mut pull = map.score(score);
+        pull.subtract(&flowed.slope);
+        let mut gradient = map.path_gradient(&flowed.end, &pull);
+        gradient.extend(self.pull_back(params, &flowed, pull));
+        gradient
+    }
+}

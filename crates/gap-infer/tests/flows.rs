@@ -1,0 +1,219 @@
+//! Searches of families without a known curvature: held to exact posteriors and to much longer searches.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod searches;
+
+use gap_data::Batch;
+use gap_infer::ascent::{
+    AdamSettings, Climber, Draws, Noise, Objective, Phase, Precision, Rule, Stopping, Wanted,
+    climb, whitened_sobol,
+};
+use gap_infer::family::named;
+use gap_infer::free_form::{Search, StartingPoint};
+use gap_infer::{Encoder, FreeForm, Refined, Stop, VariationalFamily};
+use gap_model::{Activation, ExactPosterior, LatentVariableModel, LinearGaussian};
+use gap_torch::SeedKey;
+use searches::{CPU, most, of_digits, sampled, searched};
+
+const FLOWS: [&str; 4] = [
+    "affine-flow",
+    "auxiliary-flow",
+    "planar-flow",
+    "gaussian-mixture",
+];
+
+/// `−L` of each datapoint on `n` draws that no search saw.
+fn losses(
+    family: &dyn VariationalFamily,
+    model: &dyn LatentVariableModel,
+    batch: &Batch,
+    params: &[Vec<f64>],
+    n: usize,
+) -> Vec<f64> {
+    let dim = family.noise_dim() as usize;
+    let draws = Draws::common(whitened_sobol(SeedKey::root(31), n, dim), dim);
+    let rows: Vec<usize> = (0..batch.len()).collect();
+    let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
+    let rule = Rule::best_for(family);
+    let mut objective = Objective::of(family, rule, model, batch.x()).unwrap();
+    let wanted = Wanted {
+        loss: true,
+        ..Wanted::GRADIENT
+    };
+    let evaluations = objective.evaluate(&rows, &params, &draws, wanted).unwrap();
+    evaluations.iter().map(|e| e.loss).collect()
+}
+
+/// At the exact posterior every draw has the same weight, so that the bound is without noise.
+#[test]
+fn the_search_stays_at_the_exact_posterior_of_a_linear_gaussian() {
+    for (dim, n_points) in [(2, 10), (10, 6), (50, 2)] {
+        let model = LinearGaussian::random(dim, 2 * dim, 0.5, SeedKey::root(6), CPU);
+        let batch = sampled(&model, n_points);
+        let evidence = model.log_evidence(batch.x()).unwrap();
+        let evidence = Vec::<f64>::try_from(evidence).unwrap();
+        for name in FLOWS {
+            let family = named(name, dim).unwrap();
+            let fit = searched(family.as_ref(), &model, &batch, 0.01);
+            let params = fit.fitted.params.to_rows();
+            let losses = losses(family.as_ref(), &model, &batch, &params, 1024);
+            let gap: Vec<f64> = losses.iter().zip(&evidence).map(|(l, e)| l + e).collect();
+            println!("{name}, D = {dim}: {:.1e} nats", most(&gap));
+            assert!(most(&gap) < 1e-3, "{name}, D = {dim}: {gap:?}");
+            for stop in &fit.fitted.stops {
+                assert!(matches!(stop, Stop::Converged { .. }), "{name}: {stop:?}");
+            }
+        }
+    }
+}
+
+/// From the prior by Adam alone, without the Gaussians on the way.
+#[test]
+fn adam_alone_finds_the_posterior_of_a_linear_gaussian() {
+    let model = LinearGaussian::random(2, 4, 0.5, SeedKey::root(6), CPU);
+    let batch = sampled(&model, 6);
+    let evidence = model.log_evidence(batch.x()).unwrap();
+    let evidence = Vec::<f64>::try_from(evidence).unwrap();
+    for name in FLOWS.into_iter().chain(["full-gaussian"]) {
+        let family = named(name, 2).unwrap();
+        let phase = Phase {
+            rule: Rule::Adam(AdamSettings::FLOWS),
+            noise: Noise::Sequence,
+            n_samples: 64,
+            stopping: Stopping::Never,
+            max_steps: 1000,
+            precision: Precision::Full,
+        };
+        let start = family.prior_like_params(batch.len() as i64, CPU).to_rows();
+        let mut climbers: Vec<Climber> = start.into_iter().map(Climber::at).collect();
+        let mut objective = Objective::of(family.as_ref(), phase.rule, &model, batch.x()).unwrap();
+        let rows: Vec<usize> = (0..batch.len()).collect();
+        let key = SeedKey::root(4);
+        climb(
+            &mut objective,
+            &phase,
+            &rows,
+            &mut climbers,
+            batch.ids(),
+            key,
+            &mut |_| (),
+        )
+        .unwrap();
+        let params: Vec<Vec<f64>> = climbers.into_iter().map(|c| c.params).collect();
+        // A full Gaussian's loss is that of its draws here, whose density is exact.
+        let losses = losses(family.as_ref(), &model, &batch, &params, 1024);
+        let gap: Vec<f64> = losses.iter().zip(&evidence).map(|(l, e)| l + e).collect();
+        println!("{name}: {:.1e} nats", most(&gap));
+        assert!(most(&gap) < 0.02, "{name}: {gap:?}");
+    }
+}
+
+/// What a search that took ten times the gradients finds besides is below the bound for most points.
+#[test]
+fn the_bound_covers_what_a_much_longer_search_finds() {
+    let (model, batch) = of_digits(4, 32, 20);
+    for name in FLOWS {
+        let family = named(name, 4).unwrap();
+        let fit = searched(family.as_ref(), &model, &batch, 0.05);
+        let params = fit.fitted.params.to_rows();
+        let short = losses(family.as_ref(), &model, &batch, &params, 4096);
+        let phase = Phase {
+            rule: Rule::Adam(AdamSettings {
+                learning_rate: 0.01,
+                ..AdamSettings::FLOWS
+            }),
+            noise: Noise::Sequence,
+            n_samples: 128,
+            stopping: Stopping::Never,
+            max_steps: 1500,
+            precision: Precision::Full,
+        };
+        let mut climbers: Vec<Climber> = params.into_iter().map(Climber::at).collect();
+        let mut objective = Objective::of(family.as_ref(), phase.rule, &model, batch.x()).unwrap();
+        let rows: Vec<usize> = (0..batch.len()).collect();
+        let key = SeedKey::root(9);
+        climb(
+            &mut objective,
+            &phase,
+            &rows,
+            &mut climbers,
+            batch.ids(),
+            key,
+            &mut |_| (),
+        )
+        .unwrap();
+        let params: Vec<Vec<f64>> = climbers.into_iter().map(|c| c.params).collect();
+        let long = losses(family.as_ref(), &model, &batch, &params, 4096);
+        let (mut covered, mut estimated) = (0, 0.0);
+        for ((stop, short), long) in fit.fitted.stops.iter().zip(&short).zip(&long) {
+            let Stop::Converged { remaining, .. } = stop else {
+                panic!("{name}: {stop:?}");
+            };
+            covered += usize::from(remaining.bound_nats() >= short - long);
+            estimated += remaining.nats / batch.len() as f64;
+        }
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+        let found = mean(&short) - mean(&long);
+        println!("{name}: {found:.4} nats for {estimated:.4}, {covered} of 20 covered");
+        assert!(covered >= 17, "{name}: {covered} of 20 covered");
+        assert!(found < 0.05, "{name}: {found}");
+    }
+}
+
+#[test]
+fn refining_a_flow_raises_its_bound() {
+    let (model, batch) = of_digits(4, 32, 20);
+    let family = named("affine-flow", 4).unwrap();
+    let (tanh, key) = (Activation::Tanh, SeedKey::root(12));
+    let encoder = Encoder::random(64, &[8], family.as_ref(), tanh, key, CPU);
+    let refined = Refined {
+        family: family.as_ref(),
+        encoder: &encoder,
+        phase: Phase {
+            rule: Rule::best_for(family.as_ref()),
+            noise: Noise::Sequence,
+            n_samples: 32,
+            stopping: Stopping::Never,
+            max_steps: 100,
+            precision: Precision::Full,
+        },
+        steps: vec![10, 100],
+    };
+    let path = refined.path(&model, &batch, SeedKey::root(6)).unwrap();
+    let mean = |params: Vec<Vec<f64>>| {
+        let losses = losses(family.as_ref(), &model, &batch, &params, 1024);
+        losses.iter().sum::<f64>() / losses.len() as f64
+    };
+    let amortized = mean(encoder.encode(batch.x()).to_rows());
+    let ends: Vec<f64> = path.iter().map(|fit| mean(fit.params.to_rows())).collect();
+    assert!(
+        ends[0] < amortized && ends[1] < ends[0],
+        "{amortized}: {ends:?}"
+    );
+}
+
+/// An encoder that is better than the Gaussian's optimum is where the ascent starts.
+#[test]
+fn a_search_never_ends_below_its_encoder() {
+    let (model, batch) = of_digits(4, 32, 8);
+    let family = named("affine-flow", 4).unwrap();
+    let (tanh, key) = (Activation::Tanh, SeedKey::root(12));
+    let encoder = Encoder::random(64, &[8], family.as_ref(), tanh, key, CPU);
+    let free_form = FreeForm {
+        family: family.as_ref(),
+        starts: vec![StartingPoint::Prior, StartingPoint::Encoder(&encoder)],
+        search: Search::UntilCertified,
+        tolerance_nats: 0.1,
+        max_steps: 5000,
+        precision: Precision::Full,
+    };
+    let fit = free_form.search(&model, &batch, SeedKey::root(5)).unwrap();
+    let of = |params| losses(family.as_ref(), &model, &batch, params, 1024);
+    let (own, encoded) = (
+        of(&fit.fitted.params.to_rows()),
+        of(&encoder.encode(batch.x()).to_rows()),
+    );
+    for (own, encoded) in own.iter().zip(encoded) {
+        assert!(*own < encoded + 0.02, "{own} above {encoded}");
+    }
+}
