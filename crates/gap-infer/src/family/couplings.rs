@@ -48,7 +48,7 @@ impl Couplings {
             // is in one half now is apart then.
             let is_first = |i: usize| match layer / 2 % 2 {
                 0 => i < width / 2,
-                _ => i % 2 == 0,
+                _ => i.is_multiple_of(2),
             };
             let (first, second) = (0..width).partition(|&i| is_first(i));
             let (passing, moved): (Vec<usize>, Vec<usize>) = match layer % 2 {

@@ -154,7 +154,7 @@ impl<T: Number> AffineMap<'_, T> {
     /// `L⁻ᵀ v`.
     fn solve_transposed(&self, v: &mut [T]) {
         for i in (0..v.len()).rev() {
-            v[i] = v[i] * (T::of(1.0) / self.diagonal[i]);
+            v[i] *= T::of(1.0) / self.diagonal[i];
             let solved = v[i];
             for (j, &factor) in self.row(i).iter().enumerate() {
                 v[j] -= factor * solved;

@@ -190,11 +190,12 @@ impl InMemory for GaussianMixture {
         let first = gradient.len();
         gradient.resize(self.n_params(), T::default());
         let share = T::of(1.0 / u.n_samples() as f64);
+        // With u = m_k + s_k ε the slope of u in log s_k is u − m_k.
         let means: Vec<Vec<T>> = (0..self.n_components)
             .map(|k| self.component(params, k).0)
             .collect();
-        for i in 0..dim {
-            for ((&pull, &u), &k) in pull.of(i).iter().zip(u.of(i)).zip(&component) {
+        for (i, (pull, u)) in pull.iter().zip(u.iter()).enumerate() {
+            for ((&pull, &u), &k) in pull.iter().zip(u).zip(&component) {
                 let own = first + 2 * dim * k + i;
                 gradient[own] += pull * share;
                 gradient[own + dim] += pull * share * (u - means[k][i]);
