@@ -3,11 +3,13 @@
 use crate::CommandResult;
 use crate::arguments::ReportArguments;
 use crate::exit::Failure;
-use gap_harness::StageRow;
 use gap_harness::store::COSTS;
+use gap_harness::{StageRow, params_per_datapoint};
 use gap_report::{Format, ReportContent, summarize, text_table, write_report};
 use gap_schema::summary::StageCost;
-use gap_schema::{CalibrationRow, Experiment, TracePoint, parquet, rows_file, spec_file};
+use gap_schema::{
+    CalibrationRow, Experiment, PictureRow, TracePoint, parquet, rows_file, spec_file,
+};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -49,15 +51,18 @@ pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, 
     let provenance = read_json(&folder.join("provenance.json"))?;
     let trace: Vec<TracePoint> = read_rows(folder)?;
     let calibration: Vec<CalibrationRow> = read_rows(folder)?;
+    let pictures: Vec<PictureRow> = read_rows(folder)?;
     let of_records = records.iter().map(|record| &record.variant);
     let of_trace = trace.iter().map(|point| &point.variant);
     let of_calibration = calibration.iter().map(|row| &row.variant);
+    let of_pictures = pictures.iter().map(|row| &row.variant);
     let variants = of_records.chain(of_trace).chain(of_calibration);
+    let variants = variants.chain(of_pictures);
     check_variants(folder, &experiment, variants)?;
     let params_per_point = |variant: Option<&str>| {
         let problem = experiment.problem(variant);
         let spec = &problem.expect("the variants were checked").spec;
-        2 * u64::from(spec.model.latent_dim.get_ref().get())
+        params_per_datapoint(spec)
     };
     let mut summary = summarize(
         &experiment.name,
@@ -70,6 +75,7 @@ pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, 
     let content = ReportContent {
         summary: &summary,
         trace: &trace,
+        pictures: &pictures,
         question: &experiment.question,
         surprise: &experiment.surprise,
         provenance: &provenance,

@@ -15,7 +15,7 @@ use gap_harness::{
 };
 use gap_kernel::Instructions;
 use gap_report::Format;
-use gap_schema::{CalibrationRow, Experiment, TracePoint, spec_file};
+use gap_schema::{CalibrationRow, Experiment, PictureRow, TracePoint, spec_file};
 use gap_torch::device::{DeviceName, one_thread_per_operation};
 use std::collections::BTreeSet;
 use std::fs;
@@ -142,6 +142,9 @@ fn result_files(plans: &[Plan]) -> Vec<&'static str> {
     if rows::are_expected::<CalibrationRow>(plans) {
         files.push(CalibrationRow::FILE);
     }
+    if rows::are_expected::<PictureRow>(plans) {
+        files.push(PictureRow::FILE);
+    }
     files
 }
 
@@ -154,6 +157,7 @@ fn publish_run(
     let records = collect(plans, store).map_err(Failure::run)?;
     let trace: Vec<TracePoint> = rows::collect(plans, store).map_err(Failure::run)?;
     let calibration: Vec<CalibrationRow> = rows::collect(plans, store).map_err(Failure::run)?;
+    let pictures: Vec<PictureRow> = rows::collect(plans, store).map_err(Failure::run)?;
     store.unmark_finished().map_err(Failure::run)?;
     let json = serde_json::to_string_pretty(provenance).expect("provenance is plain data");
     store
@@ -167,6 +171,7 @@ fn publish_run(
         .map_err(Failure::run)?;
     store.publish_rows(&trace).map_err(Failure::run)?;
     store.publish_rows(&calibration).map_err(Failure::run)?;
+    store.publish_rows(&pictures).map_err(Failure::run)?;
     let costs = serde_json::to_string_pretty(&costs(plans, store)).expect("costs are plain data");
     store.publish_text(COSTS, &costs).map_err(Failure::run)?;
     let formats = [Format::Html, Format::Svg, Format::Png, Format::Json];

@@ -45,6 +45,8 @@ pub struct CatalogEntry {
     pub published_split: bool,
     /// Whether every number is 0 or 1; otherwise numbers are grey levels on `[0, 1]`.
     pub binary: bool,
+    /// Equally spaced levels from 0 to 1 that numbers lie on.
+    pub n_levels: i64,
     origin: Origin,
 }
 
@@ -70,6 +72,7 @@ const DIGITS: CatalogEntry = CatalogEntry {
     built_in: true,
     published_split: false,
     binary: false,
+    n_levels: 17,
     origin: Origin::Digits,
 };
 
@@ -95,6 +98,7 @@ const MNIST: CatalogEntry = CatalogEntry {
     built_in: false,
     published_split: true,
     binary: false,
+    n_levels: 256,
     origin: Origin::Mnist,
 };
 
@@ -104,6 +108,7 @@ static CATALOG: [CatalogEntry; 4] = [
         name: "digits-binarized",
         title: "UCI optical digits, 1 where grey is at least 8 of 16",
         binary: true,
+        n_levels: 2,
         ..DIGITS
     },
     MNIST,
@@ -111,6 +116,7 @@ static CATALOG: [CatalogEntry; 4] = [
         name: "mnist-binarized",
         title: "MNIST handwritten digits, 1 where grey is at least 128 of 255",
         binary: true,
+        n_levels: 2,
         ..MNIST
     },
 ];

@@ -1,17 +1,15 @@
 //! The importance-weighted bound with as many draws as its error asks for.
 
-use crate::annealed::{Anchor, sum_of_squares};
+mod proposal;
+
 use crate::estimate::{Accumulator, Estimate, EstimateError};
 use crate::importance::WeightedDraws;
 use gap_data::Batch;
-use gap_infer::{DiagonalGaussian, VariationalParams};
-use gap_model::{JointRows, LatentVariableModel, WantedOfRows};
-use gap_torch::{NoiseStream, SeedKey};
+use gap_infer::{VariationalFamily, VariationalParams};
+use gap_model::{JointRows, LatentVariableModel};
+use gap_torch::SeedKey;
+use proposal::{Fitted, Proposal};
 use std::time::Instant;
-use tch::Device;
-
-/// Draws that are evaluated together.
-const CHUNK: u64 = 1024;
 
 /// For each datapoint `K` is doubled until the standard error is below a target, or a cap is reached.
 ///
@@ -38,22 +36,26 @@ impl Adaptive {
     ///
     /// # Errors
     ///
-    /// [`EstimateError`] if sizes do not fit.
+    /// [`EstimateError`] if sizes do not fit, or if a share of the draws is to come from the prior and the
+    /// family has no density there.
     pub fn estimate(
         &self,
         model: &dyn LatentVariableModel,
-        family: DiagonalGaussian,
+        family: &dyn VariationalFamily,
         params: &VariationalParams,
         batch: &Batch,
         key: SeedKey,
     ) -> Result<Vec<Estimate>, EstimateError> {
         let _no_grad = tch::no_grad_guard();
-        let anchor = Anchor::of(family, params);
+        if self.prior_share > 0.0 && family.evaluable().is_none() {
+            return Err(EstimateError::NoDensity);
+        }
+        let q = Fitted::of(family, params);
         let mut joint = JointRows::new(model, batch.x())?;
         let mut of_point = |(point, &id): (usize, &u64)| {
             let clock = Instant::now();
             let weights =
-                |role: &str| Proposal::new(&anchor, point, id, self.prior_share, key.role(role));
+                |role: &str| Proposal::new(&q, point, id, self.prior_share, key.role(role));
             let n_samples = self.choose(&mut joint, weights("judge"))?;
             let mut reported = WeightedDraws::of(n_samples);
             weights("report").weigh(&mut joint, n_samples, &mut reported)?;
@@ -78,92 +80,5 @@ impl Adaptive {
             }
             n_samples = (2 * n_samples).min(self.most_samples);
         }
-    }
-}
-
-/// One datapoint's draws from `(1 − share) q + share N(0, I)`.
-struct Proposal<'a> {
-    q: &'a Anchor,
-    prior: Anchor,
-    point: usize,
-    prior_share: f64,
-    noise: NoiseStream,
-    components: NoiseStream,
-    z: Vec<f32>,
-    log_joint: Vec<f64>,
-}
-
-impl<'a> Proposal<'a> {
-    fn new(q: &'a Anchor, point: usize, id: u64, prior_share: f64, key: SeedKey) -> Self {
-        let stream = |key: SeedKey| NoiseStream::new(key, &[id], Device::Cpu);
-        Self {
-            q,
-            prior: Anchor::prior(1, q.latent_dim()),
-            point,
-            prior_share,
-            noise: stream(key.role("noise")),
-            components: stream(key.role("component")),
-            z: Vec::new(),
-            log_joint: Vec::new(),
-        }
-    }
-
-    /// The next `n_samples` log-weights.
-    fn weigh(
-        &mut self,
-        joint: &mut JointRows,
-        n_samples: u64,
-        to: &mut WeightedDraws,
-    ) -> Result<(), EstimateError> {
-        let mut left = n_samples;
-        while left > 0 {
-            let n = left.min(CHUNK);
-            self.weigh_chunk(joint, n as usize, to)?;
-            left -= n;
-        }
-        Ok(())
-    }
-
-    fn weigh_chunk(
-        &mut self,
-        joint: &mut JointRows,
-        n: usize,
-        to: &mut WeightedDraws,
-    ) -> Result<(), EstimateError> {
-        let dim = self.q.latent_dim();
-        let noise = self.noise.normal_values(n, dim);
-        let components = self.components.uniform_values(n, 1);
-        self.z.resize(n * dim, 0.0);
-        self.log_joint.resize(n, 0.0);
-        let rows = self.z.chunks_exact_mut(dim).zip(noise.chunks_exact(dim));
-        for ((z, noise), &component) in rows.zip(&components) {
-            if f64::from(component) < self.prior_share {
-                z.copy_from_slice(noise);
-            } else {
-                self.q.place(self.point, noise, z);
-            }
-        }
-        let wanted = WantedOfRows {
-            log_joint: Some(&mut self.log_joint),
-            ..WantedOfRows::default()
-        };
-        joint.evaluate(&vec![self.point; n], &self.z, wanted)?;
-        let mut w = vec![0.0; dim];
-        for (z, log_joint) in self.z.chunks_exact(dim).zip(&self.log_joint) {
-            to.push(log_joint - self.log_density(z, &mut w));
-        }
-        Ok(())
-    }
-
-    /// `log ((1 − share) q(z) + share N(z; 0, I))`, nats.
-    fn log_density(&self, z: &[f32], w: &mut [f32]) -> f64 {
-        self.q.whiten(self.point, z, w);
-        let of_q = self.q.log_density(self.point, sum_of_squares(w)) + (-self.prior_share).ln_1p();
-        if self.prior_share == 0.0 {
-            return of_q;
-        }
-        let of_prior = self.prior.log_density(0, sum_of_squares(z)) + self.prior_share.ln();
-        let most = of_q.max(of_prior);
-        most + ((of_q - most).exp() + (of_prior - most).exp()).ln()
     }
 }

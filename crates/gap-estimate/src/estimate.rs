@@ -115,6 +115,9 @@ pub enum EstimateError {
     /// Inference refused.
     #[error(transparent)]
     Infer(#[from] InferError),
+    /// Draws of the prior were to be weighed by a `q` whose density is known at its own draws alone.
+    #[error("a family without a density cannot be mixed with the prior; set its share to 0")]
+    NoDensity,
 }
 
 /// Takes one datapoint's log-weights `log p(x, z) − log q(z)`, one at a time.

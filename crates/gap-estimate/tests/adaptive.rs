@@ -4,11 +4,13 @@
 mod oracle_problem;
 
 use gap_data::Batch;
-use gap_estimate::{Adaptive, Estimate, Trust};
-use gap_infer::{DiagonalGaussian, VariationalParams};
-use gap_model::LinearGaussian;
+use gap_estimate::{Adaptive, Estimate, EstimateError, Trust};
+use gap_infer::family::{NAMES, named};
+use gap_infer::{DiagonalGaussian, VariationalFamily, VariationalParams};
+use gap_model::{ExactPosterior, LinearGaussian};
 use gap_torch::SeedKey;
 use oracle_problem::{drawn, exact_evidence, optimum, oracle};
+use tch::Device;
 
 const ADAPTIVE: Adaptive = Adaptive {
     target_std_error_nats: 0.02,
@@ -26,7 +28,7 @@ fn estimates(
     let family = DiagonalGaussian::new(params.0.size()[1] / 2);
     let key = SeedKey::root(3);
     adaptive
-        .estimate(model, family, params, batch, key)
+        .estimate(model, &family, params, batch, key)
         .unwrap()
 }
 
@@ -110,5 +112,67 @@ fn a_datapoint_has_the_same_estimate_alone_and_in_company() {
             together[b].value_nats.to_bits()
         );
         assert_eq!(alone[0].n_samples, together[b].n_samples);
+    }
+}
+
+/// `q*` of other families on the oracle is its posterior, the full Gaussian that all of them contain.
+fn posterior_in(
+    family: &dyn VariationalFamily,
+    model: &LinearGaussian,
+    batch: &Batch,
+) -> VariationalParams {
+    let (mean, covariance) = model.posterior_moments(batch.x()).unwrap();
+    let factor = VariationalParams(covariance.linalg_cholesky(false)).to_rows();
+    let diagonal = factor.iter().enumerate().map(|(i, row)| row[i].ln());
+    let lower = factor.iter().enumerate().flat_map(|(i, row)| &row[..i]);
+    let of_factor: Vec<f64> = diagonal.chain(lower.copied()).collect();
+    let rows: Vec<Vec<f64>> = VariationalParams(mean)
+        .to_rows()
+        .iter()
+        .map(|mean| family.containing(&[&mean[..], &of_factor].concat()))
+        .collect();
+    let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+    VariationalParams::from_rows(&rows, Device::Cpu)
+}
+
+#[test]
+fn any_family_can_be_the_proposal_and_where_it_is_the_posterior_every_weight_is_the_evidence() {
+    let model = oracle(3, 0.5);
+    let (batch, _) = drawn(&model, 4);
+    let exact = exact_evidence(&model, &batch);
+    let families = NAMES
+        .into_iter()
+        .filter(|name| !name.starts_with("diagonal"));
+    // The components of a mixture stand apart at its start.
+    for name in families.filter(|name| *name != "gaussian-mixture") {
+        let family = named(name, 3).unwrap();
+        let params = posterior_in(family.as_ref(), &model, &batch);
+        let plain = Adaptive {
+            first_samples: 200,
+            most_samples: 200,
+            ..ADAPTIVE
+        };
+        let key = SeedKey::root(4);
+        let found = plain.estimate(&model, family.as_ref(), &params, &batch, key);
+        for (estimate, exact) in found.unwrap().iter().zip(&exact) {
+            let error = estimate.value_nats - exact;
+            assert!(error.abs() < 1e-3, "{name}: {error}");
+        }
+        let defended = Adaptive {
+            prior_share: 0.3,
+            first_samples: 4000,
+            most_samples: 4000,
+            ..ADAPTIVE
+        };
+        let found = defended.estimate(&model, family.as_ref(), &params, &batch, key);
+        match family.evaluable() {
+            None => assert!(matches!(found, Err(EstimateError::NoDensity)), "{name}"),
+            Some(_) => {
+                for (estimate, exact) in found.unwrap().iter().zip(&exact) {
+                    let error = (estimate.value_nats - exact) / estimate.std_error_nats;
+                    assert!(error.abs() < 4.5, "{name}: {estimate:?} {exact}");
+                }
+            }
+        }
     }
 }

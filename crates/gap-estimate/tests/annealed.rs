@@ -5,9 +5,10 @@ mod oracle_problem;
 
 use gap_data::Batch;
 use gap_estimate::{Anchor, Annealing, Estimate, Transitions, Trust};
-use gap_infer::DiagonalGaussian;
 use gap_infer::ascent::Precision;
-use gap_model::{LatentVariableModel, LinearGaussian, ModelError};
+use gap_infer::free_form::{Search, StartingPoint};
+use gap_infer::{DiagonalGaussian, FreeForm, FullGaussian, Inference};
+use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian, ModelError};
 use gap_torch::{NoiseStream, SeedKey};
 use oracle_problem::{drawn, exact_evidence, optimum, oracle};
 use tch::{Device, Kind, Tensor};
@@ -40,7 +41,7 @@ fn forward(
 
 fn optimal_anchor(model: &LinearGaussian, batch: &Batch) -> Anchor {
     let family = DiagonalGaussian::new(model.latent_dim());
-    Anchor::of(family, &optimum(model, batch))
+    Anchor::of(&family, &optimum(model, batch))
 }
 
 #[test]
@@ -222,5 +223,46 @@ fn a_datapoint_that_is_not_finite_is_reported_and_does_not_spread() {
             estimates[b].value_nats.to_bits(),
             expected[b].value_nats.to_bits()
         );
+    }
+}
+
+#[test]
+fn a_path_from_a_q_with_correlations_begins_at_its_moments() {
+    let model = oracle(6, 0.5);
+    let (batch, _) = drawn(&model, 5);
+    let family = FullGaussian::new(6);
+    let search = FreeForm {
+        family: &family,
+        starts: vec![StartingPoint::Prior],
+        search: Search::UntilCertified,
+        tolerance_nats: 0.005,
+        max_steps: 5000,
+        precision: Precision::Full,
+    };
+    let fitted = search.infer(&model, &batch, SeedKey::root(8)).unwrap();
+    let anchor = Anchor::of(&family, &fitted.params);
+    let (mean, _) = model.posterior_moments(batch.x()).unwrap();
+    let mean = Vec::<f64>::try_from(mean.contiguous().view([-1])).unwrap();
+    let (mut z, mut w) = (vec![0.0_f32; 6], vec![0.0_f32; 6]);
+    for point in 0..5 {
+        anchor.place(point, &[0.0; 6], &mut z);
+        for (z, mean) in z.iter().zip(&mean[point * 6..]) {
+            assert!((f64::from(*z) - mean).abs() < 0.02, "{z} {mean}");
+        }
+        let there = [0.3, -1.2, 0.8, 2.0, -0.1, 0.5];
+        anchor.place(point, &there, &mut z);
+        anchor.whiten(point, &z, &mut w);
+        for (w, there) in w.iter().zip(there) {
+            assert!((w - there).abs() < 1e-4, "{w} {there}");
+        }
+    }
+    // The posterior is a Gaussian, so a path from its moments has nowhere to go: few temperatures do.
+    let exact = exact_evidence(&model, &batch);
+    for (estimate, exact) in forward(&annealing(10, 16), &model, &anchor, &batch, 9)
+        .iter()
+        .zip(exact)
+    {
+        let error = estimate.value_nats - exact;
+        assert!(error.abs() < 0.02, "{error}");
     }
 }

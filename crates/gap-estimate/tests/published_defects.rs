@@ -21,10 +21,11 @@ use std::collections::BTreeSet;
 use tch::{Device, Kind, Tensor};
 
 const DIM: i64 = 4;
+const FAMILY: DiagonalGaussian = DiagonalGaussian::new(DIM);
 
 fn search() -> FreeForm<'static> {
     FreeForm {
-        family: DiagonalGaussian::new(DIM),
+        family: &FAMILY,
         starts: vec![StartingPoint::Prior],
         search: Search::UntilCertified,
         tolerance_nats: 0.005,
@@ -54,7 +55,7 @@ fn repeated(batch: &Batch, row: i64, n: u64) -> Batch {
 /// Published: `μ` and `log σ²` of shape `B·K`, which is `K` distributions with one draw each.
 #[test]
 fn defect_1_k_draws_come_from_one_q_and_not_each_from_its_own() {
-    let family = DiagonalGaussian::new(DIM);
+    let family = FAMILY;
     let model = oracle(DIM, 0.7);
     let (batch, _) = drawn(&model, 3);
     let fitted = search().infer(&model, &batch, SeedKey::root(1)).unwrap();
@@ -80,7 +81,7 @@ fn defect_1_k_draws_come_from_one_q_and_not_each_from_its_own() {
 fn defect_2_both_terms_of_a_gap_have_the_same_datapoints_and_draws() {
     let model = oracle(DIM, 0.7);
     let (batch, _) = drawn(&model, 10);
-    let family = DiagonalGaussian::new(DIM);
+    let family = FAMILY;
     let elbo = Elbo { n_samples: 50 };
     let estimators: [&dyn PosteriorEstimator; 1] = [&elbo];
     let best = optimum(&model, &batch);
@@ -99,7 +100,7 @@ fn defect_4_every_datapoint_has_a_q_of_its_own() {
     let (batch, _) = drawn(&model, 20);
     let fitted = search().infer(&model, &batch, SeedKey::root(4)).unwrap();
     let forms = ClosedForms::of(&model, batch.x()).unwrap();
-    let family = DiagonalGaussian::new(DIM);
+    let family = FAMILY;
     let best = forms.optimal_elbo(&family);
     for (reached, best) in forms.elbo(&family, &fitted.params).iter().zip(best) {
         assert!(best - reached < 0.005, "{reached} {best}");

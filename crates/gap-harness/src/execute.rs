@@ -2,26 +2,29 @@
 
 mod annealed;
 mod ascents;
-mod build;
 mod calibration;
 mod data;
+mod encoders;
 mod evidence;
 mod fit;
 mod free_form;
 mod measure;
+mod models;
+mod pictures;
+mod settings;
 
 pub use data::InputError;
 
 use crate::plan::{Chunk, Stage, StageId};
 use crate::run::{Executor, RunError, Workspace};
 use crate::store::Store;
-use build::{Fit, load_encoder, load_fit, load_model};
 use data::Observations;
+use encoders::{Fit, load_fit};
 use gap_data::{Batch, Dataset};
-use gap_infer::{DiagonalGaussian, Encoder, Refined};
+use gap_infer::{DiagonalGaussian, Encoder, Refined, VariationalFamily, family};
 use gap_model::LatentVariableModel;
 use gap_schema::record::{EncoderLabel, Split};
-use gap_schema::spec::{BoundSpec, EncoderSpec, RefinementSpec};
+use gap_schema::spec::{BoundSpec, DecoderSharing, EncoderSpec, RefinementSpec};
 use gap_schema::{CheckedSpec, Record};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
@@ -54,12 +57,29 @@ impl<'a> Measured<'a> {
     }
 }
 
+/// Variational parameters of one `q`, `Q`.
+///
+/// # Panics
+///
+/// If a family that specs may name has not been written.
+pub fn params_per_datapoint(spec: &CheckedSpec) -> u64 {
+    family_of(spec).param_dim() as u64
+}
+
+fn family_of(spec: &CheckedSpec) -> Box<dyn VariationalFamily> {
+    let family = family::named(spec.family.kind.as_str(), models::latent_dim(spec));
+    family.expect("every family of a spec has been written")
+}
+
 /// Carries out stages on one device. Holds settings and observations; each stage loads its own
 /// copy of the model, so that no tensor is shared between workers.
 pub struct LibtorchExecutor {
     spec: CheckedSpec,
     device: Device,
     observations: Observations,
+    family: Box<dyn VariationalFamily>,
+    /// Of the encoder that a shared decoder is fitted with: the same whichever family is measured.
+    smallest_family: DiagonalGaussian,
 }
 
 impl LibtorchExecutor {
@@ -79,6 +99,8 @@ impl LibtorchExecutor {
             spec: spec.clone(),
             device,
             observations,
+            family: family_of(spec),
+            smallest_family: DiagonalGaussian::new(models::latent_dim(spec)),
         })
     }
 
@@ -88,8 +110,29 @@ impl LibtorchExecutor {
         self.observations.digest()
     }
 
-    fn family(&self) -> DiagonalGaussian {
-        DiagonalGaussian::new(i64::from(self.spec.model.latent_dim.get_ref().get()))
+    fn family(&self) -> &dyn VariationalFamily {
+        self.family.as_ref()
+    }
+
+    /// Of the encoder that a decoder is fitted with.
+    fn companion_family(&self) -> &dyn VariationalFamily {
+        match self.spec.decoder_sharing() {
+            DecoderSharing::Shared => &self.smallest_family,
+            DecoderSharing::Joint => self.family(),
+        }
+    }
+
+    /// What an encoder for `family` is built from.
+    fn encoder_plan<'a>(
+        &self,
+        spec: &'a EncoderSpec,
+        family: &'a dyn VariationalFamily,
+    ) -> encoders::Plan<'a> {
+        encoders::Plan {
+            spec,
+            observed: self.observations.observed(),
+            family,
+        }
     }
 
     fn amortized(
@@ -103,18 +146,19 @@ impl LibtorchExecutor {
         let model = self.model(measured.model, workspace.store)?;
         let points = self.points(measured, model.as_ref())?;
         let folder = workspace.store.stage_folder(encoder_stage);
-        let encoder = load_encoder(&folder, spec, self.device)?;
+        let family = self.family();
+        let plan = self.encoder_plan(spec, family);
+        let encoder = plan.load(&folder, self.device)?;
         let label = EncoderLabel {
             kind: spec.kind,
             hidden: spec.widths(),
             weights: encoder.network().n_weights(),
-            context: 1,
+            context: plan.context(),
         };
-        let family = self.family();
         let refined = Refined {
-            family: &family,
+            family,
             encoder: &encoder,
-            phase: build::refinement(refinement),
+            phase: settings::refinement(refinement),
             steps: refinement.numbers_of_steps(),
         };
         let measurement = Measurement {
@@ -179,7 +223,8 @@ impl LibtorchExecutor {
     }
 
     fn model(&self, id: &StageId, store: &Store) -> Result<Box<dyn LatentVariableModel>, RunError> {
-        load_model(&store.stage_folder(id), &self.spec, self.device)
+        let observed = self.observations.observed();
+        models::load(&store.stage_folder(id), &self.spec, observed, self.device)
     }
 
     /// The encoder that the decoder was fitted with: an encoder of the experiment for a joint
@@ -193,8 +238,9 @@ impl LibtorchExecutor {
         let training = self.spec.model.training.as_ref();
         let training =
             training.expect("a checked spec starts from an encoder only where one was fitted");
-        let spec = build::companion(joint_encoder, training.get_ref());
-        load_encoder(&store.stage_folder(model), &spec, self.device)
+        let spec = encoders::companion(joint_encoder, training.get_ref());
+        let plan = self.encoder_plan(&spec, self.companion_family());
+        plan.load(&store.stage_folder(model), self.device)
     }
 }
 
@@ -214,6 +260,7 @@ impl Executor for LibtorchExecutor {
                 model,
                 encoder,
                 training,
+                ..
             } => self
                 .make_encoder(*seed, model, encoder, training, workspace)
                 .map(|()| Vec::new()),
@@ -225,6 +272,7 @@ impl Executor for LibtorchExecutor {
                 n,
                 free_form,
                 estimators,
+                ..
             } => {
                 let chunk = Chunk::first(*split, *n);
                 let measured = Measured::new(*seed, model, chunk, *estimators);
@@ -268,6 +316,7 @@ impl Executor for LibtorchExecutor {
                 free_form,
                 estimators,
                 annealed,
+                ..
             } => {
                 let measured = Measured::new(*seed, model, *chunk, *estimators);
                 let ways = (free_form, annealed);
@@ -280,6 +329,7 @@ impl Executor for LibtorchExecutor {
                 replicates,
                 free_form,
                 estimator,
+                ..
             } => {
                 let chunk = Chunk {
                     split: Split::Simulated,
@@ -288,6 +338,21 @@ impl Executor for LibtorchExecutor {
                 };
                 let measured = Measured::new(*seed, model, chunk, self.spec.estimators.bounds());
                 self.calibration(measured, *replicates, free_form, estimator, workspace)
+                    .map(|()| Vec::new())
+            }
+            Stage::Pictures {
+                seed,
+                model,
+                free_form,
+                encoder_stage,
+                encoder,
+                pictures,
+                ..
+            } => {
+                let chunk = Chunk::first(Split::Test, pictures.points.get_ref().get());
+                let measured = Measured::new(*seed, model, chunk, self.spec.estimators.bounds());
+                let shown = (free_form, encoder_stage, encoder);
+                self.pictures(measured, shown, pictures.cells.get_ref().get(), workspace)
                     .map(|()| Vec::new())
             }
             Stage::Optima {
@@ -327,6 +392,7 @@ impl Executor for LibtorchExecutor {
                 n,
                 refinement,
                 estimators,
+                ..
             } => {
                 let chunk = Chunk::first(*split, *n);
                 let measured = Measured::new(*seed, model, chunk, *estimators);

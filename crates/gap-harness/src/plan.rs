@@ -13,6 +13,7 @@ pub use settings::{Calibrated, Chunk, FittedTo};
 pub use stage::{Stage, StageId};
 
 use gap_schema::Problem;
+use gap_schema::record::Family;
 use planner::Planner;
 use serde::Serialize;
 
@@ -33,6 +34,7 @@ pub struct Environment {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     variant: Option<String>,
+    family: Family,
     stages: Vec<(StageId, Stage)>,
 }
 
@@ -41,6 +43,7 @@ impl Plan {
     pub fn of(problem: &Problem, environment: &Environment) -> Self {
         Self {
             variant: problem.variant.clone(),
+            family: problem.spec.family.kind,
             stages: Planner::stages(&problem.spec, environment),
         }
     }
@@ -48,6 +51,11 @@ impl Plan {
     /// The variant of the experiment, where it has several.
     pub fn variant(&self) -> Option<&str> {
         self.variant.as_deref()
+    }
+
+    /// The variational family that it measures.
+    pub const fn family(&self) -> Family {
+        self.family
     }
 
     /// The stages, each after those that it depends on.

@@ -2,7 +2,7 @@
 
 use crate::plan::{Plan, Stage};
 use crate::store::{Store, StoreError};
-use gap_schema::{CalibrationRow, TracePoint};
+use gap_schema::{CalibrationRow, PictureRow, TracePoint};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -36,6 +36,18 @@ impl StageRow for CalibrationRow {
 
     fn are_left_by(stage: &Stage) -> bool {
         matches!(stage, Stage::Calibration { .. })
+    }
+
+    fn of_variant(self, variant: Option<String>) -> Self {
+        Self { variant, ..self }
+    }
+}
+
+impl StageRow for PictureRow {
+    const FILE: &'static str = "pictures.csv";
+
+    fn are_left_by(stage: &Stage) -> bool {
+        matches!(stage, Stage::Pictures { .. })
     }
 
     fn of_variant(self, variant: Option<String>) -> Self {

@@ -299,7 +299,8 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("unknown")
 }
 
-/// The records of every stage, in the order of the plans, each with its variant.
+/// The records of every stage, in the order of the plans, each with its variant and family: a stage that
+/// has no part in either serves several.
 ///
 /// # Errors
 ///
@@ -310,6 +311,7 @@ pub fn collect(plans: &[Plan], store: &Store) -> Result<Vec<Record>, StoreError>
         for (id, _) in plan.stages() {
             records.extend(store.stage_records(id)?.into_iter().map(|record| Record {
                 variant: plan.variant().map(str::to_owned),
+                family: plan.family(),
                 ..record
             }));
         }

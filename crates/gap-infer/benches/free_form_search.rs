@@ -1,5 +1,4 @@
-//! A whole data set to its certified optima: time against the number of datapoints; and steps of each
-//! family.
+//! A whole data set to its certified optima: time against the number of datapoints.
 //!
 //! A 10-64-64-64 decoder fitted to digits, free-form inference from the prior until every point is
 //! certified. `cargo bench --profile dev -p gap-infer --bench free_form_search`
@@ -8,8 +7,7 @@ use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use gap_data::LoadOptions;
-use gap_infer::ascent::{Climber, Noise, Objective, Phase, Precision, Rule, Stopping, climb};
-use gap_infer::family::{NAMES, named};
+use gap_infer::ascent::Precision;
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::train::{Training, fit_jointly};
 use gap_infer::{DiagonalGaussian, Encoder, FreeForm};
@@ -81,58 +79,5 @@ fn search(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Ten steps of 50 datapoints on 32 draws, by the rule that goes furthest for each family.
-fn steps(criterion: &mut Criterion) {
-    const POINTS: usize = 50;
-    const STEPS: u32 = 10;
-    const DRAWS: usize = 32;
-    device::one_thread_per_operation();
-    let data = gap_data::load("digits-binarized", &LoadOptions::default()).expect("built in");
-    let batch = data.test.first(POINTS).batches(POINTS, Device::Cpu).next();
-    let batch = batch.expect("there are test points");
-    let (tanh, key) = (Activation::Tanh, SeedKey::root(0));
-    let network = Mlp::random(&[LATENT_DIM, 64, 64, 64], tanh, key, Device::Cpu);
-    let model = MlpDecoder::new(network, Likelihood::Bernoulli);
-    let rows: Vec<usize> = (0..POINTS).collect();
-    let mut group = criterion.benchmark_group("free-form-steps-by-family");
-    let rows_per_run = POINTS as u64 * u64::from(STEPS) * DRAWS as u64;
-    group.throughput(Throughput::Elements(rows_per_run));
-    group.sampling_mode(SamplingMode::Flat).sample_size(10);
-    for name in NAMES {
-        let family = named(name, LATENT_DIM).expect("it is one of the names");
-        let phase = Phase {
-            rule: Rule::best_for(family.as_ref()),
-            noise: Noise::Sequence,
-            n_samples: DRAWS,
-            stopping: Stopping::Never,
-            max_steps: STEPS,
-            precision: Precision::Full,
-        };
-        let start = family
-            .prior_like_params(POINTS as i64, Device::Cpu)
-            .to_rows();
-        let mut objective = Objective::of(family.as_ref(), phase.rule, &model, batch.x())
-            .expect("it is the family's own rule");
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let mut climbers: Vec<Climber> = start.iter().cloned().map(Climber::at).collect();
-                let ids = batch.ids();
-                climb(
-                    &mut objective,
-                    &phase,
-                    &rows,
-                    &mut climbers,
-                    ids,
-                    key,
-                    &mut |_| (),
-                )
-                .expect("sizes fit");
-                black_box(climbers)
-            });
-        });
-    }
-    group.finish();
-}
-
-criterion_group!(benches, search, steps);
+criterion_group!(benches, search);
 criterion_main!(benches);

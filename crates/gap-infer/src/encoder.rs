@@ -31,10 +31,16 @@ impl Encoder {
         let mut widths = vec![observed_dim];
         widths.extend_from_slice(hidden);
         widths.push(family.param_dim());
-        Self::new(Mlp::random(&widths, activation, key, device).with_zero_output())
+        Self::starting_at_zero(Mlp::random(&widths, activation, key, device))
     }
 
-    /// An encoder with this network: `X` inputs, `Q` outputs.
+    /// A new encoder with this network, whose last layer is put to zero, as in [`Encoder::random`].
+    pub fn starting_at_zero(network: Mlp) -> Self {
+        Self::new(network.with_zero_output())
+    }
+
+    /// An encoder with this network: `Q` outputs, and `X` inputs or fewer. With fewer it sees only the
+    /// first numbers of an observation, not those that are its context.
     pub const fn new(network: Mlp) -> Self {
         Self {
             network,
@@ -56,6 +62,25 @@ impl Encoder {
     /// `λ` without a graph, the same for a datapoint in any batch: `[B, X] -> [B, Q]`.
     pub fn encode(&self, x: &Tensor) -> VariationalParams {
         let frozen = self.frozen.get_or_init(|| FrozenForward::of(&self.network));
-        VariationalParams(frozen.forward(&self.network, x))
+        VariationalParams(frozen.forward(&self.network, &seen(&self.network, x)))
+    }
+
+    /// `Q`.
+    pub fn param_dim(&self) -> i64 {
+        self.network.output_dim()
+    }
+
+    /// Whether it sees whole observations of `observed_dim` numbers.
+    pub fn sees_all(&self, observed_dim: i64) -> bool {
+        self.network.input_dim() == observed_dim
+    }
+}
+
+/// The part of observations that the network of an encoder sees: `[B, X] -> [B, in]`.
+pub fn seen(network: &Mlp, x: &Tensor) -> Tensor {
+    if network.input_dim() == x.size()[1] {
+        x.shallow_clone()
+    } else {
+        x.narrow(1, 0, network.input_dim()).contiguous()
     }
 }

@@ -1,7 +1,7 @@
 //! Free-form inference: an ascent of its own for each datapoint, until the certificate is content.
 //!
 //! A larger family starts where the one within it ended: the diagonal Gaussian from each start, from its
-//! better end the full Gaussian, from there any other ([`larger`]).
+//! better end the full Gaussian, from there any other (`larger.rs`).
 
 mod best_end;
 mod larger;
@@ -31,11 +31,22 @@ pub enum StartingPoint<'a> {
 }
 
 impl StartingPoint<'_> {
-    /// Where each datapoint of `batch` starts.
+    /// Where each datapoint of `batch` starts. What an encoder of diagonal Gaussians says is taken for the
+    /// member of a larger family that it is.
     pub fn params(self, family: &dyn VariationalFamily, batch: &Batch) -> VariationalParams {
+        let device = batch.x().device();
         match self {
-            Self::Prior => family.prior_like_params(batch.len() as i64, batch.x().device()),
-            Self::Encoder(encoder) => encoder.encode(batch.x()),
+            Self::Prior => family.prior_like_params(batch.len() as i64, device),
+            Self::Encoder(encoder) => {
+                let params = encoder.encode(batch.x());
+                if encoder.param_dim() == family.param_dim() {
+                    return params;
+                }
+                let rows = params.to_rows().into_iter();
+                let rows: Vec<Vec<f64>> = rows.map(|row| family.containing(&row)).collect();
+                let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+                VariationalParams::from_rows(&rows, device)
+            }
         }
     }
 }

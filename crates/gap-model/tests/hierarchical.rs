@@ -1,5 +1,4 @@
 //! The nonlinear hierarchical model against quadrature.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_model::{LatentVariableModel, NonlinearHierarchical};
 use gap_torch::{NoiseStream, SeedKey};

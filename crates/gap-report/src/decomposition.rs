@@ -10,6 +10,7 @@ use crate::columns::{
     FREE_FORM_IW, OPTIMAL_ELBO,
 };
 use crate::evidence::{Evidence, annealed_agreement, estimates, heavy_tails, untrusted};
+use crate::nesting::nestings;
 use crate::paired_column::PairedColumn;
 use crate::pairing::{PairedCell, Term, pair};
 use crate::sandwich::{sandwiches, width_of};
@@ -60,6 +61,7 @@ pub fn summarize(
         schema: SCHEMA_VERSION,
         experiment: experiment.to_owned(),
         cells,
+        nesting: nestings(&paired),
         sandwich,
         calibration: calibrations(calibration),
         ascents: ascent_cells(trace),
@@ -104,7 +106,7 @@ fn decompose(cell: &PairedCell<'_>, params_per_datapoint: u64, sandwich: &[Sandw
         amortized_params: cell.encoder.map(|encoder| encoder.weights),
         log_evidence: chosen.log_evidence(),
         evidence: estimates(&columns, evidence, width_of(cell, sandwich)),
-        annealed_agreement: annealed_agreement(&columns),
+        annealed_agreement: annealed_agreement(&columns, FREE_FORM_IW),
         elbo_free_form: free_form.mean(),
         elbo_amortized: amortized.as_ref().map(PairedColumn::mean),
         elbo_refined: refined_elbo.zip(most_steps).and_then(|(term, steps)| {

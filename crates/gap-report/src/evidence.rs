@@ -87,6 +87,7 @@ pub(crate) fn estimates(
                 n_temperatures: rows().filter_map(|r| r.diagnostics.n_temperatures).max(),
                 acceptance: acceptance(rows()),
                 sandwich_width: sandwich_width.filter(|_| term == ANNEALED),
+                annealed_agreement: annealed_agreement(columns, term),
                 untrusted: untrusted.values().sum(),
                 untrusted_by_reason: untrusted,
                 seconds: rows().map(|r| r.diagnostics.seconds).sum(),
@@ -133,11 +134,12 @@ pub(crate) fn heavy_tails(columns: &Columns<'_>) -> u64 {
         .count() as u64
 }
 
-/// How often the annealed estimate and the importance-weighted one of `q*` agree, as [`Agreement`]
-/// defines it; `None` without an annealed one.
-pub(crate) fn annealed_agreement(columns: &Columns<'_>) -> Option<Agreement> {
-    columns.has(ANNEALED).then(|| {
-        let pairs = columns.rows(FREE_FORM_IW).zip(columns.rows(ANNEALED));
+/// How often the annealed estimate and the importance-weighted one of `term` agree, as [`Agreement`]
+/// defines it; `None` where one of them was not measured, or has no weights of its own.
+pub(crate) fn annealed_agreement(columns: &Columns<'_>, term: Term) -> Option<Agreement> {
+    let is_weighted = [FREE_FORM_IW, ADAPTIVE_IW].contains(&term);
+    (is_weighted && columns.has(term) && columns.has(ANNEALED)).then(|| {
+        let pairs = columns.rows(term).zip(columns.rows(ANNEALED));
         let differences: Vec<bool> = pairs
             .filter(|(weighted, _)| reason(weighted) == TRUSTED)
             .map(|(weighted, annealed)| {

@@ -1,6 +1,6 @@
 //! What the figures show: gaps in [`gaps`], estimates of the evidence in [`evidence`], ascents in
-//! [`ascents`], calibrations in [`calibration`], benches in [`benches`]; how they are drawn is in
-//! [`drawing`].
+//! [`ascents`], calibrations in [`calibration`], posteriors in [`pictures`], benches in [`benches`]; how
+//! they are drawn is in [`drawing`].
 
 mod ascents;
 mod axis;
@@ -11,13 +11,16 @@ mod drawing;
 mod evidence;
 mod gaps;
 mod geometry;
+mod pictures;
 
 pub(crate) use benches::throughput;
 pub(crate) use canvas::DrawError;
-pub(crate) use drawing::{png, svg};
+pub(crate) use drawing::{Drawing, png, svg};
+pub(crate) use pictures::Pictures;
 
+use crate::report::ReportContent;
 use axis::{Scale, XAxis};
-use gap_schema::{Summary, TracePoint};
+use gap_schema::Summary;
 use plotters::style::RGBColor;
 
 /// Panels side by side on one scale, with one legend.
@@ -160,20 +163,24 @@ pub(crate) struct Figures {
     pub(crate) evidence: Vec<Figure>,
     pub(crate) ascents: Vec<Figure>,
     pub(crate) calibration: Vec<Figure>,
+    pub(crate) pictures: Vec<Pictures>,
 }
 
 impl Figures {
     /// The figures that there are points for.
-    pub(crate) fn new(summary: &Summary, trace: &[TracePoint]) -> Self {
+    pub(crate) fn new(content: &ReportContent<'_>) -> Self {
+        let summary: &Summary = content.summary;
         Self {
             gaps: gaps::figures(summary),
             evidence: evidence::figures(summary),
-            ascents: ascents::figures(trace),
+            ascents: ascents::figures(content.trace),
             calibration: calibration::figures(summary),
+            pictures: pictures::figures(content.pictures),
         }
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Figure> {
+    /// All but the pictures.
+    pub(crate) fn charts(&self) -> impl Iterator<Item = &Figure> {
         let figures = [&self.gaps, &self.evidence, &self.ascents, &self.calibration];
         figures.into_iter().flatten()
     }

@@ -2,7 +2,8 @@
 
 use crate::across_seeds::{SeedGroup, seeds_of, spread_meaning};
 use crate::calibration::COVERAGE_BAND;
-use crate::figure::{self, Figure, Figures};
+use crate::figure::{self, Drawing, Figures};
+use crate::reading::reading;
 use crate::report::ReportContent;
 use crate::table::{self, Table};
 use gap_schema::record::Side;
@@ -46,7 +47,9 @@ pub(crate) fn html(content: &ReportContent<'_>, figures: &Figures) -> Result<Str
         experiment => summary.experiment,
         question => content.question,
         surprise => content.surprise,
+        reading => reading(summary),
         headline => table::headline(summary),
+        nesting => table::nesting(summary),
         figures => inline(&figures.gaps)?,
         evidence => table::evidence(summary),
         evidence_figures => inline(&figures.evidence)?,
@@ -55,6 +58,7 @@ pub(crate) fn html(content: &ReportContent<'_>, figures: &Figures) -> Result<Str
         ascent_figures => inline(&figures.ascents)?,
         calibration => table::calibration(summary),
         calibration_figures => inline(&figures.calibration)?,
+        pictures => inline(&figures.pictures)?,
         coverage_band => COVERAGE_BAND.map(|end| format!("{:.0}", 100.0 * end)).join("–"),
         spread => spread_meaning(&seeds_of(&SeedGroup::all(summary))),
         direction => direction(content),
@@ -74,12 +78,12 @@ pub(crate) fn html(content: &ReportContent<'_>, figures: &Figures) -> Result<Str
     Ok(page)
 }
 
-fn inline(figures: &[Figure]) -> Result<Vec<InlineFigure>, figure::DrawError> {
+fn inline<D: Drawing>(figures: &[D]) -> Result<Vec<InlineFigure>, figure::DrawError> {
     let inline = figures.iter().map(|figure| {
         Ok(InlineFigure {
-            title: figure.title.clone(),
-            note: figure.note.clone(),
-            svg: for_page(&figure::svg(figure)?, &figure.title),
+            title: figure.title().to_owned(),
+            note: figure.note().to_owned(),
+            svg: for_page(&figure::svg(figure)?, figure.title()),
         })
     });
     inline.collect()

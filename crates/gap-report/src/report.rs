@@ -1,9 +1,10 @@
 //! Writes a report's files, each of them whole or not at all.
 
-use crate::figure::Figures;
+use crate::figure::{Drawing, Figures};
+use crate::reading::reading;
 use crate::table::{self, layout};
 use crate::{csv, figure, page};
-use gap_schema::{Summary, TracePoint};
+use gap_schema::{PictureRow, Summary, TracePoint};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -82,6 +83,8 @@ pub struct ReportContent<'a> {
     pub summary: &'a Summary,
     /// Where its ascents stood on their way; empty unless the experiment compares ascents.
     pub trace: &'a [TracePoint],
+    /// Its pictures of posteriors; empty unless the experiment shows some.
+    pub pictures: &'a [PictureRow],
     /// The question that the experiment answers.
     pub question: &'a str,
     /// The answer that would surprise.
@@ -126,7 +129,7 @@ pub fn write_report(
 ) -> Result<Vec<PathBuf>, ReportError> {
     let mut written = Vec::new();
     let summary = content.summary;
-    let figures = Figures::new(summary, content.trace);
+    let figures = Figures::new(content);
     for format in Format::ALL
         .into_iter()
         .filter(|format| formats.contains(format))
@@ -138,25 +141,28 @@ pub fn write_report(
                 written.push(publish_text(path, &html)?);
             }
             Format::Svg => {
-                for figure in figures.all() {
-                    let path = dir.join("figures").join(format!("{}.svg", figure.name));
-                    let svg = figure::svg(figure).map_err(|e| unrendered(&path, &e))?;
-                    written.push(publish_text(path, &svg)?);
+                for figure in figures.charts() {
+                    written.push(publish_svg(dir, figure)?);
+                }
+                for pictures in &figures.pictures {
+                    written.push(publish_svg(dir, pictures)?);
                 }
             }
             Format::Png => {
-                for figure in figures.all() {
-                    let path = dir.join("figures").join(format!("{}.png", figure.name));
-                    let draw = |temporary: &mut tempfile::NamedTempFile| {
-                        figure::png(figure, temporary.path()).map_err(io::Error::other)
-                    };
-                    written.push(publish(path, draw)?);
+                for figure in figures.charts() {
+                    written.push(publish_png(dir, figure)?);
+                }
+                for pictures in &figures.pictures {
+                    written.push(publish_png(dir, pictures)?);
                 }
             }
             Format::Md => {
                 let tables = table::main_results(summary).into_iter();
                 let texts = tables.map(|table| layout::markdown(&table));
-                let text = texts.collect::<Vec<_>>().join("\n");
+                let sentences = reading(summary).into_iter();
+                let list: String = sentences.map(|text| format!("- {text}\n")).collect();
+                let text = std::iter::once(list).filter(|list| !list.is_empty());
+                let text = text.chain(texts).collect::<Vec<_>>().join("\n");
                 written.push(publish_text(dir.join("summary.md"), &text)?);
             }
             Format::Tex => {
@@ -178,6 +184,23 @@ pub fn write_report(
         }
     }
     Ok(written)
+}
+
+fn publish_svg(dir: &Path, drawing: &impl Drawing) -> Result<PathBuf, ReportError> {
+    let path = figure_path(dir, drawing, "svg");
+    let svg = figure::svg(drawing).map_err(|e| unrendered(&path, &e))?;
+    publish_text(path, &svg)
+}
+
+fn publish_png(dir: &Path, drawing: &impl Drawing) -> Result<PathBuf, ReportError> {
+    publish(figure_path(dir, drawing, "png"), |temporary| {
+        figure::png(drawing, temporary.path()).map_err(io::Error::other)
+    })
+}
+
+fn figure_path(dir: &Path, drawing: &impl Drawing, extension: &str) -> PathBuf {
+    let name = format!("{}.{extension}", drawing.name());
+    dir.join("figures").join(name)
 }
 
 pub(crate) fn unrendered(path: &Path, error: &dyn std::fmt::Display) -> ReportError {

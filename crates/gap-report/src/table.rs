@@ -7,6 +7,7 @@ mod costs;
 mod evidence;
 mod gaps;
 pub(crate) mod layout;
+mod nesting;
 pub(crate) mod number;
 mod reliability;
 
@@ -16,6 +17,7 @@ pub(crate) use calibration::{calibration, setting_name};
 pub(crate) use costs::{costs, parameters, refinement, stages};
 pub(crate) use evidence::{estimate_name, evidence, has_evidence_beyond_draws, sandwich};
 pub(crate) use gaps::{bounds, cells, headline};
+pub(crate) use nesting::nesting;
 pub(crate) use reliability::{oracle, reliability};
 
 use crate::across_seeds::{SeedGroup, SeedMean};
@@ -83,11 +85,16 @@ impl Table {
 }
 
 /// The tables of the main results, those that have something to say, and at least one: the gaps, the
-/// estimates of the evidence where some are nearer than those of plain draws, the sandwiches, the
-/// ascents and the calibrations.
+/// estimates of the evidence where some are nearer than those of plain draws, nested families, the
+/// sandwiches, the ascents and the calibrations.
 pub(crate) fn main_results(summary: &Summary) -> Vec<Table> {
     let evidence = has_evidence_beyond_draws(summary).then(|| evidence(summary));
-    let others = [sandwich(summary), ascents(summary), calibration(summary)];
+    let others = [
+        nesting(summary),
+        sandwich(summary),
+        ascents(summary),
+        calibration(summary),
+    ];
     let others = others.into_iter().filter(|table| !table.rows.is_empty());
     let others: Vec<Table> = evidence.into_iter().chain(others).collect();
     let gaps = (others.is_empty() || !summary.cells.is_empty()).then(|| headline(summary));

@@ -3,11 +3,12 @@
 //! [`spec`] is what users write and what a run may rely on, [`experiment`] all that a file says, which
 //! [`spec_file`] reads; [`record`] is one row of a run's results, [`parquet`] the table of them,
 //! [`trace`] that of ascents on their way, [`calibration`] that of estimators held to known values,
-//! both by way of [`rows_file`]; [`summary`] is `summary.json`.
+//! [`picture`] that of posteriors and what stands for them, all by way of [`rows_file`]; [`summary`] is `summary.json`.
 
 pub mod calibration;
 pub mod experiment;
 pub mod parquet;
+pub mod picture;
 pub mod record;
 pub mod rows_file;
 pub mod spec;
@@ -17,6 +18,7 @@ pub mod trace;
 
 pub use calibration::CalibrationRow;
 pub use experiment::{Experiment, Problem};
+pub use picture::PictureRow;
 pub use record::{Record, SCHEMA_VERSION};
 pub use spec::CheckedSpec;
 pub use summary::Summary;

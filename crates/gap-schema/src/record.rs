@@ -121,6 +121,8 @@ named_enum! {
         Linear = "linear",
         /// A multi-layer perceptron.
         Mlp = "mlp",
+        /// Two strided convolutions and a dense layer.
+        Conv = "conv",
     }
 }
 
@@ -129,6 +131,44 @@ named_enum! {
     Family {
         /// `N(μ, diag σ²)`.
         DiagonalGaussian = "diagonal-gaussian",
+        /// `N(μ, L Lᵀ)`.
+        FullGaussian = "full-gaussian",
+        /// Affine coupling layers before the map of a full Gaussian (Dinh et al. 2017).
+        AffineFlow = "affine-flow",
+        /// Coupling layers on `(z, v)` with a learned reverse model of `v` (Cremer et al. 2018).
+        AuxiliaryFlow = "auxiliary-flow",
+        /// Planar layers (Rezende and Mohamed 2015): sampled only, no density at arbitrary points.
+        PlanarFlow = "planar-flow",
+        /// A few Gaussians of equal weight.
+        GaussianMixture = "gaussian-mixture",
+    }
+}
+
+impl Family {
+    /// Whether `log q(z)` can be computed at any `z`, not only at draws of `q`.
+    pub const fn has_density(self) -> bool {
+        match self {
+            Self::DiagonalGaussian
+            | Self::FullGaussian
+            | Self::AffineFlow
+            | Self::GaussianMixture => true,
+            Self::AuxiliaryFlow | Self::PlanarFlow => false,
+        }
+    }
+
+    /// Whether every `q` is a Gaussian.
+    pub const fn is_gaussian(self) -> bool {
+        matches!(self, Self::DiagonalGaussian | Self::FullGaussian)
+    }
+
+    /// Whether every `q` of `smaller`, another family, is one of this one too: its best ELBO is then not
+    /// above this one's.
+    pub const fn contains(self, smaller: Self) -> bool {
+        match (smaller, self) {
+            (Self::DiagonalGaussian, larger) => !matches!(larger, Self::DiagonalGaussian),
+            (Self::FullGaussian, larger) => !larger.is_gaussian(),
+            _ => false,
+        }
     }
 }
 
@@ -137,11 +177,12 @@ named_enum! {
 pub struct EncoderLabel {
     /// How it is built.
     pub kind: EncoderKind,
-    /// Widths of its hidden layers; empty for a linear one.
+    /// Widths of its hidden layers, or channels of its convolutions; empty for a linear one.
     pub hidden: Vec<u32>,
     /// How many weights it has, biases included.
     pub weights: u64,
-    /// How many neighbouring observations it sees, where the data has an order; 1 elsewhere.
+    /// How many observations it sees, its own and its neighbours', where the data has an order; 1
+    /// elsewhere.
     pub context: u32,
 }
 

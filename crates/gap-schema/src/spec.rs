@@ -8,6 +8,7 @@ mod calibration;
 mod check;
 mod estimators;
 mod inference;
+mod pictures;
 mod precision;
 
 pub use ascent::{AscentKind, AscentSpec, NoiseSource, StepRule, StoppingRule};
@@ -19,6 +20,7 @@ pub use estimators::{
     ScheduleShape,
 };
 pub use inference::{FreeFormSpec, Protocol, RefinementRule, RefinementSpec, Start};
+pub use pictures::PicturesSpec;
 pub use precision::Precision;
 
 use self::precision::mixed;
@@ -96,8 +98,16 @@ named_enum! {
     ModelKind {
         /// A multi-layer perceptron from `z` to the parameters of a likelihood.
         MlpDecoder = "mlp-decoder",
+        /// Two transposed convolutions from `z` to the parameters of a likelihood of square images.
+        ConvDecoder = "conv-decoder",
         /// `x = W z + b + noise`, the oracle.
         LinearGaussian = "linear-gaussian",
+        /// A series whose `z_n` depends on `x_n` and `x_{n−1}` (Margossian and Blei 2023, "saw").
+        TimeSeries = "time-series",
+        /// One number for each datapoint, `x = 1.155 z + noise` (Margossian and Blei 2023).
+        HierarchicalLinear = "hierarchical-linear",
+        /// The same with a mean and a variance that are not linear in `z` (Margossian and Blei 2023).
+        HierarchicalNonlinear = "hierarchical-nonlinear",
     }
 }
 
@@ -109,6 +119,41 @@ named_enum! {
         /// Independent normal pixels around the decoder's output, with one standard deviation for all
         /// of them: `model.noise_std`.
         Gaussian = "gaussian",
+        /// The same with a standard deviation for each pixel, learned with the decoder.
+        LearnedGaussian = "learned-gaussian",
+        /// Grey levels, each the probability that a logistic variable rounds to it, with a scale for each
+        /// pixel, learned with the decoder (Salimans et al. 2017).
+        DiscretizedLogistic = "discretized-logistic",
+    }
+}
+
+impl Likelihood {
+    /// Whether something of it is learned with the decoder.
+    pub const fn is_learned(self) -> bool {
+        matches!(self, Self::LearnedGaussian | Self::DiscretizedLogistic)
+    }
+}
+
+impl ModelKind {
+    /// Whether it is a network from `z` to the parameters of a likelihood, fitted to data or drawn.
+    pub const fn is_decoder(self) -> bool {
+        matches!(self, Self::MlpDecoder | Self::ConvDecoder)
+    }
+
+    /// How many observations an encoder may see: more than one where datapoints have an order.
+    pub const fn most_context(self) -> u32 {
+        match self {
+            Self::TimeSeries => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether it is one model with known numbers, of one latent and one observed number.
+    pub const fn is_scalar(self) -> bool {
+        matches!(
+            self,
+            Self::TimeSeries | Self::HierarchicalLinear | Self::HierarchicalNonlinear
+        )
     }
 }
 
@@ -174,6 +219,9 @@ pub struct ExperimentSpec {
     /// Estimators held to known values, for a model that has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Spanned<CalibrationSpec>>,
+    /// Posteriors over two latent variables as pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<Spanned<PicturesSpec>>,
     /// How work is cut up.
     #[serde(default)]
     pub evaluation: EvaluationSpec,
@@ -254,6 +302,9 @@ pub struct ModelSpec {
     /// Widths of the hidden layers of a decoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Spanned<Vec<Count>>>,
+    /// Channels behind the first and the second convolution, from the image, of a `conv-decoder`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Spanned<[Count; 2]>>,
     /// Its nonlinearity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Spanned<Activation>>,
@@ -351,17 +402,27 @@ pub struct EncoderSpec {
     /// Widths of its hidden layers, for an MLP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Spanned<Vec<Count>>>,
+    /// Channels behind its first and its second convolution, for a `conv`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Spanned<[Count; 2]>>,
+    /// How many observations it sees, its own and its neighbours'. Default: all that the model knows of a
+    /// datapoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Spanned<Count>>,
     /// Its nonlinearity. Default: `tanh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Spanned<Activation>>,
 }
 
 impl EncoderSpec {
-    /// Widths of the hidden layers.
+    /// Widths of the hidden layers, or channels of the convolutions.
     pub fn widths(&self) -> Vec<u32> {
-        self.hidden.as_ref().map_or_else(Vec::new, |hidden| {
-            hidden.get_ref().iter().map(|width| width.get()).collect()
-        })
+        let counts = |counts: &[Count]| counts.iter().map(|count| count.get()).collect();
+        match (&self.hidden, &self.channels) {
+            (Some(hidden), _) => counts(hidden.get_ref()),
+            (None, Some(channels)) => counts(channels.get_ref()),
+            (None, None) => Vec::new(),
+        }
     }
 
     /// The nonlinearity between layers.
@@ -371,7 +432,7 @@ impl EncoderSpec {
             .map_or(Activation::Tanh, |activation| *activation.get_ref())
     }
 
-    /// A short name: `linear`, `mlp-64`, `mlp-256-256`.
+    /// A short name: `linear`, `mlp-64`, `mlp-256-256`, `conv-16-32`.
     pub fn name(&self) -> String {
         encoder_name(self.kind, &self.widths())
     }

@@ -8,10 +8,12 @@
 mod ascent;
 mod calibration;
 mod evidence;
+mod nesting;
 
 pub use ascent::{AscentCell, AscentEnd, AscentReached};
 pub use calibration::Calibration;
 pub use evidence::{Agreement, EvidenceEstimate, Sandwich};
+pub use nesting::{NESTING_NATS, Nesting};
 
 use crate::record::{EncoderLabel, Family, Side, Split};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -26,6 +28,9 @@ pub struct Summary {
     pub experiment: String,
     /// One entry for each variant, seed, encoder and split.
     pub cells: Vec<Cell>,
+    /// One entry for each pair of nested families on one model and split, for an experiment with several.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub nesting: Vec<Nesting>,
     /// One entry for each model that points were drawn from, to be bounded from both sides.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub sandwich: Vec<Sandwich>,

@@ -73,7 +73,7 @@ fn adam_refines_with_a_learning_rate_and_newton_without() {
     };
     let adam = "rule = \"adam\"";
     let spec = refinement(adam).unwrap();
-    assert_eq!(spec.rule, RefinementRule::Adam);
+    assert_eq!(spec.rule(), RefinementRule::Adam);
     assert_eq!(spec.learning_rate(), 0.03);
     let said = experiment(&text(adam)).unwrap();
     assert!(write(&said).contains("learning_rate = 0.03"));

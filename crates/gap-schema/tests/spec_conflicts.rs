@@ -147,7 +147,7 @@ fn a_model_that_contradicts_the_data_or_itself_is_refused() {
         (
             "likelihood = \"bernoulli\"",
             "likelihood = \"gaussian\"",
-            "digits.toml:18:14: `model.likelihood` is `gaussian`, which needs `model.noise_std`: the standard deviation of a pixel, as in 0.1",
+            "digits.toml:18:14: `model.likelihood` is `gaussian`, which needs `model.noise_std`: the standard deviation of a pixel, as in 0.1; or use \"learned-gaussian\"",
         ),
         (
             training,

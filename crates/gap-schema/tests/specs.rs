@@ -22,7 +22,7 @@ fn a_valid_spec_gives_its_values_and_the_defaults() {
     );
     let refinement = spec.refinement.as_ref().unwrap().get_ref();
     assert_eq!(refinement.numbers_of_steps(), [1, 5, 20]);
-    assert_eq!(refinement.rule, RefinementRule::AveragedNewton);
+    assert_eq!(refinement.rule(), RefinementRule::AveragedNewton);
     assert_eq!(refinement.n_samples.get_ref().get(), 32);
     assert_eq!(refinement.learning_rate, None);
     assert!(spec.ascents.is_empty());
@@ -35,7 +35,7 @@ fn a_valid_spec_gives_its_values_and_the_defaults() {
 
 #[test]
 fn an_unknown_key_is_pointed_at_and_the_known_ones_are_listed() {
-    let sections = "expected one of `name`, `question`, `surprise`, `seeds`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `refinement`, `ascents`, `estimators`, `calibration`, `evaluation`, `variants`";
+    let sections = "expected one of `name`, `question`, `surprise`, `seeds`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `refinement`, `ascents`, `estimators`, `calibration`, `pictures`, `evaluation`, `variants`";
     refused(&[
         (
             "question =",
@@ -60,7 +60,7 @@ fn an_unknown_key_is_pointed_at_and_the_known_ones_are_listed() {
         (
             "hidden = [64]",
             "width = 64",
-            "digits.toml:36:1: unknown key `encoders[1].width`, expected one of `kind`, `hidden`, `activation`",
+            "digits.toml:36:1: unknown key `encoders[1].width`, expected one of `kind`, `hidden`, `channels`, `context`, `activation`",
         ),
     ]);
 }
@@ -106,7 +106,7 @@ fn a_wrong_type_is_pointed_at_in_the_words_of_toml() {
         (
             "kind = \"linear\"",
             "kind = \"liner\"",
-            "digits.toml:32:8: `encoders[0].kind`: unknown variant `liner`, expected `linear` or `mlp`",
+            "digits.toml:32:8: `encoders[0].kind`: unknown variant `liner`, expected one of `linear`, `mlp`, `conv`",
         ),
     ]);
 }

@@ -1,52 +1,108 @@
-//! Where an annealing path begins: a diagonal Gaussian for each datapoint.
+//! Where an annealing path begins: a Gaussian for each datapoint.
 
-use gap_infer::{DiagonalGaussian, VariationalParams};
+use gap_infer::{VariationalFamily, VariationalParams};
+use gap_torch::{NoiseStream, SeedKey};
 use std::f64::consts::TAU;
+use tch::{Device, Kind, Tensor};
 
-/// `N(mean, diag std²)` of each datapoint. Chains move in `w = (z − mean) / std`, where it is the
-/// standard normal.
+/// Draws whose moments an anchor has where its `q` is no diagonal Gaussian, and as many opposite ones.
+const MOMENT_DRAWS: i64 = 2048;
+
+/// A Gaussian of each datapoint. Chains move in `w`, where it is the standard normal: `z = mean + F w`.
 #[derive(Clone, Debug)]
 pub struct Anchor {
     latent_dim: usize,
-    mean: Vec<f32>,         // [B, D]
-    std: Vec<f32>,          // [B, D]
-    log_std_sums: Vec<f64>, // [B]
+    mean: Vec<f32>, // [B, D]
+    factor: Factor,
+    /// `log |F|` of each datapoint, of the numbers that are used.
+    log_dets: Vec<f64>, // [B]
+}
+
+/// `F`.
+#[derive(Clone, Debug)]
+enum Factor {
+    /// Standard deviations: `[B, D]`.
+    Diagonal(Vec<f32>),
+    /// Lower triangles, rows one after another: `[B, D, D]`.
+    Lower(Vec<f32>),
 }
 
 impl Anchor {
     /// The standard normal prior, for `n_points` datapoints.
     pub fn prior(n_points: usize, latent_dim: usize) -> Self {
-        Self {
-            latent_dim,
-            mean: vec![0.0; n_points * latent_dim],
-            std: vec![1.0; n_points * latent_dim],
-            log_std_sums: vec![0.0; n_points],
+        let std = vec![1.0; n_points * latent_dim];
+        Self::new(latent_dim, vec![0.0; std.len()], Factor::Diagonal(std))
+    }
+
+    /// The Gaussian with the moments of a fitted `q`, for each datapoint: `q` itself where that is a
+    /// diagonal Gaussian, and otherwise from draws of it.
+    pub fn of(family: &dyn VariationalFamily, params: &VariationalParams) -> Self {
+        match family.as_diagonal_gaussian() {
+            Some(diagonal) => {
+                let (mean, log_std) = diagonal.mean_and_log_std(params);
+                let rows = |tensor: Tensor| VariationalParams(tensor).to_rows().concat();
+                let std = rows(log_std.copy());
+                let std = std.into_iter().map(|log_std| log_std.exp() as f32);
+                let mean = rows(mean.copy()).into_iter().map(|mean| mean as f32);
+                let latent_dim = family.latent_dim() as usize;
+                Self::new(latent_dim, mean.collect(), Factor::Diagonal(std.collect()))
+            }
+            None => Self::with_moments(family, params),
         }
     }
 
-    /// A fitted `q` of each datapoint.
-    pub fn of(family: DiagonalGaussian, params: &VariationalParams) -> Self {
-        let (mean, log_std) = family.mean_and_log_std(params);
-        let rows = |tensor| VariationalParams(tensor).to_rows();
-        let (mean, log_std) = (rows(mean.copy()), rows(log_std.copy()));
-        let floats = |rows: &[Vec<f64>], f: fn(f64) -> f64| -> Vec<f32> {
-            rows.iter().flatten().map(|&v| f(v) as f32).collect()
+    fn with_moments(family: &dyn VariationalFamily, params: &VariationalParams) -> Self {
+        let dim = family.latent_dim();
+        let device = params.0.device();
+        let key = SeedKey::root(0).role("moments");
+        let noise = NoiseStream::new(key, &[0], device).normal(MOMENT_DRAWS, family.noise_dim());
+        let noise = Tensor::cat(&[&noise, &(-&noise)], 0); // [S, 1, N]
+        let (mut mean, mut lower) = (Vec::new(), Vec::new());
+        for point in 0..params.0.size()[0] {
+            let own = VariationalParams(params.0.narrow(0, point, 1));
+            let z = family.transform(&own, &noise).z.to_kind(Kind::Double);
+            let z = z.view([-1, dim]).to_device(Device::Cpu); // [S, D]
+            let center = z.mean_dim([0_i64].as_slice(), true, Kind::Double);
+            let apart = z - &center;
+            let covariance = apart.tr().matmul(&apart) / apart.size()[0] as f64;
+            let doubles = |tensor: Tensor| -> Vec<f64> {
+                let flat = tensor.contiguous().view([-1]);
+                Vec::try_from(flat).expect("a double tensor holds doubles")
+            };
+            mean.extend(doubles(center).into_iter().map(|v| v as f32));
+            let triangle = cholesky(&doubles(covariance), dim as usize);
+            lower.extend(triangle.into_iter().map(|v| v as f32));
+        }
+        Self::new(dim as usize, mean, Factor::Lower(lower))
+    }
+
+    fn new(latent_dim: usize, mean: Vec<f32>, factor: Factor) -> Self {
+        let log_sum = |diagonal: &mut dyn Iterator<Item = &f32>| -> f64 {
+            diagonal.map(|&s| f64::from(s).ln()).sum()
         };
-        let std = floats(&log_std, f64::exp);
-        // Of the numbers that are used, not of those that they were rounded from.
-        let log_std_sum = |std: &[f32]| std.iter().map(|&s| f64::from(s).ln()).sum();
-        let latent_dim = log_std.first().map_or(1, Vec::len);
+        let log_dets = match &factor {
+            Factor::Diagonal(std) => {
+                let points = std.chunks_exact(latent_dim);
+                points.map(|std| log_sum(&mut std.iter())).collect()
+            }
+            Factor::Lower(lower) => {
+                let points = lower.chunks_exact(latent_dim * latent_dim);
+                points
+                    .map(|rows| log_sum(&mut rows.iter().step_by(latent_dim + 1)))
+                    .collect()
+            }
+        };
         Self {
             latent_dim,
-            mean: floats(&mean, |v| v),
-            log_std_sums: std.chunks_exact(latent_dim).map(log_std_sum).collect(),
-            std,
+            mean,
+            factor,
+            log_dets,
         }
     }
 
     /// `B`.
     pub const fn n_points(&self) -> usize {
-        self.log_std_sums.len()
+        self.log_dets.len()
     }
 
     /// `D`.
@@ -54,39 +110,92 @@ impl Anchor {
         self.latent_dim
     }
 
-    fn of_point(&self, point: usize) -> (&[f32], &[f32]) {
-        let own = point * self.latent_dim..(point + 1) * self.latent_dim;
-        (&self.mean[own.clone()], &self.std[own])
+    fn mean(&self, point: usize) -> &[f32] {
+        &self.mean[point * self.latent_dim..][..self.latent_dim]
     }
 
-    /// `z = mean + std ∘ w` of a datapoint.
+    /// `z = mean + F w` of a datapoint.
     pub fn place(&self, point: usize, w: &[f32], z: &mut [f32]) {
-        let (mean, std) = self.of_point(point);
-        for i in 0..z.len() {
-            z[i] = std[i].mul_add(w[i], mean[i]);
+        let (dim, mean) = (self.latent_dim, self.mean(point));
+        match &self.factor {
+            Factor::Diagonal(std) => {
+                let std = &std[point * dim..][..dim];
+                for i in 0..z.len() {
+                    z[i] = std[i].mul_add(w[i], mean[i]);
+                }
+            }
+            Factor::Lower(lower) => {
+                let rows = lower[point * dim * dim..].chunks_exact(dim);
+                for (i, row) in rows.take(dim).enumerate() {
+                    let products = row[..=i].iter().zip(w).map(|(l, w)| l * w);
+                    z[i] = mean[i] + products.sum::<f32>();
+                }
+            }
         }
     }
 
     /// `w` of a place `z`.
     pub fn whiten(&self, point: usize, z: &[f32], w: &mut [f32]) {
-        let (mean, std) = self.of_point(point);
-        for i in 0..w.len() {
-            w[i] = (z[i] - mean[i]) / std[i];
+        let (dim, mean) = (self.latent_dim, self.mean(point));
+        match &self.factor {
+            Factor::Diagonal(std) => {
+                let std = &std[point * dim..][..dim];
+                for i in 0..w.len() {
+                    w[i] = (z[i] - mean[i]) / std[i];
+                }
+            }
+            Factor::Lower(lower) => {
+                let rows = lower[point * dim * dim..].chunks_exact(dim);
+                for (i, row) in rows.take(dim).enumerate() {
+                    let products = row[..i].iter().zip(&*w).map(|(l, w)| l * w);
+                    let known: f32 = products.sum();
+                    w[i] = (z[i] - mean[i] - known) / row[i];
+                }
+            }
         }
     }
 
-    /// `std ∘ score`, the gradient in `w`, in place.
+    /// `Fᵀ score`, the gradient in `w`, in place.
     pub fn pull_back(&self, point: usize, score: &mut [f32]) {
-        let (_, std) = self.of_point(point);
-        for (score, std) in score.iter_mut().zip(std) {
-            *score *= std;
+        let dim = self.latent_dim;
+        match &self.factor {
+            Factor::Diagonal(std) => {
+                for (score, std) in score.iter_mut().zip(&std[point * dim..]) {
+                    *score *= std;
+                }
+            }
+            Factor::Lower(lower) => {
+                let lower = &lower[point * dim * dim..][..dim * dim];
+                for i in 0..dim {
+                    // Column i ends at the diagonal, above which are zeros; scores from i on are unchanged.
+                    score[i] = (i..dim).map(|k| lower[k * dim + i] * score[k]).sum();
+                }
+            }
         }
     }
 
-    /// `log N(z; mean, diag std²)` where `w` has this sum of squares, nats.
+    /// `log N(z; mean, F Fᵀ)` where `w` has this sum of squares, nats.
     pub fn log_density(&self, point: usize, squares: f64) -> f64 {
-        -0.5 * (squares + self.latent_dim as f64 * TAU.ln()) - self.log_std_sums[point]
+        -0.5 * (squares + self.latent_dim as f64 * TAU.ln()) - self.log_dets[point]
     }
+}
+
+/// The lower triangle `L` of `L Lᵀ = matrix` (`[D, D]`); NaN where the matrix is not positive definite.
+fn cholesky(matrix: &[f64], dim: usize) -> Vec<f64> {
+    let mut lower = vec![0.0; dim * dim];
+    for i in 0..dim {
+        for j in 0..=i {
+            let (row, other) = (&lower[i * dim..][..j], &lower[j * dim..][..j]);
+            let known: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
+            let rest = matrix[i * dim + j] - known;
+            lower[i * dim + j] = if i == j {
+                rest.sqrt()
+            } else {
+                rest / lower[j * dim + j]
+            };
+        }
+    }
+    lower
 }
 
 /// `|w|²`, summed in `f64`.

@@ -1,16 +1,22 @@
 //! The annealing of a spec: where its paths begin, and its estimates as answers.
 
-use super::build;
-use super::failed;
 use super::measure::Answers;
+use super::{failed, settings};
 use crate::run::RunError;
 use gap_data::Batch;
 use gap_estimate::{Anchor, Annealing, Estimate, Transitions};
-use gap_infer::{DiagonalGaussian, Encoder, VariationalParams};
+use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::LatentVariableModel;
 use gap_schema::record::{Estimator, Side};
 use gap_schema::spec::{AnnealedSpec, AnnealedStart};
 use gap_torch::SeedKey;
+
+/// `q`s of a batch.
+#[derive(Clone, Copy)]
+pub struct OfFamily<'a> {
+    pub family: &'a dyn VariationalFamily,
+    pub params: &'a VariationalParams,
+}
 
 /// Annealing whose draws belong to one key.
 pub struct Annealed {
@@ -28,7 +34,7 @@ impl Annealed {
                 n_chains: spec.chains.get_ref().get() as usize,
                 transitions: Transitions {
                     leapfrog_steps: spec.leapfrog_steps.get(),
-                    precision: build::precision(spec.precision),
+                    precision: settings::precision(spec.precision),
                 },
                 step_size: None,
             },
@@ -36,24 +42,20 @@ impl Annealed {
         }
     }
 
-    /// Where the paths of a batch begin. Its `q*` and the model's own encoder are there where a path of
-    /// this spec begins at them.
+    /// Where the paths of a batch begin: at a Gaussian with the moments of `q*` or of what the model's own
+    /// encoder says, each with its family. They are there where a path of this spec begins at them.
     pub fn anchor(
         &self,
-        family: DiagonalGaussian,
-        q_star: Option<&VariationalParams>,
-        companion: Option<&Encoder>,
+        q_star: Option<OfFamily>,
+        companion: Option<OfFamily>,
         batch: &Batch,
+        latent_dim: usize,
     ) -> Anchor {
         match (self.start, q_star, companion) {
-            (AnnealedStart::FreeForm, Some(q_star), _) => Anchor::of(family, q_star),
-            (AnnealedStart::Encoder, _, Some(encoder)) => {
-                Anchor::of(family, &encoder.encode(batch.x()))
+            (AnnealedStart::FreeForm, Some(q), _) | (AnnealedStart::Encoder, _, Some(q)) => {
+                Anchor::of(q.family, q.params)
             }
-            (AnnealedStart::Prior, ..) => {
-                let dim = gap_infer::VariationalFamily::latent_dim(&family);
-                Anchor::prior(batch.len(), dim as usize)
-            }
+            (AnnealedStart::Prior, ..) => Anchor::prior(batch.len(), latent_dim),
             (start, ..) => unreachable!("the stage was given no `q` to start from: {start}"),
         }
     }

@@ -1,6 +1,6 @@
 //! Ascents that are compared: the optima that they are held against, and the way of each.
 
-use super::build::{self, ascent_schedule};
+use super::settings::{self, ascent_schedule};
 use super::{LibtorchExecutor, Measured, failed};
 use crate::plan::StageId;
 use crate::rows::StageRow;
@@ -56,7 +56,7 @@ impl LibtorchExecutor {
         let mut optima = Vec::with_capacity(starts.len());
         for (i, &start) in starts.iter().enumerate() {
             let search = FreeForm {
-                family: &self.family(),
+                family: self.family(),
                 starts: vec![climb.starting_point(start)],
                 search: Search::UntilCertified,
                 tolerance_nats: OPTIMA_TOLERANCE_NATS,
@@ -109,12 +109,12 @@ impl LibtorchExecutor {
             ..
         } = &self.spec.free_form;
         let schedule = ascent_schedule(spec, dim, tolerance_nats.get_ref().get())
-            .with_precision(build::precision(*precision));
+            .with_precision(settings::precision(*precision));
         let mut points = Vec::new();
         for (i, of_start) in optima.iter().enumerate() {
             let start = climb
                 .starting_point(of_start.start)
-                .params(&self.family(), &climb.batch);
+                .params(self.family(), &climb.batch);
             let key = key.role("ascent").role(of_start.start.as_str());
             let traced = tracer
                 .trace(&schedule, start.to_rows(), key)

@@ -6,7 +6,7 @@
 
 mod coverage;
 
-use super::annealed::Annealed;
+use super::annealed::{Annealed, OfFamily};
 use super::data::simulated_points;
 use super::evidence::{floats, weighted_adaptively};
 use super::measure::{Answers, side};
@@ -19,7 +19,7 @@ use gap_data::Batch;
 use gap_estimate::{
     ClosedForms, Elbo, ImportanceWeighted, ParetoSmoothed, PosteriorEstimator, estimate_all,
 };
-use gap_infer::{DiagonalGaussian, VariationalParams};
+use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::{ExactPosterior, LatentVariableModel};
 use gap_schema::record::Estimator;
 use gap_schema::spec::{AnnealedSpec, Count, FreeFormSpec};
@@ -35,7 +35,7 @@ struct Subject<'a> {
     seed: u32,
     model: &'a dyn LatentVariableModel,
     exact: &'a dyn ExactPosterior,
-    family: DiagonalGaussian,
+    family: &'a dyn VariationalFamily,
     /// The datapoint, a batch of one.
     datapoint: Batch,
     /// Its `q*`, `[1, Q]`.
@@ -159,9 +159,8 @@ impl Subject<'_> {
         params: &VariationalParams,
         batch: &Batch,
     ) -> Result<Answers, RunError> {
-        let mut estimates =
-            estimate_all(self.model, &self.family, params, batch, &[of_q], self.key)
-                .map_err(failed)?;
+        let mut estimates = estimate_all(self.model, self.family, params, batch, &[of_q], self.key)
+            .map_err(failed)?;
         Ok(Answers {
             estimator,
             side: side(of_q.side()),
@@ -178,7 +177,12 @@ impl Subject<'_> {
         walk: impl FnOnce(&Annealed, &gap_estimate::Anchor) -> Result<Answers, RunError>,
     ) -> Result<Answers, RunError> {
         let annealed = Annealed::of(spec, self.key);
-        let anchor = annealed.anchor(self.family, Some(params), None, batch);
+        let q_star = OfFamily {
+            family: self.family,
+            params,
+        };
+        let dim = self.model.latent_dim() as usize;
+        let anchor = annealed.anchor(Some(q_star), None, batch, dim);
         walk(&annealed, &anchor)
     }
 
@@ -198,7 +202,9 @@ impl Subject<'_> {
     fn row(&self, answers: &Answers) -> Result<CalibrationRow, RunError> {
         let forms = ClosedForms::of(self.exact, self.datapoint.x()).map_err(failed)?;
         let exact_nats = forms.log_evidence()[0];
-        let elbo = || forms.elbo(&self.family, &self.params)[0];
+        let family = self.family.gaussian();
+        let family = family.expect("a checked spec calibrates Gaussian families only");
+        let elbo = || forms.elbo(family, &self.params)[0];
         let target_nats = (answers.estimator == Estimator::Elbo).then(elbo);
         let judged = Judged::of(&answers.estimates, target_nats);
         Ok(CalibrationRow {

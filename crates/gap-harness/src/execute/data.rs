@@ -1,20 +1,20 @@
 //! The observations of an experiment: read once, or drawn from its model.
 
-use super::build::likelihood;
 use super::failed;
+use super::models::{self, Observed};
 use crate::plan::Chunk;
 use crate::run::RunError;
 use gap_data::{DataError, Dataset, LoadOptions, Splits};
 use gap_model::{LatentVariableModel, ModelError};
 use gap_schema::CheckedSpec;
-use gap_schema::record::Split;
+use gap_schema::record::{EncoderKind, Split};
 use gap_schema::spec::{ModelKind, SYNTHETIC};
+use gap_torch::SeedKey;
 use gap_torch::device::DeviceError;
-use gap_torch::{NoiseStream, SeedKey};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// What was asked for cannot be run here. One line, with the cure.
 #[derive(Debug, thiserror::Error)]
@@ -36,13 +36,13 @@ pub enum Observations {
     /// Read from the catalog. Locked: libtorch's tensors are not to be read by two threads at once.
     Read {
         splits: Mutex<Splits>,
-        observed_dim: i64,
+        observed: Observed,
     },
     /// Drawn from the model of each seed.
     Drawn {
         name: String,
         n_train: u32,
-        observed_dim: i64,
+        observed: Observed,
     },
 }
 
@@ -66,15 +66,16 @@ impl Observations {
                 .train_points
                 .as_ref()
                 .map_or(measure_train, |n| n.get_ref().get());
-            let observed_dim = spec
-                .model
-                .observed_dim
-                .as_ref()
-                .map_or(1, |x| i64::from(x.get_ref().get()));
+            let observed = Observed {
+                dim: models::observed_dim(spec),
+                side: None,
+                n_levels: None,
+                most_context: spec.model.kind.most_context(),
+            };
             return Ok(Self::Drawn {
                 name: name.clone(),
                 n_train,
-                observed_dim,
+                observed,
             });
         }
         let options = LoadOptions {
@@ -99,9 +100,20 @@ impl Observations {
             "training",
         )?;
         asked("measure_test", measure_test, splits.test.len(), "test")?;
-        if spec.model.kind == ModelKind::MlpDecoder {
+        let observed = Observed {
+            dim: splits.train.observed_dim(),
+            side: match splits.train.image_shape() {
+                Some([height, width]) if height == width => Some(width),
+                _ => None,
+            },
+            n_levels: Some(gap_data::entry(name)?.n_levels),
+            most_context: 1,
+        };
+        check_images(spec, observed)?;
+        if spec.model.kind.is_decoder() {
+            let likelihood = models::likelihood(spec, observed, Device::Cpu);
             for part in [&splits.train, &splits.test] {
-                likelihood(spec).check_support(part.x()).map_err(|error| match error {
+                likelihood.check_support(part.x()).map_err(|error| match error {
                     ModelError::OffSupport { likelihood, needs, value, .. } => InputError::Conflict(format!(
                         "`data.name = \"{name}\"` does not go with `model.likelihood`: {likelihood} needs {needs}, and the data holds {value}"
                     )),
@@ -109,17 +121,16 @@ impl Observations {
                 })?;
             }
         }
-        let observed_dim = splits.train.observed_dim();
         Ok(Self::Read {
             splits: Mutex::new(splits),
-            observed_dim,
+            observed,
         })
     }
 
-    /// `X`.
-    pub const fn observed_dim(&self) -> i64 {
+    /// What they look like.
+    pub const fn observed(&self) -> Observed {
         match self {
-            Self::Read { observed_dim, .. } | Self::Drawn { observed_dim, .. } => *observed_dim,
+            Self::Read { observed, .. } | Self::Drawn { observed, .. } => *observed,
         }
     }
 
@@ -218,11 +229,28 @@ fn drawn_points(
     ids: Range<u64>,
     key: SeedKey,
 ) -> Result<(Dataset, Tensor), RunError> {
-    let ids: Vec<u64> = ids.collect();
-    let (x, z) = model
-        .sample_joint(&mut NoiseStream::new(key, &ids, model.device()))
-        .map_err(failed)?;
-    Ok((Dataset::new(name.to_owned(), ids, x, None), z))
+    let (x, z) = model.sample_points(key, ids.clone()).map_err(failed)?;
+    Ok((Dataset::new(name.to_owned(), ids.collect(), x, None), z))
+}
+
+/// Convolutions are for square images.
+fn check_images(spec: &CheckedSpec, observed: Observed) -> Result<(), InputError> {
+    if observed.side.is_some() {
+        return Ok(());
+    }
+    let encoders = spec.encoders.get_ref();
+    let encoder = encoders
+        .iter()
+        .position(|encoder| encoder.kind == EncoderKind::Conv)
+        .map(|i| format!("encoders[{i}].kind"));
+    let decoder = (spec.model.kind == ModelKind::ConvDecoder).then(|| "model.kind".to_owned());
+    match decoder.or(encoder) {
+        Some(key) => Err(InputError::Conflict(format!(
+            "`{key}` is a convolution, which does not go with `data.name = \"{}\"`: its points are no square images; use a perceptron",
+            spec.data.name.get_ref()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The splits are never changed, so a worker that panicked while it read them spoiled nothing.

@@ -1,15 +1,15 @@
 //! Estimates of `log p(x)` itself: by weights and by annealing from below, and from above where a
 //! datapoint was drawn from the model together with its `z`.
 
-use super::annealed::Annealed;
+use super::annealed::{Annealed, OfFamily};
 use super::data::simulated_points;
 use super::measure::Answers;
 use super::{LibtorchExecutor, Measured, failed};
 use crate::plan::StageId;
 use crate::run::{RunError, Workspace};
 use gap_data::Batch;
-use gap_estimate::Adaptive;
-use gap_infer::{DiagonalGaussian, Encoder, VariationalParams};
+use gap_estimate::{Adaptive, Anchor};
+use gap_infer::{Encoder, VariationalFamily, VariationalParams};
 use gap_model::LatentVariableModel;
 use gap_schema::Record;
 use gap_schema::record::{Estimator, Side};
@@ -66,8 +66,7 @@ impl LibtorchExecutor {
         self.in_batches(&points, workspace, |batch, progress| {
             let own = q_star.as_ref().map(|all| rows(all, done, batch.len()));
             done += batch.len();
-            let anchor =
-                annealed.anchor(measurement.family, own.as_ref(), companion.as_ref(), batch);
+            let anchor = self.anchor(&annealed, own.as_ref(), companion.as_ref(), batch);
             let forward = annealed.forward(model.as_ref(), &anchor, batch, progress)?;
             Ok(measurement.of_model(vec![forward], batch))
         })
@@ -98,8 +97,7 @@ impl LibtorchExecutor {
             let z = &z[done * dim..(done + batch.len()) * dim];
             done += batch.len();
             let (mut records, q_star) = measurement.free_form(&search, starts.starts, batch)?;
-            let anchor =
-                annealed.anchor(measurement.family, Some(&q_star), companion.as_ref(), batch);
+            let anchor = self.anchor(&annealed, Some(&q_star), companion.as_ref(), batch);
             let first = |fraction: f64| progress(0.5 * fraction);
             let second = |fraction: f64| progress(0.5f64.mul_add(fraction, 0.5));
             let forward = annealed.forward(model.as_ref(), &anchor, batch, &first)?;
@@ -107,6 +105,24 @@ impl LibtorchExecutor {
             records.extend(measurement.of_model(vec![forward, reverse], batch));
             Ok(records)
         })
+    }
+
+    /// Where the paths of a batch begin.
+    fn anchor(
+        &self,
+        annealed: &Annealed,
+        q_star: Option<&VariationalParams>,
+        companion: Option<&Encoder>,
+        batch: &Batch,
+    ) -> Anchor {
+        let encoded = companion.map(|encoder| encoder.encode(batch.x()));
+        let of = |family, params| OfFamily { family, params };
+        annealed.anchor(
+            q_star.map(|params| of(self.family(), params)),
+            (encoded.as_ref()).map(|params| of(self.companion_family(), params)),
+            batch,
+            self.family().latent_dim() as usize,
+        )
     }
 
     /// The encoder that a path begins at, if it does.
@@ -131,7 +147,7 @@ impl LibtorchExecutor {
 pub fn weighted_adaptively(
     spec: &AdaptiveSpec,
     model: &dyn LatentVariableModel,
-    (family, params): (DiagonalGaussian, &VariationalParams),
+    (family, params): (&dyn VariationalFamily, &VariationalParams),
     batch: &Batch,
     key: SeedKey,
 ) -> Result<Answers, RunError> {

@@ -1,13 +1,12 @@
 //! Models and encoders that are made or fitted, and kept for the stages after them.
 
-use super::build::{self, ENCODER, MODEL, save_fit};
-use super::{LibtorchExecutor, failed, save};
+use super::models::{self, Model};
+use super::{LibtorchExecutor, encoders, failed, settings};
 use crate::plan::StageId;
 use crate::run::{RunError, Workspace};
 use gap_infer::train::{fit_encoder, fit_jointly};
 use gap_schema::spec::{EncoderSpec, TrainingSpec};
 use gap_torch::SeedKey;
-use gap_torch::checkpoint::Checkpoint;
 
 impl LibtorchExecutor {
     pub(super) fn make_model(
@@ -17,40 +16,29 @@ impl LibtorchExecutor {
         workspace: &Workspace,
     ) -> Result<(), RunError> {
         let key = SeedKey::root(u64::from(seed));
-        let observed_dim = self.observations.observed_dim();
-        let mut checkpoint = Checkpoint::new();
+        let observed = self.observations.observed();
         let Some(training) = &self.spec.model.training else {
-            build::random_model(&self.spec, observed_dim, key, self.device).store(&mut checkpoint);
-            return save(&checkpoint, &workspace.output.join(MODEL));
+            return Model::random(&self.spec, observed, key, self.device).save(workspace.output);
         };
         let training = training.get_ref();
-        let encoder_spec = build::companion(joint_encoder, training);
-        let mut decoder = build::random_decoder(&self.spec, observed_dim, key, self.device);
-        let family = self.family();
-        let mut encoder = build::random_encoder(
-            &encoder_spec,
-            observed_dim,
-            &family,
-            key.role("companion"),
-            self.device,
-        );
+        let spec = encoders::companion(joint_encoder, training);
+        let mut decoder = models::random_decoder(&self.spec, observed, key, self.device);
+        let family = self.companion_family();
+        let plan = self.encoder_plan(&spec, family);
+        let mut encoder = plan.random(key.role("companion"), self.device);
         let data = self.observations.training_points(seed, None)?;
         let cost = fit_jointly(
             &mut decoder,
-            &family,
+            family,
             &mut encoder,
             &data,
-            build::training(&training.optimizer(), workspace.threads),
-            key.role("fit-jointly").role(&encoder_spec.name()),
+            settings::training(&training.optimizer(), workspace.threads),
+            key.role("fit-jointly").role(&spec.name()),
             workspace.progress,
         )
         .map_err(failed)?;
-        decoder.network().store(&mut checkpoint, "decoder");
-        save(&checkpoint, &workspace.output.join(MODEL))?;
-        let mut checkpoint = Checkpoint::new();
-        encoder.network().store(&mut checkpoint, "encoder");
-        save(&checkpoint, &workspace.output.join(ENCODER))?;
-        save_fit(workspace.output, cost.into())
+        Model::Decoder(decoder).save(workspace.output)?;
+        encoders::save(&encoder, cost, workspace.output)
     }
 
     pub(super) fn make_encoder(
@@ -68,22 +56,18 @@ impl LibtorchExecutor {
             .observations
             .training_points(seed, Some(model.as_ref()))?;
         let init = key.role("encoder").role(&spec.name());
-        let mut encoder =
-            build::random_encoder(spec, data.observed_dim(), &family, init, self.device);
+        let mut encoder = self.encoder_plan(spec, family).random(init, self.device);
         // All encoders of a seed see the same minibatches and noise: their differences are paired.
         let cost = fit_encoder(
             model.as_ref(),
-            &family,
+            family,
             &mut encoder,
             &data,
-            build::training(training, workspace.threads),
+            settings::training(training, workspace.threads),
             key.role("fit-encoder"),
             workspace.progress,
         )
         .map_err(failed)?;
-        let mut checkpoint = Checkpoint::new();
-        encoder.network().store(&mut checkpoint, "encoder");
-        save(&checkpoint, &workspace.output.join(ENCODER))?;
-        save_fit(workspace.output, cost.into())
+        encoders::save(&encoder, cost, workspace.output)
     }
 }

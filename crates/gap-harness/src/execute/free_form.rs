@@ -1,8 +1,8 @@
 //! `q*` of each datapoint: found, measured, and kept for the stages that begin at it.
 
-use super::build::{self, Fit};
+use super::encoders::Fit;
 use super::measure::Measurement;
-use super::{LibtorchExecutor, Measured, failed, save};
+use super::{LibtorchExecutor, Measured, failed, save, settings};
 use crate::plan::StageId;
 use crate::run::{RunError, Workspace};
 use gap_infer::free_form::StartingPoint;
@@ -78,7 +78,7 @@ impl LibtorchExecutor {
         Ok(Starts { starts, companion })
     }
 
-    pub(super) fn search<'a>(&self, spec: &FreeFormSpec, starts: &'a Starts) -> FreeForm<'a> {
+    pub(super) fn search<'a>(&'a self, spec: &FreeFormSpec, starts: &'a Starts) -> FreeForm<'a> {
         let from = |start: &Start| match (start, &starts.companion) {
             (Start::Encoder, Some(encoder)) => StartingPoint::Encoder(encoder),
             _ => StartingPoint::Prior,
@@ -86,16 +86,16 @@ impl LibtorchExecutor {
         FreeForm {
             family: self.family(),
             starts: starts.starts.iter().map(from).collect(),
-            search: build::search(spec),
+            search: settings::search(spec),
             tolerance_nats: spec.tolerance_nats.get_ref().get(),
             max_steps: spec.max_steps.get(),
-            precision: build::precision(spec.precision),
+            precision: settings::precision(spec.precision),
         }
     }
 
     /// Measures what no encoder of the experiment takes part in.
     pub(super) fn measurement_of_model<'a>(
-        &self,
+        &'a self,
         measured: Measured,
         model: &'a dyn LatentVariableModel,
     ) -> Measurement<'a> {

@@ -1,6 +1,6 @@
 //! Fitted `q`s to records: one row for each datapoint, method and estimator.
 
-use super::build::Fit;
+use super::encoders::Fit;
 use super::failed;
 use crate::run::RunError;
 use gap_data::Batch;
@@ -10,7 +10,7 @@ use gap_estimate::{
 };
 use gap_infer::certificate::Remaining;
 use gap_infer::{
-    Amortized, DiagonalGaussian, FitCost, FittedBatch, FreeForm, Inference, Refined, Stop,
+    Amortized, FitCost, FittedBatch, FreeForm, Inference, Refined, Stop, VariationalFamily,
     VariationalParams,
 };
 use gap_model::LatentVariableModel;
@@ -35,7 +35,7 @@ pub struct Origin {
 /// Measures `q`s of one model on one split.
 pub struct Measurement<'a> {
     pub model: &'a dyn LatentVariableModel,
-    pub family: DiagonalGaussian,
+    pub family: &'a dyn VariationalFamily,
     pub estimators: BoundSpec,
     /// The key of the seed. Every method is evaluated under the same branch of it: its draws are
     /// shared, and differences between methods are paired.
@@ -152,7 +152,7 @@ impl Measurement<'_> {
         let params = &found.fitted.params;
         let key = self.key.role("evaluate");
         let estimates =
-            estimate_all(self.model, &self.family, params, batch, &plain, key).map_err(failed)?;
+            estimate_all(self.model, self.family, params, batch, &plain, key).map_err(failed)?;
         let mut answers: Vec<Answers> = estimators
             .iter()
             .zip(estimates)
@@ -163,12 +163,12 @@ impl Measurement<'_> {
                 n_temperatures: None,
             })
             .collect();
-        if let Some(exact) = self.model.exact() {
+        if let (Some(exact), Some(family)) = (self.model.exact(), self.family.gaussian()) {
             let forms = ClosedForms::of(exact, batch.x()).map_err(failed)?;
             answers.push(exact_answers(
                 Estimator::ExactElbo,
                 Side::Lower,
-                forms.elbo(&self.family, params),
+                forms.elbo(family, params),
             ));
         }
         Ok(self.records(found.method, Some(found), answers, batch))
@@ -180,14 +180,15 @@ impl Measurement<'_> {
             return Ok(Vec::new());
         };
         let forms = ClosedForms::of(exact, batch.x()).map_err(failed)?;
-        let answers = vec![
-            exact_answers(Estimator::ClosedForm, Side::Exact, forms.log_evidence()),
-            exact_answers(
-                Estimator::OptimalElbo,
-                Side::Lower,
-                forms.optimal_elbo(&self.family),
-            ),
-        ];
+        let mut answers = vec![exact_answers(
+            Estimator::ClosedForm,
+            Side::Exact,
+            forms.log_evidence(),
+        )];
+        if let Some(family) = self.family.gaussian() {
+            let optimum = forms.optimal_elbo(family);
+            answers.push(exact_answers(Estimator::OptimalElbo, Side::Lower, optimum));
+        }
         Ok(self.of_model(answers, batch))
     }
 

@@ -35,6 +35,7 @@ impl Planner<'_> {
             self.add(Stage::Simulated {
                 seed: model.seed,
                 model: model.id.clone(),
+                family: self.spec.family,
                 joint_encoder: model.joint_encoder.cloned(),
                 chunk,
                 free_form: self.spec.free_form.clone(),
@@ -71,6 +72,7 @@ impl Planner<'_> {
                 self.add(Stage::Calibration {
                     seed: model.seed,
                     model: model.id.clone(),
+                    family: self.spec.family,
                     point,
                     replicates: calibration.replicates.get_ref().get(),
                     free_form: self.spec.free_form.clone(),

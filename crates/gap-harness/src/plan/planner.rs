@@ -5,7 +5,7 @@ use super::settings::FittedTo;
 use super::stage::{Stage, StageId};
 use gap_schema::CheckedSpec;
 use gap_schema::record::Split;
-use gap_schema::spec::{DecoderSharing, EncoderSpec, TrainingSpec};
+use gap_schema::spec::{DecoderSharing, EncoderSpec, FamilySpec, TrainingSpec};
 
 /// A plan in the making.
 pub struct Planner<'a> {
@@ -53,10 +53,12 @@ impl<'a> Planner<'a> {
             let fitted = self.add(Stage::Encoder {
                 seed,
                 model: model.id.clone(),
+                family: self.spec.family,
                 encoder: encoder.clone(),
                 training,
             });
             self.add_amortized(&model, &fitted, encoder);
+            self.add_pictures(&model, &free_form, &fitted, encoder);
         }
     }
 
@@ -67,6 +69,7 @@ impl<'a> Planner<'a> {
             let free_form = self.add_free_form(&model);
             self.add_evidence(&model, &free_form);
             self.add_amortized(&model, &model.id, encoder);
+            self.add_pictures(&model, &free_form, &model.id, encoder);
         }
     }
 
@@ -81,7 +84,11 @@ impl<'a> Planner<'a> {
             seed,
             data: FittedTo::of(self.spec),
             model: Box::new(self.spec.model.clone()),
-            family: self.spec.family,
+            // A shared decoder is the same for all families, so that they can be compared on it.
+            family: match joint_encoder {
+                Some(_) => self.spec.family,
+                None => FamilySpec::default(),
+            },
             encoder: joint_encoder.cloned(),
         });
         Frozen {
@@ -99,6 +106,7 @@ impl<'a> Planner<'a> {
                 self.add(Stage::FreeForm {
                     seed: model.seed,
                     model: model.id.clone(),
+                    family: self.spec.family,
                     joint_encoder: model.joint_encoder.cloned(),
                     split,
                     n,
@@ -145,6 +153,7 @@ impl<'a> Planner<'a> {
             self.add(Stage::Amortized {
                 seed: model.seed,
                 model: model.id.clone(),
+                family: self.spec.family,
                 encoder_stage: encoder_stage.clone(),
                 encoder: encoder.clone(),
                 split,
@@ -153,6 +162,30 @@ impl<'a> Planner<'a> {
                 estimators: self.spec.estimators.bounds(),
             });
         }
+    }
+
+    /// Pictures, if `encoder` is the last one.
+    fn add_pictures(
+        &mut self,
+        model: &Frozen,
+        free_form: &[StageId],
+        encoder_stage: &StageId,
+        encoder: &EncoderSpec,
+    ) {
+        let is_last = self.spec.encoders.get_ref().last() == Some(encoder);
+        let (Some(pictures), Some(test), true) = (&self.spec.pictures, free_form.last(), is_last)
+        else {
+            return;
+        };
+        self.add(Stage::Pictures {
+            seed: model.seed,
+            model: model.id.clone(),
+            family: self.spec.family,
+            free_form: test.clone(),
+            encoder_stage: encoder_stage.clone(),
+            encoder: encoder.clone(),
+            pictures: pictures.get_ref().clone(),
+        });
     }
 
     /// The parts of the data that are measured on, and how many points of each.

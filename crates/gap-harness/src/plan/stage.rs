@@ -5,7 +5,7 @@ use super::settings::{Calibrated, Chunk, FittedTo};
 use gap_schema::record::Split;
 use gap_schema::spec::{
     AdaptiveSpec, AnnealedSpec, AscentSpec, BoundSpec, EncoderSpec, FamilySpec, FreeFormSpec,
-    ModelSpec, Precision, RefinementSpec, Start, TrainingSpec,
+    ModelSpec, PicturesSpec, Precision, RefinementSpec, Start, TrainingSpec,
 };
 use serde::Serialize;
 use std::fmt;
@@ -46,7 +46,7 @@ pub enum Stage {
         data: FittedTo,
         /// `p(x, z)`.
         model: Box<ModelSpec>,
-        /// `Q`, for the encoder.
+        /// `Q` of the encoder that it is fitted with.
         family: FamilySpec,
         /// The encoder that is fitted jointly, for a model that is not shared.
         encoder: Option<EncoderSpec>,
@@ -57,6 +57,8 @@ pub enum Stage {
         seed: u32,
         /// The frozen model.
         model: StageId,
+        /// `Q`.
+        family: FamilySpec,
         /// The encoder.
         encoder: EncoderSpec,
         /// How it is fitted.
@@ -68,6 +70,8 @@ pub enum Stage {
         seed: u32,
         /// The frozen model.
         model: StageId,
+        /// `Q`.
+        family: FamilySpec,
         /// The encoder that the model was fitted with, for a model that is not shared.
         joint_encoder: Option<EncoderSpec>,
         /// The part of the data.
@@ -115,6 +119,8 @@ pub enum Stage {
         seed: u32,
         /// The frozen model.
         model: StageId,
+        /// `Q`.
+        family: FamilySpec,
         /// The encoder that the model was fitted with, for a model that is not shared.
         joint_encoder: Option<EncoderSpec>,
         /// The points.
@@ -132,6 +138,8 @@ pub enum Stage {
         seed: u32,
         /// The frozen model, which has closed forms.
         model: StageId,
+        /// `Q`.
+        family: FamilySpec,
         /// The datapoint, of those that are drawn from the model.
         point: u32,
         /// How many estimates.
@@ -140,6 +148,23 @@ pub enum Stage {
         free_form: FreeFormSpec,
         /// The estimator.
         estimator: Calibrated,
+    },
+    /// Shows the posteriors of some test points, and what stands for them.
+    Pictures {
+        /// The seed of this repetition.
+        seed: u32,
+        /// The frozen model, of two latent variables.
+        model: StageId,
+        /// `Q`.
+        family: FamilySpec,
+        /// The [`Stage::FreeForm`] of the test points.
+        free_form: StageId,
+        /// The stage whose encoder is shown.
+        encoder_stage: StageId,
+        /// The encoder.
+        encoder: EncoderSpec,
+        /// How many points, and how finely.
+        pictures: PicturesSpec,
     },
     /// Finds the optima that ascents are held against, from each start.
     Optima {
@@ -183,6 +208,8 @@ pub enum Stage {
         seed: u32,
         /// The frozen model.
         model: StageId,
+        /// `Q`.
+        family: FamilySpec,
         /// The stage whose encoder is measured: an [`Stage::Encoder`], or the model's own.
         encoder_stage: StageId,
         /// The encoder.
@@ -215,6 +242,18 @@ impl Stage {
                 model, free_form, ..
             } => std::iter::once(model).chain(free_form).collect(),
             Self::Ascent { model, optima, .. } => vec![model, optima],
+            Self::Pictures {
+                model,
+                free_form,
+                encoder_stage,
+                ..
+            } if model == encoder_stage => vec![model, free_form],
+            Self::Pictures {
+                model,
+                free_form,
+                encoder_stage,
+                ..
+            } => vec![model, free_form, encoder_stage],
             Self::Amortized {
                 model,
                 encoder_stage,
@@ -238,6 +277,7 @@ impl Stage {
             | Self::Annealed { seed, .. }
             | Self::Simulated { seed, .. }
             | Self::Calibration { seed, .. }
+            | Self::Pictures { seed, .. }
             | Self::Optima { seed, .. }
             | Self::Ascent { seed, .. }
             | Self::Amortized { seed, .. } => *seed,
@@ -254,6 +294,7 @@ impl Stage {
             Self::Annealed { .. } => "annealed",
             Self::Simulated { .. } => "simulated",
             Self::Calibration { .. } => "calibration",
+            Self::Pictures { .. } => "pictures",
             Self::Optima { .. } => "optima",
             Self::Ascent { .. } => "ascent",
             Self::Amortized { .. } => "amortized",
@@ -289,6 +330,9 @@ impl Stage {
             Self::Annealed { chunk, .. } => format!("anneal {} points", chunk.split),
             Self::Simulated { chunk, .. } => format!("both sides of {} points", chunk.split),
             Self::Calibration { estimator, .. } => format!("calibrate {}", estimator.estimator()),
+            Self::Pictures { pictures, .. } => {
+                format!("pictures of {} posteriors", pictures.points.get_ref().get())
+            }
             Self::Optima { split, n, .. } => format!("optima of {n} {split} points"),
             Self::Ascent { name, split, n, .. } => format!("ascent {name}, {n} {split} points"),
             Self::Amortized {

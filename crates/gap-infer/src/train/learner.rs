@@ -44,6 +44,11 @@ impl<'a> Learner<'a> {
         }
     }
 
+    /// The network; its weights are not the learned ones yet.
+    pub const fn network(&self) -> &Mlp {
+        self.network
+    }
+
     /// The output, no graph: `[N, in] -> [N, out]`.
     pub fn forward(&mut self, input: &Tensor) -> Tensor {
         match &mut self.way {

@@ -106,6 +106,7 @@ impl<'a> EncoderOnKernels<'a> {
         let parts = || -> Option<(DiagonalGaussian, &FusedDecoder, FusedLearner)> {
             let learner = FusedLearner::of(encoder.network(), most_rows)?;
             let family = family.as_diagonal_gaussian()?;
+            encoder.sees_all(data.observed_dim()).then_some(())?;
             is_readable(data).then_some((family, model.on_kernels()?, learner))
         };
         let Some((family, decoder, learner)) = parts() else {
@@ -180,6 +181,7 @@ impl<'a> VaeOnKernels<'a> {
         let all_draws = most_rows * training.n_samples as usize;
         let parts = || -> Option<(DiagonalGaussian, FusedLearner, FusedLearner)> {
             let of_encoder = FusedLearner::of(encoder.network(), most_rows)?;
+            decoder.likelihood().on_kernels()?;
             let of_decoder = FusedLearner::of(decoder.network(), all_draws)?;
             let family = family.as_diagonal_gaussian()?;
             is_readable(data).then_some((family, of_encoder, of_decoder))

@@ -1,9 +1,10 @@
 //! Steps by libtorch: any model, any family, any device.
 
+use super::adam::FlatAdam;
 use super::learner::Learner;
 use super::{Pupil, Step, Training};
 use crate::elbo_gradient::elbo_gradient;
-use crate::encoder::Encoder;
+use crate::encoder::{Encoder, seen};
 use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::InferError;
 use gap_data::{Batch, Dataset};
@@ -63,7 +64,8 @@ impl Pupil for EncoderOnTensors<'_> {
         let _no_grad = tch::no_grad_guard();
         let (batch, noise) = (self.subject.batch(step), self.subject.noise(step));
         self.learner.set_precision(step.precision);
-        let params = VariationalParams(self.learner.forward(batch.x()));
+        let visible = seen(self.learner.network(), batch.x());
+        let params = VariationalParams(self.learner.forward(&visible));
         let gradient = elbo_gradient(self.model, self.subject.family, &params, batch.x(), &noise)?;
         let gradient = gradient / batch.len() as f64;
         self.learner.ascend(gradient, step.learning_rate);
@@ -83,6 +85,8 @@ impl Pupil for EncoderOnTensors<'_> {
 pub struct VaeOnTensors<'a> {
     subject: Subject<'a>,
     likelihood: Likelihood,
+    /// Of what the likelihood learns, if anything.
+    of_likelihood: Option<FlatAdam>,
     of_encoder: Learner<'a>,
     of_decoder: Learner<'a>,
 }
@@ -96,13 +100,21 @@ impl<'a> VaeOnTensors<'a> {
         training: Training,
     ) -> Self {
         let most_rows = training.points_in_a_step(data);
+        let (kind, device) = (decoder.kind(), decoder.device());
+        let likelihood = decoder.likelihood_mut();
+        let of_likelihood = (likelihood.n_parameters() > 0).then(|| {
+            let adam = FlatAdam::new(likelihood.n_parameters(), kind, device);
+            likelihood.move_to(adam.parameters());
+            adam
+        });
         Self {
             subject: Subject {
                 family,
                 data,
-                device: decoder.device(),
+                device,
             },
             likelihood: decoder.likelihood(),
+            of_likelihood,
             of_encoder: Learner::of(encoder.network_mut(), most_rows),
             of_decoder: Learner::of(
                 decoder.network_mut(),
@@ -126,6 +138,11 @@ impl Pupil for VaeOnTensors<'_> {
         let output = self.of_decoder.forward(&rows);
         let scale = 1.0 / n_rows as f64;
         let residual = self.likelihood.residual(&x, &output) * scale;
+        if let Some(adam) = &mut self.of_likelihood {
+            let into = adam.gradient();
+            (self.likelihood).pull_back_to_parameters(&x, &output, scale, into);
+            adam.step(step.learning_rate);
+        }
         let in_z = self
             .of_decoder
             .ascend_and_pull_back(residual, step.learning_rate);
@@ -137,7 +154,10 @@ impl Pupil for VaeOnTensors<'_> {
     }
 
     fn is_finite(&mut self) -> bool {
-        self.of_encoder.is_finite() && self.of_decoder.is_finite()
+        let is_finite = |adam: &FlatAdam| adam.parameters().isfinite().all().int64_value(&[]) == 1;
+        self.of_encoder.is_finite()
+            && self.of_decoder.is_finite()
+            && self.of_likelihood.as_ref().is_none_or(is_finite)
     }
 
     fn finish(self: Box<Self>) {

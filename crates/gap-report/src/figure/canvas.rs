@@ -15,7 +15,7 @@ use std::sync::Once;
 #[error("cannot draw the figure: {0}")]
 pub(crate) struct DrawError(pub(super) String);
 
-pub(super) type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+pub(crate) type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 
 /// The embedded font, and what a browser without it may use: Verdana has nearly its widths.
 const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
@@ -25,7 +25,7 @@ pub(super) const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
 
 /// What makes the two backends draw the same figure.
 #[derive(Clone, Copy)]
-pub(super) struct Medium {
+pub(crate) struct Medium {
     /// Pixels for one unit of the SVG.
     pub(super) scale: f64,
     /// plotters' SVG takes 1/1.24 of a font's size for its em, its bitmaps 1/1.164 with this font.
@@ -59,7 +59,7 @@ pub(super) fn register_font() {
     });
 }
 
-pub(super) struct Canvas<DB: DrawingBackend> {
+pub(crate) struct Canvas<DB: DrawingBackend> {
     pub(super) area: DrawingArea<DB, Shift>,
     pub(super) medium: Medium,
 }
@@ -77,6 +77,11 @@ impl<DB: DrawingBackend> Canvas<DB> {
     pub(super) fn line(&self, from: Place, to: Place, style: ShapeStyle) -> Drawn<DB> {
         let ends = vec![self.pixel(from), self.pixel(to)];
         self.area.draw(&PathElement::new(ends, style))
+    }
+
+    pub(super) fn rectangle(&self, corners: [Place; 2], style: ShapeStyle) -> Drawn<DB> {
+        let corners = corners.map(|corner| self.pixel(corner));
+        self.area.draw(&Rectangle::new(corners, style))
     }
 
     pub(super) fn text(

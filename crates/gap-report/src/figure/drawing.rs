@@ -11,36 +11,76 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 use std::path::Path;
 
+/// What can be drawn, the same on an SVG and on a bitmap.
+pub(crate) trait Drawing {
+    /// The stem of its file's name.
+    fn name(&self) -> &str;
+
+    fn title(&self) -> &str;
+
+    /// What its parts are.
+    fn note(&self) -> &str;
+
+    /// In pixels, with so many for one unit of the SVG.
+    fn size(&self, scale: f64) -> (u32, u32);
+
+    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Drawn<DB>;
+}
+
 /// The figure as an SVG document.
-pub(crate) fn svg(figure: &Figure) -> Result<String, DrawError> {
+pub(crate) fn svg(drawing: &impl Drawing) -> Result<String, DrawError> {
     register_font();
     let mut text = String::new();
-    draw(
-        SVGBackend::with_string(&mut text, figure.size(SVG.scale)),
-        figure,
-        SVG,
-    )?;
+    let backend = SVGBackend::with_string(&mut text, drawing.size(SVG.scale));
+    draw(backend, drawing, SVG)?;
     Ok(text)
 }
 
 /// Draws the figure into the file `path`, whose name must end in `.png`.
-pub(crate) fn png(figure: &Figure, path: &Path) -> Result<(), DrawError> {
+pub(crate) fn png(drawing: &impl Drawing, path: &Path) -> Result<(), DrawError> {
     register_font();
     draw(
-        BitMapBackend::new(path, figure.size(PNG.scale)),
-        figure,
+        BitMapBackend::new(path, drawing.size(PNG.scale)),
+        drawing,
         PNG,
     )
 }
 
-fn draw<DB: DrawingBackend>(backend: DB, figure: &Figure, medium: Medium) -> Result<(), DrawError> {
+fn draw<DB: DrawingBackend>(
+    backend: DB,
+    drawing: &impl Drawing,
+    medium: Medium,
+) -> Result<(), DrawError> {
     let canvas = Canvas {
         area: backend.into_drawing_area(),
         medium,
     };
-    canvas
-        .figure(figure)
+    let drawn = canvas.area.fill(&PAPER);
+    drawn
+        .and_then(|()| drawing.draw(&canvas))
         .map_err(|error| DrawError(error.to_string()))
+}
+
+impl Drawing for Figure {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn note(&self) -> &str {
+        &self.note
+    }
+
+    fn size(&self, scale: f64) -> (u32, u32) {
+        self.pixels(scale)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Drawn<DB> {
+        canvas.figure(self)
+    }
 }
 
 /// How the lines of [`Reference`] look.
@@ -53,7 +93,6 @@ const REFERENCE: Look = Look {
 
 impl<DB: DrawingBackend> Canvas<DB> {
     fn figure(&self, figure: &Figure) -> Drawn<DB> {
-        self.area.fill(&PAPER)?;
         let corner = (HPos::Left, VPos::Top);
         let [title, (left, note)] = figure.heading();
         self.text(&figure.title, title, corner, Text::title())?;

@@ -3,7 +3,7 @@
 use super::Figure;
 use super::axis::{Scale, XAxis};
 
-const MARGIN: f64 = 14.0;
+pub(super) const MARGIN: f64 = 14.0;
 pub(super) const RIGHT: f64 = 18.0;
 const TOP: f64 = 66.0;
 pub(super) const PANEL_TITLE: f64 = 22.0;
@@ -22,8 +22,22 @@ pub(super) const TICK_SPACE: f64 = 8.0;
 /// A place on the figure, in units of the SVG.
 pub(super) type Place = (f64, f64);
 
-fn text_width(text: &str, size: f64) -> f64 {
+pub(super) fn text_width(text: &str, size: f64) -> f64 {
     text.chars().count() as f64 * CHARACTER * size / TEXT
+}
+
+/// Text of some size in lines that are no wider than `width`.
+pub(super) fn broken(text: &str, size: f64, width: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if text_width(&format!("{line} {word}"), size) <= width => {
+                *line += &format!(" {word}");
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 impl Figure {
@@ -67,17 +81,7 @@ impl Figure {
 
     /// The note, broken into lines that are no wider than the figure.
     pub(super) fn note_lines(&self) -> Vec<String> {
-        let width = self.width() - 2.0 * MARGIN;
-        let mut lines: Vec<String> = Vec::new();
-        for word in self.note.split_whitespace() {
-            match lines.last_mut() {
-                Some(line) if text_width(&format!("{line} {word}"), SMALL_TEXT) <= width => {
-                    *line += &format!(" {word}");
-                }
-                _ => lines.push(word.to_owned()),
-            }
-        }
-        lines
+        broken(&self.note, SMALL_TEXT, self.width() - 2.0 * MARGIN)
     }
 
     /// Where the title, and below it the first line of the note begin.
@@ -103,7 +107,7 @@ impl Figure {
         self.plot_top() + PANEL_HEIGHT.max(legend) + below_axis
     }
 
-    pub(super) fn size(&self, scale: f64) -> (u32, u32) {
+    pub(super) fn pixels(&self, scale: f64) -> (u32, u32) {
         let pixels = |length: f64| (length * scale).ceil() as u32;
         (pixels(self.width()), pixels(self.height()))
     }

@@ -38,7 +38,7 @@ pub(crate) fn evidence(summary: &Summary) -> Table {
         "temperatures",
         "acceptance",
         "sandwich width",
-        "agrees with IW[q*]",
+        "agrees with annealed",
         "untrusted",
         "seconds",
         "evaluations/point",
@@ -73,11 +73,7 @@ fn evidence_row(group: &SeedGroup<'_>, (method, estimator): (Method, Estimator))
         |pick: fn(EvidenceEstimate) -> Option<Mean>| mean_text(group.mean(|cell| pick(of(cell)?)));
     let average = |pick: fn(EvidenceEstimate) -> Option<f64>| group.average(|cell| pick(of(cell)?));
     let temperatures = found.iter().filter_map(|e| e.n_temperatures).map(u64::from);
-    let annealed = estimator == Estimator::Annealed;
-    let agreements = group.cells.iter().filter(|_| annealed);
-    let agreements: Vec<Agreement> = agreements
-        .filter_map(|cell| cell.annealed_agreement)
-        .collect();
+    let agreements: Vec<Agreement> = found.iter().filter_map(|e| e.annealed_agreement).collect();
     vec![
         estimate_name(method, estimator),
         option(found.first(), |e| e.side.to_string()),
@@ -129,8 +125,8 @@ fn evidence_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
          upper minus lower bound on points that the same model drew, which bounds an annealed number's \
          error there."
             .to_owned(),
-        "agrees with IW[q*]: points where the two are within 2 √(se² + se²), of those whose importance \
-         weights are trusted. untrusted: points whose standard error is marked as unreliable, by the \
+        "agrees with annealed: points where the two are within 2 √(se² + se²), of those whose importance \
+         weights are trusted; where they are not, the lower one has missed something. untrusted: points whose standard error is marked as unreliable, by the \
          reason."
             .to_owned(),
         "Seconds are of all points together; estimators that share their draws each have the time of all \

@@ -11,6 +11,7 @@ fn write(dir: &Path, trace: &[TracePoint], formats: &[Format]) -> Vec<String> {
     let content = ReportContent {
         summary: &summarize("ascents", &|_| 20, &[], trace, &[]),
         trace,
+        pictures: &[],
         question: "Which ascent is the fastest?",
         surprise: "",
         provenance: &serde_json::json!({}),

@@ -7,6 +7,7 @@ mod calibration;
 mod evidence;
 mod evidence_files;
 mod gap_laws;
+mod nesting;
 mod optima;
 mod pairing;
 mod report_files;

@@ -48,6 +48,7 @@ fn content<'a>(summary: &'a Summary, provenance: &'a serde_json::Value) -> Repor
     ReportContent {
         summary,
         trace: &[],
+        pictures: &[],
         question: "Does <b>capacity</b> & width shrink it?",
         surprise: "A gap that \"grows\".",
         provenance,
@@ -55,9 +56,13 @@ fn content<'a>(summary: &'a Summary, provenance: &'a serde_json::Value) -> Repor
 }
 
 fn write(dir: &Path, records: &[Record], formats: &[Format]) -> Vec<String> {
-    let summary = summary_of("digits-capacity", records);
+    write_to(dir, &summary_of("digits-capacity", records), formats)
+}
+
+/// Writes the files of a report into `dir`; their names.
+pub fn write_to(dir: &Path, summary: &Summary, formats: &[Format]) -> Vec<String> {
     let provenance = serde_json::json!({"commit": "abc<def>", "device": {"threads": 2}});
-    let paths = write_report(dir, &content(&summary, &provenance), formats).expect("it is written");
+    let paths = write_report(dir, &content(summary, &provenance), formats).expect("it is written");
     let name = |path: &Path| {
         path.strip_prefix(dir)
             .expect("it is in dir")
@@ -89,6 +94,9 @@ fn the_markdown_table_reads_well() {
     write(dir.path(), &small_run(), &[Format::Md]);
     let text = fs::read_to_string(dir.path().join("summary.md")).unwrap();
     insta::assert_snapshot!(text, @r#"
+    - From linear to mlp-64 the amortization gap on test points goes from 1.75 ± 0.45 to 0.50 ± 0.20 nats, 29% of it. With mlp-64 the approximation gap is 0.250 ± 0 nats, 33% of the inference gap.
+    - Free-form inference ended below no encoder by more than two standard errors, in any of 4 cells.
+
     | encoder | split | weights | n | seeds | evidence | approximation | amortization | one optimum | refined (steps) | IW gap | inference | neg/unconv/diff-opt/non-fin/heavy |
     | :-- | :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
     | linear | test | 1,300 | 3 | 2 | importance-weighted | 0.250 ± 0 | 1.75 ± 0.45 | 1.0 ± 1.2 | 0.175 ± 0.045 (10) | 0.0500 ± 0 | 2.00 ± 0.45 | 1/1/1/1/0 |

@@ -4,8 +4,11 @@ mod calibration;
 mod data;
 mod encoders;
 mod estimators;
+mod family;
 mod inference;
+mod likelihood;
 mod model;
+mod pictures;
 
 use super::inference::DEFAULT_ADAM_RATE;
 use super::{AscentSpec, ExperimentSpec, RefinementRule};
@@ -45,10 +48,12 @@ impl ExperimentSpec {
         self.check_data()?;
         self.check_model()?;
         self.check_encoders()?;
+        self.check_family()?;
         self.check_inference()?;
         self.check_ascents()?;
         self.check_estimators()?;
         self.check_calibration()?;
+        self.check_pictures()?;
         self.fill_in();
         Ok(CheckedSpec(self))
     }
@@ -92,7 +97,14 @@ impl ExperimentSpec {
             return;
         };
         let refinement = refinement.get_mut();
-        if refinement.rule == RefinementRule::Adam && refinement.learning_rate.is_none() {
+        if refinement.rule.is_none() {
+            let rule = match self.family.kind.is_gaussian() {
+                true => RefinementRule::AveragedNewton,
+                false => RefinementRule::Adam,
+            };
+            refinement.rule = Some(Spanned::new(0..0, rule));
+        }
+        if refinement.rule() == RefinementRule::Adam && refinement.learning_rate.is_none() {
             let rate = Spanned::new(0..0, DEFAULT_ADAM_RATE);
             refinement.learning_rate = Some(rate);
         }

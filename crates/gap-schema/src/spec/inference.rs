@@ -74,9 +74,9 @@ impl Default for FreeFormSpec {
 pub struct RefinementSpec {
     /// The numbers of steps after which `q` is measured, rising.
     pub steps: Spanned<Vec<Count>>,
-    /// What a step is.
-    #[serde(default = "averaged_newton")]
-    pub rule: RefinementRule,
+    /// What a step is. Default: `averaged-newton` for Gaussian families, `adam` for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Spanned<RefinementRule>>,
     /// Draws per datapoint and step.
     #[serde(default = "thirty_two")]
     pub n_samples: Spanned<Count>,
@@ -97,6 +97,12 @@ impl RefinementSpec {
         self.steps.get_ref().iter().map(|n| n.get()).collect()
     }
 
+    /// What a step is.
+    pub fn rule(&self) -> RefinementRule {
+        let written = self.rule.as_ref();
+        written.map_or(RefinementRule::AveragedNewton, |rule| *rule.get_ref())
+    }
+
     /// The step size of `adam`.
     pub fn learning_rate(&self) -> f64 {
         let written = self.learning_rate.as_ref();
@@ -104,10 +110,6 @@ impl RefinementSpec {
             .map_or(DEFAULT_ADAM_RATE, |rate| *rate.get_ref())
             .get()
     }
-}
-
-const fn averaged_newton() -> RefinementRule {
-    RefinementRule::AveragedNewton
 }
 
 fn thirty_two() -> Spanned<Count> {

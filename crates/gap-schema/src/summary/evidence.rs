@@ -30,6 +30,10 @@ pub struct EvidenceEstimate {
     /// For an annealed one, [`Sandwich::width`] of the same model, where it was measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sandwich_width: Option<Mean>,
+    /// For an importance-weighted one of `q*`, or of as many draws as its error asks for: how often
+    /// annealed importance sampling agrees with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub annealed_agreement: Option<Agreement>,
     /// Datapoints whose standard error is marked as unreliable.
     pub untrusted: u64,
     /// The same by the reason.
@@ -42,7 +46,7 @@ pub struct EvidenceEstimate {
     pub joint_evaluations: f64,
 }
 
-/// How often annealed importance sampling and `IW_K[q*]` agree.
+/// How often annealed importance sampling and an importance-weighted bound agree.
 ///
 /// On a datapoint they agree if `|a − b| ≤ 2 √(se_a² + se_b²)`, with the standard error that each
 /// reports; their draws are independent, so unbiased estimates with true errors would do so on 95% of

@@ -2,7 +2,7 @@
 
 use super::{SpecConflict, first_repeated, refuse};
 use crate::record::EncoderKind;
-use crate::spec::{EncoderSpec, ExperimentSpec};
+use crate::spec::{EncoderSpec, ExperimentSpec, SYNTHETIC};
 
 impl ExperimentSpec {
     pub(super) fn check_encoders(&self) -> Result<(), SpecConflict> {
@@ -22,30 +22,8 @@ impl ExperimentSpec {
             return Err(missing("refinement"));
         }
         for (i, encoder) in encoders.iter().enumerate() {
-            match (&encoder.hidden, encoder.kind) {
-                (Some(hidden), EncoderKind::Linear) => {
-                    return refuse(
-                        &format!("encoders[{i}].hidden"),
-                        hidden,
-                        "does not apply to `kind = \"linear\"`; remove it, or use `kind = \"mlp\"`",
-                    );
-                }
-                (Some(hidden), EncoderKind::Mlp) if hidden.get_ref().is_empty() => {
-                    return refuse(
-                        &format!("encoders[{i}].hidden"),
-                        hidden,
-                        "is empty; give at least one width, or use `kind = \"linear\"`",
-                    );
-                }
-                (None, EncoderKind::Mlp) => {
-                    return refuse(
-                        &format!("encoders[{i}]"),
-                        &self.encoders,
-                        "is an `mlp` without `hidden`; give its widths, as in [64]",
-                    );
-                }
-                _ => {}
-            }
+            self.check_sizes(i, encoder)?;
+            self.check_context(i, encoder)?;
         }
         let names: Vec<String> = encoders.iter().map(EncoderSpec::name).collect();
         match first_repeated(&names) {
@@ -56,6 +34,72 @@ impl ExperimentSpec {
             ),
             None => Ok(()),
         }
+    }
+
+    /// The widths or the channels that its kind has.
+    fn check_sizes(&self, i: usize, encoder: &EncoderSpec) -> Result<(), SpecConflict> {
+        let kind = encoder.kind;
+        let lacks = match kind {
+            EncoderKind::Mlp if encoder.hidden.is_none() => {
+                Some("is an `mlp` without `hidden`; give its widths, as in [64]")
+            }
+            EncoderKind::Conv if encoder.channels.is_none() => Some(
+                "is a `conv` without `channels`; give those of its two convolutions, as in [16, 32]",
+            ),
+            _ => None,
+        };
+        if let Some(lacks) = lacks {
+            return refuse(&format!("encoders[{i}]"), &self.encoders, lacks);
+        }
+        match (&encoder.hidden, &encoder.channels) {
+            (Some(hidden), _) if kind != EncoderKind::Mlp => refuse(
+                &format!("encoders[{i}].hidden"),
+                hidden,
+                format!(
+                    "does not apply to `kind = \"{kind}\"`; remove it, or use `kind = \"mlp\"`"
+                ),
+            ),
+            (Some(hidden), _) if hidden.get_ref().is_empty() => refuse(
+                &format!("encoders[{i}].hidden"),
+                hidden,
+                "is empty; give at least one width, or use `kind = \"linear\"`",
+            ),
+            (_, Some(channels)) if kind != EncoderKind::Conv => refuse(
+                &format!("encoders[{i}].channels"),
+                channels,
+                format!(
+                    "does not apply to `kind = \"{kind}\"`; remove it, or use `kind = \"conv\"`"
+                ),
+            ),
+            (_, Some(channels)) if self.data.name.get_ref() == SYNTHETIC => refuse(
+                &format!("encoders[{i}].channels"),
+                channels,
+                "are of a convolution, which does not go with `data.name = \"synthetic\"`: its points are no images; use `kind = \"mlp\"`",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_context(&self, i: usize, encoder: &EncoderSpec) -> Result<(), SpecConflict> {
+        let Some(context) = &encoder.context else {
+            return Ok(());
+        };
+        let (given, kind) = (context.get_ref().get(), self.model.kind);
+        let most = kind.most_context();
+        if given <= most {
+            return Ok(());
+        }
+        let message = if most == 1 {
+            format!(
+                "is {given}, but points of `data.name = \"{}\"` under `model.kind = \"{kind}\"` have no order, so there are no neighbours to see; remove it, or use `model.kind = \"time-series\"`",
+                self.data.name.get_ref()
+            )
+        } else {
+            format!(
+                "is {given}, but `model.kind = \"{kind}\"` depends on {most} observations; use at most {most}"
+            )
+        };
+        refuse(&format!("encoders[{i}].context"), context, message)
     }
 
     /// Without encoders there are ascents or a calibration, and nothing that belongs to encoders.

@@ -43,7 +43,7 @@ impl ExperimentSpec {
             );
         }
         check_draws("refinement.n_samples", &refinement.n_samples)?;
-        match (refinement.rule, &refinement.learning_rate) {
+        match (refinement.rule(), &refinement.learning_rate) {
             (RefinementRule::AveragedNewton, Some(rate)) => refuse(
                 "refinement.learning_rate",
                 rate,

@@ -1,7 +1,7 @@
 //! `[model]`, and what it needs of `[data]`.
 
 use super::{SpecConflict, refuse};
-use crate::spec::{DecoderSharing, ExperimentSpec, Likelihood, ModelKind, SYNTHETIC};
+use crate::spec::{DecoderSharing, ExperimentSpec, ModelKind, SYNTHETIC};
 use std::ops::Range;
 use toml::Spanned;
 
@@ -16,57 +16,39 @@ impl ExperimentSpec {
                 "is above 256, where the Sobol points of the ascent end",
             );
         }
-        match (&model.observed_dim, synthetic) {
-            (Some(given), false) => {
-                return refuse(
-                    "model.observed_dim",
-                    given,
-                    format!(
-                        "does not apply to `data.name = \"{}\"`, which has a size of its own; remove it",
-                        self.data.name.get_ref()
-                    ),
-                );
-            }
-            (None, true) => {
-                return refuse(
-                    "model.latent_dim",
-                    &model.latent_dim,
-                    "stands alone; synthetic data also needs `model.observed_dim`",
-                );
-            }
-            _ => {}
-        }
-        let misplaced = |key: &str, span: Option<Range<usize>>| match span {
-            Some(span) => Err(SpecConflict {
-                key: format!("model.{key}"),
-                message: format!(
-                    "does not apply to `model.kind = \"{}\"`; remove it",
-                    model.kind
-                ),
-                span,
-            }),
-            None => Ok(()),
-        };
+        self.check_observed_dim()?;
         match model.kind {
             ModelKind::LinearGaussian => {
-                misplaced("hidden", model.hidden.as_ref().map(Spanned::span))?;
-                misplaced("activation", model.activation.as_ref().map(Spanned::span))?;
-                misplaced("likelihood", model.likelihood.as_ref().map(Spanned::span))?;
-                misplaced("decoder", model.decoder.as_ref().map(Spanned::span))?;
-                misplaced("training", model.training.as_ref().map(Spanned::span))?;
+                self.refuse_decoder_keys()?;
                 self.check_condition_number()?;
-                if !synthetic {
+                self.check_drawn()
+            }
+            kind if kind.is_scalar() => {
+                self.refuse_decoder_keys()?;
+                self.refuse_key("noise_std", model.noise_std.as_ref().map(Spanned::span))?;
+                self.refuse_condition_number()?;
+                self.check_drawn()
+            }
+            ModelKind::ConvDecoder => {
+                self.refuse_key("hidden", model.hidden.as_ref().map(Spanned::span))?;
+                if model.channels.is_none() {
+                    return refuse(
+                        "model.latent_dim",
+                        &model.latent_dim,
+                        "stands alone; a `conv-decoder` also needs `model.channels`, as in [16, 32]",
+                    );
+                }
+                if synthetic {
                     return refuse(
                         "data.name",
                         &self.data.name,
-                        "does not go with `model.kind = \"linear-gaussian\"`, which is not fitted to data; use `data.name = \"synthetic\"`",
+                        "is \"synthetic\", whose points are no images, which does not go with `model.kind = \"conv-decoder\"`; use `model.kind = \"mlp-decoder\"`",
                     );
                 }
+                self.check_decoder()
             }
-            ModelKind::MlpDecoder => {
-                let condition_number = model.condition_number.as_ref();
-                misplaced("condition_number", condition_number.map(Spanned::span))?;
-                self.check_noise_std()?;
+            _ => {
+                self.refuse_key("channels", model.channels.as_ref().map(Spanned::span))?;
                 if model.hidden.is_none() {
                     return refuse(
                         "model.latent_dim",
@@ -74,27 +56,114 @@ impl ExperimentSpec {
                         "stands alone; an MLP decoder also needs `model.hidden`, as in [64, 64], or [] for a linear one",
                     );
                 }
-                match (&model.training, synthetic) {
-                    (Some(training), true) => {
-                        return refuse(
-                            "model.training",
-                            training,
-                            "does not go with `data.name = \"synthetic\"`, whose model is the truth; remove the section",
-                        );
-                    }
-                    (None, false) => {
-                        return refuse(
-                            "data.name",
-                            &self.data.name,
-                            "is real data, so the decoder must be fitted; add `[model.training]`",
-                        );
-                    }
-                    _ => {}
-                }
-                self.check_decoder_sharing()?;
+                self.check_decoder()
             }
         }
-        Ok(())
+    }
+
+    /// The size of an observation is that of the data, or of the model, or is written.
+    fn check_observed_dim(&self) -> Result<(), SpecConflict> {
+        let model = &self.model;
+        let (kind, name) = (model.kind, self.data.name.get_ref());
+        if kind.is_scalar() && model.latent_dim.get_ref().get() != 1 {
+            return refuse(
+                "model.latent_dim",
+                &model.latent_dim,
+                format!("is not 1, which it is for `model.kind = \"{kind}\"`; set it to 1"),
+            );
+        }
+        match &model.observed_dim {
+            Some(given) if kind.is_scalar() => refuse(
+                "model.observed_dim",
+                given,
+                format!(
+                    "does not apply to `model.kind = \"{kind}\"`, which has one of its own; remove it"
+                ),
+            ),
+            Some(given) if name != SYNTHETIC => refuse(
+                "model.observed_dim",
+                given,
+                format!(
+                    "does not apply to `data.name = \"{name}\"`, which has a size of its own; remove it"
+                ),
+            ),
+            None if name == SYNTHETIC && !kind.is_scalar() => refuse(
+                "model.latent_dim",
+                &model.latent_dim,
+                "stands alone; synthetic data also needs `model.observed_dim`",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_key(&self, key: &str, span: Option<Range<usize>>) -> Result<(), SpecConflict> {
+        let Some(span) = span else {
+            return Ok(());
+        };
+        Err(SpecConflict {
+            key: format!("model.{key}"),
+            message: format!(
+                "does not apply to `model.kind = \"{}\"`; remove it",
+                self.model.kind
+            ),
+            span,
+        })
+    }
+
+    /// What only a network has.
+    fn refuse_decoder_keys(&self) -> Result<(), SpecConflict> {
+        let model = &self.model;
+        self.refuse_key("hidden", model.hidden.as_ref().map(Spanned::span))?;
+        self.refuse_key("channels", model.channels.as_ref().map(Spanned::span))?;
+        self.refuse_key("activation", model.activation.as_ref().map(Spanned::span))?;
+        self.refuse_key("likelihood", model.likelihood.as_ref().map(Spanned::span))?;
+        self.refuse_key("decoder", model.decoder.as_ref().map(Spanned::span))?;
+        self.refuse_key("training", model.training.as_ref().map(Spanned::span))
+    }
+
+    fn refuse_condition_number(&self) -> Result<(), SpecConflict> {
+        let written = self.model.condition_number.as_ref();
+        self.refuse_key("condition_number", written.map(Spanned::span))
+    }
+
+    /// A model that is not fitted is the truth of its data.
+    fn check_drawn(&self) -> Result<(), SpecConflict> {
+        if self.data.name.get_ref() == SYNTHETIC {
+            return Ok(());
+        }
+        refuse(
+            "data.name",
+            &self.data.name,
+            format!(
+                "does not go with `model.kind = \"{}\"`, which is not fitted to data; use `data.name = \"synthetic\"`",
+                self.model.kind
+            ),
+        )
+    }
+
+    /// What all decoders need, whatever their network.
+    fn check_decoder(&self) -> Result<(), SpecConflict> {
+        self.refuse_condition_number()?;
+        self.check_likelihood()?;
+        let synthetic = self.data.name.get_ref() == SYNTHETIC;
+        match (&self.model.training, synthetic) {
+            (Some(training), true) => {
+                return refuse(
+                    "model.training",
+                    training,
+                    "does not go with `data.name = \"synthetic\"`, whose model is the truth; remove the section",
+                );
+            }
+            (None, false) => {
+                return refuse(
+                    "data.name",
+                    &self.data.name,
+                    "is real data, so the decoder must be fitted; add `[model.training]`",
+                );
+            }
+            _ => {}
+        }
+        self.check_decoder_sharing()
     }
 
     /// The loadings that give a condition number are as many orthogonal directions of `x` as `z` has
@@ -129,23 +198,6 @@ impl ExperimentSpec {
                     "needs `model.observed_dim` to be at least the {latent_dim} of `model.latent_dim`, not {}",
                     observed_dim.get_ref().get()
                 ),
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_noise_std(&self) -> Result<(), SpecConflict> {
-        let model = &self.model;
-        match (self.likelihood(), &model.noise_std, &model.likelihood) {
-            (Likelihood::Gaussian, None, Some(likelihood)) => refuse(
-                "model.likelihood",
-                likelihood,
-                "is `gaussian`, which needs `model.noise_std`: the standard deviation of a pixel, as in 0.1",
-            ),
-            (Likelihood::Bernoulli, Some(noise_std), _) => refuse(
-                "model.noise_std",
-                noise_std,
-                "does not go with `model.likelihood = \"bernoulli\"`; remove it, or use `model.likelihood = \"gaussian\"`",
             ),
             _ => Ok(()),
         }

@@ -1,0 +1,192 @@
+//! Draws from `q` and a share of the prior, and the weights that they have under the joint.
+
+use crate::annealed::{Anchor, sum_of_squares};
+use crate::estimate::{Accumulator, EstimateError};
+use crate::importance::WeightedDraws;
+use gap_infer::{VariationalFamily, VariationalParams};
+use gap_model::{JointRows, WantedOfRows};
+use gap_torch::{NoiseStream, SeedKey};
+use std::f64::consts::TAU;
+use tch::{Device, Kind, Tensor};
+
+/// Draws that are evaluated together.
+const CHUNK: u64 = 1024;
+
+/// The fitted `q` of every datapoint.
+pub enum Fitted<'a> {
+    /// Diagonal Gaussians, in plain memory.
+    Diagonal(Anchor),
+    /// Anything else.
+    Any {
+        family: &'a dyn VariationalFamily,
+        params: &'a VariationalParams,
+        rows: Vec<Vec<f32>>, // [B, Q]
+    },
+}
+
+impl<'a> Fitted<'a> {
+    pub fn of(family: &'a dyn VariationalFamily, params: &'a VariationalParams) -> Self {
+        if family.as_diagonal_gaussian().is_some() {
+            return Self::Diagonal(Anchor::of(family, params));
+        }
+        let narrow = |row: Vec<f64>| row.into_iter().map(|v| v as f32).collect();
+        Self::Any {
+            family,
+            params,
+            rows: params.to_rows().into_iter().map(narrow).collect(),
+        }
+    }
+
+    /// `D` and `N`.
+    fn dims(&self) -> (usize, usize) {
+        match self {
+            Self::Diagonal(anchor) => (anchor.latent_dim(), anchor.latent_dim()),
+            Self::Any { family, .. } => (family.latent_dim() as usize, family.noise_dim() as usize),
+        }
+    }
+
+    /// `z` (`[S, D]`) of a datapoint and `log q` (`[S]`) there, from `noise` (`[S, N]`).
+    fn draw(&self, point: usize, noise: &[f32], z: &mut [f32], log_q: &mut [f64]) {
+        match self {
+            Self::Diagonal(anchor) => {
+                let dim = anchor.latent_dim();
+                let draws = z.chunks_exact_mut(dim).zip(noise.chunks_exact(dim));
+                for ((z, noise), log_q) in draws.zip(log_q) {
+                    anchor.place(point, noise, z);
+                    *log_q = anchor.log_density(point, sum_of_squares(noise));
+                }
+            }
+            Self::Any { family, rows, .. } => family.transform_row(&rows[point], noise, z, log_q),
+        }
+    }
+
+    /// `log q` at any places: `[S, D] -> [S]`.
+    fn log_density(&self, point: usize, z: &[f32]) -> Vec<f64> {
+        match self {
+            Self::Diagonal(anchor) => {
+                let mut w = vec![0.0; anchor.latent_dim()];
+                let places = z.chunks_exact(anchor.latent_dim());
+                places
+                    .map(|z| {
+                        anchor.whiten(point, z, &mut w);
+                        anchor.log_density(point, sum_of_squares(&w))
+                    })
+                    .collect()
+            }
+            Self::Any { family, params, .. } => {
+                let own = VariationalParams(params.0.narrow(0, point as i64, 1));
+                let places = Tensor::from_slice(z).view([-1, 1, family.latent_dim()]);
+                let places = places.to_device(own.0.device());
+                let family = family.evaluable();
+                let family = family.expect("families without a density were refused");
+                let log_q = family.log_prob(&own, &places);
+                let log_q = log_q
+                    .to_device(Device::Cpu)
+                    .to_kind(Kind::Double)
+                    .view([-1]);
+                Vec::try_from(log_q).expect("a double tensor holds doubles")
+            }
+        }
+    }
+}
+
+/// One datapoint's draws from `(1 − share) q + share N(0, I)`.
+pub struct Proposal<'a> {
+    q: &'a Fitted<'a>,
+    point: usize,
+    prior_share: f64,
+    noise: NoiseStream,
+    components: NoiseStream,
+    z: Vec<f32>,         // [S, D]
+    log_q: Vec<f64>,     // [S]
+    log_joint: Vec<f64>, // [S]
+}
+
+impl<'a> Proposal<'a> {
+    pub fn new(q: &'a Fitted, point: usize, id: u64, prior_share: f64, key: SeedKey) -> Self {
+        let stream = |key: SeedKey| NoiseStream::new(key, &[id], Device::Cpu);
+        Self {
+            q,
+            point,
+            prior_share,
+            noise: stream(key.role("noise")),
+            components: stream(key.role("component")),
+            z: Vec::new(),
+            log_q: Vec::new(),
+            log_joint: Vec::new(),
+        }
+    }
+
+    /// The next `n_samples` log-weights.
+    pub fn weigh(
+        &mut self,
+        joint: &mut JointRows,
+        n_samples: u64,
+        to: &mut WeightedDraws,
+    ) -> Result<(), EstimateError> {
+        let mut left = n_samples;
+        while left > 0 {
+            let n = left.min(CHUNK);
+            self.weigh_chunk(joint, n as usize, to)?;
+            left -= n;
+        }
+        Ok(())
+    }
+
+    fn weigh_chunk(
+        &mut self,
+        joint: &mut JointRows,
+        n: usize,
+        to: &mut WeightedDraws,
+    ) -> Result<(), EstimateError> {
+        self.draw(n);
+        self.log_joint.resize(n, 0.0);
+        let wanted = WantedOfRows {
+            log_joint: Some(&mut self.log_joint),
+            ..WantedOfRows::default()
+        };
+        joint.evaluate(&vec![self.point; n], &self.z, wanted)?;
+        let (dim, _) = self.q.dims();
+        let places = self.z.chunks_exact(dim);
+        for ((z, log_joint), log_q) in places.zip(&self.log_joint).zip(&self.log_q) {
+            to.push(log_joint - self.log_density(z, *log_q));
+        }
+        Ok(())
+    }
+
+    /// The next `n` places, and `log q` there.
+    fn draw(&mut self, n: usize) {
+        let (dim, noise_dim) = self.q.dims();
+        let noise = self.noise.normal_values(n, noise_dim);
+        self.z.resize(n * dim, 0.0);
+        self.log_q.resize(n, 0.0);
+        self.q
+            .draw(self.point, &noise, &mut self.z, &mut self.log_q);
+        let components = self.components.uniform_values(n, 1);
+        let of_prior = |&s: &usize| f64::from(components[s]) < self.prior_share;
+        let of_prior: Vec<usize> = (0..n).filter(of_prior).collect();
+        if of_prior.is_empty() {
+            return;
+        }
+        let normals = |&s: &usize| noise[s * noise_dim..][..dim].iter().copied();
+        let places: Vec<f32> = of_prior.iter().flat_map(normals).collect();
+        let log_q = self.q.log_density(self.point, &places);
+        let places = places.chunks_exact(dim).zip(log_q);
+        for (&s, (place, log_q)) in of_prior.iter().zip(places) {
+            self.z[s * dim..][..dim].copy_from_slice(place);
+            self.log_q[s] = log_q;
+        }
+    }
+
+    /// `log ((1 − share) q(z) + share N(z; 0, I))`, nats.
+    fn log_density(&self, z: &[f32], log_q: f64) -> f64 {
+        if self.prior_share == 0.0 {
+            return log_q;
+        }
+        let of_q = log_q + (-self.prior_share).ln_1p();
+        let log_prior = -0.5 * (sum_of_squares(z) + z.len() as f64 * TAU.ln());
+        let of_prior = log_prior + self.prior_share.ln();
+        let most = of_q.max(of_prior);
+        most + ((of_q - most).exp() + (of_prior - most).exp()).ln()
+    }
+}

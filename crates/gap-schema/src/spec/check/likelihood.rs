@@ -1,0 +1,43 @@
+//! `model.likelihood`, and what it needs.
+
+use super::{SpecConflict, refuse};
+use crate::spec::{ExperimentSpec, Likelihood, SYNTHETIC};
+
+impl ExperimentSpec {
+    pub(super) fn check_likelihood(&self) -> Result<(), SpecConflict> {
+        let model = &self.model;
+        let likelihood = self.likelihood();
+        match (likelihood, &model.noise_std, &model.likelihood) {
+            (Likelihood::Gaussian, None, Some(written)) => {
+                return refuse(
+                    "model.likelihood",
+                    written,
+                    "is `gaussian`, which needs `model.noise_std`: the standard deviation of a pixel, as in 0.1; or use \"learned-gaussian\"",
+                );
+            }
+            (Likelihood::Gaussian, ..) => {}
+            (_, Some(noise_std), _) => {
+                return refuse(
+                    "model.noise_std",
+                    noise_std,
+                    format!(
+                        "does not go with `model.likelihood = \"{likelihood}\"`; remove it, or use `model.likelihood = \"gaussian\"`"
+                    ),
+                );
+            }
+            _ => {}
+        }
+        match &model.likelihood {
+            Some(written) if likelihood.is_learned() && self.data.name.get_ref() == SYNTHETIC => {
+                refuse(
+                    "model.likelihood",
+                    written,
+                    format!(
+                        "is `{likelihood}`, whose scales are learned from data, which does not go with `data.name = \"synthetic\"`; use \"gaussian\" or \"bernoulli\""
+                    ),
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+}
