@@ -5,7 +5,7 @@ use crate::layer::{Layer, Map};
 use crate::network::Network;
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
-use tch::Device;
+use tch::{Device, Tensor};
 
 /// A network, by the name that perceptrons are made under.
 pub type Mlp = Network;
@@ -24,6 +24,22 @@ impl Network {
         let layers =
             pairs.map(|(pair, i)| Layer::random_affine(pair[0], pair[1], key.index(i), device));
         Self::of(layers.collect(), activation)
+    }
+
+    /// The perceptron that says of `x` what this one says of `(x − mean) / std`: `[in], [in]`.
+    ///
+    /// # Panics
+    ///
+    /// If the first layer is not affine.
+    #[must_use]
+    pub fn on_standardized(mut self, mean: &Tensor, std: &Tensor) -> Self {
+        let first = self.first_layer_mut();
+        assert!(first.map == Map::Affine, "a perceptron's layers are affine");
+        let kind = first.weight.kind();
+        let weight = &first.weight / std.to_kind(kind);
+        first.bias = &first.bias - weight.mv(&mean.to_kind(kind));
+        first.weight = weight;
+        self
     }
 
     /// The perceptron of `n_layers` layers that [`Network::store`] wrote.

@@ -49,6 +49,10 @@ impl Network {
         last.apply(&aligned_rows(&value))
     }
 
+    pub(crate) fn first_layer_mut(&mut self) -> &mut Layer {
+        &mut self.layers[0]
+    }
+
     pub(crate) fn layers(&self) -> &[Layer] {
         &self.layers
     }

@@ -23,6 +23,7 @@ pub(crate) fn reading(summary: &Summary) -> Vec<String> {
         .collect();
     let by_variant = of_split.chunk_by(|a, b| a.variant() == b.variant());
     let mut sentences: Vec<String> = by_variant.filter_map(of_encoders).collect();
+    sentences.extend(of_contexts(&of_split));
     sentences.extend(of_families(summary, split));
     sentences.extend(of_search(summary));
     sentences
@@ -34,6 +35,44 @@ fn text(mean: SeedMean) -> String {
 
 fn percent(part: f64, whole: f64) -> String {
     format!("{}%", significant(100.0 * part / whole, 2))
+}
+
+/// `, 29% of it`; nothing where the whole is not told from none, or smaller than its part.
+fn share_of(part: SeedMean, whole: SeedMean) -> String {
+    let is_there = whole.mean_nats > 3.0 * whole.std_error_nats;
+    if is_there && part.mean_nats < whole.mean_nats {
+        format!(", {} of it", percent(part.mean_nats, whole.mean_nats))
+    } else {
+        String::new()
+    }
+}
+
+/// What an encoder gains from seeing its neighbours, where the same one was measured with and without.
+fn of_contexts(groups: &[&SeedGroup<'_>]) -> Vec<String> {
+    let gap = |group: &SeedGroup<'_>| group.mean(|cell| cell.amortization_gap);
+    let pairs = groups.iter().flat_map(|with| {
+        let without = groups.iter().filter(move |without| {
+            let (Some(more), Some(fewer)) = (with.encoder(), without.encoder()) else {
+                return false;
+            };
+            more.context > fewer.context && (more.kind, &more.hidden) == (fewer.kind, &fewer.hidden)
+        });
+        without.map(move |without| (*without, *with))
+    });
+    let sentence = |(without, with): (&SeedGroup<'_>, &SeedGroup<'_>)| {
+        let (alone, beside) = (gap(without)?, gap(with)?);
+        Some(format!(
+            "{} with context {}: {} nats on {} points; with context {}: {}{}.",
+            encoder_name(with),
+            without.encoder()?.context,
+            text(alone),
+            with.split(),
+            with.encoder()?.context,
+            text(beside),
+            share_of(beside, alone)
+        ))
+    };
+    pairs.filter_map(sentence).collect()
 }
 
 /// How the gap changes from the narrowest encoder to the widest.
@@ -51,12 +90,12 @@ fn of_encoders(groups: &[&SeedGroup<'_>]) -> Option<String> {
     let split = last.split();
     let change = if groups.len() > 1 {
         format!(
-            "{from} {} to {} the amortization gap on {split} points goes from {} to {} nats, {} of it",
+            "{from} {} to {} the amortization gap on {split} points goes from {} to {} nats{}",
             encoder_name(first),
             encoder_name(last),
             text(narrow),
             text(wide),
-            percent(wide.mean_nats, narrow.mean_nats)
+            share_of(wide, narrow)
         )
     } else {
         format!(

@@ -134,6 +134,11 @@ impl Observations {
         }
     }
 
+    /// Whether they are drawn from a model: real numbers of any size, where what is read is of `[0, 1]`.
+    pub const fn are_drawn(&self) -> bool {
+        matches!(self, Self::Drawn { .. })
+    }
+
     /// A digest of both parts, where they were read.
     pub fn digest(&self) -> Option<String> {
         match self {

@@ -3,6 +3,7 @@
 use super::failed;
 use super::models::{Observed, activation};
 use crate::run::RunError;
+use gap_data::Dataset;
 use gap_infer::train::TrainingCost;
 use gap_infer::{Encoder, VariationalFamily};
 use gap_model::{ConvShape, Network};
@@ -13,7 +14,7 @@ use gap_torch::checkpoint::Checkpoint;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
-use tch::Device;
+use tch::{Device, Kind};
 
 /// The encoder's weights in its stage's folder.
 const ENCODER: &str = "encoder.safetensors";
@@ -21,6 +22,9 @@ const ENCODER: &str = "encoder.safetensors";
 const WEIGHTS: &str = "encoder";
 /// What fitting the encoder cost.
 const FIT: &str = "fit.json";
+
+/// A number that is always the same has no standard deviation to divide by.
+const LEAST_STD: f64 = 1e-6;
 
 /// What fitting an encoder cost.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -81,6 +85,19 @@ impl Plan<'_> {
     /// A new encoder, drawn with `key`.
     pub fn random(&self, key: SeedKey, device: Device) -> Encoder {
         Encoder::starting_at_zero(self.network(key, device))
+    }
+
+    /// The same for real numbers of any size, as `data` has them: it begins as a random network of what is
+    /// left when their means are taken away and their standard deviations divided out.
+    pub fn random_for(&self, data: &Dataset, key: SeedKey, device: Device) -> Encoder {
+        let network = self.network(key, device);
+        let x = data.x().narrow(1, 0, network.input_dim()).to_device(device);
+        let rows = [0_i64];
+        let mean = x.mean_dim(rows.as_slice(), false, Kind::Float);
+        let std = x
+            .std_dim(rows.as_slice(), false, false)
+            .clamp_min(LEAST_STD);
+        Encoder::starting_at_zero(network.on_standardized(&mean, &std))
     }
 
     /// The encoder of a finished stage.

@@ -56,7 +56,12 @@ impl LibtorchExecutor {
             .observations
             .training_points(seed, Some(model.as_ref()))?;
         let init = key.role("encoder").role(&spec.name());
-        let mut encoder = self.encoder_plan(spec, family).random(init, self.device);
+        let plan = self.encoder_plan(spec, family);
+        let mut encoder = if self.observations.are_drawn() {
+            plan.random_for(&data, init, self.device)
+        } else {
+            plan.random(init, self.device)
+        };
         // All encoders of a seed see the same minibatches and noise: their differences are paired.
         let cost = fit_encoder(
             model.as_ref(),

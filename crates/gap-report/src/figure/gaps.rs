@@ -13,20 +13,21 @@ use gap_schema::Summary;
 use gap_schema::record::{EncoderLabel, Split};
 use plotters::style::RGBColor;
 
-/// The figures that a summary has points for; those of one variant are together.
+/// The figures that a summary has points for: all variants beside each other where there are several, and
+/// then those of each.
 pub(super) fn figures(summary: &Summary) -> Vec<Figure> {
     let groups: Vec<SeedGroup<'_>> = SeedGroup::all(summary)
         .into_iter()
         .filter(|group| group.encoder().is_some())
         .collect();
-    groups
-        .chunk_by(|a, b| a.variant() == b.variant())
-        .flat_map(|groups| {
-            let figures = [gap_by_encoder(groups), gap_by_steps(groups)];
-            figures.map(|figure| figure.of_variant(groups[0].variant()))
-        })
-        .filter(Figure::has_points)
-        .collect()
+    let by_variant = || groups.chunk_by(|a, b| a.variant() == b.variant());
+    let together = (by_variant().count() > 1).then(|| gap_by_variant(&groups));
+    let of_each = by_variant().flat_map(|groups| {
+        let figures = [gap_by_encoder(groups), gap_by_steps(groups)];
+        figures.map(|figure| figure.of_variant(groups[0].variant()))
+    });
+    let figures = together.into_iter().chain(of_each);
+    figures.filter(Figure::has_points).collect()
 }
 
 fn encoders<'a>(groups: &[SeedGroup<'a>]) -> Vec<&'a EncoderLabel> {
@@ -50,6 +51,57 @@ type Quantity = (
 );
 
 fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Figure {
+    let encoders = encoders(groups);
+    let places = Places {
+        labels: (encoders.iter())
+            .map(|e| vec![e.short(), grouped(e.weights)])
+            .collect(),
+        of: &|group| encoders.iter().position(|&e| Some(e) == group.encoder()),
+        x_label: "encoder, and its number of weights",
+    };
+    let (name, title) = ("amortization-gap-by-encoder", "Gaps by encoder");
+    gaps_at(groups, &places, name, title)
+}
+
+/// Each variant's last encoder: the widest, where they are listed by capacity.
+fn gap_by_variant(groups: &[SeedGroup<'_>]) -> Figure {
+    let variants: Vec<Option<&str>> = distinct_variants(groups);
+    let places = Places {
+        labels: (variants.iter())
+            .map(|&variant| {
+                let of_variant = groups.iter().filter(|group| group.variant() == variant);
+                let encoder = of_variant.last().map(encoder_name);
+                vec![
+                    variant.unwrap_or_default().to_owned(),
+                    encoder.unwrap_or_default(),
+                ]
+            })
+            .collect(),
+        of: &|group| {
+            let of_variant = || groups.iter().filter(|g| g.variant() == group.variant());
+            let last = of_variant().next_back()?.encoder();
+            let is_last = group.encoder() == last;
+            is_last.then(|| variants.iter().position(|&v| v == group.variant()))?
+        },
+        x_label: "variant, and its last encoder",
+    };
+    gaps_at(groups, &places, "gaps-by-variant", "Gaps by variant")
+}
+
+fn distinct_variants<'a>(groups: &[SeedGroup<'a>]) -> Vec<Option<&'a str>> {
+    let mut variants: Vec<Option<&str>> = groups.iter().map(SeedGroup::variant).collect();
+    variants.dedup();
+    variants
+}
+
+/// What the places on a figure's axis are, and which is a group's.
+struct Places<'a> {
+    labels: Vec<Vec<String>>,
+    of: &'a dyn Fn(&SeedGroup<'_>) -> Option<usize>,
+    x_label: &'static str,
+}
+
+fn gaps_at(groups: &[SeedGroup<'_>], places: &Places<'_>, name: &str, title: &str) -> Figure {
     let quantities: [Quantity; 3] = [
         ("amortization", MARKERS[0], COLOURS[1], |g| {
             g.mean(|c| c.amortization_gap)
@@ -61,7 +113,6 @@ fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Figure {
             g.mean(|c| c.refined_gap)
         }),
     ];
-    let encoders = encoders(groups);
     let (mut legend, mut series) = (Vec::new(), Vec::new());
     for (label, marker, colour, gap) in quantities {
         for split in [Split::Test, Split::Train] {
@@ -73,10 +124,7 @@ fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Figure {
             };
             let points = groups.iter().filter(|group| group.split() == split);
             let points: Vec<_> = points
-                .filter_map(|group| {
-                    let category = encoders.iter().position(|&e| Some(e) == group.encoder())?;
-                    point(category, gap(group))
-                })
+                .filter_map(|group| point((places.of)(group)?, gap(group)))
                 .collect();
             if points.is_empty() {
                 continue;
@@ -92,18 +140,17 @@ fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Figure {
             });
         }
     }
-    let categories = encoders.iter().map(|e| vec![e.short(), grouped(e.weights)]);
     let panels = vec![Panel {
         title: String::new(),
         series,
     }];
     Figure {
-        name: "amortization-gap-by-encoder".to_owned(),
-        title: "Gaps by encoder".to_owned(),
+        name: name.to_owned(),
+        title: title.to_owned(),
         note: format!("Error bars: {}", spread_meaning(&seeds_of(groups))),
-        x_label: "encoder, and its number of weights",
+        x_label: places.x_label,
         y_label: "gap (nats per datapoint)",
-        x_axis: XAxis::Categories(categories.collect()),
+        x_axis: XAxis::Categories(places.labels.clone()),
         y_scale: scale_covering(&panels),
         legend,
         panels,

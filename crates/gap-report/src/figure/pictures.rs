@@ -7,6 +7,7 @@ use super::{COLOURS, Drawing};
 use crate::variant::variant_order;
 use gap_schema::PictureRow;
 use gap_schema::picture::Pictured;
+use gap_schema::record::Family;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 use std::collections::BTreeMap;
@@ -15,6 +16,9 @@ use std::collections::BTreeMap;
 const SIDE: f64 = 150.0;
 const SPACE: f64 = 14.0;
 const HEADING: f64 = 40.0;
+
+/// Cells that are fainter than this part of the darkest are not drawn.
+const FAINTEST: f64 = 0.004;
 
 /// Pictures of one datapoint in columns.
 pub(crate) struct Pictures {
@@ -53,14 +57,22 @@ pub(super) fn figures(rows: &[PictureRow]) -> Vec<Pictures> {
 }
 
 fn of_point(seed: u64, datapoint: u64, rows: &[&PictureRow]) -> Pictures {
-    let mut variants: Vec<Option<&str>> = rows.iter().map(|row| row.variant.as_deref()).collect();
-    variants.sort_by(|a, b| variant_order(*a).cmp(&variant_order(*b)));
+    let mut variants: Vec<(Family, Option<&str>)> = rows
+        .iter()
+        .map(|row| (row.family, row.variant.as_deref()))
+        .collect();
+    variants.sort_by(|a, b| {
+        a.0.cmp(&b.0)
+            .then(variant_order(a.1).cmp(&variant_order(b.1)))
+    });
     variants.dedup();
+    let variants: Vec<Option<&str>> = variants.into_iter().map(|(_, variant)| variant).collect();
     let picture = |variant: Option<&str>, pictured: Pictured| -> Vec<Shade> {
         let own = rows.iter().filter(|row| row.variant.as_deref() == variant);
         let own: Vec<&&PictureRow> = own.filter(|row| row.pictured == pictured).collect();
         let most = own.iter().map(|row| row.mass).fold(0.0, f64::max);
-        own.into_iter().map(|row| shade(row, most)).collect()
+        let seen = own.into_iter().filter(|row| row.mass > FAINTEST * most);
+        seen.map(|row| shade(row, most)).collect()
     };
     let first = variants[0];
     let mut columns = vec![Column {
