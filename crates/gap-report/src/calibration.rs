@@ -52,8 +52,12 @@ fn finite(row: &CalibrationRow) -> f64 {
     row.n_replicates.saturating_sub(row.non_finite) as f64
 }
 
+/// Standard errors that a bias may be on the wrong side: a report has dozens of them, of which one or two would
+/// be more than two errors off by chance.
+const SIDE_MARGIN: f64 = 3.0;
+
 fn side_holds(row: &CalibrationRow) -> Option<bool> {
-    let (bias, margin) = (row.bias_nats, 2.0 * row.bias_std_error_nats);
+    let (bias, margin) = (row.bias_nats, SIDE_MARGIN * row.bias_std_error_nats);
     let holds = match row.side {
         Side::Lower => bias <= margin,
         Side::Upper => bias >= -margin,

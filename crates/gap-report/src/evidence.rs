@@ -140,16 +140,20 @@ pub(crate) fn annealed_agreement(columns: &Columns<'_>, term: Term) -> Option<Ag
     let is_weighted = [FREE_FORM_IW, ADAPTIVE_IW].contains(&term);
     (is_weighted && columns.has(term) && columns.has(ANNEALED)).then(|| {
         let pairs = columns.rows(term).zip(columns.rows(ANNEALED));
-        let differences: Vec<bool> = pairs
+        let trusted: Vec<(&Record, &Record)> = pairs
             .filter(|(weighted, _)| reason(weighted) == TRUSTED)
-            .map(|(weighted, annealed)| {
-                let std_error = weighted.std_error_nats.hypot(annealed.std_error_nats);
-                (weighted.value_nats - annealed.value_nats).abs() <= 2.0 * std_error
-            })
             .collect();
+        let within = |error: fn(f64, f64) -> f64| {
+            let agree = |(weighted, annealed): &&(&Record, &Record)| {
+                let error = error(weighted.std_error_nats, annealed.std_error_nats);
+                (weighted.value_nats - annealed.value_nats).abs() <= 2.0 * error
+            };
+            trusted.iter().filter(agree).count() as u64
+        };
         Agreement {
-            n: differences.len() as u64,
-            agree: differences.iter().filter(|agrees| **agrees).count() as u64,
+            n: trusted.len() as u64,
+            agree: within(f64::hypot),
+            overlap: within(|a, b| a + b),
         }
     })
 }

@@ -83,10 +83,7 @@ fn evidence_row(group: &SeedGroup<'_>, (method, estimator): (Method, Estimator))
         range_or_absent(temperatures),
         option(average(|e| e.acceptance), |rate| significant(rate, 2)),
         mean(|e| e.sandwich_width),
-        counted_of(
-            agreements.iter().map(|a| a.agree).sum(),
-            agreements.iter().map(|a| a.n).sum(),
-        ),
+        agreement_text(&agreements),
         reasons_text(found.iter().map(|e| &e.untrusted_by_reason)),
         option(average(|e| Some(e.seconds)), seconds),
         rounded(average(|e| Some(e.joint_evaluations))),
@@ -102,6 +99,15 @@ fn range_or_absent(values: impl Iterator<Item = u64> + Clone) -> String {
         return number::ABSENT.to_owned();
     }
     same_or_range(values)
+}
+
+/// `57 of 60 (59)`: those that agree, and those whose intervals overlap; nothing of none.
+fn agreement_text(agreements: &[Agreement]) -> String {
+    let sum = |count: fn(&Agreement) -> u64| agreements.iter().map(count).sum::<u64>();
+    match counted_of(sum(|a| a.agree), sum(|a| a.n)) {
+        text if text == number::ABSENT => text,
+        text => format!("{text} ({})", grouped(sum(|a| a.overlap))),
+    }
 }
 
 /// `57 of 60`; nothing of none.
@@ -126,7 +132,8 @@ fn evidence_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
          error there."
             .to_owned(),
         "agrees with annealed: points where the two are within 2 √(se² + se²), of those whose importance \
-         weights are trusted; where they are not, the lower one has missed something. untrusted: points whose standard error is marked as unreliable, by the \
+         weights are trusted (in parentheses, where their intervals of ±2 se overlap); where they are not, the \
+         lower one has missed something. untrusted: points whose standard error is marked as unreliable, by the \
          reason."
             .to_owned(),
         "Seconds are of all points together; estimators that share their draws each have the time of all \

@@ -199,20 +199,22 @@ fn agreement_is_within_two_combined_errors_where_the_importance_weights_are_trus
     // Errors of 0.01 and 0.02 combine to √5 / 100; IW[q*] is above L[q*] by 0.5, 0.5 and 0.8.
     let margin = 0.02 * 5f64.sqrt();
     for (annealed, untrusted, expected) in [
-        ([0.5, 0.5, 0.8], None, (3, 3)),
+        ([0.5, 0.5, 0.8], None, (3, 3, 3)),
         (
             [0.5 + 0.99 * margin, 0.5 - 0.99 * margin, 0.8],
             None,
-            (3, 3),
+            (3, 3, 3),
         ),
         (
             [0.5 + 1.01 * margin, 0.5 - 1.01 * margin, 0.8],
             None,
-            (3, 1),
+            (3, 1, 3),
         ),
-        ([5.0, 0.5, 0.8], Some((0, Method::FreeForm)), (2, 2)),
+        // Intervals overlap up to 0.06.
+        ([0.559, 0.439, 0.8], None, (3, 1, 2)),
+        ([5.0, 0.5, 0.8], Some((0, Method::FreeForm)), (2, 2, 2)),
         // An annealed estimate that is marked as unreliable counts all the same.
-        ([5.0, 0.5, 0.8], Some((0, Method::Model)), (3, 2)),
+        ([5.0, 0.5, 0.8], Some((0, Method::Model)), (3, 2, 2)),
     ] {
         let mut records = with_model_rows(&[(Estimator::Annealed, annealed)]);
         for row in &mut records {
@@ -221,9 +223,13 @@ fn agreement_is_within_two_combined_errors_where_the_importance_weights_are_trus
             }
         }
         let cell = only_cell(summary_of("agreement", &records));
-        let (n, agree) = expected;
-        let found = cell.annealed_agreement;
-        assert_eq!(found, Some(Agreement { n, agree }), "{annealed:?}");
+        let (n, agree, overlap) = expected;
+        let expected = Agreement { n, agree, overlap };
+        assert_eq!(cell.annealed_agreement, Some(expected), "{annealed:?}");
+        let weighted = estimate(&cell, Method::FreeForm, Estimator::ImportanceWeighted);
+        assert_eq!(weighted.annealed_agreement, Some(expected));
+        let elbo = estimate(&cell, Method::FreeForm, Estimator::Elbo);
+        assert_eq!(elbo.annealed_agreement, None);
     }
     let without = only_cell(summary_of("agreement", &by_hand()));
     assert_eq!(without.annealed_agreement, None);

@@ -190,18 +190,18 @@ fn the_tables_show_every_estimate_and_the_sandwich() {
     split  estimator                        side         log p(x)         − log p̂(x)  draws  temperatures  acceptance   sandwich width  agrees with annealed         untrusted  seconds  evaluations/point
     ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
     train  elbo of q*                      lower  -19.032 ± 0.090    -0.3627 ± 0.0018  1,000             –           –                –                     –                 0        0                  0
-    train  importance-weighted of q*       lower  -18.679 ± 0.088  -0.01018 ± 0.00030  1,000             –           –                –              40 of 40                 0        0                  0
+    train  importance-weighted of q*       lower  -18.679 ± 0.088  -0.01018 ± 0.00030  1,000             –           –                –         40 of 40 (40)                 0        0                  0
     train  pareto-smoothed of q*         neither  -18.677 ± 0.088  -0.00817 ± 0.00024  1,000             –           –                –                     –      heavy-tail 2        0                  0
-    train  importance-weighted-adaptive    lower  -18.675 ± 0.088  -0.00605 ± 0.00018  3,750             –           –                –              40 of 40                 0     5.00              8,000
+    train  importance-weighted-adaptive    lower  -18.675 ± 0.088  -0.00605 ± 0.00018  3,750             –           –                –         40 of 40 (40)                 0     5.00              8,000
     train  annealed                        lower  -18.669 ± 0.089               0 ± 0     16           100        0.70  0.0175 ± 0.0019                     –  low-acceptance 2     5.00              8,000
     test   elbo of q*                      lower  -18.957 ± 0.090    -0.3601 ± 0.0070  1,000             –           –                –                     –                 0        0                  0
-    test   importance-weighted of q*       lower  -18.607 ± 0.083  -0.01018 ± 0.00030  1,000             –           –                –              40 of 40                 0        0                  0
+    test   importance-weighted of q*       lower  -18.607 ± 0.083  -0.01018 ± 0.00030  1,000             –           –                –         40 of 40 (40)                 0        0                  0
     test   pareto-smoothed of q*         neither  -18.605 ± 0.083  -0.00817 ± 0.00024  1,000             –           –                –                     –      heavy-tail 2        0                  0
-    test   importance-weighted-adaptive    lower  -18.603 ± 0.083  -0.00605 ± 0.00018  3,750             –           –                –              40 of 40                 0     5.00              8,000
+    test   importance-weighted-adaptive    lower  -18.603 ± 0.083  -0.00605 ± 0.00018  3,750             –           –                –         40 of 40 (40)                 0     5.00              8,000
     test   annealed                        lower  -18.596 ± 0.083               0 ± 0     16           100        0.70  0.0175 ± 0.0019                     –  low-acceptance 2     5.00              8,000
     Estimates of log p(x) in nats per datapoint, all on the same points; ± is one standard error over 2 seeds, from the spread of the seeds' means.
     − log p̂(x): paired difference to the estimate that gaps are taken from. sandwich width: mean upper minus lower bound on points that the same model drew, which bounds an annealed number's error there.
-    agrees with annealed: points where the two are within 2 √(se² + se²), of those whose importance weights are trusted; where they are not, the lower one has missed something. untrusted: points whose standard error is marked as unreliable, by the reason.
+    agrees with annealed: points where the two are within 2 √(se² + se²), of those whose importance weights are trusted (in parentheses, where their intervals of ±2 se overlap); where they are not, the lower one has missed something. untrusted: points whose standard error is marked as unreliable, by the reason.
     Seconds are of all points together; estimators that share their draws each have the time of all of them.
 
     data    models  points          lower          upper            width          L[q*]         IW[q*]  PSIS[q*]  upper < lower  non-finite  untrusted  acceptance  chains × temperatures  seconds

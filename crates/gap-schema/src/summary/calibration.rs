@@ -30,7 +30,7 @@ pub struct Calibration {
     /// The mean estimate minus `target_nats`, nats, where that is known; its standard error is
     /// `bias_std_error_nats`.
     pub minus_target_nats: Option<f64>,
-    /// Whether the estimator is on the side that it says, up to two standard errors of its bias; `null`
+    /// Whether the estimator is on the side that it says, up to three standard errors of its bias; `null`
     /// where it says none or the bias is not known.
     pub side_holds: Option<bool>,
 }

@@ -58,6 +58,10 @@ pub struct Agreement {
     pub n: u64,
     /// Those of them on which the two agree.
     pub agree: u64,
+    /// Those of them on which the intervals of two standard errors around either overlap:
+    /// `|a − b| ≤ 2 se_a + 2 se_b`.
+    #[serde(default)]
+    pub overlap: u64,
 }
 
 /// The evidence of points that a model drew itself, from both sides.
