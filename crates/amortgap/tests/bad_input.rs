@@ -120,7 +120,7 @@ fn annealing_that_cannot_be_done_is_refused_before_anything_is_written() {
         ),
         (
             "[calibration]\n",
-            "52:1: `calibration` holds estimates to the exact `log p(x)`, which `model.kind = \"mlp-decoder\"` does not give; use `model.kind = \"linear-gaussian\"`, or remove the section".to_owned(),
+            "52:1: `calibration` is for `model.kind = \"linear-gaussian\"`, whose `log p(x)` is exact, and not for `model.kind = \"mlp-decoder\"`; use that, or remove the section".to_owned(),
         ),
     ] {
         let found = refused_edit(after, &format!("{after}\n{keys}"));
@@ -188,6 +188,10 @@ fn data_that_does_not_fit_the_spec_is_refused_with_both_keys() {
             "`data.name = \"digits\"` does not go with `model.likelihood`: the Bernoulli likelihood needs 0 or 1 (use a binarized data set), and the data holds 0."
         ),
         "{grey}"
+    );
+    assert_eq!(
+        refused_edit("\"bernoulli\"", "\"learned-gaussian\""),
+        "`model.likelihood = \"learned-gaussian\"` does not go with `data.name = \"digits-binarized\"`, which is black and white; use \"bernoulli\", or grey data"
     );
     assert_eq!(
         refused_edit("\"digits-binarized\"", "\"faces\""),

@@ -51,6 +51,12 @@ fn pictures_hold_the_mass_of_what_they_show_and_every_point_has_its_figure() {
             );
         } else if key.2 == Pictured::FreeForm {
             assert!(*mass > 0.5, "{key:?}: {mass}");
+            // On each axis by itself: pictures with the two exchanged would be elsewhere.
+            let row = rows.iter().find(|row| row.datapoint == key.0).unwrap();
+            for (sum, middle) in means[key].into_iter().zip([row.middle_1, row.middle_2]) {
+                let off = (sum / mass - middle).abs();
+                assert!(off < 0.3 * row.half_width, "{key:?}: {off}");
+            }
         }
     }
     let points: Vec<u64> = masses.keys().map(|key| key.0).collect();

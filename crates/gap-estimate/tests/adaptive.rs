@@ -140,11 +140,10 @@ fn any_family_can_be_the_proposal_and_where_it_is_the_posterior_every_weight_is_
     let model = oracle(3, 0.5);
     let (batch, _) = drawn(&model, 4);
     let exact = exact_evidence(&model, &batch);
-    let families = NAMES
+    for name in NAMES
         .into_iter()
-        .filter(|name| !name.starts_with("diagonal"));
-    // The components of a mixture stand apart at its start.
-    for name in families.filter(|name| *name != "gaussian-mixture") {
+        .filter(|name| *name != "diagonal-gaussian")
+    {
         let family = named(name, 3).unwrap();
         let params = posterior_in(family.as_ref(), &model, &batch);
         let plain = Adaptive {

@@ -1,5 +1,6 @@
 //! The executor that computes: models, encoders and measurements on libtorch.
 
+mod amortized;
 mod annealed;
 mod ascents;
 mod calibration;
@@ -19,17 +20,16 @@ use crate::plan::{Chunk, Stage, StageId};
 use crate::run::{Executor, RunError, Workspace};
 use crate::store::Store;
 use data::Observations;
-use encoders::{Fit, load_fit};
+use encoders::Fit;
 use gap_data::{Batch, Dataset};
-use gap_infer::{DiagonalGaussian, Encoder, Refined, VariationalFamily, family};
+use gap_infer::{DiagonalGaussian, Encoder, VariationalFamily, family};
 use gap_model::LatentVariableModel;
 use gap_schema::record::{EncoderLabel, Split};
-use gap_schema::spec::{BoundSpec, DecoderSharing, EncoderSpec, RefinementSpec};
+use gap_schema::spec::{BoundSpec, DecoderSharing, EncoderSpec};
 use gap_schema::{CheckedSpec, Record};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
 use gap_torch::device::DeviceName;
-use measure::Measurement;
 use std::path::Path;
 use tch::Device;
 
@@ -133,44 +133,6 @@ impl LibtorchExecutor {
             observed: self.observations.observed(),
             family,
         }
-    }
-
-    fn amortized(
-        &self,
-        measured: Measured,
-        encoder_stage: &StageId,
-        spec: &EncoderSpec,
-        refinement: &RefinementSpec,
-        workspace: &Workspace,
-    ) -> Result<Vec<Record>, RunError> {
-        let model = self.model(measured.model, workspace.store)?;
-        let points = self.points(measured, model.as_ref())?;
-        let folder = workspace.store.stage_folder(encoder_stage);
-        let family = self.family();
-        let plan = self.encoder_plan(spec, family);
-        let encoder = plan.load(&folder, self.device)?;
-        let label = EncoderLabel {
-            kind: spec.kind,
-            hidden: spec.widths(),
-            weights: encoder.network().n_weights(),
-            context: plan.context(),
-        };
-        let refined = Refined {
-            family,
-            encoder: &encoder,
-            phase: settings::refinement(refinement),
-            steps: refinement.numbers_of_steps(),
-        };
-        let measurement = Measurement {
-            model: model.as_ref(),
-            family,
-            estimators: measured.estimators,
-            key: measured.key(),
-            origin: self.origin(measured, Some(label), load_fit(&folder)?),
-        };
-        self.in_batches(&points, workspace, |batch, _| {
-            measurement.amortized(&refined, batch)
-        })
     }
 
     /// `measure` over the points, a batch at a time; no result depends on the batch size. It may tell

@@ -22,7 +22,7 @@ mod point_sets;
 mod schedule;
 mod stopping;
 
-pub use adam::AdamSettings;
+pub use adam::{AdamSettings, EPSILON as ADAM_EPSILON};
 pub(crate) use curvature::{NewtonMetric, least_curvature};
 pub use draws::{DrawSource, Draws, Noise};
 pub use gap_kernel::Precision;

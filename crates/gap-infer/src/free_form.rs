@@ -13,8 +13,8 @@ use crate::ascent::{
 use crate::certificate::{self, Remaining};
 use crate::encoder::Encoder;
 use crate::family::{VariationalFamily, VariationalParams};
-use crate::inference::{FitCost, FittedBatch, InferError, Inference, Stop};
-use best_end::{choose, winner};
+use crate::inference::{FittedBatch, InferError, Inference, Stop};
+use best_end::{Chosen, choose, fitted, stop_of_failed, winner};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
@@ -72,7 +72,8 @@ pub struct FreeForm<'a> {
     pub search: Search,
     /// A datapoint is done when the bound on its remaining distance is below, nats.
     pub tolerance_nats: f64,
-    /// Evaluations, of all starts together, after which no new round begins.
+    /// Evaluations, of all starts together, after which no new round begins; a larger family has as many
+    /// again for itself.
     pub max_steps: u32,
     /// How exact the products of gradients are until the first certificate, where
     /// [`Search::UntilCertified`]; from then on in full.
@@ -87,7 +88,7 @@ pub struct FreeFormFit {
     /// The index into [`FreeForm::starts`] of the start that won.
     pub won_by: Vec<usize>,
     /// How far below the winner the worst other start ended, nats; NaN where a start failed, none
-    /// with one start.
+    /// with one start, or for a family whose ascent starts at the end of the one within it.
     pub starts_apart_nats: Vec<Option<f64>>,
 }
 
@@ -168,7 +169,15 @@ impl FreeForm<'_> {
         }
         let ids = batch.ids();
         let stops = match objective.form() {
-            Form::Any(_) => self.go_up_in_rounds(&mut objective, &mut climbers, ids, 1, key)?,
+            Form::Any(_) => {
+                // A round says what there is to gain, and the schedule's answer stays.
+                let answers: Vec<Vec<f64>> = climbers.iter().map(|c| c.params.clone()).collect();
+                let stops = self.go_up_in_rounds(&mut objective, &mut climbers, ids, 1, key)?;
+                for (climber, answer) in climbers.iter_mut().zip(answers) {
+                    climber.params = answer;
+                }
+                stops
+            }
             Form::Diagonal | Form::Full(_) => {
                 self.certify(&mut objective, &mut climbers, ids, key)?
             }
@@ -353,37 +362,6 @@ fn certify_rows(
         climbers[row].joint_gradients += certificate::joint_gradients(objective, doublings);
     }
     Ok(remaining)
-}
-
-/// The better end of each datapoint.
-struct Chosen {
-    /// With the steps, time and gradients of all starts together.
-    winners: Vec<Climber>,
-    won_by: Vec<usize>,
-    apart_nats: Vec<Option<f64>>,
-}
-
-fn fitted(climbers: &[Climber], stops: Vec<Stop>, model: &dyn LatentVariableModel) -> FittedBatch {
-    let params: Vec<&[f64]> = climbers.iter().map(|c| c.params.as_slice()).collect();
-    FittedBatch {
-        params: VariationalParams::from_rows(&params, model.device()),
-        stops,
-        costs: climbers.iter().map(cost).collect(),
-    }
-}
-
-/// The stop of a climber that failed; of others until they are certified.
-fn stop_of_failed(climber: &Climber) -> Stop {
-    Stop::NonFinite {
-        step: climber.failed_at.unwrap_or(0),
-    }
-}
-
-const fn cost(climber: &Climber) -> FitCost {
-    FitCost {
-        seconds: climber.seconds,
-        joint_gradients: climber.joint_gradients,
-    }
 }
 
 impl Inference for FreeForm<'_> {

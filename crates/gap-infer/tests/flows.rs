@@ -10,10 +10,13 @@ use gap_infer::ascent::{
 };
 use gap_infer::family::named;
 use gap_infer::free_form::{Search, StartingPoint};
-use gap_infer::{Encoder, FreeForm, Refined, Stop, VariationalFamily};
+use gap_infer::{
+    DiagonalGaussian, Encoder, FreeForm, Refined, Stop, VariationalFamily, VariationalParams,
+};
 use gap_model::{Activation, ExactPosterior, LatentVariableModel, LinearGaussian};
-use gap_torch::SeedKey;
+use gap_torch::{NoiseStream, SeedKey};
 use searches::{CPU, most, of_digits, sampled, searched};
+use tch::Kind;
 
 const FLOWS: [&str; 4] = [
     "affine-flow",
@@ -215,5 +218,48 @@ fn a_search_never_ends_below_its_encoder() {
     );
     for (own, encoded) in own.iter().zip(encoded) {
         assert!(*own < encoded + 0.02, "{own} above {encoded}");
+    }
+}
+
+/// `E_q[p(x, z) r / q] = p(x)` wherever `λ` is: it holds only if every determinant, and the reverse model's
+/// density, is what the draws say.
+#[test]
+fn weights_of_any_flow_have_the_evidence_as_their_mean() {
+    let model = LinearGaussian::random(2, 4, 1.0, SeedKey::root(6), CPU);
+    let batch = sampled(&model, 5);
+    let evidence = model.log_evidence(batch.x()).unwrap();
+    let evidence = Vec::<f64>::try_from(evidence).unwrap();
+    for name in FLOWS {
+        let family = named(name, 2).unwrap();
+        let near = searched(&DiagonalGaussian::new(2), &model, &batch, 0.01);
+        let near = near.fitted.params.to_rows();
+        let ids = batch.ids();
+        let bent = NoiseStream::first_normals(SeedKey::root(9), ids, family.param_dim() as usize);
+        let rows: Vec<Vec<f64>> = near
+            .iter()
+            .zip(bent.chunks_exact(family.param_dim() as usize))
+            .map(|(near, bent)| {
+                let contained = family.containing(near);
+                let pairs = contained.iter().zip(bent);
+                pairs.map(|(at, by)| at + 0.15 * f64::from(*by)).collect()
+            })
+            .collect();
+        let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+        let params = VariationalParams::from_rows(&rows, CPU);
+        let mut noise = NoiseStream::new(SeedKey::root(10), ids, CPU);
+        let draws = family.sample(&params, 40_000, &mut noise);
+        let log_weights = model.log_joint(batch.x(), &draws.z).unwrap() - draws.log_q;
+        for (b, evidence) in evidence.iter().enumerate() {
+            let ratios = (log_weights.select(1, b as i64) - *evidence).exp();
+            let mean = ratios.mean(Kind::Double).double_value(&[]);
+            let std_error = ratios.std(true).double_value(&[]) / 200.0;
+            let error = (mean - 1.0) / std_error;
+            assert!(
+                error.abs() < 4.5 && std_error < 0.05,
+                "{name}: {mean} {std_error}"
+            );
+            // Away from the posterior, so that there is something to weigh.
+            assert!(std_error > 1e-4, "{name}");
+        }
     }
 }

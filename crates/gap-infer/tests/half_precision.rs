@@ -95,6 +95,7 @@ fn gradients_alone_end_where_full_precision_does() {
         learning_rate: 0.03,
         averaged: true,
         log_variance: false,
+        epsilon: gap_infer::ascent::ADAM_EPSILON,
     };
     for (dim, hidden) in [(2, 32), (10, 64), (50, 64)] {
         let phase = Phase {

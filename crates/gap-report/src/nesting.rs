@@ -3,7 +3,7 @@
 use crate::columns::FREE_FORM_ELBO;
 use crate::paired_column::{PairedColumn, mean_and_std_error};
 use crate::pairing::PairedCell;
-use gap_schema::record::{Record, StopKind};
+use gap_schema::record::{Family, Record, StopKind};
 use gap_schema::summary::{Mean, NESTING_NATS, Nesting};
 use std::collections::{HashMap, HashSet};
 
@@ -96,6 +96,20 @@ impl<'a> NestingGroup<'a> {
                 of_seeds: group.to_vec(),
             })
             .collect()
+    }
+
+    /// What the larger family and the smaller one are called: a variant that is not named after its family
+    /// is in parentheses.
+    pub(crate) fn names(&self) -> (String, String) {
+        let name = |family: Family, variant: &Option<String>| match variant.as_deref() {
+            Some(variant) if variant != family.as_str() => format!("{family} ({variant})"),
+            _ => family.to_string(),
+        };
+        let first = self.of_seeds[0];
+        (
+            name(first.larger, &first.larger_variant),
+            name(first.smaller, &first.smaller_variant),
+        )
     }
 
     /// The mean gain, with the spread of the seeds' means, or that of one seed's datapoints.

@@ -9,6 +9,7 @@ use crate::table::number::{plus_minus, significant};
 use gap_schema::Summary;
 use gap_schema::record::Split;
 use gap_schema::summary::NESTING_NATS;
+use std::collections::BTreeSet;
 
 /// The sentences; none for an experiment without gaps.
 pub(crate) fn reading(summary: &Summary) -> Vec<String> {
@@ -33,15 +34,12 @@ fn text(mean: SeedMean) -> String {
     plus_minus(mean.mean_nats, mean.std_error_nats)
 }
 
-fn percent(part: f64, whole: f64) -> String {
-    format!("{}%", significant(100.0 * part / whole, 2))
-}
-
-/// `, 29% of it`; nothing where the whole is not told from none, or smaller than its part.
-fn share_of(part: SeedMean, whole: SeedMean) -> String {
+/// `, 29% of it`; nothing where the whole is not told from none, or its part is no part.
+fn share_of(part: SeedMean, whole: SeedMean, name: &str) -> String {
     let is_there = whole.mean_nats > 3.0 * whole.std_error_nats;
-    if is_there && part.mean_nats < whole.mean_nats {
-        format!(", {} of it", percent(part.mean_nats, whole.mean_nats))
+    if is_there && (0.0..=whole.mean_nats).contains(&part.mean_nats) {
+        let percent = 100.0 * part.mean_nats / whole.mean_nats;
+        format!(", {}% of {name}", significant(percent, 2))
     } else {
         String::new()
     }
@@ -55,24 +53,37 @@ fn of_contexts(groups: &[&SeedGroup<'_>]) -> Vec<String> {
             let (Some(more), Some(fewer)) = (with.encoder(), without.encoder()) else {
                 return false;
             };
-            more.context > fewer.context && (more.kind, &more.hidden) == (fewer.kind, &fewer.hidden)
+            let same_network = (more.kind, &more.hidden) == (fewer.kind, &fewer.hidden);
+            more.context > fewer.context && same_network && on_one_problem(with, without)
         });
         without.map(move |without| (*without, *with))
     });
     let sentence = |(without, with): (&SeedGroup<'_>, &SeedGroup<'_>)| {
         let (alone, beside) = (gap(without)?, gap(with)?);
         Some(format!(
-            "{} with context {}: {} nats on {} points; with context {}: {}{}.",
+            "{}{} has an amortization gap of {} nats on {} points with context {}, and of {} with context {}{}.",
+            with.variant()
+                .map_or_else(String::new, |name| format!("{name}: ")),
             encoder_name(with),
-            without.encoder()?.context,
             text(alone),
             with.split(),
-            with.encoder()?.context,
+            without.encoder()?.context,
             text(beside),
-            share_of(beside, alone)
+            with.encoder()?.context,
+            share_of(beside, alone, "it")
         ))
     };
     pairs.filter_map(sentence).collect()
+}
+
+/// Whether two groups are of one family, and of the same models on the same data.
+fn on_one_problem(a: &SeedGroup<'_>, b: &SeedGroup<'_>) -> bool {
+    let models = |group: &SeedGroup<'_>| {
+        let cells = group.cells.iter();
+        let problems = cells.map(|c| (c.seed, c.family, c.dataset.clone(), c.model.clone()));
+        problems.collect::<BTreeSet<_>>()
+    };
+    models(a) == models(b)
 }
 
 /// How the gap changes from the narrowest encoder to the widest.
@@ -95,7 +106,7 @@ fn of_encoders(groups: &[&SeedGroup<'_>]) -> Option<String> {
             encoder_name(last),
             text(narrow),
             text(wide),
-            share_of(wide, narrow)
+            share_of(wide, narrow, "it")
         )
     } else {
         format!(
@@ -106,14 +117,7 @@ fn of_encoders(groups: &[&SeedGroup<'_>]) -> Option<String> {
     };
     let approximation = last.mean(|cell| Some(cell.approximation_gap))?;
     let inference = last.mean(|cell| cell.inference_gap)?;
-    let share = if inference.mean_nats > 0.0 {
-        format!(
-            ", {} of the inference gap",
-            percent(approximation.mean_nats, inference.mean_nats)
-        )
-    } else {
-        String::new()
-    };
+    let share = share_of(approximation, inference, "the inference gap");
     Some(format!(
         "{variant}{change}. With {} the approximation gap is {} nats{share}.",
         encoder_name(last),
@@ -129,7 +133,6 @@ fn of_families(summary: &Summary, split: Split) -> Vec<String> {
         .filter(|group| group.of_seeds[0].split == split)
         .map(|group| {
             let (mean, std_error) = group.gain();
-            let first = group.of_seeds[0];
             let size = if mean > 3.0 * std_error {
                 "more than 3 standard errors above 0"
             } else if mean < -3.0 * std_error {
@@ -137,11 +140,10 @@ fn of_families(summary: &Summary, split: Split) -> Vec<String> {
             } else {
                 "within 3 standard errors of 0"
             };
+            let (larger, smaller) = group.names();
             format!(
-                "The best {} is {} nats above the best {} on {split} points, {size}.",
-                first.larger,
-                plus_minus(mean, std_error),
-                first.smaller
+                "The best {larger} is {} nats above the best {smaller} on {split} points, {size}.",
+                plus_minus(mean, std_error)
             )
         })
         .collect();

@@ -181,7 +181,7 @@ fn a_calibration_may_stand_alone_on_a_model_with_closed_forms() {
     assert_eq!(own.points.get(), 1);
     assert_eq!(
         parsed(&with("[calibration]\n")).unwrap_err(),
-        "digits.toml:60:1: `calibration` holds estimates to the exact `log p(x)`, which `model.kind = \"mlp-decoder\"` does not give; use `model.kind = \"linear-gaussian\"`, or remove the section"
+        "digits.toml:60:1: `calibration` is for `model.kind = \"linear-gaussian\"`, whose `log p(x)` is exact, and not for `model.kind = \"mlp-decoder\"`; use that, or remove the section"
     );
     assert_eq!(
         calibration("[calibration]\n", "[calibration]\nreplicates = 1\n"),

@@ -143,7 +143,10 @@ fn likelihoods_that_are_learned_need_data_and_no_noise() {
         ("discretized-logistic", Likelihood::DiscretizedLogistic),
     ] {
         let to = format!("likelihood = \"{name}\"");
-        let spec = parsed(&edited("likelihood = \"bernoulli\"", &to)).unwrap();
+        let spec = parsed(
+            &edited("likelihood = \"bernoulli\"", &to).replace("digits-binarized", "digits"),
+        )
+        .unwrap();
         assert_eq!(spec.likelihood(), likelihood);
         let noisy = format!("{to}\nnoise_std = 0.1");
         let error = parsed(&edited("likelihood = \"bernoulli\"", &noisy)).unwrap_err();
@@ -218,4 +221,59 @@ fn context_is_for_data_with_an_order() {
         parsed(&digits).unwrap_err(),
         "digits.toml:33:11: `encoders[0].context` is 2, but points of `data.name = \"digits-binarized\"` under `model.kind = \"mlp-decoder\"` have no order, so there are no neighbours to see; remove it, or use `model.kind = \"time-series\"`"
     );
+}
+
+#[test]
+fn adam_of_a_flow_takes_a_learning_rate_without_being_named() {
+    let text = of_family("planar-flow").replace(
+        "steps = [1, 5, 20]",
+        "steps = [1, 5, 20]\nlearning_rate = 0.01",
+    );
+    let spec = parsed(&text).unwrap();
+    let refinement = spec.refinement.as_ref().unwrap().get_ref();
+    assert_eq!(refinement.rule(), RefinementRule::Adam);
+    assert_eq!(refinement.learning_rate(), 0.01);
+}
+
+#[test]
+fn searches_that_a_family_does_not_have_are_refused_with_both_keys() {
+    let published = of_family("full-gaussian").replace(
+        "tolerance_nats = 0.005",
+        "tolerance_nats = 0.005\nprotocol = \"adam-cremer-2018\"",
+    );
+    assert_eq!(
+        parsed(&published).unwrap_err(),
+        "digits.toml:52:12: `free_form.protocol` is `adam-cremer-2018`, which ascends in `(μ, log σ²)` and does not go with `family.kind = \"full-gaussian\"`; use \"default\""
+    );
+    for (family, most) in [("auxiliary-flow", 128), ("gaussian-mixture", 255)] {
+        let of_size = |dim: u32| {
+            let text = of_family(family);
+            parsed(&text.replace("latent_dim = 10", &format!("latent_dim = {dim}")))
+        };
+        of_size(most).unwrap();
+        assert_eq!(
+            of_size(most + 1).unwrap_err(),
+            format!(
+                "digits.toml:15:14: `model.latent_dim` is above {most}, where the Sobol points end that draws of `family.kind = \"{family}\"` are made of"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_series_whose_prior_moves_takes_no_draws_of_the_standard_normal() {
+    let series = "kind = \"time-series\"\nlatent_dim = 1";
+    let adaptive = "[estimators.adaptive]\ntarget_std_error_nats = 0.1\nmost_samples = 4000\nprior_share = 0.1";
+    let annealed = "[estimators.annealed]\ntemperatures = 10\nchains = 4\nstart = \"prior\"";
+    for (section, key) in [
+        (adaptive, "estimators.adaptive.prior_share"),
+        (annealed, "estimators.annealed.start"),
+    ] {
+        let error = drawn(series, &format!("{LINEAR}\n\n{section}")).unwrap_err();
+        assert!(
+            error.contains(&format!("`{key}` is "))
+                && error.contains("`model.kind = \"time-series\"`"),
+            "{error}"
+        );
+    }
 }

@@ -41,7 +41,7 @@ fn an_ascent_that_says_no_starts_begins_where_its_protocol_and_its_model_have_it
 
     let published = "[free_form]\nprotocol = \"adam-cremer-2018\"\n";
     let spec = free_form_of(published);
-    assert_eq!(spec.free_form.protocol, Protocol::AdamCremer2018);
+    assert_eq!(*spec.free_form.protocol.get_ref(), Protocol::AdamCremer2018);
     assert_eq!(spec.free_form_starts(), [Start::Prior]);
     let written = format!("{published}starts = [\"prior\", \"encoder\"]\n");
     assert_eq!(free_form_of(&written).free_form_starts(), both);

@@ -16,7 +16,7 @@ fn a_valid_spec_gives_its_values_and_the_defaults() {
     assert_eq!(names, ["linear", "mlp-64", "mlp-16-16"]);
     assert_eq!(spec.free_form_starts(), [Start::Prior, Start::Encoder]);
     assert_eq!(
-        spec.free_form.protocol,
+        *spec.free_form.protocol.get_ref(),
         Protocol::Default,
         "a default within a section"
     );

@@ -103,6 +103,7 @@ const fn adam(n_samples: usize, steps: u32) -> Phase {
             learning_rate: 1e-2,
             averaged: false,
             log_variance: false,
+            epsilon: gap_infer::ascent::ADAM_EPSILON,
         }),
         noise: Noise::Independent,
         n_samples,

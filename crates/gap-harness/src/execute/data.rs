@@ -8,7 +8,7 @@ use gap_data::{DataError, Dataset, LoadOptions, Splits};
 use gap_model::{LatentVariableModel, ModelError};
 use gap_schema::CheckedSpec;
 use gap_schema::record::{EncoderKind, Split};
-use gap_schema::spec::{ModelKind, SYNTHETIC};
+use gap_schema::spec::{Likelihood, ModelKind, SYNTHETIC};
 use gap_torch::SeedKey;
 use gap_torch::device::DeviceError;
 use std::ops::Range;
@@ -110,6 +110,11 @@ impl Observations {
             most_context: 1,
         };
         check_images(spec, observed)?;
+        if spec.likelihood() == Likelihood::LearnedGaussian && gap_data::entry(name)?.binary {
+            return Err(InputError::Conflict(format!(
+                "`model.likelihood = \"learned-gaussian\"` does not go with `data.name = \"{name}\"`, which is black and white; use \"bernoulli\", or grey data"
+            )));
+        }
         if spec.model.kind.is_decoder() {
             let likelihood = models::likelihood(spec, observed, Device::Cpu);
             for part in [&splits.train, &splits.test] {

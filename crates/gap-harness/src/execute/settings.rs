@@ -22,7 +22,7 @@ pub const fn training(spec: &TrainingSpec, threads: usize) -> Training {
 
 /// How free-form ascents go on.
 pub fn search(spec: &FreeFormSpec) -> Search {
-    match spec.protocol {
+    match spec.protocol.get_ref() {
         Protocol::Default => Search::UntilCertified,
         Protocol::AdamCremer2018 => Search::Once(Schedule::adam_cremer_2018(spec.max_steps.get())),
     }
@@ -91,6 +91,7 @@ const fn adam(learning_rate: f64, averaged: bool) -> AdamSettings {
         learning_rate,
         averaged,
         log_variance: false,
+        epsilon: gap_infer::ascent::ADAM_EPSILON,
     }
 }
 

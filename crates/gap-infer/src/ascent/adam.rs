@@ -5,7 +5,8 @@ use super::{Draws, Progress, StepRule};
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
+/// The paper's.
+pub const EPSILON: f64 = 1e-8;
 /// The weight of the newest iterate in the average after `t` steps is `4 / (t + 3)`: the first
 /// half of the way then counts a sixteenth.
 const AVERAGING: f64 = 3.0;
@@ -20,6 +21,8 @@ pub struct AdamSettings {
     pub averaged: bool,
     /// Whether it steps in `log σ²`, as published code does, or in `log σ`.
     pub log_variance: bool,
+    /// What is added to the root of the second moment, nats: gradients that are smaller make smaller steps.
+    pub epsilon: f64,
 }
 
 impl AdamSettings {
@@ -28,6 +31,9 @@ impl AdamSettings {
         learning_rate: 0.03,
         averaged: true,
         log_variance: false,
+        // At a posterior that the family contains every draw's gradient is zero but for rounding, of which
+        // an epsilon of 1e-8 would make steps as long as any.
+        epsilon: 1e-3,
     };
 }
 
@@ -75,14 +81,19 @@ impl Adam {
         let (first, second) = (&mut self.first, &mut self.second);
         let (means, log_stds) = self.params.split_at_mut(dim);
         let of_means = (&mut first[..dim], &mut second[..dim]);
-        descend(means, of_means, &self.gradient[..dim], rate, unbias);
+        let epsilon = self.settings.epsilon;
+        descend(
+            means,
+            of_means,
+            &self.gradient[..dim],
+            [rate, unbias, epsilon],
+        );
         let of_log_stds = (&mut first[dim..], &mut second[dim..]);
         descend(
             log_stds,
             of_log_stds,
             &self.gradient[dim..],
-            halved * rate,
-            unbias,
+            [halved * rate, unbias, epsilon],
         );
     }
 }
@@ -92,14 +103,13 @@ fn descend(
     params: &mut [f64],
     (first, second): (&mut [f64], &mut [f64]),
     gradient: &[f64],
-    rate: f64,
-    unbias: f64,
+    [rate, unbias, epsilon]: [f64; 3],
 ) {
     let moments = first.iter_mut().zip(second);
     for ((param, gradient), (first, second)) in params.iter_mut().zip(gradient).zip(moments) {
         *first += (1.0 - BETA_1) * (gradient - *first);
         *second += (1.0 - BETA_2) * (gradient * gradient - *second);
-        *param -= rate * *first / (second.sqrt() * unbias + EPSILON);
+        *param -= rate * *first / (second.sqrt() * unbias + epsilon);
     }
 }
 
@@ -128,8 +138,7 @@ impl StepRule for Adam {
                 &mut self.params,
                 moments,
                 &evaluation.gradient,
-                rate,
-                unbias,
+                [rate, unbias, self.settings.epsilon],
             );
         }
         if !self.settings.averaged {

@@ -81,6 +81,7 @@ impl Schedule {
                     learning_rate: 1e-3,
                     averaged: false,
                     log_variance: true,
+                    epsilon: super::ADAM_EPSILON,
                 }),
                 noise: Noise::Independent,
                 n_samples: 50,

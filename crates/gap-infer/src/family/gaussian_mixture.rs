@@ -10,8 +10,8 @@ use tch::{Device, Tensor};
 /// `z = μ + L u`, `u = m_k + s_k ∘ ε` with `k` uniform: `λ` is that of the full Gaussian, then `m_k` and
 /// `log s_k` of one component after another.
 ///
-/// One normal more than `D` says which component a draw is from. There are `2^n` of them, so that points
-/// of a Sobol sequence fall on each alike: gradients are stratified over components. Weights are equal
+/// One normal more than `D` says which component a draw is from. There are `2^n` of them, so that points of a
+/// long Sobol sequence fall on each nearly alike: gradients are nearly stratified over components. Weights are equal
 /// and stay so: their gradient needs values, not scores. A mode with more mass takes more components.
 ///
 /// Where all components are one, none has a reason to leave: an ascent sets out with means a standard
@@ -67,10 +67,19 @@ impl GaussianMixture {
         let dim = latent_dim as usize;
         let key = SeedKey::root(0).role("gaussian-mixture");
         let directions = NoiseStream::new(key, &[0], Device::Cpu).normal_values(n_components, dim);
-        let apart = directions.chunks_exact(dim).flat_map(|direction| {
-            let length = direction.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
-            direction.iter().map(move |v| f64::from(*v) / length.sqrt())
-        });
+        let last = (n_components - 1) as f64;
+        let apart = directions
+            .chunks_exact(dim)
+            .enumerate()
+            .flat_map(|(k, direction)| {
+                if dim == 1 {
+                    // There are two directions only: side by side, from −1 to 1.
+                    return vec![2.0 * k as f64 / last - 1.0];
+                }
+                let length = direction.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+                let unit = direction.iter().map(|v| f64::from(*v) / length.sqrt());
+                unit.collect()
+            });
         Self {
             gaussian: FullGaussian::new(latent_dim),
             apart: apart.collect(),
@@ -218,7 +227,9 @@ impl InMemory for GaussianMixture {
 
     fn off_saddle_params(&self, mut params: Vec<f64>) -> Vec<f64> {
         let in_the_middle = self.containing_params(&params[..self.gaussian.n_params()]);
-        if params == in_the_middle {
+        // Numbers that have been 32 bits wide are the middle, too.
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6;
+        if params.iter().zip(&in_the_middle).all(near) {
             params[self.gaussian.n_params()..].fill(0.0);
         }
         params

@@ -1,7 +1,9 @@
 //! Which end of several ascents of one datapoint is the best, and whether they are one optimum.
 
 use crate::ascent::{Climber, Draws, Objective, Wanted, whitened_sobol};
-use crate::inference::InferError;
+use crate::family::VariationalParams;
+use crate::inference::{FitCost, FittedBatch, InferError, Stop};
+use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
 use std::time::Instant;
 
@@ -118,4 +120,40 @@ fn mean_of(ends: &[&Climber]) -> Vec<f64> {
     (0..ends[0].params.len())
         .map(|i| sum(i) / ends.len() as f64)
         .collect()
+}
+
+/// The better end of each datapoint.
+pub struct Chosen {
+    /// With the steps, time and gradients of all starts together.
+    pub winners: Vec<Climber>,
+    pub won_by: Vec<usize>,
+    pub apart_nats: Vec<Option<f64>>,
+}
+
+/// What a search gives back.
+pub fn fitted(
+    climbers: &[Climber],
+    stops: Vec<Stop>,
+    model: &dyn LatentVariableModel,
+) -> FittedBatch {
+    let params: Vec<&[f64]> = climbers.iter().map(|c| c.params.as_slice()).collect();
+    FittedBatch {
+        params: VariationalParams::from_rows(&params, model.device()),
+        stops,
+        costs: climbers.iter().map(cost).collect(),
+    }
+}
+
+/// The stop of a climber that failed; of others until they are certified.
+pub fn stop_of_failed(climber: &Climber) -> Stop {
+    Stop::NonFinite {
+        step: climber.failed_at.unwrap_or(0),
+    }
+}
+
+const fn cost(climber: &Climber) -> FitCost {
+    FitCost {
+        seconds: climber.seconds,
+        joint_gradients: climber.joint_gradients,
+    }
 }

@@ -2,9 +2,9 @@
 //!
 //! From an encoder's output their own ascent could start too; it does where that is the better point.
 
-use super::best_end::{SELECTION_DRAWS, choose, losses_of, winner};
+use super::best_end::{SELECTION_DRAWS, choose, fitted, losses_of, winner};
 use super::rounds::MOST_ROUNDS;
-use super::{FreeForm, FreeFormFit, StartingPoint, draws_for, fitted};
+use super::{FreeForm, FreeFormFit, StartingPoint, draws_for};
 use crate::ascent::{Climber, Objective, Rule, Schedule, averaged_newton};
 use crate::family::{DiagonalGaussian, FullGaussian, VariationalFamily};
 use crate::inference::{InferError, Stop};
@@ -37,7 +37,7 @@ impl FreeForm<'_> {
         let fit = search_within.search_from(starts_within.collect(), model, batch, key)?;
         let mut objective =
             Objective::of(self.family, Rule::best_for(self.family), model, batch.x())?;
-        let mut climbers = self.better_starts(&mut objective, &fit, starts, key)?;
+        let (mut climbers, won_by) = self.better_starts(&mut objective, &fit, starts, key)?;
         let ids = batch.ids();
         let stops = if is_full {
             let n_samples = 2 * draws_for(objective.dim());
@@ -53,19 +53,21 @@ impl FreeForm<'_> {
         };
         Ok(FreeFormFit {
             fitted: fitted(&climbers, stops, model),
-            ..fit
+            won_by,
+            // Its own ascent had one start; how far apart those of the family within ended is another thing.
+            starts_apart_nats: vec![None; batch.len()],
         })
     }
 
     /// For each datapoint the end of the smaller family's search, or what an encoder said if that is
-    /// better.
+    /// better; and the start that it goes back to.
     fn better_starts(
         &self,
         objective: &mut Objective,
         within: &FreeFormFit,
         starts: &[Vec<Vec<f64>>],
         key: SeedKey,
-    ) -> Result<Vec<Climber>, InferError> {
+    ) -> Result<(Vec<Climber>, Vec<usize>), InferError> {
         let of_smaller = within.fitted.params.to_rows();
         let costs = within.fitted.stops.iter().zip(&within.fitted.costs);
         let ends = of_smaller.iter().zip(costs).map(|(params, (stop, cost))| {
@@ -84,9 +86,11 @@ impl FreeForm<'_> {
             }
         });
         let mut candidates: Vec<Vec<Climber>> = vec![ends.collect()];
-        for (start, rows) in self.starts.iter().zip(starts) {
+        let mut start_of_candidate = vec![None];
+        for (i, (start, rows)) in self.starts.iter().zip(starts).enumerate() {
             if matches!(start, StartingPoint::Encoder(_)) {
                 candidates.push(rows.iter().cloned().map(Climber::at).collect());
+                start_of_candidate.push(Some(i));
             }
         }
         let all: Vec<usize> = (0..of_smaller.len()).collect();
@@ -95,7 +99,10 @@ impl FreeForm<'_> {
             let own: Vec<&Climber> = candidates.iter().map(|end| &end[row]).collect();
             winner(&own, choice.best, false)
         });
-        Ok(chosen.collect())
+        let won_by = choices.iter().zip(&within.won_by);
+        let won_by =
+            won_by.map(|(choice, within)| start_of_candidate[choice.best].unwrap_or(*within));
+        Ok((chosen.collect(), won_by.collect()))
     }
 }
 

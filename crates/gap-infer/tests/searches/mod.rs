@@ -183,6 +183,7 @@ pub fn phases(dim: usize) -> Vec<Phase> {
         learning_rate: 0.05,
         averaged: true,
         log_variance: false,
+        epsilon: gap_infer::ascent::ADAM_EPSILON,
     };
     vec![
         fixed(Rule::Lbfgs),

@@ -69,8 +69,8 @@ fn gap_by_variant(groups: &[SeedGroup<'_>]) -> Figure {
     let places = Places {
         labels: (variants.iter())
             .map(|&variant| {
-                let of_variant = groups.iter().filter(|group| group.variant() == variant);
-                let encoder = of_variant.last().map(encoder_name);
+                let mut of_variant = groups.iter().filter(|group| group.variant() == variant);
+                let encoder = of_variant.next_back().map(encoder_name);
                 vec![
                     variant.unwrap_or_default().to_owned(),
                     encoder.unwrap_or_default(),

@@ -50,9 +50,21 @@ pub(super) fn figures(rows: &[PictureRow]) -> Vec<Pictures> {
         let place = (row.seed, row.datapoint, row.model.as_str());
         of_points.entry(place).or_default().push(row);
     }
-    let figures = of_points.into_iter();
+    let models_of = |seed: u64, datapoint: u64| {
+        let of_point = of_points
+            .keys()
+            .filter(|key| (key.0, key.1) == (seed, datapoint));
+        of_point.count()
+    };
+    let figures = of_points.iter();
     figures
-        .map(|((seed, datapoint, _), rows)| of_point(seed, datapoint, &rows))
+        .map(|(&(seed, datapoint, _), rows)| {
+            let figure = of_point(seed, datapoint, rows);
+            match models_of(seed, datapoint) {
+                1 => figure,
+                _ => figure.of_variants(rows),
+            }
+        })
         .collect()
 }
 
@@ -140,6 +152,16 @@ fn colour(darkness: f64) -> RGBColor {
 }
 
 impl Pictures {
+    /// The same of one of several models, which is told by the variants that have it.
+    fn of_variants(mut self, rows: &[&PictureRow]) -> Self {
+        let mut variants: Vec<&str> = rows.iter().filter_map(|r| r.variant.as_deref()).collect();
+        variants.sort_by(|a, b| variant_order(Some(a)).cmp(&variant_order(Some(b))));
+        variants.dedup();
+        self.name += &format!("-{}", variants.join("-"));
+        self.title += &format!(": {}", variants.join(", "));
+        self
+    }
+
     fn width(&self) -> f64 {
         let n = self.columns.len() as f64;
         let pictures = n * SIDE + (n - 1.0) * SPACE + 2.0 * MARGIN;

@@ -29,9 +29,10 @@ pub(crate) fn nesting(summary: &Summary) -> Table {
     for group in &groups {
         let (all, first) = (&group.of_seeds, group.of_seeds[0]);
         let (mean, std_error) = group.gain();
+        let (larger, smaller) = group.names();
         table.rows.push(vec![
-            first.larger.to_string(),
-            first.smaller.to_string(),
+            larger,
+            smaller,
             first.split.to_string(),
             same_or_range(all.iter().map(|nesting| nesting.n)),
             all.len().to_string(),

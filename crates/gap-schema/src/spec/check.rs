@@ -97,14 +97,9 @@ impl ExperimentSpec {
             return;
         };
         let refinement = refinement.get_mut();
-        if refinement.rule.is_none() {
-            let rule = match self.family.kind.is_gaussian() {
-                true => RefinementRule::AveragedNewton,
-                false => RefinementRule::Adam,
-            };
-            refinement.rule = Some(Spanned::new(0..0, rule));
-        }
-        if refinement.rule() == RefinementRule::Adam && refinement.learning_rate.is_none() {
+        let rule = refinement.rule_for(self.family.kind);
+        refinement.rule.get_or_insert(Spanned::new(0..0, rule));
+        if rule == RefinementRule::Adam && refinement.learning_rate.is_none() {
             let rate = Spanned::new(0..0, DEFAULT_ADAM_RATE);
             refinement.learning_rate = Some(rate);
         }

@@ -2,7 +2,7 @@
 
 use super::precision::{Precision, mixed};
 use super::{Count, Positive};
-use crate::record::named_enum;
+use crate::record::{Family, named_enum};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -46,7 +46,7 @@ pub struct FreeFormSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starts: Option<Spanned<Vec<Start>>>,
     /// How the ascent is carried out.
-    pub protocol: Protocol,
+    pub protocol: Spanned<Protocol>,
     /// A datapoint has converged when the bound on its distance to the optimum is below this, nats.
     pub tolerance_nats: Spanned<Positive>,
     /// Steps after which a datapoint is given up. The Adam of `adam-cremer-2018` needs some ten
@@ -60,7 +60,7 @@ impl Default for FreeFormSpec {
     fn default() -> Self {
         Self {
             starts: None,
-            protocol: Protocol::Default,
+            protocol: Spanned::new(0..0, Protocol::Default),
             tolerance_nats: Spanned::new(0..0, Positive(0.01)),
             max_steps: Count::new(5000),
             precision: Precision::Mixed,
@@ -97,10 +97,18 @@ impl RefinementSpec {
         self.steps.get_ref().iter().map(|n| n.get()).collect()
     }
 
-    /// What a step is.
+    /// What a step is, for this family: what is written, or its default.
+    pub fn rule_for(&self, family: Family) -> RefinementRule {
+        let default = match family.is_gaussian() {
+            true => RefinementRule::AveragedNewton,
+            false => RefinementRule::Adam,
+        };
+        self.rule.as_ref().map_or(default, |rule| *rule.get_ref())
+    }
+
+    /// What a step is, of a checked spec: defaults are written there.
     pub fn rule(&self) -> RefinementRule {
-        let written = self.rule.as_ref();
-        written.map_or(RefinementRule::AveragedNewton, |rule| *rule.get_ref())
+        self.rule_for(Family::DiagonalGaussian)
     }
 
     /// The step size of `adam`.

@@ -13,7 +13,7 @@ impl ExperimentSpec {
                 "calibration",
                 calibration,
                 format!(
-                    "holds estimates to the exact `log p(x)`, which `model.kind = \"{}\"` does not give; use `model.kind = \"linear-gaussian\"`, or remove the section",
+                    "is for `model.kind = \"linear-gaussian\"`, whose `log p(x)` is exact, and not for `model.kind = \"{}\"`; use that, or remove the section",
                     self.model.kind
                 ),
             );

@@ -1,12 +1,30 @@
 //! `[estimators]`.
 
 use super::{SpecConflict, refuse};
-use crate::spec::{AdaptiveSpec, AnnealedSpec, AnnealedStart, AnnealingSchedule, ExperimentSpec};
+use crate::spec::{
+    AdaptiveSpec, AnnealedSpec, AnnealedStart, AnnealingSchedule, ExperimentSpec, ModelKind,
+};
+
+/// Why a model whose prior depends on what came before does not go with draws from a prior.
+const OF_STANDARD_NORMAL: &str =
+    "which is of the standard normal, and that is not the prior of `model.kind = \"time-series\"`";
 
 impl ExperimentSpec {
     pub(super) fn check_estimators(&self) -> Result<(), SpecConflict> {
         if let Some(adaptive) = &self.estimators.adaptive {
             check_adaptive(adaptive.get_ref())?;
+            let share = &adaptive.get_ref().prior_share;
+            if *share.get_ref() > 0.0 && self.model.kind == ModelKind::TimeSeries {
+                return refuse(
+                    "estimators.adaptive.prior_share",
+                    share,
+                    format!(
+                        "is {}, {}; set it to 0",
+                        share.get_ref(),
+                        OF_STANDARD_NORMAL
+                    ),
+                );
+            }
         }
         let Some(annealed) = &self.estimators.annealed else {
             return Ok(());
@@ -18,6 +36,15 @@ impl ExperimentSpec {
                 "estimators.annealed.chains",
                 &annealed.chains,
                 "is 1, from which no standard error can be had; use at least 2, as in 16",
+            );
+        }
+        if *annealed.start.get_ref() == AnnealedStart::Prior
+            && self.model.kind == ModelKind::TimeSeries
+        {
+            return refuse(
+                "estimators.annealed.start",
+                &annealed.start,
+                format!("is `prior`, {OF_STANDARD_NORMAL}; use \"free-form\""),
             );
         }
         if *annealed.start.get_ref() == AnnealedStart::Encoder && self.model.training.is_none() {

@@ -2,12 +2,23 @@
 
 use super::{SpecConflict, refuse};
 use crate::record::Family;
-use crate::spec::{ExperimentSpec, RefinementRule};
+use crate::spec::{ExperimentSpec, Protocol, RefinementRule};
 
 impl ExperimentSpec {
     pub(super) fn check_family(&self) -> Result<(), SpecConflict> {
         let family = self.family.kind;
         self.check_density()?;
+        self.check_draws_of_family()?;
+        let protocol = &self.free_form.protocol;
+        if *protocol.get_ref() == Protocol::AdamCremer2018 && family != Family::DiagonalGaussian {
+            return refuse(
+                "free_form.protocol",
+                protocol,
+                format!(
+                    "is `adam-cremer-2018`, which ascends in `(μ, log σ²)` and does not go with `family.kind = \"{family}\"`; use \"default\""
+                ),
+            );
+        }
         if let Some(refinement) = &self.refinement
             && let Some(rule) = &refinement.get_ref().rule
             && *rule.get_ref() == RefinementRule::AveragedNewton
@@ -42,6 +53,26 @@ impl ExperimentSpec {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// A draw of some families is made of more numbers than `z` has, and Sobol points have 256 at most.
+    fn check_draws_of_family(&self) -> Result<(), SpecConflict> {
+        let (family, latent_dim) = (self.family.kind, &self.model.latent_dim);
+        let most = match family {
+            Family::AuxiliaryFlow => 128,
+            Family::GaussianMixture => 255,
+            _ => return Ok(()),
+        };
+        if latent_dim.get_ref().get() <= most {
+            return Ok(());
+        }
+        refuse(
+            "model.latent_dim",
+            latent_dim,
+            format!(
+                "is above {most}, where the Sobol points end that draws of `family.kind = \"{family}\"` are made of"
+            ),
+        )
     }
 
     /// The density of a mixture with the prior is asked for at draws of the prior.

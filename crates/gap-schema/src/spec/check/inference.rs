@@ -43,7 +43,8 @@ impl ExperimentSpec {
             );
         }
         check_draws("refinement.n_samples", &refinement.n_samples)?;
-        match (refinement.rule(), &refinement.learning_rate) {
+        let rule = refinement.rule_for(self.family.kind);
+        match (rule, &refinement.learning_rate) {
             (RefinementRule::AveragedNewton, Some(rate)) => refuse(
                 "refinement.learning_rate",
                 rate,
