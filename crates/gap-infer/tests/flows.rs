@@ -47,6 +47,32 @@ fn losses(
     evaluations.iter().map(|e| e.loss).collect()
 }
 
+/// Where an ascent from `start` comes to, on draws of a seed.
+fn climbed(
+    family: &dyn VariationalFamily,
+    model: &dyn LatentVariableModel,
+    batch: &Batch,
+    start: Vec<Vec<f64>>,
+    (phase, seed): (&Phase, u64),
+) -> Vec<Vec<f64>> {
+    let mut climbers: Vec<Climber> = start.into_iter().map(Climber::at).collect();
+    let mut objective = Objective::of(family, phase.rule, model, batch.x()).unwrap();
+    let rows: Vec<usize> = (0..batch.len()).collect();
+    let (ids, key) = (batch.ids(), SeedKey::root(seed));
+    let watcher = &mut |_: &[Climber]| ();
+    climb(
+        &mut objective,
+        phase,
+        &rows,
+        &mut climbers,
+        ids,
+        key,
+        watcher,
+    )
+    .unwrap();
+    climbers.into_iter().map(|c| c.params).collect()
+}
+
 /// At the exact posterior every draw has the same weight, so that the bound is without noise.
 #[test]
 fn the_search_stays_at_the_exact_posterior_of_a_linear_gaussian() {
@@ -88,21 +114,7 @@ fn adam_alone_finds_the_posterior_of_a_linear_gaussian() {
             precision: Precision::Full,
         };
         let start = family.prior_like_params(batch.len() as i64, CPU).to_rows();
-        let mut climbers: Vec<Climber> = start.into_iter().map(Climber::at).collect();
-        let mut objective = Objective::of(family.as_ref(), phase.rule, &model, batch.x()).unwrap();
-        let rows: Vec<usize> = (0..batch.len()).collect();
-        let key = SeedKey::root(4);
-        climb(
-            &mut objective,
-            &phase,
-            &rows,
-            &mut climbers,
-            batch.ids(),
-            key,
-            &mut |_| (),
-        )
-        .unwrap();
-        let params: Vec<Vec<f64>> = climbers.into_iter().map(|c| c.params).collect();
+        let params = climbed(family.as_ref(), &model, &batch, start, (&phase, 4));
         // A full Gaussian's loss is that of its draws here, whose density is exact.
         let losses = losses(family.as_ref(), &model, &batch, &params, 1024);
         let gap: Vec<f64> = losses.iter().zip(&evidence).map(|(l, e)| l + e).collect();
@@ -131,21 +143,7 @@ fn the_bound_covers_what_a_much_longer_search_finds() {
             max_steps: 1500,
             precision: Precision::Full,
         };
-        let mut climbers: Vec<Climber> = params.into_iter().map(Climber::at).collect();
-        let mut objective = Objective::of(family.as_ref(), phase.rule, &model, batch.x()).unwrap();
-        let rows: Vec<usize> = (0..batch.len()).collect();
-        let key = SeedKey::root(9);
-        climb(
-            &mut objective,
-            &phase,
-            &rows,
-            &mut climbers,
-            batch.ids(),
-            key,
-            &mut |_| (),
-        )
-        .unwrap();
-        let params: Vec<Vec<f64>> = climbers.into_iter().map(|c| c.params).collect();
+        let params = climbed(family.as_ref(), &model, &batch, params, (&phase, 9));
         let long = losses(family.as_ref(), &model, &batch, &params, 4096);
         let (mut covered, mut estimated) = (0, 0.0);
         for ((stop, short), long) in fit.fitted.stops.iter().zip(&short).zip(&long) {

@@ -165,30 +165,29 @@ fn of_families(summary: &Summary, split: Split) -> Vec<String> {
     sentences
 }
 
-/// Whether free-form inference ended below an encoder anywhere.
+/// Whether free-form inference ended below an encoder anywhere, by more than the error of the gap and the
+/// distance that `q*` itself is estimated to be from its optimum.
 fn of_search(summary: &Summary) -> Option<String> {
-    let gaps: Vec<_> = summary
-        .cells
-        .iter()
-        .filter_map(|c| c.amortization_gap)
-        .collect();
-    if gaps.is_empty() {
-        return None;
-    }
-    let is_below = |gap: &&gap_schema::summary::Mean| {
+    let with_gap = summary.cells.iter().filter_map(|cell| {
+        let gap = cell.amortization_gap?;
+        let own_distance = cell.max_remaining_nats.unwrap_or(0.0).max(0.0);
         let std_error = gap.std_error_nats.max(gap.mc_std_error_nats);
-        gap.mean_nats < -2.0 * std_error
-    };
-    let below = gaps.iter().filter(is_below).count();
-    let n = gaps.len();
-    Some(if below == 0 {
-        format!(
-            "Free-form inference ended below no encoder by more than two standard errors, in any of {n} cells."
-        )
-    } else {
-        format!(
-            "In {below} of {n} cells free-form inference ended below the encoder by more than two standard \
-             errors: its search failed there, and the gap is too small."
-        )
-    })
+        Some(gap.mean_nats < -2.0 * std_error - own_distance)
+    });
+    let is_below: Vec<bool> = with_gap.collect();
+    let (n, below) = (
+        is_below.len(),
+        is_below.iter().filter(|below| **below).count(),
+    );
+    let error = "two standard errors and the distance that q* is estimated to be from its optimum";
+    match (n, below) {
+        (0, _) => None,
+        (_, 0) => Some(format!(
+            "Free-form inference ended below no encoder by more than its error ({error}), in any of {n} cells."
+        )),
+        _ => Some(format!(
+            "In {below} of {n} cells free-form inference ended below the encoder by more than its error \
+             ({error}): its search failed there, and the gap is too small."
+        )),
+    }
 }

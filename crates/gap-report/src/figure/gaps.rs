@@ -2,8 +2,8 @@
 
 use super::axis::{Scale, XAxis};
 use super::{
-    COLOURS, Figure, Key, Look, MARKERS, Marked, Marker, Panel, Point, Reference, Series, THICK,
-    scale_covering,
+    COLOURS, Figure, Key, Look, MARKERS, Marked, Marker, NO_LINE, Panel, Point, Reference, Series,
+    THICK, scale_covering,
 };
 use crate::across_seeds::{SeedGroup, SeedMean, seeds_of, spread_meaning};
 use crate::pairing::capacity;
@@ -58,6 +58,7 @@ fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Figure {
             .collect(),
         of: &|group| encoders.iter().position(|&e| Some(e) == group.encoder()),
         x_label: "encoder, and its number of weights",
+        thickness: THICK,
     };
     let (name, title) = ("amortization-gap-by-encoder", "Gaps by encoder");
     gaps_at(groups, &places, name, title)
@@ -84,6 +85,7 @@ fn gap_by_variant(groups: &[SeedGroup<'_>]) -> Figure {
             is_last.then(|| variants.iter().position(|&v| v == group.variant()))?
         },
         x_label: "variant, and its last encoder",
+        thickness: NO_LINE,
     };
     gaps_at(groups, &places, "gaps-by-variant", "Gaps by variant")
 }
@@ -99,6 +101,8 @@ struct Places<'a> {
     labels: Vec<Vec<String>>,
     of: &'a dyn Fn(&SeedGroup<'_>) -> Option<usize>,
     x_label: &'static str,
+    /// [`NO_LINE`] where they have no order.
+    thickness: f64,
 }
 
 fn gaps_at(groups: &[SeedGroup<'_>], places: &Places<'_>, name: &str, title: &str) -> Figure {
@@ -120,7 +124,7 @@ fn gaps_at(groups: &[SeedGroup<'_>], places: &Places<'_>, name: &str, title: &st
                 colour,
                 marker: Some(marker),
                 light: split == Split::Train,
-                thickness: THICK,
+                thickness: places.thickness,
             };
             let points = groups.iter().filter(|group| group.split() == split);
             let points: Vec<_> = points

@@ -10,6 +10,7 @@ mod gap_laws;
 mod nesting;
 mod optima;
 mod pairing;
+mod readings;
 mod report_files;
 mod sandwich;
 mod synthetic;
