@@ -7,6 +7,7 @@ use gap_infer::train::{Training, fit_encoder, fit_jointly};
 use gap_infer::{
     DiagonalGaussian, Encoder, InferError, Refined, VariationalFamily, VariationalParams,
 };
+use gap_model::likelihood::{LearnedGaussian, LearnedScale};
 use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
 use gap_torch::{SeedKey, sobol_normal_points};
 use tch::{Device, Kind, Tensor};
@@ -26,14 +27,13 @@ fn digits() -> Dataset {
         .train
 }
 
+fn network() -> Mlp {
+    let widths = [4, 16, 64];
+    Mlp::random(&widths, Activation::Tanh, SeedKey::root(1), Device::Cpu)
+}
+
 fn decoder() -> MlpDecoder {
-    let network = Mlp::random(
-        &[4, 16, 64],
-        Activation::Tanh,
-        SeedKey::root(1),
-        Device::Cpu,
-    );
-    MlpDecoder::new(network, Likelihood::Bernoulli)
+    MlpDecoder::new(network(), Likelihood::Bernoulli)
 }
 
 fn encoder(hidden: &[i64]) -> Encoder {
@@ -199,4 +199,59 @@ fn a_diverging_fit_is_an_error_that_names_the_cure() {
             .contains("lower the learning rate `model.training.learning_rate`"),
         "{error}"
     );
+}
+
+/// With a scale of its own for each pixel a decoder of grey digits is as much better as learning can make it:
+/// the same with scales that stay is far below, and the scales are those of what the decoder leaves.
+#[test]
+fn a_joint_fit_learns_the_scales_of_its_likelihood() {
+    const START: f64 = 0.5;
+    let data = gap_data::load("digits", &LoadOptions::default()).unwrap();
+    let data = data.train;
+    let batch = data.first(200).batches(200, Device::Cpu).next().unwrap();
+    let fitted = |likelihood: Likelihood| {
+        let mut decoder = MlpDecoder::new(network(), likelihood);
+        let mut encoder = encoder(&[32]);
+        let (family, key) = (DiagonalGaussian::new(4), SeedKey::root(5));
+        let steps = Training {
+            steps: 1500,
+            ..TRAINING
+        };
+        fit_jointly(
+            &mut decoder,
+            &family,
+            &mut encoder,
+            &data,
+            steps,
+            key,
+            &|_| (),
+        )
+        .unwrap();
+        let elbo = mean_elbo(&decoder, &encoder.encode(batch.x()), &batch);
+        (decoder, encoder, elbo)
+    };
+    let std = LearnedScale::new(64, START, 0.02, Device::Cpu);
+    let (decoder, encoder, learned) = fitted(Likelihood::LearnedGaussian(LearnedGaussian { std }));
+    let (.., fixed) = fitted(Likelihood::Gaussian { std: START });
+    assert!(learned > fixed + 20.0, "{learned} {fixed}");
+    let params = encoder.encode(batch.x());
+    let noise = Tensor::zeros([1, 1, 4], (Kind::Float, Device::Cpu));
+    let z = DiagonalGaussian::new(4).transform(&params, &noise).z;
+    let residuals = batch.x() - decoder.network().forward(&z.squeeze_dim(0));
+    let left = residuals
+        .square()
+        .mean_dim([0_i64].as_slice(), false, Kind::Double)
+        .sqrt();
+    let likelihood = decoder.likelihood();
+    let scale = likelihood.scale().unwrap().log_scale().exp();
+    // Where there is something to explain, the scale is what is left of it, the spread of z included.
+    for pixel in 0..64 {
+        let (left, scale) = (left.double_value(&[pixel]), scale.double_value(&[pixel]));
+        if left > 0.1 {
+            assert!(
+                (0.7..1.6).contains(&(scale / left)),
+                "{pixel}: {scale} {left}"
+            );
+        }
+    }
 }

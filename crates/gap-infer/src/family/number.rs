@@ -26,7 +26,7 @@ pub trait Number:
     /// The same in `f64`.
     fn wide(self) -> f64;
 
-    /// Writes `eˣ` over every `x`.
+    /// Writes `eˣ` over every `x`; NaN where that is hardly a number of this kind.
     fn exponentiate(values: &mut [Self]);
 }
 
@@ -41,6 +41,15 @@ impl Number for f32 {
 
     fn exponentiate(values: &mut [Self]) {
         exponentials(values);
+        // The kernels hold their argument within ±87, and a log determinant beside it would not know.
+        let known = f32::exp(-86.0)..f32::exp(86.0);
+        for value in values {
+            *value = if known.contains(value) {
+                *value
+            } else {
+                f32::NAN
+            };
+        }
     }
 }
 
@@ -102,5 +111,23 @@ pub fn sum<T: Number>(a: &[T]) -> T {
 pub fn add_scaled<T: Number>(y: &mut [T], factor: T, x: &[T]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y += factor * x;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Number;
+
+    #[test]
+    fn a_scale_beyond_the_numbers_is_none_and_others_are_exact() {
+        let mut scales = [0.0_f32, 1.0, -80.0, 80.0, 90.0, -90.0, f32::NAN];
+        f32::exponentiate(&mut scales);
+        assert!((scales[1] - 1.0_f32.exp()).abs() < 1e-6);
+        assert!(
+            scales[..4]
+                .iter()
+                .all(|scale| scale.is_finite() && *scale > 0.0)
+        );
+        assert!(scales[4..].iter().all(|scale| scale.is_nan()), "{scales:?}");
     }
 }

@@ -24,9 +24,9 @@ fn of_encoder(variant: Option<&str>, encoder: &EncoderLabel, gaps: [f64; 3]) -> 
 
 /// The lines of the list in `summary.md`.
 fn sentences(records: &[Record]) -> Vec<String> {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("there is room");
     write_to(dir.path(), &summary_of("readings", records), &[Format::Md]);
-    let text = fs::read_to_string(dir.path().join("summary.md")).unwrap();
+    let text = fs::read_to_string(dir.path().join("summary.md")).expect("it was written");
     let lines = text.lines().map_while(|line| line.strip_prefix("- "));
     lines.map(str::to_owned).collect()
 }
