@@ -5,6 +5,7 @@ use crate::paired_column::{PairedColumn, mean_and_std_error};
 use crate::pairing::Term;
 use gap_schema::record::{Estimator, Record, Side};
 use gap_schema::summary::{Agreement, EvidenceEstimate, LogEvidence, Mean};
+use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::BTreeMap;
 
 /// The lower bounds that may stand for `log p(x)`; of equal ones the first does.
@@ -134,6 +135,35 @@ pub(crate) fn heavy_tails(columns: &Columns<'_>) -> u64 {
         .count() as u64
 }
 
+/// How far an estimate's 95% interval reaches to either side, nats: of a few chains the error is itself an
+/// estimate, as Student's distribution has it.
+fn half_interval(row: &Record) -> f64 {
+    quantile(row.n_samples.saturating_sub(1) as f64) * row.std_error_nats
+}
+
+/// The same of the difference of two independent estimates, with the degrees of freedom of Welch (1947).
+fn of_difference(a: &Record, b: &Record) -> f64 {
+    let [of_a, of_b] = [a, b].map(|row| row.std_error_nats.powi(2));
+    let per_freedom = |row: &Record, variance: f64| {
+        variance.powi(2) / row.n_samples.saturating_sub(1).max(1) as f64
+    };
+    let freedom = (of_a + of_b).powi(2) / (per_freedom(a, of_a) + per_freedom(b, of_b));
+    quantile(freedom) * (of_a + of_b).sqrt()
+}
+
+/// Student's quantile for an interval of 95%.
+fn quantile(freedom: f64) -> f64 {
+    // Of many draws, or without an error at all, it is the normal one.
+    let freedom = if freedom.is_finite() {
+        freedom.clamp(1.0, 1e6)
+    } else {
+        1e6
+    };
+    let student = StudentsT::new(0.0, 1.0, freedom);
+    let student = student.expect("degrees of freedom are positive");
+    student.inverse_cdf(0.975)
+}
+
 /// How often the annealed estimate and the importance-weighted one of `term` agree, as [`Agreement`]
 /// defines it; `None` where one of them was not measured, or has no weights of its own.
 pub(crate) fn annealed_agreement(columns: &Columns<'_>, term: Term) -> Option<Agreement> {
@@ -143,17 +173,16 @@ pub(crate) fn annealed_agreement(columns: &Columns<'_>, term: Term) -> Option<Ag
         let trusted: Vec<(&Record, &Record)> = pairs
             .filter(|(weighted, _)| reason(weighted) == TRUSTED)
             .collect();
-        let within = |error: fn(f64, f64) -> f64| {
+        let within = |margin: fn(&Record, &Record) -> f64| {
             let agree = |(weighted, annealed): &&(&Record, &Record)| {
-                let error = error(weighted.std_error_nats, annealed.std_error_nats);
-                (weighted.value_nats - annealed.value_nats).abs() <= 2.0 * error
+                (weighted.value_nats - annealed.value_nats).abs() <= margin(weighted, annealed)
             };
             trusted.iter().filter(agree).count() as u64
         };
         Agreement {
             n: trusted.len() as u64,
-            agree: within(f64::hypot),
-            overlap: within(|a, b| a + b),
+            agree: within(of_difference),
+            overlap: within(|a, b| half_interval(a) + half_interval(b)),
         }
     })
 }

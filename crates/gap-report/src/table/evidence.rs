@@ -131,9 +131,9 @@ fn evidence_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
          upper minus lower bound on points that the same model drew, which bounds an annealed number's \
          error there."
             .to_owned(),
-        "agrees with annealed: points where the two are within 2 √(se² + se²), of those whose importance \
-         weights are trusted (in parentheses, where their intervals of ±2 se overlap); where they are not, the \
-         lower one has missed something. untrusted: points whose standard error is marked as unreliable, by the \
+        "agrees with annealed: points where the difference of the two is within its own 95% interval, of those whose \
+         importance weights are trusted (in parentheses, where their 95% intervals overlap); true errors would \
+         make it 95% of them, and where it is fewer, the lower one has missed something. untrusted: points whose standard error is marked as unreliable, by the \
          reason."
             .to_owned(),
         "Seconds are of all points together; estimators that share their draws each have the time of all \

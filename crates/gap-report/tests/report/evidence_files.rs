@@ -201,7 +201,7 @@ fn the_tables_show_every_estimate_and_the_sandwich() {
     test   annealed                        lower  -18.596 ± 0.083               0 ± 0     16           100        0.70  0.0175 ± 0.0019                     –  low-acceptance 2     5.00              8,000
     Estimates of log p(x) in nats per datapoint, all on the same points; ± is one standard error over 2 seeds, from the spread of the seeds' means.
     − log p̂(x): paired difference to the estimate that gaps are taken from. sandwich width: mean upper minus lower bound on points that the same model drew, which bounds an annealed number's error there.
-    agrees with annealed: points where the two are within 2 √(se² + se²), of those whose importance weights are trusted (in parentheses, where their intervals of ±2 se overlap); where they are not, the lower one has missed something. untrusted: points whose standard error is marked as unreliable, by the reason.
+    agrees with annealed: points where the difference of the two is within its own 95% interval, of those whose importance weights are trusted (in parentheses, where their 95% intervals overlap); true errors would make it 95% of them, and where it is fewer, the lower one has missed something. untrusted: points whose standard error is marked as unreliable, by the reason.
     Seconds are of all points together; estimators that share their draws each have the time of all of them.
 
     data    models  points          lower          upper            width          L[q*]         IW[q*]  PSIS[q*]  upper < lower  non-finite  untrusted  acceptance  chains × temperatures  seconds

@@ -48,9 +48,10 @@ pub struct EvidenceEstimate {
 
 /// How often annealed importance sampling and an importance-weighted bound agree.
 ///
-/// On a datapoint they agree if `|a − b| ≤ 2 √(se_a² + se_b²)`, with the standard error that each
-/// reports; their draws are independent, so unbiased estimates with true errors would do so on 95% of
-/// points. Both are lower bounds: where they disagree, the lower one has missed something.
+/// On a datapoint they agree if their difference is within its own 95% interval, from the standard error
+/// that each reports and the number of draws or chains that each has (Welch 1947); their draws are
+/// independent, so unbiased estimates with true errors would do so on 95% of points. Both are lower
+/// bounds: where they disagree, the lower one has missed something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
     /// Finite datapoints whose importance weights are trusted. The annealed estimate may be marked as
@@ -58,8 +59,7 @@ pub struct Agreement {
     pub n: u64,
     /// Those of them on which the two agree.
     pub agree: u64,
-    /// Those of them on which the intervals of two standard errors around either overlap:
-    /// `|a − b| ≤ 2 se_a + 2 se_b`.
+    /// Those of them on which the 95% intervals around either overlap, which is a weaker thing to ask.
     #[serde(default)]
     pub overlap: u64,
 }
