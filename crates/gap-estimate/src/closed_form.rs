@@ -3,7 +3,8 @@
 use crate::estimate::EstimateError;
 use gap_infer::{GaussianFamily, VariationalParams};
 use gap_model::ExactPosterior;
-use tch::{Kind, Tensor};
+use gap_torch::doubles;
+use tch::Tensor;
 
 /// The closed forms of a model for one batch.
 pub struct ClosedForms {
@@ -29,22 +30,17 @@ impl ClosedForms {
 
     /// `log p(x)`, nats, one for each datapoint.
     pub fn log_evidence(&self) -> Vec<f64> {
-        to_vec(&self.log_evidence)
+        doubles(&self.log_evidence)
     }
 
     /// `L[q] = log p(x) − KL(q ‖ p(z | x))`, nats, one for each datapoint.
     pub fn elbo(&self, family: &dyn GaussianFamily, params: &VariationalParams) -> Vec<f64> {
         let kl = family.kl_to_gaussian(params, &self.mean, &self.covariance);
-        to_vec(&(&self.log_evidence - kl))
+        doubles(&(&self.log_evidence - kl))
     }
 
     /// The largest `L[q]` of the family, nats, one for each datapoint.
     pub fn optimal_elbo(&self, family: &dyn GaussianFamily) -> Vec<f64> {
-        to_vec(&(&self.log_evidence - family.least_kl_to_gaussian(&self.covariance)))
+        doubles(&(&self.log_evidence - family.least_kl_to_gaussian(&self.covariance)))
     }
-}
-
-fn to_vec(tensor: &Tensor) -> Vec<f64> {
-    Vec::<f64>::try_from(tensor.to_kind(Kind::Double).contiguous().view([-1]))
-        .expect("a double tensor holds doubles")
 }

@@ -5,8 +5,8 @@ use gap_data::Batch;
 use gap_infer::{DiagonalGaussian, VariationalFamily, VariationalParams};
 use gap_kernel::Wanted;
 use gap_model::{ConditionedModel, LatentVariableModel};
-use gap_torch::{NoiseStream, SeedKey};
-use tch::{Device, Kind, Tensor};
+use gap_torch::{NoiseStream, SeedKey, doubles, floats};
+use tch::Tensor;
 
 /// A chunk of draws on tensors has about this many rows.
 ///
@@ -82,9 +82,7 @@ impl<'a> LogWeights<'a> {
             } => {
                 let draws = family.sample(params, n_samples as i64, &mut self.noise);
                 let log_weights = model.log_joint(x, &draws.z)? - draws.log_q;
-                let flat = log_weights.to_device(Device::Cpu).to_kind(Kind::Double);
-                let flat = flat.contiguous().view([-1]);
-                Ok(Vec::<f64>::try_from(flat).expect("log-weights are doubles"))
+                Ok(doubles(&log_weights))
             }
         }
     }
@@ -117,8 +115,7 @@ impl<'a> OnKernels<'a> {
         if conditioned.on_kernels().is_none() {
             return Ok(None);
         }
-        let flat = params.0.to_kind(Kind::Float).contiguous().view([-1]);
-        let params = Vec::<f32>::try_from(flat).expect("parameters are floats");
+        let params = floats(&params.0);
         let dim = family.latent_dim() as usize;
         let log_std_sum = |row: &[f32]| row[dim..].iter().map(|&r| f64::from(r)).sum();
         Ok(Some(Self {

@@ -25,8 +25,8 @@ pub use in_memory::InMemory;
 pub use number::Number;
 pub use planar_flow::PlanarFlow;
 
-use gap_torch::NoiseStream;
-use tch::{Device, Kind, Tensor};
+use gap_torch::{NoiseStream, doubles};
+use tch::{Device, Tensor};
 
 /// The families by name, from the smallest.
 pub const NAMES: [&str; 6] = [
@@ -59,10 +59,8 @@ impl VariationalParams {
     /// The parameters of each datapoint, in `f64`: `B` of length `Q`.
     pub fn to_rows(&self) -> Vec<Vec<f64>> {
         let width = self.0.size()[1] as usize;
-        let flat = self.0.to_device(Device::Cpu).to_kind(Kind::Double);
-        let flat = Vec::<f64>::try_from(flat.contiguous().view([-1]));
-        let flat = flat.expect("a double tensor holds doubles");
-        flat.chunks_exact(width).map(<[f64]>::to_vec).collect()
+        let rows = doubles(&self.0);
+        rows.chunks_exact(width).map(<[f64]>::to_vec).collect()
     }
 
     /// The parameters of each datapoint put together, in `f32`.

@@ -3,8 +3,8 @@
 
 mod searches;
 
-use gap_data::{Batch, LoadOptions};
-use gap_infer::ascent::{Draws, Objective, Precision, Rule, Wanted, whitened_sobol};
+use gap_data::LoadOptions;
+use gap_infer::ascent::Precision;
 use gap_infer::elbo_gradient::elbo_gradient;
 use gap_infer::family::{NAMES, named};
 use gap_infer::train::{Training, fit_encoder};
@@ -12,7 +12,7 @@ use gap_infer::{DiagonalGaussian, Encoder, VariationalFamily, VariationalParams}
 use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
 use gap_torch::device::one_thread_per_operation;
 use gap_torch::{NoiseStream, SeedKey};
-use searches::{CPU, of_digits, only, searched};
+use searches::{CPU, losses, of_digits, only, searched};
 use tch::{Kind, Tensor};
 
 const DIM: i64 = 3;
@@ -241,31 +241,6 @@ fn every_family_contains_the_diagonal_gaussian() {
     }
 }
 
-/// `−L` of each datapoint on draws that no search saw.
-fn losses(
-    family: &dyn VariationalFamily,
-    model: &MlpDecoder,
-    batch: &Batch,
-    params: &VariationalParams,
-) -> Vec<f64> {
-    let dim = family.noise_dim() as usize;
-    let draws = Draws::common(whitened_sobol(SeedKey::root(31), 4096, dim), dim);
-    let rows: Vec<usize> = (0..batch.len()).collect();
-    let of_rows = params.to_rows();
-    let of_rows: Vec<&[f64]> = of_rows.iter().map(Vec::as_slice).collect();
-    let wanted = Wanted {
-        loss: true,
-        ..Wanted::GRADIENT
-    };
-    let rule = Rule::best_for(family);
-    let mut objective = Objective::of(family, rule, model, batch.x()).unwrap();
-    let evaluations = objective.evaluate(&rows, &of_rows, &draws, wanted).unwrap();
-    evaluations
-        .iter()
-        .map(|evaluation| evaluation.loss)
-        .collect()
-}
-
 #[test]
 fn a_larger_family_never_ends_below_the_one_within() {
     let (model, batch) = of_digits(4, 32, 12);
@@ -274,7 +249,13 @@ fn a_larger_family_never_ends_below_the_one_within() {
         let clock = std::time::Instant::now();
         let fit = searched(family.as_ref(), &model, &batch, 0.05);
         let seconds = clock.elapsed().as_secs_f64();
-        let of_family = losses(family.as_ref(), &model, &batch, &fit.fitted.params);
+        let of_family = losses(
+            family.as_ref(),
+            &model,
+            &batch,
+            &fit.fitted.params.to_rows(),
+            4096,
+        );
         let mean = of_family.iter().sum::<f64>() / of_family.len() as f64;
         println!(
             "{name}: {mean:.4} nats in {seconds:.2} s; {:?}",
@@ -355,7 +336,13 @@ fn an_encoder_learns_to_say_the_parameters_of_any_family() {
         )
         .unwrap();
         let seconds = clock.elapsed().as_secs_f64();
-        let of_family = losses(family.as_ref(), &model, &batch, &encoder.encode(batch.x()));
+        let of_family = losses(
+            family.as_ref(),
+            &model,
+            &batch,
+            &encoder.encode(batch.x()).to_rows(),
+            4096,
+        );
         let mean = of_family.iter().sum::<f64>() / of_family.len() as f64;
         println!("{name}: {mean:.3} nats in {seconds:.2} s");
         if of_diagonal.is_nan() {

@@ -5,8 +5,7 @@ mod searches;
 
 use gap_data::Batch;
 use gap_infer::ascent::{
-    AdamSettings, Climber, Draws, Noise, Objective, Phase, Precision, Rule, Stopping, Wanted,
-    climb, whitened_sobol,
+    AdamSettings, Climber, Noise, Objective, Phase, Precision, Rule, Stopping, climb,
 };
 use gap_infer::family::named;
 use gap_infer::free_form::{Search, StartingPoint};
@@ -15,7 +14,7 @@ use gap_infer::{
 };
 use gap_model::{Activation, ExactPosterior, LatentVariableModel, LinearGaussian};
 use gap_torch::{NoiseStream, SeedKey};
-use searches::{CPU, most, of_digits, sampled, searched};
+use searches::{CPU, losses, most, of_digits, sampled, searched};
 use tch::Kind;
 
 const FLOWS: [&str; 4] = [
@@ -24,28 +23,6 @@ const FLOWS: [&str; 4] = [
     "planar-flow",
     "gaussian-mixture",
 ];
-
-/// `−L` of each datapoint on `n` draws that no search saw.
-fn losses(
-    family: &dyn VariationalFamily,
-    model: &dyn LatentVariableModel,
-    batch: &Batch,
-    params: &[Vec<f64>],
-    n: usize,
-) -> Vec<f64> {
-    let dim = family.noise_dim() as usize;
-    let draws = Draws::common(whitened_sobol(SeedKey::root(31), n, dim), dim);
-    let rows: Vec<usize> = (0..batch.len()).collect();
-    let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
-    let rule = Rule::best_for(family);
-    let mut objective = Objective::of(family, rule, model, batch.x()).unwrap();
-    let wanted = Wanted {
-        loss: true,
-        ..Wanted::GRADIENT
-    };
-    let evaluations = objective.evaluate(&rows, &params, &draws, wanted).unwrap();
-    evaluations.iter().map(|e| e.loss).collect()
-}
 
 /// Where an ascent from `start` comes to, on draws of a seed.
 fn climbed(

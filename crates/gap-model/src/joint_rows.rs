@@ -6,6 +6,7 @@
 use crate::conditioned::ConditionedModel;
 use crate::model::{LatentVariableModel, ModelError};
 use gap_kernel::Precision;
+use gap_torch::{doubles, floats};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
@@ -109,12 +110,14 @@ impl<'a> JointRows<'a> {
         match (wanted.score, wanted.log_joint) {
             (Some(score), Some(log_joint)) => {
                 let both = conditioned.log_joint_and_score(&observations, &z)?;
-                write_floats(&both.score, score);
-                write_doubles(&both.log_joint, log_joint);
+                score.copy_from_slice(&floats(&both.score));
+                log_joint.copy_from_slice(&doubles(&both.log_joint));
             }
-            (Some(score), None) => write_floats(&conditioned.score(&observations, &z)?, score),
+            (Some(score), None) => {
+                score.copy_from_slice(&floats(&conditioned.score(&observations, &z)?));
+            }
             (None, Some(log_joint)) => {
-                write_doubles(&conditioned.log_joint(&observations, &z)?, log_joint);
+                log_joint.copy_from_slice(&doubles(&conditioned.log_joint(&observations, &z)?));
             }
             (None, None) => {}
         }
@@ -126,16 +129,4 @@ impl<'a> JointRows<'a> {
 fn log_prior(z: &[f32]) -> f64 {
     let squares: f64 = z.iter().map(|&z| f64::from(z).powi(2)).sum();
     -0.5 * (squares + z.len() as f64 * TAU.ln())
-}
-
-fn write_floats(tensor: &Tensor, to: &mut [f32]) {
-    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float);
-    let flat = Vec::<f32>::try_from(flat.contiguous().view([-1]));
-    to.copy_from_slice(&flat.expect("a float tensor holds floats"));
-}
-
-fn write_doubles(tensor: &Tensor, to: &mut [f64]) {
-    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Double);
-    let flat = Vec::<f64>::try_from(flat.contiguous().view([-1]));
-    to.copy_from_slice(&flat.expect("a double tensor holds doubles"));
 }

@@ -4,7 +4,6 @@ pub use crate::activation::Activation;
 use crate::layer::{Layer, Map};
 use crate::network::Network;
 use gap_torch::SeedKey;
-use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use tch::{Device, Tensor};
 
 /// A network, by the name that perceptrons are made under.
@@ -40,30 +39,5 @@ impl Network {
         first.bias = &first.bias - weight.mv(&mean.to_kind(kind));
         first.weight = weight;
         self
-    }
-
-    /// The perceptron of `n_layers` layers that [`Network::store`] wrote.
-    ///
-    /// # Errors
-    ///
-    /// [`CheckpointError::Missing`] if a layer is not there.
-    pub fn restore(
-        checkpoint: &Checkpoint,
-        prefix: &str,
-        n_layers: usize,
-        activation: Activation,
-        device: Device,
-    ) -> Result<Self, CheckpointError> {
-        let layers = (0..n_layers).map(|i| {
-            Ok(Layer {
-                map: Map::Affine,
-                weight: checkpoint.get(&format!("{prefix}.{i}.weight"), device)?,
-                bias: checkpoint.get(&format!("{prefix}.{i}.bias"), device)?,
-            })
-        });
-        Ok(Self::of(
-            layers.collect::<Result<_, CheckpointError>>()?,
-            activation,
-        ))
     }
 }

@@ -70,7 +70,8 @@ fn a_decoder_of_one_layer_and_gaussian_noise_is_the_linear_gaussian_model() {
         let tensor = stored.get(&format!("linear_gaussian.{name}"), Device::Cpu);
         renamed.insert(format!("decoder.0.{name}"), &tensor.unwrap());
     }
-    let network = Mlp::restore(&renamed, "decoder", 1, Activation::Tanh, Device::Cpu).unwrap();
+    let network = Mlp::random(&[3, 12], Activation::Tanh, SeedKey::root(0), Device::Cpu);
+    let network = network.restored(&renamed, "decoder", Device::Cpu).unwrap();
     let decoder = MlpDecoder::new(network, Likelihood::Gaussian { std }).to_kind(Kind::Double);
     let oracle = oracle.to_kind(Kind::Double);
     let (x, z) = draws(&oracle, &[0, 1, 2], 5);

@@ -9,11 +9,13 @@
 pub mod checkpoint;
 pub mod device;
 mod dims;
+mod elements;
 pub mod math_library;
 mod noise;
 mod row_blocks;
 
 pub use dims::{DimsError, dims};
+pub use elements::{doubles, floats};
 pub use noise::{NoiseStream, SOBOL_POINTS, SeedKey, sobol_normal_points, uniform_permutation};
 pub use row_blocks::{
     BLOCK_ROWS, aligned_like, aligned_memory, aligned_rows, block, block_starts, map_row_blocks,

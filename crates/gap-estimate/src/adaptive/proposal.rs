@@ -5,9 +5,9 @@ use crate::estimate::{Accumulator, EstimateError};
 use crate::importance::WeightedDraws;
 use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::{JointRows, WantedOfRows};
-use gap_torch::{NoiseStream, SeedKey};
+use gap_torch::{NoiseStream, SeedKey, doubles};
 use std::f64::consts::TAU;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Draws that are evaluated together.
 const CHUNK: u64 = 1024;
@@ -79,12 +79,7 @@ impl<'a> Fitted<'a> {
                 let places = places.to_device(own.0.device());
                 let family = family.evaluable();
                 let family = family.expect("families without a density were refused");
-                let log_q = family.log_prob(&own, &places);
-                let log_q = log_q
-                    .to_device(Device::Cpu)
-                    .to_kind(Kind::Double)
-                    .view([-1]);
-                Vec::try_from(log_q).expect("a double tensor holds doubles")
+                doubles(&family.log_prob(&own, &places))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Where an annealing path begins: a Gaussian for each datapoint.
 
 use gap_infer::{VariationalFamily, VariationalParams};
-use gap_torch::{NoiseStream, SeedKey};
+use gap_torch::{NoiseStream, SeedKey, floats};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
@@ -65,13 +65,11 @@ impl Anchor {
             let center = z.mean_dim([0_i64].as_slice(), true, Kind::Double);
             let apart = z - &center;
             let covariance = apart.tr().matmul(&apart) / apart.size()[0] as f64;
-            let doubles = |tensor: Tensor| -> Vec<f64> {
-                let flat = tensor.contiguous().view([-1]);
-                Vec::try_from(flat).expect("a double tensor holds doubles")
-            };
-            mean.extend(doubles(center).into_iter().map(|v| v as f32));
-            let triangle = cholesky(&doubles(covariance), dim as usize);
-            lower.extend(triangle.into_iter().map(|v| v as f32));
+            mean.extend(floats(&center));
+            // Of draws that are not finite there is no factor.
+            let factor = covariance.f_linalg_cholesky(false);
+            let factor = factor.unwrap_or_else(|_| covariance.full_like(f64::NAN));
+            lower.extend(floats(&factor));
         }
         Self::new(dim as usize, mean, Factor::Lower(lower))
     }
@@ -178,24 +176,6 @@ impl Anchor {
     pub fn log_density(&self, point: usize, squares: f64) -> f64 {
         -0.5 * (squares + self.latent_dim as f64 * TAU.ln()) - self.log_dets[point]
     }
-}
-
-/// The lower triangle `L` of `L Lᵀ = matrix` (`[D, D]`); NaN where the matrix is not positive definite.
-fn cholesky(matrix: &[f64], dim: usize) -> Vec<f64> {
-    let mut lower = vec![0.0; dim * dim];
-    for i in 0..dim {
-        for j in 0..=i {
-            let (row, other) = (&lower[i * dim..][..j], &lower[j * dim..][..j]);
-            let known: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
-            let rest = matrix[i * dim + j] - known;
-            lower[i * dim + j] = if i == j {
-                rest.sqrt()
-            } else {
-                rest / lower[j * dim + j]
-            };
-        }
-    }
-    lower
 }
 
 /// `|w|²`, summed in `f64`.

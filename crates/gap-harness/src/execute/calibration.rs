@@ -8,7 +8,7 @@ mod coverage;
 
 use super::annealed::{Annealed, OfFamily};
 use super::data::simulated_points;
-use super::evidence::{floats, weighted_adaptively};
+use super::evidence::weighted_adaptively;
 use super::measure::{Answers, side};
 use super::{LibtorchExecutor, Measured, failed};
 use crate::plan::Calibrated;
@@ -24,7 +24,7 @@ use gap_model::{ExactPosterior, LatentVariableModel};
 use gap_schema::record::Estimator;
 use gap_schema::spec::{AnnealedSpec, Count, FreeFormSpec};
 use gap_schema::{CalibrationRow, rows_file};
-use gap_torch::{NoiseStream, SeedKey};
+use gap_torch::{NoiseStream, SeedKey, floats};
 use tch::Kind;
 
 /// Replicates that are estimated together: no number depends on it.

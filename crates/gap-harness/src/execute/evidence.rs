@@ -14,8 +14,7 @@ use gap_model::LatentVariableModel;
 use gap_schema::Record;
 use gap_schema::record::{Estimator, Side};
 use gap_schema::spec::{AdaptiveSpec, AnnealedSpec, AnnealedStart, EncoderSpec, FreeFormSpec};
-use gap_torch::SeedKey;
-use tch::{Device, Kind, Tensor};
+use gap_torch::{SeedKey, floats};
 
 /// The role, below a seed, of all draws that estimates of `log p(x)` are made from.
 const EVIDENCE: &str = "evidence";
@@ -171,10 +170,4 @@ pub fn weighted_adaptively(
 /// `n` rows from `from`.
 fn rows(params: &VariationalParams, from: usize, n: usize) -> VariationalParams {
     VariationalParams(params.0.narrow(0, from as i64, n as i64))
-}
-
-/// The elements of a tensor, row after row.
-pub fn floats(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float);
-    Vec::try_from(flat.contiguous().view([-1])).expect("a float tensor holds floats")
 }

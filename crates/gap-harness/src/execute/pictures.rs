@@ -1,6 +1,5 @@
 //! Posteriors over two latent variables, and what stands for them, as masses in the cells of a square.
 
-use super::evidence::floats;
 use super::{LibtorchExecutor, Measured, failed};
 use crate::plan::StageId;
 use crate::rows::StageRow;
@@ -11,8 +10,8 @@ use gap_model::LatentVariableModel;
 use gap_schema::picture::{LEAST_MASS, Pictured};
 use gap_schema::spec::EncoderSpec;
 use gap_schema::{PictureRow, rows_file};
-use gap_torch::{NoiseStream, SeedKey};
-use tch::{Device, Tensor};
+use gap_torch::{NoiseStream, SeedKey, doubles, floats};
+use tch::Tensor;
 
 /// Half of the side on which a posterior is looked for: five standard deviations of the prior.
 const SEARCHED: f64 = 5.0;
@@ -211,9 +210,7 @@ fn log_joint(
     let flat: Vec<f32> = places.iter().flatten().map(|&z| z as f32).collect();
     let z = Tensor::from_slice(&flat).view([-1, 1, 2]);
     let log_joint = model.log_joint(batch.x(), &z.to_device(model.device()));
-    let log_joint = log_joint.map_err(failed)?.to_device(Device::Cpu);
-    let flat = log_joint.contiguous().view([-1]);
-    Ok(Vec::try_from(flat).expect("a log joint is of doubles"))
+    Ok(doubles(&log_joint.map_err(failed)?))
 }
 
 /// `e^log`, scaled to a sum of one.

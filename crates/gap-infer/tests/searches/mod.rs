@@ -3,8 +3,8 @@
 
 use gap_data::{Batch, LoadOptions};
 use gap_infer::ascent::{
-    AdamSettings, Climber, Noise, Objective, Phase, Precision, Rule, Stopping, averaged_newton,
-    climb, draws_for,
+    AdamSettings, Climber, Draws, Noise, Objective, Phase, Precision, Rule, Stopping, Wanted,
+    averaged_newton, climb, draws_for, whitened_sobol,
 };
 use gap_infer::free_form::{FreeFormFit, Search, StartingPoint};
 use gap_infer::train::{Training, fit_jointly};
@@ -199,4 +199,26 @@ pub fn phases(dim: usize) -> Vec<Phase> {
             precision: Precision::Full,
         },
     ]
+}
+
+/// `−L` of each datapoint on `n` draws that no search saw.
+pub fn losses(
+    family: &dyn VariationalFamily,
+    model: &dyn LatentVariableModel,
+    batch: &Batch,
+    params: &[Vec<f64>],
+    n: usize,
+) -> Vec<f64> {
+    let dim = family.noise_dim() as usize;
+    let draws = Draws::common(whitened_sobol(SeedKey::root(31), n, dim), dim);
+    let rows: Vec<usize> = (0..batch.len()).collect();
+    let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
+    let rule = Rule::best_for(family);
+    let mut objective = Objective::of(family, rule, model, batch.x()).unwrap();
+    let wanted = Wanted {
+        loss: true,
+        ..Wanted::GRADIENT
+    };
+    let evaluations = objective.evaluate(&rows, &params, &draws, wanted).unwrap();
+    evaluations.iter().map(|e| e.loss).collect()
 }
