@@ -28,7 +28,7 @@ fn list() {
     }
     println!(
         "{:<18} drawn from the experiment's own model",
-        gap_schema::spec::SYNTHETIC
+        gap_spec::SYNTHETIC
     );
 }
 

@@ -5,13 +5,13 @@ use crate::arguments::PlanArguments;
 use crate::exit::Failure;
 use gap_harness::{Plan, Provenance, plan};
 use gap_kernel::Instructions;
-use gap_schema::spec_file;
+use gap_spec::document;
 use gap_torch::device::DeviceName;
 use serde_json::{Value, json};
 
 /// Prints the stages of an experiment, each after those that it depends on.
 pub fn plan(arguments: &PlanArguments) -> CommandResult {
-    let experiment = spec_file::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
+    let experiment = document::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
     Instructions::here().map_err(Failure::input)?;
     let environment = Provenance::here(DeviceName::Cpu, 1).environment();
     let plans: Vec<Plan> = experiment
@@ -46,7 +46,7 @@ fn stages_as_json(plan: &Plan) -> Vec<Value> {
     let stages = plan.stages().iter();
     stages
         .map(|(id, stage)| {
-            json!({"id": id, "variant": plan.variant(), "title": stage.title(), "after": stage.dependencies(), "settings": stage})
+            json!({"id": id, "variant": plan.variant(), "title": stage.title(), "after": stage.inputs(), "settings": stage})
         })
         .collect()
 }

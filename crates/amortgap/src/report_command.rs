@@ -3,13 +3,12 @@
 use crate::CommandResult;
 use crate::arguments::ReportArguments;
 use crate::exit::Failure;
+use gap_harness::StageRow;
 use gap_harness::store::COSTS;
-use gap_harness::{StageRow, params_per_datapoint};
 use gap_report::{Format, ReportContent, summarize, text_table, write_report};
 use gap_schema::summary::StageCost;
-use gap_schema::{
-    CalibrationRow, Experiment, PictureRow, TracePoint, parquet, rows_file, spec_file,
-};
+use gap_schema::{CalibrationRow, PictureRow, TracePoint, parquet, rows_file};
+use gap_spec::{Experiment, document};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -47,7 +46,7 @@ pub fn report(arguments: &ReportArguments) -> CommandResult {
 /// Reads the records in `folder`, writes the report to `out`, and gives the summary table.
 pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, Failure> {
     let records = parquet::read(&folder.join("records.parquet")).map_err(Failure::input)?;
-    let experiment = spec_file::read(&folder.join("spec.toml"), &[]).map_err(Failure::input)?;
+    let experiment = document::read(&folder.join("spec.toml"), &[]).map_err(Failure::input)?;
     let provenance = read_json(&folder.join("provenance.json"))?;
     let trace: Vec<TracePoint> = read_rows(folder)?;
     let calibration: Vec<CalibrationRow> = read_rows(folder)?;
@@ -62,7 +61,8 @@ pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, 
     let params_per_point = |variant: Option<&str>| {
         let problem = experiment.problem(variant);
         let spec = &problem.expect("the variants were checked").spec;
-        params_per_datapoint(spec)
+        let latent_dim = spec.model.latent_dim.get() as usize;
+        spec.family.kind.param_dim(latent_dim) as u64
     };
     let mut summary = summarize(
         &experiment.name,

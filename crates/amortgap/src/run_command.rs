@@ -6,16 +6,16 @@ use crate::exit::{Failure, stop_when_interrupted};
 use crate::progress::Progress;
 use crate::report_command::{RESULT_FILES, publish};
 use gap_data::DataError;
-use gap_harness::execute::InputError;
 use gap_harness::provenance::VariantProvenance;
 use gap_harness::run::collect;
 use gap_harness::store::COSTS;
 use gap_harness::{
-    LibtorchExecutor, Plan, Provenance, RunReport, StageRow, Store, costs, plan, rows,
+    InputError, LibtorchExecutor, Plan, Provenance, RunReport, StageRow, Store, costs, plan, rows,
 };
 use gap_kernel::Instructions;
 use gap_report::Format;
-use gap_schema::{CalibrationRow, Experiment, PictureRow, TracePoint, spec_file};
+use gap_schema::{CalibrationRow, PictureRow, TracePoint};
+use gap_spec::{Experiment, document};
 use gap_torch::device::{DeviceName, one_thread_per_operation};
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 /// Runs what is not finished, publishes the results, and says where they are.
 pub fn run(arguments: &RunArguments) -> CommandResult {
-    let experiment = spec_file::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
+    let experiment = document::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
     Instructions::here().map_err(Failure::input)?;
     one_thread_per_operation();
     let jobs = jobs(arguments);
@@ -40,8 +40,8 @@ pub fn run(arguments: &RunArguments) -> CommandResult {
     }
     // A key that no stage depends on, as the question, is published all the same.
     let same_spec = fs::read_to_string(folder.join("spec.toml"))
-        .is_ok_and(|published| published == spec_file::write(&experiment));
-    if same_spec && store.is_finished(&plans, &result_files(&plans)) {
+        .is_ok_and(|published| published == document::write(&experiment));
+    if same_spec && store.is_finished(&plan::digest(&plans), &result_files(&plans)) {
         println!(
             "nothing to do: all {} stages of {} are finished in {} (--fresh runs them again)",
             plans.iter().map(|plan| plan.stages().len()).sum::<usize>(),
@@ -93,7 +93,7 @@ fn prepare(
             Err(error) => return Err(Failure::input(error)),
         };
         let plan = Plan::of(problem, &environment);
-        let own_seeds = problem.spec.seeds.get_ref();
+        let own_seeds = &problem.spec.seeds;
         seeds.extend(own_seeds);
         match &problem.variant {
             None => provenance.data_digest = executor.data_digest(),
@@ -161,7 +161,7 @@ fn publish_run(
     store.unmark_finished().map_err(Failure::run)?;
     let json = serde_json::to_string_pretty(provenance).expect("provenance is plain data");
     store
-        .publish_text("spec.toml", spec_file::write(experiment))
+        .publish_text("spec.toml", document::write(experiment))
         .map_err(Failure::run)?;
     store
         .publish_text("provenance.json", &json)
@@ -176,7 +176,9 @@ fn publish_run(
     store.publish_text(COSTS, &costs).map_err(Failure::run)?;
     let formats = [Format::Html, Format::Svg, Format::Png, Format::Json];
     let table = publish(store.folder(), store.folder(), &formats)?;
-    store.mark_finished(plans).map_err(Failure::run)?;
+    store
+        .mark_finished(&plan::digest(plans))
+        .map_err(Failure::run)?;
     println!("{table}");
     println!("report: {}", store.folder().join("report.html").display());
     Ok(())

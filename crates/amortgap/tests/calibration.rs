@@ -5,8 +5,8 @@
 mod experiment;
 
 use experiment::{Bench, edited, succeeds};
-use gap_schema::record::{Estimator, Side};
 use gap_schema::{CalibrationRow, rows_file};
+use gap_spec::{Estimator, Side};
 use std::collections::BTreeMap;
 use std::fs;
 

@@ -6,8 +6,8 @@
 mod experiment;
 
 use experiment::{Bench, DIGITS, edited, succeeds};
-use gap_schema::record::{Estimator, Method, Side, Split};
 use gap_schema::{Record, parquet};
+use gap_spec::{Estimator, Method, Side, Split};
 use std::collections::BTreeMap;
 
 /// The keys of a small run's annealing.

@@ -37,7 +37,7 @@ fn every_experiment_can_be_planned_and_is_called_as_its_file() {
 #[test]
 fn every_experiment_asks_a_question_and_names_the_answer_that_would_surprise() {
     for path in experiments() {
-        let spec = gap_schema::spec_file::read(&path, &[]).unwrap();
+        let spec = gap_spec::document::read(&path, &[]).unwrap();
         let place = path.display();
         assert!(spec.question.contains('?'), "{place} asks nothing");
         assert!(spec.surprise.trim().len() > 40, "{place} says no surprise");

@@ -4,8 +4,8 @@ mod experiment;
 
 use experiment::{Bench, DIGITS, edited, refusal, succeeds};
 use gap_schema::picture::{PictureRow, Pictured};
-use gap_schema::record::Family;
 use gap_schema::rows_file;
+use gap_spec::Family;
 use std::collections::BTreeMap;
 
 /// The small run in two dimensions, with pictures of three points by two families.

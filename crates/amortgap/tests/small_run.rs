@@ -5,7 +5,7 @@
 mod experiment;
 
 use approx::assert_abs_diff_eq;
-use experiment::{Bench, DIGITS, cells, edited, number, succeeds, summary};
+use experiment::{Bench, DIGITS, cells, edited, joint, number, succeeds, summary};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -240,9 +240,7 @@ fn without_out_the_results_go_to_a_folder_of_the_experiments_name() {
 
 #[test]
 fn a_joint_decoder_is_fitted_anew_with_each_encoder() {
-    let joint = edited(DIGITS, "decoder = \"shared\"", "decoder = \"joint\"")
-        .replace("encoder_hidden = [16]\n", "")
-        .replace("seeds = [0, 1]", "seeds = [0]");
+    let joint = edited(&joint(), "seeds = [0, 1]", "seeds = [0]");
     let bench = Bench::with(&joint);
     let summary = bench.summary_of_run("out", &[]);
     let cells = cells(&summary);

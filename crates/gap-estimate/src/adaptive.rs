@@ -7,11 +7,14 @@ use crate::importance::WeightedDraws;
 use gap_data::Batch;
 use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::{JointRows, LatentVariableModel};
+use gap_spec::AdaptiveSpec;
 use gap_torch::SeedKey;
 use proposal::{Fitted, Proposal};
 use std::time::Instant;
 
-/// For each datapoint `K` is doubled until the standard error is below a target, or a cap is reached.
+/// One estimate for each datapoint, from draws of `key` and the datapoint's own.
+///
+/// `K` is doubled until the standard error is below a target, or a cap is reached.
 ///
 /// `K` is chosen on draws of its own, and the estimate made from as many others: a bound that stopped
 /// where its own error happened to look small would not be one. That costs each draw twice.
@@ -19,66 +22,56 @@ use std::time::Instant;
 /// With a share of draws from the prior, the proposal is `(1 − share) q + share p(z)` and every weight
 /// is at most `p(x | z) / share`: a `q` that is narrower than the posterior somewhere cannot give a
 /// weight without bound (the defensive mixture of Hesterberg 1995).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Adaptive {
-    /// The standard error to reach, nats.
-    pub target_std_error_nats: f64,
-    /// The least `K`.
-    pub first_samples: u64,
-    /// The largest `K`.
-    pub most_samples: u64,
-    /// The share of draws from the prior, from 0 to below 1.
-    pub prior_share: f64,
+///
+/// # Errors
+///
+/// [`EstimateError`] if sizes do not fit, or if a share of the draws is to come from the prior and the
+/// family has no density there.
+pub fn estimate_adaptively(
+    settings: &AdaptiveSpec,
+    model: &dyn LatentVariableModel,
+    family: &dyn VariationalFamily,
+    params: &VariationalParams,
+    batch: &Batch,
+    key: SeedKey,
+) -> Result<Vec<Estimate>, EstimateError> {
+    let _no_grad = tch::no_grad_guard();
+    if settings.prior_share > 0.0 && family.evaluable().is_none() {
+        return Err(EstimateError::NoDensity);
+    }
+    let q = Fitted::of(family, params);
+    let mut joint = JointRows::new(model, batch.x())?;
+    let mut of_point = |(point, &id): (usize, &u64)| {
+        let clock = Instant::now();
+        let weights =
+            |role: &str| Proposal::new(&q, point, id, settings.prior_share, key.role(role));
+        let n_samples = choose(settings, &mut joint, weights("judge"))?;
+        let mut reported = WeightedDraws::of(n_samples);
+        weights("report").weigh(&mut joint, n_samples, &mut reported)?;
+        let mut estimate = reported.finish();
+        estimate.diagnostics.seconds = clock.elapsed().as_secs_f64();
+        estimate.diagnostics.joint_evaluations = 2 * n_samples;
+        Ok(estimate)
+    };
+    batch.ids().iter().enumerate().map(&mut of_point).collect()
 }
 
-impl Adaptive {
-    /// One estimate for each datapoint, from draws of `key` and the datapoint's own.
-    ///
-    /// # Errors
-    ///
-    /// [`EstimateError`] if sizes do not fit, or if a share of the draws is to come from the prior and the
-    /// family has no density there.
-    pub fn estimate(
-        &self,
-        model: &dyn LatentVariableModel,
-        family: &dyn VariationalFamily,
-        params: &VariationalParams,
-        batch: &Batch,
-        key: SeedKey,
-    ) -> Result<Vec<Estimate>, EstimateError> {
-        let _no_grad = tch::no_grad_guard();
-        if self.prior_share > 0.0 && family.evaluable().is_none() {
-            return Err(EstimateError::NoDensity);
+/// The first `K`, doubled, whose standard error is small enough.
+fn choose(
+    settings: &AdaptiveSpec,
+    joint: &mut JointRows,
+    mut from: Proposal,
+) -> Result<u64, EstimateError> {
+    let most_samples = u64::from(settings.most_samples.get());
+    let mut weights = WeightedDraws::of(most_samples);
+    let (mut n_samples, mut taken) = (u64::from(settings.first_samples.get()), 0);
+    loop {
+        from.weigh(joint, n_samples - taken, &mut weights)?;
+        taken = n_samples;
+        let is_wide = weights.weights.std_error() > settings.target_std_error_nats.get();
+        if !is_wide || n_samples >= most_samples {
+            return Ok(n_samples);
         }
-        let q = Fitted::of(family, params);
-        let mut joint = JointRows::new(model, batch.x())?;
-        let mut of_point = |(point, &id): (usize, &u64)| {
-            let clock = Instant::now();
-            let weights =
-                |role: &str| Proposal::new(&q, point, id, self.prior_share, key.role(role));
-            let n_samples = self.choose(&mut joint, weights("judge"))?;
-            let mut reported = WeightedDraws::of(n_samples);
-            weights("report").weigh(&mut joint, n_samples, &mut reported)?;
-            let mut estimate = reported.finish();
-            estimate.diagnostics.seconds = clock.elapsed().as_secs_f64();
-            estimate.diagnostics.joint_evaluations = 2 * n_samples;
-            Ok(estimate)
-        };
-        batch.ids().iter().enumerate().map(&mut of_point).collect()
-    }
-
-    /// The first `K`, doubled, whose standard error is small enough.
-    fn choose(&self, joint: &mut JointRows, mut from: Proposal) -> Result<u64, EstimateError> {
-        let mut weights = WeightedDraws::of(self.most_samples);
-        let (mut n_samples, mut taken) = (self.first_samples, 0);
-        loop {
-            from.weigh(joint, n_samples - taken, &mut weights)?;
-            taken = n_samples;
-            let is_wide = weights.weights.std_error() > self.target_std_error_nats;
-            if !is_wide || n_samples >= self.most_samples {
-                return Ok(n_samples);
-            }
-            n_samples = (2 * n_samples).min(self.most_samples);
-        }
+        n_samples = (2 * n_samples).min(most_samples);
     }
 }

@@ -17,11 +17,12 @@ pub(crate) use anchor::sum_of_squares;
 pub use chains::Transitions;
 
 use crate::elbo::MeanAndVariance;
-use crate::estimate::{Accumulator, Diagnostics, Estimate, EstimateError, Trust};
+use crate::estimate::{Accumulator, Estimate, EstimateError};
 use crate::log_mean_exp::LogMeanExp;
 use chains::{Chains, Move};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
+use gap_spec::{Diagnostics, Trust};
 use gap_torch::SeedKey;
 use std::time::Instant;
 use step_sizes::{evaluations_of_a_transition, step_sizes};
@@ -166,10 +167,9 @@ impl Annealing {
             let trust = if !value_nats.is_finite() {
                 Trust::NonFinite
             } else if acceptance.is_some_and(|rate| rate < LEAST_ACCEPTANCE) {
-                let rate = acceptance.unwrap_or(f64::NAN);
-                Trust::LowAcceptance { rate }
+                Trust::LowAcceptance
             } else if effective < LEAST_EFFECTIVE_SHARE * self.n_chains as f64 {
-                Trust::FewEffectiveSamples { effective }
+                Trust::FewEffectiveSamples
             } else {
                 Trust::Ok
             };
@@ -183,6 +183,7 @@ impl Annealing {
                     pareto_k: None,
                     acceptance,
                     step_size: Some(walk.step_sizes[point]),
+                    n_temperatures: Some(self.inverse_temperatures.len() as u32),
                     seconds,
                     joint_evaluations,
                 },

@@ -1,6 +1,7 @@
 //! The evidence lower bound `L[q] = E_q[log p(x, z) − log q(z)]`.
 
-use crate::estimate::{Accumulator, Diagnostics, Estimate, PosteriorEstimator, Side, Trust};
+use crate::estimate::{Accumulator, Estimate, PosteriorEstimator};
+use gap_spec::{Diagnostics, Estimator, Trust};
 
 /// The mean log-weight, with the standard error of a mean.
 #[derive(Clone, Copy, Debug)]
@@ -14,8 +15,8 @@ impl PosteriorEstimator for Elbo {
         self.n_samples
     }
 
-    fn side(&self) -> Side {
-        Side::Lower
+    fn estimator(&self) -> Estimator {
+        Estimator::Elbo
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {

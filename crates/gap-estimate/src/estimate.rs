@@ -2,7 +2,7 @@
 
 use gap_infer::InferError;
 use gap_model::ModelError;
-use std::fmt;
+use gap_spec::{Diagnostics, Estimator, Trust};
 
 /// A number with its error.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,75 +37,6 @@ impl Estimate {
     }
 }
 
-/// What an estimator says of its estimate, and what that cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Diagnostics {
-    /// `(Σw)² / Σw²` of its weights (Kong 1992).
-    pub effective_samples: Option<f64>,
-    /// The shape `k̂` of the weights' tail (Vehtari et al. 2024).
-    pub pareto_k: Option<f64>,
-    /// The mean acceptance of its transitions.
-    pub acceptance: Option<f64>,
-    /// The step size of its transitions, in units of the start's standard deviations.
-    pub step_size: Option<f64>,
-    /// This datapoint's share of the wall time, seconds; where several estimators take the same draws,
-    /// that of all of them.
-    pub seconds: f64,
-    /// Evaluations of the joint or of its gradient.
-    pub joint_evaluations: u64,
-}
-
-/// Whether a standard error can be relied on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Trust {
-    /// Nothing speaks against it.
-    Ok,
-    /// So few draws carry the weight that their spread says little of the error.
-    FewEffectiveSamples {
-        /// `(Σw)² / Σw²` (Kong 1992).
-        effective: f64,
-    },
-    /// The weights' tail is so heavy that their mean converges too slowly for its error to be known.
-    HeavyTail {
-        /// Its shape.
-        pareto_k: f64,
-    },
-    /// So few proposals were accepted that the chains may not have moved along the path.
-    LowAcceptance {
-        /// The mean acceptance.
-        rate: f64,
-    },
-    /// A log-weight was NaN or plus infinity.
-    NonFinite,
-}
-
-impl fmt::Display for Trust {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ok => f.write_str("ok"),
-            Self::FewEffectiveSamples { effective } => {
-                write!(f, "few-effective-samples ({effective:.1})")
-            }
-            Self::HeavyTail { pareto_k } => write!(f, "heavy-tail ({pareto_k:.2})"),
-            Self::LowAcceptance { rate } => write!(f, "low-acceptance ({rate:.2})"),
-            Self::NonFinite => f.write_str("non-finite"),
-        }
-    }
-}
-
-/// On which side of `log p(x)` an estimator's expectation lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Not above it.
-    Lower,
-    /// Not below it.
-    Upper,
-    /// On it.
-    Exact,
-    /// On neither side for certain.
-    Neither,
-}
-
 /// An estimate could not be made. Bad numerics are not errors: see [`Trust`].
 #[derive(Debug, thiserror::Error)]
 pub enum EstimateError {
@@ -137,8 +68,8 @@ pub trait PosteriorEstimator {
     /// Draws per datapoint.
     fn n_samples(&self) -> u64;
 
-    /// On which side its expectation lies.
-    fn side(&self) -> Side;
+    /// What it estimates; [`Estimator::side`] says on which side of `log p(x)` its expectation lies.
+    fn estimator(&self) -> Estimator;
 
     /// A fresh accumulator for one datapoint.
     fn accumulator(&self) -> Box<dyn Accumulator>;

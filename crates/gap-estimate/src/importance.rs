@@ -1,8 +1,9 @@
 //! The importance-weighted bound `IW_K[q] = E log (1/K) Σ_k p(x, z_k) / q(z_k)`.
 
-use crate::estimate::{Accumulator, Diagnostics, Estimate, PosteriorEstimator, Side, Trust};
+use crate::estimate::{Accumulator, Estimate, PosteriorEstimator};
 use crate::log_mean_exp::LogMeanExp;
 use crate::weight_tail::{WeightTail, highest_trusted_shape};
+use gap_spec::{Diagnostics, Estimator, Trust};
 
 /// Below this many effective draws the delta method's error is not to be relied on.
 const FEWEST_EFFECTIVE: f64 = 20.0;
@@ -24,8 +25,8 @@ impl PosteriorEstimator for ImportanceWeighted {
         self.n_samples
     }
 
-    fn side(&self) -> Side {
-        Side::Lower
+    fn estimator(&self) -> Estimator {
+        Estimator::ImportanceWeighted
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
@@ -64,13 +65,13 @@ impl Accumulator for WeightedDraws {
             let sums = self.tail.sums(&tail)?;
             Some(self.weights.with_tail(&sums, sums.expected?))
         });
-        let heavy = pareto_k.filter(|&k| k > highest_trusted_shape(n_samples));
+        let is_heavy = pareto_k.is_some_and(|k| k > highest_trusted_shape(n_samples));
         let trust = if !self.weights.value().is_finite() {
             Trust::NonFinite
-        } else if let Some(pareto_k) = heavy {
-            Trust::HeavyTail { pareto_k }
+        } else if is_heavy {
+            Trust::HeavyTail
         } else if effective < FEWEST_EFFECTIVE {
-            Trust::FewEffectiveSamples { effective }
+            Trust::FewEffectiveSamples
         } else {
             Trust::Ok
         };

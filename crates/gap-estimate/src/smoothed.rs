@@ -1,7 +1,8 @@
 //! Importance weights whose tail is smoothed: less noise where weights are heavy, and no bound.
 
-use crate::estimate::{Accumulator, Diagnostics, Estimate, PosteriorEstimator, Side};
+use crate::estimate::{Accumulator, Estimate, PosteriorEstimator};
 use crate::importance::WeightedDraws;
+use gap_spec::{Diagnostics, Estimator};
 
 /// The log-mean-exp of `K` log-weights with the largest ones replaced by quantiles of the generalised
 /// Pareto distribution that was fitted to them (PSIS, Vehtari et al. 2024). It stands beside the plain
@@ -18,8 +19,8 @@ impl PosteriorEstimator for ParetoSmoothed {
         self.n_samples
     }
 
-    fn side(&self) -> Side {
-        Side::Neither
+    fn estimator(&self) -> Estimator {
+        Estimator::ParetoSmoothed
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {

@@ -5,7 +5,7 @@ mod oracle_problem;
 
 use gap_data::{Batch, Dataset};
 use gap_estimate::{
-    ClosedForms, Diagnostics, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
+    ClosedForms, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
 };
 use gap_infer::ascent::{Phase, Precision, Stopping, averaged_newton};
 use gap_infer::free_form::{Search, StartingPoint};
@@ -14,6 +14,7 @@ use gap_infer::{
     Amortized, DiagonalGaussian, Encoder, FreeForm, Inference, Refined, Stop, VariationalFamily,
 };
 use gap_model::{Activation, LinearGaussian};
+use gap_spec::Diagnostics;
 use gap_torch::SeedKey;
 use oracle_problem::{drawn, optimum, oracle};
 use tch::Device;

@@ -9,12 +9,13 @@ mod oracle_problem;
 use gap_data::{Batch, LoadOptions};
 use gap_estimate::{
     Anchor, Annealing, ClosedForms, Elbo, ImportanceWeighted, PosteriorEstimator, Transitions,
-    Trust, estimate_all,
+    estimate_all,
 };
 use gap_infer::ascent::Precision;
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::{DiagonalGaussian, FreeForm, Inference, Stop, VariationalFamily};
 use gap_model::LinearGaussian;
+use gap_spec::Trust;
 use gap_torch::{NoiseStream, SeedKey};
 use oracle_problem::{drawn, exact_evidence, optimum, oracle};
 use std::collections::BTreeSet;

@@ -10,18 +10,18 @@ pub fn costs(plans: &[Plan], store: &Store) -> Vec<StageCost> {
     let mut costs: Vec<StageCost> = Vec::new();
     for plan in plans {
         for (id, stage) in plan.stages() {
-            let (variant, what) = (plan.variant().map(str::to_owned), stage.what());
+            let (variant, task) = (plan.variant().map(str::to_owned), stage.task());
             let seconds = store.stage_seconds(id);
             let known = costs
                 .iter_mut()
-                .find(|cost| cost.variant == variant && cost.stage == what);
+                .find(|cost| cost.variant == variant && cost.stage == task);
             if let Some(cost) = known {
                 cost.n += 1;
                 cost.seconds += seconds;
             } else {
                 costs.push(StageCost {
                     variant,
-                    stage: what,
+                    stage: task,
                     n: 1,
                     seconds,
                 });

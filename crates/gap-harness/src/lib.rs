@@ -1,21 +1,38 @@
 //! From a checked spec to published results: plan, run, resume.
 //!
-//! [`plan`] turns a spec into stages whose names are digests of all that they depend on; [`run`]
-//! carries them out through an [`run::Executor`] and keeps what is finished; [`execute`] is the
-//! executor that computes; [`store`] is the folder of results, [`rows`] what is in it besides records.
+//! [`plan`] turns a spec into stages, each a [`work`] whose name is a digest of all that it depends on; [`run`]
+//! carries them out through an [`run::Executor`] and keeps what is finished; [`executor`] is the one that
+//! computes, and [`context`] what it gives to each work. [`store`] is the folder of results, [`rows`] what is in
+//! it besides records.
 
+mod annealing;
+mod chunk;
+mod context;
 mod costs;
-pub mod execute;
+mod encoders;
+mod error;
+pub mod executor;
+mod measure;
+mod models;
+mod observations;
 pub mod plan;
 pub mod provenance;
 pub mod rows;
 pub mod run;
+mod settings;
+mod stage_id;
 pub mod store;
+pub mod work;
 
+pub use chunk::Chunk;
 pub use costs::costs;
-pub use execute::{LibtorchExecutor, params_per_datapoint};
-pub use plan::{Plan, Stage, StageId};
+pub use error::RunError;
+pub use executor::LibtorchExecutor;
+pub use observations::InputError;
+pub use plan::Plan;
 pub use provenance::Provenance;
 pub use rows::StageRow;
-pub use run::{Executor, Observer, Outcome, RunError, RunReport};
+pub use run::{Executor, Observer, Outcome, RunReport};
+pub use stage_id::{Environment, StageId};
 pub use store::{Store, StoreError};
+pub use work::Stage;

@@ -6,29 +6,11 @@
 
 mod evidence;
 mod planner;
-mod settings;
-mod stage;
 
-pub use settings::{Calibrated, Chunk, FittedTo};
-pub use stage::{Stage, StageId};
-
-use gap_schema::Problem;
-use gap_schema::record::Family;
+use crate::stage_id::{Environment, StageId};
+use crate::work::Stage;
+use gap_spec::{Family, Problem};
 use planner::Planner;
-use serde::Serialize;
-
-/// What a stage's numbers depend on besides its own settings.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Environment {
-    /// A digest of the source of the computing crates.
-    pub source: String,
-    /// The device.
-    pub device: String,
-    /// The math library's path.
-    pub math: String,
-    /// The fused kernels' path.
-    pub kernels: String,
-}
 
 /// The stages of one problem of an experiment, each after those that it depends on.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! What a result was made with and on.
 
-use crate::plan::Environment;
+use crate::stage_id::Environment;
 use gap_kernel::Instructions;
 use gap_torch::device::{DeviceName, LIBTORCH_VERSION};
 use gap_torch::math_library::math_path;

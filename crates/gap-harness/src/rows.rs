@@ -1,7 +1,8 @@
 //! Rows that some stages leave beside their records, and that a run publishes together.
 
-use crate::plan::{Plan, Stage};
+use crate::plan::Plan;
 use crate::store::{Store, StoreError};
+use crate::work::Stage;
 use gap_schema::{CalibrationRow, PictureRow, TracePoint};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,17 +17,17 @@ pub trait StageRow: Serialize + DeserializeOwned {
 
     /// The row as one of a variant: a stage may serve several, so only the plan can say which.
     #[must_use]
-    fn of_variant(self, variant: Option<String>) -> Self;
+    fn with_variant(self, variant: Option<String>) -> Self;
 }
 
 impl StageRow for TracePoint {
     const FILE: &'static str = "ascents.csv";
 
     fn are_left_by(stage: &Stage) -> bool {
-        matches!(stage, Stage::Ascent { .. })
+        matches!(stage, Stage::Ascent(_))
     }
 
-    fn of_variant(self, variant: Option<String>) -> Self {
+    fn with_variant(self, variant: Option<String>) -> Self {
         Self { variant, ..self }
     }
 }
@@ -35,10 +36,10 @@ impl StageRow for CalibrationRow {
     const FILE: &'static str = "calibration.csv";
 
     fn are_left_by(stage: &Stage) -> bool {
-        matches!(stage, Stage::Calibration { .. })
+        matches!(stage, Stage::Calibration(_))
     }
 
-    fn of_variant(self, variant: Option<String>) -> Self {
+    fn with_variant(self, variant: Option<String>) -> Self {
         Self { variant, ..self }
     }
 }
@@ -47,10 +48,10 @@ impl StageRow for PictureRow {
     const FILE: &'static str = "pictures.csv";
 
     fn are_left_by(stage: &Stage) -> bool {
-        matches!(stage, Stage::Pictures { .. })
+        matches!(stage, Stage::Pictures(_))
     }
 
-    fn of_variant(self, variant: Option<String>) -> Self {
+    fn with_variant(self, variant: Option<String>) -> Self {
         Self { variant, ..self }
     }
 }
@@ -73,7 +74,7 @@ pub fn collect<T: StageRow>(plans: &[Plan], store: &Store) -> Result<Vec<T>, Sto
         for (id, _) in stages.filter(|(_, stage)| T::are_left_by(stage)) {
             let of_stage: Vec<T> = store.stage_rows(id)?;
             let variant = || plan.variant().map(str::to_owned);
-            rows.extend(of_stage.into_iter().map(|row| row.of_variant(variant())));
+            rows.extend(of_stage.into_iter().map(|row| row.with_variant(variant())));
         }
     }
     Ok(rows)

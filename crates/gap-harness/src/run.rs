@@ -1,8 +1,11 @@
 //! Carries out a plan: what is finished is kept, what can run in parallel does, one failure does
 //! not stop the rest.
 
-use crate::plan::{Plan, Stage, StageId};
+use crate::error::RunError;
+use crate::plan::Plan;
+use crate::stage_id::StageId;
 use crate::store::{Store, StoreError};
+use crate::work::Stage;
 use gap_schema::Record;
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -11,25 +14,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
-
-/// A stage or a run failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A stage could not be carried out.
-    #[error("{0}")]
-    Stage(String),
-    /// The folder of results refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The worker threads could not be started.
-    #[error("cannot start {jobs} workers: {message}; use a smaller --jobs")]
-    Workers {
-        /// How many were asked for.
-        jobs: usize,
-        /// Why.
-        message: String,
-    },
-}
 
 /// Where a stage reads and writes.
 pub struct Workspace<'a> {
@@ -174,7 +158,7 @@ impl State {
             .stages()
             .iter()
             .enumerate()
-            .map(|(i, (_, stage))| (i, stage.dependencies().into_iter().cloned().collect()));
+            .map(|(i, (_, stage))| (i, stage.inputs().into_iter().cloned().collect()));
         Self {
             waiting: waiting.collect(),
             report: RunReport::default(),

@@ -3,8 +3,8 @@
 //! A stage works in a temporary folder that one rename publishes; a file is written beside its
 //! final place, flushed to disk and renamed.
 
-use crate::plan::{Plan, StageId, digest};
 use crate::rows::StageRow;
+use crate::stage_id::StageId;
 use gap_schema::Record;
 use gap_schema::parquet::{self, TableError};
 use gap_schema::rows_file::{self, RowsError};
@@ -259,10 +259,10 @@ impl Store {
         Ok(())
     }
 
-    /// Whether exactly these plans were finished and their files are all still there.
-    pub fn is_finished(&self, plans: &[Plan], files: &[&str]) -> bool {
+    /// Whether exactly the plans of this digest were finished and their files are all still there.
+    pub fn is_finished(&self, plans: &str, files: &[&str]) -> bool {
         let marker = fs::read_to_string(self.folder.join(STAGES).join(FINISHED));
-        marker.is_ok_and(|finished| finished == digest(plans))
+        marker.is_ok_and(|finished| finished == plans)
             && files.iter().all(|file| self.folder.join(file).is_file())
     }
 
@@ -275,16 +275,13 @@ impl Store {
         remove_if_there(&self.folder.join(STAGES).join(FINISHED))
     }
 
-    /// Notes that these plans are finished.
+    /// Notes that the plans of this digest are finished.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unwritable`].
-    pub fn mark_finished(&self, plans: &[Plan]) -> Result<(), StoreError> {
-        self.write_file(
-            &self.folder.join(STAGES).join(FINISHED),
-            digest(plans).as_bytes(),
-        )
+    pub fn mark_finished(&self, plans: &str) -> Result<(), StoreError> {
+        self.write_file(&self.folder.join(STAGES).join(FINISHED), plans.as_bytes())
     }
 
     fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {

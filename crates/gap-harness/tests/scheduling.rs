@@ -281,17 +281,17 @@ fn records_and_traces_are_collected_with_their_variant() {
             .count()
     };
     for plan in &plans {
-        let of_variant = |variant: &Option<String>| variant.as_deref() == plan.variant();
+        let with_variant = |variant: &Option<String>| variant.as_deref() == plan.variant();
         let measured = plan
             .stages()
             .iter()
             .filter(|(_, stage)| MockExecutor::measures(stage));
         assert_eq!(
-            records.iter().filter(|r| of_variant(&r.variant)).count(),
+            records.iter().filter(|r| with_variant(&r.variant)).count(),
             measured.count()
         );
         assert_eq!(
-            trace.iter().filter(|p| of_variant(&p.variant)).count(),
+            trace.iter().filter(|p| with_variant(&p.variant)).count(),
             n_ascents(plan.stages())
         );
     }

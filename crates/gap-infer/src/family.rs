@@ -25,6 +25,7 @@ pub use in_memory::InMemory;
 pub use number::Number;
 pub use planar_flow::PlanarFlow;
 
+use gap_spec::Family;
 use gap_torch::{NoiseStream, doubles};
 use tch::{Device, Tensor};
 
@@ -49,6 +50,18 @@ pub fn named(name: &str, latent_dim: i64) -> Option<Box<dyn VariationalFamily>> 
         "gaussian-mixture" => Box::new(GaussianMixture::new(latent_dim)),
         _ => return None,
     })
+}
+
+/// The family over `latent_dim` dimensions, with its default sizes.
+pub fn build(family: Family, latent_dim: i64) -> Box<dyn VariationalFamily> {
+    match family {
+        Family::DiagonalGaussian => Box::new(DiagonalGaussian::new(latent_dim)),
+        Family::FullGaussian => Box::new(FullGaussian::new(latent_dim)),
+        Family::AffineFlow => Box::new(AffineFlow::new(latent_dim)),
+        Family::AuxiliaryFlow => Box::new(AuxiliaryFlow::new(latent_dim)),
+        Family::PlanarFlow => Box::new(PlanarFlow::new(latent_dim)),
+        Family::GaussianMixture => Box::new(GaussianMixture::new(latent_dim)),
+    }
 }
 
 /// Parameters of one `q(z)` for each datapoint: `λ`, `[B, Q]`.

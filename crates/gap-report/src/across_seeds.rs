@@ -8,8 +8,8 @@ use crate::paired_column::mean_and_std_error;
 use crate::pairing::capacity;
 use crate::variant::variant_order;
 use gap_schema::Summary;
-use gap_schema::record::{EncoderLabel, Split};
 use gap_schema::summary::{Cell, Mean};
+use gap_spec::{EncoderLabel, Split};
 use std::collections::HashSet;
 
 /// What an error bar is the spread of.

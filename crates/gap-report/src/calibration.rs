@@ -2,9 +2,9 @@
 //! over datapoints for tables and figures.
 
 use crate::variant::variant_order;
-use gap_schema::record::{Estimator, Side};
 use gap_schema::summary::Calibration;
 use gap_schema::{CalibrationRow, Summary};
+use gap_spec::{Estimator, Side};
 
 /// The part of replicates that a 95% interval may hold before its standard error counts as untrue.
 pub(crate) const COVERAGE_BAND: [f64; 2] = [0.93, 0.97];

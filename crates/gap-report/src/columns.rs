@@ -5,8 +5,9 @@
 
 use crate::paired_column::PairedColumn;
 use crate::pairing::{PairedCell, Term};
-use gap_schema::record::{Estimator, Method, Record, StopKind};
+use gap_schema::record::Record;
 use gap_schema::summary::Cost;
+use gap_spec::{Estimator, Method, StopKind};
 
 pub(crate) const FREE_FORM_ELBO: Term = Term::new(Method::FreeForm, Estimator::Elbo);
 pub(crate) const FREE_FORM_IW: Term = Term::new(Method::FreeForm, Estimator::ImportanceWeighted);

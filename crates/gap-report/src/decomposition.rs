@@ -14,12 +14,13 @@ use crate::nesting::nestings;
 use crate::paired_column::PairedColumn;
 use crate::pairing::{PairedCell, Term, pair};
 use crate::sandwich::{sandwiches, width_of};
-use gap_schema::record::{Estimator, Record, Split, StopKind};
+use gap_schema::record::Record;
 use gap_schema::summary::{
     Cell, Cost, Costs, DIFFERENT_OPTIMA_NATS, DifferentOptima, ImportanceWeightedMean, Mean,
     Oracle, RefinedMean, RefinementPoint, Sandwich, Summary,
 };
 use gap_schema::{CalibrationRow, SCHEMA_VERSION, TracePoint};
+use gap_spec::{Estimator, Split, StopKind};
 use std::collections::HashMap;
 
 /// The gaps of a run, one cell for each variant, model, encoder and split, and what else it measured:

@@ -3,8 +3,9 @@
 use crate::columns::{ADAPTIVE_IW, AMORTIZED_IW, ANNEALED, CLOSED_FORM, Columns, FREE_FORM_IW};
 use crate::paired_column::{PairedColumn, mean_and_std_error};
 use crate::pairing::Term;
-use gap_schema::record::{Estimator, Record, Side};
+use gap_schema::record::Record;
 use gap_schema::summary::{Agreement, EvidenceEstimate, LogEvidence, Mean};
+use gap_spec::{Estimator, Side, Trust};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::BTreeMap;
 
@@ -109,20 +110,14 @@ pub(crate) fn acceptance<'a>(rows: impl Iterator<Item = &'a Record>) -> Option<f
     mean(rows.filter_map(|r| r.diagnostics.acceptance))
 }
 
-const TRUSTED: &str = "ok";
-const HEAVY_TAIL: &str = "heavy-tail";
-
-/// What `trust` says, without the number in its parenthesis.
-fn reason(row: &Record) -> &str {
-    let end = row.trust.find('(').unwrap_or(row.trust.len());
-    row.trust[..end].trim_end()
-}
-
 /// How many rows have a standard error that is marked as unreliable, by the reason.
 pub(crate) fn untrusted<'a>(rows: impl Iterator<Item = &'a Record>) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
-    for reason in rows.map(reason).filter(|reason| *reason != TRUSTED) {
-        *counts.entry(reason.to_owned()).or_default() += 1;
+    for trust in rows
+        .map(|row| row.trust)
+        .filter(|&trust| trust != Trust::Ok)
+    {
+        *counts.entry(trust.to_string()).or_default() += 1;
     }
     counts
 }
@@ -131,7 +126,7 @@ pub(crate) fn untrusted<'a>(rows: impl Iterator<Item = &'a Record>) -> BTreeMap<
 pub(crate) fn heavy_tails(columns: &Columns<'_>) -> u64 {
     let points = columns.cell.points.iter();
     points
-        .filter(|point| point.values().any(|row| reason(row) == HEAVY_TAIL))
+        .filter(|point| point.values().any(|row| row.trust == Trust::HeavyTail))
         .count() as u64
 }
 
@@ -171,7 +166,7 @@ pub(crate) fn annealed_agreement(columns: &Columns<'_>, term: Term) -> Option<Ag
     (is_weighted && columns.has(term) && columns.has(ANNEALED)).then(|| {
         let pairs = columns.rows(term).zip(columns.rows(ANNEALED));
         let trusted: Vec<(&Record, &Record)> = pairs
-            .filter(|(weighted, _)| reason(weighted) == TRUSTED)
+            .filter(|(weighted, _)| weighted.trust == Trust::Ok)
             .collect();
         let within = |margin: fn(&Record, &Record) -> f64| {
             let agree = |(weighted, annealed): &&(&Record, &Record)| {

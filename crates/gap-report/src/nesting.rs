@@ -3,8 +3,9 @@
 use crate::columns::FREE_FORM_ELBO;
 use crate::paired_column::{PairedColumn, mean_and_std_error};
 use crate::pairing::PairedCell;
-use gap_schema::record::{Family, Record, StopKind};
+use gap_schema::record::Record;
 use gap_schema::summary::{Mean, NESTING_NATS, Nesting};
+use gap_spec::{Family, StopKind};
 use std::collections::{HashMap, HashSet};
 
 /// One for each pair of cells whose families are nested, on one model and split, whatever the encoder.

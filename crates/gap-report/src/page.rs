@@ -6,8 +6,8 @@ use crate::figure::{self, Drawing, Figures};
 use crate::reading::reading;
 use crate::report::ReportContent;
 use crate::table::{self, Table};
-use gap_schema::record::Side;
 use gap_schema::summary::DIFFERENT_OPTIMA_NATS;
+use gap_spec::Side;
 use minijinja::{Environment, HtmlEscape, context};
 use serde_json::Value;
 

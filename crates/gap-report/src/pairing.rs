@@ -4,7 +4,8 @@
 //! a copy of the former. Nothing is averaged here.
 
 use crate::variant::variant_order;
-use gap_schema::record::{EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Split};
+use gap_schema::record::Record;
+use gap_spec::{EncoderKind, EncoderLabel, Estimator, Family, Method, Split};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One quantity of a datapoint.

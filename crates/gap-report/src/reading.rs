@@ -7,8 +7,8 @@ use crate::nesting::NestingGroup;
 use crate::table::encoder_name;
 use crate::table::number::{plus_minus, significant};
 use gap_schema::Summary;
-use gap_schema::record::Split;
 use gap_schema::summary::NESTING_NATS;
+use gap_spec::Split;
 use std::collections::BTreeSet;
 
 /// The sentences; none for an experiment without gaps.

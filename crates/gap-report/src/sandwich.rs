@@ -7,8 +7,9 @@ use crate::columns::{
 use crate::evidence::{acceptance, untrusted};
 use crate::paired_column::PairedColumn;
 use crate::pairing::{PairedCell, pair};
-use gap_schema::record::{Record, Split};
+use gap_schema::record::Record;
 use gap_schema::summary::{Mean, Sandwich};
+use gap_spec::Split;
 
 /// One for each variant, seed and model with simulated points that have a bound on either side; the
 /// order of `records` has no effect.

@@ -4,8 +4,8 @@
 //! standard errors should say; an interval should hold the estimator's own mean, which for a bound is
 //! not the evidence.
 
-use crate::record::{Estimator, Side};
 use crate::summary::nan_from_null;
+use gap_spec::{Estimator, Side};
 use serde::{Deserialize, Serialize};
 
 /// An estimator on one datapoint, over many replicates.

@@ -1,6 +1,7 @@
 //! Records to Parquet and back, with the provenance in the file's footer.
 
-use crate::record::{Diagnostics, EncoderLabel, Record, SCHEMA_VERSION};
+use crate::record::{Record, SCHEMA_VERSION};
+use gap_spec::{Diagnostics, EncoderLabel, Trust};
 use polars::prelude::*;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -78,7 +79,7 @@ pub fn to_frame(records: &[Record]) -> PolarsResult<DataFrame> {
         column(records, "value_nats", |r| r.value_nats),
         column(records, "std_error_nats", |r| r.std_error_nats),
         column(records, "side", |r| r.side.as_str()),
-        column(records, "trust", |r| r.trust.clone()),
+        column(records, "trust", |r| r.trust.as_str()),
         column(records, "effective_samples", |r| {
             r.diagnostics.effective_samples
         }),
@@ -216,7 +217,7 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
                 value_nats: some(value.get(i))?,
                 std_error_nats: some(std_error.get(i))?,
                 side: named(side.get(i))?,
-                trust: some(trust.get(i))?.to_owned(),
+                trust: trust_of(some(trust.get(i))?)?,
                 diagnostics: diagnostics
                     .as_ref()
                     .map_or_else(|| Ok(Diagnostics::default()), |columns| columns.row(i))?,
@@ -234,6 +235,11 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
             })
         })
         .collect()
+}
+
+/// Older tables say the number that speaks against it too: `heavy-tail (0.83)`.
+fn trust_of(text: &str) -> Result<Trust, String> {
+    text.split(" (").next().unwrap_or(text).parse()
 }
 
 fn wholes(frame: &DataFrame, name: &str) -> Result<UInt64Chunked, String> {

@@ -1,6 +1,6 @@
 //! One row of `pictures.csv`: a cell of a picture of a distribution over two latent variables.
 
-use crate::record::{Family, named_enum};
+use gap_spec::{Family, named_enum};
 use serde::{Deserialize, Serialize};
 
 named_enum! {

@@ -15,7 +15,7 @@ pub use calibration::Calibration;
 pub use evidence::{Agreement, EvidenceEstimate, Sandwich};
 pub use nesting::{NESTING_NATS, Nesting};
 
-use crate::record::{EncoderLabel, Family, Side, Split};
+use gap_spec::{EncoderLabel, Family, Side, Split};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 

@@ -4,8 +4,8 @@
 //! Nats to go are differences per datapoint on draws that no ascent saw, common to the ascent and to
 //! the reference that it is compared with.
 
-use crate::record::Split;
-use crate::spec::Start;
+use gap_spec::Split;
+use gap_spec::Start;
 use serde::{Deserialize, Serialize};
 
 /// A mean distance below this, nats, counts as reached.

@@ -5,9 +5,9 @@
 )]
 
 use gap_schema::parquet::{TableError, read, to_frame, write};
-use gap_schema::record::{
-    Diagnostics, EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Side, Split,
-    StopKind,
+use gap_schema::record::Record;
+use gap_spec::{
+    Diagnostics, EncoderKind, EncoderLabel, Estimator, Family, Method, Side, Split, StopKind, Trust,
 };
 use polars::prelude::{Column, DataFrame, ParquetWriter};
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ fn plain() -> Record {
         value_nats: -18.25,
         std_error_nats: 0.0,
         side: Side::Exact,
-        trust: "ok".to_owned(),
+        trust: Trust::Ok,
         diagnostics: Diagnostics::default(),
         stop: StopKind::Direct,
         stop_steps: 0,
@@ -67,7 +67,7 @@ fn full(hidden: Vec<u32>) -> Record {
         n_samples: 1000,
         std_error_nats: 0.1 + 0.2,
         side: Side::Lower,
-        trust: "pareto-k 0.71".to_owned(),
+        trust: Trust::HeavyTail,
         stop: StopKind::BudgetSpent,
         stop_steps: u32::MAX,
         remaining_nats: Some(f64::MIN_POSITIVE),

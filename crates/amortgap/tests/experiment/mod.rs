@@ -10,6 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
+/// [`DIGITS`] with a decoder for each encoder, fitted with it.
+pub fn joint() -> String {
+    let training =
+        "[encoder_training]\nsteps = 150\nbatch_size = 50\nlearning_rate = 5e-3\nn_samples = 1\n\n";
+    let joint = edited(DIGITS, "decoder = \"shared\"", "decoder = \"joint\"");
+    edited(&edited(&joint, training, ""), "encoder_hidden = [16]\n", "")
+}
+
 /// Two seeds, two encoders, one decoder a seed, on the data that ships with the program.
 pub const DIGITS: &str = r#"name = "small-digits"
 question = "Does it run?"

@@ -1,11 +1,13 @@
 //! The stages that estimate `log p(x)` itself, a property of the model and the datapoint whatever `q` an
 //! encoder gives, and those that ask whether the estimates' errors are what they say.
 
-use super::planner::{Frozen, Planner};
-use super::settings::{Calibrated, Chunk};
-use super::stage::{Stage, StageId};
-use gap_schema::record::Split;
-use gap_schema::spec::{AnnealedSpec, AnnealedStart};
+use super::planner::{FrozenModel, Planner};
+use crate::chunk::Chunk;
+use crate::stage_id::StageId;
+use crate::work::{
+    AdaptiveWork, AnnealedWork, CalibratedEstimator, CalibrationWork, SimulatedWork,
+};
+use gap_spec::{AnnealedSpec, AnnealedStart, Estimator, Split};
 
 /// The most points of a stage that anneals: what a run that is killed may lose is a minute or so. No
 /// number depends on it.
@@ -13,105 +15,106 @@ const POINTS_A_STAGE: u32 = 50;
 
 impl Planner<'_> {
     /// What `[estimators]` asks about a model; `free_form` holds the `q*` of each measured part.
-    pub(super) fn add_evidence(&mut self, model: &Frozen, free_form: &[StageId]) {
+    pub(super) fn add_evidence(&mut self, model: &FrozenModel, free_form: &[StageId]) {
         self.add_adaptive(model, free_form);
-        let Some(path) = self.path() else {
+        let Some(annealed) = self.annealed() else {
             return;
         };
-        let from_q_star = *path.start.get_ref() == AnnealedStart::FreeForm;
-        for ((split, n), free_form) in self.measured().into_iter().zip(free_form) {
-            for chunk in Chunk::of_at_most(POINTS_A_STAGE, split, n) {
-                self.add(Stage::Annealed {
+        let from_q_star = annealed.start == AnnealedStart::FreeForm;
+        for (part, free_form) in self.measured().into_iter().zip(free_form) {
+            for points in Chunk::cut(POINTS_A_STAGE, part.split, part.n) {
+                self.add(AnnealedWork {
                     seed: model.seed,
                     model: model.id.clone(),
-                    free_form: from_q_star.then(|| free_form.clone()),
-                    joint_encoder: model.joint_encoder.cloned(),
-                    chunk,
-                    annealed: path.clone(),
+                    free_form: from_q_star.then(|| (free_form.clone(), self.family())),
+                    points,
+                    annealed: annealed.clone(),
                 });
             }
         }
-        for chunk in Chunk::of_at_most(POINTS_A_STAGE, Split::Simulated, self.n_simulated()) {
-            self.add(Stage::Simulated {
+        for points in Chunk::cut(POINTS_A_STAGE, Split::Simulated, self.n_simulated()) {
+            self.add(SimulatedWork {
                 seed: model.seed,
                 model: model.id.clone(),
-                family: self.spec.family,
-                joint_encoder: model.joint_encoder.cloned(),
-                chunk,
-                free_form: self.spec.free_form.clone(),
-                estimators: self.spec.estimators.bounds(),
-                annealed: path.clone(),
+                family: self.family(),
+                points,
+                search: self.spec.free_form.clone(),
+                bounds: self.spec.estimators.bounds(),
+                annealed: annealed.clone(),
             });
         }
     }
 
-    fn add_adaptive(&mut self, model: &Frozen, free_form: &[StageId]) {
-        let Some(adaptive) = &self.spec.estimators.adaptive else {
+    fn add_adaptive(&mut self, model: &FrozenModel, free_form: &[StageId]) {
+        let Some(adaptive) = self.spec.estimators.adaptive else {
             return;
         };
-        for ((split, n), free_form) in self.measured().into_iter().zip(free_form) {
-            self.add(Stage::Adaptive {
+        for (points, free_form) in self.measured().into_iter().zip(free_form) {
+            self.add(AdaptiveWork {
                 seed: model.seed,
                 model: model.id.clone(),
+                family: self.family(),
                 free_form: free_form.clone(),
-                split,
-                n,
-                adaptive: adaptive.get_ref().clone(),
+                points,
+                adaptive,
             });
         }
     }
 
     /// What `[calibration]` asks: every estimator that the experiment has, on each datapoint.
-    pub(super) fn add_calibration(&mut self, model: &Frozen) {
+    pub(super) fn add_calibration(&mut self, model: &FrozenModel) {
         let Some(calibration) = &self.spec.calibration else {
             return;
         };
-        let calibration = calibration.get_ref();
         for point in 0..calibration.points.get() {
-            for estimator in self.calibrated() {
-                self.add(Stage::Calibration {
+            for estimator in self.calibrated_estimators() {
+                self.add(CalibrationWork {
                     seed: model.seed,
                     model: model.id.clone(),
-                    family: self.spec.family,
+                    family: self.family(),
                     point,
-                    replicates: calibration.replicates.get_ref().get(),
-                    free_form: self.spec.free_form.clone(),
+                    replicates: calibration.replicates,
+                    search: self.spec.free_form.clone(),
                     estimator,
                 });
             }
         }
     }
 
-    fn calibrated(&self) -> Vec<Calibrated> {
+    fn calibrated_estimators(&self) -> Vec<CalibratedEstimator> {
         let bounds = self.spec.estimators.bounds();
-        let (elbo, n_samples) = (bounds.elbo_samples, bounds.iw_samples);
-        let mut estimators = vec![
-            Calibrated::Elbo { n_samples: elbo },
-            Calibrated::ImportanceWeighted { n_samples },
-            Calibrated::ParetoSmoothed { n_samples },
-        ];
-        if let Some(adaptive) = &self.spec.estimators.adaptive {
-            estimators.push(Calibrated::Adaptive(adaptive.get_ref().clone()));
-        }
-        if let Some(path) = self.path() {
-            estimators.push(Calibrated::Annealed(path.clone()));
-            estimators.push(Calibrated::AnnealedReverse(path));
+        let from_draws = Estimator::measuring_q(true).filter_map(|estimator| {
+            Some(CalibratedEstimator::FromDraws {
+                estimator,
+                n_samples: estimator.draws(&bounds)?,
+            })
+        });
+        let mut estimators: Vec<CalibratedEstimator> = from_draws.collect();
+        estimators.extend(
+            self.spec
+                .estimators
+                .adaptive
+                .map(CalibratedEstimator::Adaptive),
+        );
+        if let Some(annealed) = self.annealed() {
+            estimators.push(CalibratedEstimator::Annealed(annealed.clone()));
+            estimators.push(CalibratedEstimator::AnnealedReverse(annealed));
         }
         estimators
     }
 
     /// How to anneal. How many points are simulated is left out: no estimate depends on it.
-    fn path(&self) -> Option<AnnealedSpec> {
-        let annealed = self.spec.estimators.annealed.as_ref()?;
+    fn annealed(&self) -> Option<AnnealedSpec> {
+        let annealed = self.spec.estimators.annealed.clone()?;
         Some(AnnealedSpec {
             simulated_points: None,
-            ..annealed.get_ref().clone()
+            ..annealed
         })
     }
 
     fn n_simulated(&self) -> u32 {
         let annealed = self.spec.estimators.annealed.as_ref();
-        let simulated = annealed.and_then(|annealed| annealed.get_ref().simulated_points);
+        let simulated = annealed.and_then(|annealed| annealed.simulated_points);
         simulated.map_or(0, |n| n.get())
     }
 }

@@ -1,11 +1,12 @@
 //! From a spec to stages, in the order in which they come to be.
 
-use super::Environment;
-use super::settings::FittedTo;
-use super::stage::{Stage, StageId};
-use gap_schema::CheckedSpec;
-use gap_schema::record::Split;
-use gap_schema::spec::{DecoderSharing, EncoderSpec, FamilySpec, TrainingSpec};
+use crate::chunk::Chunk;
+use crate::stage_id::{Environment, StageId};
+use crate::work::{
+    AmortizedWork, AscentWork, EncoderWork, FittedTo, FreeFormWork, ModelWork, OptimaWork,
+    PicturesWork, Stage,
+};
+use gap_spec::{CheckedSpec, DecoderSharing, EncoderSpec, Family, Split};
 
 /// A plan in the making.
 pub struct Planner<'a> {
@@ -15,11 +16,9 @@ pub struct Planner<'a> {
 }
 
 /// A frozen model of the plan, on which other stages build.
-pub(super) struct Frozen<'a> {
+pub(super) struct FrozenModel {
     pub seed: u32,
     pub id: StageId,
-    /// The encoder that it is fitted with, for a model that is not shared.
-    pub joint_encoder: Option<&'a EncoderSpec>,
 }
 
 impl<'a> Planner<'a> {
@@ -31,8 +30,8 @@ impl<'a> Planner<'a> {
             stages: Vec::new(),
         };
         let shared =
-            spec.model.training.is_none() || spec.decoder_sharing() == DecoderSharing::Shared;
-        for &seed in spec.seeds.get_ref() {
+            spec.model.training.is_none() || spec.model.decoder_sharing() == DecoderSharing::Shared;
+        for &seed in &spec.seeds {
             if shared {
                 planner.add_shared(seed);
             } else {
@@ -42,6 +41,26 @@ impl<'a> Planner<'a> {
         planner.stages
     }
 
+    pub(super) fn add(&mut self, work: impl Into<Stage>) -> StageId {
+        let stage = work.into();
+        let id = StageId::new(stage.kind(), &stage, self.environment);
+        self.stages.push((id.clone(), stage));
+        id
+    }
+
+    /// The parts of the data that are measured on.
+    pub(super) fn measured(&self) -> [Chunk; 2] {
+        let data = &self.spec.data;
+        [
+            Chunk::first(Split::Train, data.measure_train.get()),
+            Chunk::first(Split::Test, data.measure_test.get()),
+        ]
+    }
+
+    pub(super) fn family(&self) -> Family {
+        self.spec.family.kind
+    }
+
     /// One model, and everything on it.
     fn add_shared(&mut self, seed: u32) {
         let model = self.add_model(seed, None);
@@ -49,11 +68,14 @@ impl<'a> Planner<'a> {
         self.add_evidence(&model, &free_form);
         self.add_calibration(&model);
         self.add_ascents(&model);
-        for (encoder, training) in fitted_encoders(self.spec) {
-            let fitted = self.add(Stage::Encoder {
+        let Some(training) = self.spec.encoder_training else {
+            return;
+        };
+        for encoder in &self.spec.encoders {
+            let fitted = self.add(EncoderWork {
                 seed,
                 model: model.id.clone(),
-                family: self.spec.family,
+                family: self.family(),
                 encoder: encoder.clone(),
                 training,
             });
@@ -64,7 +86,7 @@ impl<'a> Planner<'a> {
 
     /// A model for each encoder, and everything on each.
     fn add_joint(&mut self, seed: u32) {
-        for encoder in self.spec.encoders.get_ref() {
+        for encoder in &self.spec.encoders {
             let model = self.add_model(seed, Some(encoder));
             let free_form = self.add_free_form(&model);
             self.add_evidence(&model, &free_form);
@@ -73,93 +95,83 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) fn add(&mut self, stage: Stage) -> StageId {
-        let id = StageId::of(&stage, self.environment);
-        self.stages.push((id.clone(), stage));
-        id
-    }
-
-    fn add_model(&mut self, seed: u32, joint_encoder: Option<&'a EncoderSpec>) -> Frozen<'a> {
-        let id = self.add(Stage::Model {
+    fn add_model(&mut self, seed: u32, joint_encoder: Option<&EncoderSpec>) -> FrozenModel {
+        let id = self.add(ModelWork {
             seed,
-            data: FittedTo::of(self.spec),
-            model: Box::new(self.spec.model.clone()),
+            data: FittedTo::from(&self.spec.data),
+            model: self.spec.model.clone(),
             // A shared decoder is the same for all families, so that they can be compared on it.
             family: match joint_encoder {
-                Some(_) => self.spec.family,
-                None => FamilySpec::default(),
+                Some(_) => self.family(),
+                None => Family::DiagonalGaussian,
             },
             encoder: joint_encoder.cloned(),
         });
-        Frozen {
-            seed,
-            id,
-            joint_encoder,
-        }
+        FrozenModel { seed, id }
     }
 
     /// The stages of `q*`, one for each of [`Planner::measured`].
-    fn add_free_form(&mut self, model: &Frozen) -> Vec<StageId> {
+    fn add_free_form(&mut self, model: &FrozenModel) -> Vec<StageId> {
         let measured = self.measured().into_iter();
         measured
-            .map(|(split, n)| {
-                self.add(Stage::FreeForm {
+            .map(|points| {
+                self.add(FreeFormWork {
                     seed: model.seed,
                     model: model.id.clone(),
-                    family: self.spec.family,
-                    joint_encoder: model.joint_encoder.cloned(),
-                    split,
-                    n,
-                    free_form: self.spec.free_form.clone(),
-                    estimators: self.spec.estimators.bounds(),
+                    family: self.family(),
+                    points,
+                    search: self.spec.free_form.clone(),
+                    bounds: self.spec.estimators.bounds(),
                 })
             })
             .collect()
     }
 
-    fn add_ascents(&mut self, model: &Frozen) {
+    fn add_ascents(&mut self, model: &FrozenModel) {
         if self.spec.ascents.is_empty() {
             return;
         }
-        let (split, n) = (Split::Test, self.spec.data.measure_test.get_ref().get());
-        let optima = self.add(Stage::Optima {
+        let points = Chunk::first(Split::Test, self.spec.data.measure_test.get());
+        let optima = self.add(OptimaWork {
             seed: model.seed,
             model: model.id.clone(),
-            split,
-            n,
+            points,
             starts: self.spec.free_form_starts().to_vec(),
         });
         for (name, ascent) in &self.spec.ascents {
-            self.add(Stage::Ascent {
+            self.add(AscentWork {
                 seed: model.seed,
                 model: model.id.clone(),
                 optima: optima.clone(),
-                split,
-                n,
+                points,
                 name: name.clone(),
                 ascent: ascent.clone(),
-                tolerance_nats: self.spec.free_form.tolerance_nats.get_ref().get(),
+                tolerance_nats: self.spec.free_form.tolerance_nats.get(),
                 precision: self.spec.free_form.precision,
-                estimators: self.spec.estimators.bounds(),
+                elbo_samples: self.spec.estimators.elbo_samples,
             });
         }
     }
 
-    fn add_amortized(&mut self, model: &Frozen, encoder_stage: &StageId, encoder: &EncoderSpec) {
+    fn add_amortized(
+        &mut self,
+        model: &FrozenModel,
+        encoder_stage: &StageId,
+        encoder: &EncoderSpec,
+    ) {
         let Some(refinement) = &self.spec.refinement else {
             return;
         };
-        for (split, n) in self.measured() {
-            self.add(Stage::Amortized {
+        for points in self.measured() {
+            self.add(AmortizedWork {
                 seed: model.seed,
                 model: model.id.clone(),
-                family: self.spec.family,
+                family: self.family(),
                 encoder_stage: encoder_stage.clone(),
                 encoder: encoder.clone(),
-                split,
-                n,
-                refinement: refinement.get_ref().clone(),
-                estimators: self.spec.estimators.bounds(),
+                points,
+                refinement: refinement.clone(),
+                bounds: self.spec.estimators.bounds(),
             });
         }
     }
@@ -167,40 +179,24 @@ impl<'a> Planner<'a> {
     /// Pictures, if `encoder` is the last one.
     fn add_pictures(
         &mut self,
-        model: &Frozen,
+        model: &FrozenModel,
         free_form: &[StageId],
         encoder_stage: &StageId,
         encoder: &EncoderSpec,
     ) {
-        let is_last = self.spec.encoders.get_ref().last() == Some(encoder);
+        let is_last = self.spec.encoders.last() == Some(encoder);
         let (Some(pictures), Some(test), true) = (&self.spec.pictures, free_form.last(), is_last)
         else {
             return;
         };
-        self.add(Stage::Pictures {
+        self.add(PicturesWork {
             seed: model.seed,
             model: model.id.clone(),
-            family: self.spec.family,
+            family: self.family(),
             free_form: test.clone(),
             encoder_stage: encoder_stage.clone(),
             encoder: encoder.clone(),
-            pictures: pictures.get_ref().clone(),
+            pictures: pictures.clone(),
         });
     }
-
-    /// The parts of the data that are measured on, and how many points of each.
-    pub(super) fn measured(&self) -> [(Split, u32); 2] {
-        let data = &self.spec.data;
-        [
-            (Split::Train, data.measure_train.get_ref().get()),
-            (Split::Test, data.measure_test.get_ref().get()),
-        ]
-    }
-}
-
-/// The encoders that are fitted to a frozen decoder, and how.
-fn fitted_encoders(spec: &CheckedSpec) -> impl Iterator<Item = (&EncoderSpec, TrainingSpec)> {
-    let training = spec.encoder_training.as_ref().map(|t| *t.get_ref());
-    let encoders = spec.encoders.get_ref().iter();
-    encoders.filter_map(move |encoder| Some((encoder, training?)))
 }

@@ -3,12 +3,15 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use gap_harness::plan::Environment;
 use gap_harness::run::Workspace;
-use gap_harness::{Executor, Observer, Outcome, Plan, RunError, Stage, StageId, StageRow, Store};
-use gap_schema::record::{Diagnostics, Estimator, Family, Method, Record, Side, Split, StopKind};
-use gap_schema::spec::Start;
-use gap_schema::{TracePoint, rows_file, spec_file};
+use gap_harness::{
+    Environment, Executor, Observer, Outcome, Plan, RunError, Stage, StageId, StageRow, Store,
+};
+use gap_schema::record::Record;
+use gap_schema::{TracePoint, rows_file};
+use gap_spec::Start;
+use gap_spec::document;
+use gap_spec::{Diagnostics, Estimator, Family, Method, Side, Split, StopKind, Trust};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -78,7 +81,7 @@ pub fn plan_on(text: &str, device: &str) -> Plan {
 
 /// The plan of each problem in `text` on `device` of a made-up machine.
 pub fn plans_on(text: &str, device: &str) -> Vec<Plan> {
-    let experiment = spec_file::parse("small.toml".as_ref(), text).unwrap();
+    let experiment = document::parse("small.toml".as_ref(), text).unwrap();
     let environment = Environment {
         source: "source".to_owned(),
         device: device.to_owned(),
@@ -183,7 +186,7 @@ impl Executor for MockExecutor {
             executed.push(id.clone());
             executed.len() - 1
         };
-        for dependency in stage.dependencies() {
+        for dependency in stage.inputs() {
             assert!(
                 workspace
                     .store
@@ -202,9 +205,9 @@ impl Executor for MockExecutor {
             Some(Fault::Error) => return Err(RunError::Stage("the disk is on fire".to_owned())),
             Some(Fault::Panic) => panic!("an invariant is broken"),
         }
-        if let Stage::Ascent { name, .. } = stage {
+        if let Stage::Ascent(work) = stage {
             let path = workspace.output.join(TracePoint::FILE);
-            rows_file::write(&path, &[trace_point(stage, name)]).unwrap();
+            rows_file::write(&path, &[trace_point(stage, &work.name)]).unwrap();
         }
         (workspace.progress)(1.0);
         Ok(Self::measures(stage)
@@ -215,14 +218,16 @@ impl Executor for MockExecutor {
 }
 
 /// What a stage with records measures on.
-const fn measured_split(stage: &Stage) -> Option<Split> {
-    match stage {
-        Stage::FreeForm { split, .. }
-        | Stage::Adaptive { split, .. }
-        | Stage::Amortized { split, .. } => Some(*split),
-        Stage::Annealed { chunk, .. } | Stage::Simulated { chunk, .. } => Some(chunk.split),
-        _ => None,
-    }
+fn measured_split(stage: &Stage) -> Option<Split> {
+    let points = match stage {
+        Stage::FreeForm(work) => work.points,
+        Stage::Adaptive(work) => work.points,
+        Stage::Amortized(work) => work.points,
+        Stage::Annealed(work) => work.points,
+        Stage::Simulated(work) => work.points,
+        _ => return None,
+    };
+    Some(points.split)
 }
 
 /// A record that holds its stage's title as its model.
@@ -243,7 +248,7 @@ fn record(stage: &Stage) -> Record {
         value_nats: -1.0,
         std_error_nats: 0.0,
         side: Side::Lower,
-        trust: "ok".to_owned(),
+        trust: Trust::Ok,
         diagnostics: Diagnostics::default(),
         stop: StopKind::Converged,
         stop_steps: 1,

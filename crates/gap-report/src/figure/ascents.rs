@@ -4,8 +4,8 @@ use super::axis::{Scale, XAxis};
 use super::{Figure, Key, Look, Marked, Panel, Point, Reference, Series, THIN};
 use crate::ascents::Course;
 use gap_schema::TracePoint;
-use gap_schema::spec::Start;
 use gap_schema::trace::REACHED_NATS;
+use gap_spec::Start;
 
 /// Distances below this, nats, are drawn as if they were this: what lies deeper is noise.
 const FLOOR_NATS: f64 = 1e-5;

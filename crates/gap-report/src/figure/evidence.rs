@@ -5,8 +5,8 @@ use super::{Figure, Key, Look, Marked, NO_LINE, Panel, Point, Series, signed_sca
 use crate::across_seeds::SeedGroup;
 use crate::table::{encoder_name, estimate_name, has_evidence_beyond_draws};
 use gap_schema::Summary;
-use gap_schema::record::{Estimator, Method, Split};
 use gap_schema::summary::{Cell, EvidenceEstimate};
+use gap_spec::{Estimator, Method, Split};
 use std::collections::BTreeSet;
 
 /// One figure for each variant, of a summary with estimates that are nearer than those of plain draws.

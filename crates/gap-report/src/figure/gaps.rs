@@ -10,7 +10,7 @@ use crate::pairing::capacity;
 use crate::table::encoder_name;
 use crate::table::number::grouped;
 use gap_schema::Summary;
-use gap_schema::record::{EncoderLabel, Split};
+use gap_spec::{EncoderLabel, Split};
 use plotters::style::RGBColor;
 
 /// The figures that a summary has points for: all variants beside each other where there are several, and

@@ -7,7 +7,7 @@ use super::{COLOURS, Drawing};
 use crate::variant::variant_order;
 use gap_schema::PictureRow;
 use gap_schema::picture::Pictured;
-use gap_schema::record::Family;
+use gap_spec::Family;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 use std::collections::BTreeMap;

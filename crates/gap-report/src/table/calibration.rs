@@ -5,7 +5,7 @@ use super::number::{self, grouped, option, plus_minus, seconds};
 use super::{Table, same_or_range};
 use crate::calibration::{COVERAGE_BAND, CalibrationGroup, Coverage, ReplicateMean};
 use gap_schema::Summary;
-use gap_schema::record::Estimator;
+use gap_spec::Estimator;
 
 /// The calibrations over their datapoints; no rows where nothing was repeated.
 pub(crate) fn calibration(summary: &Summary) -> Table {

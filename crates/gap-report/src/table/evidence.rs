@@ -5,8 +5,8 @@ use super::{Table, mean_text, reasons_text, same_or_range};
 use crate::across_seeds::{SeedGroup, SeedMean, Spread, seeds_of, spread_meaning};
 use crate::variant::variant_order;
 use gap_schema::Summary;
-use gap_schema::record::{Estimator, Method};
 use gap_schema::summary::{Agreement, Cell, EvidenceEstimate, Mean, Sandwich};
+use gap_spec::{Estimator, Method};
 use std::collections::BTreeSet;
 
 /// Whether some estimate of `log p(x)` is nearer than those of a fixed number of plain draws.

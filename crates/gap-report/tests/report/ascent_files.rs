@@ -3,7 +3,7 @@
 use crate::traces::{comparison, course, point};
 use gap_report::{Format, ReportContent, summarize, write_report};
 use gap_schema::TracePoint;
-use gap_schema::spec::Start;
+use gap_spec::Start;
 use std::fs;
 use std::path::Path;
 

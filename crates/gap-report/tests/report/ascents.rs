@@ -3,9 +3,9 @@
 use crate::by_hand::{assert_near, by_hand, summary_of, text};
 use crate::traces::{comparison, course, point};
 use gap_report::{summarize, text_table};
-use gap_schema::spec::Start;
 use gap_schema::summary::{AscentCell, AscentReached};
 use gap_schema::{Summary, TracePoint};
+use gap_spec::Start;
 use proptest::prelude::*;
 
 fn summary(trace: &[TracePoint]) -> Summary {

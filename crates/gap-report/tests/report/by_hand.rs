@@ -3,8 +3,9 @@
 use crate::synthetic::{amortized, encoder, free_form, refined};
 use gap_report::summarize;
 use gap_schema::Summary;
-use gap_schema::record::{Record, Split};
+use gap_schema::record::Record;
 use gap_schema::summary::{Cell, Mean};
+use gap_spec::Split;
 
 /// The summary of a run in ten dimensions that has no ascents to compare.
 pub fn summary_of(experiment: &str, records: &[Record]) -> Summary {

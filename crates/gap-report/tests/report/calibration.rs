@@ -2,9 +2,9 @@
 
 use crate::by_hand::assert_near;
 use gap_report::summarize;
-use gap_schema::record::{Estimator, Side};
 use gap_schema::summary::Calibration;
 use gap_schema::{CalibrationRow, Summary};
+use gap_spec::{Estimator, Side};
 
 /// An importance-weighted bound over 200 replicates that is what it should be; tests change what they
 /// need.

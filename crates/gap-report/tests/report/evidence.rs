@@ -2,8 +2,9 @@
 
 use crate::by_hand::{assert_mean, assert_near, by_hand, only_cell, summary_of};
 use crate::synthetic::{of_model, simulated};
-use gap_schema::record::{Diagnostics, Estimator, Method, Record, Side, Split};
+use gap_schema::record::Record;
 use gap_schema::summary::{Agreement, Cell, EvidenceEstimate};
+use gap_spec::{Diagnostics, Estimator, Method, Side, Split, Trust};
 
 /// [`by_hand`] with a row of the model on each of its three points, at such distances above `L[q*]`.
 fn with_model_rows(rows: &[(Estimator, [f64; 3])]) -> Vec<Record> {
@@ -149,28 +150,18 @@ fn the_estimates_stand_side_by_side_with_paired_differences() {
 #[test]
 fn untrusted_estimates_are_counted_by_reason_and_heavy_tails_by_point() {
     let mut records = with_model_rows(&[(Estimator::Annealed, [0.5; 3])]);
-    let mut damage = |datapoint, method, estimator, trust: &str| {
+    let mut damage = |datapoint, method, estimator, trust: Trust| {
         let mut rows = records.iter_mut();
         let row = rows
             .find(|r| r.datapoint == datapoint && r.method == method && r.estimator == estimator);
-        row.expect("there is one").trust = trust.to_owned();
+        row.expect("there is one").trust = trust;
     };
     let weighted = Estimator::ImportanceWeighted;
-    damage(0, Method::FreeForm, weighted, "heavy-tail (0.81)");
-    damage(0, Method::Amortized, weighted, "heavy-tail (0.95)");
-    damage(
-        1,
-        Method::Amortized,
-        weighted,
-        "few-effective-samples (12.3)",
-    );
-    damage(
-        1,
-        Method::Model,
-        Estimator::Annealed,
-        "low-acceptance (0.22)",
-    );
-    damage(2, Method::Amortized, weighted, "heavy-tail (1.20)");
+    damage(0, Method::FreeForm, weighted, Trust::HeavyTail);
+    damage(0, Method::Amortized, weighted, Trust::HeavyTail);
+    damage(1, Method::Amortized, weighted, Trust::FewEffectiveSamples);
+    damage(1, Method::Model, Estimator::Annealed, Trust::LowAcceptance);
+    damage(2, Method::Amortized, weighted, Trust::HeavyTail);
     let cell = only_cell(summary_of("untrusted", &records));
     let by_reason: Vec<(&str, u64)> = cell
         .untrusted_by_reason
@@ -221,7 +212,7 @@ fn agreement_is_within_the_interval_of_the_difference_where_the_importance_weigh
         let mut records = with_model_rows(&[(Estimator::Annealed, annealed)]);
         for row in &mut records {
             if Some((row.datapoint, row.method)) == untrusted {
-                row.trust = "heavy-tail (0.90)".to_owned();
+                row.trust = Trust::HeavyTail;
             }
         }
         let cell = only_cell(summary_of("agreement", &records));

@@ -4,8 +4,8 @@ use crate::by_hand::summary_of;
 use crate::calibration::{calibrated, row};
 use crate::synthetic::{run, run_with_evidence, simulated};
 use gap_report::{Format, ReportContent, text_table, write_report};
-use gap_schema::record::{Estimator, Side};
 use gap_schema::{CalibrationRow, Summary};
+use gap_spec::{Estimator, Side};
 use std::fs;
 use std::path::Path;
 

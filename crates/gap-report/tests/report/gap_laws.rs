@@ -2,8 +2,9 @@
 
 use crate::by_hand::{assert_mean, assert_near, by_hand, only_cell, summary_of, text};
 use crate::synthetic::{self, amortized, encoder, free_form, record};
-use gap_schema::record::{Estimator, Method, Record, Side, Split, StopKind};
+use gap_schema::record::Record;
 use gap_schema::summary::Cost;
+use gap_spec::{Estimator, Method, Side, Split, StopKind};
 use proptest::prelude::*;
 
 #[test]

@@ -4,7 +4,8 @@ use crate::by_hand::{assert_mean, assert_near, summary_of};
 use crate::report_files::write_to;
 use crate::synthetic::{amortized, encoder, free_form};
 use gap_report::Format;
-use gap_schema::record::{Family, Record, Split};
+use gap_schema::record::Record;
+use gap_spec::{Family, Split};
 use std::fs;
 
 /// Three points of `family`, whose best ELBOs are above −10, −20 and −30 by `gains`.

@@ -1,7 +1,8 @@
 //! Points that did not converge, and points with several optima.
 
 use crate::by_hand::{assert_near, by_hand, only_cell, summary_of, text};
-use gap_schema::record::{Method, Record, StopKind};
+use gap_schema::record::Record;
+use gap_spec::{Method, StopKind, Trust};
 
 /// [`by_hand`] with two starts, whose ends are so far apart for each of the three points.
 fn with_starts_apart(apart: [Option<f64>; 3]) -> Vec<Record> {
@@ -76,7 +77,7 @@ fn unconverged_points_stay_in_the_gap_and_leave_the_converged_one() {
         if row.method == Method::FreeForm {
             row.stop = StopKind::BudgetSpent;
             row.remaining_nats = Some(0.7);
-            row.trust = "heavy-tail".to_owned();
+            row.trust = Trust::HeavyTail;
         }
     }
     let cell = only_cell(summary_of("unconverged", &records));

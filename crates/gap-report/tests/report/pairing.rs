@@ -2,7 +2,7 @@
 
 use crate::by_hand::{assert_near, by_hand, only_cell, summary_of};
 use crate::synthetic::{self, free_form};
-use gap_schema::record::{Method, Split};
+use gap_spec::{Method, Split};
 
 #[test]
 fn one_free_form_q_serves_every_encoder_of_its_model_and_none_of_another() {

@@ -4,7 +4,8 @@ use crate::by_hand::summary_of;
 use crate::report_files::write_to;
 use crate::synthetic::{amortized, encoder, free_form};
 use gap_report::Format;
-use gap_schema::record::{EncoderLabel, Record, Split};
+use gap_schema::record::Record;
+use gap_spec::{EncoderLabel, Split};
 use std::fs;
 
 /// Three points of one encoder in a variant, with these gaps to `q*`.

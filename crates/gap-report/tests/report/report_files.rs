@@ -4,7 +4,8 @@ use crate::by_hand::summary_of;
 use crate::synthetic::{self, amortized, encoder, free_form, refined};
 use gap_report::{Format, ReportContent, ReportError, text_table, write_report};
 use gap_schema::Summary;
-use gap_schema::record::{Method, Record, Split, StopKind};
+use gap_schema::record::Record;
+use gap_spec::{Method, Split, StopKind};
 use std::fs;
 use std::path::Path;
 

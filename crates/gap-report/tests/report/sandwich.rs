@@ -3,8 +3,9 @@
 use crate::by_hand::{assert_mean, assert_near, summary_of};
 use crate::synthetic::simulated;
 use gap_schema::Summary;
-use gap_schema::record::{Estimator, Record};
+use gap_schema::record::Record;
 use gap_schema::summary::Sandwich;
+use gap_spec::{Estimator, Trust};
 
 fn only_sandwich(records: &[Record]) -> Sandwich {
     let summary = summary_of("sandwich", records);
@@ -78,11 +79,11 @@ fn points_that_are_not_finite_or_not_trusted_are_counted() {
         match (row.datapoint, row.estimator) {
             (0, Estimator::AnnealedReverse) => {
                 row.value_nats = f64::NEG_INFINITY;
-                row.trust = "non-finite".to_owned();
+                row.trust = Trust::NonFinite;
             }
-            (1, Estimator::Annealed) => row.trust = "low-acceptance (0.10)".to_owned(),
+            (1, Estimator::Annealed) => row.trust = Trust::LowAcceptance,
             // It is no bound of the sandwich.
-            (2, Estimator::Elbo) => row.trust = "heavy-tail (0.90)".to_owned(),
+            (2, Estimator::Elbo) => row.trust = Trust::HeavyTail,
             _ => {}
         }
     }

@@ -1,8 +1,8 @@
 //! Records of runs that never took place, with gaps that the tests know.
 
-use gap_schema::record::{
-    Diagnostics, EncoderKind, EncoderLabel, Estimator, Family, Method, Record, Side, Split,
-    StopKind,
+use gap_schema::record::Record;
+use gap_spec::{
+    Diagnostics, EncoderKind, EncoderLabel, Estimator, Family, Method, Side, Split, StopKind, Trust,
 };
 
 /// An encoder on 64 pixels for 10 latent dimensions.
@@ -42,7 +42,7 @@ pub fn record(seed: u64, split: Split, datapoint: u64, value_nats: f64) -> Recor
         value_nats,
         std_error_nats: 0.01,
         side: Side::Lower,
-        trust: "ok".to_owned(),
+        trust: Trust::Ok,
         diagnostics: Diagnostics::default(),
         stop: StopKind::Converged,
         stop_steps: 300,
@@ -211,16 +211,16 @@ pub fn run_with_evidence(seeds: u64) -> Vec<Record> {
         let annealed = row.value_nats + off(71, 0.01);
         let mut annealed = of_model(Estimator::Annealed, row, annealed);
         if row.datapoint == 3 {
-            annealed.trust = "low-acceptance (0.22)".to_owned();
+            annealed.trust = Trust::LowAcceptance;
         }
         records.push(annealed);
         let heavy = row.datapoint == 7;
-        let trust = if heavy { "heavy-tail (0.81)" } else { "ok" };
+        let trust = if heavy { Trust::HeavyTail } else { Trust::Ok };
         records.push(Record {
             estimator: Estimator::ParetoSmoothed,
             side: Side::Neither,
             value_nats: row.value_nats + off(72, 0.002),
-            trust: trust.to_owned(),
+            trust,
             ..row.clone()
         });
     }

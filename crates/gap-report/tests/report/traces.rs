@@ -1,8 +1,8 @@
 //! Trace points of ascents that never took place.
 
 use gap_schema::TracePoint;
-use gap_schema::record::Split;
-use gap_schema::spec::Start;
+use gap_spec::Split;
+use gap_spec::Start;
 
 /// The point of an ascent after 16 joint gradients per step, a millisecond each; tests change what
 /// they need.

@@ -2,7 +2,8 @@
 
 use crate::by_hand::{assert_near, by_hand, summary_of};
 use gap_report::{summarize, text_table};
-use gap_schema::record::{Method, Record, Split};
+use gap_schema::record::Record;
+use gap_spec::{Method, Split};
 
 fn of_variant(name: &str, records: Vec<Record>) -> Vec<Record> {
     let records = records.into_iter().map(|row| Record {

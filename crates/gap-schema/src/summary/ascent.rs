@@ -1,8 +1,8 @@
 //! What a summary says of an ascent: when it arrived, and where it ended.
 
 use super::nan_from_null;
-use crate::record::Split;
-use crate::spec::Start;
+use gap_spec::Split;
+use gap_spec::Start;
 use serde::{Deserialize, Serialize};
 
 /// What an ascent had cost when its mean distance to the optimum fell below

@@ -1,7 +1,7 @@
 //! What a summary says of estimates of `log p(x)`: side by side, and from both sides.
 
 use super::Mean;
-use crate::record::{Estimator, Method, Side};
+use gap_spec::{Estimator, Method, Side};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! What a summary says of families that contain each other.
 
 use super::{Mean, nan_from_null};
-use crate::record::{Family, Split};
+use gap_spec::{Family, Split};
 use serde::{Deserialize, Serialize};
 
 /// A larger family is not to end below a smaller one by more than this, nats.

@@ -1,0 +1,104 @@
+//! Annealed paths as a spec has them: where they begin, and what they say.
+
+use crate::context::Context;
+use crate::encoders::FittedEncoder;
+use crate::error::{RunError, failed};
+use crate::measure::Answers;
+use crate::settings;
+use crate::stage_id::StageId;
+use gap_data::Batch;
+use gap_estimate::{Anchor, Annealing, Transitions};
+use gap_infer::{VariationalFamily, VariationalParams};
+use gap_model::LatentVariableModel;
+use gap_spec::{AnnealedSpec, AnnealedStart, Estimator};
+use gap_torch::SeedKey;
+
+/// Annealing whose draws belong to one key.
+pub struct AnnealedPaths {
+    annealing: Annealing,
+    key: SeedKey,
+}
+
+impl AnnealedPaths {
+    /// Paths as `spec` has them, with draws below `key`.
+    pub fn new(spec: &AnnealedSpec, key: SeedKey) -> Self {
+        Self {
+            annealing: Annealing {
+                inverse_temperatures: spec.inverse_temperatures(),
+                n_chains: spec.chains.get() as usize,
+                transitions: Transitions {
+                    leapfrog_steps: spec.leapfrog_steps.get(),
+                    precision: settings::precision(spec.precision),
+                },
+                step_size: None,
+            },
+            key: key.role("annealed"),
+        }
+    }
+
+    /// `log p(x)` from below.
+    pub fn forward(
+        &self,
+        model: &dyn LatentVariableModel,
+        anchor: &Anchor,
+        batch: &Batch,
+        progress: &dyn Fn(f64),
+    ) -> Result<Answers, RunError> {
+        let estimates = self
+            .annealing
+            .forward(model, anchor, batch, self.key, progress);
+        Ok(Answers {
+            estimator: Estimator::Annealed,
+            estimates: estimates.map_err(failed)?,
+        })
+    }
+
+    /// `log p(x)` from above, by way of a draw of each datapoint's posterior, `[B, D]`.
+    pub fn reverse(
+        &self,
+        model: &dyn LatentVariableModel,
+        anchor: &Anchor,
+        batch_and_z: (&Batch, &[f32]),
+        progress: &dyn Fn(f64),
+    ) -> Result<Answers, RunError> {
+        let estimates = self
+            .annealing
+            .reverse(model, anchor, batch_and_z, self.key, progress);
+        Ok(Answers {
+            estimator: Estimator::AnnealedReverse,
+            estimates: estimates.map_err(failed)?,
+        })
+    }
+}
+
+/// The encoder that the paths begin at, if they do: the one that the model was fitted with.
+pub fn anchoring_encoder(
+    spec: &AnnealedSpec,
+    model: &StageId,
+    context: &Context,
+) -> Result<Option<FittedEncoder>, RunError> {
+    match spec.start {
+        AnnealedStart::Encoder => Ok(Some(context.encoder(model)?)),
+        AnnealedStart::FreeForm | AnnealedStart::Prior => Ok(None),
+    }
+}
+
+/// Where the paths of a batch begin: at a Gaussian with the moments of `q*` or of what the model's own
+/// encoder says, each with its family. They are there where a path of this spec begins at them.
+pub fn anchor(
+    spec: &AnnealedSpec,
+    q_star: Option<(&dyn VariationalFamily, &VariationalParams)>,
+    companion: Option<&FittedEncoder>,
+    batch: &Batch,
+    latent_dim: i64,
+) -> Anchor {
+    match (spec.start, q_star, companion) {
+        (AnnealedStart::FreeForm, Some((family, params)), _) => Anchor::of(family, params),
+        (AnnealedStart::Encoder, _, Some(fitted)) => {
+            let params = fitted.encoder.encode(batch.x());
+            Anchor::of(fitted.family.as_ref(), &params)
+        }
+        (AnnealedStart::Prior, ..) => Anchor::prior(batch.len(), latent_dim as usize),
+        (start, ..) => unreachable!("the stage was given no `q` to start from: {start}"),
+    }
+}

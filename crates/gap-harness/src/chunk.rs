@@ -1,0 +1,49 @@
+//! Points that a stage works on.
+
+use gap_spec::Split;
+use serde::Serialize;
+use std::fmt;
+use std::ops::Range;
+
+/// Points `from` to `from + n` of one part of the data, the last not among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Chunk {
+    /// The part.
+    pub split: Split,
+    /// The first point, counted from 0.
+    pub from: u32,
+    /// How many points.
+    pub n: u32,
+}
+
+impl Chunk {
+    /// The first `n` points of a part.
+    pub const fn first(split: Split, n: u32) -> Self {
+        Self { split, from: 0, n }
+    }
+
+    /// The first `n` points of a part, at most `most` at a time.
+    pub fn cut(most: u32, split: Split, n: u32) -> impl Iterator<Item = Self> {
+        let starts = (0..n).step_by(most as usize);
+        starts.map(move |from| Self {
+            split,
+            from,
+            n: most.min(n - from),
+        })
+    }
+
+    /// Its points.
+    pub const fn range(self) -> Range<u32> {
+        self.from..self.from + self.n
+    }
+}
+
+impl fmt::Display for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Range { start, end } = self.range();
+        match self.n {
+            1 => write!(f, "{} point {start}", self.split),
+            _ => write!(f, "{} points {start} to {}", self.split, end - 1),
+        }
+    }
+}

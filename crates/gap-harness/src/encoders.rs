@@ -1,0 +1,164 @@
+//! Encoders in the folders of stages: what they are built from, their weights, and what fitting them cost.
+
+use crate::error::{RunError, failed};
+use crate::models::{Observed, activation};
+use gap_data::Dataset;
+use gap_infer::train::TrainingCost;
+use gap_infer::{Encoder, VariationalFamily, family};
+use gap_model::{ConvShape, Network};
+use gap_spec::{EncoderKind, EncoderLabel, EncoderSpec, Family};
+use gap_torch::SeedKey;
+use gap_torch::checkpoint::Checkpoint;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+use tch::{Device, Kind};
+
+/// What the encoder of a stage is built from, in its folder.
+const LAYOUT: &str = "encoder.json";
+/// Its weights.
+const ENCODER: &str = "encoder.safetensors";
+/// The names of its weights begin with this.
+const WEIGHTS: &str = "encoder";
+/// What fitting it cost.
+const FIT: &str = "fit.json";
+
+/// A number that is always the same has no standard deviation to divide by.
+const LEAST_STD: f64 = 1e-6;
+
+/// What an encoder's network is built from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EncoderLayout {
+    /// Its layers.
+    pub encoder: EncoderSpec,
+    /// What it sees.
+    pub observed: Observed,
+    /// The family whose `λ` it says.
+    pub family: Family,
+    /// `D`.
+    pub latent_dim: i64,
+}
+
+impl EncoderLayout {
+    /// Observations that the encoder sees, its datapoint's own and its neighbours'.
+    fn context(&self) -> u32 {
+        let written = self.encoder.context;
+        written.map_or(self.observed.most_context, |n| n.get())
+    }
+
+    /// A network with random weights, drawn with `key`.
+    fn network(&self, key: SeedKey, device: Device) -> Network {
+        let activation = activation(self.encoder.activation());
+        let hidden = self.encoder.widths().into_iter().map(i64::from);
+        let n_outputs = self.family.param_dim(self.latent_dim as usize) as i64;
+        match self.encoder.kind {
+            EncoderKind::Linear | EncoderKind::Mlp => {
+                let unseen = self.observed.most_context - self.context();
+                let n_inputs = self.observed.dim - i64::from(unseen);
+                let widths: Vec<i64> = std::iter::once(n_inputs)
+                    .chain(hidden)
+                    .chain([n_outputs])
+                    .collect();
+                Network::random(&widths, activation, key, device)
+            }
+            EncoderKind::Conv => {
+                let channels: Vec<i64> = hidden.collect();
+                let shape = ConvShape::halving(self.observed.side(), [channels[0], channels[1]]);
+                shape.encoder(n_outputs, activation, key, device)
+            }
+        }
+    }
+
+    /// A new encoder, drawn with `key`.
+    pub fn random(&self, key: SeedKey, device: Device) -> Encoder {
+        Encoder::starting_at_zero(self.network(key, device))
+    }
+
+    /// The same for real numbers of any size, as `data` has them: it begins as a random network of what is
+    /// left when their means are taken away and their standard deviations divided out.
+    pub fn random_on_standardized(&self, data: &Dataset, key: SeedKey, device: Device) -> Encoder {
+        let network = self.network(key, device);
+        let x = data.x().narrow(1, 0, network.input_dim()).to_device(device);
+        let rows = [0_i64];
+        let mean = x.mean_dim(rows.as_slice(), false, Kind::Float);
+        let std = x
+            .std_dim(rows.as_slice(), false, false)
+            .clamp_min(LEAST_STD);
+        Encoder::starting_at_zero(network.on_standardized(&mean, &std))
+    }
+}
+
+/// The encoder of a finished stage.
+pub struct FittedEncoder {
+    /// `x ↦ λ`.
+    pub encoder: Encoder,
+    /// The family whose `λ` it says.
+    pub family: Box<dyn VariationalFamily>,
+    /// Its name in results.
+    pub label: EncoderLabel,
+    /// What fitting it cost.
+    pub cost: TrainingCost,
+}
+
+/// What fitting an encoder cost, in its stage's folder.
+#[derive(Serialize, Deserialize)]
+struct FitFile {
+    /// Wall time, seconds.
+    seconds: f64,
+    /// Joint gradients in all.
+    joint_gradients: u64,
+}
+
+/// Keeps a fitted encoder, what it is built from and what it cost, in its stage's folder.
+pub fn save(
+    layout: &EncoderLayout,
+    encoder: &Encoder,
+    cost: TrainingCost,
+    folder: &Path,
+) -> Result<(), RunError> {
+    let mut checkpoint = Checkpoint::new();
+    encoder.network().store(&mut checkpoint, WEIGHTS);
+    checkpoint.save(&folder.join(ENCODER)).map_err(failed)?;
+    let fit = FitFile {
+        seconds: cost.seconds,
+        joint_gradients: cost.joint_gradients,
+    };
+    write_json(&fit, &folder.join(FIT))?;
+    write_json(layout, &folder.join(LAYOUT))
+}
+
+/// The encoder in the folder of a finished stage.
+pub fn load(folder: &Path, device: Device) -> Result<FittedEncoder, RunError> {
+    let layout: EncoderLayout = read_json(&folder.join(LAYOUT))?;
+    let checkpoint = Checkpoint::load(&folder.join(ENCODER)).map_err(failed)?;
+    let network = layout.network(SeedKey::root(0), Device::Cpu);
+    let network = network.restored(&checkpoint, WEIGHTS, device);
+    let encoder = Encoder::new(network.map_err(failed)?);
+    let fit: FitFile = read_json(&folder.join(FIT))?;
+    Ok(FittedEncoder {
+        label: EncoderLabel {
+            kind: layout.encoder.kind,
+            hidden: layout.encoder.widths(),
+            weights: encoder.network().n_weights(),
+            context: layout.context(),
+        },
+        family: family::build(layout.family, layout.latent_dim),
+        encoder,
+        cost: TrainingCost {
+            seconds: fit.seconds,
+            joint_gradients: fit.joint_gradients,
+        },
+    })
+}
+
+/// Writes plain data to a file.
+pub fn write_json(content: &impl Serialize, path: &Path) -> Result<(), RunError> {
+    let text = serde_json::to_string(content).map_err(failed)?;
+    fs::write(path, text).map_err(failed)
+}
+
+/// What [`write_json`] wrote.
+pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, RunError> {
+    let text = fs::read_to_string(path).map_err(failed)?;
+    serde_json::from_str(&text).map_err(failed)
+}

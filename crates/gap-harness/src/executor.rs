@@ -1,0 +1,65 @@
+//! The executor that computes, on libtorch.
+
+use crate::context::Context;
+use crate::error::RunError;
+use crate::observations::{InputError, Observations};
+use crate::run::{Executor, Workspace};
+use crate::stage_id::StageId;
+use crate::work::Stage;
+use gap_schema::Record;
+use gap_spec::CheckedSpec;
+use gap_torch::device::DeviceName;
+use std::path::Path;
+use tch::Device;
+
+/// Carries out stages on one device. Holds the observations; each stage loads its own copy of the model, so
+/// that no tensor is shared between workers.
+pub struct LibtorchExecutor {
+    device: Device,
+    observations: Observations,
+    batch_size: usize,
+}
+
+impl LibtorchExecutor {
+    /// Opens the device, reads the data, and refuses what could not run.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`], which names the key, file or flag at fault.
+    pub fn prepare(
+        spec: &CheckedSpec,
+        device: DeviceName,
+        data_dir: Option<&Path>,
+    ) -> Result<Self, InputError> {
+        Ok(Self {
+            device: device.open()?,
+            observations: Observations::read(spec, data_dir)?,
+            batch_size: spec.evaluation.batch_size.get() as usize,
+        })
+    }
+
+    /// A digest of the observations, for the provenance; none for synthetic ones, which the model
+    /// determines.
+    pub fn data_digest(&self) -> Option<String> {
+        self.observations.digest()
+    }
+}
+
+impl Executor for LibtorchExecutor {
+    fn execute(
+        &self,
+        _id: &StageId,
+        stage: &Stage,
+        workspace: &Workspace,
+    ) -> Result<Vec<Record>, RunError> {
+        stage.run(&Context {
+            device: self.device,
+            observations: &self.observations,
+            batch_size: self.batch_size,
+            store: workspace.store,
+            output: workspace.output,
+            threads: workspace.threads,
+            progress: workspace.progress,
+        })
+    }
+}

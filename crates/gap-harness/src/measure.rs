@@ -1,0 +1,258 @@
+//! Fitted `q`s to records: one row for each datapoint, method and estimator.
+
+use crate::error::{RunError, failed};
+use crate::settings::Starts;
+use crate::stage_id::StageId;
+use gap_data::Batch;
+use gap_estimate::{ClosedForms, Estimate, PosteriorEstimator, estimate_all, posterior_estimator};
+use gap_infer::certificate::Remaining;
+use gap_infer::train::TrainingCost;
+use gap_infer::{
+    Amortized, FitCost, FittedBatch, FreeForm, Inference, Refined, Stop, VariationalFamily,
+    VariationalParams,
+};
+use gap_model::LatentVariableModel;
+use gap_schema::Record;
+use gap_spec::{BoundSpec, EncoderLabel, Estimator, Family, Method, Split, Start, StopKind};
+use gap_torch::SeedKey;
+
+/// The role, below a seed, of all draws that estimates of `log p(x)` are made from.
+pub const EVIDENCE: &str = "evidence";
+
+/// What all records of a stage have in common.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    pub dataset: &'a str,
+    pub split: Split,
+    pub seed: u32,
+    pub model: &'a StageId,
+    pub family: Family,
+    /// The encoder that took part, and what fitting it cost.
+    pub encoder: Option<(&'a EncoderLabel, TrainingCost)>,
+}
+
+/// Measures `q`s of one model on one split.
+pub struct Measurement<'a> {
+    pub model: &'a dyn LatentVariableModel,
+    pub family: &'a dyn VariationalFamily,
+    pub bounds: BoundSpec,
+    /// The key of the seed. Every method is evaluated under the same branch of it: its draws are
+    /// shared, and differences between methods are paired.
+    pub key: SeedKey,
+    pub origin: Origin<'a>,
+}
+
+/// `q`s of a batch as one method left them at one point of its way.
+#[derive(Clone, Copy)]
+struct Snapshot<'a> {
+    method: Method,
+    refinement_steps: Option<u32>,
+    fitted: &'a FittedBatch,
+    /// For a search from several starts, or one.
+    starts: Option<StartOutcomes<'a>>,
+    /// Whether the method ends here.
+    is_last: bool,
+}
+
+/// What came of the starts of a search, for each datapoint.
+#[derive(Clone, Copy)]
+struct StartOutcomes<'a> {
+    winners: &'a [Start],
+    apart_nats: &'a [Option<f64>],
+}
+
+/// One estimator's answers for a batch.
+pub struct Answers {
+    pub estimator: Estimator,
+    pub estimates: Vec<Estimate>,
+}
+
+impl Measurement<'_> {
+    /// `q*` of a batch: its records, with what the model knows exactly, and its parameters.
+    pub fn free_form(
+        &self,
+        search: &FreeForm,
+        starts: &Starts,
+        batch: &Batch,
+    ) -> Result<(Vec<Record>, VariationalParams), RunError> {
+        let fit = search
+            .search(self.model, batch, self.key.role("free-form"))
+            .map_err(failed)?;
+        let winners: Vec<Start> = fit.won_by.iter().map(|&i| starts.starts[i]).collect();
+        let snapshot = Snapshot {
+            method: Method::FreeForm,
+            refinement_steps: None,
+            fitted: &fit.fitted,
+            starts: Some(StartOutcomes {
+                winners: &winners,
+                apart_nats: &fit.starts_apart_nats,
+            }),
+            is_last: true,
+        };
+        let mut records = self.records(snapshot, batch)?;
+        records.extend(self.exact_records(batch)?);
+        Ok((records, fit.fitted.params))
+    }
+
+    /// `q` of a batch as the encoder gives it, and after each number of refinement steps.
+    pub fn amortized(&self, refined: &Refined, batch: &Batch) -> Result<Vec<Record>, RunError> {
+        let amortized = Amortized {
+            family: refined.family,
+            encoder: refined.encoder,
+        };
+        let key = self.key.role("refined");
+        let fitted = amortized.infer(self.model, batch, key).map_err(failed)?;
+        let forward = Snapshot {
+            method: Method::Amortized,
+            refinement_steps: None,
+            fitted: &fitted,
+            starts: None,
+            is_last: true,
+        };
+        let mut records = self.records(forward, batch)?;
+        let path = refined.path(self.model, batch, key).map_err(failed)?;
+        for (i, (&steps, fitted)) in refined.steps.iter().zip(&path).enumerate() {
+            let snapshot = Snapshot {
+                method: Method::Refined,
+                refinement_steps: Some(steps),
+                fitted,
+                starts: None,
+                is_last: i + 1 == path.len(),
+            };
+            records.extend(self.records(snapshot, batch)?);
+        }
+        Ok(records)
+    }
+
+    /// The records of a snapshot: every estimator that it is measured by, all on the same draws.
+    fn records(&self, snapshot: Snapshot, batch: &Batch) -> Result<Vec<Record>, RunError> {
+        let estimators: Vec<Box<dyn PosteriorEstimator>> = Estimator::measuring_q(snapshot.is_last)
+            .map(|estimator| draw_estimator(estimator, &self.bounds))
+            .collect();
+        let borrowed: Vec<&dyn PosteriorEstimator> =
+            estimators.iter().map(|e| e.as_ref()).collect();
+        let params = &snapshot.fitted.params;
+        let key = self.key.role("evaluate");
+        let estimates =
+            estimate_all(self.model, self.family, params, batch, &borrowed, key).map_err(failed)?;
+        let mut answers: Vec<Answers> = estimators
+            .iter()
+            .zip(estimates)
+            .map(|(estimator, estimates)| Answers {
+                estimator: estimator.estimator(),
+                estimates,
+            })
+            .collect();
+        if let (Some(exact), Some(family)) = (self.model.exact(), self.family.gaussian()) {
+            let forms = ClosedForms::of(exact, batch.x()).map_err(failed)?;
+            answers.push(exact_answers(
+                Estimator::ExactElbo,
+                forms.elbo(family, params),
+            ));
+        }
+        Ok(records(
+            &self.origin,
+            snapshot.method,
+            Some(snapshot),
+            answers,
+            batch,
+        ))
+    }
+
+    /// What the model knows exactly, if anything.
+    fn exact_records(&self, batch: &Batch) -> Result<Vec<Record>, RunError> {
+        let Some(exact) = self.model.exact() else {
+            return Ok(Vec::new());
+        };
+        let forms = ClosedForms::of(exact, batch.x()).map_err(failed)?;
+        let mut answers = vec![exact_answers(Estimator::ClosedForm, forms.log_evidence())];
+        if let Some(family) = self.family.gaussian() {
+            let optimum = forms.optimal_elbo(family);
+            answers.push(exact_answers(Estimator::OptimalElbo, optimum));
+        }
+        Ok(records_of_model(&self.origin, answers, batch))
+    }
+}
+
+/// An estimator that is made from draws of a `q`, with as many as `bounds` has for it.
+///
+/// # Panics
+///
+/// If it is not made from draws of a `q`, or has not been written.
+fn draw_estimator(estimator: Estimator, bounds: &BoundSpec) -> Box<dyn PosteriorEstimator> {
+    let n_samples = estimator.draws(bounds).map(|n| u64::from(n.get()));
+    let written = n_samples.and_then(|n| posterior_estimator(estimator, n));
+    written.expect("every estimator of a `q` has been written")
+}
+
+/// Estimates of `log p(x)` itself for a batch: no `q` took part that they could depend on.
+pub fn records_of_model(origin: &Origin, answers: Vec<Answers>, batch: &Batch) -> Vec<Record> {
+    records(origin, Method::Model, None, answers, batch)
+}
+
+fn records(
+    origin: &Origin,
+    method: Method,
+    snapshot: Option<Snapshot>,
+    answers: Vec<Answers>,
+    batch: &Batch,
+) -> Vec<Record> {
+    let fit = origin.encoder.map(|(_, cost)| cost).unwrap_or_default();
+    let mut records = Vec::with_capacity(answers.len() * batch.len());
+    for answer in answers {
+        for (b, estimate) in answer.estimates.into_iter().enumerate() {
+            let stop = snapshot.map_or(Stop::Direct { steps: 0 }, |s| s.fitted.stops[b]);
+            let cost = snapshot.map_or(FitCost::default(), |s| s.fitted.costs[b]);
+            let (stop, stop_steps, remaining) = stop_columns(stop);
+            let starts = snapshot.and_then(|snapshot| snapshot.starts);
+            records.push(Record {
+                // A stage may serve several: the plan says which.
+                variant: None,
+                dataset: origin.dataset.to_owned(),
+                split: origin.split,
+                datapoint: batch.ids()[b],
+                seed: u64::from(origin.seed),
+                model: origin.model.to_string(),
+                family: origin.family,
+                encoder: origin.encoder.map(|(label, _)| label.clone()),
+                method,
+                refinement_steps: snapshot.and_then(|snapshot| snapshot.refinement_steps),
+                estimator: answer.estimator,
+                n_samples: estimate.n_samples,
+                value_nats: estimate.value_nats,
+                std_error_nats: estimate.std_error_nats,
+                side: answer.estimator.side(),
+                trust: estimate.trust,
+                diagnostics: estimate.diagnostics,
+                stop,
+                stop_steps,
+                remaining_nats: remaining.map(|r| r.nats),
+                remaining_std_error_nats: remaining.map(|r| r.std_error_nats),
+                remaining_bound_nats: remaining.map(Remaining::bound_nats),
+                starts_apart_nats: starts.and_then(|starts| starts.apart_nats[b]),
+                start: starts.map(|starts| starts.winners[b].to_string()),
+                seconds: cost.seconds,
+                joint_gradients: cost.joint_gradients,
+                fit_seconds: fit.seconds,
+                fit_joint_gradients: fit.joint_gradients,
+            });
+        }
+    }
+    records
+}
+
+fn exact_answers(estimator: Estimator, values: Vec<f64>) -> Answers {
+    Answers {
+        estimator,
+        estimates: values.into_iter().map(Estimate::exact).collect(),
+    }
+}
+
+const fn stop_columns(stop: Stop) -> (StopKind, u32, Option<Remaining>) {
+    match stop {
+        Stop::Direct { steps } => (StopKind::Direct, steps, None),
+        Stop::Converged { steps, remaining } => (StopKind::Converged, steps, Some(remaining)),
+        Stop::BudgetSpent { steps, remaining } => (StopKind::BudgetSpent, steps, Some(remaining)),
+        Stop::NonFinite { step } => (StopKind::NonFinite, step, None),
+    }
+}

@@ -1,0 +1,223 @@
+//! Models in the folders of stages: what they are built from, drawn or fitted, and their weights.
+
+use crate::error::{RunError, failed};
+use gap_model::likelihood::{DiscretizedLogistic, LearnedGaussian, LearnedScale, rounding_std};
+use gap_model::{
+    ConvShape, Decoder, LatentVariableModel, LinearGaussian, Network, NonlinearHierarchical,
+    SeriesCoefficients, TimeSeries, hierarchical,
+};
+use gap_spec::{Activation, Likelihood, ModelKind, ModelSpec, Positive};
+use gap_torch::SeedKey;
+use gap_torch::checkpoint::{Checkpoint, CheckpointError};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+use tch::Device;
+
+/// What the model of a stage is built from, in its folder.
+const LAYOUT: &str = "model.json";
+/// Its weights.
+const MODEL: &str = "model.safetensors";
+/// The names of a decoder's weights begin with this.
+const DECODER: &str = "decoder";
+
+/// Standard deviation of the noise of a linear-Gaussian model whose spec names none.
+const DEFAULT_NOISE_STD: f64 = 1.0;
+
+/// Standard deviation of a pixel, and scale of its logistic variable, before anything is learned.
+const INITIAL_SCALE: f64 = 0.2;
+
+/// The scale below which no pixel's logistic variable goes, in distances of two levels: at it a level
+/// has a probability of up to 0.987.
+const LOGISTIC_FLOOR: f64 = 0.1;
+
+/// What observations look like.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Observed {
+    /// `X`.
+    pub dim: i64,
+    /// Pixels along a side, of square images.
+    pub side: Option<i64>,
+    /// Grey levels from 0 to 1, where numbers are levels.
+    pub n_levels: Option<i64>,
+    /// Observations that a row holds: its own, and its neighbours' where there are any.
+    pub most_context: u32,
+}
+
+impl Observed {
+    /// Pixels along a side. A spec with convolutions was held against the data.
+    pub fn side(&self) -> i64 {
+        self.side.expect("convolutions are refused on other data")
+    }
+}
+
+/// `X` of data that is drawn from a model.
+pub fn observed_dim(model: &ModelSpec) -> i64 {
+    match model.kind {
+        ModelKind::TimeSeries => 2,
+        ModelKind::HierarchicalLinear | ModelKind::HierarchicalNonlinear => 1,
+        _ => model.observed_dim.map_or(1, |dim| i64::from(dim.get())),
+    }
+}
+
+/// A model of some kind, which can be kept.
+pub enum Model {
+    /// A network from `z` to the parameters of a likelihood.
+    Decoder(Decoder),
+    /// `x = W z + b + noise`.
+    LinearGaussian(LinearGaussian),
+    /// A series.
+    TimeSeries(TimeSeries),
+    /// One number for each datapoint, not linear in `z`.
+    NonlinearHierarchical(NonlinearHierarchical),
+}
+
+impl Model {
+    /// Keeps the model, and what it is built from, in its stage's folder.
+    pub fn save(&self, layout: &ModelLayout, folder: &Path) -> Result<(), RunError> {
+        let mut checkpoint = Checkpoint::new();
+        match self {
+            Self::Decoder(decoder) => decoder.store(&mut checkpoint, DECODER),
+            Self::LinearGaussian(model) => model.store(&mut checkpoint),
+            Self::TimeSeries(model) => model.store(&mut checkpoint),
+            Self::NonlinearHierarchical(model) => model.store(&mut checkpoint),
+        }
+        checkpoint.save(&folder.join(MODEL)).map_err(failed)?;
+        let text = serde_json::to_string(layout).map_err(failed)?;
+        fs::write(folder.join(LAYOUT), text).map_err(failed)
+    }
+
+    fn boxed(self) -> Box<dyn LatentVariableModel> {
+        match self {
+            Self::Decoder(model) => Box::new(model),
+            Self::LinearGaussian(model) => Box::new(model),
+            Self::TimeSeries(model) => Box::new(model),
+            Self::NonlinearHierarchical(model) => Box::new(model),
+        }
+    }
+}
+
+/// The frozen model in the folder of a finished stage.
+pub fn load(folder: &Path, device: Device) -> Result<Box<dyn LatentVariableModel>, RunError> {
+    let text = fs::read_to_string(folder.join(LAYOUT)).map_err(failed)?;
+    let layout: ModelLayout = serde_json::from_str(&text).map_err(failed)?;
+    let checkpoint = Checkpoint::load(&folder.join(MODEL)).map_err(failed)?;
+    let model = layout.restored(&checkpoint, device).map_err(failed)?;
+    Ok(model.boxed())
+}
+
+/// What a model is built from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ModelLayout {
+    /// Its kind, and its sizes.
+    pub model: ModelSpec,
+    /// What its observations look like.
+    pub observed: Observed,
+}
+
+impl ModelLayout {
+    /// `D`.
+    pub fn latent_dim(&self) -> i64 {
+        i64::from(self.model.latent_dim.get())
+    }
+
+    /// A model, drawn with `key` where anything of it is.
+    pub fn random(&self, key: SeedKey, device: Device) -> Model {
+        match self.model.kind {
+            ModelKind::MlpDecoder | ModelKind::ConvDecoder => {
+                Model::Decoder(self.random_decoder(key, device))
+            }
+            ModelKind::LinearGaussian => {
+                let dims = [self.latent_dim(), self.observed.dim];
+                let (std, key) = (noise_std(&self.model), key.role("model"));
+                Model::LinearGaussian(match self.model.condition_number {
+                    None => LinearGaussian::random(dims[0], dims[1], std, key, device),
+                    Some(number) => {
+                        LinearGaussian::of_condition_number(dims, std, number.get(), key, device)
+                    }
+                })
+            }
+            ModelKind::TimeSeries => {
+                Model::TimeSeries(TimeSeries::new(SeriesCoefficients::SAW, device))
+            }
+            ModelKind::HierarchicalLinear => Model::LinearGaussian(hierarchical::linear(device)),
+            ModelKind::HierarchicalNonlinear => {
+                Model::NonlinearHierarchical(NonlinearHierarchical::new(0.0, device))
+            }
+        }
+    }
+
+    fn restored(&self, checkpoint: &Checkpoint, device: Device) -> Result<Model, CheckpointError> {
+        Ok(match self.model.kind {
+            ModelKind::MlpDecoder | ModelKind::ConvDecoder => {
+                let decoder = self.random_decoder(SeedKey::root(0), Device::Cpu);
+                Model::Decoder(decoder.restored(checkpoint, DECODER, device)?)
+            }
+            ModelKind::LinearGaussian | ModelKind::HierarchicalLinear => {
+                Model::LinearGaussian(LinearGaussian::restore(checkpoint, device)?)
+            }
+            ModelKind::TimeSeries => Model::TimeSeries(TimeSeries::restore(checkpoint, device)?),
+            ModelKind::HierarchicalNonlinear => {
+                Model::NonlinearHierarchical(NonlinearHierarchical::restore(checkpoint, device)?)
+            }
+        })
+    }
+
+    /// A decoder with random weights, drawn with `key`.
+    pub fn random_decoder(&self, key: SeedKey, device: Device) -> Decoder {
+        let activation = activation(self.model.activation());
+        let key = key.role("model");
+        let network = match (self.model.kind, self.model.channels) {
+            (ModelKind::ConvDecoder, Some(channels)) => {
+                let channels = channels.map(|count| i64::from(count.get()));
+                let shape = ConvShape::halving(self.observed.side(), channels);
+                shape.decoder(self.latent_dim(), activation, key, device)
+            }
+            _ => {
+                let hidden = self.model.hidden.iter().flatten();
+                let widths: Vec<i64> = std::iter::once(self.latent_dim())
+                    .chain(hidden.map(|width| i64::from(width.get())))
+                    .chain([self.observed.dim])
+                    .collect();
+                Network::random(&widths, activation, key, device)
+            }
+        };
+        Decoder::new(network, likelihood(&self.model, self.observed, device))
+    }
+}
+
+/// The likelihood of a decoder, before anything of it is learned.
+pub fn likelihood(model: &ModelSpec, observed: Observed, device: Device) -> gap_model::Likelihood {
+    let levels = || observed.n_levels.expect("a learned likelihood has data");
+    let scale = |floor: f64| LearnedScale::new(observed.dim, INITIAL_SCALE, floor, device);
+    match model.likelihood() {
+        Likelihood::Bernoulli => gap_model::Likelihood::Bernoulli,
+        Likelihood::Gaussian => gap_model::Likelihood::Gaussian {
+            std: noise_std(model),
+        },
+        Likelihood::LearnedGaussian => gap_model::Likelihood::LearnedGaussian(LearnedGaussian {
+            std: scale(rounding_std(levels())),
+        }),
+        Likelihood::DiscretizedLogistic => {
+            let n_levels = levels();
+            let floor = LOGISTIC_FLOOR / (n_levels - 1) as f64;
+            gap_model::Likelihood::DiscretizedLogistic(DiscretizedLogistic {
+                n_levels,
+                scale: scale(floor),
+            })
+        }
+    }
+}
+
+fn noise_std(model: &ModelSpec) -> f64 {
+    model.noise_std.map_or(DEFAULT_NOISE_STD, Positive::get)
+}
+
+/// The nonlinearity between layers.
+pub const fn activation(activation: Activation) -> gap_model::Activation {
+    match activation {
+        Activation::Tanh => gap_model::Activation::Tanh,
+        Activation::Relu => gap_model::Activation::Relu,
+        Activation::Elu => gap_model::Activation::Elu,
+    }
+}

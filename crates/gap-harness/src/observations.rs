@@ -1,0 +1,267 @@
+//! The observations of an experiment: read once, or drawn from its model.
+
+use crate::chunk::Chunk;
+use crate::error::{RunError, failed};
+use crate::models::{self, Observed};
+use gap_data::{DataError, Dataset, LoadOptions, Splits};
+use gap_model::{LatentVariableModel, ModelError};
+use gap_spec::{CheckedSpec, EncoderKind, Likelihood, ModelKind, Split};
+use gap_torch::SeedKey;
+use gap_torch::device::DeviceError;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tch::{Device, Tensor};
+
+/// What was asked for cannot be run here. One line, with the cure.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The device is not there.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The data is not there, or not what it should be.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The data and another key contradict each other.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// Where observations come from.
+#[expect(clippy::large_enum_variant, reason = "a run has one of it")]
+pub enum Observations {
+    /// Read from the catalog. Locked: libtorch's tensors are not to be read by two threads at once.
+    Read {
+        name: String,
+        splits: Mutex<Splits>,
+        observed: Observed,
+    },
+    /// Drawn from the model of each seed.
+    Drawn {
+        name: String,
+        n_train: u32,
+        observed: Observed,
+    },
+}
+
+impl Observations {
+    /// Reads and checks the data of `spec`.
+    pub fn read(spec: &CheckedSpec, data_dir: Option<&Path>) -> Result<Self, InputError> {
+        let name = &spec.data.name;
+        let asked = |key: &str, n: u32, has: usize, part: &str| {
+            if n as usize > has {
+                return Err(InputError::Conflict(format!(
+                    "`data.{key}` is {n}, but the {part} part of `data.name = \"{name}\"` has {has} points; set it to at most {has}"
+                )));
+            }
+            Ok(())
+        };
+        let measure_train = spec.data.measure_train.get();
+        let measure_test = spec.data.measure_test.get();
+        if spec.data.is_synthetic() {
+            let n_train = spec.data.train_points.map_or(measure_train, |n| n.get());
+            let observed = Observed {
+                dim: models::observed_dim(&spec.model),
+                side: None,
+                n_levels: None,
+                most_context: spec.model.kind.most_context(),
+            };
+            return Ok(Self::Drawn {
+                name: name.clone(),
+                n_train,
+                observed,
+            });
+        }
+        let options = LoadOptions {
+            data_dir,
+            split_seed: spec.data.split_seed.unwrap_or(0),
+            train_points: spec.data.train_points.map(|n| n.get()),
+        };
+        if spec.data.split_seed.is_some() && gap_data::entry(name)?.published_split {
+            return Err(InputError::Conflict(format!(
+                "`data.split_seed` does not apply to `data.name = \"{name}\"`, whose split is published; remove it"
+            )));
+        }
+        let splits = gap_data::load(name, &options)?;
+        asked(
+            "measure_train",
+            measure_train,
+            splits.train.len(),
+            "training",
+        )?;
+        asked("measure_test", measure_test, splits.test.len(), "test")?;
+        let observed = Observed {
+            dim: splits.train.observed_dim(),
+            side: match splits.train.image_shape() {
+                Some([height, width]) if height == width => Some(width),
+                _ => None,
+            },
+            n_levels: Some(gap_data::entry(name)?.n_levels),
+            most_context: 1,
+        };
+        check_images(spec, observed)?;
+        if spec.model.likelihood() == Likelihood::LearnedGaussian && gap_data::entry(name)?.binary {
+            return Err(InputError::Conflict(format!(
+                "`model.likelihood = \"learned-gaussian\"` does not go with `data.name = \"{name}\"`, which is black and white; use \"bernoulli\", or grey data"
+            )));
+        }
+        if spec.model.kind.is_decoder() {
+            let likelihood = models::likelihood(&spec.model, observed, Device::Cpu);
+            for part in [&splits.train, &splits.test] {
+                likelihood.check_support(part.x()).map_err(|error| match error {
+                    ModelError::OffSupport { likelihood, needs, value, .. } => InputError::Conflict(format!(
+                        "`data.name = \"{name}\"` does not go with `model.likelihood`: {likelihood} needs {needs}, and the data holds {value}"
+                    )),
+                    other => InputError::Conflict(other.to_string()),
+                })?;
+            }
+        }
+        Ok(Self::Read {
+            name: name.clone(),
+            splits: Mutex::new(splits),
+            observed,
+        })
+    }
+
+    /// The name of the data set.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Read { name, .. } | Self::Drawn { name, .. } => name,
+        }
+    }
+
+    /// What they look like.
+    pub const fn observed(&self) -> Observed {
+        match self {
+            Self::Read { observed, .. } | Self::Drawn { observed, .. } => *observed,
+        }
+    }
+
+    /// Whether they are drawn from a model: real numbers of any size, where what is read is of `[0, 1]`.
+    pub const fn are_drawn(&self) -> bool {
+        matches!(self, Self::Drawn { .. })
+    }
+
+    /// A digest of both parts, where they were read.
+    pub fn digest(&self) -> Option<String> {
+        match self {
+            Self::Read { splits, .. } => {
+                let splits = read_only(splits);
+                Some(format!(
+                    "{}+{}",
+                    splits.train.digest(),
+                    splits.test.digest()
+                ))
+            }
+            Self::Drawn { .. } => None,
+        }
+    }
+
+    /// All points to fit to. Drawn ones need the model.
+    pub fn training_points(
+        &self,
+        seed: u32,
+        model: Option<&dyn LatentVariableModel>,
+    ) -> Result<Dataset, RunError> {
+        match (self, model) {
+            (Self::Read { splits, .. }, _) => {
+                let splits = read_only(splits);
+                Ok(splits.train.first(splits.train.len()))
+            }
+            (Self::Drawn { n_train, .. }, Some(model)) => self.draw(seed, model, 0, *n_train),
+            (Self::Drawn { .. }, None) => {
+                unreachable!("a checked spec fits no model to data that is drawn from it")
+            }
+        }
+    }
+
+    /// Points of a part.
+    pub fn measured_points(
+        &self,
+        seed: u32,
+        model: &dyn LatentVariableModel,
+        chunk: Chunk,
+    ) -> Result<Dataset, RunError> {
+        let Range { start, end } = chunk.range();
+        match (self, chunk.split) {
+            (_, Split::Simulated) => {
+                Ok(simulated_points(seed, model, u64::from(start)..u64::from(end))?.0)
+            }
+            (Self::Read { splits, .. }, split) => {
+                let splits = read_only(splits);
+                let part = match split {
+                    Split::Train => &splits.train,
+                    _ => &splits.test,
+                };
+                let positions: Vec<usize> = (start as usize..end as usize).collect();
+                Ok(part.select(&positions))
+            }
+            (Self::Drawn { .. }, Split::Train) => self.draw(seed, model, start, chunk.n),
+            (Self::Drawn { n_train, .. }, Split::Test) => {
+                self.draw(seed, model, n_train + start, chunk.n)
+            }
+        }
+    }
+
+    /// Points `from..from + n` of the endless data set that the model and the seed define.
+    fn draw(
+        &self,
+        seed: u32,
+        model: &dyn LatentVariableModel,
+        from: u32,
+        n: u32,
+    ) -> Result<Dataset, RunError> {
+        let Self::Drawn { name, .. } = self else {
+            unreachable!("only drawn data is drawn");
+        };
+        let key = SeedKey::root(u64::from(seed)).role("synthetic-data");
+        let ids = u64::from(from)..u64::from(from) + u64::from(n);
+        Ok(drawn_points(name, model, ids, key)?.0)
+    }
+}
+
+/// Points `ids` of an endless data set that the model and the seed define, none of which was fitted to,
+/// and the latent variables that they were drawn with: `[B, D]`.
+pub fn simulated_points(
+    seed: u32,
+    model: &dyn LatentVariableModel,
+    ids: Range<u64>,
+) -> Result<(Dataset, Tensor), RunError> {
+    let key = SeedKey::root(u64::from(seed)).role("simulated-data");
+    drawn_points(Split::Simulated.as_str(), model, ids, key)
+}
+
+fn drawn_points(
+    name: &str,
+    model: &dyn LatentVariableModel,
+    ids: Range<u64>,
+    key: SeedKey,
+) -> Result<(Dataset, Tensor), RunError> {
+    let (x, z) = model.sample_points(key, ids.clone()).map_err(failed)?;
+    Ok((Dataset::new(name.to_owned(), ids.collect(), x, None), z))
+}
+
+/// Convolutions are for square images.
+fn check_images(spec: &CheckedSpec, observed: Observed) -> Result<(), InputError> {
+    if observed.side.is_some() {
+        return Ok(());
+    }
+    let encoder = spec
+        .encoders
+        .iter()
+        .position(|encoder| encoder.kind == EncoderKind::Conv)
+        .map(|i| format!("encoders[{i}].kind"));
+    let decoder = (spec.model.kind == ModelKind::ConvDecoder).then(|| "model.kind".to_owned());
+    match decoder.or(encoder) {
+        Some(key) => Err(InputError::Conflict(format!(
+            "`{key}` is a convolution, which does not go with `data.name = \"{}\"`: its points are no square images; use a perceptron",
+            spec.data.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The splits are never changed, so a worker that panicked while it read them spoiled nothing.
+fn read_only(splits: &Mutex<Splits>) -> MutexGuard<'_, Splits> {
+    splits.lock().unwrap_or_else(PoisonError::into_inner)
+}

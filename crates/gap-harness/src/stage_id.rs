@@ -1,0 +1,43 @@
+//! The name of a stage, and what it is made of besides the stage's own settings.
+
+use serde::Serialize;
+use std::fmt;
+
+/// What a stage's numbers depend on besides its own settings.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Environment {
+    /// A digest of the source of the computing crates.
+    pub source: String,
+    /// The device.
+    pub device: String,
+    /// The math library's path.
+    pub math: String,
+    /// The fused kernels' path.
+    pub kernels: String,
+}
+
+/// A stage's name: a digest of all that its numbers depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct StageId(String);
+
+impl StageId {
+    /// The name of a stage of this kind, all of whose settings are in `settings`.
+    pub fn new(kind: &str, settings: &impl Serialize, environment: &Environment) -> Self {
+        let content =
+            serde_json::to_vec(&(settings, environment)).expect("a stage can be written as JSON");
+        let digest = &blake3::hash(&content).to_hex()[..16];
+        Self(format!("{kind}-{digest}"))
+    }
+
+    /// The name's bytes.
+    pub const fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Display for StageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}

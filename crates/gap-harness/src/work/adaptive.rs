@@ -1,0 +1,71 @@
+//! Estimates `log p(x)` from below, from as many draws of `q*` as its error asks for.
+
+use super::Work;
+use crate::chunk::Chunk;
+use crate::context::{Context, rows, seed_key};
+use crate::error::{RunError, failed};
+use crate::measure::{Answers, EVIDENCE, Origin, records_of_model};
+use crate::stage_id::StageId;
+use gap_estimate::estimate_adaptively;
+use gap_infer::family;
+use gap_schema::Record;
+use gap_spec::{AdaptiveSpec, Estimator, Family};
+use serde::Serialize;
+
+/// Estimates `log p(x)` from as many draws of `q*` as its error asks for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AdaptiveWork {
+    /// The seed of this repetition.
+    pub seed: u32,
+    /// The frozen model.
+    pub model: StageId,
+    /// `Q`.
+    pub family: Family,
+    /// The stage that found `q*` of these points.
+    pub free_form: StageId,
+    /// The points.
+    pub points: Chunk,
+    /// How many draws.
+    pub adaptive: AdaptiveSpec,
+}
+
+impl Work for AdaptiveWork {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn inputs(&self) -> Vec<&StageId> {
+        vec![&self.model, &self.free_form]
+    }
+
+    fn task(&self) -> String {
+        let Chunk { split, n, .. } = self.points;
+        format!("weigh adaptively, {n} {split} points")
+    }
+
+    fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let model = context.model(&self.model)?;
+        let family = family::build(self.family, model.latent_dim());
+        let points = context.points(self.seed, model.as_ref(), self.points)?;
+        let q_star = context.q_star(&self.free_form, self.points.range())?;
+        let key = seed_key(self.seed).role(EVIDENCE).role("adaptive");
+        let origin = Origin {
+            dataset: context.observations.name(),
+            split: self.points.split,
+            seed: self.seed,
+            model: &self.model,
+            family: self.family,
+            encoder: None,
+        };
+        context.in_batches(&points, |batch, from, _| {
+            let own = rows(&q_star, from, batch.len());
+            let (settings, family) = (&self.adaptive, family.as_ref());
+            let estimates = estimate_adaptively(settings, model.as_ref(), family, &own, batch, key);
+            let answers = Answers {
+                estimator: Estimator::AdaptiveImportanceWeighted,
+                estimates: estimates.map_err(failed)?,
+            };
+            Ok(records_of_model(&origin, vec![answers], batch))
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! Measures an encoder's `q`, and its refinements.
+
+use super::Work;
+use crate::chunk::Chunk;
+use crate::context::{Context, seed_key};
+use crate::error::RunError;
+use crate::measure::{Measurement, Origin};
+use crate::settings;
+use crate::stage_id::StageId;
+use gap_infer::Refined;
+use gap_schema::Record;
+use gap_spec::{BoundSpec, EncoderSpec, Family, RefinementSpec};
+use serde::Serialize;
+
+/// Measures an encoder's `q`, and its refinements.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AmortizedWork {
+    /// The seed of this repetition.
+    pub seed: u32,
+    /// The frozen model.
+    pub model: StageId,
+    /// `Q`.
+    pub family: Family,
+    /// The stage whose encoder is measured: one that fitted it, or the model's own.
+    pub encoder_stage: StageId,
+    /// The encoder.
+    pub encoder: EncoderSpec,
+    /// The points.
+    pub points: Chunk,
+    /// How `q` is refined.
+    pub refinement: RefinementSpec,
+    /// How bounds are estimated.
+    pub bounds: BoundSpec,
+}
+
+impl Work for AmortizedWork {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn inputs(&self) -> Vec<&StageId> {
+        let mut inputs = vec![&self.model, &self.encoder_stage];
+        inputs.dedup();
+        inputs
+    }
+
+    fn task(&self) -> String {
+        let Chunk { split, n, .. } = self.points;
+        format!("measure {}, {n} {split} points", self.encoder.name())
+    }
+
+    fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let model = context.model(&self.model)?;
+        let points = context.points(self.seed, model.as_ref(), self.points)?;
+        let fitted = context.encoder(&self.encoder_stage)?;
+        let family = fitted.family.as_ref();
+        let refined = Refined {
+            family,
+            encoder: &fitted.encoder,
+            phase: settings::phase(&self.refinement.phase(self.family)),
+            steps: self.refinement.numbers_of_steps(),
+        };
+        let measurement = Measurement {
+            model: model.as_ref(),
+            family,
+            bounds: self.bounds,
+            key: seed_key(self.seed),
+            origin: Origin {
+                dataset: context.observations.name(),
+                split: self.points.split,
+                seed: self.seed,
+                model: &self.model,
+                family: self.family,
+                encoder: Some((&fitted.label, fitted.cost)),
+            },
+        };
+        context.in_batches(&points, |batch, _, _| {
+            measurement.amortized(&refined, batch)
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! Estimates `log p(x)` by annealing, from below.
+
+use super::Work;
+use crate::annealing::{AnnealedPaths, anchor, anchoring_encoder};
+use crate::chunk::Chunk;
+use crate::context::{Context, rows, seed_key};
+use crate::error::RunError;
+use crate::measure::{EVIDENCE, Origin, records_of_model};
+use crate::stage_id::StageId;
+use gap_infer::family;
+use gap_schema::Record;
+use gap_spec::{AnnealedSpec, Family};
+use serde::Serialize;
+
+/// Estimates `log p(x)` by annealing, from below.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AnnealedWork {
+    /// The seed of this repetition.
+    pub seed: u32,
+    /// The frozen model.
+    pub model: StageId,
+    /// The stage whose `q*` the paths begin at, if they do, and the family of those.
+    pub free_form: Option<(StageId, Family)>,
+    /// The points.
+    pub points: Chunk,
+    /// The path, and how it is walked.
+    pub annealed: AnnealedSpec,
+}
+
+impl Work for AnnealedWork {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn inputs(&self) -> Vec<&StageId> {
+        std::iter::once(&self.model)
+            .chain(self.free_form.iter().map(|(stage, _)| stage))
+            .collect()
+    }
+
+    fn task(&self) -> String {
+        format!("anneal {} points", self.points.split)
+    }
+
+    fn task_of_part(&self) -> String {
+        format!("anneal {}", self.points)
+    }
+
+    fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let model = context.model(&self.model)?;
+        let latent_dim = model.latent_dim();
+        let points = context.points(self.seed, model.as_ref(), self.points)?;
+        let q_star = match &self.free_form {
+            Some((stage, family)) => Some((
+                family::build(*family, latent_dim),
+                context.q_star(stage, self.points.range())?,
+            )),
+            None => None,
+        };
+        let companion = anchoring_encoder(&self.annealed, &self.model, context)?;
+        let paths = AnnealedPaths::new(&self.annealed, seed_key(self.seed).role(EVIDENCE));
+        let origin = Origin {
+            dataset: context.observations.name(),
+            split: self.points.split,
+            seed: self.seed,
+            model: &self.model,
+            // Paths that begin at the prior serve every family: the plan says which.
+            family: Family::DiagonalGaussian,
+            encoder: None,
+        };
+        context.in_batches(&points, |batch, from, progress| {
+            let own = q_star
+                .as_ref()
+                .map(|(family, all)| (family.as_ref(), rows(all, from, batch.len())));
+            let own = own.as_ref().map(|(family, params)| (*family, params));
+            let anchor = anchor(&self.annealed, own, companion.as_ref(), batch, latent_dim);
+            let forward = paths.forward(model.as_ref(), &anchor, batch, progress)?;
+            Ok(records_of_model(&origin, vec![forward], batch))
+        })
+    }
+}

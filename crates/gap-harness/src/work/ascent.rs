@@ -1,0 +1,167 @@
+//! Follows one ascent, with an eye on how far it has come.
+
+use super::Work;
+use super::optima::{self, one_batch};
+use crate::chunk::Chunk;
+use crate::context::{Context, seed_key};
+use crate::error::{RunError, failed};
+use crate::rows::StageRow;
+use crate::settings::{Starts, ascent_schedule};
+use crate::stage_id::StageId;
+use gap_infer::DiagonalGaussian;
+use gap_infer::trace::{Look, Trace, Tracer};
+use gap_schema::trace::{OTHER_OPTIMUM_NATS, REACHED_NATS, TracePoint};
+use gap_schema::{Record, rows_file};
+use gap_spec::{AscentSpec, Count, Precision, Start};
+use serde::Serialize;
+use statrs::statistics::{Data, OrderStatistics, Statistics};
+
+/// Follows one ascent from each start, with an eye on how far it has come.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AscentWork {
+    /// The seed of this repetition.
+    pub seed: u32,
+    /// The frozen model.
+    pub model: StageId,
+    /// The stage of the optima of the same points, and their starts.
+    pub optima: StageId,
+    /// The points: one batch, since what is measured of an ascent are means over them all.
+    pub points: Chunk,
+    /// Its name in the spec.
+    pub name: String,
+    /// The ascent.
+    pub ascent: AscentSpec,
+    /// The bound that the default search aims at, nats.
+    pub tolerance_nats: f64,
+    /// How exact the products of its gradients are.
+    pub precision: Precision,
+    /// Draws of a look at it.
+    pub elbo_samples: Count,
+}
+
+impl Work for AscentWork {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn inputs(&self) -> Vec<&StageId> {
+        vec![&self.model, &self.optima]
+    }
+
+    fn task(&self) -> String {
+        let Chunk { split, n, .. } = self.points;
+        format!("ascent {}, {n} {split} points", self.name)
+    }
+
+    fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let optima = optima::load(&self.optima, context)?;
+        let starts: Vec<Start> = optima.iter().map(|optima| optima.start).collect();
+        let model = context.model(&self.model)?;
+        let batch = one_batch(self.seed, model.as_ref(), self.points, context)?;
+        let starts = Starts::load(&starts, &self.model, context)?;
+        let known: Vec<Vec<Vec<f64>>> = optima.iter().map(|o| o.params.clone()).collect();
+        let key = seed_key(self.seed);
+        let tracer = Tracer {
+            model: model.as_ref(),
+            batch: &batch,
+            optima: &known,
+            n_samples: self.elbo_samples.get() as usize,
+            key: key.role("looks"),
+        };
+        let dim = model.latent_dim();
+        let family = DiagonalGaussian::new(dim);
+        let schedule = ascent_schedule(
+            &self.ascent,
+            dim as usize,
+            self.tolerance_nats,
+            self.precision,
+        );
+        let mut points = Vec::new();
+        for (i, of_start) in optima.iter().enumerate() {
+            let start = starts
+                .starting_point(of_start.start)
+                .params(&family, &batch);
+            let key = key.role("ascent").role(of_start.start.as_str());
+            let traced = tracer
+                .trace(&schedule, start.to_rows(), key)
+                .map_err(failed)?;
+            for look in &traced.looks {
+                let standing = Standing::new(&traced, look);
+                points.push(TracePoint {
+                    // A stage may serve several: the plan says which.
+                    variant: None,
+                    dataset: context.observations.name().to_owned(),
+                    split: self.points.split,
+                    seed: u64::from(self.seed),
+                    model: self.model.to_string(),
+                    latent_dim: dim as u32,
+                    ascent: self.name.clone(),
+                    phases: schedule.to_string(),
+                    start: of_start.start,
+                    n: batch.len() as u64,
+                    steps: look.steps.iter().copied().max().unwrap_or(0),
+                    joint_gradients: look.joint_gradients as f64 / batch.len() as f64,
+                    seconds: look.seconds,
+                    climbing: standing.climbing,
+                    nats_to_go: standing.to_go.as_slice().mean(),
+                    nats_to_go_std_error: standing.std_error(),
+                    nats_to_go_median: Data::new(standing.to_go.clone()).median(),
+                    nats_to_go_worst: standing.to_go.as_slice().max(),
+                    above_tolerance: standing.above(REACHED_NATS),
+                    other_optimum: standing.elsewhere.len() as u64,
+                    other_optimum_nats: standing.elsewhere.iter().sum::<f64>() / batch.len() as f64,
+                    non_finite: standing.non_finite,
+                    reference_joint_gradients: of_start.joint_gradients,
+                });
+            }
+            (context.progress)((i + 1) as f64 / optima.len() as f64);
+        }
+        rows_file::write(&context.output.join(TracePoint::FILE), &points).map_err(failed)?;
+        Ok(Vec::new())
+    }
+}
+
+/// Where the datapoints of a look stand.
+struct Standing {
+    /// Datapoints that go on.
+    climbing: u64,
+    /// Distances to the optimum that each finite datapoint's ascent leads to, nats.
+    to_go: Vec<f64>,
+    /// By how much worse optima are below the best known, nats.
+    elsewhere: Vec<f64>,
+    /// Datapoints that are in neither.
+    non_finite: u64,
+}
+
+impl Standing {
+    fn new(traced: &Trace, look: &Look) -> Self {
+        let end = traced.looks.last().expect("an ascent is looked at");
+        let n = look.loss.len();
+        let goes_on = |&i: &usize| {
+            let stood = look.steps[i] == end.steps[i] && (look != end || traced.stopped[i]);
+            !look.failed[i] && !stood
+        };
+        let finite = |&i: &usize| {
+            !look.failed[i] && look.loss[i].is_finite() && traced.leads_to[i].is_finite()
+        };
+        let finite: Vec<usize> = (0..n).filter(finite).collect();
+        let to_go = finite.iter().map(|&i| look.loss[i] - traced.leads_to[i]);
+        let below_best = finite.iter().map(|&i| traced.leads_to[i] - traced.best[i]);
+        Self {
+            climbing: (0..n).filter(goes_on).count() as u64,
+            to_go: to_go.collect(),
+            elsewhere: below_best
+                .filter(|&nats| nats > OTHER_OPTIMUM_NATS)
+                .collect(),
+            non_finite: (n - finite.len()) as u64,
+        }
+    }
+
+    fn std_error(&self) -> f64 {
+        self.to_go.as_slice().std_dev() / (self.to_go.len() as f64).sqrt()
+    }
+
+    fn above(&self, nats: f64) -> u64 {
+        self.to_go.iter().filter(|&&to_go| to_go > nats).count() as u64
+    }
+}

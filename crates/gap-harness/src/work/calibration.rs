@@ -1,0 +1,271 @@
+//! Whether an estimator's standard errors are what they say: many estimates of one `log p(x)` that is
+//! known exactly, each from draws of its own.
+//!
+//! An estimator knows nothing of this. It is given a batch whose rows are all the one datapoint, under ids
+//! of their own: to it they are so many datapoints.
+
+mod coverage;
+
+use super::Work;
+use crate::annealing::{AnnealedPaths, anchor};
+use crate::context::{Context, seed_key};
+use crate::error::{RunError, failed};
+use crate::measure::Answers;
+use crate::observations::simulated_points;
+use crate::rows::StageRow;
+use crate::settings::Starts;
+use crate::stage_id::StageId;
+use coverage::Coverage;
+use gap_data::Batch;
+use gap_estimate::{ClosedForms, estimate_adaptively, estimate_all, posterior_estimator};
+use gap_infer::{VariationalFamily, VariationalParams, family};
+use gap_model::{ExactPosterior, LatentVariableModel};
+use gap_schema::{CalibrationRow, Record, rows_file};
+use gap_spec::{AdaptiveSpec, AnnealedSpec, Count, Estimator, Family, FreeFormSpec};
+use gap_torch::{NoiseStream, SeedKey, floats};
+use serde::Serialize;
+use tch::Kind;
+
+/// Replicates that are estimated together: no number depends on it.
+const REPLICATES_AT_A_TIME: u64 = 100;
+
+/// What is estimated again and again: the evidence of one datapoint, by way of one `q`.
+struct Subject<'a> {
+    seed: u32,
+    model: &'a dyn LatentVariableModel,
+    exact: &'a dyn ExactPosterior,
+    family: &'a dyn VariationalFamily,
+    /// The datapoint, a batch of one.
+    datapoint: Batch,
+    /// Its `q*`, `[1, Q]`.
+    params: VariationalParams,
+    key: SeedKey,
+}
+
+/// An estimator, and all that its estimates depend on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CalibratedEstimator {
+    /// One that is made from draws of `q*`.
+    FromDraws {
+        /// Which.
+        estimator: Estimator,
+        /// Draws of an estimate.
+        n_samples: Count,
+    },
+    /// [`Estimator::AdaptiveImportanceWeighted`].
+    Adaptive(AdaptiveSpec),
+    /// [`Estimator::Annealed`].
+    Annealed(AnnealedSpec),
+    /// [`Estimator::AnnealedReverse`].
+    AnnealedReverse(AnnealedSpec),
+}
+
+impl CalibratedEstimator {
+    /// What it estimates.
+    pub const fn estimator(&self) -> Estimator {
+        match self {
+            Self::FromDraws { estimator, .. } => *estimator,
+            Self::Adaptive(_) => Estimator::AdaptiveImportanceWeighted,
+            Self::Annealed(_) => Estimator::Annealed,
+            Self::AnnealedReverse(_) => Estimator::AnnealedReverse,
+        }
+    }
+}
+
+/// Holds the errors that one estimator reports to the spread of its estimates, on one datapoint.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CalibrationWork {
+    /// The seed of this repetition.
+    pub seed: u32,
+    /// The frozen model, which has closed forms.
+    pub model: StageId,
+    /// `Q`.
+    pub family: Family,
+    /// The datapoint, of those that are drawn from the model.
+    pub point: u32,
+    /// How many estimates.
+    pub replicates: Count,
+    /// How `q*` is found.
+    pub search: FreeFormSpec,
+    /// The estimator.
+    pub estimator: CalibratedEstimator,
+}
+
+impl Work for CalibrationWork {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn inputs(&self) -> Vec<&StageId> {
+        vec![&self.model]
+    }
+
+    fn task(&self) -> String {
+        format!("calibrate {}", self.estimator.estimator())
+    }
+
+    fn task_of_part(&self) -> String {
+        format!("{} on point {}", self.task(), self.point)
+    }
+
+    /// One row: an estimator on one datapoint.
+    fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let model = context.model(&self.model)?;
+        let family = family::build(self.family, model.latent_dim());
+        let exact = model.exact();
+        let exact = exact.expect("a checked spec calibrates on a model with closed forms only");
+        let point = u64::from(self.point);
+        let (points, _) = simulated_points(self.seed, model.as_ref(), point..point + 1)?;
+        let datapoint = points.batch_at(&[0], context.device);
+        let key = seed_key(self.seed).role("calibration");
+        let starts = Starts::load(self.search.starts(), &self.model, context)?;
+        let fit = starts
+            .search(&self.search, family.as_ref())
+            .search(model.as_ref(), &datapoint, key.role("free-form"))
+            .map_err(failed)?;
+        let subject = Subject {
+            seed: self.seed,
+            model: model.as_ref(),
+            exact,
+            family: family.as_ref(),
+            datapoint,
+            params: fit.fitted.params,
+            key: key.index(point),
+        };
+        let replicates = u64::from(self.replicates.get());
+        let answers = subject.replicates(replicates, &self.estimator, context.progress)?;
+        let row = subject.row(&answers)?;
+        rows_file::write(&context.output.join(CalibrationRow::FILE), &[row]).map_err(failed)?;
+        Ok(Vec::new())
+    }
+}
+
+impl Subject<'_> {
+    /// `n` estimates.
+    fn replicates(
+        &self,
+        n: u64,
+        estimator: &CalibratedEstimator,
+        progress: &dyn Fn(f64),
+    ) -> Result<Answers, RunError> {
+        let mut all: Option<Answers> = None;
+        let mut done = 0;
+        while done < n {
+            let ids: Vec<u64> = (done..n.min(done + REPLICATES_AT_A_TIME)).collect();
+            let (from, share) = (done as f64 / n as f64, ids.len() as f64 / n as f64);
+            done += ids.len() as u64;
+            let of_batch = |fraction: f64| progress(share.mul_add(fraction, from));
+            let answers = self.estimates(ids, estimator, &of_batch)?;
+            of_batch(1.0);
+            match &mut all {
+                None => all = Some(answers),
+                Some(all) => all.estimates.extend(answers.estimates),
+            }
+        }
+        Ok(all.expect("a checked spec asks for replicates"))
+    }
+
+    /// One estimate for each id.
+    fn estimates(
+        &self,
+        ids: Vec<u64>,
+        estimator: &CalibratedEstimator,
+        progress: &dyn Fn(f64),
+    ) -> Result<Answers, RunError> {
+        let n = ids.len() as i64;
+        let batch = Batch::new(ids, self.datapoint.x().repeat([n, 1]));
+        let params = VariationalParams(self.params.0.repeat([n, 1]));
+        let q_star = Some((self.family, &params));
+        let latent_dim = self.model.latent_dim();
+        match estimator {
+            CalibratedEstimator::FromDraws {
+                estimator,
+                n_samples,
+            } => {
+                let written = posterior_estimator(*estimator, u64::from(n_samples.get()));
+                let written = written.expect("every estimator of a `q` has been written");
+                let estimates = estimate_all(
+                    self.model,
+                    self.family,
+                    &params,
+                    &batch,
+                    &[written.as_ref()],
+                    self.key,
+                );
+                Ok(Answers {
+                    estimator: *estimator,
+                    estimates: estimates.map_err(failed)?.remove(0),
+                })
+            }
+            CalibratedEstimator::Adaptive(settings) => {
+                let key = self.key.role("adaptive");
+                let (model, family) = (self.model, self.family);
+                let estimates = estimate_adaptively(settings, model, family, &params, &batch, key);
+                Ok(Answers {
+                    estimator: Estimator::AdaptiveImportanceWeighted,
+                    estimates: estimates.map_err(failed)?,
+                })
+            }
+            CalibratedEstimator::Annealed(spec) => {
+                let anchor = anchor(spec, q_star, None, &batch, latent_dim);
+                AnnealedPaths::new(spec, self.key).forward(self.model, &anchor, &batch, progress)
+            }
+            CalibratedEstimator::AnnealedReverse(spec) => {
+                let z = self.posterior_draws(batch.ids())?;
+                let anchor = anchor(spec, q_star, None, &batch, latent_dim);
+                let batch_and_z = (&batch, z.as_slice());
+                let paths = AnnealedPaths::new(spec, self.key);
+                paths.reverse(self.model, &anchor, batch_and_z, progress)
+            }
+        }
+    }
+
+    /// A draw of the posterior for each id, `[B, D]`. A bound from above is one on average over the draws
+    /// that its chains begin at, so each replicate has its own.
+    fn posterior_draws(&self, ids: &[u64]) -> Result<Vec<f32>, RunError> {
+        let moments = self.exact.posterior_moments(self.datapoint.x());
+        let (mean, covariance) = moments.map_err(failed)?; // [1, D], [D, D]
+        let dim = self.model.latent_dim();
+        let mut noise = NoiseStream::new(self.key.role("posterior"), ids, mean.device());
+        let normals = noise.normal(1, dim).squeeze_dim(0).to_kind(Kind::Double); // [B, D]
+        let factor = covariance.linalg_cholesky(false);
+        Ok(floats(&(mean + normals.matmul(&factor.tr()))))
+    }
+
+    /// What came of the replicates.
+    fn row(&self, answers: &Answers) -> Result<CalibrationRow, RunError> {
+        let forms = ClosedForms::of(self.exact, self.datapoint.x()).map_err(failed)?;
+        let exact_nats = forms.log_evidence()[0];
+        let family = self.family.gaussian();
+        let family = family.expect("a checked spec calibrates Gaussian families only");
+        let elbo = || forms.elbo(family, &self.params)[0];
+        let target_nats = (answers.estimator == Estimator::Elbo).then(elbo);
+        let coverage = Coverage::new(&answers.estimates, target_nats);
+        Ok(CalibrationRow {
+            // A stage may serve several: the plan says which.
+            variant: None,
+            seed: u64::from(self.seed),
+            latent_dim: self.model.latent_dim() as u32,
+            datapoint: self.datapoint.ids()[0],
+            estimator: answers.estimator,
+            side: answers.estimator.side(),
+            n_samples: coverage.n_samples,
+            n_temperatures: answers.estimates[0].diagnostics.n_temperatures,
+            n_replicates: answers.estimates.len() as u64,
+            non_finite: coverage.non_finite,
+            untrusted: coverage.untrusted,
+            exact_nats,
+            target_nats,
+            mean_nats: coverage.mean_nats,
+            bias_nats: coverage.mean_nats - exact_nats,
+            bias_std_error_nats: coverage.mean_std_error_nats,
+            spread_nats: coverage.spread_nats,
+            std_error_nats: coverage.std_error_nats,
+            coverage: coverage.coverage,
+            coverage_trusted: coverage.coverage_trusted,
+            seconds: coverage.seconds,
+            joint_evaluations: coverage.joint_evaluations,
+        })
+    }
+}

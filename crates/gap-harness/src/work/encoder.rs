@@ -1,0 +1,75 @@
+//! Fits an encoder to a frozen model.
+
+use super::Work;
+use crate::context::{Context, seed_key};
+use crate::encoders::{self, EncoderLayout};
+use crate::error::{RunError, failed};
+use crate::settings;
+use crate::stage_id::StageId;
+use gap_infer::family;
+use gap_infer::train::fit_encoder;
+use gap_schema::Record;
+use gap_spec::{EncoderSpec, Family, TrainingSpec};
+use serde::Serialize;
+
+/// Fits an encoder to a frozen model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EncoderWork {
+    /// The seed of this repetition.
+    pub seed: u32,
+    /// The frozen model.
+    pub model: StageId,
+    /// `Q`.
+    pub family: Family,
+    /// The encoder.
+    pub encoder: EncoderSpec,
+    /// How it is fitted.
+    pub training: TrainingSpec,
+}
+
+impl Work for EncoderWork {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn inputs(&self) -> Vec<&StageId> {
+        vec![&self.model]
+    }
+
+    fn task(&self) -> String {
+        format!("fit {}", self.encoder.name())
+    }
+
+    fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let key = seed_key(self.seed);
+        let model = context.model(&self.model)?;
+        let family = family::build(self.family, model.latent_dim());
+        let observations = context.observations;
+        let data = observations.training_points(self.seed, Some(model.as_ref()))?;
+        let layout = EncoderLayout {
+            encoder: self.encoder.clone(),
+            observed: observations.observed(),
+            family: self.family,
+            latent_dim: model.latent_dim(),
+        };
+        let init = key.role("encoder").role(&self.encoder.name());
+        let mut encoder = if observations.are_drawn() {
+            layout.random_on_standardized(&data, init, context.device)
+        } else {
+            layout.random(init, context.device)
+        };
+        // All encoders of a seed see the same minibatches and noise: their differences are paired.
+        let cost = fit_encoder(
+            model.as_ref(),
+            family.as_ref(),
+            &mut encoder,
+            &data,
+            settings::training(&self.training, context.threads),
+            key.role("fit-encoder"),
+            context.progress,
+        )
+        .map_err(failed)?;
+        encoders::save(&layout, &encoder, cost, context.output)?;
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,74 @@
+//! Finds, keeps and measures `q*` of each datapoint.
+
+use super::Work;
+use crate::chunk::Chunk;
+use crate::context::{Context, seed_key};
+use crate::error::RunError;
+use crate::measure::{Measurement, Origin};
+use crate::settings::Starts;
+use crate::stage_id::StageId;
+use gap_infer::family;
+use gap_schema::Record;
+use gap_spec::{BoundSpec, Family, FreeFormSpec};
+use serde::Serialize;
+
+/// Finds, keeps and measures `q*`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FreeFormWork {
+    /// The seed of this repetition.
+    pub seed: u32,
+    /// The frozen model.
+    pub model: StageId,
+    /// `Q`.
+    pub family: Family,
+    /// The points.
+    pub points: Chunk,
+    /// How `q*` is found.
+    pub search: FreeFormSpec,
+    /// How bounds are estimated.
+    pub bounds: BoundSpec,
+}
+
+impl Work for FreeFormWork {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn inputs(&self) -> Vec<&StageId> {
+        vec![&self.model]
+    }
+
+    fn task(&self) -> String {
+        format!("free-form, {} {} points", self.points.n, self.points.split)
+    }
+
+    fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let model = context.model(&self.model)?;
+        let family = family::build(self.family, model.latent_dim());
+        let points = context.points(self.seed, model.as_ref(), self.points)?;
+        let starts = Starts::load(self.search.starts(), &self.model, context)?;
+        let search = starts.search(&self.search, family.as_ref());
+        let measurement = Measurement {
+            model: model.as_ref(),
+            family: family.as_ref(),
+            bounds: self.bounds,
+            key: seed_key(self.seed),
+            origin: Origin {
+                dataset: context.observations.name(),
+                split: self.points.split,
+                seed: self.seed,
+                model: &self.model,
+                family: self.family,
+                encoder: None,
+            },
+        };
+        let mut params = Vec::new();
+        let records = context.in_batches(&points, |batch, _, _| {
+            let (records, of_batch) = measurement.free_form(&search, &starts, batch)?;
+            params.push(of_batch.0);
+            Ok(records)
+        })?;
+        context.save_q_star(&params)?;
+        Ok(records)
+    }
+}

@@ -1,0 +1,121 @@
+//! Makes and freezes a model, and fits it where its data is not drawn from it.
+
+use super::Work;
+use crate::context::{Context, seed_key};
+use crate::encoders::{self, EncoderLayout};
+use crate::error::{RunError, failed};
+use crate::models::{Model, ModelLayout};
+use crate::settings;
+use crate::stage_id::StageId;
+use gap_infer::family;
+use gap_infer::train::fit_jointly;
+use gap_schema::Record;
+use gap_spec::{DataSpec, EncoderSpec, Family, ModelSpec, ModelTrainingSpec};
+use serde::Serialize;
+
+/// Makes and freezes a model, and the encoder that it was fitted with, if it was fitted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelWork {
+    /// The seed of this repetition.
+    pub seed: u32,
+    /// The observations that it is fitted to.
+    pub data: FittedTo,
+    /// `p(x, z)`.
+    pub model: ModelSpec,
+    /// `Q` of the encoder that it is fitted with.
+    pub family: Family,
+    /// The encoder that is fitted jointly, for a model that is not shared.
+    pub encoder: Option<EncoderSpec>,
+}
+
+/// The observations that a repetition fits to. How many points are measured is no part of it: to
+/// measure more of them costs no fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FittedTo {
+    name: String,
+    split_seed: Option<u32>,
+    train_points: Option<u32>,
+}
+
+impl From<&DataSpec> for FittedTo {
+    fn from(data: &DataSpec) -> Self {
+        Self {
+            name: data.name.clone(),
+            split_seed: data.split_seed,
+            train_points: data.train_points.map(|n| n.get()),
+        }
+    }
+}
+
+impl Work for ModelWork {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn inputs(&self) -> Vec<&StageId> {
+        Vec::new()
+    }
+
+    fn task(&self) -> String {
+        match &self.encoder {
+            None => "model".to_owned(),
+            Some(encoder) => format!("decoder and {}", encoder.name()),
+        }
+    }
+
+    fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let layout = ModelLayout {
+            model: self.model.clone(),
+            observed: context.observations.observed(),
+        };
+        match &self.model.training {
+            Some(training) => self.fit(&layout, training, context)?,
+            None => layout
+                .random(seed_key(self.seed), context.device)
+                .save(&layout, context.output)?,
+        }
+        Ok(Vec::new())
+    }
+}
+
+impl ModelWork {
+    fn fit(
+        &self,
+        layout: &ModelLayout,
+        training: &ModelTrainingSpec,
+        context: &Context,
+    ) -> Result<(), RunError> {
+        let key = seed_key(self.seed);
+        let spec = self.companion(training);
+        let mut decoder = layout.random_decoder(key, context.device);
+        let of_encoder = EncoderLayout {
+            encoder: spec.clone(),
+            observed: layout.observed,
+            family: self.family,
+            latent_dim: layout.latent_dim(),
+        };
+        let family = family::build(self.family, layout.latent_dim());
+        let mut encoder = of_encoder.random(key.role("companion"), context.device);
+        let data = context.observations.training_points(self.seed, None)?;
+        let cost = fit_jointly(
+            &mut decoder,
+            family.as_ref(),
+            &mut encoder,
+            &data,
+            settings::training(&training.optimizer(), context.threads),
+            key.role("fit-jointly").role(&spec.name()),
+            context.progress,
+        )
+        .map_err(failed)?;
+        Model::Decoder(decoder).save(layout, context.output)?;
+        encoders::save(&of_encoder, &encoder, cost, context.output)
+    }
+
+    /// The encoder that the decoder is fitted with: one of the experiment's for a joint decoder, that of
+    /// `[model.training]` for a shared one.
+    fn companion(&self, training: &ModelTrainingSpec) -> EncoderSpec {
+        self.encoder.clone().unwrap_or_else(|| {
+            EncoderSpec::perceptron(training.encoder_hidden.clone().unwrap_or_default())
+        })
+    }
+}

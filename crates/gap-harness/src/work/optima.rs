@@ -1,0 +1,111 @@
+//! Finds the optima that ascents are held against.
+
+use super::Work;
+use crate::chunk::Chunk;
+use crate::context::{Context, seed_key};
+use crate::encoders::{read_json, write_json};
+use crate::error::{RunError, failed};
+use crate::settings::Starts;
+use crate::stage_id::StageId;
+use gap_data::Batch;
+use gap_infer::ascent::Precision;
+use gap_infer::free_form::Search;
+use gap_infer::{DiagonalGaussian, FreeForm};
+use gap_model::LatentVariableModel;
+use gap_schema::Record;
+use gap_spec::Start;
+use serde::{Deserialize, Serialize};
+
+/// The optima in their stage's folder.
+const OPTIMA: &str = "optima.json";
+
+/// What an optimum is certified to, nats: a twentieth of the default tolerance.
+const TOLERANCE_NATS: f64 = 5e-4;
+
+/// Steps of all rounds together after which a search for an optimum is given up.
+const MAX_STEPS: u32 = 50_000;
+
+/// Finds the optima that ascents are held against, from each start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OptimaWork {
+    /// The seed of this repetition.
+    pub seed: u32,
+    /// The frozen model.
+    pub model: StageId,
+    /// The points: one batch, since what is measured of an ascent are means over them all.
+    pub points: Chunk,
+    /// Where to start.
+    pub starts: Vec<Start>,
+}
+
+/// The end of a long certified search from one start.
+#[derive(Serialize, Deserialize)]
+pub(super) struct OptimaOfStart {
+    pub start: Start,
+    /// `λ` of each datapoint, `2D` long.
+    pub params: Vec<Vec<f64>>,
+    /// Joint gradients per datapoint.
+    pub joint_gradients: f64,
+}
+
+impl Work for OptimaWork {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn inputs(&self) -> Vec<&StageId> {
+        vec![&self.model]
+    }
+
+    fn task(&self) -> String {
+        format!("optima of {} {} points", self.points.n, self.points.split)
+    }
+
+    fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let model = context.model(&self.model)?;
+        let batch = one_batch(self.seed, model.as_ref(), self.points, context)?;
+        let starts = Starts::load(&self.starts, &self.model, context)?;
+        let family = DiagonalGaussian::new(model.latent_dim());
+        let key = seed_key(self.seed).role("optima");
+        let mut optima = Vec::with_capacity(self.starts.len());
+        for (i, &start) in self.starts.iter().enumerate() {
+            let search = FreeForm {
+                family: &family,
+                starts: vec![starts.starting_point(start)],
+                search: Search::UntilCertified,
+                tolerance_nats: TOLERANCE_NATS,
+                max_steps: MAX_STEPS,
+                precision: Precision::Full,
+            };
+            let fit = search
+                .search(model.as_ref(), &batch, key.role(start.as_str()))
+                .map_err(failed)?;
+            let spent = fit.fitted.costs.iter().map(|cost| cost.joint_gradients);
+            optima.push(OptimaOfStart {
+                start,
+                params: fit.fitted.params.to_rows(),
+                joint_gradients: spent.sum::<u64>() as f64 / batch.len() as f64,
+            });
+            (context.progress)((i + 1) as f64 / self.starts.len() as f64);
+        }
+        write_json(&optima, &context.output.join(OPTIMA))?;
+        Ok(Vec::new())
+    }
+}
+
+/// The optima of a finished stage.
+pub(super) fn load(stage: &StageId, context: &Context) -> Result<Vec<OptimaOfStart>, RunError> {
+    read_json(&context.store.stage_folder(stage).join(OPTIMA))
+}
+
+/// All points of a chunk in one batch.
+pub(super) fn one_batch(
+    seed: u32,
+    model: &dyn LatentVariableModel,
+    chunk: Chunk,
+    context: &Context,
+) -> Result<Batch, RunError> {
+    let points = context.points(seed, model, chunk)?;
+    let batch = points.batches(points.len(), context.device).next();
+    batch.ok_or_else(|| failed("there are no points to ascend on"))
+}

@@ -1,0 +1,259 @@
+//! Posteriors over two latent variables, and what stands for them, as masses in the cells of a square.
+
+use super::Work;
+use crate::chunk::Chunk;
+use crate::context::{Context, rows, seed_key};
+use crate::error::{RunError, failed};
+use crate::rows::StageRow;
+use crate::stage_id::StageId;
+use gap_data::Batch;
+use gap_infer::{VariationalFamily, VariationalParams};
+use gap_model::LatentVariableModel;
+use gap_schema::picture::{LEAST_MASS, Pictured};
+use gap_schema::{PictureRow, Record, rows_file};
+use gap_spec::{EncoderSpec, Family, PicturesSpec, Split};
+use gap_torch::{NoiseStream, SeedKey, doubles, floats};
+use serde::Serialize;
+use tch::Tensor;
+
+/// Half of the side on which a posterior is looked for: five standard deviations of the prior.
+const SEARCHED: f64 = 5.0;
+
+/// Points along a side of the grids on which a posterior's moments are found, the second time near it.
+const MOMENT_POINTS: usize = 160;
+
+/// A picture reaches this many standard deviations of the posterior from its mean.
+const REACH: f64 = 4.0;
+
+/// Points along a side of a cell at which the posterior is evaluated.
+const POINTS_IN_A_CELL: usize = 3;
+
+/// Draws of a `q`, which need no density: every family has them.
+const DRAWS: i64 = 100_000;
+
+/// Draws at a time, which bounds the memory.
+const DRAWS_AT_A_TIME: i64 = 10_000;
+
+/// A square of cells in the plane of `z`.
+#[derive(Clone, Copy)]
+struct Square {
+    middle: [f64; 2],
+    half_width: f64,
+    cells: usize,
+}
+
+/// Masses of cells, `[cells, cells]`, the first latent variable along rows.
+type Masses = Vec<f64>;
+
+impl Square {
+    fn cell_width(&self) -> f64 {
+        2.0 * self.half_width / self.cells as f64
+    }
+
+    /// The middle of a cell along one of the two axes.
+    fn middle_of(&self, axis: usize, index: usize) -> f64 {
+        self.middle[axis] - self.half_width + (index as f64 + 0.5) * self.cell_width()
+    }
+
+    /// The middles of all cells, row after row: `[cells², 2]`.
+    fn middles(&self) -> Vec<[f64; 2]> {
+        let along = 0..self.cells * self.cells;
+        along
+            .map(|i| {
+                [
+                    self.middle_of(0, i / self.cells),
+                    self.middle_of(1, i % self.cells),
+                ]
+            })
+            .collect()
+    }
+
+    fn with_cells(self, cells: usize) -> Self {
+        Self { cells, ..self }
+    }
+
+    /// Which cell holds a place.
+    fn cell(&self, z: &[f32]) -> Option<usize> {
+        let index = |axis: usize| {
+            let from_edge = f64::from(z[axis]) - self.middle[axis] + self.half_width;
+            let index = (from_edge / self.cell_width()).floor();
+            (index >= 0.0 && index < self.cells as f64).then_some(index as usize)
+        };
+        Some(index(0)? * self.cells + index(1)?)
+    }
+}
+
+/// Shows the posteriors of some test points, and what stands for them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PicturesWork {
+    /// The seed of this repetition.
+    pub seed: u32,
+    /// The frozen model, of two latent variables.
+    pub model: StageId,
+    /// `Q`.
+    pub family: Family,
+    /// The stage that found `q*` of the test points.
+    pub free_form: StageId,
+    /// The stage whose encoder is shown.
+    pub encoder_stage: StageId,
+    /// The encoder.
+    pub encoder: EncoderSpec,
+    /// How many points, and how finely.
+    pub pictures: PicturesSpec,
+}
+
+impl Work for PicturesWork {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn inputs(&self) -> Vec<&StageId> {
+        let mut inputs = vec![&self.model, &self.free_form];
+        if self.encoder_stage != self.model {
+            inputs.push(&self.encoder_stage);
+        }
+        inputs
+    }
+
+    fn task(&self) -> String {
+        format!("pictures of {} posteriors", self.pictures.points.get())
+    }
+
+    /// The rows of some test points: their posteriors, their `q*` and an encoder's `q`.
+    fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let model = context.model(&self.model)?;
+        let chunk = Chunk::first(Split::Test, self.pictures.points.get());
+        let points = context.points(self.seed, model.as_ref(), chunk)?;
+        let q_star = context.q_star(&self.free_form, chunk.range())?;
+        let fitted = context.encoder(&self.encoder_stage)?;
+        let family = fitted.family.as_ref();
+        let key = seed_key(self.seed).role("pictures");
+        let cells = self.pictures.cells.get();
+        let mut picture_rows = Vec::new();
+        for position in 0..points.len() {
+            let batch = points.batch_at(&[position], context.device);
+            let square = square_of(model.as_ref(), &batch, cells as usize)?;
+            let posterior = posterior_masses(model.as_ref(), &batch, square)?;
+            let best = masses(family, &rows(&q_star, position, 1), square, key);
+            let encoded = fitted.encoder.encode(batch.x());
+            let pictures = [
+                (Pictured::Posterior, posterior),
+                (Pictured::FreeForm, best),
+                (Pictured::Amortized, masses(family, &encoded, square, key)),
+            ];
+            for (pictured, masses) in pictures {
+                let row = |(i, mass): (usize, f64)| PictureRow {
+                    // A stage may serve several: the plan says which.
+                    variant: None,
+                    seed: u64::from(self.seed),
+                    model: self.model.to_string(),
+                    datapoint: batch.ids()[0],
+                    family: self.family,
+                    pictured,
+                    encoder: (pictured == Pictured::Amortized).then(|| self.encoder.name()),
+                    middle_1: square.middle[0],
+                    middle_2: square.middle[1],
+                    half_width: square.half_width,
+                    cells,
+                    z_1: square.middle_of(0, i / square.cells),
+                    z_2: square.middle_of(1, i % square.cells),
+                    mass,
+                };
+                let cells = masses.into_iter().enumerate();
+                let visible = cells.filter(|(_, mass)| *mass >= LEAST_MASS);
+                picture_rows.extend(visible.map(row));
+            }
+            (context.progress)((position + 1) as f64 / points.len() as f64);
+        }
+        rows_file::write(&context.output.join(PictureRow::FILE), &picture_rows).map_err(failed)?;
+        Ok(Vec::new())
+    }
+}
+
+/// The shares of a `q`'s draws that fall into each cell.
+fn masses(
+    family: &dyn VariationalFamily,
+    params: &VariationalParams,
+    square: Square,
+    key: SeedKey,
+) -> Masses {
+    let mut noise = NoiseStream::new(key, &[0], params.0.device());
+    let mut masses = vec![0.0; square.cells * square.cells];
+    for _ in 0..DRAWS / DRAWS_AT_A_TIME {
+        let noise = noise.normal(DRAWS_AT_A_TIME, family.noise_dim());
+        let z = floats(&family.transform(params, &noise).z);
+        for cell in z.chunks_exact(2).filter_map(|z| square.cell(z)) {
+            masses[cell] += 1.0 / DRAWS as f64;
+        }
+    }
+    masses
+}
+
+/// The square around a posterior: its middle is the posterior's mean, and its sides reach as far as the
+/// wider of the two variables asks for.
+fn square_of(
+    model: &dyn LatentVariableModel,
+    batch: &Batch,
+    cells: usize,
+) -> Result<Square, RunError> {
+    let mut square = Square {
+        middle: [0.0; 2],
+        half_width: SEARCHED,
+        cells: MOMENT_POINTS,
+    };
+    // The second time near what the first one found.
+    for reach in [1.5 * REACH, REACH] {
+        let masses = normalized(&log_joint(model, batch, &square.middles())?);
+        let weighted = || square.middles().into_iter().zip(&masses);
+        let mean = |axis: usize| weighted().map(|(z, mass)| mass * z[axis]).sum::<f64>();
+        let mean = [mean(0), mean(1)];
+        let std = |axis: usize| {
+            let squares = weighted().map(|(z, mass)| mass * (z[axis] - mean[axis]).powi(2));
+            // A posterior within one cell is as wide as that, for all that is seen of it.
+            squares.sum::<f64>().sqrt().max(0.5 * square.cell_width())
+        };
+        let half_width = reach * std(0).max(std(1));
+        square = Square {
+            middle: mean,
+            half_width,
+            ..square
+        };
+    }
+    Ok(square.with_cells(cells))
+}
+
+fn posterior_masses(
+    model: &dyn LatentVariableModel,
+    batch: &Batch,
+    square: Square,
+) -> Result<Masses, RunError> {
+    let fine = square.with_cells(square.cells * POINTS_IN_A_CELL);
+    let of_points = normalized(&log_joint(model, batch, &fine.middles())?);
+    let mut masses = vec![0.0; square.cells * square.cells];
+    for (i, mass) in of_points.into_iter().enumerate() {
+        let (row, column) = (i / fine.cells, i % fine.cells);
+        let cell = (row / POINTS_IN_A_CELL) * square.cells + column / POINTS_IN_A_CELL;
+        masses[cell] += mass;
+    }
+    Ok(masses)
+}
+
+/// `log p(x, z)` of one datapoint at some places.
+fn log_joint(
+    model: &dyn LatentVariableModel,
+    batch: &Batch,
+    places: &[[f64; 2]],
+) -> Result<Vec<f64>, RunError> {
+    let flat: Vec<f32> = places.iter().flatten().map(|&z| z as f32).collect();
+    let z = Tensor::from_slice(&flat).view([-1, 1, 2]);
+    let log_joint = model.log_joint(batch.x(), &z.to_device(model.device()));
+    Ok(doubles(&log_joint.map_err(failed)?))
+}
+
+/// `e^log`, scaled to a sum of one.
+fn normalized(logs: &[f64]) -> Vec<f64> {
+    let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let masses: Vec<f64> = logs.iter().map(|log| (log - most).exp()).collect();
+    let total: f64 = masses.iter().sum();
+    masses.into_iter().map(|mass| mass / total).collect()
+}

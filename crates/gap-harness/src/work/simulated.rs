@@ -1,0 +1,101 @@
+//! Estimates `log p(x)` from both sides, and finds `q*`, of points that are drawn from the model.
+
+use super::Work;
+use crate::annealing::{AnnealedPaths, anchor, anchoring_encoder};
+use crate::chunk::Chunk;
+use crate::context::{Context, seed_key};
+use crate::error::RunError;
+use crate::measure::{EVIDENCE, Measurement, Origin, records_of_model};
+use crate::observations::simulated_points;
+use crate::settings::Starts;
+use crate::stage_id::StageId;
+use gap_infer::family;
+use gap_schema::Record;
+use gap_spec::{AnnealedSpec, BoundSpec, Family, FreeFormSpec};
+use gap_torch::floats;
+use serde::Serialize;
+
+/// Estimates `log p(x)` from both sides, on points that are drawn from the model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SimulatedWork {
+    /// The seed of this repetition.
+    pub seed: u32,
+    /// The frozen model.
+    pub model: StageId,
+    /// `Q`.
+    pub family: Family,
+    /// The points.
+    pub points: Chunk,
+    /// How `q*` is found.
+    pub search: FreeFormSpec,
+    /// How bounds are estimated.
+    pub bounds: BoundSpec,
+    /// The path, and how it is walked.
+    pub annealed: AnnealedSpec,
+}
+
+impl Work for SimulatedWork {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn inputs(&self) -> Vec<&StageId> {
+        vec![&self.model]
+    }
+
+    fn task(&self) -> String {
+        format!("both sides of {} points", self.points.split)
+    }
+
+    fn task_of_part(&self) -> String {
+        format!("both sides of {}", self.points)
+    }
+
+    fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let model = context.model(&self.model)?;
+        let family = family::build(self.family, model.latent_dim());
+        let ids = self.points.range();
+        let ids = u64::from(ids.start)..u64::from(ids.end);
+        let (points, z) = simulated_points(self.seed, model.as_ref(), ids)?;
+        let z = floats(&z);
+        let starts = Starts::load(self.search.starts(), &self.model, context)?;
+        let search = starts.search(&self.search, family.as_ref());
+        let companion = anchoring_encoder(&self.annealed, &self.model, context)?;
+        let key = seed_key(self.seed);
+        let paths = AnnealedPaths::new(&self.annealed, key.role(EVIDENCE));
+        let measurement = Measurement {
+            model: model.as_ref(),
+            family: family.as_ref(),
+            bounds: self.bounds,
+            key,
+            origin: Origin {
+                dataset: context.observations.name(),
+                split: self.points.split,
+                seed: self.seed,
+                model: &self.model,
+                family: self.family,
+                encoder: None,
+            },
+        };
+        let dim = model.latent_dim() as usize;
+        context.in_batches(&points, |batch, from, progress| {
+            let z = &z[from * dim..(from + batch.len()) * dim];
+            let (mut records, q_star) = measurement.free_form(&search, &starts, batch)?;
+            let own = Some((family.as_ref(), &q_star));
+            let anchor = anchor(
+                &self.annealed,
+                own,
+                companion.as_ref(),
+                batch,
+                family.latent_dim(),
+            );
+            let first = |fraction: f64| progress(0.5 * fraction);
+            let second = |fraction: f64| progress(0.5f64.mul_add(fraction, 0.5));
+            let forward = paths.forward(model.as_ref(), &anchor, batch, &first)?;
+            let reverse = paths.reverse(model.as_ref(), &anchor, (batch, z), &second)?;
+            let both = vec![forward, reverse];
+            records.extend(records_of_model(&measurement.origin, both, batch));
+            Ok(records)
+        })
+    }
+}

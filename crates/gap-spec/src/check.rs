@@ -1,0 +1,137 @@
+//! Refuses specs that cannot run, naming the key and the cure.
+
+mod ascents;
+mod calibration;
+mod data;
+mod encoders;
+mod estimators;
+mod family;
+mod inference;
+mod likelihood;
+mod model;
+mod pictures;
+
+use crate::ascent::AscentSpec;
+use crate::experiment::ExperimentSpec;
+use crate::number::Count;
+use crate::refinement::DEFAULT_ADAM_RATE;
+use crate::step_rule::StepRule;
+use std::ops::Deref;
+
+/// A spec that contradicts itself: what is wrong, and which key says so. Where that key stands,
+/// [`crate::document`] knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecConflict {
+    /// The key, as in `model.hidden`.
+    pub key: String,
+    /// What is wrong, and the cure.
+    pub message: String,
+}
+
+/// Dimensions in which there are Sobol points, of which an ascent's draws are made.
+const MOST_SOBOL_DIMENSIONS: usize = 256;
+
+/// A step takes its draws from a Sobol sequence of 2¹⁶ points, which must last for a few steps.
+const MOST_DRAWS_PER_STEP: u32 = 8192;
+
+/// A spec that can run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedSpec(ExperimentSpec);
+
+impl Deref for CheckedSpec {
+    type Target = ExperimentSpec;
+    fn deref(&self) -> &ExperimentSpec {
+        &self.0
+    }
+}
+
+impl ExperimentSpec {
+    /// Refuses what cannot run, naming the key and the cure.
+    ///
+    /// # Errors
+    ///
+    /// The first [`SpecConflict`] in the order of the file's sections.
+    pub fn check(mut self) -> Result<CheckedSpec, SpecConflict> {
+        self.check_top()?;
+        self.check_data()?;
+        self.check_model()?;
+        self.check_encoders()?;
+        self.check_family()?;
+        self.check_inference()?;
+        self.check_ascents()?;
+        self.check_estimators()?;
+        self.check_calibration()?;
+        self.check_pictures()?;
+        self.fill_in();
+        Ok(CheckedSpec(self))
+    }
+
+    fn check_top(&self) -> Result<(), SpecConflict> {
+        let name = &self.name;
+        if !is_plain_name(name) {
+            return refuse(
+                "name",
+                "must be letters, digits, `-`, `_` and `.`: it names a folder",
+            );
+        }
+        let seeds = &self.seeds;
+        if seeds.is_empty() {
+            return refuse("seeds", "is empty; give at least one seed, as in [0]");
+        }
+        if let Some(seed) = first_repeated(seeds) {
+            return refuse(
+                "seeds",
+                format!("has {seed} twice; each repetition needs a seed of its own"),
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes down the defaults that depend on other keys: the `spec.toml` of a run without variants
+    /// then says them, and a stage is the same whether they were written or not.
+    fn fill_in(&mut self) {
+        if self.free_form.starts.is_none() {
+            self.free_form.starts = Some(self.free_form_starts().to_vec());
+        }
+        self.ascents.values_mut().for_each(AscentSpec::fill_in);
+        let Some(refinement) = &mut self.refinement else {
+            return;
+        };
+        let rule = refinement.rule_for(self.family.kind);
+        refinement.rule = Some(rule);
+        if rule == StepRule::Adam {
+            refinement.learning_rate.get_or_insert(DEFAULT_ADAM_RATE);
+        }
+    }
+}
+
+/// Whether a name can be that of a folder and part of a key.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
+}
+
+fn refuse(key: &str, message: impl Into<String>) -> Result<(), SpecConflict> {
+    Err(SpecConflict {
+        key: key.to_owned(),
+        message: message.into(),
+    })
+}
+
+fn check_draws(key: &str, n_samples: Count) -> Result<(), SpecConflict> {
+    if n_samples.get() <= MOST_DRAWS_PER_STEP {
+        return Ok(());
+    }
+    refuse(
+        key,
+        format!("is above {MOST_DRAWS_PER_STEP}, where the Sobol points of a step end"),
+    )
+}
+
+fn first_repeated<T: PartialEq>(items: &[T]) -> Option<&T> {
+    items
+        .iter()
+        .enumerate()
+        .find(|(i, item)| items[..*i].contains(item))
+        .map(|(_, item)| item)
+}

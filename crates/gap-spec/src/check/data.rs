@@ -1,0 +1,33 @@
+//! `[data]`.
+
+use super::{SpecConflict, refuse};
+use crate::experiment::ExperimentSpec;
+
+impl ExperimentSpec {
+    pub(super) fn check_data(&self) -> Result<(), SpecConflict> {
+        let data = &self.data;
+        if !data.is_synthetic() {
+            return Ok(());
+        }
+        if data.split_seed.is_some() {
+            return refuse(
+                "data.split_seed",
+                "does not apply to `data.name = \"synthetic\"`, which is drawn anew for each seed; remove it",
+            );
+        }
+        let Some(train_points) = &data.train_points else {
+            return refuse(
+                "data.name",
+                "is `synthetic`, which needs `data.train_points`: how many points to draw for fitting",
+            );
+        };
+        let (fitted, measured) = (train_points.get(), data.measure_train.get());
+        if measured > fitted {
+            return refuse(
+                "data.measure_train",
+                format!("is {measured}, more than the {fitted} points of `data.train_points`"),
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! `[[encoders]]`, and the sections that belong to them.
+
+use super::{SpecConflict, first_repeated, refuse};
+use crate::encoder::{EncoderKind, EncoderSpec};
+use crate::experiment::ExperimentSpec;
+use crate::model::DecoderSharing;
+
+impl ExperimentSpec {
+    pub(super) fn check_encoders(&self) -> Result<(), SpecConflict> {
+        let encoders = &self.encoders;
+        if encoders.is_empty() {
+            return self.check_no_encoders();
+        }
+        let missing = |section: &str| {
+            refuse(
+                "encoders",
+                format!("are to be fitted and measured; add `[{section}]`"),
+            )
+        };
+        match (self.model.decoder_sharing(), &self.encoder_training) {
+            (DecoderSharing::Shared, None) => return missing("encoder_training"),
+            (DecoderSharing::Joint, Some(_)) => {
+                return refuse(
+                    "encoder_training",
+                    "does not go with `model.decoder = \"joint\"`, where each encoder is fitted with its decoder, as `[model.training]` says; remove it",
+                );
+            }
+            _ => {}
+        }
+        if self.refinement.is_none() {
+            return missing("refinement");
+        }
+        for (i, encoder) in encoders.iter().enumerate() {
+            self.check_sizes(i, encoder)?;
+            self.check_context(i, encoder)?;
+        }
+        let names: Vec<String> = encoders.iter().map(EncoderSpec::name).collect();
+        match first_repeated(&names) {
+            Some(name) => refuse(
+                "encoders",
+                format!("has `{name}` twice; results could not tell them apart"),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// The widths or the channels that its kind has.
+    fn check_sizes(&self, i: usize, encoder: &EncoderSpec) -> Result<(), SpecConflict> {
+        let kind = encoder.kind;
+        let lacks = match kind {
+            EncoderKind::Mlp if encoder.hidden.is_none() => {
+                Some("is an `mlp` without `hidden`; give its widths, as in [64]")
+            }
+            EncoderKind::Conv if encoder.channels.is_none() => Some(
+                "is a `conv` without `channels`; give those of its two convolutions, as in [16, 32]",
+            ),
+            _ => None,
+        };
+        if let Some(lacks) = lacks {
+            return refuse(&format!("encoders[{i}]"), lacks);
+        }
+        match (&encoder.hidden, &encoder.channels) {
+            (Some(_), _) if kind != EncoderKind::Mlp => refuse(
+                &format!("encoders[{i}].hidden"),
+                format!(
+                    "does not apply to `kind = \"{kind}\"`; remove it, or use `kind = \"mlp\"`"
+                ),
+            ),
+            (Some(hidden), _) if hidden.is_empty() => refuse(
+                &format!("encoders[{i}].hidden"),
+                "is empty; give at least one width, or use `kind = \"linear\"`",
+            ),
+            (_, Some(_)) if kind != EncoderKind::Conv => refuse(
+                &format!("encoders[{i}].channels"),
+                format!(
+                    "does not apply to `kind = \"{kind}\"`; remove it, or use `kind = \"conv\"`"
+                ),
+            ),
+            (_, Some(_)) if self.data.is_synthetic() => refuse(
+                &format!("encoders[{i}].channels"),
+                "are of a convolution, which does not go with `data.name = \"synthetic\"`: its points are no images; use `kind = \"mlp\"`",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_context(&self, i: usize, encoder: &EncoderSpec) -> Result<(), SpecConflict> {
+        let Some(context) = encoder.context else {
+            return Ok(());
+        };
+        let (given, kind) = (context.get(), self.model.kind);
+        let most = kind.most_context();
+        if given <= most {
+            return Ok(());
+        }
+        let message = if most == 1 {
+            format!(
+                "is {given}, but points of `data.name = \"{}\"` under `model.kind = \"{kind}\"` have no order, so there are no neighbours to see; remove it, or use `model.kind = \"time-series\"`",
+                self.data.name
+            )
+        } else {
+            format!(
+                "is {given}, but `model.kind = \"{kind}\"` depends on {most} observations; use at most {most}"
+            )
+        };
+        refuse(&format!("encoders[{i}].context"), message)
+    }
+
+    /// Without encoders there are ascents or a calibration, and nothing that belongs to encoders.
+    fn check_no_encoders(&self) -> Result<(), SpecConflict> {
+        if self.ascents.is_empty() && self.calibration.is_none() {
+            return refuse(
+                "encoders",
+                "is empty; add at least one [[encoders]] with `kind = \"linear\"` or `kind = \"mlp\"`, an [ascents.NAME] to compare, or a [calibration]",
+            );
+        }
+        let without = "stands without `encoders`; remove it, or add an [[encoders]]";
+        if self.encoder_training.is_some() {
+            return refuse("encoder_training", without);
+        }
+        match self.refinement {
+            Some(_) => refuse("refinement", without),
+            None => Ok(()),
+        }
+    }
+}

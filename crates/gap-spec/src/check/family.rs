@@ -1,0 +1,95 @@
+//! `[family]`, and the sections that not every family goes with.
+
+use super::{MOST_SOBOL_DIMENSIONS, SpecConflict, refuse};
+use crate::experiment::ExperimentSpec;
+use crate::family::Family;
+use crate::search::Protocol;
+use crate::step_rule::StepRule;
+
+impl ExperimentSpec {
+    pub(super) fn check_family(&self) -> Result<(), SpecConflict> {
+        let family = self.family.kind;
+        self.check_density()?;
+        self.check_draws_of_family()?;
+        let protocol = self.free_form.protocol;
+        if protocol == Protocol::AdamCremer2018 && family != Family::DiagonalGaussian {
+            return refuse(
+                "free_form.protocol",
+                format!(
+                    "is `adam-cremer-2018`, which ascends in `(μ, log σ²)` and does not go with `family.kind = \"{family}\"`; use \"default\""
+                ),
+            );
+        }
+        if let Some(refinement) = &self.refinement
+            && let Some(rule) = refinement.rule
+            && !rule.knows(family)
+        {
+            return refuse(
+                "refinement.rule",
+                format!(
+                    "is `{rule}`, which knows Gaussians only and does not go with `family.kind = \"{family}\"`; use `refinement.rule = \"{}\"`",
+                    refining_rules(family)
+                ),
+            );
+        }
+        if self.calibration.is_some() && !family.is_gaussian() {
+            return refuse(
+                "calibration",
+                format!(
+                    "holds the ELBO to its exact value, which `family.kind = \"{family}\"` does not have; use \"diagonal-gaussian\" or \"full-gaussian\""
+                ),
+            );
+        }
+        match self.ascents.keys().next() {
+            Some(name) if family != Family::DiagonalGaussian => refuse(
+                &format!("ascents.{name}"),
+                format!(
+                    "is an ascent of diagonal Gaussians, which does not go with `family.kind = \"{family}\"`; remove it, or use \"diagonal-gaussian\""
+                ),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// A draw of some families is made of more numbers than `z` has, and Sobol points have 256 at most.
+    fn check_draws_of_family(&self) -> Result<(), SpecConflict> {
+        let (family, latent_dim) = (self.family.kind, self.model.latent_dim.get() as usize);
+        if family.noise_dim(latent_dim) <= MOST_SOBOL_DIMENSIONS {
+            return Ok(());
+        }
+        let mut fitting = (1..latent_dim).rev();
+        let most = fitting.find(|&dim| family.noise_dim(dim) <= MOST_SOBOL_DIMENSIONS);
+        refuse(
+            "model.latent_dim",
+            format!(
+                "is above {}, where the Sobol points end that draws of `family.kind = \"{family}\"` are made of",
+                most.unwrap_or(0)
+            ),
+        )
+    }
+
+    /// The density of a mixture with the prior is asked for at draws of the prior.
+    fn check_density(&self) -> Result<(), SpecConflict> {
+        let Some(adaptive) = &self.estimators.adaptive else {
+            return Ok(());
+        };
+        let family = self.family.kind;
+        let share = adaptive.prior_share;
+        if share > 0.0 && !family.has_density() {
+            return refuse(
+                "estimators.adaptive.prior_share",
+                format!(
+                    "is {share}, for which the density of `q` is needed at draws of the prior; `family.kind = \"{family}\"` has one at its own draws alone: set it to 0, or use another family",
+                ),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The rules that refine a `q` of this family, for a sentence.
+fn refining_rules(family: Family) -> String {
+    let fitting = StepRule::refining().filter(|(rule, _)| rule.knows(family));
+    let names: Vec<&str> = fitting.map(|(rule, _)| rule.as_str()).collect();
+    names.join("\"` or `\"")
+}

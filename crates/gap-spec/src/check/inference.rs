@@ -1,0 +1,68 @@
+//! `[free_form]` and `[refinement]`.
+
+use super::{SpecConflict, check_draws, first_repeated, refuse};
+use crate::experiment::ExperimentSpec;
+use crate::search::Start;
+use crate::step_rule::StepRule;
+
+/// The bound on a remaining distance starts at 2e-4 nats, for the accuracy of `f32`.
+const LEAST_TOLERANCE_NATS: f64 = 5e-4;
+
+impl ExperimentSpec {
+    pub(super) fn check_inference(&self) -> Result<(), SpecConflict> {
+        if let Some(starts) = &self.free_form.starts {
+            self.check_starts(starts)?;
+        }
+        let tolerance = self.free_form.tolerance_nats.get();
+        if tolerance < LEAST_TOLERANCE_NATS {
+            return refuse(
+                "free_form.tolerance_nats",
+                format!(
+                    "is {tolerance}, below what 32-bit scores can certify; use {LEAST_TOLERANCE_NATS} or more"
+                ),
+            );
+        }
+        self.check_refinement()
+    }
+
+    fn check_refinement(&self) -> Result<(), SpecConflict> {
+        let Some(refinement) = &self.refinement else {
+            return Ok(());
+        };
+        let steps = refinement.numbers_of_steps();
+        if steps.is_empty() || !steps.is_sorted_by(|a, b| a < b) {
+            return refuse(
+                "refinement.steps",
+                "must be rising numbers of steps, as in [1, 5, 20]",
+            );
+        }
+        check_draws("refinement.n_samples", refinement.n_samples)?;
+        let rule = refinement.rule_for(self.family.kind);
+        if rule != StepRule::Adam && refinement.learning_rate.is_some() {
+            return refuse(
+                "refinement.learning_rate",
+                format!(
+                    "does not go with `refinement.rule = \"{rule}\"`, whose steps have their own size; remove it, or use `refinement.rule = \"adam\"`"
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    fn check_starts(&self, starts: &[Start]) -> Result<(), SpecConflict> {
+        const KEY: &str = "free_form.starts";
+        if starts.is_empty() {
+            return refuse(KEY, "is empty; use [\"prior\"], [\"encoder\"] or both");
+        }
+        if let Some(start) = first_repeated(starts) {
+            return refuse(KEY, format!("has `{start}` twice"));
+        }
+        if starts.contains(&Start::Encoder) && self.model.training.is_none() {
+            return refuse(
+                KEY,
+                "has `encoder`, but this model is not fitted, so no encoder comes with it; use [\"prior\"]",
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,211 @@
+//! `[model]`, and what it needs of `[data]`.
+
+use super::{SpecConflict, refuse};
+use crate::data::SYNTHETIC;
+use crate::experiment::ExperimentSpec;
+use crate::model::{DecoderSharing, ModelKind};
+
+impl ExperimentSpec {
+    pub(super) fn check_model(&self) -> Result<(), SpecConflict> {
+        let model = &self.model;
+        let synthetic = self.data.is_synthetic();
+        if model.latent_dim.get() > 256 {
+            return refuse(
+                "model.latent_dim",
+                "is above 256, where the Sobol points of the ascent end",
+            );
+        }
+        self.check_observed_dim()?;
+        match model.kind {
+            ModelKind::LinearGaussian => {
+                self.refuse_decoder_keys()?;
+                self.check_condition_number()?;
+                self.check_drawn()
+            }
+            kind if kind.is_scalar() => {
+                self.refuse_decoder_keys()?;
+                self.refuse_key("noise_std", self.model.noise_std.is_some())?;
+                self.refuse_condition_number()?;
+                self.check_drawn()
+            }
+            ModelKind::ConvDecoder => {
+                self.refuse_key("hidden", self.model.hidden.is_some())?;
+                if model.channels.is_none() {
+                    return refuse(
+                        "model.latent_dim",
+                        "stands alone; a `conv-decoder` also needs `model.channels`, as in [16, 32]",
+                    );
+                }
+                if synthetic {
+                    return refuse(
+                        "data.name",
+                        "is \"synthetic\", whose points are no images, which does not go with `model.kind = \"conv-decoder\"`; use `model.kind = \"mlp-decoder\"`",
+                    );
+                }
+                self.check_decoder()
+            }
+            _ => {
+                self.refuse_key("channels", self.model.channels.is_some())?;
+                if model.hidden.is_none() {
+                    return refuse(
+                        "model.latent_dim",
+                        "stands alone; an MLP decoder also needs `model.hidden`, as in [64, 64], or [] for a linear one",
+                    );
+                }
+                self.check_decoder()
+            }
+        }
+    }
+
+    /// The size of an observation is that of the data, or of the model, or is written.
+    fn check_observed_dim(&self) -> Result<(), SpecConflict> {
+        let model = &self.model;
+        let (kind, name) = (model.kind, &self.data.name);
+        if kind.is_scalar() && model.latent_dim.get() != 1 {
+            return refuse(
+                "model.latent_dim",
+                format!("is not 1, which it is for `model.kind = \"{kind}\"`; set it to 1"),
+            );
+        }
+        match &model.observed_dim {
+            Some(_) if kind.is_scalar() => refuse(
+                "model.observed_dim",
+                format!(
+                    "does not apply to `model.kind = \"{kind}\"`, which has one of its own; remove it"
+                ),
+            ),
+            Some(_) if name != SYNTHETIC => refuse(
+                "model.observed_dim",
+                format!(
+                    "does not apply to `data.name = \"{name}\"`, which has a size of its own; remove it"
+                ),
+            ),
+            None if name == SYNTHETIC && !kind.is_scalar() => refuse(
+                "model.latent_dim",
+                "stands alone; synthetic data also needs `model.observed_dim`",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_key(&self, key: &str, is_written: bool) -> Result<(), SpecConflict> {
+        if !is_written {
+            return Ok(());
+        }
+        refuse(
+            &format!("model.{key}"),
+            format!(
+                "does not apply to `model.kind = \"{}\"`; remove it",
+                self.model.kind
+            ),
+        )
+    }
+
+    /// What only a network has.
+    fn refuse_decoder_keys(&self) -> Result<(), SpecConflict> {
+        self.refuse_key("hidden", self.model.hidden.is_some())?;
+        self.refuse_key("channels", self.model.channels.is_some())?;
+        self.refuse_key("activation", self.model.activation.is_some())?;
+        self.refuse_key("likelihood", self.model.likelihood.is_some())?;
+        self.refuse_key("decoder", self.model.decoder.is_some())?;
+        self.refuse_key("training", self.model.training.is_some())
+    }
+
+    fn refuse_condition_number(&self) -> Result<(), SpecConflict> {
+        self.refuse_key("condition_number", self.model.condition_number.is_some())
+    }
+
+    /// A model that is not fitted is the truth of its data.
+    fn check_drawn(&self) -> Result<(), SpecConflict> {
+        if self.data.is_synthetic() {
+            return Ok(());
+        }
+        refuse(
+            "data.name",
+            format!(
+                "does not go with `model.kind = \"{}\"`, which is not fitted to data; use `data.name = \"synthetic\"`",
+                self.model.kind
+            ),
+        )
+    }
+
+    /// What all decoders need, whatever their network.
+    fn check_decoder(&self) -> Result<(), SpecConflict> {
+        self.refuse_condition_number()?;
+        self.check_likelihood()?;
+        let synthetic = self.data.is_synthetic();
+        match (&self.model.training, synthetic) {
+            (Some(_), true) => {
+                return refuse(
+                    "model.training",
+                    "does not go with `data.name = \"synthetic\"`, whose model is the truth; remove the section",
+                );
+            }
+            (None, false) => {
+                return refuse(
+                    "data.name",
+                    "is real data, so the decoder must be fitted; add `[model.training]`",
+                );
+            }
+            _ => {}
+        }
+        self.check_decoder_sharing()
+    }
+
+    /// The loadings that give a condition number are as many orthogonal directions of `x` as `z` has
+    /// dimensions.
+    fn check_condition_number(&self) -> Result<(), SpecConflict> {
+        const KEY: &str = "model.condition_number";
+        let model = &self.model;
+        let Some(condition_number) = &model.condition_number else {
+            return Ok(());
+        };
+        let value = condition_number.get();
+        if value < 1.0 {
+            return refuse(
+                KEY,
+                format!("is {value}; use a number of at least 1, as in 100"),
+            );
+        }
+        let latent_dim = model.latent_dim.get();
+        if latent_dim == 1 && value > 1.0 {
+            return refuse(
+                KEY,
+                "does not go with `model.latent_dim = 1`, where the precision is one number; remove it",
+            );
+        }
+        match &model.observed_dim {
+            Some(observed_dim) if observed_dim.get() < latent_dim => refuse(
+                KEY,
+                format!(
+                    "needs `model.observed_dim` to be at least the {latent_dim} of `model.latent_dim`, not {}",
+                    observed_dim.get()
+                ),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_decoder_sharing(&self) -> Result<(), SpecConflict> {
+        let Some(training) = &self.model.training else {
+            return match &self.model.decoder {
+                Some(_) => refuse(
+                    "model.decoder",
+                    "does not go with `data.name = \"synthetic\"`, whose model is the truth; remove it",
+                ),
+                None => Ok(()),
+            };
+        };
+        match (&training.encoder_hidden, self.model.decoder_sharing()) {
+            (None, DecoderSharing::Shared) => refuse(
+                "model.training",
+                "needs `encoder_hidden`: the encoder that the shared decoder is fitted with",
+            ),
+            (Some(_), DecoderSharing::Joint) => refuse(
+                "model.training.encoder_hidden",
+                "does not go with `model.decoder = \"joint\"`, where each of `encoders` is fitted with a decoder of its own; remove it",
+            ),
+            _ => Ok(()),
+        }
+    }
+}

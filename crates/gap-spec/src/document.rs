@@ -1,0 +1,153 @@
+//! Reads a spec from a file, with overrides, and says where in the file a mistake is.
+
+mod fault;
+mod overrides;
+mod variants;
+
+use crate::check::CheckedSpec;
+use crate::experiment::{Experiment, ExperimentSpec, Problem};
+use fault::{Fault, place_of, places, toml_fault};
+use overrides::{blamed, hidden_by_variants, set};
+use std::fs;
+use std::path::{Path, PathBuf};
+use toml::Table;
+
+/// A spec cannot be used. Every message is one line that names the place and the cure.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// The file cannot be read.
+    #[error(
+        "{path}: cannot read this spec: {source}; name an experiment, as in experiments/digits-capacity.toml"
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line of the file is wrong.
+    #[error("{path}:{line}:{column}: {message}")]
+    AtPlace {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1, in characters.
+        column: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// An override is wrong.
+    #[error("--set {assignment}: {message}")]
+    Override {
+        /// As the user wrote it.
+        assignment: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// Reads, overrides and checks the spec in `path`; each override is `key.path=value`.
+///
+/// `[variants.NAME]` gives a problem: the rest of the file, overrides applied, with the variant's own
+/// keys in their place. Tables are merged; anything else, as a list, is replaced.
+///
+/// ```no_run
+/// let overrides = ["estimators.iw_samples=100".to_owned()];
+/// let experiment = gap_spec::document::read("experiments/digits-capacity.toml".as_ref(), &overrides)?;
+/// # Ok::<(), gap_spec::document::SpecError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`SpecError`], with the line and column where the file is at fault.
+pub fn read(path: &Path, overrides: &[String]) -> Result<Experiment, SpecError> {
+    let text = fs::read_to_string(path).map_err(|source| SpecError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    if overrides.is_empty() {
+        return parse(path, &text);
+    }
+    let mut table: Table =
+        toml::from_str(&text).map_err(|error| at_place(path, &text, toml_fault(&text, &error)))?;
+    for assignment in overrides {
+        set(&mut table, assignment).map_err(|message| SpecError::Override {
+            assignment: assignment.clone(),
+            message,
+        })?;
+    }
+    for assignment in overrides {
+        if let Some(message) = hidden_by_variants(&table, assignment) {
+            return Err(SpecError::Override {
+                assignment: assignment.clone(),
+                message,
+            });
+        }
+    }
+    let overridden = toml::to_string(&table).expect("a parsed table can be written");
+    parse_text(&overridden).map_err(|fault| match parse_text(&text) {
+        // A mistake that the file has without the overrides is reported at its place in the file.
+        Err(own) if own.message == fault.message => at_place(path, &text, own),
+        _ => SpecError::Override {
+            assignment: blamed(overrides, &fault.key),
+            message: fault.message,
+        },
+    })
+}
+
+/// The experiment as a file that reads back as the same: overrides applied and, where there are no
+/// variants, defaults filled in.
+pub fn write(experiment: &Experiment) -> &str {
+    &experiment.as_file
+}
+
+/// Checks the spec in `text`, which is said to be in `path`.
+///
+/// # Errors
+///
+/// [`SpecError::AtPlace`].
+pub fn parse(path: &Path, text: &str) -> Result<Experiment, SpecError> {
+    parse_text(text).map_err(|fault| at_place(path, text, fault))
+}
+
+fn parse_text(text: &str) -> Result<Experiment, Fault> {
+    if let Ok(file) = toml::from_str::<Table>(text)
+        && let Some(experiment) = variants::experiment(text, &file)?
+    {
+        return Ok(experiment);
+    }
+    let spec = parse_spec(text)?;
+    let full: &ExperimentSpec = &spec;
+    Ok(Experiment {
+        name: spec.name.clone(),
+        question: spec.question.clone(),
+        surprise: spec.surprise.clone(),
+        as_file: toml::to_string(full).expect("a spec has no keys that TOML cannot write"),
+        problems: vec![Problem {
+            variant: None,
+            spec,
+        }],
+    })
+}
+
+/// The spec in a text without variants.
+fn parse_spec(text: &str) -> Result<CheckedSpec, Fault> {
+    let spec: ExperimentSpec = toml::from_str(text).map_err(|error| toml_fault(text, &error))?;
+    spec.check().map_err(|conflict| Fault {
+        at: place_of(&places(text), &conflict.key).map_or(0, |place| place.value.start),
+        message: format!("`{}` {}", conflict.key, conflict.message),
+        key: conflict.key,
+    })
+}
+
+fn at_place(path: &Path, text: &str, fault: Fault) -> SpecError {
+    let before = text.get(..fault.at).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    SpecError::AtPlace {
+        path: path.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        message: fault.message,
+    }
+}

@@ -1,0 +1,144 @@
+//! What is wrong with a text, in the words of this program, and where it stands.
+
+use super::variants::VARIANTS;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// What is wrong with a text.
+pub(super) struct Fault {
+    /// The key, as in `encoders[1].hidden`; empty where the text is not TOML.
+    pub key: String,
+    /// The byte of the text where it stands.
+    pub at: usize,
+    /// One line, which names the key.
+    pub message: String,
+}
+
+/// What the parser says, with the whole key and in the words of this program.
+pub(super) fn toml_fault(text: &str, error: &toml::de::Error) -> Fault {
+    let span = error.span().unwrap_or(0..0);
+    let said = plain_words(&one_line(error.message()));
+    let places = places(text);
+    let (key, message) = if let Some(rest) = said.strip_prefix("missing field `") {
+        let section = places.iter().rfind(|place| place.value == span);
+        let section = section.map_or_else(String::new, |place| format!("{}.", place.key));
+        let key = format!("{section}{}", rest.trim_end_matches('`'));
+        let message = format!("missing key `{key}`");
+        (key, message)
+    } else if let Some(place) = error.span().and_then(|span| innermost(places, span.start)) {
+        let unknown = said.strip_prefix("unknown field `");
+        let message = match unknown.and_then(|rest| rest.split_once('`')) {
+            Some((_, rest)) if place.key.contains(['.', '[']) => {
+                format!("unknown key `{}`{rest}", place.key)
+            }
+            // The variants are no part of a single spec.
+            Some((_, rest)) => format!("unknown key `{}`{rest}, `{VARIANTS}`", place.key),
+            None => format!("`{}`: {said}", place.key),
+        };
+        (place.key, message)
+    } else if let Some(key) = text.get(span.clone()).filter(|_| said == "duplicate key") {
+        (
+            String::new(),
+            format!("{said} `{key}`; keep one of the two"),
+        )
+    } else {
+        (String::new(), said)
+    };
+    Fault {
+        key,
+        at: span.start,
+        message,
+    }
+}
+
+/// Rust's names of types in the words of TOML.
+fn plain_words(message: &str) -> String {
+    let message = message
+        .replace("wanted string or table", "expected a string")
+        .replace("invalid type: map", "invalid type: table")
+        .replace("invalid type: sequence", "invalid type: list");
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        return message;
+    };
+    let expected = match expected {
+        "i64" => "a whole number",
+        "u32" => "a whole number from 0 to 4294967295",
+        "f64" => "a number",
+        "a sequence" => "a list",
+        structure if structure.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
+}
+
+/// Where a key and its value stand in a text.
+pub(super) struct Place {
+    pub key: String,
+    pub name: Range<usize>,
+    pub value: Range<usize>,
+}
+
+/// Every key of `text`, and every element of a list; none if it is not TOML.
+pub(super) fn places(text: &str) -> Vec<Place> {
+    fn walk(key: &str, name: Range<usize>, value: &Spanned<DeValue<'_>>, into: &mut Vec<Place>) {
+        into.push(Place {
+            key: key.to_owned(),
+            name,
+            value: value.span(),
+        });
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                for (name, value) in table {
+                    walk(
+                        &format!("{key}.{}", name.get_ref()),
+                        name.span(),
+                        value,
+                        into,
+                    );
+                }
+            }
+            DeValue::Array(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    walk(&format!("{key}[{i}]"), item.span(), item, into);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut places = Vec::new();
+    if let Ok(document) = DeTable::parse(text) {
+        for (name, value) in document.get_ref() {
+            walk(name.get_ref(), name.span(), value, &mut places);
+        }
+    }
+    places
+}
+
+/// The place of `key`, or of the section around it.
+pub(super) fn place_of<'a>(places: &'a [Place], key: &str) -> Option<&'a Place> {
+    let mut key = key;
+    loop {
+        if let Some(place) = places.iter().find(|place| place.key == key) {
+            return Some(place);
+        }
+        key = &key[..key.rfind(['.', '['])?];
+    }
+}
+
+/// The place of the shortest key or value around the byte `at`.
+fn innermost(places: Vec<Place>, at: usize) -> Option<Place> {
+    let size = |place: &Place| {
+        let around = [&place.name, &place.value];
+        let sizes = around.into_iter().filter(|range| range.contains(&at));
+        sizes.map(ExactSizeIterator::len).min()
+    };
+    places
+        .into_iter()
+        .filter(|place| size(place).is_some())
+        .min_by_key(size)
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}

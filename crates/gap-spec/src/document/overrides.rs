@@ -1,0 +1,123 @@
+//! `--set key=value`: what it changes, which of several is at fault, and which changes nothing.
+
+use super::variants::VARIANTS;
+use toml::{Table, Value};
+
+/// The overrides of `key`, of a part of it or of the section around it; all where none is.
+pub(super) fn blamed(overrides: &[String], key: &str) -> String {
+    let key = key.replace('[', ".").replace(']', "");
+    let within = |inner: &str, outer: &str| {
+        let rest = inner.strip_prefix(outer);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let mut guilty: Vec<&str> = overrides.iter().map(String::as_str).collect();
+    guilty.retain(|assignment| {
+        let set = assignment.split('=').next().unwrap_or_default().trim();
+        within(&key, set) || within(set, &key)
+    });
+    if guilty.is_empty() {
+        overrides.join(" --set ")
+    } else {
+        guilty.join(" --set ")
+    }
+}
+
+/// What is wrong with an assignment that changes nothing: every variant of `file` has a value of its own in
+/// place of what it sets.
+pub(super) fn hidden_by_variants(file: &Table, assignment: &str) -> Option<String> {
+    let key = assignment.split('=').next().unwrap_or_default().trim();
+    let parts: Vec<&str> = key.split('.').collect();
+    let Some(Value::Table(variants)) = file.get(VARIANTS) else {
+        return None;
+    };
+    let set = value_at(file, &parts);
+    let hides = |own: &Value| set.is_some_and(|set| is_hidden(own, &parts, set));
+    let first = variants.keys().next()?;
+    let all_hide = parts[0] != VARIANTS && variants.values().all(hides);
+    all_hide.then(|| {
+        format!(
+            "changes nothing: every variant has a `{key}` of its own; set it there, as in {VARIANTS}.{first}.{assignment}"
+        )
+    })
+}
+
+/// The value at a path below a table; of a list, by index.
+fn value_at<'a>(table: &'a Table, parts: &[&str]) -> Option<&'a Value> {
+    let (first, rest) = parts.split_first()?;
+    let below = |at: &'a Value, part: &&str| match at {
+        Value::Table(table) => table.get(*part),
+        Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        _ => None,
+    };
+    rest.iter().try_fold(table.get(*first)?, below)
+}
+
+/// Whether a variant's `own` keys stand in place of all of `set`, the base's value at the path `parts`.
+fn is_hidden(own: &Value, parts: &[&str], set: &Value) -> bool {
+    match (own, parts.split_first(), set) {
+        (Value::Table(own), Some((first, rest)), _) => {
+            let own = own.get(*first);
+            own.is_some_and(|own| is_hidden(own, rest, set))
+        }
+        (Value::Table(own), None, Value::Table(set)) => set.iter().all(|(key, set)| {
+            let own = own.get(key);
+            own.is_some_and(|own| is_hidden(own, &[], set))
+        }),
+        // Tables are merged; anything else replaces what the base has.
+        _ => true,
+    }
+}
+
+/// Applies `a.b.0.c=value` to `table`.
+pub(super) fn set(table: &mut Table, assignment: &str) -> Result<(), String> {
+    let (key, text) = assignment
+        .split_once('=')
+        .ok_or("write it as key=value, as in estimators.iw_samples=100")?;
+    if key.split('.').any(|part| part.trim().is_empty()) {
+        return Err(
+            "has an empty part in its key; write it as in estimators.iw_samples=100".into(),
+        );
+    }
+    // A bare word is a string: --set data.name=mnist-binarized. So is a date: no key takes one.
+    let value = toml::from_str::<Table>(&format!("value = {text}"))
+        .ok()
+        .and_then(|mut parsed| parsed.remove("value"))
+        .filter(|value| !value.is_datetime())
+        .unwrap_or_else(|| Value::String(text.to_owned()));
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().expect("splitting gives at least one part");
+    let mut root = Value::Table(std::mem::take(table));
+    let result = parts
+        .iter()
+        .try_fold(&mut root, |at, part| child(at, part))
+        .and_then(|parent| match parent {
+            Value::Table(table) => {
+                table.insert(last.to_owned(), value);
+                Ok(())
+            }
+            other => {
+                *child(other, last)? = value;
+                Ok(())
+            }
+        });
+    if let Value::Table(restored) = root {
+        *table = restored;
+    }
+    result
+}
+
+fn child<'a>(at: &'a mut Value, part: &str) -> Result<&'a mut Value, String> {
+    match at {
+        Value::Table(table) => Ok(table
+            .entry(part.to_owned())
+            .or_insert_with(|| Value::Table(Table::new()))),
+        Value::Array(items) => {
+            let n = items.len();
+            part.parse::<usize>()
+                .ok()
+                .and_then(|i| items.get_mut(i))
+                .ok_or_else(|| format!("`{part}` is not an index into a list of {n}"))
+        }
+        _ => Err(format!("there is no key `{part}` below a plain value")),
+    }
+}

@@ -1,0 +1,149 @@
+//! `[variants.NAME]`: the base of a file with the keys of a variant in their place.
+
+use super::fault::{Fault, Place, places};
+use super::parse_spec;
+use crate::check::is_plain_name;
+use crate::experiment::{Experiment, Problem};
+use toml::{Table, Value};
+
+/// The table of variants.
+pub(super) const VARIANTS: &str = "variants";
+
+/// What belongs to the experiment, whatever the variant.
+const OF_THE_EXPERIMENT: [&str; 4] = ["name", "question", "surprise", VARIANTS];
+
+/// Checks each variant of `file`, which is the table of `text`; `None` if it has no variants.
+pub(super) fn experiment(text: &str, file: &Table) -> Result<Option<Experiment>, Fault> {
+    let Some(variants) = file.get(VARIANTS) else {
+        return Ok(None);
+    };
+    let places = places(text);
+    let example = "give a table for each, as in [variants.digits-z2.model]";
+    let variants = match variants {
+        Value::Table(variants) if !variants.is_empty() => variants,
+        Value::Table(_) => {
+            return Err(at_name(&places, VARIANTS, &format!("is empty; {example}")));
+        }
+        _ => {
+            return Err(at_name(
+                &places,
+                VARIANTS,
+                &format!("is no table; {example}"),
+            ));
+        }
+    };
+    let mut base = file.clone();
+    base.remove(VARIANTS);
+    let base_text = as_text(&base);
+    let mut problems = Vec::new();
+    for (name, own) in variants {
+        let key = format!("{VARIANTS}.{name}");
+        if !is_plain_name(name) {
+            let message = "must be called by letters, digits, `-`, `_` and `.`";
+            return Err(at_name(&places, &key, message));
+        }
+        let Value::Table(own) = own else {
+            return Err(at_name(&places, &key, &format!("is no table; {example}")));
+        };
+        if let Some(shared) = OF_THE_EXPERIMENT.iter().find(|key| own.contains_key(**key)) {
+            let message =
+                format!("cannot be set here: all variants share one `{shared}`; remove it");
+            return Err(at_name(&places, &format!("{key}.{shared}"), &message));
+        }
+        let mut merged = base.clone();
+        merge(&mut merged, own);
+        let merged = as_text(&merged);
+        let spec = parse_spec(&merged).map_err(|fault| {
+            // A mistake that the base has without the variant is not the variant's.
+            let own = format!("{key}.{}", fault.key);
+            let is_of_base = !places.iter().any(|place| place.key == own)
+                && parse_spec(&base_text).is_err_and(|base| base.message == fault.message);
+            let within = if is_of_base { "" } else { key.as_str() };
+            let (key, at) = place_in_file(&places, within, &merged, &fault);
+            let message = if is_of_base {
+                fault.message
+            } else {
+                format!("variant `{name}`: {}", in_a_variant(&fault))
+            };
+            Fault { key, at, message }
+        })?;
+        problems.push(Problem {
+            variant: Some(name.clone()),
+            spec,
+        });
+    }
+    let first = &problems.first().expect("there is a variant").spec;
+    Ok(Some(Experiment {
+        name: first.name.clone(),
+        question: first.question.clone(),
+        surprise: first.surprise.clone(),
+        as_file: as_text(file),
+        problems,
+    }))
+}
+
+/// Tables are merged; of anything else, that of `own` is kept.
+fn merge(into: &mut Table, own: &Table) {
+    for (key, value) in own {
+        match (into.get_mut(key), value) {
+            (Some(Value::Table(into)), Value::Table(own)) => merge(into, own),
+            _ => {
+                into.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn as_text(table: &Table) -> String {
+    toml::to_string(table).expect("a parsed table can be written")
+}
+
+fn at_name(places: &[Place], key: &str, message: &str) -> Fault {
+    let place = places.iter().find(|place| place.key == key);
+    Fault {
+        key: key.to_owned(),
+        at: place.map_or(0, |place| place.name.start),
+        message: format!("`{key}` {message}"),
+    }
+}
+
+/// The message; where it lists the keys of a file, without those that a variant cannot set.
+fn in_a_variant(fault: &Fault) -> String {
+    let mut message = fault.message.clone();
+    if message.starts_with("unknown key") && !fault.key.contains(['.', '[']) {
+        for key in OF_THE_EXPERIMENT {
+            message = message.replace(&format!("`{key}`, "), "");
+            message = message.replace(&format!(", `{key}`"), "");
+        }
+    }
+    message
+}
+
+/// Where the key of a fault in the text `merged` stands in the file: below the key `within`, or else
+/// in the base; of a key that is missing, the place of the section around it.
+fn place_in_file(file: &[Place], within: &str, merged: &str, fault: &Fault) -> (String, usize) {
+    let in_merged = places(merged);
+    let mut key = fault.key.as_str();
+    // A list of the variant's may lack what the base's has, so a key that is missing here is not looked
+    // for there.
+    while !in_merged.iter().any(|place| place.key == key) {
+        match key.rfind(['.', '[']) {
+            Some(end) => key = &key[..end],
+            None => return (fault.key.clone(), 0),
+        }
+    }
+    let is_at_name = in_merged
+        .iter()
+        .any(|place| place.key == fault.key && place.name.start == fault.at);
+    let own = format!("{within}.{key}");
+    let find = |key: &str| file.iter().find(|place| place.key == key);
+    let place = find(&own)
+        .or_else(|| find(key))
+        .expect("what is merged is of the variant or of the base");
+    let range = if is_at_name {
+        &place.name
+    } else {
+        &place.value
+    };
+    (place.key.clone(), range.start)
+}

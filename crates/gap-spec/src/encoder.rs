@@ -1,0 +1,104 @@
+//! `[[encoders]]`: how encoders are built, and how results name them.
+
+use crate::activation::Activation;
+use crate::named_enum;
+use crate::number::Count;
+use serde::{Deserialize, Serialize};
+
+named_enum! {
+    /// How an encoder is built.
+    EncoderKind {
+        /// `λ = W x + b`.
+        Linear = "linear",
+        /// A multi-layer perceptron.
+        Mlp = "mlp",
+        /// Two strided convolutions and a dense layer.
+        Conv = "conv",
+    }
+}
+
+/// `[[encoders]]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderSpec {
+    /// How it is built.
+    pub kind: EncoderKind,
+    /// Widths of its hidden layers, for an MLP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<Count>>,
+    /// Channels behind its first and its second convolution, for a `conv`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<[Count; 2]>,
+    /// How many observations it sees, its own and its neighbours'. Default: all that the model knows of a
+    /// datapoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Count>,
+    /// Its nonlinearity. Default: `tanh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+}
+
+impl EncoderSpec {
+    /// A perceptron with these widths, or a linear one without any.
+    pub fn perceptron(hidden: Vec<Count>) -> Self {
+        Self {
+            kind: if hidden.is_empty() {
+                EncoderKind::Linear
+            } else {
+                EncoderKind::Mlp
+            },
+            hidden: Some(hidden),
+            channels: None,
+            context: None,
+            activation: None,
+        }
+    }
+
+    /// Widths of the hidden layers, or channels of the convolutions.
+    pub fn widths(&self) -> Vec<u32> {
+        let counts = |counts: &[Count]| counts.iter().map(|count| count.get()).collect();
+        match (&self.hidden, &self.channels) {
+            (Some(hidden), _) => counts(hidden),
+            (None, Some(channels)) => counts(channels),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// The nonlinearity between layers.
+    pub fn activation(&self) -> Activation {
+        self.activation.unwrap_or(Activation::Tanh)
+    }
+
+    /// A short name: `linear`, `mlp-64`, `mlp-256-256`, `conv-16-32`.
+    pub fn name(&self) -> String {
+        encoder_name(self.kind, &self.widths())
+    }
+}
+
+/// An encoder as results name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EncoderLabel {
+    /// How it is built.
+    pub kind: EncoderKind,
+    /// Widths of its hidden layers, or channels of its convolutions; empty for a linear one.
+    pub hidden: Vec<u32>,
+    /// How many weights it has, biases included.
+    pub weights: u64,
+    /// How many observations it sees, its own and its neighbours', where the data has an order; 1
+    /// elsewhere.
+    pub context: u32,
+}
+
+impl EncoderLabel {
+    /// A short name: `linear`, `mlp-64`, `mlp-256-256`.
+    pub fn short(&self) -> String {
+        encoder_name(self.kind, &self.hidden)
+    }
+}
+
+fn encoder_name(kind: EncoderKind, hidden: &[u32]) -> String {
+    std::iter::once(kind.to_string())
+        .chain(hidden.iter().map(u32::to_string))
+        .collect::<Vec<_>>()
+        .join("-")
+}

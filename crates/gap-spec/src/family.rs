@@ -1,0 +1,178 @@
+//! The variational families: one row of one table for each.
+
+use crate::named_enum;
+use serde::{Deserialize, Serialize};
+
+named_enum! {
+    /// The variational family `Q`.
+    Family {
+        /// `N(μ, diag σ²)`.
+        DiagonalGaussian = "diagonal-gaussian",
+        /// `N(μ, L Lᵀ)`.
+        FullGaussian = "full-gaussian",
+        /// Affine coupling layers before the map of a full Gaussian (Dinh et al. 2017).
+        AffineFlow = "affine-flow",
+        /// Coupling layers on `(z, v)` with a learned reverse model of `v` (Cremer et al. 2018).
+        AuxiliaryFlow = "auxiliary-flow",
+        /// Planar layers (Rezende and Mohamed 2015): sampled only, no density at arbitrary points.
+        PlanarFlow = "planar-flow",
+        /// A few Gaussians of equal weight.
+        GaussianMixture = "gaussian-mixture",
+    }
+}
+
+/// What is known of a family before anything is computed with it.
+struct FamilyFacts {
+    family: Family,
+    /// `Q`, the length of one datapoint's `λ`, from `D`.
+    params: fn(usize) -> usize,
+    /// `N`, the standard normals that one draw is made of, from `D`.
+    normals: fn(usize) -> usize,
+    /// Whether every `q` is a Gaussian.
+    is_gaussian: bool,
+    /// Whether `log q(z)` can be computed at any `z`, not only at draws of `q`.
+    has_density: bool,
+    /// The families whose every `q` is one of this family too.
+    contains: &'static [Family],
+}
+
+const FAMILIES: [FamilyFacts; 6] = [
+    FamilyFacts {
+        family: Family::DiagonalGaussian,
+        params: |dim| 2 * dim,
+        normals: |dim| dim,
+        is_gaussian: true,
+        has_density: true,
+        contains: &[],
+    },
+    FamilyFacts {
+        family: Family::FullGaussian,
+        params: full_gaussian_params,
+        normals: |dim| dim,
+        is_gaussian: true,
+        has_density: true,
+        contains: &[Family::DiagonalGaussian],
+    },
+    FamilyFacts {
+        family: Family::AffineFlow,
+        params: |dim| full_gaussian_params(dim) + coupling_params(dim),
+        normals: |dim| dim,
+        is_gaussian: false,
+        has_density: true,
+        contains: &GAUSSIANS,
+    },
+    FamilyFacts {
+        family: Family::AuxiliaryFlow,
+        params: |dim| {
+            let reverse = network_params(dim, 2 * dim);
+            full_gaussian_params(dim) + coupling_params(2 * dim) + reverse
+        },
+        normals: |dim| 2 * dim,
+        is_gaussian: false,
+        has_density: false,
+        contains: &GAUSSIANS,
+    },
+    FamilyFacts {
+        family: Family::PlanarFlow,
+        params: |dim| full_gaussian_params(dim) + PLANAR_LAYERS * (2 * dim + 1),
+        normals: |dim| dim,
+        is_gaussian: false,
+        has_density: false,
+        contains: &GAUSSIANS,
+    },
+    FamilyFacts {
+        family: Family::GaussianMixture,
+        params: |dim| full_gaussian_params(dim) + MIXTURE_COMPONENTS * 2 * dim,
+        normals: |dim| dim + 1,
+        is_gaussian: false,
+        has_density: true,
+        contains: &GAUSSIANS,
+    },
+];
+
+const GAUSSIANS: [Family; 2] = [Family::DiagonalGaussian, Family::FullGaussian];
+
+/// Coupling layers of the affine and of the auxiliary flow.
+pub const COUPLING_LAYERS: usize = 4;
+/// Hidden units of each of their networks.
+pub const COUPLING_HIDDEN: usize = 12;
+/// Layers of the planar flow.
+pub const PLANAR_LAYERS: usize = 8;
+/// Components of the mixture.
+pub const MIXTURE_COMPONENTS: usize = 4;
+
+/// `μ`, `log diag L`, and what is below the diagonal of `L`.
+const fn full_gaussian_params(dim: usize) -> usize {
+    2 * dim + dim * (dim - 1) / 2
+}
+
+/// Weights and biases of one hidden layer of [`COUPLING_HIDDEN`] units and of the outputs.
+const fn network_params(n_inputs: usize, n_outputs: usize) -> usize {
+    COUPLING_HIDDEN * (n_inputs + 1) + n_outputs * (COUPLING_HIDDEN + 1)
+}
+
+/// The networks of [`COUPLING_LAYERS`] layers over `width` coordinates: in every second layer the smaller
+/// half passes, in the others the larger one, and a scale and a shift go to each of the rest.
+const fn coupling_params(width: usize) -> usize {
+    let (smaller, larger) = (width / 2, width - width / 2);
+    let pair = network_params(smaller, 2 * larger) + network_params(larger, 2 * smaller);
+    COUPLING_LAYERS / 2 * pair
+}
+
+// A row stands where its name stands in the enum.
+const _: () = {
+    assert!(FAMILIES.len() == Family::ALL.len());
+    let mut row = 0;
+    while row < FAMILIES.len() {
+        assert!(FAMILIES[row].family as usize == row);
+        row += 1;
+    }
+};
+
+impl Family {
+    const fn facts(self) -> &'static FamilyFacts {
+        &FAMILIES[self as usize]
+    }
+
+    /// `Q`: the length of one datapoint's `λ` over `latent_dim` dimensions.
+    pub fn param_dim(self, latent_dim: usize) -> usize {
+        (self.facts().params)(latent_dim)
+    }
+
+    /// `N`: the standard normals that one draw over `latent_dim` dimensions is made of.
+    pub fn noise_dim(self, latent_dim: usize) -> usize {
+        (self.facts().normals)(latent_dim)
+    }
+
+    /// Whether `log q(z)` can be computed at any `z`, not only at draws of `q`.
+    pub const fn has_density(self) -> bool {
+        self.facts().has_density
+    }
+
+    /// Whether every `q` is a Gaussian.
+    pub const fn is_gaussian(self) -> bool {
+        self.facts().is_gaussian
+    }
+
+    /// Whether every `q` of `smaller`, another family, is one of this one too: its best ELBO is then not
+    /// above this one's.
+    pub fn contains(self, smaller: Self) -> bool {
+        self.facts().contains.contains(&smaller)
+    }
+}
+
+/// `[family]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FamilySpec {
+    /// Which family.
+    pub kind: Family,
+}
+
+impl Default for FamilySpec {
+    fn default() -> Self {
+        Self {
+            kind: Family::DiagonalGaussian,
+        }
+    }
+}

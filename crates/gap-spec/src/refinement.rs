@@ -1,0 +1,86 @@
+//! `[refinement]`: a few steps from an encoder's output.
+
+use crate::family::Family;
+use crate::number::{Count, Positive};
+use crate::precision::{Precision, mixed};
+use crate::step_rule::{AdamSettings, NoiseSource, Phase, StepRule, StoppingRule};
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
+
+/// `[refinement]`: a few steps from the encoder's output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefinementSpec {
+    /// The numbers of steps after which `q` is measured, rising.
+    pub steps: Vec<Count>,
+    /// What a step is. Default: `averaged-newton` for Gaussian families, `adam` for others.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "refining_rule"
+    )]
+    pub rule: Option<StepRule>,
+    /// Draws per datapoint and step.
+    #[serde(default = "thirty_two")]
+    pub n_samples: Count,
+    /// The step size of `adam`; no other rule has one. Default: 0.03.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<Positive>,
+    /// How exact the products of gradients are.
+    #[serde(default = "mixed")]
+    pub precision: Precision,
+}
+
+/// With 0.05 one step from a good encoder lost more than it gained.
+pub(crate) const DEFAULT_ADAM_RATE: Positive = Positive::new(0.03);
+
+const fn thirty_two() -> Count {
+    Count::new(32)
+}
+
+/// The rule of this name, if it is one that refines.
+fn refining_rule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<StepRule>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let mut rules = StepRule::refining().map(|(rule, _)| rule);
+    if let Some(rule) = rules.find(|rule| rule.as_str() == name) {
+        return Ok(Some(rule));
+    }
+    let names: Vec<String> = StepRule::refining()
+        .map(|(rule, _)| format!("`{rule}`"))
+        .collect();
+    Err(D::Error::custom(format!(
+        "unknown variant `{name}`, expected {}",
+        names.join(" or ")
+    )))
+}
+
+impl RefinementSpec {
+    /// The numbers of steps, rising.
+    pub fn numbers_of_steps(&self) -> Vec<u32> {
+        self.steps.iter().map(|n| n.get()).collect()
+    }
+
+    /// What a step is, for this family: what is written, or the first rule that refines such a family.
+    pub fn rule_for(&self, family: Family) -> StepRule {
+        let mut fitting = StepRule::refining().filter(|(rule, _)| rule.knows(family));
+        let default = || fitting.next().map_or(StepRule::Adam, |(rule, _)| rule);
+        self.rule.unwrap_or_else(default)
+    }
+
+    /// The steps as a phase, as many as are ever measured after.
+    pub fn phase(&self, family: Family) -> Phase {
+        let rule = self.rule_for(family);
+        let noise = StepRule::refining().find(|(refining, _)| *refining == rule);
+        let rate = self.learning_rate.unwrap_or(DEFAULT_ADAM_RATE);
+        Phase {
+            rule,
+            adam: AdamSettings::new(rate.get(), true),
+            noise: noise.map_or(NoiseSource::Fresh, |(_, noise)| noise),
+            n_samples: self.n_samples.get(),
+            stopping: StoppingRule::Never,
+            below_nats: 0.0,
+            max_steps: self.numbers_of_steps().last().copied().unwrap_or(0),
+            precision: self.precision,
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! How networks are fitted: `[encoder_training]`, and the optimiser of `[model.training]`.
+
+use crate::number::{Count, Positive};
+use crate::precision::{Precision, mixed};
+use serde::{Deserialize, Serialize};
+
+/// `[encoder_training]`: how each encoder is fitted to a frozen decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSpec {
+    /// Gradient steps.
+    pub steps: Count,
+    /// Datapoints in a step; fewer where the data has fewer.
+    pub batch_size: Count,
+    /// Adam's learning rate at the start; it falls to zero along a half cosine.
+    pub learning_rate: Positive,
+    /// Draws of `z` per datapoint and step.
+    pub n_samples: Count,
+    /// How exact the products of gradients are.
+    #[serde(default = "mixed")]
+    pub precision: Precision,
+}
+
+/// `[model.training]`: how the decoder is fitted, as a VAE with an encoder of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelTrainingSpec {
+    /// Hidden layers of the encoder that a shared decoder is fitted with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_hidden: Option<Vec<Count>>,
+    /// Gradient steps.
+    pub steps: Count,
+    /// Datapoints in a step.
+    pub batch_size: Count,
+    /// Adam's learning rate at the start; it falls to zero along a half cosine.
+    pub learning_rate: Positive,
+    /// Draws of `z` per datapoint and step.
+    pub n_samples: Count,
+    /// How exact the products of gradients are.
+    #[serde(default = "mixed")]
+    pub precision: Precision,
+}
+
+impl ModelTrainingSpec {
+    /// The optimiser's settings.
+    pub const fn optimizer(&self) -> TrainingSpec {
+        TrainingSpec {
+            steps: self.steps,
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate,
+            n_samples: self.n_samples,
+            precision: self.precision,
+        }
+    }
+}
