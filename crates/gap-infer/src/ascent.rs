@@ -25,7 +25,7 @@ mod stopping;
 pub use adam::{AdamSettings, EPSILON as ADAM_EPSILON};
 pub(crate) use curvature::{NewtonMetric, least_curvature};
 pub use draws::{DrawSource, Draws, Noise};
-pub use gap_kernel::Precision;
+pub use gap_model::Precision;
 pub use objective::{Evaluation, Form, Objective, Wanted};
 pub use point_sets::whitened_sobol;
 pub use schedule::{Phase, Schedule, averaged_newton, draws_for};

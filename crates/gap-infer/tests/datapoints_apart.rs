@@ -7,9 +7,7 @@ use gap_data::Batch;
 use gap_infer::ascent::{Climber, Objective, Phase, Schedule};
 use gap_infer::free_form::StartingPoint;
 use gap_infer::{Encoder, Stop};
-use gap_kernel::Instructions;
-use gap_kernel::instructions::VARIABLE;
-use gap_model::{Activation, Mlp};
+use gap_model::{Activation, Backend, Mlp};
 use gap_torch::SeedKey;
 use gap_torch::device::one_thread_per_operation;
 use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};
@@ -183,7 +181,7 @@ fn a_batch_of_one_is_searched_like_a_batch_of_many_to_the_last_bit() {
 fn the_same_holds_on_the_stock_path() {
     if std::env::var_os(SWITCH_VARIABLE).is_some_and(|value| value == "off") {
         assert_eq!(math_path(), MathPath::Stock);
-        assert_eq!(Instructions::here(), Ok(None));
+        assert_eq!(Backend::from_environment(), Ok(Backend::Libtorch));
         return;
     }
     let mut again = Command::new(std::env::current_exe().unwrap());
@@ -192,7 +190,9 @@ fn the_same_holds_on_the_stock_path() {
         "the_same_holds_on_the_stock_path",
     ];
     let again = again.arg("--exact").args(tests);
-    let again = again.env(SWITCH_VARIABLE, "off").env(VARIABLE, "off");
+    let again = again
+        .env(SWITCH_VARIABLE, "off")
+        .env(Backend::VARIABLE, "off");
     let output = again.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");

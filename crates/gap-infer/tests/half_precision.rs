@@ -7,16 +7,14 @@ use gap_infer::ascent::{
     AdamSettings, Climber, Draws, Noise, Objective, Phase, Precision, Rule, Schedule, Stopping,
     Wanted, draws_for, whitened_sobol,
 };
-use gap_kernel::Instructions;
+use gap_model::Backend;
 use gap_torch::SeedKey;
 use searches::{most, of_digits, prior_like};
 use tch::Kind;
 
 /// Whether half precision is another thing than full on this processor.
 fn is_half_there() -> bool {
-    let is_there = Instructions::here()
-        .unwrap()
-        .is_some_and(|path| path.has_bf16());
+    let is_there = Backend::from_environment().unwrap().has_half_precision();
     if !is_there {
         println!("skipped: no products of 16-bit factors here, or they are switched off");
     }

@@ -102,11 +102,11 @@ pub fn ascend(
         // SAFETY: a path is only entered where its instructions are there.
         match Instructions::best() {
             Some(Instructions::Avx512) => {
-                let pass = Pass::<Lanes16>::new(values, gradient, moments, step);
+                let pass = AdamPass::<Lanes16>::new(values, gradient, moments, step);
                 return unsafe { Avx512::enter(pass) };
             }
             Some(Instructions::Avx2) => {
-                let pass = Pass::<Lanes8>::new(values, gradient, moments, step);
+                let pass = AdamPass::<Lanes8>::new(values, gradient, moments, step);
                 return unsafe { Avx2::enter(pass) };
             }
             None => (),
@@ -120,7 +120,7 @@ pub fn ascend(
 
 /// One pass over slices of the same length.
 #[cfg(target_arch = "x86_64")]
-pub(crate) struct Pass<'a, L> {
+pub(crate) struct AdamPass<'a, L> {
     values: &'a mut [f32],
     gradient: &'a [f32],
     mean: &'a mut [f32],
@@ -130,7 +130,7 @@ pub(crate) struct Pass<'a, L> {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<'a, L> Pass<'a, L> {
+impl<'a, L> AdamPass<'a, L> {
     pub(crate) const fn new(
         values: &'a mut [f32],
         gradient: &'a [f32],
@@ -149,7 +149,7 @@ impl<'a, L> Pass<'a, L> {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<L: Lanes> Work for Pass<'_, L> {
+impl<L: Lanes> Work for AdamPass<'_, L> {
     #[inline(always)]
     unsafe fn run(self) {
         let (lanes, step) = (L::LANES, self.step);

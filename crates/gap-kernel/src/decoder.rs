@@ -2,11 +2,11 @@
 
 use crate::TILE_ROWS;
 use crate::epilogue::{Back, Output, Score};
-use crate::fused::{Path, Wanted};
 use crate::lanes::{Kernel, Lanes, Work};
 use crate::layers::{Affine, hidden_values, keep_rows, through_hidden};
 use crate::network::{Activation, Likelihood, Network};
 use crate::packed::{Aligned, Packed};
+use crate::paths::{DecoderOutputs, DecoderPath};
 use crate::product::{Rows, product};
 use std::f64::consts::TAU;
 use std::sync::{Mutex, PoisonError};
@@ -101,7 +101,7 @@ impl<K: Kernel> Tile<K> {
     }
 }
 
-impl<K: Kernel> Path for PackedDecoder<K> {
+impl<K: Kernel> DecoderPath for PackedDecoder<K> {
     fn latent_dim(&self) -> usize {
         self.latent_dim
     }
@@ -114,19 +114,25 @@ impl<K: Kernel> Path for PackedDecoder<K> {
         self.widths()[1]
     }
 
-    fn evaluate(&self, x: &Aligned<f32>, observations: &[usize], z: &[f32], wanted: Wanted<'_>) {
+    fn evaluate(
+        &self,
+        x: &Aligned<f32>,
+        observations: &[usize],
+        z: &[f32],
+        outputs: DecoderOutputs<'_>,
+    ) {
         let dim = self.latent_dim();
         let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let tile = spare().pop();
         let mut tile = tile.unwrap_or_else(|| Tile::of(self));
-        let Wanted {
+        let DecoderOutputs {
             mut score,
             mut log_likelihood,
             precision,
-        } = wanted;
+        } = outputs;
         for start in (0..observations.len()).step_by(TILE_ROWS) {
             let end = (start + TILE_ROWS).min(observations.len());
-            let wanted = Wanted {
+            let outputs = DecoderOutputs {
                 score: score.as_deref_mut().map(|s| &mut s[start * dim..end * dim]),
                 log_likelihood: log_likelihood.as_deref_mut().map(|l| &mut l[start..end]),
                 precision,
@@ -137,7 +143,7 @@ impl<K: Kernel> Path for PackedDecoder<K> {
                 x.as_slice(),
                 &observations[start..end],
                 z,
-                wanted,
+                outputs,
             );
         }
         spare().push(tile);
@@ -152,26 +158,26 @@ impl<K: Kernel> PackedDecoder<K> {
         x: &[f32],
         observations: &[usize],
         z: &[f32],
-        wanted: Wanted<'_>,
+        outputs: DecoderOutputs<'_>,
     ) {
         let (dim, n_rows) = (self.latent_dim(), observations.len());
         let [z_width, x_width] = self.widths();
         // Rows that fill up the last block take the observation of the last row.
         let x_of = |row: usize| x[observations[row.min(n_rows - 1)] * x_width..].as_ptr();
         let x: [*const f32; TILE_ROWS] = std::array::from_fn(x_of);
-        let pass = Pass {
+        let pass = DecoderPass {
             decoder: self,
             tile,
             z,
             n_rows: n_rows.next_multiple_of(K::ROWS),
             x: &x,
-            with_likelihood: wanted.log_likelihood.is_some(),
-            with_score: wanted.score.is_some(),
+            with_likelihood: outputs.log_likelihood.is_some(),
+            with_score: outputs.score.is_some(),
         };
         // SAFETY: a path is made only where its instructions are there; a tile has room for all of
         // its rows, and each row of `x` is as long as the packed output.
         unsafe { K::enter(pass) };
-        if let Some(score) = wanted.score {
+        if let Some(score) = outputs.score {
             let rows = tile.score.as_slice().chunks_exact(z_width);
             let places = score.chunks_exact_mut(dim).zip(z.chunks_exact(dim));
             for ((to, z), from) in places.zip(rows) {
@@ -180,7 +186,7 @@ impl<K: Kernel> PackedDecoder<K> {
                 }
             }
         }
-        if let Some(values) = wanted.log_likelihood {
+        if let Some(values) = outputs.log_likelihood {
             let sums = tile.sums.as_slice().chunks_exact(K::Lanes::LANES);
             for (value, sums) in values.iter_mut().zip(sums) {
                 *value = self.log_likelihood(sums.iter().sum());
@@ -190,7 +196,7 @@ impl<K: Kernel> PackedDecoder<K> {
 }
 
 /// One tile's way through the layers.
-struct Pass<'a, K: Kernel> {
+struct DecoderPass<'a, K: Kernel> {
     decoder: &'a PackedDecoder<K>,
     tile: &'a mut Tile<K>,
     z: &'a [f32],
@@ -200,7 +206,7 @@ struct Pass<'a, K: Kernel> {
     with_score: bool,
 }
 
-impl<K: Kernel> Work for Pass<'_, K> {
+impl<K: Kernel> Work for DecoderPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         unsafe {
@@ -212,7 +218,7 @@ impl<K: Kernel> Work for Pass<'_, K> {
     }
 }
 
-impl<K: Kernel> Pass<'_, K> {
+impl<K: Kernel> DecoderPass<'_, K> {
     /// Through the layers, to `mean − x` and the terms of the log likelihood.
     #[inline(always)]
     unsafe fn forward(&mut self) {

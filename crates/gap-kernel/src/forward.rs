@@ -6,11 +6,11 @@
 use crate::TILE_ROWS;
 use crate::binary_rows::{self, BinaryRows};
 use crate::epilogue::{Hidden, Plain, Scattered};
-use crate::fused::ForwardPath;
 use crate::lanes::{Kernel, Work};
 use crate::layers::{Affine, hidden_values, through_hidden};
 use crate::network::{Activation, Layer};
 use crate::packed::Aligned;
+use crate::paths::ForwardPath;
 use crate::product::{Epilogue, Rows, fast_rows, product};
 
 /// Rows that go through the first layer together: tables are made anew for each block of them, while
@@ -53,7 +53,7 @@ impl<K: Kernel<Factor = f32>> ForwardPath for PackedForward<K> {
         let mut memory = Memory::new(self, block_rows);
         let inputs = input.chunks(block_rows * self.n_inputs);
         for (input, output) in inputs.zip(output.chunks_mut(block_rows * self.n_outputs)) {
-            let pass = Pass {
+            let pass = BlockPass {
                 network: self,
                 memory: &mut memory,
                 input,
@@ -104,14 +104,14 @@ impl<K: Kernel<Factor = f32>> Memory<K> {
 }
 
 /// One block's way through the layers.
-struct Pass<'a, K: Kernel> {
+struct BlockPass<'a, K: Kernel> {
     network: &'a PackedForward<K>,
     memory: &'a mut Memory<K>,
     input: &'a [f32],
     output: &'a mut [f32],
 }
 
-impl<K: Kernel<Factor = f32>> Work for Pass<'_, K> {
+impl<K: Kernel<Factor = f32>> Work for BlockPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         let first = &self.network.layers[0];
@@ -141,7 +141,7 @@ impl<K: Kernel<Factor = f32>> Work for Pass<'_, K> {
     }
 }
 
-impl<K: Kernel<Factor = f32>> Pass<'_, K> {
+impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
     /// Finds out which rows are black and white.
     #[inline(always)]
     unsafe fn sort(&mut self) {

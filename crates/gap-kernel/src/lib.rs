@@ -62,6 +62,8 @@ mod lanes;
 mod layers;
 mod network;
 mod packed;
+mod paths;
+mod precision;
 #[cfg(target_arch = "x86_64")]
 mod product;
 #[cfg(target_arch = "x86_64")]
@@ -69,9 +71,11 @@ mod subset_sums;
 mod training;
 
 pub use exponential::exponentials;
-pub use fused::{ConditionedDecoder, FusedDecoder, FusedForward, Precision, Wanted};
+pub use fused::{FusedConditionedDecoder, FusedDecoder, FusedForward};
 pub use instructions::Instructions;
 pub use network::{Activation, Layer, Likelihood, Network};
+pub use paths::DecoderOutputs;
+pub use precision::Precision;
 pub use training::{FusedTraining, Observed};
 
 /// Rows that go through all layers together.

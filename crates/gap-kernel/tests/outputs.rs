@@ -88,7 +88,7 @@ fn check_rows(network: &FusedForward, layers: &[Layer<'_>], activation: Activati
 }
 
 #[test]
-fn outputs_are_those_of_plain_sums_in_any_company() {
+fn outputs_are_those_of_plain_sums_in_any_batch() {
     for path in paths() {
         for widths in [
             &[1, 1][..],
@@ -142,7 +142,7 @@ fn in_mixed_company(n_rows: usize, width: usize) -> Vec<f32> {
 }
 
 #[test]
-fn black_and_white_rows_are_plain_sums_in_any_company() {
+fn black_and_white_rows_are_plain_sums_in_any_batch() {
     for path in paths() {
         for widths in [
             &[784, 200, 30][..],

@@ -3,7 +3,7 @@
 //! A layer maps rows to rows; images lie in their rows channel by channel. Every map is linear in its
 //! input and in its weight, so it is pulled back by its adjoint and nothing of it needs a graph.
 
-use crate::convolution::ConvGeometry;
+use crate::conv_geometry::ConvGeometry;
 use gap_torch::{NoiseStream, SeedKey, aligned_rows};
 use tch::{Device, Kind, Tensor};
 

@@ -1,10 +1,11 @@
 //! Networks whose weights are plain tensors: decoders and encoders are made of them.
 //!
 //! A network is a chain of layers, whatever their kind, so that fitting, evaluation and storage are
-//! written once. [`crate::mlp`] and [`crate::convolution`] make networks; the kernels of
-//! [`crate::fused`] know those of affine layers alone.
+//! written once. [`crate::mlp`] and [`crate::convolution`] make networks; the kernels
+//! know those of affine layers alone.
 
 use crate::activation::Activation;
+use crate::backend::Backend;
 use crate::layer::{Layer, Map};
 use gap_torch::aligned_rows;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
@@ -14,6 +15,7 @@ use tch::{Device, Kind, Tensor};
 pub struct Network {
     layers: Vec<Layer>,
     activation: Activation,
+    backend: Backend,
 }
 
 impl Network {
@@ -26,7 +28,24 @@ impl Network {
         assert!(!layers.is_empty(), "a network has a layer");
         let fit = |pair: &[Layer]| pair[0].n_outputs() == pair[1].n_inputs();
         assert!(layers.windows(2).all(fit), "layers fit");
-        Self { layers, activation }
+        Self {
+            layers,
+            activation,
+            backend: Backend::default(),
+        }
+    }
+
+    /// The same network computed by `backend`, where it has a choice; without this by what the environment
+    /// asks for.
+    #[must_use]
+    pub const fn on(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// What computes it, where it has a choice.
+    pub const fn backend(&self) -> Backend {
+        self.backend
     }
 
     /// The same network with its last layer at zero, so that it says 0 wherever it is asked.
@@ -156,6 +175,7 @@ impl Network {
         Self {
             layers: layers.collect(),
             activation: self.activation,
+            backend: self.backend,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::annealed::{Anchor, sum_of_squares};
 use crate::estimate::{Accumulator, EstimateError};
 use crate::importance::WeightedDraws;
 use gap_infer::{VariationalFamily, VariationalParams};
-use gap_model::{JointRows, WantedOfRows};
+use gap_model::{JointOutputs, JointRows};
 use gap_torch::{NoiseStream, SeedKey, doubles};
 use std::f64::consts::TAU;
 use tch::{Device, Tensor};
@@ -136,9 +136,9 @@ impl<'a> Proposal<'a> {
     ) -> Result<(), EstimateError> {
         self.draw(n);
         self.log_joint.resize(n, 0.0);
-        let wanted = WantedOfRows {
+        let wanted = JointOutputs {
             log_joint: Some(&mut self.log_joint),
-            ..WantedOfRows::default()
+            ..JointOutputs::default()
         };
         joint.evaluate(&vec![self.point; n], &self.z, wanted)?;
         let (dim, _) = self.q.dims();

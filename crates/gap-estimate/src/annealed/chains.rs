@@ -3,8 +3,7 @@
 use super::anchor::{Anchor, sum_of_squares};
 use crate::estimate::EstimateError;
 use gap_data::Batch;
-use gap_kernel::Precision;
-use gap_model::{JointRows, LatentVariableModel, WantedOfRows};
+use gap_model::{JointOutputs, JointRows, LatentVariableModel, Precision};
 use gap_torch::{NoiseStream, SeedKey};
 
 /// A step is shortened by up to this factor, drawn for each transition: with one length a trajectory
@@ -249,7 +248,7 @@ impl<'a> Chains<'a> {
 
     fn score_of_proposal(&mut self) -> Result<(), EstimateError> {
         self.place_proposal();
-        let wanted = WantedOfRows {
+        let wanted = JointOutputs {
             score: Some(&mut self.proposed.score),
             log_joint: None,
             precision: self.transitions.precision,
@@ -267,9 +266,9 @@ impl<'a> Chains<'a> {
 
     fn value_of_proposal(&mut self) -> Result<(), EstimateError> {
         self.place_proposal();
-        let wanted = WantedOfRows {
+        let wanted = JointOutputs {
             log_joint: Some(&mut self.proposed.log_joint),
-            ..WantedOfRows::default()
+            ..JointOutputs::default()
         };
         Ok(self.joint.evaluate(&self.points, &self.z, wanted)?)
     }

@@ -7,8 +7,7 @@ use super::Rule;
 use super::draws::Draws;
 use crate::family::{FullGaussian, VariationalFamily};
 use crate::inference::InferError;
-use gap_kernel::Precision;
-use gap_model::{JointRows, LatentVariableModel, WantedOfRows};
+use gap_model::{JointOutputs, JointRows, LatentVariableModel, Precision};
 use nalgebra::{DMatrix, DVector};
 use std::f64::consts::{E, TAU};
 use tch::Tensor;
@@ -236,7 +235,7 @@ impl<'a> Objective<'a> {
         } = &mut self.rows;
         score.resize(z.len(), 0.0);
         log_joint.resize(observations.len(), 0.0);
-        let asked = WantedOfRows {
+        let asked = JointOutputs {
             score: Some(score),
             log_joint: wanted.loss.then_some(log_joint),
             precision: wanted.precision,

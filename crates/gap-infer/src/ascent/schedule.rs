@@ -2,7 +2,7 @@
 
 use super::{AdamSettings, Climber, Noise, Objective, Rule, Stopping, Watcher, climb};
 use crate::inference::InferError;
-use gap_kernel::Precision;
+use gap_model::Precision;
 use gap_torch::SeedKey;
 use std::fmt;
 

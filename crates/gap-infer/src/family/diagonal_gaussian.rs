@@ -1,6 +1,6 @@
 //! `q(z) = N(μ, diag σ²)`, with `λ = (μ, log σ)`: the family of the mean-field VAE.
 
-use gap_kernel::exponentials;
+use gap_model::exponentials;
 use gap_torch::mean_over_samples;
 
 use super::{Draws, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams};

@@ -1,6 +1,6 @@
 //! The numbers that families in plain memory compute with: `f32` in earnest, `f64` in tests.
 
-use gap_kernel::exponentials;
+use gap_model::exponentials;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 /// A floating-point number.

@@ -3,7 +3,7 @@
 use super::factors::down_columns;
 use super::parameters::{Learned, LearnedLayer};
 use super::workspace::{LayerSpace, Workspace};
-use crate::adam::{Pass, Step};
+use crate::adam::{AdamPass, Step};
 use crate::epilogue::{Back, Score};
 use crate::lanes::{Kernel, Lanes, Work};
 use crate::layers::keep_rows;
@@ -15,17 +15,17 @@ pub(super) struct Ascend<'a, K: Kernel> {
     pub(super) space: &'a mut Workspace<K>,
     pub(super) learned: &'a mut Learned,
     pub(super) gradient: Option<&'a [f32]>,
-    pub(super) half: Half,
+    pub(super) part: Part,
     pub(super) to_input: bool,
 }
 
 /// What of a step is done. Each layer goes back and up, or all go back and later all go up: the same
 /// sums of the same numbers.
 #[derive(Clone, Copy)]
-pub(super) enum Half {
-    Both(Step),
-    Back,
-    Up(Step),
+pub(super) enum Part {
+    Whole(Step),
+    Backward,
+    Step(Step),
 }
 
 impl<K: Kernel> Work for Ascend<'_, K> {
@@ -40,13 +40,13 @@ impl<K: Kernel> Work for Ascend<'_, K> {
         }
         for i in (0..=last).rev() {
             unsafe {
-                match self.half {
-                    Half::Both(step) => {
+                match self.part {
+                    Part::Whole(step) => {
                         self.back(i);
                         self.up(i, step);
                     }
-                    Half::Back => self.back(i),
-                    Half::Up(step) => self.up(i, step),
+                    Part::Backward => self.back(i),
+                    Part::Step(step) => self.up(i, step),
                 }
             }
         }
@@ -116,7 +116,7 @@ impl<K: Kernel> Ascend<'_, K> {
             let bias = &mut layer.bias;
             let moments = [bias.mean.as_mut_slice(), bias.square.as_mut_slice()];
             let (values, in_bias) = (bias.values.as_mut_slice(), space.in_bias.as_slice());
-            Pass::<K::Lanes>::new(values, in_bias, moments, step).run();
+            AdamPass::<K::Lanes>::new(values, in_bias, moments, step).run();
         }
     }
 }

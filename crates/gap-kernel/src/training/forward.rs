@@ -1,8 +1,8 @@
 //! Through the layers; every value is kept for the way back.
 
 use super::parameters::{Learned, LearnedLayer};
+use super::path::{Input, Observed};
 use super::workspace::Workspace;
-use super::{Input, Observed};
 use crate::epilogue::{Hidden, mean};
 use crate::lanes::{Kernel, Lanes, MOST_LANES, Work};
 use crate::layers::keep_rows;

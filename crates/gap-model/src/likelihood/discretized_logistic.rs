@@ -1,6 +1,7 @@
 //! Grey values on a few equally spaced levels, each the probability that a logistic variable rounds to it.
 
-use super::{Formulas, LearnedScale, Support, sum_of_row};
+use super::formulas::{Formulas, Support, sum_over_observed};
+use super::learned_scale::LearnedScale;
 use gap_torch::NoiseStream;
 use tch::Tensor;
 
@@ -76,7 +77,7 @@ impl Formulas for DiscretizedLogistic {
         let below = (-&bins.below).log_sigmoid();
         terms += below.masked_fill(&bins.is_lowest, 0.0);
         terms += bins.inner(&(-(-&bins.width).expm1()).log());
-        sum_of_row(&terms)
+        sum_over_observed(&terms)
     }
 
     fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {

@@ -5,7 +5,7 @@
 //! and warmed up at its first request, outside the time.
 
 use clap::Parser;
-use gap_kernel::Instructions;
+use gap_model::Backend;
 use gap_torch::device;
 use gap_torch::math_library::math_path;
 use gap_workloads::{Crew, Work, rate};
@@ -26,8 +26,8 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let instructions = match Instructions::here() {
-        Ok(instructions) => instructions,
+    let backend = match Backend::from_environment() {
+        Ok(backend) => backend,
         Err(refused) => {
             eprintln!("workloads: {refused}");
             return ExitCode::from(2);
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         "peer": "amortgap",
         "versions": {"amortgap": env!("CARGO_PKG_VERSION"), "libtorch": device::LIBTORCH_VERSION},
         "math": math_path().to_string(),
-        "kernels": Instructions::provenance(instructions),
+        "kernels": backend.provenance(),
     }));
     let mut crews = HashMap::new();
     for line in stdin().lines().map_while(Result::ok) {
