@@ -19,7 +19,7 @@ pub use chains::Transitions;
 use crate::elbo::MeanAndVariance;
 use crate::estimate::{Accumulator, Diagnostics, Estimate, EstimateError, Trust};
 use crate::log_mean_exp::LogMeanExp;
-use chains::{Chains, Move};
+use chains::{Chains, TransitionSettings};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
@@ -82,7 +82,7 @@ impl Annealing {
         let (n, transitions) = (self.n_chains, self.transitions);
         let key = key.role("forward");
         let chains = Chains::from_anchor(model, anchor, batch, n, transitions, key)?;
-        let mut walk = Walk::new(chains, step_sizes);
+        let mut walk = AnnealingRun::new(chains, step_sizes);
         for (t, pair) in self.inverse_temperatures.windows(2).enumerate() {
             walk.weigh(pair[1] - pair[0]);
             if pair[1] < 1.0 {
@@ -119,7 +119,7 @@ impl Annealing {
         let places = (z, self.n_chains);
         let key = key.role("reverse");
         let chains = Chains::from_places(model, anchor, batch, places, self.transitions, key)?;
-        let mut walk = Walk::new(chains, step_sizes);
+        let mut walk = AnnealingRun::new(chains, step_sizes);
         for _ in 0..TRANSITIONS_APART {
             walk.advance(1.0)?;
         }
@@ -154,7 +154,7 @@ impl Annealing {
     }
 
     /// `sign · log (1/C) Σ w` of each datapoint.
-    fn estimates(&self, walk: &Walk, sign: f64, clock: Instant) -> Vec<Estimate> {
+    fn estimates(&self, walk: &AnnealingRun, sign: f64, clock: Instant) -> Vec<Estimate> {
         let seconds = clock.elapsed().as_secs_f64() / walk.chains.n_points().max(1) as f64;
         let per_chain = 2 + walk.n_transitions * evaluations_of_a_transition(self.transitions);
         let joint_evaluations =
@@ -219,7 +219,7 @@ impl ChainWeights {
 }
 
 /// Chains on their way along a path, and what they have gathered.
-struct Walk<'a> {
+struct AnnealingRun<'a> {
     chains: Chains<'a>,
     step_sizes: Vec<f64>,
     log_weights: Vec<f64>, // [C·B]
@@ -227,7 +227,7 @@ struct Walk<'a> {
     n_transitions: u64,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> AnnealingRun<'a> {
     fn new(chains: Chains<'a>, step_sizes: Vec<f64>) -> Self {
         Self {
             log_weights: vec![0.0; chains.acceptance().len()],
@@ -247,7 +247,8 @@ impl<'a> Walk<'a> {
 
     fn advance(&mut self, beta: f64) -> Result<(), EstimateError> {
         let step_sizes = &self.step_sizes;
-        self.chains.advance(&Move { beta, step_sizes })?;
+        self.chains
+            .advance(&TransitionSettings { beta, step_sizes })?;
         self.n_transitions += 1;
         let n_points = self.accepted.len();
         for (row, accepted) in self.chains.acceptance().iter().enumerate() {

@@ -20,17 +20,17 @@ const FEWEST_IN_A_TAIL: usize = 5;
 
 /// A finite number in its order.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Ordered(f64);
+struct OrderedWeight(f64);
 
-impl Eq for Ordered {}
+impl Eq for OrderedWeight {}
 
-impl PartialOrd for Ordered {
+impl PartialOrd for OrderedWeight {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Ordered {
+impl Ord for OrderedWeight {
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.total_cmp(&other.0)
     }
@@ -42,7 +42,7 @@ impl Ord for Ordered {
 #[derive(Clone, Debug)]
 pub struct WeightTail {
     capacity: usize,
-    largest: BinaryHeap<Reverse<Ordered>>,
+    largest: BinaryHeap<Reverse<OrderedWeight>>,
 }
 
 /// A generalised Pareto distribution above a threshold.
@@ -73,11 +73,11 @@ impl WeightTail {
             return;
         }
         if self.largest.len() < self.capacity {
-            self.largest.push(Reverse(Ordered(log_weight)));
+            self.largest.push(Reverse(OrderedWeight(log_weight)));
         } else if let Some(mut least) = self.largest.peek_mut()
             && least.0.0 < log_weight
         {
-            *least = Reverse(Ordered(log_weight));
+            *least = Reverse(OrderedWeight(log_weight));
         }
     }
 

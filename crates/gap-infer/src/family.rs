@@ -1,6 +1,6 @@
 //! What a variational family must answer: how `λ` becomes draws, and how a score becomes `∇_λ`.
 //!
-//! A family that lives in plain memory writes [`InMemory`] and is a [`VariationalFamily`] by that; the
+//! A family that lives in plain memory writes [`PerDatapointFamily`] and is a [`VariationalFamily`] by that; the
 //! diagonal Gaussian, which the kernels know, has tensors of its own.
 
 mod affine_flow;
@@ -10,8 +10,8 @@ mod couplings;
 mod diagonal_gaussian;
 mod full_gaussian;
 mod gaussian_mixture;
-mod in_memory;
 mod number;
+mod per_datapoint;
 mod perceptron;
 mod planar_flow;
 
@@ -21,8 +21,8 @@ pub use columns::Columns;
 pub use diagonal_gaussian::DiagonalGaussian;
 pub use full_gaussian::FullGaussian;
 pub use gaussian_mixture::GaussianMixture;
-pub use in_memory::InMemory;
 pub use number::Number;
+pub use per_datapoint::PerDatapointFamily;
 pub use planar_flow::PlanarFlow;
 
 use gap_torch::{NoiseStream, doubles};

@@ -64,12 +64,12 @@ pub(crate) struct BinaryRows<L: Lanes> {
     bits: Vec<u8>,
     /// How many rows there may be, whole blocks of them.
     most_rows: usize,
-    memory: Option<Memory>,
+    memory: Option<TableMemory>,
     lanes: std::marker::PhantomData<L>,
 }
 
 /// What tables need.
-struct Memory {
+struct TableMemory {
     /// Tables of some groups.
     tables: Aligned<f32>,
     /// Sums so far, `[rows, columns of a pass]`.
@@ -167,7 +167,7 @@ impl<L: Lanes> BinaryRows<L> {
             unsafe { self.one_by_one(weight, epilogue) };
             return;
         }
-        self.memory.get_or_insert_with(|| Memory {
+        self.memory.get_or_insert_with(|| TableMemory {
             tables: Aligned::zeros(TABLE_BYTES / 4),
             sums: Aligned::zeros(self.most_rows * if K::VECTORS == 3 { 1 } else { 2 } * L::LANES),
         });

@@ -1,7 +1,7 @@
 //! The pass of a tile of rows: forward through the layers, the mean of the likelihood, and back.
 
 use crate::TILE_ROWS;
-use crate::epilogue::{Back, Output, Score};
+use crate::epilogue::{BackwardEpilogue, LikelihoodEpilogue, StoreEpilogue};
 use crate::lanes::{Kernel, Lanes, Work};
 use crate::layers::{Affine, hidden_values, keep_rows, through_hidden};
 use crate::network::{Activation, Likelihood, Network};
@@ -237,7 +237,7 @@ impl<K: Kernel> DecoderPass<'_, K> {
         }
         let excess = tile.excess.as_mut_slice().as_mut_ptr();
         let sums = tile.sums.as_mut_slice().as_mut_ptr();
-        let epilogue = Output::<K> {
+        let epilogue = LikelihoodEpilogue::<K> {
             likelihood: self.decoder.likelihood,
             bias: layer.bias.as_slice().as_ptr(),
             x: self.x,
@@ -259,7 +259,7 @@ impl<K: Kernel> DecoderPass<'_, K> {
         };
         for i in (0..last).rev() {
             let stride = forward[i].weight.width;
-            let epilogue = Back::<K> {
+            let epilogue = BackwardEpilogue::<K> {
                 activation: self.decoder.activation,
                 values: tile.values[i].as_slice().as_ptr(),
                 to: tile.gradients[i].as_mut_slice().as_mut_ptr(),
@@ -269,7 +269,7 @@ impl<K: Kernel> DecoderPass<'_, K> {
             let first = tile.gradients[i].as_slice().as_ptr();
             left = Rows { first, stride };
         }
-        let epilogue = Score {
+        let epilogue = StoreEpilogue {
             to: tile.score.as_mut_slice().as_mut_ptr(),
             stride: back[0].width,
         };

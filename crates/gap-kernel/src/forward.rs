@@ -5,7 +5,7 @@
 
 use crate::TILE_ROWS;
 use crate::binary_rows::{self, BinaryRows};
-use crate::epilogue::{Hidden, Plain, Scattered};
+use crate::epilogue::{HiddenEpilogue, OutputEpilogue, ScatterEpilogue};
 use crate::lanes::{Kernel, Work};
 use crate::layers::{Affine, hidden_values, through_hidden};
 use crate::network::{Activation, Layer};
@@ -50,7 +50,7 @@ impl<K: Kernel<Factor = f32>> ForwardPath for PackedForward<K> {
 
     fn forward(&self, input: &[f32], output: &mut [f32]) {
         let block_rows = BLOCK_ROWS.min(input.len() / self.n_inputs);
-        let mut memory = Memory::new(self, block_rows);
+        let mut memory = BlockMemory::new(self, block_rows);
         let inputs = input.chunks(block_rows * self.n_inputs);
         for (input, output) in inputs.zip(output.chunks_mut(block_rows * self.n_outputs)) {
             let pass = BlockPass {
@@ -67,7 +67,7 @@ impl<K: Kernel<Factor = f32>> ForwardPath for PackedForward<K> {
 }
 
 /// What a pass writes on its way.
-struct Memory<K: Kernel> {
+struct BlockMemory<K: Kernel> {
     binary: BinaryRows<K::Lanes>,
     /// Which rows are not black and white.
     others: Vec<usize>,
@@ -83,7 +83,7 @@ struct Memory<K: Kernel> {
     outputs: Aligned<f32>,
 }
 
-impl<K: Kernel<Factor = f32>> Memory<K> {
+impl<K: Kernel<Factor = f32>> BlockMemory<K> {
     fn new(network: &PackedForward<K>, block_rows: usize) -> Self {
         let tile_rows = TILE_ROWS.min(fast_rows::<K>(block_rows));
         let (last, hidden) = network.layers.split_last().expect("a network has a layer");
@@ -106,7 +106,7 @@ impl<K: Kernel<Factor = f32>> Memory<K> {
 /// One block's way through the layers.
 struct BlockPass<'a, K: Kernel> {
     network: &'a PackedForward<K>,
-    memory: &'a mut Memory<K>,
+    memory: &'a mut BlockMemory<K>,
     input: &'a [f32],
     output: &'a mut [f32],
 }
@@ -120,7 +120,7 @@ impl<K: Kernel<Factor = f32>> Work for BlockPass<'_, K> {
         unsafe {
             self.sort();
             if self.network.layers.len() == 1 {
-                self.through_first(&Plain { bias, to, stride });
+                self.through_first(&OutputEpilogue { bias, to, stride });
                 copy_rows(
                     self.memory.first.as_slice(),
                     stride,
@@ -129,7 +129,7 @@ impl<K: Kernel<Factor = f32>> Work for BlockPass<'_, K> {
                 );
             } else {
                 let activation = self.network.activation;
-                self.through_first(&Hidden::<K> {
+                self.through_first(&HiddenEpilogue::<K> {
                     activation,
                     bias,
                     to,
@@ -145,7 +145,7 @@ impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
     /// Finds out which rows are black and white.
     #[inline(always)]
     unsafe fn sort(&mut self) {
-        let Memory { binary, others, .. } = self.memory;
+        let BlockMemory { binary, others, .. } = self.memory;
         binary.clear();
         others.clear();
         for (place, row) in self.input.chunks_exact(self.network.n_inputs).enumerate() {
@@ -159,7 +159,7 @@ impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
     #[inline(always)]
     unsafe fn through_first<E: Epilogue<K::Lanes>>(&mut self, epilogue: &E) {
         let (n_inputs, weight) = (self.network.n_inputs, &self.network.layers[0].weight);
-        let Memory {
+        let BlockMemory {
             binary,
             others,
             tile_rows,
@@ -185,7 +185,7 @@ impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
                 first: rows.as_ptr(),
                 stride: n_inputs,
             };
-            let scattered = Scattered {
+            let scattered = ScatterEpilogue {
                 places,
                 to: epilogue,
             };
@@ -201,7 +201,7 @@ impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
         let network = self.network;
         let (last, hidden) = network.layers.split_last().expect("a network has a layer");
         let stride = network.layers[0].weight.width;
-        let Memory {
+        let BlockMemory {
             first,
             values,
             outputs,
@@ -210,7 +210,7 @@ impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
         let n_outputs = network.n_outputs;
         for (tile, output) in self.output.chunks_mut(TILE_ROWS * n_outputs).enumerate() {
             let n_rows = fast_rows::<K>(output.len() / n_outputs);
-            let epilogue = Plain {
+            let epilogue = OutputEpilogue {
                 bias: last.bias.as_slice().as_ptr(),
                 to: outputs.as_mut_slice().as_mut_ptr(),
                 stride: last.weight.width,

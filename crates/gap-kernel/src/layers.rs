@@ -1,6 +1,6 @@
 //! Affine layers on the way forward: what decoders and encoders share.
 
-use crate::epilogue::Hidden;
+use crate::epilogue::HiddenEpilogue;
 use crate::lanes::{Kernel, Lanes};
 use crate::network::{Activation, Layer};
 use crate::packed::{Aligned, Packed, whole_vectors};
@@ -44,7 +44,7 @@ pub(crate) unsafe fn through_hidden<K: Kernel>(
     let mut left = input;
     for (layer, values) in layers.iter().zip(values) {
         let stride = layer.weight.width;
-        let epilogue = Hidden::<K> {
+        let epilogue = HiddenEpilogue::<K> {
             activation,
             bias: layer.bias.as_slice().as_ptr(),
             to: values.as_mut_slice().as_mut_ptr(),

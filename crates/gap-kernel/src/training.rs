@@ -5,7 +5,7 @@
 //! precision can change between any two steps, at the price of a new workspace.
 
 #[cfg(target_arch = "x86_64")]
-mod ascend;
+mod backward_pass;
 #[cfg(target_arch = "x86_64")]
 mod factors;
 #[cfg(target_arch = "x86_64")]
@@ -20,7 +20,7 @@ mod workspace;
 use crate::instructions::Instructions;
 use crate::network::{Activation, Layer, check};
 use crate::precision::Precision;
-use parameters::Learned;
+use parameters::LearnedNetwork;
 pub use path::Observed;
 use path::{Input, TrainingPath};
 
@@ -28,7 +28,7 @@ use path::{Input, TrainingPath};
 ///
 /// The same steps from the same weights give the same bits.
 pub struct FusedTraining {
-    learned: Learned,
+    learned: LearnedNetwork,
     /// Made when the first step needs it.
     path: Option<Box<dyn TrainingPath>>,
     instructions: Instructions,
@@ -66,7 +66,7 @@ impl FusedTraining {
     }
 
     /// What is learned, and the path that takes its steps.
-    fn ready(&mut self) -> (&mut Learned, &mut dyn TrainingPath) {
+    fn ready(&mut self) -> (&mut LearnedNetwork, &mut dyn TrainingPath) {
         let make = || path(&self.learned, self.instructions, self.precision);
         if self.path.is_none() {
             self.path = make();
@@ -262,24 +262,24 @@ fn learned(
     activation: Activation,
     most_rows: usize,
     instructions: Instructions,
-) -> Option<Learned> {
+) -> Option<LearnedNetwork> {
     use crate::avx2::Lanes8;
     use crate::avx512::Lanes16;
     Some(match instructions {
-        Instructions::Avx512 => Learned::new::<Lanes16>(layers, activation, most_rows),
-        Instructions::Avx2 => Learned::new::<Lanes8>(layers, activation, most_rows),
+        Instructions::Avx512 => LearnedNetwork::new::<Lanes16>(layers, activation, most_rows),
+        Instructions::Avx2 => LearnedNetwork::new::<Lanes8>(layers, activation, most_rows),
     })
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn learned(_: &[Layer<'_>], _: Activation, _: usize, _: Instructions) -> Option<Learned> {
+fn learned(_: &[Layer<'_>], _: Activation, _: usize, _: Instructions) -> Option<LearnedNetwork> {
     None
 }
 
 /// The path must be there.
 #[cfg(target_arch = "x86_64")]
 fn path(
-    learned: &Learned,
+    learned: &LearnedNetwork,
     instructions: Instructions,
     precision: Precision,
 ) -> Option<Box<dyn TrainingPath>> {
@@ -297,6 +297,6 @@ fn path(
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn path(_: &Learned, _: Instructions, _: Precision) -> Option<Box<dyn TrainingPath>> {
+fn path(_: &LearnedNetwork, _: Instructions, _: Precision) -> Option<Box<dyn TrainingPath>> {
     None
 }

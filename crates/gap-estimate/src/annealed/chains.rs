@@ -22,7 +22,7 @@ pub struct Transitions {
 }
 
 /// What every chain of a transition is given.
-pub struct Move<'a> {
+pub struct TransitionSettings<'a> {
     /// The inverse temperature of the distribution that it leaves as it is.
     pub beta: f64,
     /// The step size of each datapoint, `[B]`.
@@ -147,7 +147,7 @@ impl<'a> Chains<'a> {
 
     /// One transition of every chain, by Hamiltonian Monte Carlo (Neal 2011, §5.3), that leaves
     /// `q^(1−β) p^β` as it is.
-    pub fn advance(&mut self, how: &Move) -> Result<(), EstimateError> {
+    pub fn advance(&mut self, how: &TransitionSettings) -> Result<(), EstimateError> {
         let dim = self.anchor.latent_dim();
         let n_chains = self.points.len() / self.n_points().max(1);
         self.momentum = self.noise.normal_values(n_chains, dim);

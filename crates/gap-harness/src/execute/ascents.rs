@@ -8,7 +8,7 @@ use crate::run::{RunError, Workspace};
 use gap_data::Batch;
 use gap_infer::ascent::Precision;
 use gap_infer::free_form::{Search, StartingPoint};
-use gap_infer::trace::{Look, Trace, Tracer};
+use gap_infer::trace::{AscentSnapshot, Trace, Tracer};
 use gap_infer::{Encoder, FreeForm};
 use gap_model::LatentVariableModel;
 use gap_schema::rows_file;
@@ -119,7 +119,7 @@ impl LibtorchExecutor {
             let traced = tracer
                 .trace(&schedule, start.to_rows(), key)
                 .map_err(failed)?;
-            for look in &traced.looks {
+            for look in &traced.snapshots {
                 let standing = Standing::of(&traced, look);
                 points.push(TracePoint {
                     // A stage may serve several: the plan says which.
@@ -197,8 +197,8 @@ struct Standing {
 }
 
 impl Standing {
-    fn of(traced: &Trace, look: &Look) -> Self {
-        let end = traced.looks.last().expect("an ascent is looked at");
+    fn of(traced: &Trace, look: &AscentSnapshot) -> Self {
+        let end = traced.snapshots.last().expect("an ascent is looked at");
         let n = look.loss.len();
         let goes_on = |&i: &usize| {
             let stood = look.steps[i] == end.steps[i] && (look != end || traced.stopped[i]);

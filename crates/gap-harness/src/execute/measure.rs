@@ -8,7 +8,7 @@ use gap_estimate::{
     ClosedForms, Elbo, Estimate, ImportanceWeighted, ParetoSmoothed, PosteriorEstimator,
     estimate_all,
 };
-use gap_infer::certificate::Remaining;
+use gap_infer::Remaining;
 use gap_infer::{
     Amortized, FitCost, FittedBatch, FreeForm, Inference, Refined, Stop, VariationalFamily,
     VariationalParams,

@@ -2,16 +2,17 @@
 
 use super::blocks::{Block, Blocks};
 use super::curvature::NewtonMetric;
-use super::objective::{Evaluation, Wanted};
-use super::{Draws, Progress, StepRule};
+use super::draws::NoiseDraws;
+use super::evaluation::{Evaluation, EvaluationRequest};
+use super::step_rule::{Progress, StepRule};
 
 /// The longest step in any one mean, standard deviations, and in any one `log σ`.
 pub const LONGEST_STEP: f64 = 1.0;
 const LONGEST_LOG_STEP: f64 = 0.5;
 
-pub const WANTED: Wanted = Wanted {
+pub const REQUEST: EvaluationRequest = EvaluationRequest {
     curvature: true,
-    ..Wanted::GRADIENT
+    ..EvaluationRequest::GRADIENT
 };
 
 /// Stochastic approximation with Newton steps whose size is about the block's share of all draws so
@@ -43,7 +44,7 @@ impl StepRule for AveragedNewton {
         &self.params
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, draws: &Draws) -> Progress {
+    fn tell(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> Progress {
         let Block {
             gradient,
             curvature,

@@ -40,7 +40,7 @@ impl fmt::Display for Noise {
 }
 
 /// The draws of one step: `S` standard normals of dimension `D`, common to all datapoints or not.
-pub struct Draws {
+pub struct NoiseDraws {
     values: Vec<f32>, // [S, D] or [B, S, D]
     common: bool,
     n_samples: usize,
@@ -51,7 +51,7 @@ pub struct Draws {
     pub second_moment: DMatrix<f64>,
 }
 
-impl Draws {
+impl NoiseDraws {
     /// Draws common to all datapoints: `[S, D]`, sample after sample.
     pub fn common(values: Vec<f32>, dim: usize) -> Self {
         let n_samples = values.len() / dim;
@@ -97,7 +97,7 @@ pub struct DrawSource {
     n_samples: usize,
     dim: usize,
     key: SeedKey,
-    latest: Option<Draws>,
+    latest: Option<NoiseDraws>,
 }
 
 impl DrawSource {
@@ -113,17 +113,19 @@ impl DrawSource {
     }
 
     /// The draws of step `step` (0, 1, …) for the datapoints `ids`.
-    pub fn at(&mut self, step: u32, ids: &[u64]) -> &Draws {
+    pub fn at(&mut self, step: u32, ids: &[u64]) -> &NoiseDraws {
         let (n, dim, key) = (self.n_samples, self.dim, self.key);
         let step_key = key.index(u64::from(step));
         let draws = match (self.noise, self.latest.take()) {
             (Noise::Fixed, Some(draws)) => draws,
-            (Noise::Fixed, None) => Draws::common(whitened_sobol(key, n, dim), dim),
-            (Noise::Sequence | Noise::GrowingSequence, _) => Draws::common(self.block(step), dim),
-            (Noise::Fresh, _) => {
-                Draws::common(sobol_normal_points(step_key, 0..n as u32, dim), dim)
+            (Noise::Fixed, None) => NoiseDraws::common(whitened_sobol(key, n, dim), dim),
+            (Noise::Sequence | Noise::GrowingSequence, _) => {
+                NoiseDraws::common(self.block(step), dim)
             }
-            (Noise::Independent, _) => Draws::independent(step_key, ids, n, dim),
+            (Noise::Fresh, _) => {
+                NoiseDraws::common(sobol_normal_points(step_key, 0..n as u32, dim), dim)
+            }
+            (Noise::Independent, _) => NoiseDraws::independent(step_key, ids, n, dim),
         };
         self.latest.insert(draws)
     }

@@ -2,8 +2,9 @@
 
 use super::blocks::{Block, Blocks};
 use super::curvature::NewtonMetric;
-use super::objective::Evaluation;
-use super::{Draws, Progress, StepRule};
+use super::draws::NoiseDraws;
+use super::evaluation::Evaluation;
+use super::step_rule::{Progress, StepRule};
 use nalgebra::{DMatrix, DVector};
 
 /// No step makes `q` more than `1 / √0.1` times as wide in any direction: below lies sampling noise.
@@ -81,7 +82,7 @@ impl StepRule for FullNewton {
         &self.params
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, draws: &Draws) -> Progress {
+    fn tell(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> Progress {
         let Block {
             gradient,
             curvature,

@@ -1,6 +1,11 @@
 //! Phases after one another: the default, and the protocols of others.
 
-use super::{AdamSettings, Climber, Noise, Objective, Rule, Stopping, Watcher, climb};
+use super::Rule;
+use super::adam::AdamSettings;
+use super::draws::Noise;
+use super::objective::Objective;
+use super::run::{Observer, SearchState, run_phase};
+use super::stopping::Stopping;
 use crate::inference::InferError;
 use gap_model::Precision;
 use gap_torch::SeedKey;
@@ -101,7 +106,7 @@ impl Schedule {
         self
     }
 
-    /// Takes the climbers `rows` through all phases.
+    /// Takes the states `rows` through all phases.
     ///
     /// # Errors
     ///
@@ -110,14 +115,14 @@ impl Schedule {
         &self,
         objective: &mut Objective,
         rows: &[usize],
-        climbers: &mut [Climber],
+        states: &mut [SearchState],
         ids: &[u64],
         key: SeedKey,
-        watcher: &mut Watcher,
+        observer: &mut Observer,
     ) -> Result<(), InferError> {
         for (i, phase) in self.phases.iter().enumerate() {
             let key = key.role("phase").index(i as u64);
-            climb(objective, phase, rows, climbers, ids, key, watcher)?;
+            run_phase(objective, phase, rows, states, ids, key, observer)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::couplings::Couplings;
 use super::full_gaussian::{FullGaussian, log_standard_normal};
-use super::in_memory::{InMemory, log_prob_in_memory};
+use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
 use super::{Columns, EvaluableFamily, Number, VariationalParams};
 use gap_torch::SeedKey;
 use tch::Tensor;
@@ -42,7 +42,7 @@ impl AffineFlow {
     }
 }
 
-impl InMemory for AffineFlow {
+impl PerDatapointFamily for AffineFlow {
     fn dim(&self) -> usize {
         self.gaussian.dim()
     }
@@ -81,15 +81,20 @@ impl InMemory for AffineFlow {
 
 impl EvaluableFamily for AffineFlow {
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
-        log_prob_in_memory(InMemory::n_params(self), params, z, |params, z| {
-            let map = self.gaussian.map(params);
-            let of_flow = &params[self.gaussian.n_params()..];
-            let (noise, log_det) = self.couplings.invert(of_flow, map.invert(z));
-            let mut log_q = log_standard_normal(&noise);
-            for (log_q, of_layers) in log_q.iter_mut().zip(log_det) {
-                *log_q -= map.log_det + of_layers;
-            }
-            log_q
-        })
+        log_prob_per_datapoint(
+            PerDatapointFamily::n_params(self),
+            params,
+            z,
+            |params, z| {
+                let map = self.gaussian.map(params);
+                let of_flow = &params[self.gaussian.n_params()..];
+                let (noise, log_det) = self.couplings.invert(of_flow, map.invert(z));
+                let mut log_q = log_standard_normal(&noise);
+                for (log_q, of_layers) in log_q.iter_mut().zip(log_det) {
+                    *log_q -= map.log_det + of_layers;
+                }
+                log_q
+            },
+        )
     }
 }

@@ -1,9 +1,9 @@
 //! A flow on `z` and auxiliary variables `v`, with a model of `v` given `z` learned beside it.
 
-use super::couplings::{Couplings, Flowed};
+use super::couplings::{Couplings, FlowOutput};
 use super::full_gaussian::{FullGaussian, log_standard_normal};
-use super::in_memory::InMemory;
-use super::perceptron::{Pass, Perceptron};
+use super::per_datapoint::PerDatapointFamily;
+use super::perceptron::{Perceptron, PerceptronPass};
 use super::{Columns, Number};
 use gap_torch::SeedKey;
 use std::f64::consts::TAU;
@@ -23,10 +23,10 @@ pub struct AuxiliaryFlow {
 }
 
 /// Where draws came to, and what the reverse model says of them.
-struct Ends<T> {
-    flowed: Flowed<T>,
+struct ReverseModelOutput<T> {
+    flowed: FlowOutput<T>,
     u: Columns<T>,
-    pass: Pass<T>,
+    pass: PerceptronPass<T>,
     /// `(v − m) / s`, `[D, S]`.
     whitened: Columns<T>,
     /// `1 / s`, `[D, S]`.
@@ -58,7 +58,7 @@ impl AuxiliaryFlow {
         [gaussian, couplings, reverse]
     }
 
-    fn ends<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Ends<T> {
+    fn ends<T: Number>(&self, params: &[T], noise: &Columns<T>) -> ReverseModelOutput<T> {
         let dim = self.gaussian.dim();
         let [_, of_couplings, of_reverse] = self.parts(params);
         let flowed = self.couplings.forward(of_couplings, noise);
@@ -74,7 +74,7 @@ impl AuxiliaryFlow {
         for (value, &inverse) in values.zip(inverse_std.iter().flatten()) {
             *value *= inverse;
         }
-        Ends {
+        ReverseModelOutput {
             flowed,
             u,
             pass,
@@ -84,7 +84,7 @@ impl AuxiliaryFlow {
     }
 }
 
-impl InMemory for AuxiliaryFlow {
+impl PerDatapointFamily for AuxiliaryFlow {
     fn dim(&self) -> usize {
         self.gaussian.dim()
     }

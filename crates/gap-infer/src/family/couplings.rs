@@ -4,7 +4,7 @@
 //! Dinh, Sohl-Dickstein and Bengio 2017, "Density estimation using Real NVP", §3.2: half of the
 //! coordinates pass, and say how the other half is scaled and shifted.
 
-use super::perceptron::{Pass, Perceptron};
+use super::perceptron::{Perceptron, PerceptronPass};
 use super::{Columns, Number};
 use gap_torch::SeedKey;
 
@@ -23,20 +23,20 @@ struct Layer {
 }
 
 /// What a pass forward leaves for the way back.
-pub struct Flowed<T> {
+pub struct FlowOutput<T> {
     /// The last layer's output, `[F, S]`.
     pub end: Columns<T>,
     /// `log |det|` of each draw, `[S]`.
     pub log_det: Vec<T>,
     /// `∇ log q` at the end, `[F, S]`, where it was `−ε` at the start.
     pub slope: Columns<T>,
-    kept: Vec<Kept<T>>,
+    layers_passed: Vec<LayerPass<T>>,
 }
 
 /// A layer's input, its network's pass, and `eˢ` (`[M, S]`).
-struct Kept<T> {
+struct LayerPass<T> {
     input: Columns<T>,
-    pass: Pass<T>,
+    pass: PerceptronPass<T>,
     scale: Columns<T>,
 }
 
@@ -77,15 +77,15 @@ impl Couplings {
     /// The slope is carried along: through a layer with Jacobian `J` it becomes
     /// `J⁻ᵀ (∇ log q − ∇ log |det J|)` (Vaitl et al. 2022, "Path-gradient estimators for continuous
     /// normalizing flows", §3, for one layer instead of a time step).
-    pub fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Flowed<T> {
+    pub fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> FlowOutput<T> {
         let n_samples = noise.n_samples();
         let mut slope = noise.clone();
         slope.values_mut().iter_mut().for_each(|v| *v = -*v);
-        let mut flowed = Flowed {
+        let mut flowed = FlowOutput {
             end: noise.clone(),
             log_det: vec![T::default(); n_samples],
             slope,
-            kept: Vec::with_capacity(self.layers.len()),
+            layers_passed: Vec::with_capacity(self.layers.len()),
         };
         let mut params = params;
         for layer in &self.layers {
@@ -101,16 +101,16 @@ impl Couplings {
     pub fn pull_back<T: Number>(
         &self,
         params: &[T],
-        flowed: &Flowed<T>,
+        flowed: &FlowOutput<T>,
         mut pull: Columns<T>,
     ) -> Vec<T> {
         let mut gradient = vec![T::default(); self.n_params()];
         let mut end = gradient.len();
-        for (layer, kept) in self.layers.iter().zip(&flowed.kept).rev() {
+        for (layer, layers_passed) in self.layers.iter().zip(&flowed.layers_passed).rev() {
             let start = end - layer.network.n_params();
             layer.pull_back(
                 &params[start..end],
-                kept,
+                layers_passed,
                 &mut pull,
                 &mut gradient[start..end],
             );
@@ -141,7 +141,7 @@ fn columns<'a, T: Number>(of: &'a Columns<T>, coordinates: &[usize]) -> Vec<&'a 
 }
 
 impl Layer {
-    fn pass<T: Number>(&self, params: &[T], at: &Columns<T>) -> (Pass<T>, Columns<T>) {
+    fn pass<T: Number>(&self, params: &[T], at: &Columns<T>) -> (PerceptronPass<T>, Columns<T>) {
         let n_samples = at.n_samples();
         let passing = columns(at, &self.passing);
         let pass = self.network.forward(params, &passing, n_samples);
@@ -153,7 +153,7 @@ impl Layer {
         (pass, scale)
     }
 
-    fn forward<T: Number>(&self, params: &[T], flowed: &mut Flowed<T>) {
+    fn forward<T: Number>(&self, params: &[T], flowed: &mut FlowOutput<T>) {
         let n_moved = self.moved.len();
         let input = flowed.end.clone();
         let (pass, scale) = self.pass(params, &input);
@@ -189,13 +189,13 @@ impl Layer {
         for (&i, slope) in self.passing.iter().zip(slopes) {
             flowed.slope.of_mut(i).copy_from_slice(&slope);
         }
-        flowed.kept.push(Kept { input, pass, scale });
+        flowed.layers_passed.push(LayerPass { input, pass, scale });
     }
 
     fn pull_back<T: Number>(
         &self,
         params: &[T],
-        kept: &Kept<T>,
+        layers_passed: &LayerPass<T>,
         pull: &mut Columns<T>,
         gradient: &mut [T],
     ) {
@@ -203,8 +203,11 @@ impl Layer {
         let mut of_output = Columns::zeros(2 * n_moved, pull.n_samples());
         for (m, &i) in self.moved.iter().enumerate() {
             of_output.of_mut(n_moved + m).copy_from_slice(pull.of(i));
-            let scaled = pull.of_mut(i).iter_mut().zip(kept.scale.of(m));
-            let of_s = of_output.of_mut(m).iter_mut().zip(kept.input.of(i));
+            let scaled = pull.of_mut(i).iter_mut().zip(layers_passed.scale.of(m));
+            let of_s = of_output
+                .of_mut(m)
+                .iter_mut()
+                .zip(layers_passed.input.of(i));
             for ((pull, &scale), (of_s, &input)) in scaled.zip(of_s) {
                 *pull *= scale;
                 *of_s = *pull * input;
@@ -213,10 +216,10 @@ impl Layer {
         let mut in_passing: Vec<Vec<T>> =
             self.passing.iter().map(|&i| pull.of(i).to_vec()).collect();
         let mut columns_in: Vec<&mut [T]> = in_passing.iter_mut().map(Vec::as_mut_slice).collect();
-        let x = columns(&kept.input, &self.passing);
+        let x = columns(&layers_passed.input, &self.passing);
         self.network.pull_back(
             params,
-            &kept.pass,
+            &layers_passed.pass,
             &x,
             &of_output,
             &mut columns_in,

@@ -1,7 +1,7 @@
 //! `q(z) = N(μ, L Lᵀ)`, with `λ = (μ, log diag L, the rest of L row by row)`: a whole covariance.
 
-use super::in_memory::{InMemory, log_prob_in_memory};
 use super::number::{add_scaled, dot, sum};
+use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
 use super::{Columns, EvaluableFamily, GaussianFamily, Number, VariationalParams};
 use std::f64::consts::{E, TAU};
 use tch::{Kind, Tensor};
@@ -175,7 +175,7 @@ pub fn log_standard_normal<T: Number>(u: &Columns<T>) -> Vec<f64> {
     log_density
 }
 
-impl InMemory for FullGaussian {
+impl PerDatapointFamily for FullGaussian {
     fn dim(&self) -> usize {
         self.dim
     }
@@ -218,7 +218,7 @@ impl InMemory for FullGaussian {
 
 impl EvaluableFamily for FullGaussian {
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
-        log_prob_in_memory((*self).n_params(), params, z, |params, z| {
+        log_prob_per_datapoint((*self).n_params(), params, z, |params, z| {
             let map = self.map(params);
             let mut log_q = log_standard_normal(&map.invert(z));
             log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);

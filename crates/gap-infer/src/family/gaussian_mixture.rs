@@ -1,7 +1,7 @@
 //! A mixture of few Gaussians of equal weight, before the map of the full Gaussian.
 
 use super::full_gaussian::FullGaussian;
-use super::in_memory::{InMemory, log_prob_in_memory};
+use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
 use super::{Columns, EvaluableFamily, Number, VariationalParams};
 use gap_torch::{NoiseStream, SeedKey};
 use std::f64::consts::TAU;
@@ -35,7 +35,7 @@ const OCTILES: [f64; 7] = [
 ];
 
 /// `u` of some draws: what components make of it.
-struct Mixed<T> {
+struct MixtureDraws<T> {
     u: Columns<T>,
     /// The component of each draw, `[S]`.
     component: Vec<usize>,
@@ -96,7 +96,7 @@ impl GaussianMixture {
         (mean.collect(), own[dim..].to_vec())
     }
 
-    fn mix<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Mixed<T> {
+    fn mix<T: Number>(&self, params: &[T], noise: &Columns<T>) -> MixtureDraws<T> {
         let dim = self.gaussian.dim();
         let every = 8 / self.n_components;
         let component = noise.of(dim).iter().map(|choice| {
@@ -119,7 +119,7 @@ impl GaussianMixture {
                 *u = mean[i] + std[i] * noise;
             }
         }
-        Mixed { u, component }
+        MixtureDraws { u, component }
     }
 
     fn density<T: Number>(&self, params: &[T], u: &Columns<T>) -> Density<T> {
@@ -168,7 +168,7 @@ impl GaussianMixture {
     }
 }
 
-impl InMemory for GaussianMixture {
+impl PerDatapointFamily for GaussianMixture {
     fn dim(&self) -> usize {
         self.gaussian.dim()
     }
@@ -192,7 +192,7 @@ impl InMemory for GaussianMixture {
     fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
         let dim = self.gaussian.dim();
         let map = self.gaussian.map(params);
-        let Mixed { u, component } = self.mix(params, noise);
+        let MixtureDraws { u, component } = self.mix(params, noise);
         let mut pull = map.score(score);
         pull.subtract(&self.density(params, &u).slope);
         let mut gradient = map.path_gradient(&u, &pull);
@@ -242,11 +242,16 @@ impl InMemory for GaussianMixture {
 
 impl EvaluableFamily for GaussianMixture {
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
-        log_prob_in_memory(InMemory::n_params(self), params, z, |params, z| {
-            let map = self.gaussian.map(params);
-            let mut log_q = self.density(params, &map.invert(z)).log;
-            log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
-            log_q
-        })
+        log_prob_per_datapoint(
+            PerDatapointFamily::n_params(self),
+            params,
+            z,
+            |params, z| {
+                let map = self.gaussian.map(params);
+                let mut log_q = self.density(params, &map.invert(z)).log;
+                log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
+                log_q
+            },
+        )
     }
 }

@@ -19,7 +19,7 @@ pub struct Perceptron {
 }
 
 /// What a pass forward leaves for the way back.
-pub struct Pass<T> {
+pub struct PerceptronPass<T> {
     /// `tanh` of the hidden layer, `[H, S]`.
     hidden: Columns<T>,
     /// `[O, S]`
@@ -59,7 +59,12 @@ impl Perceptron {
     }
 
     /// The outputs at the inputs `x`, `I` columns.
-    pub fn forward<T: Number>(&self, params: &[T], x: &[&[T]], n_samples: usize) -> Pass<T> {
+    pub fn forward<T: Number>(
+        &self,
+        params: &[T],
+        x: &[&[T]],
+        n_samples: usize,
+    ) -> PerceptronPass<T> {
         let first = self.start.len();
         let start = self.start.iter().zip(&params[..first]);
         let weights: Vec<T> = start.map(|(&start, &param)| T::of(start) + param).collect();
@@ -90,7 +95,7 @@ impl Perceptron {
                 add_scaled(column, weight * scale, hidden.of(h));
             }
         }
-        Pass {
+        PerceptronPass {
             hidden,
             output,
             weights,
@@ -101,7 +106,7 @@ impl Perceptron {
     pub fn pull_to_inputs<T: Number>(
         &self,
         params: &[T],
-        pass: &Pass<T>,
+        pass: &PerceptronPass<T>,
         pull: &Columns<T>,
         in_x: &mut [&mut [T]],
     ) {
@@ -118,7 +123,7 @@ impl Perceptron {
     pub fn pull_back<T: Number>(
         &self,
         params: &[T],
-        pass: &Pass<T>,
+        pass: &PerceptronPass<T>,
         x: &[&[T]],
         pull: &Columns<T>,
         in_x: &mut [&mut [T]],
@@ -153,7 +158,7 @@ impl Perceptron {
     fn pull_to_hidden<T: Number>(
         &self,
         params: &[T],
-        pass: &Pass<T>,
+        pass: &PerceptronPass<T>,
         pull: &Columns<T>,
     ) -> Columns<T> {
         let of_hidden = &params[self.start.len()..];

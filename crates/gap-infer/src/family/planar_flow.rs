@@ -1,8 +1,8 @@
 //! A planar flow of each datapoint's own, before the map of the full Gaussian: sampled only.
 
 use super::full_gaussian::{FullGaussian, log_standard_normal};
-use super::in_memory::InMemory;
 use super::number::{add_scaled, dot, sum};
+use super::per_datapoint::PerDatapointFamily;
 use super::{Columns, Number};
 use gap_torch::{NoiseStream, SeedKey};
 use tch::Device;
@@ -35,16 +35,16 @@ struct Layer<'a, T> {
 }
 
 /// A layer's input (`[D, S]`), and `tanh` there (`[S]`).
-struct Kept<T> {
+struct LayerPass<T> {
     input: Columns<T>,
     tanh: Vec<T>,
 }
 
-struct Flowed<T> {
+struct FlowOutput<T> {
     end: Columns<T>,
     log_det: Vec<f64>,
     slope: Columns<T>,
-    kept: Vec<Kept<T>>,
+    layers_passed: Vec<LayerPass<T>>,
 }
 
 impl PlanarFlow {
@@ -105,16 +105,16 @@ impl PlanarFlow {
         }
     }
 
-    fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Flowed<T> {
+    fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> FlowOutput<T> {
         let (dim, n_samples) = (self.gaussian.dim(), noise.n_samples());
         let one = T::of(1.0);
         let mut slope = noise.clone();
         slope.values_mut().iter_mut().for_each(|v| *v = -*v);
-        let mut flowed = Flowed {
+        let mut flowed = FlowOutput {
             end: noise.clone(),
             log_det: vec![0.0; n_samples],
             slope,
-            kept: Vec::with_capacity(self.n_layers),
+            layers_passed: Vec::with_capacity(self.n_layers),
         };
         for k in 0..self.n_layers {
             let layer = self.layer(params, k);
@@ -145,7 +145,7 @@ impl PlanarFlow {
                 add_scaled(flowed.end.of_mut(i), layer.bent[i], &tanh);
                 add_scaled(flowed.slope.of_mut(i), layer.w[i], &along);
             }
-            flowed.kept.push(Kept { input, tanh });
+            flowed.layers_passed.push(LayerPass { input, tanh });
         }
         flowed
     }
@@ -154,7 +154,7 @@ impl PlanarFlow {
     fn pull_back<T: Number>(
         &self,
         params: &[T],
-        flowed: &Flowed<T>,
+        flowed: &FlowOutput<T>,
         mut pull: Columns<T>,
     ) -> Vec<T> {
         let dim = self.gaussian.dim();
@@ -162,7 +162,7 @@ impl PlanarFlow {
         let mut layers = Vec::with_capacity(self.n_layers);
         for k in (0..self.n_layers).rev() {
             let layer = self.layer(params, k);
-            let Kept { input, tanh } = &flowed.kept[k];
+            let LayerPass { input, tanh } = &flowed.layers_passed[k];
             let in_bent: Vec<T> = pull.iter().map(|pull| dot(pull, tanh) * share).collect();
             let mut in_argument = vec![T::default(); tanh.len()];
             for (i, &bent) in layer.bent.iter().enumerate() {
@@ -194,7 +194,7 @@ impl PlanarFlow {
     }
 }
 
-impl InMemory for PlanarFlow {
+impl PerDatapointFamily for PlanarFlow {
     fn dim(&self) -> usize {
         self.gaussian.dim()
     }

@@ -1,6 +1,6 @@
 //! What learning takes on one path, and what its steps are given.
 
-use super::parameters::Learned;
+use super::parameters::LearnedNetwork;
 use crate::network::Likelihood;
 
 /// What the output of a learning decoder is held against.
@@ -36,11 +36,11 @@ impl<'a> Input<'a> {
 
 /// The rest of what learning takes on one path. Lengths fit.
 pub(super) trait TrainingPath: Send {
-    fn forward(&mut self, learned: &Learned, input: Input<'_>, output: &mut [f32]);
+    fn forward(&mut self, learned: &LearnedNetwork, input: Input<'_>, output: &mut [f32]);
     /// After `forward`, from the gradient in its output.
     fn ascend(
         &mut self,
-        learned: &mut Learned,
+        learned: &mut LearnedNetwork,
         gradient: &[f32],
         learning_rate: f64,
         in_input: Option<&mut [f32]>,
@@ -48,11 +48,11 @@ pub(super) trait TrainingPath: Send {
     /// Forward to the gradient of an observed output, and back, to that in the input if it is asked for.
     fn backward(
         &mut self,
-        learned: &mut Learned,
+        learned: &mut LearnedNetwork,
         input: &[f32],
         observed: &Observed<'_>,
         in_input: Option<&mut [f32]>,
     );
     /// The step from there.
-    fn step(&mut self, learned: &mut Learned, learning_rate: f64);
+    fn step(&mut self, learned: &mut LearnedNetwork, learning_rate: f64);
 }

@@ -1,11 +1,11 @@
 //! The steps that are taken in a workspace.
 
-use super::ascend::{Ascend, Part};
-use super::forward::{Forward, Residual};
-use super::parameters::Learned;
+use super::backward_pass::{BackwardPass, Part};
+use super::forward::{ForwardPass, ResidualEpilogue};
+use super::parameters::LearnedNetwork;
 use super::path::{Input, Observed, TrainingPath};
 use super::workspace::Workspace;
-use crate::epilogue::Plain;
+use crate::epilogue::OutputEpilogue;
 use crate::lanes::Kernel;
 use crate::packed::Aligned;
 
@@ -13,12 +13,12 @@ impl<K: Kernel> Workspace<K> {
     /// Takes `part` of a step, or both, from the gradient in the output or from what is there already.
     fn take(
         &mut self,
-        learned: &mut Learned,
+        learned: &mut LearnedNetwork,
         gradient: Option<&[f32]>,
         part: Part,
         in_input: Option<&mut [f32]>,
     ) {
-        let ascend = Ascend {
+        let ascend = BackwardPass {
             space: self,
             learned,
             gradient,
@@ -35,15 +35,15 @@ impl<K: Kernel> Workspace<K> {
     }
 
     /// Through the layers to the gradient in the output.
-    fn observe(&mut self, learned: &Learned, input: &[f32], observed: &Observed<'_>) {
+    fn observe(&mut self, learned: &LearnedNetwork, input: &[f32], observed: &Observed<'_>) {
         let last = learned.layers.len() - 1;
         if observed.rows.is_empty() {
             self.n_rows = 0;
             return;
         }
         let to = self.layers[last].pulled.as_mut_slice().as_mut_ptr();
-        let residual = Residual::<K>::new(observed, &learned.layers[last], to);
-        let forward = Forward {
+        let residual = ResidualEpilogue::<K>::new(observed, &learned.layers[last], to);
+        let forward = ForwardPass {
             space: self,
             learned,
             input: Input {
@@ -58,14 +58,14 @@ impl<K: Kernel> Workspace<K> {
 }
 
 impl<K: Kernel> TrainingPath for Workspace<K> {
-    fn forward(&mut self, learned: &Learned, input: Input<'_>, output: &mut [f32]) {
+    fn forward(&mut self, learned: &LearnedNetwork, input: Input<'_>, output: &mut [f32]) {
         let last = &learned.layers[learned.layers.len() - 1];
-        let plain = Plain {
+        let plain = OutputEpilogue {
             bias: last.bias.values.as_slice().as_ptr(),
             to: self.output.as_mut_slice().as_mut_ptr(),
             stride: last.out_width,
         };
-        let forward = Forward {
+        let forward = ForwardPass {
             space: self,
             learned,
             input,
@@ -78,7 +78,7 @@ impl<K: Kernel> TrainingPath for Workspace<K> {
 
     fn ascend(
         &mut self,
-        learned: &mut Learned,
+        learned: &mut LearnedNetwork,
         gradient: &[f32],
         learning_rate: f64,
         in_input: Option<&mut [f32]>,
@@ -89,7 +89,7 @@ impl<K: Kernel> TrainingPath for Workspace<K> {
 
     fn backward(
         &mut self,
-        learned: &mut Learned,
+        learned: &mut LearnedNetwork,
         input: &[f32],
         observed: &Observed<'_>,
         in_input: Option<&mut [f32]>,
@@ -98,7 +98,7 @@ impl<K: Kernel> TrainingPath for Workspace<K> {
         self.take(learned, None, Part::Backward, in_input);
     }
 
-    fn step(&mut self, learned: &mut Learned, learning_rate: f64) {
+    fn step(&mut self, learned: &mut LearnedNetwork, learning_rate: f64) {
         let step = learned.next_step(learning_rate);
         self.take(learned, None, Part::Step(step), None);
     }

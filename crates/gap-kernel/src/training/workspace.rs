@@ -1,13 +1,13 @@
 //! What a batch and the weights are on the path `K`.
 
-use super::factors::Weight;
-use super::parameters::{Learned, LearnedLayer};
+use super::factors::WeightFactors;
+use super::parameters::{LearnedLayer, LearnedNetwork};
 use crate::lanes::Kernel;
 use crate::packed::Aligned;
 
 /// One layer's part.
 pub(super) struct LayerSpace<K: Kernel> {
-    pub(super) weight: Weight<K>,
+    pub(super) weight: WeightFactors<K>,
     pub(super) value: Aligned<K::Factor>, // its output, [rows, out]; empty for the last
     pub(super) pulled: Aligned<K::Factor>, // the gradient in it, [rows, out]
     pub(super) in_bias: Aligned<f32>,     // the gradient in the bias, [out]
@@ -26,12 +26,12 @@ pub(super) struct Workspace<K: Kernel> {
 }
 
 impl<K: Kernel> Workspace<K> {
-    pub(super) fn new(learned: &Learned) -> Self {
+    pub(super) fn new(learned: &LearnedNetwork) -> Self {
         let rows = learned.most_rows.next_multiple_of(K::ROWS);
         let layers = &learned.layers;
         let last = layers.len() - 1;
         let space = |(i, layer): (usize, &LearnedLayer)| LayerSpace {
-            weight: Weight::of(layer),
+            weight: WeightFactors::of(layer),
             value: Aligned::zeros(if i < last { rows * layer.out_width } else { 0 }),
             pulled: Aligned::zeros(rows * layer.out_width),
             in_bias: Aligned::zeros(layer.out_width),

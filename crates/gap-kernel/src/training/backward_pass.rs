@@ -1,19 +1,19 @@
 //! Back through the layers, and in each a step up as soon as its gradient is there.
 
 use super::factors::down_columns;
-use super::parameters::{Learned, LearnedLayer};
+use super::parameters::{LearnedLayer, LearnedNetwork};
 use super::workspace::{LayerSpace, Workspace};
 use crate::adam::{AdamPass, Step};
-use crate::epilogue::{Back, Score};
+use crate::epilogue::{BackwardEpilogue, StoreEpilogue};
 use crate::lanes::{Kernel, Lanes, Work};
 use crate::layers::keep_rows;
 use crate::packed::Aligned;
 use crate::product::{Epilogue, Rows, unpacked_product};
 
 /// A step from the `gradient` in the output, `[N, out]`, or from what the last layer was pulled by.
-pub(super) struct Ascend<'a, K: Kernel> {
+pub(super) struct BackwardPass<'a, K: Kernel> {
     pub(super) space: &'a mut Workspace<K>,
-    pub(super) learned: &'a mut Learned,
+    pub(super) learned: &'a mut LearnedNetwork,
     pub(super) gradient: Option<&'a [f32]>,
     pub(super) part: Part,
     pub(super) to_input: bool,
@@ -28,7 +28,7 @@ pub(super) enum Part {
     Step(Step),
 }
 
-impl<K: Kernel> Work for Ascend<'_, K> {
+impl<K: Kernel> Work for BackwardPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         let last = self.learned.layers.len() - 1;
@@ -53,7 +53,7 @@ impl<K: Kernel> Work for Ascend<'_, K> {
     }
 }
 
-impl<K: Kernel> Ascend<'_, K> {
+impl<K: Kernel> BackwardPass<'_, K> {
     /// From layer `i` to the one before it, or to the input.
     #[inline(always)]
     unsafe fn back(&mut self, i: usize) {
@@ -71,7 +71,7 @@ impl<K: Kernel> Ascend<'_, K> {
         let right = rest[0].weight.back(layer);
         let (n_steps, stride) = (layer.n_out.div_ceil(K::DEPTH), layer.in_width);
         if let Some(before) = before.last_mut() {
-            let epilogue = Back::<K> {
+            let epilogue = BackwardEpilogue::<K> {
                 activation: self.learned.activation,
                 values: before.value.as_slice().as_ptr(),
                 to: before.pulled.as_mut_slice().as_mut_ptr(),
@@ -79,7 +79,7 @@ impl<K: Kernel> Ascend<'_, K> {
             };
             unsafe { unpacked_product::<K, _>(left, n_rows, right, n_steps, stride, &epilogue) };
         } else {
-            let epilogue = Score {
+            let epilogue = StoreEpilogue {
                 to: self.space.in_input.as_mut_slice().as_mut_ptr(),
                 stride,
             };
@@ -101,7 +101,7 @@ impl<K: Kernel> Ascend<'_, K> {
         let (n_in, n_out) = (layer.in_width, layer.out_width);
         let left = down_columns::<K>(input.as_slice(), n_rows, n_in, of_input);
         let right = down_columns::<K>(space.pulled.as_slice(), n_rows, n_out, of_pulled);
-        let epilogue = Up::<K>::new(layer, space, step);
+        let epilogue = WeightStep::<K>::new(layer, space, step);
         unsafe {
             unpacked_product::<K, _>(
                 left.transposed(K::DEPTH),
@@ -122,7 +122,7 @@ impl<K: Kernel> Ascend<'_, K> {
 }
 
 /// The gradient in a weight is not written anywhere: the sums of a block go up at once.
-struct Up<K: Kernel> {
+struct WeightStep<K: Kernel> {
     step: Step,
     values: *mut f32,
     mean: *mut f32,
@@ -131,7 +131,7 @@ struct Up<K: Kernel> {
     stride: usize,
 }
 
-impl<K: Kernel> Up<K> {
+impl<K: Kernel> WeightStep<K> {
     fn new(layer: &mut LearnedLayer, space: &mut LayerSpace<K>, step: Step) -> Self {
         let weight = &mut layer.weight;
         Self {
@@ -145,7 +145,7 @@ impl<K: Kernel> Up<K> {
     }
 }
 
-impl<K: Kernel> Epilogue<K::Lanes> for Up<K> {
+impl<K: Kernel> Epilogue<K::Lanes> for WeightStep<K> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         let place = row * self.stride + column;

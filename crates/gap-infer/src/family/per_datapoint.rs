@@ -11,7 +11,7 @@ use super::{
 use tch::{Device, Kind, Tensor};
 
 /// What a family of this kind says of one datapoint.
-pub trait InMemory: Send + Sync {
+pub trait PerDatapointFamily: Send + Sync {
     /// `D`.
     fn dim(&self) -> usize;
 
@@ -57,7 +57,7 @@ pub trait InMemory: Send + Sync {
     }
 }
 
-impl<F: InMemory> VariationalFamily for F {
+impl<F: PerDatapointFamily> VariationalFamily for F {
     fn latent_dim(&self) -> i64 {
         self.dim() as i64
     }
@@ -152,7 +152,7 @@ fn values_of<T: Number>(tensor: &Tensor) -> Vec<T> {
     values
 }
 
-fn transform<F: InMemory, T: Number>(
+fn transform<F: PerDatapointFamily, T: Number>(
     family: &F,
     params: &VariationalParams,
     noise: &Tensor,
@@ -179,7 +179,7 @@ fn transform<F: InMemory, T: Number>(
     }
 }
 
-fn pull_back<F: InMemory, T: Number>(
+fn pull_back<F: PerDatapointFamily, T: Number>(
     family: &F,
     params: &VariationalParams,
     noise: &Tensor,
@@ -197,7 +197,7 @@ fn pull_back<F: InMemory, T: Number>(
 }
 
 /// [`EvaluableFamily::log_prob`] from one datapoint's: `[Q], [D, S] -> [S]`, in `f64`.
-pub fn log_prob_in_memory(
+pub fn log_prob_per_datapoint(
     n_params: usize,
     params: &VariationalParams,
     z: &Tensor,
