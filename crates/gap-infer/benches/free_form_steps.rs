@@ -64,7 +64,7 @@ fn steps(
     let start = family.prior_like_params(POINTS as i64, Device::Cpu);
     let start = start.to_rows();
     let rows: Vec<usize> = (0..POINTS).collect();
-    let objective = Objective::of(family, phase.rule, model, batch.x());
+    let objective = Objective::for_family(family, phase.rule, model, batch.x());
     let mut objective = objective.expect("it is the family's own rule");
     group.bench_function(name, |bencher| {
         bencher.iter(|| {

@@ -61,7 +61,9 @@ impl Encoder {
 
     /// `λ` without a graph, the same for a datapoint in any batch: `[B, X] -> [B, Q]`.
     pub fn encode(&self, x: &Tensor) -> VariationalParams {
-        let packed = self.packed.get_or_init(|| PackedEncoder::of(&self.network));
+        let packed = self
+            .packed
+            .get_or_init(|| PackedEncoder::new(&self.network));
         VariationalParams(
             packed.forward(&self.network, &first_columns(x, self.network.input_dim())),
         )

@@ -145,7 +145,7 @@ impl FreeForm<'_> {
             .phases
             .first()
             .map_or(Rule::AveragedNewton, |p| p.rule);
-        let mut objective = Objective::of(self.family, rule, model, batch.x())?;
+        let mut objective = Objective::for_family(self.family, rule, model, batch.x())?;
         let rows: Vec<usize> = (0..batch.len()).collect();
         let mut ends: Vec<Vec<SearchState>> = Vec::with_capacity(starts.len());
         for (i, params) in starts.into_iter().enumerate() {
@@ -166,7 +166,7 @@ impl FreeForm<'_> {
         // Certified by what is known of the family, whichever rule it ascended by.
         let best = Rule::best_for(self.family);
         if best != rule && matches!(objective.form(), Form::Any(_)) {
-            objective = Objective::of(self.family, best, model, batch.x())?;
+            objective = Objective::for_family(self.family, best, model, batch.x())?;
         }
         let ids = batch.ids();
         let stops = match objective.form() {

@@ -41,7 +41,7 @@ impl Refined<'_> {
             encoder: self.encoder,
         };
         let start = amortized.infer(model, batch, key)?;
-        let mut objective = Objective::of(self.family, self.phase.rule, model, batch.x())?;
+        let mut objective = Objective::for_family(self.family, self.phase.rule, model, batch.x())?;
         let mut states: Vec<SearchState> = start
             .params
             .to_rows()

@@ -33,7 +33,7 @@ fn found(
     (phase, seed): (&Phase, u64),
 ) -> Vec<Vec<f64>> {
     let mut states: Vec<SearchState> = start.into_iter().map(SearchState::at).collect();
-    let mut objective = Objective::of(family, phase.rule, model, batch.x()).unwrap();
+    let mut objective = Objective::for_family(family, phase.rule, model, batch.x()).unwrap();
     let rows: Vec<usize> = (0..batch.len()).collect();
     let (ids, key) = (batch.ids(), SeedKey::root(seed));
     let observer = &mut |_: &[SearchState]| ();

@@ -4,7 +4,7 @@
 //! more for processors without a path.
 
 use crate::functions::{inverse, inverse_sqrt};
-use crate::lanes::{Lanes, MOST_LANES, Work};
+use crate::lanes::{Lanes, MOST_LANES, VectorWork};
 
 /// How much of the mean of gradients stays at a step.
 pub const MEAN_DECAY: f64 = 0.9;
@@ -149,7 +149,7 @@ impl<'a, L> AdamPass<'a, L> {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<L: Lanes> Work for AdamPass<'_, L> {
+impl<L: Lanes> VectorWork for AdamPass<'_, L> {
     #[inline(always)]
     unsafe fn run(self) {
         let (lanes, step) = (L::LANES, self.step);

@@ -45,7 +45,7 @@ const LEAST_INPUTS: usize = 64;
 const LEAST_OUTPUTS: usize = 32;
 
 /// Whether rows of this first layer are worth the question whether they are black and white.
-pub(crate) fn pays(layer: &Layer<'_>) -> bool {
+pub(crate) fn is_worthwhile(layer: &Layer<'_>) -> bool {
     let wide = layer.n_inputs() >= LEAST_INPUTS && layer.n_outputs() >= LEAST_OUTPUTS;
     wide && layer.weight.iter().all(|weight| weight.is_finite())
 }

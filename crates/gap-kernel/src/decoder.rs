@@ -2,8 +2,8 @@
 
 use crate::TILE_ROWS;
 use crate::epilogue::{BackwardEpilogue, LikelihoodEpilogue, StoreEpilogue};
-use crate::lanes::{Kernel, Lanes, Work};
-use crate::layers::{Affine, hidden_values, keep_rows, through_hidden};
+use crate::lanes::{Kernel, Lanes, VectorWork};
+use crate::layers::{PackedAffine, hidden_values, store_rows, through_hidden};
 use crate::network::{Activation, Likelihood, Network};
 use crate::packed::{Aligned, Packed};
 use crate::paths::{DecoderOutputs, DecoderPath};
@@ -16,7 +16,7 @@ const NO_LOGIT: f32 = -1e4;
 
 /// A decoder, packed for the path `K`.
 pub(crate) struct PackedDecoder<K: Kernel> {
-    forward: Vec<Affine<K>>,
+    forward: Vec<PackedAffine<K>>,
     /// Each layer's weight for the way back, `[out, in]`; of the last layer `−W / dispersion`.
     back: Vec<Packed<K>>,
     activation: Activation,
@@ -38,7 +38,7 @@ impl<K: Kernel> PackedDecoder<K> {
             } else {
                 0.0
             };
-            Affine::new(layer, filler)
+            PackedAffine::new(layer, filler)
         });
         let back = network.layers.iter().enumerate().map(|(i, layer)| {
             let (n_in, n_out) = (layer.n_inputs(), layer.n_outputs());
@@ -87,7 +87,7 @@ struct Tile<K: Kernel> {
 }
 
 impl<K: Kernel> Tile<K> {
-    fn of(decoder: &PackedDecoder<K>) -> Self {
+    fn new(decoder: &PackedDecoder<K>) -> Self {
         let [z_width, x_width] = decoder.widths();
         let of_hidden = || hidden_values(&decoder.forward[..decoder.forward.len() - 1], TILE_ROWS);
         Self {
@@ -124,7 +124,7 @@ impl<K: Kernel> DecoderPath for PackedDecoder<K> {
         let dim = self.latent_dim();
         let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let tile = spare().pop();
-        let mut tile = tile.unwrap_or_else(|| Tile::of(self));
+        let mut tile = tile.unwrap_or_else(|| Tile::new(self));
         let DecoderOutputs {
             mut score,
             mut log_likelihood,
@@ -206,7 +206,7 @@ struct DecoderPass<'a, K: Kernel> {
     with_score: bool,
 }
 
-impl<K: Kernel> Work for DecoderPass<'_, K> {
+impl<K: Kernel> VectorWork for DecoderPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         unsafe {
@@ -224,7 +224,7 @@ impl<K: Kernel> DecoderPass<'_, K> {
     unsafe fn forward(&mut self) {
         let (decoder, tile) = (self.decoder, &mut *self.tile);
         let rows = self.z.chunks_exact(decoder.latent_dim);
-        unsafe { keep_rows::<K>(rows, &mut tile.z, decoder.back[0].width) };
+        unsafe { store_rows::<K>(rows, &mut tile.z, decoder.back[0].width) };
         let (layer, hidden) = (decoder.forward.split_last()).expect("a network has a layer");
         let z = Rows {
             first: tile.z.as_slice().as_ptr(),

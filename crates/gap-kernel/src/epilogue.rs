@@ -58,7 +58,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for HiddenEpilogue<K> {
         unsafe {
             let bias = <K::Lanes as Lanes>::load(self.bias.add(column));
             let value = activate::<K::Lanes>(self.activation, <K::Lanes as Lanes>::add(sum, bias));
-            K::keep(self.to.add(row * self.stride + column), value);
+            K::store_factors(self.to.add(row * self.stride + column), value);
         }
     }
 }
@@ -111,7 +111,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for LikelihoodEpilogue<'_, K> {
                 let mean = mean::<K::Lanes>(self.likelihood, output);
                 let x = <K::Lanes as Lanes>::load(x.add(v * lanes));
                 let excess = <K::Lanes as Lanes>::subtract(mean, x);
-                K::keep(to.add(row * stride + column + v * lanes), excess);
+                K::store_factors(to.add(row * stride + column + v * lanes), excess);
             }
         }
     }
@@ -168,9 +168,9 @@ impl<K: Kernel> Epilogue<K::Lanes> for BackwardEpilogue<K> {
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         unsafe {
             let place = row * self.stride + column;
-            let slope = slope::<K::Lanes>(self.activation, K::kept(self.values.add(place)));
+            let slope = slope::<K::Lanes>(self.activation, K::load_factors(self.values.add(place)));
             let gradient = <K::Lanes as Lanes>::multiply(sum, slope);
-            K::keep(self.to.add(place), gradient);
+            K::store_factors(self.to.add(place), gradient);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     avx2::{Avx2, Lanes8},
     avx512::{Avx512, Lanes16},
     functions::exp,
-    lanes::{Kernel, Lanes, MOST_LANES, Work},
+    lanes::{Kernel, Lanes, MOST_LANES, VectorWork},
 };
 
 /// Writes `eˣ` over every `x`; arguments beyond ±87 count as ±87. With the instructions of this
@@ -45,7 +45,7 @@ impl<'a, L> ExponentialPass<'a, L> {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<L: Lanes> Work for ExponentialPass<'_, L> {
+impl<L: Lanes> VectorWork for ExponentialPass<'_, L> {
     #[inline(always)]
     unsafe fn run(self) {
         let mut registers = self.numbers.chunks_exact_mut(L::LANES);

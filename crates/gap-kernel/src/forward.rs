@@ -6,8 +6,8 @@
 use crate::TILE_ROWS;
 use crate::binary_rows::{self, BinaryRows};
 use crate::epilogue::{HiddenEpilogue, OutputEpilogue, ScatterEpilogue};
-use crate::lanes::{Kernel, Work};
-use crate::layers::{Affine, hidden_values, through_hidden};
+use crate::lanes::{Kernel, VectorWork};
+use crate::layers::{PackedAffine, hidden_values, through_hidden};
 use crate::network::{Activation, Layer};
 use crate::packed::Aligned;
 use crate::paths::ForwardPath;
@@ -19,12 +19,12 @@ const BLOCK_ROWS: usize = 1024;
 
 /// A perceptron, packed for the path `K`.
 pub(crate) struct PackedForward<K: Kernel> {
-    layers: Vec<Affine<K>>,
+    layers: Vec<PackedAffine<K>>,
     activation: Activation,
     n_inputs: usize,
     n_outputs: usize,
     /// Whether rows are looked at, if they are black and white.
-    looks_at_rows: bool,
+    detects_binary_rows: bool,
 }
 
 impl<K: Kernel<Factor = f32>> PackedForward<K> {
@@ -33,8 +33,11 @@ impl<K: Kernel<Factor = f32>> PackedForward<K> {
             activation,
             n_inputs: layers[0].n_inputs(),
             n_outputs: layers[layers.len() - 1].n_outputs(),
-            layers: layers.iter().map(|layer| Affine::new(layer, 0.0)).collect(),
-            looks_at_rows: binary_rows::pays(&layers[0]),
+            layers: layers
+                .iter()
+                .map(|layer| PackedAffine::new(layer, 0.0))
+                .collect(),
+            detects_binary_rows: binary_rows::is_worthwhile(&layers[0]),
         }
     }
 }
@@ -91,7 +94,11 @@ impl<K: Kernel<Factor = f32>> BlockMemory<K> {
         Self {
             binary: BinaryRows::new(
                 network.n_inputs,
-                if network.looks_at_rows { block_rows } else { 0 },
+                if network.detects_binary_rows {
+                    block_rows
+                } else {
+                    0
+                },
             ),
             others: Vec::new(),
             tile_rows,
@@ -111,14 +118,14 @@ struct BlockPass<'a, K: Kernel> {
     output: &'a mut [f32],
 }
 
-impl<K: Kernel<Factor = f32>> Work for BlockPass<'_, K> {
+impl<K: Kernel<Factor = f32>> VectorWork for BlockPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         let first = &self.network.layers[0];
         let (bias, stride) = (first.bias.as_slice().as_ptr(), first.weight.width);
         let to = self.memory.first.as_mut_slice().as_mut_ptr();
         unsafe {
-            self.sort();
+            self.find_binary_rows();
             if self.network.layers.len() == 1 {
                 self.through_first(&OutputEpilogue { bias, to, stride });
                 copy_rows(
@@ -144,12 +151,12 @@ impl<K: Kernel<Factor = f32>> Work for BlockPass<'_, K> {
 impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
     /// Finds out which rows are black and white.
     #[inline(always)]
-    unsafe fn sort(&mut self) {
+    unsafe fn find_binary_rows(&mut self) {
         let BlockMemory { binary, others, .. } = self.memory;
         binary.clear();
         others.clear();
         for (place, row) in self.input.chunks_exact(self.network.n_inputs).enumerate() {
-            let taken = self.network.looks_at_rows && unsafe { binary.take(row, place) };
+            let taken = self.network.detects_binary_rows && unsafe { binary.take(row, place) };
             if !taken {
                 others.push(place);
             }

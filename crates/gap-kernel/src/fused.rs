@@ -34,7 +34,7 @@ impl FusedDecoder {
 
     /// The same decoder in full precision, whatever is asked for.
     #[must_use]
-    pub fn in_full(self) -> Self {
+    pub fn without_half_precision(self) -> Self {
         Self { half: None, ..self }
     }
 

@@ -22,7 +22,7 @@ use crate::network::{Activation, Layer, check};
 use crate::precision::Precision;
 use parameters::LearnedNetwork;
 pub use path::Observed;
-use path::{Input, TrainingPath};
+use path::{InputRows, TrainingPath};
 
 /// A perceptron that learns by Adam (see [`crate::adam`]).
 ///
@@ -118,7 +118,7 @@ impl FusedTraining {
     ///
     /// As [`FusedTraining::forward`], or if `output` is not as long as that.
     pub fn forward_into(&mut self, input: &[f32], output: &mut [f32]) {
-        let input = Input {
+        let input = InputRows {
             data: input,
             rows: None,
         };
@@ -132,10 +132,10 @@ impl FusedTraining {
     /// The same, or if a row is not there.
     pub fn forward_rows(&mut self, data: &[f32], rows: &[usize], output: &mut [f32]) {
         let rows = Some(rows);
-        self.forward_of(Input { data, rows }, output);
+        self.forward_of(InputRows { data, rows }, output);
     }
 
-    fn forward_of(&mut self, input: Input<'_>, output: &mut [f32]) {
+    fn forward_of(&mut self, input: InputRows<'_>, output: &mut [f32]) {
         let n_inputs = self.learned.n_inputs();
         assert_eq!(
             input.data.len() % n_inputs,

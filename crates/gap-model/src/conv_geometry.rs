@@ -16,7 +16,7 @@ impl Image {
     }
 
     /// `[N, W] -> [N, C, side, side]`
-    fn of_rows(self, rows: &Tensor) -> Tensor {
+    fn images(self, rows: &Tensor) -> Tensor {
         rows.reshape([-1, self.channels, self.side, self.side])
     }
 
@@ -30,8 +30,8 @@ impl Image {
 /// A strided convolution from a large image to a small one, and its transpose.
 ///
 /// Both have a weight of `[C_small, C_large, kernel, kernel]`, and each is the other's adjoint: with
-/// the form `f(large, small, w) = ⟨small, shrink(large; w)⟩`, `shrink` is its gradient in `small` and
-/// `grow` that in `large`.
+/// the form `f(large, small, w) = ⟨small, convolve(large; w)⟩`, `convolve` is its gradient in `small` and
+/// `convolve_transposed` that in `large`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConvGeometry {
     pub(crate) large: Image,
@@ -43,7 +43,7 @@ pub(crate) struct ConvGeometry {
 
 impl ConvGeometry {
     /// From an image to one with `channels`, whose sides are `stride` times shorter, up to a pixel.
-    pub(crate) fn shrinking(large: Image, channels: i64, kernel: i64, stride: i64) -> Self {
+    pub(crate) fn from_large(large: Image, channels: i64, kernel: i64, stride: i64) -> Self {
         let padding = (kernel - 1) / 2;
         let side = (large.side + 2 * padding - kernel) / stride + 1;
         Self {
@@ -70,8 +70,8 @@ impl ConvGeometry {
     }
 
     /// `[N, large], [C_small, C_large, k, k], [C_small] -> [N, small]`
-    pub(crate) fn shrink(self, rows: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
-        let (images, stride, padding) = (self.large.of_rows(rows), self.stride, self.padding);
+    pub(crate) fn convolve(self, rows: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        let (images, stride, padding) = (self.large.images(rows), self.stride, self.padding);
         let output = images.conv2d(
             weight,
             bias,
@@ -84,8 +84,13 @@ impl ConvGeometry {
     }
 
     /// `[N, small], [C_small, C_large, k, k], [C_large] -> [N, large]`
-    pub(crate) fn grow(self, rows: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
-        let (images, stride, padding) = (self.small.of_rows(rows), self.stride, self.padding);
+    pub(crate) fn convolve_transposed(
+        self,
+        rows: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Tensor {
+        let (images, stride, padding) = (self.small.images(rows), self.stride, self.padding);
         let output = images.conv_transpose2d(
             weight,
             bias,
@@ -98,7 +103,7 @@ impl ConvGeometry {
         output.reshape([-1, self.large.width()])
     }
 
-    /// The gradient of `Σ_n ⟨small_n, shrink(large_n; w)⟩` in `w`: `[N, large], [N, small] ->
+    /// The gradient of `Σ_n ⟨small_n, convolve(large_n; w)⟩` in `w`: `[N, large], [N, small] ->
     /// [C_small, C_large, k, k]`.
     ///
     /// Entry `(s, l, u, v)` sums `small[n, s, i, j] · large[n, l, i·stride + u, j·stride + v]` over `n, i,
@@ -107,8 +112,8 @@ impl ConvGeometry {
     pub(crate) fn in_weight(self, large: &Tensor, small: &Tensor) -> Tensor {
         let by_channel = |images: Tensor| images.transpose(0, 1);
         let (stride, padding) = (self.stride, self.padding);
-        let sums = by_channel(self.large.of_rows(large)).conv2d(
-            &by_channel(self.small.of_rows(small)),
+        let sums = by_channel(self.large.images(large)).conv2d(
+            &by_channel(self.small.images(small)),
             None::<Tensor>,
             [1, 1],
             [padding, padding],

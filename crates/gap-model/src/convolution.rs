@@ -6,7 +6,7 @@
 
 use crate::activation::Activation;
 use crate::conv_geometry::{ConvGeometry, Image};
-use crate::layer::{Layer, Map};
+use crate::layer::{Layer, LayerMap};
 use crate::network::Network;
 use gap_torch::{NoiseStream, SeedKey};
 use tch::{Device, Kind, Tensor};
@@ -49,9 +49,9 @@ impl ConvShape {
             channels: 1,
             side: self.side,
         };
-        let first = ConvGeometry::shrinking(image, self.channels[0], self.kernel, self.stride);
+        let first = ConvGeometry::from_large(image, self.channels[0], self.kernel, self.stride);
         let second =
-            ConvGeometry::shrinking(first.small, self.channels[1], self.kernel, self.stride);
+            ConvGeometry::from_large(first.small, self.channels[1], self.kernel, self.stride);
         let is_there = |image: Image| image.channels > 0 && image.side > 0;
         let fits = is_there(image) && is_there(first.small) && is_there(second.small);
         assert!(fits, "an image has pixels after each convolution");
@@ -75,11 +75,11 @@ impl ConvShape {
     ) -> Network {
         let [first, second] = self.geometries();
         let layers = vec![
-            random_conv(Map::Shrink(first), key.index(0), device),
-            random_conv(Map::Shrink(second), key.index(1), device),
+            random_conv(LayerMap::Convolution(first), key.index(0), device),
+            random_conv(LayerMap::Convolution(second), key.index(1), device),
             Layer::random_affine(second.small.width(), n_outputs, key.index(2), device),
         ];
-        Network::of(layers, activation)
+        Network::from_layers(layers, activation)
     }
 
     /// A decoder's network, `n_inputs` to `side²` outputs: a dense layer and two transposed
@@ -98,28 +98,32 @@ impl ConvShape {
         let [first, second] = self.geometries();
         let layers = vec![
             Layer::random_affine(n_inputs, second.small.width(), key.index(0), device),
-            random_conv(Map::Grow(second), key.index(1), device),
-            random_conv(Map::Grow(first), key.index(2), device),
+            random_conv(
+                LayerMap::TransposedConvolution(second),
+                key.index(1),
+                device,
+            ),
+            random_conv(LayerMap::TransposedConvolution(first), key.index(2), device),
         ];
-        Network::of(layers, activation)
+        Network::from_layers(layers, activation)
     }
 }
 
 /// A convolution with random weights, in either direction.
-fn random_conv(map: Map, key: SeedKey, device: Device) -> Layer {
+fn random_conv(map: LayerMap, key: SeedKey, device: Device) -> Layer {
     let (geometry, n_biases, summands) = match map {
-        Map::Shrink(geometry) => {
+        LayerMap::Convolution(geometry) => {
             let window = geometry.kernel.pow(2) as f64;
             let summands = geometry.large.channels as f64 * window;
             (geometry, geometry.small.channels, summands)
         }
         // A pixel lies in (kernel / stride)² windows.
-        Map::Grow(geometry) => {
+        LayerMap::TransposedConvolution(geometry) => {
             let windows = (geometry.kernel as f64 / geometry.stride as f64).powi(2);
             let summands = geometry.small.channels as f64 * windows;
             (geometry, geometry.large.channels, summands)
         }
-        Map::Affine => unreachable!("it is made for convolutions"),
+        LayerMap::Affine => unreachable!("it is made for convolutions"),
     };
     let shape = geometry.weight_shape();
     let mut noise = NoiseStream::new(key, &[0], device);

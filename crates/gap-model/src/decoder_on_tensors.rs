@@ -6,7 +6,7 @@
 //! likelihood is computed unless asked for, no graph is built, and the memory is used again.
 
 use crate::conditioned::{ConditionedModel, JointAndScore, check_rows};
-use crate::layer::Map;
+use crate::layer::LayerMap;
 use crate::likelihood::{Canonical, Likelihood};
 use crate::model_error::ModelError;
 use crate::network::Network;
@@ -33,14 +33,14 @@ struct Projection {
 }
 
 impl Projection {
-    fn of(network: &Network, likelihood: &Likelihood, x: &Tensor) -> Option<Self> {
+    fn new(network: &Network, likelihood: &Likelihood, x: &Tensor) -> Option<Self> {
         let layers = network.layers();
         let last = layers.last().expect("a network has a layer");
         let Canonical {
             dispersion,
             mean_in_place,
         } = likelihood.canonical()?;
-        (last.map == Map::Affine).then(|| {
+        (last.map == LayerMap::Affine).then(|| {
             let negated = &last.weight * (-1.0 / dispersion);
             Self {
                 projected: -map_row_blocks(&[x], |block| product(&block[0], &negated)),
@@ -58,7 +58,7 @@ impl DecoderOnTensors {
         Self {
             latent_dim: network.input_dim(),
             x: x.copy(),
-            projection: Projection::of(network, &likelihood, x),
+            projection: Projection::new(network, &likelihood, x),
             blocks: NetworkBlocks::new(network).with_transposed_copies(),
             likelihood,
         }

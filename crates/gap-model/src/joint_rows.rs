@@ -6,7 +6,7 @@
 use crate::conditioned::ConditionedModel;
 use crate::model::LatentVariableModel;
 use crate::model_error::ModelError;
-use crate::standard_normal::log_prior_of_row;
+use crate::standard_normal::log_prior_row;
 use gap_kernel::{DecoderOutputs, FusedConditionedDecoder, Precision};
 use gap_torch::{doubles, floats};
 use tch::{Device, Kind, Tensor};
@@ -101,7 +101,7 @@ impl<'a> JointRows<'a> {
         decoder.evaluate(observations, z, outputs);
         if let Some(values) = log_joint {
             for (value, z) in values.iter_mut().zip(z.chunks_exact(self.latent_dim)) {
-                *value += log_prior_of_row(z);
+                *value += log_prior_row(z);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `p(x | z)` given the decoder's output: its value, and its gradients by hand.
 //!
-//! A new likelihood is one file beside `learned_gaussian.rs` with one `impl` of `Formulas` (`formulas.rs`), and one
+//! A new likelihood is one file beside `learned_gaussian.rs` with one `impl` of `LikelihoodFormulas` (`formulas.rs`), and one
 //! variant here. Those whose gradient has the form of `Canonical` also have it easier: what the
 //! observation contributes to the score is computed once. The kernels know the
 //! Bernoulli and the Gaussian with one standard deviation; everything else is computed by libtorch.
@@ -20,7 +20,7 @@ use crate::model_error::ModelError;
 use crate::network::stored;
 use bernoulli::Bernoulli;
 pub(crate) use formulas::Canonical;
-use formulas::{Formulas, Support};
+use formulas::{LikelihoodFormulas, Support};
 use gap_torch::NoiseStream;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use gaussian::Gaussian;
@@ -45,7 +45,7 @@ pub enum Likelihood {
 
 impl Likelihood {
     /// What `f` makes of this likelihood's formulas.
-    fn with<T>(&self, f: impl FnOnce(&dyn Formulas) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&dyn LikelihoodFormulas) -> T) -> T {
         match self {
             Self::Bernoulli => f(&Bernoulli),
             Self::Gaussian { std } => f(&Gaussian { std: *std }),

@@ -5,7 +5,9 @@ use crate::conditioned::ConditionedModel;
 use crate::kernels::{DecoderOnKernels, pack_affine};
 use crate::layer::affine;
 use crate::likelihood::Likelihood;
-use crate::model::{ExactPosterior, LatentVariableModel, Unprepared, check_observed, check_sizes};
+use crate::model::{
+    ExactPosterior, LatentVariableModel, UnpreparedModel, check_observed, check_sizes,
+};
 use crate::model_error::ModelError;
 use gap_kernel::FusedDecoder;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
@@ -215,7 +217,7 @@ impl LatentVariableModel for LinearGaussian {
         check_observed(self, x)?;
         Ok(match self.packed() {
             Some(packed) => Box::new(DecoderOnKernels::new(packed, self.latent_dim(), x)),
-            None => Box::new(Unprepared::new(self, x)?),
+            None => Box::new(UnpreparedModel::new(self, x)?),
         })
     }
 

@@ -6,7 +6,7 @@
 
 use crate::activation::Activation;
 use crate::backend::Backend;
-use crate::layer::{Layer, Map};
+use crate::layer::{Layer, LayerMap};
 use gap_torch::aligned_rows;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use tch::{Device, Kind, Tensor};
@@ -24,7 +24,7 @@ impl Network {
     /// # Panics
     ///
     /// If there are none, or they do not fit each other.
-    pub(crate) fn of(layers: Vec<Layer>, activation: Activation) -> Self {
+    pub(crate) fn from_layers(layers: Vec<Layer>, activation: Activation) -> Self {
         assert!(!layers.is_empty(), "a network has a layer");
         let fit = |pair: &[Layer]| pair[0].n_outputs() == pair[1].n_inputs();
         assert!(layers.windows(2).all(fit), "layers fit");
@@ -82,7 +82,9 @@ impl Network {
 
     /// Whether all layers are affine.
     pub fn is_perceptron(&self) -> bool {
-        self.layers.iter().all(|layer| layer.map == Map::Affine)
+        self.layers
+            .iter()
+            .all(|layer| layer.map == LayerMap::Affine)
     }
 
     /// Width of the input.

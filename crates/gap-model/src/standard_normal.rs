@@ -12,7 +12,7 @@ pub(crate) fn log_prior(z: &Tensor) -> Tensor {
 }
 
 /// The same of one `z` in plain memory.
-pub(crate) fn log_prior_of_row(z: &[f32]) -> f64 {
+pub(crate) fn log_prior_row(z: &[f32]) -> f64 {
     let squares: f64 = z.iter().map(|&z| f64::from(z).powi(2)).sum();
     -0.5 * (squares + z.len() as f64 * TAU.ln())
 }

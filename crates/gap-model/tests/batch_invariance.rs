@@ -92,7 +92,7 @@ fn a_network_says_the_same_of_a_datapoint_in_any_batch() {
         networks.push(shape.encoder(6, Activation::Elu, key, device));
     }
     for network in networks {
-        let packed = PackedEncoder::of(&network);
+        let packed = PackedEncoder::new(&network);
         let ids: Vec<u64> = (0..300).collect();
         let mut noise = NoiseStream::new(SeedKey::root(7), &ids, device);
         let input = noise.normal(1, network.input_dim()).squeeze_dim(0);

@@ -37,8 +37,8 @@ pub struct Chains<'a> {
     transitions: Transitions,
     noise: NoiseStream,
     points: Vec<usize>, // [C·B]
-    current: State,
-    proposed: State,
+    current: ChainState,
+    proposed: ChainState,
     momentum: Vec<f32>, // [C·B, D]
     z: Vec<f32>,        // [C·B, D]
     /// Whether each proposal of the latest transition was accepted, as a probability; `[C·B]`.
@@ -47,13 +47,13 @@ pub struct Chains<'a> {
 
 /// Where chains are, and what the joint is there.
 #[derive(Clone)]
-struct State {
+struct ChainState {
     w: Vec<f32>,         // [C·B, D]
     score: Vec<f32>,     // std ∘ ∇_z log p(x, z), [C·B, D]
     log_joint: Vec<f64>, // [C·B]
 }
 
-impl State {
+impl ChainState {
     fn at(w: Vec<f32>, n_rows: usize) -> Self {
         Self {
             score: vec![0.0; w.len()],
@@ -106,7 +106,7 @@ impl<'a> Chains<'a> {
         noise: NoiseStream,
     ) -> Result<Self, EstimateError> {
         let (n_rows, n_points) = (w.len() / anchor.latent_dim(), anchor.n_points());
-        let state = State::at(w, n_rows);
+        let state = ChainState::at(w, n_rows);
         let mut chains = Self {
             joint: JointRows::new(model, batch.x())?,
             anchor,
@@ -193,7 +193,7 @@ impl<'a> Chains<'a> {
     }
 
     /// `−log f_β(w) + ½ |momentum|²`, up to what is the same everywhere.
-    fn energies(&self, state: &State, beta: f64) -> Vec<f64> {
+    fn energies(&self, state: &ChainState, beta: f64) -> Vec<f64> {
         let dim = self.anchor.latent_dim();
         let places = state.w.chunks_exact(dim).zip(&state.log_joint);
         let rows = places.zip(self.momentum.chunks_exact(dim));

@@ -1,6 +1,6 @@
 //! Newton steps that are averaged over new draws, each block corrected by the blocks before it.
 
-use super::blocks::{Block, Blocks};
+use super::blocks::{BlockAverage, CorrectedBlock};
 use super::curvature::NewtonMetric;
 use super::draws::NoiseDraws;
 use super::evaluation::{Evaluation, EvaluationRequest};
@@ -22,14 +22,14 @@ pub const REQUEST: EvaluationRequest = EvaluationRequest {
 /// The curvature of the blocks before is a control variate: it says how much of a block's gradient
 /// comes from its draws' own mean and covariance. There is no check on the value: start it near.
 pub struct AveragedNewton {
-    blocks: Blocks,
+    blocks: BlockAverage,
     params: Vec<f64>,
 }
 
 impl AveragedNewton {
     pub const fn new(start: Vec<f64>) -> Self {
         Self {
-            blocks: Blocks::new(),
+            blocks: BlockAverage::new(),
             params: start,
         }
     }
@@ -45,7 +45,7 @@ impl StepRule for AveragedNewton {
     }
 
     fn tell(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> Progress {
-        let Block {
+        let CorrectedBlock {
             gradient,
             curvature,
             mut averaged,

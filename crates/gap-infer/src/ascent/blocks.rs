@@ -11,7 +11,7 @@ const FIRST_DAMPING: f64 = 0.4;
 const FORGETTING: f64 = 1.3;
 
 /// What is known of one datapoint from its blocks so far.
-pub struct Blocks {
+pub struct BlockAverage {
     taken: u32,
     drawn: f64,
     /// The running `C` of earlier blocks, in whitened coordinates of the present `q`.
@@ -19,7 +19,7 @@ pub struct Blocks {
 }
 
 /// A block's answer, with those of the blocks before it as a control variate.
-pub struct Block {
+pub struct CorrectedBlock {
     /// `∂(−L)/∂w`.
     pub gradient: DVector<f64>,
     /// `C` of this block.
@@ -32,7 +32,7 @@ pub struct Block {
     pub damping: f64,
 }
 
-impl Blocks {
+impl BlockAverage {
     pub const fn new() -> Self {
         Self {
             taken: 0,
@@ -42,7 +42,7 @@ impl Blocks {
     }
 
     /// The next block.
-    pub fn take(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> Block {
+    pub fn take(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> CorrectedBlock {
         let drawn = draws.n_samples() as f64;
         self.drawn += drawn;
         let weight = (FORGETTING * drawn / self.drawn).min(1.0);
@@ -64,7 +64,7 @@ impl Blocks {
             Some(known) => &known + (&curvature - &known) * weight,
             None => curvature.clone(),
         };
-        Block {
+        CorrectedBlock {
             gradient,
             curvature,
             averaged,

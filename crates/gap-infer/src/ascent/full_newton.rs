@@ -1,6 +1,6 @@
 //! Averaged Newton steps for the full Gaussian: its precision is the average of the curvatures seen.
 
-use super::blocks::{Block, Blocks};
+use super::blocks::{BlockAverage, CorrectedBlock};
 use super::curvature::NewtonMetric;
 use super::draws::NoiseDraws;
 use super::evaluation::Evaluation;
@@ -16,7 +16,7 @@ const LEAST_PRECISION: f64 = 0.1;
 /// §3), and with steps that are the blocks' shares of all draws the precision is an average over all
 /// blocks.
 pub struct FullNewton {
-    blocks: Blocks,
+    blocks: BlockAverage,
     dim: usize,
     params: Vec<f64>,
 }
@@ -24,7 +24,7 @@ pub struct FullNewton {
 impl FullNewton {
     pub const fn new(start: Vec<f64>, dim: usize) -> Self {
         Self {
-            blocks: Blocks::new(),
+            blocks: BlockAverage::new(),
             dim,
             params: start,
         }
@@ -83,7 +83,7 @@ impl StepRule for FullNewton {
     }
 
     fn tell(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> Progress {
-        let Block {
+        let CorrectedBlock {
             gradient,
             curvature,
             mut averaged,

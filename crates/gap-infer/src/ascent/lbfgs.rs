@@ -29,12 +29,12 @@ pub struct Lbfgs {
     slope: f64,
     step: f64,
     backtracks: u32,
-    pairs: VecDeque<Pair>,
+    pairs: VecDeque<CurvaturePair>,
     trial: Vec<f64>,  // λ
     answer: Vec<f64>, // λ
 }
 
-struct Pair {
+struct CurvaturePair {
     step: Vec<f64>,
     change: Vec<f64>,
     product: f64,
@@ -116,7 +116,7 @@ impl Lbfgs {
             if self.pairs.len() == HISTORY {
                 self.pairs.pop_front();
             }
-            self.pairs.push_back(Pair {
+            self.pairs.push_back(CurvaturePair {
                 step,
                 change,
                 product,

@@ -6,7 +6,8 @@ use super::coordinates::{
 };
 use super::draws::NoiseDraws;
 use super::evaluation::{Evaluation, EvaluationRequest};
-use crate::family::{FullGaussian, VariationalFamily};
+use super::form::Form;
+use crate::family::VariationalFamily;
 use crate::inference::InferError;
 use gap_model::{JointOutputs, JointRows, LatentVariableModel};
 use tch::Tensor;
@@ -16,17 +17,6 @@ pub struct Objective<'a> {
     joint: JointRows<'a>,
     memory: EvaluationMemory,
     form: Form<'a>,
-}
-
-/// What is known of the family.
-#[derive(Clone, Copy)]
-pub enum Form<'a> {
-    /// A diagonal Gaussian: Newton's method for the mean, and for each `log σ`.
-    Diagonal,
-    /// A full Gaussian: Newton's method for the mean and the covariance.
-    Full(FullGaussian),
-    /// Only how its gradient is taken.
-    Any(&'a dyn VariationalFamily),
 }
 
 /// What one evaluation asks of the model and is told; the next one takes the same memory.
@@ -65,7 +55,7 @@ impl<'a> Objective<'a> {
     ///
     /// [`InferError::Rule`] if the rule's steps are not for the family; [`InferError::Model`] if sizes
     /// do not fit.
-    pub fn of(
+    pub fn for_family(
         family: &'a dyn VariationalFamily,
         rule: Rule,
         model: &'a dyn LatentVariableModel,
@@ -161,14 +151,14 @@ impl<'a> Objective<'a> {
                 let samples = row * n_samples..(row + 1) * n_samples;
                 let z = &mut self.memory.z[row * len..][..len];
                 let log_q = &mut self.memory.log_q[samples.clone()];
-                placed.push(coordinates.place(params, draws.of_row(first + row), z, log_q));
+                placed.push(coordinates.place(params, draws.row(first + row), z, log_q));
                 self.memory.observations[samples].fill(observation);
             }
             self.score(request)?;
             for (row, (placed, params)) in placed.into_iter().zip(params).enumerate() {
                 let samples = row * n_samples..(row + 1) * n_samples;
                 let scored = ScoredDraws {
-                    noise: draws.of_row(first + row),
+                    noise: draws.row(first + row),
                     score: &self.memory.score[row * len..][..len],
                     log_joint: &self.memory.log_joint[samples.clone()],
                     log_q: &self.memory.log_q[samples],

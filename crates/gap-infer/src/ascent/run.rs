@@ -3,7 +3,7 @@
 use super::draws::DrawSource;
 use super::evaluation::EvaluationRequest;
 use super::objective::Objective;
-use super::schedule::Phase;
+use super::schedule::{Phase, Schedule};
 use super::step_rule::{Progress, StepRule};
 use super::stopping::StoppingState;
 use crate::inference::InferError;
@@ -81,10 +81,10 @@ pub fn run_phase(
     };
     let form = objective.form();
     let mut source = DrawSource::new(phase.noise, phase.n_samples, objective.noise_dim(), key);
-    let mut active: Vec<Active> = rows
+    let mut active: Vec<ActiveSearch> = rows
         .iter()
         .filter(|&&row| states[row].failed_at.is_none())
-        .map(|&row| Active {
+        .map(|&row| ActiveSearch {
             row,
             rule: phase.rule.start(form, states[row].params.clone()),
             watch: StoppingState::new(phase.stopping),
@@ -130,7 +130,30 @@ pub fn run_phase(
     Ok(())
 }
 
-struct Active {
+impl Schedule {
+    /// Takes the states `rows` through all phases.
+    ///
+    /// # Errors
+    ///
+    /// [`InferError::Model`] if sizes do not fit.
+    pub fn run(
+        &self,
+        objective: &mut Objective,
+        rows: &[usize],
+        states: &mut [SearchState],
+        ids: &[u64],
+        key: SeedKey,
+        observer: &mut Observer,
+    ) -> Result<(), InferError> {
+        for (i, phase) in self.phases.iter().enumerate() {
+            let key = key.role("phase").index(i as u64);
+            run_phase(objective, phase, rows, states, ids, key, observer)?;
+        }
+        Ok(())
+    }
+}
+
+struct ActiveSearch {
     row: usize,
     rule: Box<dyn StepRule>,
     watch: StoppingState,

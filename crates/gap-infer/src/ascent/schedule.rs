@@ -3,12 +3,8 @@
 use super::Rule;
 use super::adam::AdamSettings;
 use super::draws::Noise;
-use super::objective::Objective;
-use super::run::{Observer, SearchState, run_phase};
 use super::stopping::Stopping;
-use crate::inference::InferError;
 use gap_model::Precision;
-use gap_torch::SeedKey;
 use std::fmt;
 
 /// Draws with which a search begins.
@@ -104,27 +100,6 @@ impl Schedule {
             phase.precision = precision;
         }
         self
-    }
-
-    /// Takes the states `rows` through all phases.
-    ///
-    /// # Errors
-    ///
-    /// [`InferError::Model`] if sizes do not fit.
-    pub fn run(
-        &self,
-        objective: &mut Objective,
-        rows: &[usize],
-        states: &mut [SearchState],
-        ids: &[u64],
-        key: SeedKey,
-        observer: &mut Observer,
-    ) -> Result<(), InferError> {
-        for (i, phase) in self.phases.iter().enumerate() {
-            let key = key.role("phase").index(i as u64);
-            run_phase(objective, phase, rows, states, ids, key, observer)?;
-        }
-        Ok(())
     }
 }
 

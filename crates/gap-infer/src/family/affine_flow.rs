@@ -58,7 +58,7 @@ impl PerDatapointFamily for AffineFlow {
             .forward(&params[self.gaussian.n_params()..], noise);
         let mut log_q = log_standard_normal(noise);
         for (log_q, log_det) in log_q.iter_mut().zip(&flowed.log_det) {
-            *log_q -= map.log_det + log_det.wide();
+            *log_q -= map.log_det + log_det.to_f64();
         }
         (map.apply(&flowed.end), log_q)
     }

@@ -103,13 +103,17 @@ impl PerDatapointFamily for AuxiliaryFlow {
         let ends = self.ends(params, noise);
         let mut log_q = log_standard_normal(noise);
         for (log_q, log_det) in log_q.iter_mut().zip(&ends.flowed.log_det) {
-            *log_q += 0.5 * dim as f64 * TAU.ln() - map.log_det - log_det.wide();
+            *log_q += 0.5 * dim as f64 * TAU.ln() - map.log_det - log_det.to_f64();
         }
         // Less log r(v | z).
         for i in 0..dim {
-            let of_draws = ends.whitened.of(i).iter().zip(ends.pass.output.of(dim + i));
+            let of_draws = ends
+                .whitened
+                .feature(i)
+                .iter()
+                .zip(ends.pass.output.feature(dim + i));
             for (log_q, (whitened, log_std)) in log_q.iter_mut().zip(of_draws) {
-                *log_q += 0.5 * whitened.wide().powi(2) + log_std.wide();
+                *log_q += 0.5 * whitened.to_f64().powi(2) + log_std.to_f64();
             }
         }
         (map.apply(&ends.u), log_q)
@@ -132,11 +136,15 @@ impl PerDatapointFamily for AuxiliaryFlow {
         let mut in_output = Columns::zeros(2 * dim, n_samples);
         let mut in_v = Columns::zeros(dim, n_samples);
         for i in 0..dim {
-            let of_draws = ends.whitened.of(i).iter().zip(ends.inverse_std.of(i));
+            let of_draws = ends
+                .whitened
+                .feature(i)
+                .iter()
+                .zip(ends.inverse_std.feature(i));
             for (s, (&whitened, &inverse)) in of_draws.enumerate() {
-                in_output.of_mut(i)[s] = whitened * inverse;
-                in_output.of_mut(dim + i)[s] = whitened * whitened - T::of(1.0);
-                in_v.of_mut(i)[s] = -(whitened * inverse);
+                in_output.feature_mut(i)[s] = whitened * inverse;
+                in_output.feature_mut(dim + i)[s] = whitened * whitened - T::from_f64(1.0);
+                in_v.feature_mut(i)[s] = -(whitened * inverse);
             }
         }
         in_v.subtract(&ends.flowed.slope.part(dim..2 * dim));
@@ -152,7 +160,7 @@ impl PerDatapointFamily for AuxiliaryFlow {
             &mut columns,
             &mut of_r,
         );
-        let share = T::of(1.0 / n_samples as f64);
+        let share = T::from_f64(1.0 / n_samples as f64);
         of_r.iter_mut().for_each(|g| *g *= share);
         let pull = in_u.followed_by(&in_v);
         gradient.extend(self.couplings.pull_back(of_couplings, &ends.flowed, pull));

@@ -10,10 +10,10 @@ use gap_torch::SeedKey;
 
 /// Layers whose passing halves alternate.
 pub struct Couplings {
-    layers: Vec<Layer>,
+    layers: Vec<CouplingLayer>,
 }
 
-struct Layer {
+struct CouplingLayer {
     /// Coordinates that pass.
     passing: Vec<usize>,
     /// Coordinates that are scaled and shifted.
@@ -56,7 +56,7 @@ impl Couplings {
                 _ => (second, first),
             };
             let key = key.index(layer as u64);
-            Layer {
+            CouplingLayer {
                 network: Perceptron::new(passing.len(), n_hidden, 2 * moved.len(), key),
                 passing,
                 moved,
@@ -116,7 +116,7 @@ impl Couplings {
             );
             end = start;
         }
-        let share = T::of(1.0 / pull.n_samples() as f64);
+        let share = T::from_f64(1.0 / pull.n_samples() as f64);
         gradient.iter_mut().for_each(|g| *g *= share);
         gradient
     }
@@ -137,17 +137,17 @@ impl Couplings {
 
 /// The columns of some coordinates.
 fn columns<'a, T: Number>(of: &'a Columns<T>, coordinates: &[usize]) -> Vec<&'a [T]> {
-    coordinates.iter().map(|&i| of.of(i)).collect()
+    coordinates.iter().map(|&i| of.feature(i)).collect()
 }
 
-impl Layer {
+impl CouplingLayer {
     fn pass<T: Number>(&self, params: &[T], at: &Columns<T>) -> (PerceptronPass<T>, Columns<T>) {
         let n_samples = at.n_samples();
         let passing = columns(at, &self.passing);
         let pass = self.network.forward(params, &passing, n_samples);
         let mut scale = Columns::zeros(self.moved.len(), n_samples);
         for m in 0..self.moved.len() {
-            scale.of_mut(m).copy_from_slice(pass.output.of(m));
+            scale.feature_mut(m).copy_from_slice(pass.output.feature(m));
         }
         T::exponentiate(scale.values_mut());
         (pass, scale)
@@ -159,20 +159,28 @@ impl Layer {
         let (pass, scale) = self.pass(params, &input);
         let mut pull = Columns::zeros(2 * n_moved, input.n_samples());
         for (m, &i) in self.moved.iter().enumerate() {
-            let (s, t) = (pass.output.of(m), pass.output.of(n_moved + m));
-            let at = flowed.end.of_mut(i).iter_mut().zip(&mut flowed.log_det);
-            for ((at, log_det), ((&s, &t), &scale)) in at.zip(s.iter().zip(t).zip(scale.of(m))) {
+            let (s, t) = (pass.output.feature(m), pass.output.feature(n_moved + m));
+            let at = flowed
+                .end
+                .feature_mut(i)
+                .iter_mut()
+                .zip(&mut flowed.log_det);
+            for ((at, log_det), ((&s, &t), &scale)) in at.zip(s.iter().zip(t).zip(scale.feature(m)))
+            {
                 *at = *at * scale + t;
                 *log_det += s;
             }
             // Of the moved: δ eˢ = δ_in. What the passing ones get is less by what they do through s
             // and t: s moves the density too, by 1.
-            let slope = flowed.slope.of_mut(i);
-            let of_s = pull.of_mut(m).iter_mut().zip(input.of(i));
+            let slope = flowed.slope.feature_mut(i);
+            let of_s = pull.feature_mut(m).iter_mut().zip(input.feature(i));
             for (&slope, (pull, &input)) in slope.iter().zip(of_s) {
-                *pull = -(input * slope + T::of(1.0));
+                *pull = -(input * slope + T::from_f64(1.0));
             }
-            let of_t = pull.of_mut(n_moved + m).iter_mut().zip(scale.of(m));
+            let of_t = pull
+                .feature_mut(n_moved + m)
+                .iter_mut()
+                .zip(scale.feature(m));
             for (slope, (pull, &scale)) in slope.iter_mut().zip(of_t) {
                 *slope = *slope / scale;
                 *pull = -*slope;
@@ -181,13 +189,13 @@ impl Layer {
         let mut slopes: Vec<Vec<T>> = self
             .passing
             .iter()
-            .map(|&i| flowed.slope.of(i).to_vec())
+            .map(|&i| flowed.slope.feature(i).to_vec())
             .collect();
         let mut of_passing: Vec<&mut [T]> = slopes.iter_mut().map(Vec::as_mut_slice).collect();
         self.network
             .pull_to_inputs(params, &pass, &pull, &mut of_passing);
         for (&i, slope) in self.passing.iter().zip(slopes) {
-            flowed.slope.of_mut(i).copy_from_slice(&slope);
+            flowed.slope.feature_mut(i).copy_from_slice(&slope);
         }
         flowed.layers_passed.push(LayerPass { input, pass, scale });
     }
@@ -202,19 +210,27 @@ impl Layer {
         let n_moved = self.moved.len();
         let mut of_output = Columns::zeros(2 * n_moved, pull.n_samples());
         for (m, &i) in self.moved.iter().enumerate() {
-            of_output.of_mut(n_moved + m).copy_from_slice(pull.of(i));
-            let scaled = pull.of_mut(i).iter_mut().zip(layers_passed.scale.of(m));
-            let of_s = of_output
-                .of_mut(m)
+            of_output
+                .feature_mut(n_moved + m)
+                .copy_from_slice(pull.feature(i));
+            let scaled = pull
+                .feature_mut(i)
                 .iter_mut()
-                .zip(layers_passed.input.of(i));
+                .zip(layers_passed.scale.feature(m));
+            let of_s = of_output
+                .feature_mut(m)
+                .iter_mut()
+                .zip(layers_passed.input.feature(i));
             for ((pull, &scale), (of_s, &input)) in scaled.zip(of_s) {
                 *pull *= scale;
                 *of_s = *pull * input;
             }
         }
-        let mut in_passing: Vec<Vec<T>> =
-            self.passing.iter().map(|&i| pull.of(i).to_vec()).collect();
+        let mut in_passing: Vec<Vec<T>> = self
+            .passing
+            .iter()
+            .map(|&i| pull.feature(i).to_vec())
+            .collect();
         let mut columns_in: Vec<&mut [T]> = in_passing.iter_mut().map(Vec::as_mut_slice).collect();
         let x = columns(&layers_passed.input, &self.passing);
         self.network.pull_back(
@@ -226,16 +242,20 @@ impl Layer {
             gradient,
         );
         for (&i, own) in self.passing.iter().zip(in_passing) {
-            pull.of_mut(i).copy_from_slice(&own);
+            pull.feature_mut(i).copy_from_slice(&own);
         }
     }
 
     fn invert<T: Number>(&self, params: &[T], at: &mut Columns<T>, log_det: &mut [T]) {
         let (pass, scale) = self.pass(params, at);
         for (m, &i) in self.moved.iter().enumerate() {
-            let (s, t) = (pass.output.of(m), pass.output.of(self.moved.len() + m));
-            let at = at.of_mut(i).iter_mut().zip(log_det.iter_mut());
-            for ((at, log_det), ((&s, &t), &scale)) in at.zip(s.iter().zip(t).zip(scale.of(m))) {
+            let (s, t) = (
+                pass.output.feature(m),
+                pass.output.feature(self.moved.len() + m),
+            );
+            let at = at.feature_mut(i).iter_mut().zip(log_det.iter_mut());
+            for ((at, log_det), ((&s, &t), &scale)) in at.zip(s.iter().zip(t).zip(scale.feature(m)))
+            {
                 *at = (*at - t) / scale;
                 *log_det += s;
             }

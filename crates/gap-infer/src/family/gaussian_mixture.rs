@@ -92,15 +92,18 @@ impl GaussianMixture {
         let dim = self.gaussian.dim();
         let own = &params[self.gaussian.n_params() + 2 * dim * k..][..2 * dim];
         let apart = self.apart[k * dim..].iter();
-        let mean = own[..dim].iter().zip(apart).map(|(&m, &a)| m + T::of(a));
+        let mean = own[..dim]
+            .iter()
+            .zip(apart)
+            .map(|(&m, &a)| m + T::from_f64(a));
         (mean.collect(), own[dim..].to_vec())
     }
 
     fn mix<T: Number>(&self, params: &[T], noise: &Columns<T>) -> MixtureDraws<T> {
         let dim = self.gaussian.dim();
         let every = 8 / self.n_components;
-        let component = noise.of(dim).iter().map(|choice| {
-            let is_below = |octile: &&f64| **octile < choice.wide();
+        let component = noise.feature(dim).iter().map(|choice| {
+            let is_below = |octile: &&f64| **octile < choice.to_f64();
             OCTILES.iter().filter(is_below).count() / every
         });
         let component: Vec<usize> = component.collect();
@@ -113,7 +116,7 @@ impl GaussianMixture {
             .collect();
         let mut u = Columns::zeros(dim, noise.n_samples());
         for i in 0..dim {
-            let draws = u.of_mut(i).iter_mut().zip(noise.of(i));
+            let draws = u.feature_mut(i).iter_mut().zip(noise.feature(i));
             for ((u, &noise), &k) in draws.zip(&component) {
                 let (mean, std) = &parts[k];
                 *u = mean[i] + std[i] * noise;
@@ -129,17 +132,17 @@ impl GaussianMixture {
         let mut logs = Vec::with_capacity(self.n_components); // [S]
         for k in 0..self.n_components {
             let (mean, log_std) = self.component(params, k);
-            let log_det: f64 = log_std.iter().map(|r| r.wide()).sum();
-            let mut precision: Vec<T> = log_std.iter().map(|&r| T::of(-2.0) * r).collect();
+            let log_det: f64 = log_std.iter().map(|r| r.to_f64()).sum();
+            let mut precision: Vec<T> = log_std.iter().map(|&r| T::from_f64(-2.0) * r).collect();
             T::exponentiate(&mut precision);
             let mut pull = Columns::zeros(dim, n_samples);
             let mut log = vec![normaliser - log_det; n_samples];
             for i in 0..dim {
-                let draws = pull.of_mut(i).iter_mut().zip(u.of(i));
+                let draws = pull.feature_mut(i).iter_mut().zip(u.feature(i));
                 for ((pull, &u), log) in draws.zip(&mut log) {
                     let off = u - mean[i];
                     *pull = -(off * precision[i]);
-                    *log += 0.5 * (off * *pull).wide();
+                    *log += 0.5 * (off * *pull).to_f64();
                 }
             }
             pulls.push(pull);
@@ -153,9 +156,9 @@ impl GaussianMixture {
             let total: f64 = of_draw.clone().map(|log| (log - most).exp()).sum();
             log.push(most + total.ln());
             for (pull, log) in pulls.iter().zip(of_draw) {
-                let share = T::of((log - most).exp() / total);
+                let share = T::from_f64((log - most).exp() / total);
                 for i in 0..dim {
-                    slope.of_mut(i)[s] += share * pull.of(i)[s];
+                    slope.feature_mut(i)[s] += share * pull.feature(i)[s];
                 }
             }
         }
@@ -198,7 +201,7 @@ impl PerDatapointFamily for GaussianMixture {
         let mut gradient = map.path_gradient(&u, &pull);
         let first = gradient.len();
         gradient.resize(self.n_params(), T::default());
-        let share = T::of(1.0 / u.n_samples() as f64);
+        let share = T::from_f64(1.0 / u.n_samples() as f64);
         // With u = m_k + s_k ε the slope of u in log s_k is u − m_k.
         let means: Vec<Vec<T>> = (0..self.n_components)
             .map(|k| self.component(params, k).0)

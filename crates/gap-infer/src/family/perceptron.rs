@@ -55,7 +55,7 @@ impl Perceptron {
 
     /// What a weight of the outputs is multiplied with: outputs of unit size have weights of unit size.
     fn output_scale<T: Number>(&self) -> T {
-        T::of((self.n_hidden as f64).sqrt().recip())
+        T::from_f64((self.n_hidden as f64).sqrt().recip())
     }
 
     /// The outputs at the inputs `x`, `I` columns.
@@ -67,12 +67,14 @@ impl Perceptron {
     ) -> PerceptronPass<T> {
         let first = self.start.len();
         let start = self.start.iter().zip(&params[..first]);
-        let weights: Vec<T> = start.map(|(&start, &param)| T::of(start) + param).collect();
+        let weights: Vec<T> = start
+            .map(|(&start, &param)| T::from_f64(start) + param)
+            .collect();
         let (of_inputs, biases) = weights.split_at(self.n_hidden * self.n_inputs);
         let mut hidden = Columns::zeros(self.n_hidden, n_samples);
         // tanh a = 1 − 2 / (1 + e^2a): exponentials are what the kernels have.
         for (h, &bias) in biases.iter().enumerate() {
-            let column = hidden.of_mut(h);
+            let column = hidden.feature_mut(h);
             column.fill(bias + bias);
             let row = &of_inputs[h * self.n_inputs..][..self.n_inputs];
             for (&weight, x) in row.iter().zip(x) {
@@ -80,7 +82,7 @@ impl Perceptron {
             }
         }
         T::exponentiate(hidden.values_mut());
-        let (one, two) = (T::of(1.0), T::of(2.0));
+        let (one, two) = (T::from_f64(1.0), T::from_f64(2.0));
         for value in hidden.values_mut() {
             *value = one - two / (one + *value);
         }
@@ -88,11 +90,11 @@ impl Perceptron {
         let scale = self.output_scale::<T>();
         let mut output = Columns::zeros(self.n_outputs, n_samples);
         for (o, &bias) in biases.iter().enumerate() {
-            let column = output.of_mut(o);
+            let column = output.feature_mut(o);
             column.fill(bias);
             let row = &of_hidden[o * self.n_hidden..][..self.n_hidden];
             for (h, &weight) in row.iter().enumerate() {
-                add_scaled(column, weight * scale, hidden.of(h));
+                add_scaled(column, weight * scale, hidden.feature(h));
             }
         }
         PerceptronPass {
@@ -114,7 +116,7 @@ impl Perceptron {
         for h in 0..self.n_hidden {
             let row = &pass.weights[h * self.n_inputs..][..self.n_inputs];
             for (&weight, in_x) in row.iter().zip(in_x.iter_mut()) {
-                add_scaled(in_x, weight, in_hidden.of(h));
+                add_scaled(in_x, weight, in_hidden.feature(h));
             }
         }
     }
@@ -134,17 +136,17 @@ impl Perceptron {
         let (of_first, of_second) = gradient.split_at_mut(first);
         let (of_hidden, of_biases) = of_second.split_at_mut(self.n_outputs * self.n_hidden);
         for (o, of_bias) in of_biases.iter_mut().enumerate() {
-            let pull = pull.of(o);
+            let pull = pull.feature(o);
             *of_bias += sum(pull);
             let row = &mut of_hidden[o * self.n_hidden..][..self.n_hidden];
             for (h, of_weight) in row.iter_mut().enumerate() {
-                *of_weight += dot(pull, pass.hidden.of(h)) * scale;
+                *of_weight += dot(pull, pass.hidden.feature(h)) * scale;
             }
         }
         let in_hidden = self.pull_to_hidden(params, pass, pull);
         let (of_inputs, of_biases) = of_first.split_at_mut(self.n_hidden * self.n_inputs);
         for (h, of_bias) in of_biases.iter_mut().enumerate() {
-            let pull = in_hidden.of(h);
+            let pull = in_hidden.feature(h);
             *of_bias += sum(pull);
             let row = h * self.n_inputs;
             for (i, x) in x.iter().enumerate() {
@@ -165,12 +167,16 @@ impl Perceptron {
         let scale = self.output_scale::<T>();
         let mut in_hidden = Columns::zeros(self.n_hidden, pull.n_samples());
         for h in 0..self.n_hidden {
-            let column = in_hidden.of_mut(h);
+            let column = in_hidden.feature_mut(h);
             for o in 0..self.n_outputs {
-                add_scaled(column, of_hidden[o * self.n_hidden + h] * scale, pull.of(o));
+                add_scaled(
+                    column,
+                    of_hidden[o * self.n_hidden + h] * scale,
+                    pull.feature(o),
+                );
             }
-            for (value, &hidden) in column.iter_mut().zip(pass.hidden.of(h)) {
-                *value *= T::of(1.0) - hidden * hidden;
+            for (value, &hidden) in column.iter_mut().zip(pass.hidden.feature(h)) {
+                *value *= T::from_f64(1.0) - hidden * hidden;
             }
         }
         in_hidden

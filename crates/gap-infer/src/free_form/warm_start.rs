@@ -36,7 +36,7 @@ impl FreeForm<'_> {
         };
         let fit = search_within.search_from(starts_within.collect(), model, batch, key)?;
         let mut objective =
-            Objective::of(self.family, Rule::best_for(self.family), model, batch.x())?;
+            Objective::for_family(self.family, Rule::best_for(self.family), model, batch.x())?;
         let (mut states, won_by) = self.better_starts(&mut objective, &fit, starts, key)?;
         let ids = batch.ids();
         let stops = if is_full {

@@ -4,7 +4,7 @@
 //! a step of a small fit takes a few microseconds. Everything else goes by way of tensors.
 
 use super::scores::ScoreSource;
-use super::step::Step;
+use super::step::TrainingStep;
 use crate::encoder::first_columns;
 use crate::family::{DiagonalGaussian, VariationalFamily, VariationalParams};
 use crate::inference::InferError;
@@ -15,10 +15,10 @@ use tch::{Device, Kind, Tensor};
 /// An encoder that learns, and the data that it learns from.
 pub struct EncoderPass<'a> {
     learner: NetworkLearner<'a>,
-    form: Form<'a>,
+    kind: PassKind<'a>,
 }
 
-enum Form<'a> {
+enum PassKind<'a> {
     Rows(RowPass),
     Tensors(TensorPass<'a>),
 }
@@ -44,23 +44,27 @@ impl<'a> EncoderPass<'a> {
         on_rows: bool,
     ) -> Self {
         let diagonal = family.as_diagonal_gaussian().filter(|_| on_rows);
-        let form = match diagonal {
-            Some(family) => Form::Rows(RowPass::new(family, data)),
-            None => Form::Tensors(TensorPass {
+        let kind = match diagonal {
+            Some(family) => PassKind::Rows(RowPass::new(family, data)),
+            None => PassKind::Tensors(TensorPass {
                 family,
                 data,
                 device,
             }),
         };
-        Self { learner, form }
+        Self { learner, kind }
     }
 
     /// One step up the ELBO of the step's datapoints, with the score that `source` gives.
-    pub fn step(&mut self, step: &Step, source: &mut impl ScoreSource) -> Result<(), InferError> {
+    pub fn step(
+        &mut self,
+        step: &TrainingStep,
+        source: &mut impl ScoreSource,
+    ) -> Result<(), InferError> {
         self.learner.set_precision(step.precision);
-        match &mut self.form {
-            Form::Rows(pass) => pass.step(&mut self.learner, step, source),
-            Form::Tensors(pass) => pass.step(&mut self.learner, step, source),
+        match &mut self.kind {
+            PassKind::Rows(pass) => pass.step(&mut self.learner, step, source),
+            PassKind::Tensors(pass) => pass.step(&mut self.learner, step, source),
         }
     }
 
@@ -105,7 +109,7 @@ impl RowPass {
     fn step(
         &mut self,
         learner: &mut NetworkLearner,
-        step: &Step,
+        step: &TrainingStep,
         source: &mut impl ScoreSource,
     ) -> Result<(), InferError> {
         let (family, batch) = (self.family, step.positions.len());
@@ -143,7 +147,7 @@ impl TensorPass<'_> {
     fn step(
         &self,
         learner: &mut NetworkLearner,
-        step: &Step,
+        step: &TrainingStep,
         source: &mut impl ScoreSource,
     ) -> Result<(), InferError> {
         let _no_grad = tch::no_grad_guard();

@@ -1,6 +1,6 @@
 //! Where the score at an encoder's draws comes from: a frozen model, or a decoder that learns from them.
 
-use super::step::Step;
+use super::step::TrainingStep;
 use crate::inference::InferError;
 use gap_data::Dataset;
 use gap_model::{DecoderLearner, JointOutputs, JointRows, LatentVariableModel, RowDraws};
@@ -12,12 +12,12 @@ pub trait ScoreSource: Sized {
     fn score_rows(
         &mut self,
         draws: &RowDraws<'_>,
-        step: &Step,
+        step: &TrainingStep,
         score: &mut [f32],
     ) -> Result<(), InferError>;
 
     /// At draws that are tensors, without a graph: `[B, X], [S, B, D] -> [S, B, D]`.
-    fn score(&mut self, x: &Tensor, z: &Tensor, step: &Step) -> Result<Tensor, InferError>;
+    fn score(&mut self, x: &Tensor, z: &Tensor, step: &TrainingStep) -> Result<Tensor, InferError>;
 
     /// Whether all that it learned is finite.
     fn is_finite(&mut self) -> bool;
@@ -52,7 +52,7 @@ impl ScoreSource for FrozenModel<'_> {
     fn score_rows(
         &mut self,
         draws: &RowDraws<'_>,
-        step: &Step,
+        step: &TrainingStep,
         score: &mut [f32],
     ) -> Result<(), InferError> {
         let joint = self.joint.as_mut();
@@ -65,7 +65,7 @@ impl ScoreSource for FrozenModel<'_> {
         Ok(joint.evaluate(draws.observations, draws.z, outputs)?)
     }
 
-    fn score(&mut self, x: &Tensor, z: &Tensor, _: &Step) -> Result<Tensor, InferError> {
+    fn score(&mut self, x: &Tensor, z: &Tensor, _: &TrainingStep) -> Result<Tensor, InferError> {
         Ok(self.model.score(x, z)?)
     }
 
@@ -81,7 +81,7 @@ impl ScoreSource for DecoderLearner<'_> {
     fn score_rows(
         &mut self,
         draws: &RowDraws<'_>,
-        step: &Step,
+        step: &TrainingStep,
         score: &mut [f32],
     ) -> Result<(), InferError> {
         self.set_precision(step.precision);
@@ -89,7 +89,7 @@ impl ScoreSource for DecoderLearner<'_> {
         Ok(())
     }
 
-    fn score(&mut self, x: &Tensor, z: &Tensor, step: &Step) -> Result<Tensor, InferError> {
+    fn score(&mut self, x: &Tensor, z: &Tensor, step: &TrainingStep) -> Result<Tensor, InferError> {
         self.set_precision(step.precision);
         Ok(self.step(x, z, step.learning_rate))
     }

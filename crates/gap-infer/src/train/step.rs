@@ -3,7 +3,7 @@
 use gap_model::Precision;
 
 /// The datapoints and the noise of one step.
-pub struct Step<'a> {
+pub struct TrainingStep<'a> {
     /// Of the datapoints in the data: `[B]`.
     pub positions: &'a [usize],
     /// `S`.

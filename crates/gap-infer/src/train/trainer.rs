@@ -3,7 +3,7 @@
 use super::encoder_pass::EncoderPass;
 use super::minibatches::Minibatches;
 use super::scores::ScoreSource;
-use super::step::Step;
+use super::step::TrainingStep;
 use crate::inference::InferError;
 use gap_model::Precision;
 use gap_torch::{NoiseStream, SeedKey};
@@ -54,7 +54,7 @@ impl<S: ScoreSource> Trainer<'_, S> {
             let n_normals = fit.n_samples * positions.len() * fit.noise_dim;
             let noise = noise.normal_values(1, n_normals);
             let cosine = 0.5 * (1.0 + (PI * f64::from(step) / f64::from(steps)).cos());
-            let this = Step {
+            let this = TrainingStep {
                 positions: &positions,
                 n_samples: fit.n_samples,
                 noise: &noise,

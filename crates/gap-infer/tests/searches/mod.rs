@@ -214,7 +214,7 @@ pub fn losses(
     let rows: Vec<usize> = (0..batch.len()).collect();
     let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
     let rule = Rule::best_for(family);
-    let mut objective = Objective::of(family, rule, model, batch.x()).unwrap();
+    let mut objective = Objective::for_family(family, rule, model, batch.x()).unwrap();
     let request = EvaluationRequest {
         loss: true,
         ..EvaluationRequest::GRADIENT

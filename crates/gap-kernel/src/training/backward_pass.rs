@@ -5,8 +5,8 @@ use super::parameters::{LearnedLayer, LearnedNetwork};
 use super::workspace::{LayerSpace, Workspace};
 use crate::adam::{AdamPass, Step};
 use crate::epilogue::{BackwardEpilogue, StoreEpilogue};
-use crate::lanes::{Kernel, Lanes, Work};
-use crate::layers::keep_rows;
+use crate::lanes::{Kernel, Lanes, VectorWork};
+use crate::layers::store_rows;
 use crate::packed::Aligned;
 use crate::product::{Epilogue, Rows, unpacked_product};
 
@@ -28,7 +28,7 @@ pub(super) enum Part {
     Step(Step),
 }
 
-impl<K: Kernel> Work for BackwardPass<'_, K> {
+impl<K: Kernel> VectorWork for BackwardPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         let last = self.learned.layers.len() - 1;
@@ -36,7 +36,7 @@ impl<K: Kernel> Work for BackwardPass<'_, K> {
             let layer = &self.learned.layers[last];
             let pulled = &mut self.space.layers[last].pulled;
             let rows = gradient.chunks_exact(layer.n_out);
-            unsafe { keep_rows::<K>(rows, pulled, layer.out_width) };
+            unsafe { store_rows::<K>(rows, pulled, layer.out_width) };
         }
         for i in (0..=last).rev() {
             unsafe {
@@ -155,7 +155,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for WeightStep<K> {
                 .step
                 .ascend_lanes::<K::Lanes>(self.values.add(place), sum, moments);
             if let Some(kept) = self.kept {
-                K::keep(kept.add(place), value);
+                K::store_factors(kept.add(place), value);
             }
         }
     }
@@ -174,7 +174,7 @@ unsafe fn add_rows<K: Kernel>(rows: &Aligned<K::Factor>, n_rows: usize, sums: &m
         for column in (0..sums.len()).step_by(K::Lanes::LANES) {
             unsafe {
                 let sum = sums.as_mut_ptr().add(column);
-                let value = K::kept(row.as_ptr().add(column));
+                let value = K::load_factors(row.as_ptr().add(column));
                 K::Lanes::store(sum, K::Lanes::add(K::Lanes::load(sum), value));
             }
         }

@@ -1,11 +1,11 @@
 //! Through the layers; every value is kept for the way back.
 
 use super::parameters::{LearnedLayer, LearnedNetwork};
-use super::path::{Input, Observed};
+use super::path::{InputRows, Observed};
 use super::workspace::Workspace;
 use crate::epilogue::{HiddenEpilogue, mean};
-use crate::lanes::{Kernel, Lanes, MOST_LANES, Work};
-use crate::layers::keep_rows;
+use crate::lanes::{Kernel, Lanes, MOST_LANES, VectorWork};
+use crate::layers::store_rows;
 use crate::network::Likelihood;
 use crate::product::{Epilogue, Rows, unpacked_product};
 
@@ -13,18 +13,18 @@ use crate::product::{Epilogue, Rows, unpacked_product};
 pub(super) struct ForwardPass<'a, K: Kernel, E> {
     pub(super) space: &'a mut Workspace<K>,
     pub(super) learned: &'a LearnedNetwork,
-    pub(super) input: Input<'a>,
+    pub(super) input: InputRows<'a>,
     pub(super) last: E,
 }
 
-impl<K: Kernel, E: Epilogue<K::Lanes>> Work for ForwardPass<'_, K, E> {
+impl<K: Kernel, E: Epilogue<K::Lanes>> VectorWork for ForwardPass<'_, K, E> {
     #[inline(always)]
     unsafe fn run(self) {
         let (space, learned) = (self.space, self.learned);
         let (n_in, stride) = (learned.n_inputs(), learned.layers[0].in_width);
         space.n_rows = self.input.n_rows(n_in);
         let rows = (0..space.n_rows).map(|i| self.input.row(i, n_in));
-        unsafe { keep_rows::<K>(rows, &mut space.input, stride) };
+        unsafe { store_rows::<K>(rows, &mut space.input, stride) };
         let n_rows = space.whole_rows();
         let first = space.input.as_slice().as_ptr();
         let mut left = Rows { first, stride };
@@ -109,7 +109,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for ResidualEpilogue<'_, K> {
             let to = self.to.add(row * self.stride + column);
             let n = self.n_out - column;
             if n >= K::Lanes::LANES {
-                K::keep(to, self.gradient(x, output));
+                K::store_factors(to, self.gradient(x, output));
                 return;
             }
             // The row of x ends within the register.
@@ -118,7 +118,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for ResidualEpilogue<'_, K> {
             let gradient = self.gradient(numbers.as_ptr(), output);
             K::Lanes::store(numbers.as_mut_ptr(), gradient);
             numbers[n..].fill(0.0);
-            K::keep(to, K::Lanes::load(numbers.as_ptr()));
+            K::store_factors(to, K::Lanes::load(numbers.as_ptr()));
         }
     }
 }

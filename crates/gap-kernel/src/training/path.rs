@@ -18,12 +18,12 @@ pub struct Observed<'a> {
 
 /// Rows of `data`, some of them, in any order, or all.
 #[derive(Clone, Copy)]
-pub(super) struct Input<'a> {
+pub(super) struct InputRows<'a> {
     pub(super) data: &'a [f32],
     pub(super) rows: Option<&'a [usize]>,
 }
 
-impl<'a> Input<'a> {
+impl<'a> InputRows<'a> {
     pub(super) fn n_rows(&self, width: usize) -> usize {
         self.rows.map_or(self.data.len() / width, <[usize]>::len)
     }
@@ -36,7 +36,7 @@ impl<'a> Input<'a> {
 
 /// The rest of what learning takes on one path. Lengths fit.
 pub(super) trait TrainingPath: Send {
-    fn forward(&mut self, learned: &LearnedNetwork, input: Input<'_>, output: &mut [f32]);
+    fn forward(&mut self, learned: &LearnedNetwork, input: InputRows<'_>, output: &mut [f32]);
     /// After `forward`, from the gradient in its output.
     fn ascend(
         &mut self,

@@ -3,7 +3,7 @@
 use super::backward_pass::{BackwardPass, Part};
 use super::forward::{ForwardPass, ResidualEpilogue};
 use super::parameters::LearnedNetwork;
-use super::path::{Input, Observed, TrainingPath};
+use super::path::{InputRows, Observed, TrainingPath};
 use super::workspace::Workspace;
 use crate::epilogue::OutputEpilogue;
 use crate::lanes::Kernel;
@@ -46,7 +46,7 @@ impl<K: Kernel> Workspace<K> {
         let forward = ForwardPass {
             space: self,
             learned,
-            input: Input {
+            input: InputRows {
                 data: input,
                 rows: None,
             },
@@ -58,7 +58,7 @@ impl<K: Kernel> Workspace<K> {
 }
 
 impl<K: Kernel> TrainingPath for Workspace<K> {
-    fn forward(&mut self, learned: &LearnedNetwork, input: Input<'_>, output: &mut [f32]) {
+    fn forward(&mut self, learned: &LearnedNetwork, input: InputRows<'_>, output: &mut [f32]) {
         let last = &learned.layers[learned.layers.len() - 1];
         let plain = OutputEpilogue {
             bias: last.bias.values.as_slice().as_ptr(),

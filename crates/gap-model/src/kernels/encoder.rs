@@ -11,7 +11,7 @@ pub struct PackedEncoder(Option<FusedForward>);
 
 impl PackedEncoder {
     /// Of the weights as they are now.
-    pub fn of(network: &Network) -> Self {
+    pub fn new(network: &Network) -> Self {
         Self(instructions_for_network(network).and_then(|instructions| {
             with_layers(network, |layers| {
                 FusedForward::new(layers, activation(network), instructions)

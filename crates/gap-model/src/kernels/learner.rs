@@ -20,7 +20,7 @@ const WEIGHTS_FOR_HALF: u64 = 1000;
 impl KernelLearner {
     /// From the weights of `network` as they are now, from at most `most_rows` rows a step; `None`
     /// where libtorch has to do it.
-    pub(crate) fn of(network: &Network, most_rows: usize) -> Option<Self> {
+    pub(crate) fn new(network: &Network, most_rows: usize) -> Option<Self> {
         let instructions = instructions_for_network(network)?;
         let training = with_layers(network, |layers| {
             FusedTraining::new(layers, activation(network), most_rows, instructions)

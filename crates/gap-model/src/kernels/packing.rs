@@ -58,7 +58,7 @@ pub(crate) fn pack_decoder(network: &Network, likelihood: &Likelihood) -> Option
         let fused = FusedDecoder::new(&network, instructions)?;
         Some(match likelihood {
             gap_kernel::Likelihood::Bernoulli => fused,
-            gap_kernel::Likelihood::Gaussian { .. } => fused.in_full(),
+            gap_kernel::Likelihood::Gaussian { .. } => fused.without_half_precision(),
         })
     })
 }
@@ -80,7 +80,7 @@ pub(crate) fn pack_affine(
         activation: gap_kernel::Activation::Tanh, // Between layers: there is one.
         likelihood: gap_kernel::Likelihood::Gaussian { std },
     };
-    FusedDecoder::new(&network, instructions).map(FusedDecoder::in_full)
+    FusedDecoder::new(&network, instructions).map(FusedDecoder::without_half_precision)
 }
 
 /// The numbers of a tensor of floats, row after row.

@@ -34,7 +34,7 @@ impl<'a> NetworkLearner<'a> {
         most_rows: usize,
         has_thread: bool,
     ) -> Self {
-        let engine = match KernelLearner::of(network, most_rows) {
+        let engine = match KernelLearner::new(network, most_rows) {
             Some(learner) => Engine::Kernels(BackgroundLearner::new(learner, has_thread)),
             None => {
                 let adam = FlatAdam::new(network.n_weights(), network.kind(), network.device());

@@ -1,6 +1,6 @@
 //! Grey values on a few equally spaced levels, each the probability that a logistic variable rounds to it.
 
-use super::formulas::{Formulas, Support, sum_over_observed};
+use super::formulas::{LikelihoodFormulas, Support, sum_over_observed};
 use super::learned_scale::LearnedScale;
 use gap_torch::NoiseStream;
 use tch::Tensor;
@@ -70,7 +70,7 @@ impl DiscretizedLogistic {
     }
 }
 
-impl Formulas for DiscretizedLogistic {
+impl LikelihoodFormulas for DiscretizedLogistic {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
         let bins = self.bins(x, output);
         let mut terms = bins.above.log_sigmoid().masked_fill(&bins.is_highest, 0.0);

@@ -4,7 +4,7 @@ use gap_torch::NoiseStream;
 use tch::{Kind, Tensor};
 
 /// What a likelihood must answer. Rows are datapoints; none depends on another.
-pub(super) trait Formulas {
+pub(super) trait LikelihoodFormulas {
     /// `log p(x | output)`, nats, summed in `f64`, differentiable: `[N, X], [N, X] -> [N]`.
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor;
 

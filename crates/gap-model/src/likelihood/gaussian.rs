@@ -1,6 +1,6 @@
 //! Real observations `N(output, std² I)`: `mean = output`, `dispersion = std²`.
 
-use super::formulas::{Canonical, Formulas, Support, sum_over_observed};
+use super::formulas::{Canonical, LikelihoodFormulas, Support, sum_over_observed};
 use gap_torch::NoiseStream;
 use std::f64::consts::TAU;
 use tch::Tensor;
@@ -19,7 +19,7 @@ pub(super) fn support(x: &Tensor) -> Support {
     }
 }
 
-impl Formulas for Gaussian {
+impl LikelihoodFormulas for Gaussian {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
         let variance = self.std.powi(2);
         let constant = 0.5 * output.size()[1] as f64 * (TAU * variance).ln();

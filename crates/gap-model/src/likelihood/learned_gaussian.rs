@@ -1,6 +1,6 @@
 //! Real observations with a standard deviation for each dimension that is learned with the decoder.
 
-use super::formulas::{Formulas, Support, sum_over_observed};
+use super::formulas::{LikelihoodFormulas, Support, sum_over_observed};
 use super::gaussian::support;
 use super::learned_scale::LearnedScale;
 use gap_torch::NoiseStream;
@@ -25,7 +25,7 @@ impl LearnedGaussian {
     }
 }
 
-impl Formulas for LearnedGaussian {
+impl LikelihoodFormulas for LearnedGaussian {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
         let (_, standardized) = self.standardized(x, output);
         let log_volume = self.std.log_scale().sum(tch::Kind::Double);
