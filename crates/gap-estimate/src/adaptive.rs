@@ -8,7 +8,7 @@ use gap_data::Batch;
 use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::{JointRows, LatentVariableModel};
 use gap_torch::SeedKey;
-use proposal::{Fitted, Proposal};
+use proposal::{FittedPosterior, Proposal};
 use std::time::Instant;
 
 /// For each datapoint `K` is doubled until the standard error is below a target, or a cap is reached.
@@ -50,26 +50,35 @@ impl Adaptive {
         if self.prior_share > 0.0 && family.evaluable().is_none() {
             return Err(EstimateError::NoDensity);
         }
-        let q = Fitted::of(family, params);
+        let q = FittedPosterior::new(family, params);
         let mut joint = JointRows::new(model, batch.x())?;
-        let mut of_point = |(point, &id): (usize, &u64)| {
+        let mut estimate_point = |(point, &id): (usize, &u64)| {
             let clock = Instant::now();
             let weights =
                 |role: &str| Proposal::new(&q, point, id, self.prior_share, key.role(role));
-            let n_samples = self.choose(&mut joint, weights("judge"))?;
-            let mut reported = WeightedDraws::of(n_samples);
+            let n_samples = self.choose_n_samples(&mut joint, weights("judge"))?;
+            let mut reported = WeightedDraws::for_draws(n_samples);
             weights("report").weigh(&mut joint, n_samples, &mut reported)?;
             let mut estimate = reported.finish();
             estimate.diagnostics.seconds = clock.elapsed().as_secs_f64();
             estimate.diagnostics.joint_evaluations = 2 * n_samples;
             Ok(estimate)
         };
-        batch.ids().iter().enumerate().map(&mut of_point).collect()
+        batch
+            .ids()
+            .iter()
+            .enumerate()
+            .map(&mut estimate_point)
+            .collect()
     }
 
     /// The first `K`, doubled, whose standard error is small enough.
-    fn choose(&self, joint: &mut JointRows, mut from: Proposal) -> Result<u64, EstimateError> {
-        let mut weights = WeightedDraws::of(self.most_samples);
+    fn choose_n_samples(
+        &self,
+        joint: &mut JointRows,
+        mut from: Proposal,
+    ) -> Result<u64, EstimateError> {
+        let mut weights = WeightedDraws::for_draws(self.most_samples);
         let (mut n_samples, mut taken) = (self.first_samples, 0);
         loop {
             from.weigh(joint, n_samples - taken, &mut weights)?;

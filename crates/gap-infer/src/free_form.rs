@@ -15,7 +15,7 @@ use crate::encoder::Encoder;
 use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::{FittedBatch, InferError, Inference, Stop};
 use crate::remaining::Remaining;
-use best_end::{BestEnds, compare_all_ends, failure_stop, fitted, winner};
+use best_end::{BestEnds, best_end, compare_all_ends, failure_stop, fitted_batch};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
@@ -161,8 +161,8 @@ impl FreeForm<'_> {
             )?;
             ends.push(states);
         }
-        let chosen = self.settle(&mut objective, ends, batch.ids(), key)?;
-        let mut states = chosen.winners;
+        let best_ends = self.select_ends(&mut objective, ends, batch.ids(), key)?;
+        let mut states = best_ends.best_states;
         // Certified by what is known of the family, whichever rule it ascended by.
         let best = Rule::best_for(self.family);
         if best != rule && matches!(objective.form(), Form::Any(_)) {
@@ -184,9 +184,9 @@ impl FreeForm<'_> {
             }
         };
         Ok(FreeFormFit {
-            fitted: fitted(&states, stops, model),
-            won_by: chosen.won_by,
-            starts_apart_nats: chosen.apart_nats,
+            fitted: fitted_batch(&states, stops, model),
+            won_by: best_ends.won_by,
+            starts_apart_nats: best_ends.apart_nats,
         })
     }
 
@@ -198,7 +198,7 @@ impl FreeForm<'_> {
     /// The better end of each datapoint. Where the ends of two starts are not one, both go on for a
     /// while first: an end that was only late is no other optimum. Where they are one, their mean is
     /// nearer to it than either, since their draws were independent.
-    fn settle(
+    fn select_ends(
         &self,
         objective: &mut Objective,
         mut ends: Vec<Vec<SearchState>>,
@@ -228,13 +228,13 @@ impl FreeForm<'_> {
                 choices[row] = choice;
             }
         }
-        let winners = choices.iter().enumerate().map(|(row, choice)| {
+        let best_states = choices.iter().enumerate().map(|(row, choice)| {
             let own: Vec<&SearchState> = ends.iter().map(|end| &end[row]).collect();
             let mean_counts = matches!(self.search, Search::UntilCertified);
-            winner(&own, choice.best, mean_counts)
+            best_end(&own, choice.best, mean_counts)
         });
         Ok(BestEnds {
-            winners: winners.collect(),
+            best_states: best_states.collect(),
             won_by: choices.iter().map(|choice| choice.best).collect(),
             apart_nats: choices.iter().map(|choice| choice.apart_nats).collect(),
         })
@@ -262,7 +262,7 @@ impl FreeForm<'_> {
             let mut open = Vec::new();
             let mut unfinished = Vec::new();
             for (&row, remaining) in rows.iter().zip(remaining) {
-                stops[row] = self.judge(&mut states[row], remaining);
+                stops[row] = self.stop_after(&mut states[row], remaining);
                 let Stop::BudgetSpent { steps, remaining } = stops[row] else {
                     continue;
                 };
@@ -291,7 +291,7 @@ impl FreeForm<'_> {
         Ok(stops)
     }
 
-    fn judge(&self, state: &mut SearchState, remaining: Remaining) -> Stop {
+    fn stop_after(&self, state: &mut SearchState, remaining: Remaining) -> Stop {
         let steps = state.steps;
         if !remaining.nats.is_finite() {
             state.failed_at = Some(steps);

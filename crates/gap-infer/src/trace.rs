@@ -100,7 +100,7 @@ impl Tracer<'_> {
         let mut known: Vec<Vec<SearchState>> = self
             .optima
             .iter()
-            .map(|of_start| of_start.iter().cloned().map(SearchState::at).collect())
+            .map(|optima| optima.iter().cloned().map(SearchState::at).collect())
             .collect();
         let strays: Vec<usize> = (0..ends.len())
             .filter(|&row| {

@@ -18,10 +18,9 @@ use encoder_pass::{EncoderPass, fits_rows};
 use gap_data::Dataset;
 use gap_model::{DecoderLearner, LatentVariableModel, MlpDecoder, NetworkLearner};
 use gap_torch::SeedKey;
-use minibatches::Minibatches;
 use scores::FrozenModel;
 use std::time::Instant;
-use trainer::{Fit, Trainer};
+use trainer::{Fit, FitSubject, Trainer};
 
 /// The optimiser's settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,15 +46,23 @@ impl Training {
         (self.batch_size as usize).min(data.len())
     }
 
-    fn minibatches(&self, data: &Dataset, key: SeedKey) -> Minibatches {
-        Minibatches::new(data.len(), self.batch_size as usize, key.role("order"))
-    }
-
-    fn precision_of(&self, step: u32) -> Precision {
-        if 10 * u64::from(step) < 9 * u64::from(self.steps) {
-            self.precision
-        } else {
-            Precision::Full
+    fn fit<'a>(
+        &self,
+        subject: FitSubject,
+        family: &dyn VariationalFamily,
+        key: SeedKey,
+        progress: &'a dyn Fn(f64),
+    ) -> Fit<'a> {
+        Fit {
+            subject,
+            steps: self.steps,
+            batch_size: self.batch_size as usize,
+            learning_rate: self.learning_rate,
+            n_samples: self.n_samples as usize,
+            precision: self.precision,
+            noise_dim: family.noise_dim() as usize,
+            key,
+            progress,
         }
     }
 }
@@ -87,17 +94,9 @@ pub fn fit_encoder(
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
-    let precision = |step| training.precision_of(step);
-    let fit = Fit {
+    let subject = FitSubject {
         what: "encoder",
         rate_key: "encoder_training.learning_rate",
-        steps: training.steps,
-        learning_rate: training.learning_rate,
-        n_samples: training.n_samples as usize,
-        precision: &precision,
-        noise_dim: family.noise_dim() as usize,
-        key,
-        progress,
     };
     let learner = NetworkLearner::new(encoder.network_mut(), training.points_in_a_step(data));
     let on_rows = fits_rows(&learner, family, data) && model.reads_rows();
@@ -105,7 +104,7 @@ pub fn fit_encoder(
         encoder: EncoderPass::new(learner, family, data, model.device(), on_rows),
         scores: FrozenModel::new(model, data, on_rows)?,
     };
-    trainer.run(&fit, training.minibatches(data, key))?;
+    trainer.run(&training.fit(subject, family, key, progress), data.len())?;
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: u64::from(training.steps)
@@ -129,17 +128,9 @@ pub fn fit_jointly(
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
-    let precision = |step| training.precision_of(step);
-    let fit = Fit {
+    let subject = FitSubject {
         what: "decoder",
         rate_key: "model.training.learning_rate",
-        steps: training.steps,
-        learning_rate: training.learning_rate,
-        n_samples: training.n_samples as usize,
-        precision: &precision,
-        noise_dim: family.noise_dim() as usize,
-        key,
-        progress,
     };
     let device = decoder.device();
     let most_rows = training.points_in_a_step(data);
@@ -151,7 +142,7 @@ pub fn fit_jointly(
         encoder: EncoderPass::new(learner, family, data, device, on_rows),
         scores,
     };
-    trainer.run(&fit, training.minibatches(data, key))?;
+    trainer.run(&training.fit(subject, family, key, progress), data.len())?;
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: 0,

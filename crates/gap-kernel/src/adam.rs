@@ -13,8 +13,8 @@ pub const SQUARE_DECAY: f64 = 0.999;
 /// What keeps a step finite where no gradient was.
 pub const EPSILON: f64 = 1e-8;
 
-const OF_MEAN: f32 = (1.0 - MEAN_DECAY) as f32;
-const OF_SQUARE: f32 = (1.0 - SQUARE_DECAY) as f32;
+const MEAN_RATE: f32 = (1.0 - MEAN_DECAY) as f32;
+const SQUARE_RATE: f32 = (1.0 - SQUARE_DECAY) as f32;
 
 /// The least mean of squares whose root matters beside [`EPSILON`], by far.
 #[cfg(target_arch = "x86_64")]
@@ -41,8 +41,8 @@ impl Step {
     /// Of one parameter.
     #[inline(always)]
     fn ascend(self, value: &mut f32, gradient: f32, mean: &mut f32, square: &mut f32) {
-        *mean += OF_MEAN * (gradient - *mean);
-        *square += OF_SQUARE * (gradient * gradient - *square);
+        *mean += MEAN_RATE * (gradient - *mean);
+        *square += SQUARE_RATE * (gradient * gradient - *square);
         *value += self.rate * *mean / (square.sqrt() * self.unbias + EPSILON as f32);
     }
 
@@ -59,12 +59,12 @@ impl Step {
         [mean, square]: [*mut f32; 2],
     ) -> L::Vector {
         unsafe {
-            let (of_mean, of_square) = (L::splat(OF_MEAN), L::splat(OF_SQUARE));
+            let (mean_rate, square_rate) = (L::splat(MEAN_RATE), L::splat(SQUARE_RATE));
             let m = L::load(mean);
-            let m = L::add(m, L::multiply(of_mean, L::subtract(gradient, m)));
+            let m = L::add(m, L::multiply(mean_rate, L::subtract(gradient, m)));
             let s = L::load(square);
             let change = L::subtract(L::multiply(gradient, gradient), s);
-            let s = L::add(s, L::multiply(of_square, change));
+            let s = L::add(s, L::multiply(square_rate, change));
             // Where s is 0, or hardly more, so is its root.
             let root = L::multiply(s, inverse_sqrt::<L>(L::max(L::splat(LEAST), s)));
             let scale = L::multiply_add(root, L::splat(self.unbias), L::splat(EPSILON as f32));

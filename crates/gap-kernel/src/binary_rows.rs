@@ -312,8 +312,8 @@ impl<L: Lanes> BinaryRows<L> {
                         *low = L::add(*low, high);
                     }
                 }
-                for (sum, of_group) in sums.iter_mut().zip(low) {
-                    *sum = L::add(*sum, of_group);
+                for (sum, group_sum) in sums.iter_mut().zip(low) {
+                    *sum = L::add(*sum, group_sum);
                 }
             }
             epilogue.finish(place, panel.column, sums);

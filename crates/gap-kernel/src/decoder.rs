@@ -89,12 +89,13 @@ struct Tile<K: Kernel> {
 impl<K: Kernel> Tile<K> {
     fn new(decoder: &PackedDecoder<K>) -> Self {
         let [z_width, x_width] = decoder.widths();
-        let of_hidden = || hidden_values(&decoder.forward[..decoder.forward.len() - 1], TILE_ROWS);
+        let hidden_memory =
+            || hidden_values(&decoder.forward[..decoder.forward.len() - 1], TILE_ROWS);
         Self {
             z: Aligned::zeros(TILE_ROWS * z_width),
-            values: of_hidden(),
+            values: hidden_memory(),
             excess: Aligned::zeros(TILE_ROWS * x_width),
-            gradients: of_hidden(),
+            gradients: hidden_memory(),
             score: Aligned::zeros(TILE_ROWS * z_width),
             sums: Aligned::zeros(TILE_ROWS * K::Lanes::LANES),
         }

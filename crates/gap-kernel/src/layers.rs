@@ -90,14 +90,14 @@ pub(crate) unsafe fn store_rows<'a, K: Kernel>(
         // In fixed numbers: a loop of any length would become a call, which takes longer than the work.
         let (place, row) = (&mut place[whole..], &row[whole..]);
         let (fours, rest) = row.as_chunks::<4>();
-        let (of_fours, of_rest) = place.split_at_mut(row.len() - rest.len());
-        for (place, four) in of_fours.chunks_exact_mut(4).zip(fours) {
+        let (four_places, rest_places) = place.split_at_mut(row.len() - rest.len());
+        for (place, four) in four_places.chunks_exact_mut(4).zip(fours) {
             for i in 0..4 {
                 place[i] = K::factor(four[i]);
             }
         }
         for i in 0..3 {
-            if let (Some(place), Some(&value)) = (of_rest.get_mut(i), rest.get(i)) {
+            if let (Some(place), Some(&value)) = (rest_places.get_mut(i), rest.get(i)) {
                 *place = K::factor(value);
             }
         }

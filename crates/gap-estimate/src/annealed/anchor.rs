@@ -117,7 +117,7 @@ impl Anchor {
     }
 
     /// `z = mean + F w` of a datapoint.
-    pub fn place(&self, point: usize, w: &[f32], z: &mut [f32]) {
+    pub fn unwhiten(&self, point: usize, w: &[f32], z: &mut [f32]) {
         let (dim, mean) = (self.latent_dim, self.mean(point));
         match &self.factor {
             ScaleFactor::Diagonal(std) => {

@@ -78,18 +78,18 @@ impl Adam {
         }
         let (first, second) = (&mut self.first, &mut self.second);
         let (means, log_stds) = self.params.split_at_mut(dim);
-        let of_means = (&mut first[..dim], &mut second[..dim]);
+        let mean_moments = (&mut first[..dim], &mut second[..dim]);
         let epsilon = self.settings.epsilon;
         descend(
             means,
-            of_means,
+            mean_moments,
             &self.gradient[..dim],
             [rate, unbias, epsilon],
         );
-        let of_log_stds = (&mut first[dim..], &mut second[dim..]);
+        let log_std_moments = (&mut first[dim..], &mut second[dim..]);
         descend(
             log_stds,
-            of_log_stds,
+            log_std_moments,
             &self.gradient[dim..],
             [halved * rate, unbias, epsilon],
         );

@@ -53,24 +53,24 @@ impl PerDatapointFamily for AffineFlow {
 
     fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
         let map = self.gaussian.map(params);
-        let flowed = self
+        let flow = self
             .couplings
             .forward(&params[self.gaussian.n_params()..], noise);
         let mut log_q = log_standard_normal(noise);
-        for (log_q, log_det) in log_q.iter_mut().zip(&flowed.log_det) {
+        for (log_q, log_det) in log_q.iter_mut().zip(&flow.log_det) {
             *log_q -= map.log_det + log_det.to_f64();
         }
-        (map.apply(&flowed.end), log_q)
+        (map.apply(&flow.end), log_q)
     }
 
     fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
         let map = self.gaussian.map(params);
-        let of_flow = &params[self.gaussian.n_params()..];
-        let flowed = self.couplings.forward(of_flow, noise);
+        let coupling_params = &params[self.gaussian.n_params()..];
+        let flow = self.couplings.forward(coupling_params, noise);
         let mut pull = map.score(score);
-        pull.subtract(&flowed.slope);
-        let mut gradient = map.path_gradient(&flowed.end, &pull);
-        gradient.extend(self.couplings.pull_back(of_flow, &flowed, pull));
+        pull.subtract(&flow.slope);
+        let mut gradient = map.path_gradient(&flow.end, &pull);
+        gradient.extend(self.couplings.pull_back(coupling_params, &flow, pull));
         gradient
     }
 
@@ -87,11 +87,11 @@ impl EvaluableFamily for AffineFlow {
             z,
             |params, z| {
                 let map = self.gaussian.map(params);
-                let of_flow = &params[self.gaussian.n_params()..];
-                let (noise, log_det) = self.couplings.invert(of_flow, map.invert(z));
+                let coupling_params = &params[self.gaussian.n_params()..];
+                let (noise, log_det) = self.couplings.invert(coupling_params, map.invert(z));
                 let mut log_q = log_standard_normal(&noise);
-                for (log_q, of_layers) in log_q.iter_mut().zip(log_det) {
-                    *log_q -= map.log_det + of_layers;
+                for (log_q, flow_log_det) in log_q.iter_mut().zip(log_det) {
+                    *log_q -= map.log_det + flow_log_det;
                 }
                 log_q
             },

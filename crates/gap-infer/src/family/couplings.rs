@@ -81,7 +81,7 @@ impl Couplings {
         let n_samples = noise.n_samples();
         let mut slope = noise.clone();
         slope.values_mut().iter_mut().for_each(|v| *v = -*v);
-        let mut flowed = FlowOutput {
+        let mut flow = FlowOutput {
             end: noise.clone(),
             log_det: vec![T::default(); n_samples],
             slope,
@@ -91,9 +91,9 @@ impl Couplings {
         for layer in &self.layers {
             let own;
             (own, params) = params.split_at(layer.network.n_params());
-            layer.forward(own, &mut flowed);
+            layer.forward(own, &mut flow);
         }
-        flowed
+        flow
     }
 
     /// The gradient in the parameters, averaged over draws, where that in the end is `pull` (`[F, S]`)
@@ -101,12 +101,12 @@ impl Couplings {
     pub fn pull_back<T: Number>(
         &self,
         params: &[T],
-        flowed: &FlowOutput<T>,
+        flow: &FlowOutput<T>,
         mut pull: Columns<T>,
     ) -> Vec<T> {
         let mut gradient = vec![T::default(); self.n_params()];
         let mut end = gradient.len();
-        for (layer, layers_passed) in self.layers.iter().zip(&flowed.layers_passed).rev() {
+        for (layer, layers_passed) in self.layers.iter().zip(&flow.layers_passed).rev() {
             let start = end - layer.network.n_params();
             layer.pull_back(
                 &params[start..end],
@@ -153,18 +153,14 @@ impl CouplingLayer {
         (pass, scale)
     }
 
-    fn forward<T: Number>(&self, params: &[T], flowed: &mut FlowOutput<T>) {
+    fn forward<T: Number>(&self, params: &[T], flow: &mut FlowOutput<T>) {
         let n_moved = self.moved.len();
-        let input = flowed.end.clone();
+        let input = flow.end.clone();
         let (pass, scale) = self.pass(params, &input);
         let mut pull = Columns::zeros(2 * n_moved, input.n_samples());
         for (m, &i) in self.moved.iter().enumerate() {
             let (s, t) = (pass.output.feature(m), pass.output.feature(n_moved + m));
-            let at = flowed
-                .end
-                .feature_mut(i)
-                .iter_mut()
-                .zip(&mut flowed.log_det);
+            let at = flow.end.feature_mut(i).iter_mut().zip(&mut flow.log_det);
             for ((at, log_det), ((&s, &t), &scale)) in at.zip(s.iter().zip(t).zip(scale.feature(m)))
             {
                 *at = *at * scale + t;
@@ -172,16 +168,16 @@ impl CouplingLayer {
             }
             // Of the moved: δ eˢ = δ_in. What the passing ones get is less by what they do through s
             // and t: s moves the density too, by 1.
-            let slope = flowed.slope.feature_mut(i);
-            let of_s = pull.feature_mut(m).iter_mut().zip(input.feature(i));
-            for (&slope, (pull, &input)) in slope.iter().zip(of_s) {
+            let slope = flow.slope.feature_mut(i);
+            let in_log_scale = pull.feature_mut(m).iter_mut().zip(input.feature(i));
+            for (&slope, (pull, &input)) in slope.iter().zip(in_log_scale) {
                 *pull = -(input * slope + T::from_f64(1.0));
             }
-            let of_t = pull
+            let in_shift = pull
                 .feature_mut(n_moved + m)
                 .iter_mut()
                 .zip(scale.feature(m));
-            for (slope, (pull, &scale)) in slope.iter_mut().zip(of_t) {
+            for (slope, (pull, &scale)) in slope.iter_mut().zip(in_shift) {
                 *slope = *slope / scale;
                 *pull = -*slope;
             }
@@ -189,15 +185,15 @@ impl CouplingLayer {
         let mut slopes: Vec<Vec<T>> = self
             .passing
             .iter()
-            .map(|&i| flowed.slope.feature(i).to_vec())
+            .map(|&i| flow.slope.feature(i).to_vec())
             .collect();
-        let mut of_passing: Vec<&mut [T]> = slopes.iter_mut().map(Vec::as_mut_slice).collect();
+        let mut passing_slopes: Vec<&mut [T]> = slopes.iter_mut().map(Vec::as_mut_slice).collect();
         self.network
-            .pull_to_inputs(params, &pass, &pull, &mut of_passing);
+            .pull_to_inputs(params, &pass, &pull, &mut passing_slopes);
         for (&i, slope) in self.passing.iter().zip(slopes) {
-            flowed.slope.feature_mut(i).copy_from_slice(&slope);
+            flow.slope.feature_mut(i).copy_from_slice(&slope);
         }
-        flowed.layers_passed.push(LayerPass { input, pass, scale });
+        flow.layers_passed.push(LayerPass { input, pass, scale });
     }
 
     fn pull_back<T: Number>(
@@ -208,22 +204,22 @@ impl CouplingLayer {
         gradient: &mut [T],
     ) {
         let n_moved = self.moved.len();
-        let mut of_output = Columns::zeros(2 * n_moved, pull.n_samples());
+        let mut in_output = Columns::zeros(2 * n_moved, pull.n_samples());
         for (m, &i) in self.moved.iter().enumerate() {
-            of_output
+            in_output
                 .feature_mut(n_moved + m)
                 .copy_from_slice(pull.feature(i));
             let scaled = pull
                 .feature_mut(i)
                 .iter_mut()
                 .zip(layers_passed.scale.feature(m));
-            let of_s = of_output
+            let in_log_scale = in_output
                 .feature_mut(m)
                 .iter_mut()
                 .zip(layers_passed.input.feature(i));
-            for ((pull, &scale), (of_s, &input)) in scaled.zip(of_s) {
+            for ((pull, &scale), (in_log_scale, &input)) in scaled.zip(in_log_scale) {
                 *pull *= scale;
-                *of_s = *pull * input;
+                *in_log_scale = *pull * input;
             }
         }
         let mut in_passing: Vec<Vec<T>> = self
@@ -237,7 +233,7 @@ impl CouplingLayer {
             params,
             &layers_passed.pass,
             &x,
-            &of_output,
+            &in_output,
             &mut columns_in,
             gradient,
         );

@@ -91,7 +91,7 @@ fn pull_back(
     scale: f32,
     gradient: &mut [f32],
 ) {
-    let of_one_draw = scale * std.len() as f32 / noise.len() as f32; // scale / S
+    let draw_scale = scale * std.len() as f32 / noise.len() as f32; // scale / S
     gradient.fill(0.0);
     let samples = noise.chunks_exact(std.len());
     for (noise, score) in samples.zip(score.chunks_exact(std.len())) {
@@ -108,8 +108,8 @@ fn pull_back(
     for (gradient, std) in rows.zip(std.chunks_exact(dim)) {
         let (for_mean, for_log_std) = gradient.split_at_mut(dim);
         for i in 0..dim {
-            for_mean[i] *= of_one_draw;
-            for_log_std[i] = for_log_std[i] * of_one_draw * std[i] + scale;
+            for_mean[i] *= draw_scale;
+            for_log_std[i] = for_log_std[i] * draw_scale * std[i] + scale;
         }
     }
 }

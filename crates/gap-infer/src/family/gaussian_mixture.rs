@@ -99,7 +99,7 @@ impl GaussianMixture {
         (mean.collect(), own[dim..].to_vec())
     }
 
-    fn mix<T: Number>(&self, params: &[T], noise: &Columns<T>) -> MixtureDraws<T> {
+    fn draw_components<T: Number>(&self, params: &[T], noise: &Columns<T>) -> MixtureDraws<T> {
         let dim = self.gaussian.dim();
         let every = 8 / self.n_components;
         let component = noise.feature(dim).iter().map(|choice| {
@@ -151,11 +151,11 @@ impl GaussianMixture {
         let mut slope = Columns::zeros(dim, n_samples);
         let mut log = Vec::with_capacity(n_samples);
         for s in 0..n_samples {
-            let of_draw = logs.iter().map(|log| log[s]);
-            let most = of_draw.clone().fold(f64::NEG_INFINITY, f64::max);
-            let total: f64 = of_draw.clone().map(|log| (log - most).exp()).sum();
+            let draw_logs = logs.iter().map(|log| log[s]);
+            let most = draw_logs.clone().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = draw_logs.clone().map(|log| (log - most).exp()).sum();
             log.push(most + total.ln());
-            for (pull, log) in pulls.iter().zip(of_draw) {
+            for (pull, log) in pulls.iter().zip(draw_logs) {
                 let share = T::from_f64((log - most).exp() / total);
                 for i in 0..dim {
                     slope.feature_mut(i)[s] += share * pull.feature(i)[s];
@@ -186,7 +186,7 @@ impl PerDatapointFamily for GaussianMixture {
 
     fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
         let map = self.gaussian.map(params);
-        let u = self.mix(params, noise).u;
+        let u = self.draw_components(params, noise).u;
         let mut log_q = self.density(params, &u).log;
         log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
         (map.apply(&u), log_q)
@@ -195,7 +195,7 @@ impl PerDatapointFamily for GaussianMixture {
     fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
         let dim = self.gaussian.dim();
         let map = self.gaussian.map(params);
-        let MixtureDraws { u, component } = self.mix(params, noise);
+        let MixtureDraws { u, component } = self.draw_components(params, noise);
         let mut pull = map.score(score);
         pull.subtract(&self.density(params, &u).slope);
         let mut gradient = map.path_gradient(&u, &pull);

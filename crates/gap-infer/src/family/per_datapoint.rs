@@ -204,14 +204,14 @@ pub fn log_prob_per_datapoint(
     n_params: usize,
     params: &VariationalParams,
     z: &Tensor,
-    of_datapoint: impl Fn(&[f64], &Columns<f64>) -> Vec<f64>,
+    datapoint_log_prob: impl Fn(&[f64], &Columns<f64>) -> Vec<f64>,
 ) -> Tensor {
     let z_by_datapoint = ByDatapoint::<f64>::from_tensor(z);
     let rows: Vec<f64> = tensor_values(&params.0);
     let densities: Vec<f64> = rows
         .chunks_exact(n_params)
         .enumerate()
-        .flat_map(|(b, params)| of_datapoint(params, &z_by_datapoint.columns(b)))
+        .flat_map(|(b, params)| datapoint_log_prob(params, &z_by_datapoint.columns(b)))
         .collect();
     let n_samples = z_by_datapoint.n_samples as i64;
     let by_datapoint = Tensor::from_slice(&densities).view([-1, n_samples]);

@@ -70,13 +70,13 @@ impl Perceptron {
         let weights: Vec<T> = start
             .map(|(&start, &param)| T::from_f64(start) + param)
             .collect();
-        let (of_inputs, biases) = weights.split_at(self.n_hidden * self.n_inputs);
+        let (input_weights, biases) = weights.split_at(self.n_hidden * self.n_inputs);
         let mut hidden = Columns::zeros(self.n_hidden, n_samples);
         // tanh a = 1 − 2 / (1 + e^2a): exponentials are what the kernels have.
         for (h, &bias) in biases.iter().enumerate() {
             let column = hidden.feature_mut(h);
             column.fill(bias + bias);
-            let row = &of_inputs[h * self.n_inputs..][..self.n_inputs];
+            let row = &input_weights[h * self.n_inputs..][..self.n_inputs];
             for (&weight, x) in row.iter().zip(x) {
                 add_scaled(column, weight + weight, x);
             }
@@ -86,13 +86,13 @@ impl Perceptron {
         for value in hidden.values_mut() {
             *value = one - two / (one + *value);
         }
-        let (of_hidden, biases) = params[first..].split_at(self.n_outputs * self.n_hidden);
+        let (hidden_weights, biases) = params[first..].split_at(self.n_outputs * self.n_hidden);
         let scale = self.output_scale::<T>();
         let mut output = Columns::zeros(self.n_outputs, n_samples);
         for (o, &bias) in biases.iter().enumerate() {
             let column = output.feature_mut(o);
             column.fill(bias);
-            let row = &of_hidden[o * self.n_hidden..][..self.n_hidden];
+            let row = &hidden_weights[o * self.n_hidden..][..self.n_hidden];
             for (h, &weight) in row.iter().enumerate() {
                 add_scaled(column, weight * scale, hidden.feature(h));
             }
@@ -133,24 +133,24 @@ impl Perceptron {
     ) {
         let first = self.start.len();
         let scale = self.output_scale::<T>();
-        let (of_first, of_second) = gradient.split_at_mut(first);
-        let (of_hidden, of_biases) = of_second.split_at_mut(self.n_outputs * self.n_hidden);
-        for (o, of_bias) in of_biases.iter_mut().enumerate() {
+        let (first_layer, second_layer) = gradient.split_at_mut(first);
+        let (hidden_weights, in_biases) = second_layer.split_at_mut(self.n_outputs * self.n_hidden);
+        for (o, in_bias) in in_biases.iter_mut().enumerate() {
             let pull = pull.feature(o);
-            *of_bias += sum(pull);
-            let row = &mut of_hidden[o * self.n_hidden..][..self.n_hidden];
-            for (h, of_weight) in row.iter_mut().enumerate() {
-                *of_weight += dot(pull, pass.hidden.feature(h)) * scale;
+            *in_bias += sum(pull);
+            let row = &mut hidden_weights[o * self.n_hidden..][..self.n_hidden];
+            for (h, in_weight) in row.iter_mut().enumerate() {
+                *in_weight += dot(pull, pass.hidden.feature(h)) * scale;
             }
         }
         let in_hidden = self.pull_to_hidden(params, pass, pull);
-        let (of_inputs, of_biases) = of_first.split_at_mut(self.n_hidden * self.n_inputs);
-        for (h, of_bias) in of_biases.iter_mut().enumerate() {
+        let (input_weights, in_biases) = first_layer.split_at_mut(self.n_hidden * self.n_inputs);
+        for (h, in_bias) in in_biases.iter_mut().enumerate() {
             let pull = in_hidden.feature(h);
-            *of_bias += sum(pull);
+            *in_bias += sum(pull);
             let row = h * self.n_inputs;
             for (i, x) in x.iter().enumerate() {
-                of_inputs[row + i] += dot(pull, x);
+                input_weights[row + i] += dot(pull, x);
                 add_scaled(in_x[i], pass.weights[row + i], pull);
             }
         }
@@ -163,7 +163,7 @@ impl Perceptron {
         pass: &PerceptronPass<T>,
         pull: &Columns<T>,
     ) -> Columns<T> {
-        let of_hidden = &params[self.start.len()..];
+        let hidden_weights = &params[self.start.len()..];
         let scale = self.output_scale::<T>();
         let mut in_hidden = Columns::zeros(self.n_hidden, pull.n_samples());
         for h in 0..self.n_hidden {
@@ -171,7 +171,7 @@ impl Perceptron {
             for o in 0..self.n_outputs {
                 add_scaled(
                     column,
-                    of_hidden[o * self.n_hidden + h] * scale,
+                    hidden_weights[o * self.n_hidden + h] * scale,
                     pull.feature(o),
                 );
             }

@@ -113,7 +113,7 @@ impl PlanarFlow {
         let one = T::from_f64(1.0);
         let mut slope = noise.clone();
         slope.values_mut().iter_mut().for_each(|v| *v = -*v);
-        let mut flowed = FlowOutput {
+        let mut flow = FlowOutput {
             end: noise.clone(),
             log_det: vec![0.0; n_samples],
             slope,
@@ -121,7 +121,7 @@ impl PlanarFlow {
         };
         for k in 0..self.n_layers {
             let layer = self.layer(params, k);
-            let input = flowed.end.clone();
+            let input = flow.end.clone();
             // tanh a = 1 − 2 / (1 + e^2a).
             let mut tanh = vec![layer.b + layer.b; n_samples];
             for (i, &w) in layer.w.iter().enumerate() {
@@ -133,31 +133,31 @@ impl PlanarFlow {
             // Jᵀ = I + h′ w ûᵀ, and ∇ log |det J| = h″ ûᵀw / (1 + h′ ûᵀw) w.
             let mut along = vec![T::default(); n_samples]; // ûᵀ slope
             for (i, &bent) in layer.bent.iter().enumerate() {
-                add_scaled(&mut along, bent, flowed.slope.feature(i));
+                add_scaled(&mut along, bent, flow.slope.feature(i));
             }
-            let of_draws = tanh.iter().zip(&mut along).zip(&mut flowed.log_det);
-            for ((&h, along), log_det) in of_draws {
+            let draws = tanh.iter().zip(&mut along).zip(&mut flow.log_det);
+            for ((&h, along), log_det) in draws {
                 let bend = one - h * h;
                 let det = one + layer.product * bend;
                 *log_det += det.to_f64().ln();
-                let of_det = T::from_f64(-2.0) * h * bend * layer.product / det;
-                // J⁻ᵀ (slope − of_det w) = slope − w (of_det + h′ ûᵀ(slope − of_det w) / det).
-                *along = -(of_det + bend * (*along - of_det * layer.product) / det);
+                let det_slope = T::from_f64(-2.0) * h * bend * layer.product / det;
+                // J⁻ᵀ (slope − det_slope w) = slope − w (det_slope + h′ ûᵀ(slope − det_slope w) / det).
+                *along = -(det_slope + bend * (*along - det_slope * layer.product) / det);
             }
             for i in 0..dim {
-                add_scaled(flowed.end.feature_mut(i), layer.bent[i], &tanh);
-                add_scaled(flowed.slope.feature_mut(i), layer.w[i], &along);
+                add_scaled(flow.end.feature_mut(i), layer.bent[i], &tanh);
+                add_scaled(flow.slope.feature_mut(i), layer.w[i], &along);
             }
-            flowed.layers_passed.push(LayerPass { input, tanh });
+            flow.layers_passed.push(LayerPass { input, tanh });
         }
-        flowed
+        flow
     }
 
     /// The gradient in the layers' parameters, averaged over draws, where that in the end is `pull`.
     fn pull_back<T: Number>(
         &self,
         params: &[T],
-        flowed: &FlowOutput<T>,
+        flow: &FlowOutput<T>,
         mut pull: Columns<T>,
     ) -> Vec<T> {
         let dim = self.gaussian.dim();
@@ -165,7 +165,7 @@ impl PlanarFlow {
         let mut layers = Vec::with_capacity(self.n_layers);
         for k in (0..self.n_layers).rev() {
             let layer = self.layer(params, k);
-            let LayerPass { input, tanh } = &flowed.layers_passed[k];
+            let LayerPass { input, tanh } = &flow.layers_passed[k];
             let in_bent: Vec<T> = pull.iter().map(|pull| dot(pull, tanh) * share).collect();
             let mut in_argument = vec![T::default(); tanh.len()];
             for (i, &bent) in layer.bent.iter().enumerate() {
@@ -208,21 +208,21 @@ impl PerDatapointFamily for PlanarFlow {
 
     fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
         let map = self.gaussian.map(params);
-        let flowed = self.forward(params, noise);
+        let flow = self.forward(params, noise);
         let mut log_q = log_standard_normal(noise);
-        for (log_q, log_det) in log_q.iter_mut().zip(&flowed.log_det) {
+        for (log_q, log_det) in log_q.iter_mut().zip(&flow.log_det) {
             *log_q -= map.log_det + log_det;
         }
-        (map.apply(&flowed.end), log_q)
+        (map.apply(&flow.end), log_q)
     }
 
     fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
         let map = self.gaussian.map(params);
-        let flowed = self.forward(params, noise);
+        let flow = self.forward(params, noise);
         let mut pull = map.score(score);
-        pull.subtract(&flowed.slope);
-        let mut gradient = map.path_gradient(&flowed.end, &pull);
-        gradient.extend(self.pull_back(params, &flowed, pull));
+        pull.subtract(&flow.slope);
+        let mut gradient = map.path_gradient(&flow.end, &pull);
+        gradient.extend(self.pull_back(params, &flow, pull));
         gradient
     }
 }

@@ -99,24 +99,24 @@ fn compare_ends(losses: &[f64], failed: &[bool]) -> EndComparison {
 
 /// The best end of one datapoint, with the cost of all; the mean of all where they are one optimum
 /// and `mean_counts`.
-pub fn winner(ends: &[&SearchState], best: usize, mean_counts: bool) -> SearchState {
-    let mut winner = ends[best].clone();
-    winner.steps = ends.iter().map(|end| end.steps).sum();
-    winner.seconds = ends.iter().map(|end| end.seconds).sum();
-    winner.joint_gradients = ends.iter().map(|end| end.joint_gradients).sum();
+pub fn best_end(ends: &[&SearchState], best: usize, mean_counts: bool) -> SearchState {
+    let mut best_end = ends[best].clone();
+    best_end.steps = ends.iter().map(|end| end.steps).sum();
+    best_end.seconds = ends.iter().map(|end| end.seconds).sum();
+    best_end.joint_gradients = ends.iter().map(|end| end.joint_gradients).sum();
     let is_near = |end: &&SearchState| {
-        end.failed_at.is_none() && winner.distance_nats(end) < ONE_OPTIMUM_NATS
+        end.failed_at.is_none() && best_end.distance_nats(end) < ONE_OPTIMUM_NATS
     };
     if mean_counts && ends.iter().all(is_near) {
-        winner.params = mean_of(ends);
+        best_end.params = mean_params(ends);
     }
-    winner
+    best_end
 }
 
 /// Ends nearer than this are one optimum, nats.
 const ONE_OPTIMUM_NATS: f64 = 0.05;
 
-fn mean_of(ends: &[&SearchState]) -> Vec<f64> {
+fn mean_params(ends: &[&SearchState]) -> Vec<f64> {
     let sum = |i: usize| ends.iter().map(|end| end.params[i]).sum::<f64>();
     (0..ends[0].params.len())
         .map(|i| sum(i) / ends.len() as f64)
@@ -126,13 +126,13 @@ fn mean_of(ends: &[&SearchState]) -> Vec<f64> {
 /// The better end of each datapoint.
 pub struct BestEnds {
     /// With the steps, time and gradients of all starts together.
-    pub winners: Vec<SearchState>,
+    pub best_states: Vec<SearchState>,
     pub won_by: Vec<usize>,
     pub apart_nats: Vec<Option<f64>>,
 }
 
 /// What a search gives back.
-pub fn fitted(
+pub fn fitted_batch(
     states: &[SearchState],
     stops: Vec<Stop>,
     model: &dyn LatentVariableModel,

@@ -82,7 +82,7 @@ impl FreeForm<'_> {
             )?;
             let after = losses_by_set(objective, states, &rows, held_out)?;
             let mut open = Vec::new();
-            let mut of_open = Vec::new();
+            let mut open_losses = Vec::new();
             for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
                 let gain = Gain::between(&before[i], &after[i]);
                 let state = &mut states[row];
@@ -95,17 +95,17 @@ impl FreeForm<'_> {
                     stops[row] = failure_stop(state);
                     continue;
                 }
-                stops[row] = self.judge(state, gain.remaining());
+                stops[row] = self.stop_after(state, gain.remaining());
                 if matches!(stops[row], Stop::BudgetSpent { steps, .. } if steps < self.max_steps) {
                     open.push(row);
-                    of_open.push(if is_better {
+                    open_losses.push(if is_better {
                         after[i].clone()
                     } else {
                         before[i].clone()
                     });
                 }
             }
-            (rows, before) = (open, of_open);
+            (rows, before) = (open, open_losses);
         }
         Ok(stops)
     }
@@ -163,12 +163,12 @@ fn losses_by_set(
     rows: &[usize],
     key: SeedKey,
 ) -> Result<Vec<Vec<f64>>, InferError> {
-    let mut of_rows = vec![Vec::with_capacity(N_SETS as usize); rows.len()];
+    let mut losses_by_row = vec![Vec::with_capacity(N_SETS as usize); rows.len()];
     for set in 0..N_SETS {
         let losses = state_losses(objective, states, rows, SET_DRAWS, key.index(set))?;
-        for (of_row, loss) in of_rows.iter_mut().zip(losses) {
-            of_row.push(loss);
+        for (row_losses, loss) in losses_by_row.iter_mut().zip(losses) {
+            row_losses.push(loss);
         }
     }
-    Ok(of_rows)
+    Ok(losses_by_row)
 }

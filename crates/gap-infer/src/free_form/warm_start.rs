@@ -2,7 +2,7 @@
 //!
 //! From an encoder's output their own ascent could start too; it does where that is the better point.
 
-use super::best_end::{SELECTION_DRAWS, compare_all_ends, fitted, state_losses, winner};
+use super::best_end::{SELECTION_DRAWS, best_end, compare_all_ends, fitted_batch, state_losses};
 use super::rounds::MOST_ROUNDS;
 use super::{FreeForm, FreeFormFit, StartingPoint, draws_for};
 use crate::ascent::{Objective, Rule, Schedule, SearchState, averaged_newton};
@@ -52,7 +52,7 @@ impl FreeForm<'_> {
             self.ascend_in_rounds(&mut objective, &mut states, ids, MOST_ROUNDS, key)?
         };
         Ok(FreeFormFit {
-            fitted: fitted(&states, stops, model),
+            fitted: fitted_batch(&states, stops, model),
             won_by,
             // Its own ascent had one start; how far apart those of the family within ended is another thing.
             starts_apart_nats: vec![None; batch.len()],
@@ -68,23 +68,26 @@ impl FreeForm<'_> {
         starts: &[Vec<Vec<f64>>],
         key: SeedKey,
     ) -> Result<(Vec<SearchState>, Vec<usize>), InferError> {
-        let of_smaller = within.fitted.params.to_rows();
+        let smaller_params = within.fitted.params.to_rows();
         let costs = within.fitted.stops.iter().zip(&within.fitted.costs);
-        let ends = of_smaller.iter().zip(costs).map(|(params, (stop, cost))| {
-            let (steps, failed_at) = match *stop {
-                Stop::NonFinite { step } => (step, Some(step)),
-                Stop::Direct { steps }
-                | Stop::Converged { steps, .. }
-                | Stop::BudgetSpent { steps, .. } => (steps, None),
-            };
-            SearchState {
-                steps,
-                joint_gradients: cost.joint_gradients,
-                seconds: cost.seconds,
-                failed_at,
-                ..SearchState::at(self.family.containing(params))
-            }
-        });
+        let ends = smaller_params
+            .iter()
+            .zip(costs)
+            .map(|(params, (stop, cost))| {
+                let (steps, failed_at) = match *stop {
+                    Stop::NonFinite { step } => (step, Some(step)),
+                    Stop::Direct { steps }
+                    | Stop::Converged { steps, .. }
+                    | Stop::BudgetSpent { steps, .. } => (steps, None),
+                };
+                SearchState {
+                    steps,
+                    joint_gradients: cost.joint_gradients,
+                    seconds: cost.seconds,
+                    failed_at,
+                    ..SearchState::at(self.family.containing(params))
+                }
+            });
         let mut candidates: Vec<Vec<SearchState>> = vec![ends.collect()];
         let mut start_of_candidate = vec![None];
         for (i, (start, rows)) in self.starts.iter().zip(starts).enumerate() {
@@ -93,16 +96,16 @@ impl FreeForm<'_> {
                 start_of_candidate.push(Some(i));
             }
         }
-        let all: Vec<usize> = (0..of_smaller.len()).collect();
+        let all: Vec<usize> = (0..smaller_params.len()).collect();
         let choices = compare_all_ends(objective, &mut candidates, &all, key.role("selection"))?;
-        let chosen = choices.iter().enumerate().map(|(row, choice)| {
+        let best_ends = choices.iter().enumerate().map(|(row, choice)| {
             let own: Vec<&SearchState> = candidates.iter().map(|end| &end[row]).collect();
-            winner(&own, choice.best, false)
+            best_end(&own, choice.best, false)
         });
         let won_by = choices.iter().zip(&within.won_by);
         let won_by =
             won_by.map(|(choice, within)| start_of_candidate[choice.best].unwrap_or(*within));
-        Ok((chosen.collect(), won_by.collect()))
+        Ok((best_ends.collect(), won_by.collect()))
     }
 }
 

@@ -97,10 +97,10 @@ impl<K: Kernel> BackwardPass<'_, K> {
         let input = before
             .last()
             .map_or(&self.space.input, |before| &before.value);
-        let [of_input, of_pulled] = &mut self.space.columns;
+        let [input_columns, pulled_columns] = &mut self.space.columns;
         let (n_in, n_out) = (layer.in_width, layer.out_width);
-        let left = down_columns::<K>(input.as_slice(), n_rows, n_in, of_input);
-        let right = down_columns::<K>(space.pulled.as_slice(), n_rows, n_out, of_pulled);
+        let left = down_columns::<K>(input.as_slice(), n_rows, n_in, input_columns);
+        let right = down_columns::<K>(space.pulled.as_slice(), n_rows, n_out, pulled_columns);
         let epilogue = WeightStep::<K>::new(layer, space, step);
         unsafe {
             unpacked_product::<K, _>(
