@@ -157,7 +157,7 @@ fn means_of_weights_are_the_evidence_from_any_start_and_on_any_path() {
 }
 
 #[test]
-fn a_datapoint_has_the_same_estimate_alone_and_in_company() {
+fn a_datapoint_has_the_same_estimate_alone_and_in_a_batch() {
     let model = oracle(6, 0.5);
     let (all, z) = drawn(&model, 33);
     let (annealing, key) = (annealing(20, 4), SeedKey::root(5));

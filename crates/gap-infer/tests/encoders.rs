@@ -1,4 +1,4 @@
-//! What an encoder says: that of its network, in any company, and of its weights as they are.
+//! What an encoder says: that of its network, in any batch, and of its weights as they are.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_data::{Dataset, LoadOptions};

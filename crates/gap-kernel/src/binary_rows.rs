@@ -13,7 +13,7 @@
 //!   on with the next groups.
 //! - `one_by_one` adds up the weights themselves. It is for a few rows, for which tables do not pay.
 //!
-//! # In any company
+//! # Batch invariance
 //!
 //! All ways add in one order: the first three inputs of a group, its last two, these two sums, then
 //! group after group, each sum from zero and in the order of the inputs. So they give the same bits, and

@@ -35,7 +35,7 @@ pub struct FusedTraining {
     precision: Precision,
     /// Rows of the pass that is to be learned from.
     n_rows: usize,
-    /// Whether it went back and is to go up.
+    /// Whether a backward pass left a step to be taken.
     has_gradient: bool,
 }
 
@@ -204,7 +204,7 @@ impl FusedTraining {
     ///
     /// If there is none to take.
     pub fn step(&mut self, learning_rate: f64) {
-        assert!(self.has_gradient, "a step goes back before it goes up");
+        assert!(self.has_gradient, "a step comes after a backward pass");
         self.has_gradient = false;
         let (learned, path) = self.ready();
         path.step(learned, learning_rate);

@@ -1,7 +1,7 @@
 //! A network's values and pulled-back gradients, block by block, in memory that is used again.
 //!
 //! Every operation runs at one shape, [`BLOCK_ROWS`] rows, in memory whose rows are aligned, so that a
-//! row's bits do not depend on its company (see [`gap_torch::map_row_blocks`]). No graph is built:
+//! row's bits do not depend on the rest of the batch (see [`gap_torch::map_row_blocks`]). No graph is built:
 //! the caller holds a no-grad guard.
 
 use crate::activation::Activation;

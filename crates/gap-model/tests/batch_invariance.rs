@@ -14,7 +14,7 @@ use tch::{Device, Tensor};
 const AGAIN: &str = "AMORTGAP_TEST_AGAIN";
 
 #[test]
-fn a_datapoint_has_the_same_joint_and_score_alone_and_in_company() {
+fn a_datapoint_has_the_same_joint_and_score_alone_and_in_a_batch() {
     for (name, model) in f32_models() {
         let ids: Vec<u64> = (0..37).collect();
         let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);

@@ -19,8 +19,8 @@ pub(super) struct BackwardPass<'a, K: Kernel> {
     pub(super) to_input: bool,
 }
 
-/// What of a step is done. Each layer goes back and up, or all go back and later all go up: the same
-/// sums of the same numbers.
+/// What of a step is done: for each layer the backward pass and the step at once, or the backward pass of all
+/// layers, and all their steps later. Both add up the same numbers in the same order.
 #[derive(Clone, Copy)]
 pub(super) enum Part {
     Whole(Step),
@@ -121,7 +121,7 @@ impl<K: Kernel> BackwardPass<'_, K> {
     }
 }
 
-/// The gradient in a weight is not written anywhere: the sums of a block go up at once.
+/// The gradient in a weight is not written anywhere: the step is taken as soon as a block of sums is there.
 struct WeightStep<K: Kernel> {
     step: Step,
     values: *mut f32,
