@@ -1,9 +1,12 @@
 //! An affine-coupling flow of each datapoint's own, before the map of the full Gaussian.
 
+use super::columns::Columns;
 use super::couplings::Couplings;
-use super::full_gaussian::{FullGaussian, log_standard_normal};
+use super::full_gaussian::log_standard_normal;
+use super::gaussians::FullGaussian;
+use super::number::Number;
 use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
-use super::{Columns, EvaluableFamily, Number, VariationalParams};
+use super::variational::{EvaluableFamily, VariationalParams};
 use gap_torch::SeedKey;
 use tch::Tensor;
 

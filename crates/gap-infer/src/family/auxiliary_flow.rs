@@ -1,10 +1,12 @@
 //! A flow on `z` and auxiliary variables `v`, with a model of `v` given `z` learned beside it.
 
+use super::columns::Columns;
 use super::couplings::{Couplings, FlowOutput};
-use super::full_gaussian::{FullGaussian, log_standard_normal};
+use super::full_gaussian::log_standard_normal;
+use super::gaussians::FullGaussian;
+use super::number::Number;
 use super::per_datapoint::PerDatapointFamily;
 use super::perceptron::{Perceptron, PerceptronPass};
-use super::{Columns, Number};
 use gap_torch::SeedKey;
 use std::f64::consts::TAU;
 

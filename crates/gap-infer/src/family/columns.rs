@@ -1,6 +1,6 @@
 //! Draws of one datapoint, feature after feature: loops over draws are then loops over memory.
 
-use super::Number;
+use super::number::Number;
 use std::ops::Range;
 
 /// `[F, S]`: a column of `S` draws for each of `F` features.

@@ -4,8 +4,9 @@
 //! Dinh, Sohl-Dickstein and Bengio 2017, "Density estimation using Real NVP", §3.2: half of the
 //! coordinates pass, and say how the other half is scaled and shifted.
 
+use super::columns::Columns;
+use super::number::Number;
 use super::perceptron::{Perceptron, PerceptronPass};
-use super::{Columns, Number};
 use gap_torch::SeedKey;
 
 /// Layers whose passing halves alternate.

@@ -3,22 +3,14 @@
 use gap_model::exponentials;
 use gap_torch::mean_over_samples;
 
-use super::{Draws, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams};
+use super::gaussians::DiagonalGaussian;
+use super::variational::{
+    Draws, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams,
+};
 use std::f64::consts::{E, TAU};
 use tch::{Device, Kind, Tensor};
 
-/// Independent normals, one for each latent dimension. `Q = 2 D`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiagonalGaussian {
-    latent_dim: i64,
-}
-
 impl DiagonalGaussian {
-    /// The family over `latent_dim` dimensions.
-    pub const fn new(latent_dim: i64) -> Self {
-        Self { latent_dim }
-    }
-
     /// `μ` and `log σ`, each `[B, D]`.
     pub fn mean_and_log_std(&self, params: &VariationalParams) -> (Tensor, Tensor) {
         let mean = params.0.narrow(1, 0, self.latent_dim);

@@ -1,25 +1,14 @@
 //! `q(z) = N(μ, L Lᵀ)`, with `λ = (μ, log diag L, the rest of L row by row)`: a whole covariance.
 
-use super::number::{add_scaled, dot, sum};
+use super::columns::Columns;
+use super::gaussians::FullGaussian;
+use super::number::{Number, add_scaled, dot, sum};
 use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
-use super::{Columns, EvaluableFamily, GaussianFamily, Number, VariationalParams};
+use super::variational::{EvaluableFamily, GaussianFamily, VariationalParams};
 use std::f64::consts::{E, TAU};
 use tch::{Kind, Tensor};
 
-/// Normals with any covariance. `Q = D + D (D + 1) / 2`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FullGaussian {
-    dim: usize,
-}
-
 impl FullGaussian {
-    /// The family over `latent_dim` dimensions.
-    pub const fn new(latent_dim: i64) -> Self {
-        Self {
-            dim: latent_dim as usize,
-        }
-    }
-
     /// `Q`.
     pub const fn n_params(self) -> usize {
         self.dim + self.dim * (self.dim + 1) / 2

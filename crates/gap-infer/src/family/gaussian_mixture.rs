@@ -1,8 +1,10 @@
 //! A mixture of few Gaussians of equal weight, before the map of the full Gaussian.
 
-use super::full_gaussian::FullGaussian;
+use super::columns::Columns;
+use super::gaussians::FullGaussian;
+use super::number::Number;
 use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
-use super::{Columns, EvaluableFamily, Number, VariationalParams};
+use super::variational::{EvaluableFamily, VariationalParams};
 use gap_torch::{NoiseStream, SeedKey};
 use std::f64::consts::TAU;
 use tch::{Device, Tensor};

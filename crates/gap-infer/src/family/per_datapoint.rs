@@ -4,9 +4,11 @@
 //! step of an ascent has no tensors between the kernels. Whoever writes a family writes it once, for
 //! `f32` and `f64`; tensors in and out, and rows, follow from it.
 
-use super::{
-    Columns, Draws, EvaluableFamily, FullGaussian, GaussianFamily, Number, VariationalFamily,
-    VariationalParams,
+use super::columns::Columns;
+use super::gaussians::FullGaussian;
+use super::number::Number;
+use super::variational::{
+    Draws, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams,
 };
 use tch::{Device, Kind, Tensor};
 

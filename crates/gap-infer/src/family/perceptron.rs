@@ -1,7 +1,7 @@
 //! A small network of one datapoint's own, over its draws: what flows are made of.
 
-use super::number::{add_scaled, dot, sum};
-use super::{Columns, Number};
+use super::columns::Columns;
+use super::number::{Number, add_scaled, dot, sum};
 use gap_torch::{NoiseStream, SeedKey};
 use tch::Device;
 

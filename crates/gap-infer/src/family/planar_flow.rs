@@ -1,9 +1,10 @@
 //! A planar flow of each datapoint's own, before the map of the full Gaussian: sampled only.
 
-use super::full_gaussian::{FullGaussian, log_standard_normal};
-use super::number::{add_scaled, dot, sum};
+use super::columns::Columns;
+use super::full_gaussian::log_standard_normal;
+use super::gaussians::FullGaussian;
+use super::number::{Number, add_scaled, dot, sum};
 use super::per_datapoint::PerDatapointFamily;
-use super::{Columns, Number};
 use gap_torch::{NoiseStream, SeedKey};
 use tch::Device;
 
