@@ -4,7 +4,7 @@ use crate::CommandResult;
 use crate::arguments::PlanArguments;
 use crate::exit::Failure;
 use gap_harness::{Plan, Provenance, plan};
-use gap_kernel::Instructions;
+use gap_model::Backend;
 use gap_spec::document;
 use gap_torch::device::DeviceName;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// Prints the stages of an experiment, each after those that it depends on.
 pub fn plan(arguments: &PlanArguments) -> CommandResult {
     let experiment = document::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
-    Instructions::here().map_err(Failure::input)?;
+    Backend::from_environment().map_err(Failure::input)?;
     let environment = Provenance::here(DeviceName::Cpu, 1).environment();
     let plans: Vec<Plan> = experiment
         .problems

@@ -12,7 +12,7 @@ use gap_harness::store::COSTS;
 use gap_harness::{
     InputError, LibtorchExecutor, Plan, Provenance, RunReport, StageRow, Store, costs, plan, rows,
 };
-use gap_kernel::Instructions;
+use gap_model::Backend;
 use gap_report::Format;
 use gap_schema::{CalibrationRow, PictureRow, TracePoint};
 use gap_spec::{Experiment, document};
@@ -24,7 +24,7 @@ use std::path::PathBuf;
 /// Runs what is not finished, publishes the results, and says where they are.
 pub fn run(arguments: &RunArguments) -> CommandResult {
     let experiment = document::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
-    Instructions::here().map_err(Failure::input)?;
+    Backend::from_environment().map_err(Failure::input)?;
     one_thread_per_operation();
     let jobs = jobs(arguments);
     let mut provenance = Provenance::here(arguments.device, jobs);

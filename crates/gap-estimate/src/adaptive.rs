@@ -9,7 +9,7 @@ use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::{JointRows, LatentVariableModel};
 use gap_spec::AdaptiveSpec;
 use gap_torch::SeedKey;
-use proposal::{Fitted, Proposal};
+use proposal::{FittedPosterior, Proposal};
 use std::time::Instant;
 
 /// One estimate for each datapoint, from draws of `key` and the datapoint's own.
@@ -39,31 +39,36 @@ pub fn estimate_adaptively(
     if settings.prior_share > 0.0 && family.evaluable().is_none() {
         return Err(EstimateError::NoDensity);
     }
-    let q = Fitted::of(family, params);
+    let q = FittedPosterior::new(family, params);
     let mut joint = JointRows::new(model, batch.x())?;
-    let mut of_point = |(point, &id): (usize, &u64)| {
+    let mut estimate_point = |(point, &id): (usize, &u64)| {
         let clock = Instant::now();
         let weights =
             |role: &str| Proposal::new(&q, point, id, settings.prior_share, key.role(role));
-        let n_samples = choose(settings, &mut joint, weights("judge"))?;
-        let mut reported = WeightedDraws::of(n_samples);
+        let n_samples = choose_n_samples(settings, &mut joint, weights("judge"))?;
+        let mut reported = WeightedDraws::for_draws(n_samples);
         weights("report").weigh(&mut joint, n_samples, &mut reported)?;
         let mut estimate = reported.finish();
         estimate.diagnostics.seconds = clock.elapsed().as_secs_f64();
         estimate.diagnostics.joint_evaluations = 2 * n_samples;
         Ok(estimate)
     };
-    batch.ids().iter().enumerate().map(&mut of_point).collect()
+    batch
+        .ids()
+        .iter()
+        .enumerate()
+        .map(&mut estimate_point)
+        .collect()
 }
 
 /// The first `K`, doubled, whose standard error is small enough.
-fn choose(
+fn choose_n_samples(
     settings: &AdaptiveSpec,
     joint: &mut JointRows,
     mut from: Proposal,
 ) -> Result<u64, EstimateError> {
     let most_samples = u64::from(settings.most_samples.get());
-    let mut weights = WeightedDraws::of(most_samples);
+    let mut weights = WeightedDraws::for_draws(most_samples);
     let (mut n_samples, mut taken) = (u64::from(settings.first_samples.get()), 0);
     loop {
         from.weigh(joint, n_samples - taken, &mut weights)?;

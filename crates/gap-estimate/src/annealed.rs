@@ -19,7 +19,7 @@ pub use chains::Transitions;
 use crate::elbo::MeanAndVariance;
 use crate::estimate::{Accumulator, Estimate, EstimateError};
 use crate::log_mean_exp::LogMeanExp;
-use chains::{Chains, Move};
+use chains::{Chains, TransitionSettings};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_spec::{Diagnostics, Trust};
@@ -83,15 +83,15 @@ impl Annealing {
         let (n, transitions) = (self.n_chains, self.transitions);
         let key = key.role("forward");
         let chains = Chains::from_anchor(model, anchor, batch, n, transitions, key)?;
-        let mut walk = Walk::new(chains, step_sizes);
+        let mut run = AnnealingRun::new(chains, step_sizes);
         for (t, pair) in self.inverse_temperatures.windows(2).enumerate() {
-            walk.weigh(pair[1] - pair[0]);
+            run.weigh(pair[1] - pair[0]);
             if pair[1] < 1.0 {
-                walk.advance(pair[1])?;
+                run.advance(pair[1])?;
             }
             progress((t + 2) as f64 / self.inverse_temperatures.len() as f64);
         }
-        Ok(self.estimates(&walk, 1.0, clock))
+        Ok(self.estimates(&run, 1.0, clock))
     }
 
     /// `log p(x)` of each datapoint from above, by chains that begin at `z` (`[B, D]`), a draw of each
@@ -120,18 +120,18 @@ impl Annealing {
         let places = (z, self.n_chains);
         let key = key.role("reverse");
         let chains = Chains::from_places(model, anchor, batch, places, self.transitions, key)?;
-        let mut walk = Walk::new(chains, step_sizes);
+        let mut run = AnnealingRun::new(chains, step_sizes);
         for _ in 0..TRANSITIONS_APART {
-            walk.advance(1.0)?;
+            run.advance(1.0)?;
         }
         for (t, pair) in self.inverse_temperatures.windows(2).rev().enumerate() {
-            walk.weigh(pair[0] - pair[1]);
+            run.weigh(pair[0] - pair[1]);
             if pair[0] > 0.0 {
-                walk.advance(pair[0])?;
+                run.advance(pair[0])?;
             }
             progress((t + 2) as f64 / self.inverse_temperatures.len() as f64);
         }
-        Ok(self.estimates(&walk, -1.0, clock))
+        Ok(self.estimates(&run, -1.0, clock))
     }
 
     fn step_sizes(
@@ -155,15 +155,15 @@ impl Annealing {
     }
 
     /// `sign · log (1/C) Σ w` of each datapoint.
-    fn estimates(&self, walk: &Walk, sign: f64, clock: Instant) -> Vec<Estimate> {
-        let seconds = clock.elapsed().as_secs_f64() / walk.chains.n_points().max(1) as f64;
-        let per_chain = 2 + walk.n_transitions * evaluations_of_a_transition(self.transitions);
+    fn estimates(&self, run: &AnnealingRun, sign: f64, clock: Instant) -> Vec<Estimate> {
+        let seconds = clock.elapsed().as_secs_f64() / run.chains.n_points().max(1) as f64;
+        let per_chain = 2 + run.n_transitions * evaluations_of_a_transition(self.transitions);
         let joint_evaluations =
             step_sizes::joint_evaluations(self.transitions) + self.n_chains as u64 * per_chain;
-        let of_point = |(point, chains): (usize, ChainWeights)| {
+        let estimate_point = |(point, chains): (usize, ChainWeights)| {
             let value_nats = sign * chains.weights.value();
             let effective = chains.weights.effective_sample_size();
-            let acceptance = walk.acceptance(point);
+            let acceptance = run.acceptance(point);
             let trust = if !value_nats.is_finite() {
                 Trust::NonFinite
             } else if acceptance.is_some_and(|rate| rate < LEAST_ACCEPTANCE) {
@@ -182,17 +182,17 @@ impl Annealing {
                     effective_samples: Some(effective),
                     pareto_k: None,
                     acceptance,
-                    step_size: Some(walk.step_sizes[point]),
+                    step_size: Some(run.step_sizes[point]),
                     n_temperatures: Some(self.inverse_temperatures.len() as u32),
                     seconds,
                     joint_evaluations,
                 },
             }
         };
-        walk.weights()
+        run.weights()
             .into_iter()
             .enumerate()
-            .map(of_point)
+            .map(estimate_point)
             .collect()
     }
 }
@@ -214,13 +214,13 @@ impl ChainWeights {
     /// the variance that they have, `√((e^v − 1) / C)`, whichever is larger. A log-weight is a sum of many
     /// increments, and the spread of a few weights misses the largest ones more often than not.
     fn std_error(&self) -> f64 {
-        let of_normal = (self.logs.variance().exp_m1() / self.weights.count() as f64).sqrt();
-        self.weights.std_error().max(of_normal)
+        let normal_error = (self.logs.variance().exp_m1() / self.weights.count() as f64).sqrt();
+        self.weights.std_error().max(normal_error)
     }
 }
 
 /// Chains on their way along a path, and what they have gathered.
-struct Walk<'a> {
+struct AnnealingRun<'a> {
     chains: Chains<'a>,
     step_sizes: Vec<f64>,
     log_weights: Vec<f64>, // [C·B]
@@ -228,7 +228,7 @@ struct Walk<'a> {
     n_transitions: u64,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> AnnealingRun<'a> {
     fn new(chains: Chains<'a>, step_sizes: Vec<f64>) -> Self {
         Self {
             log_weights: vec![0.0; chains.acceptance().len()],
@@ -248,7 +248,8 @@ impl<'a> Walk<'a> {
 
     fn advance(&mut self, beta: f64) -> Result<(), EstimateError> {
         let step_sizes = &self.step_sizes;
-        self.chains.advance(&Move { beta, step_sizes })?;
+        self.chains
+            .advance(&TransitionSettings { beta, step_sizes })?;
         self.n_transitions += 1;
         let n_points = self.accepted.len();
         for (row, accepted) in self.chains.acceptance().iter().enumerate() {

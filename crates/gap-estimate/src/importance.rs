@@ -30,7 +30,7 @@ impl PosteriorEstimator for ImportanceWeighted {
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
-        Box::new(WeightedDraws::of(self.n_samples))
+        Box::new(WeightedDraws::for_draws(self.n_samples))
     }
 }
 
@@ -42,10 +42,10 @@ pub struct WeightedDraws {
 
 impl WeightedDraws {
     /// For `n` draws.
-    pub fn of(n: u64) -> Self {
+    pub fn for_draws(n: u64) -> Self {
         Self {
             weights: LogMeanExp::default(),
-            tail: WeightTail::of(n),
+            tail: WeightTail::for_draws(n),
         }
     }
 }

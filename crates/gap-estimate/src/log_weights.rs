@@ -1,10 +1,9 @@
-//! `log p(x, z) − log q(z)` at draws from `q`: on the kernels where they are, on tensors elsewhere.
+//! `log p(x, z) − log q(z)` at draws from `q`: in plain memory where the model reads it, else by tensors.
 
 use crate::estimate::EstimateError;
 use gap_data::Batch;
 use gap_infer::{DiagonalGaussian, VariationalFamily, VariationalParams};
-use gap_kernel::Wanted;
-use gap_model::{ConditionedModel, LatentVariableModel};
+use gap_model::{JointRows, LatentVariableModel};
 use gap_torch::{NoiseStream, SeedKey, doubles, floats};
 use tch::Tensor;
 
@@ -14,18 +13,18 @@ use tch::Tensor;
 /// bounds what the draws themselves take, 16 MB at 256 dimensions.
 const TENSOR_ROWS: usize = 16_384;
 
-/// The same on the kernels, whose memory is used again: it stays in cache.
-const KERNEL_ROWS: usize = 1024;
+/// A chunk in plain memory, which is used again and so stays in cache.
+const ROWS_IN_CACHE: usize = 1024;
 
 /// The log-weights of a batch's datapoints, chunk after chunk.
 pub struct LogWeights<'a> {
     noise: NoiseStream,
     n_points: usize,
-    way: Way<'a>,
+    source: Source<'a>,
 }
 
-enum Way<'a> {
-    Kernels(OnKernels<'a>),
+enum Source<'a> {
+    Rows(RowWeights<'a>),
     Tensors {
         model: &'a dyn LatentVariableModel,
         family: &'a dyn VariationalFamily,
@@ -43,27 +42,27 @@ impl<'a> LogWeights<'a> {
         batch: &'a Batch,
         key: SeedKey,
     ) -> Result<Self, EstimateError> {
-        let on_kernels = OnKernels::new(model, family, params, batch)?;
+        let rows = RowWeights::new(model, family, params, batch)?;
         Ok(Self {
             noise: NoiseStream::new(key, batch.ids(), batch.x().device()),
             n_points: batch.len(),
-            way: on_kernels.map_or(
-                Way::Tensors {
+            source: rows.map_or(
+                Source::Tensors {
                     model,
                     family,
                     params,
                     x: batch.x(),
                 },
-                Way::Kernels,
+                Source::Rows,
             ),
         })
     }
 
     /// Samples of each datapoint in a chunk.
     pub const fn samples_in_a_chunk(&self) -> u64 {
-        let rows = match self.way {
-            Way::Kernels(_) => KERNEL_ROWS,
-            Way::Tensors { .. } => TENSOR_ROWS,
+        let rows = match self.source {
+            Source::Rows(_) => ROWS_IN_CACHE,
+            Source::Tensors { .. } => TENSOR_ROWS,
         };
         let n_points = if self.n_points == 0 { 1 } else { self.n_points };
         let n_samples = rows / n_points;
@@ -72,9 +71,9 @@ impl<'a> LogWeights<'a> {
 
     /// The next `n_samples` of each datapoint, sample after sample: `[S, B]`, nats.
     pub fn next(&mut self, n_samples: u64) -> Result<Vec<f64>, EstimateError> {
-        match &mut self.way {
-            Way::Kernels(way) => Ok(way.next(n_samples as usize, &mut self.noise)),
-            Way::Tensors {
+        match &mut self.source {
+            Source::Rows(rows) => Ok(rows.next(n_samples as usize, &mut self.noise)),
+            Source::Tensors {
                 model,
                 family,
                 params,
@@ -88,19 +87,19 @@ impl<'a> LogWeights<'a> {
     }
 }
 
-/// A diagonal Gaussian under a decoder of the kernels.
-struct OnKernels<'a> {
-    conditioned: Box<dyn ConditionedModel + 'a>,
+/// A diagonal Gaussian under a model whose likelihood can be asked apart from its standard-normal prior.
+struct RowWeights<'a> {
+    joint: JointRows<'a>,
     family: DiagonalGaussian,
-    params: Vec<f32>,       // [B, 2D]
-    log_std_sums: Vec<f64>, // [B]
-    owners: Vec<usize>,     // [S·B]
+    params: Vec<f32>,         // [B, 2D]
+    log_std_sums: Vec<f64>,   // [B]
+    observations: Vec<usize>, // [S·B]
     std: Vec<f32>,
     z: Vec<f32>,
     log_likelihood: Vec<f64>,
 }
 
-impl<'a> OnKernels<'a> {
+impl<'a> RowWeights<'a> {
     /// `None` where it has to be done on tensors.
     fn new(
         model: &'a dyn LatentVariableModel,
@@ -111,19 +110,19 @@ impl<'a> OnKernels<'a> {
         let Some(family) = family.as_diagonal_gaussian() else {
             return Ok(None);
         };
-        let conditioned = model.condition(batch.x())?;
-        if conditioned.on_kernels().is_none() {
+        let joint = JointRows::new(model, batch.x())?;
+        if joint.likelihood().is_none() {
             return Ok(None);
         }
         let params = floats(&params.0);
         let dim = family.latent_dim() as usize;
         let log_std_sum = |row: &[f32]| row[dim..].iter().map(|&r| f64::from(r)).sum();
         Ok(Some(Self {
-            conditioned,
+            joint,
             family,
             log_std_sums: params.chunks_exact(2 * dim).map(log_std_sum).collect(),
             params,
-            owners: Vec::new(),
+            observations: Vec::new(),
             std: Vec::new(),
             z: Vec::new(),
             log_likelihood: Vec::new(),
@@ -139,23 +138,20 @@ impl<'a> OnKernels<'a> {
         let (std, z) = (&mut self.std, &mut self.z);
         self.family.transform_rows(&self.params, &noise, std, z);
         let n_rows = n_samples * n_points;
-        self.owners.clear();
-        self.owners.extend((0..n_rows).map(|row| row % n_points));
+        self.observations.clear();
+        self.observations
+            .extend((0..n_rows).map(|row| row % n_points));
         self.log_likelihood.resize(n_rows, 0.0);
-        let wanted = Wanted {
-            log_likelihood: Some(&mut self.log_likelihood),
-            ..Wanted::default()
-        };
-        let decoder = self.conditioned.on_kernels();
-        let decoder = decoder.expect("it was there when this was made");
-        decoder.evaluate(&self.owners, &self.z, wanted);
+        let likelihood = self.joint.likelihood();
+        let likelihood = likelihood.expect("it was there when this was made");
+        likelihood.evaluate(&self.observations, &self.z, &mut self.log_likelihood);
         let rows = noise.chunks_exact(dim).zip(self.z.chunks_exact(dim));
-        let weights = rows.zip(&self.log_likelihood).zip(&self.owners);
+        let weights = rows.zip(&self.log_likelihood).zip(&self.observations);
         weights
-            .map(|(((noise, z), log_likelihood), &owner)| {
+            .map(|(((noise, z), log_likelihood), &observation)| {
                 let squares = noise.iter().zip(z);
                 let squares = squares.map(|(&e, &z)| f64::from(e).powi(2) - f64::from(z).powi(2));
-                log_likelihood + 0.5 * squares.sum::<f64>() + self.log_std_sums[owner]
+                log_likelihood + 0.5 * squares.sum::<f64>() + self.log_std_sums[observation]
             })
             .collect()
     }

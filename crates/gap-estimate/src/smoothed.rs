@@ -24,7 +24,7 @@ impl PosteriorEstimator for ParetoSmoothed {
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
-        Box::new(Smoothing(WeightedDraws::of(self.n_samples)))
+        Box::new(Smoothing(WeightedDraws::for_draws(self.n_samples)))
     }
 }
 

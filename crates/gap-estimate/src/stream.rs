@@ -56,11 +56,11 @@ pub fn estimate_all(
         estimate.diagnostics.seconds = seconds;
         estimate
     };
-    let of_points = |points: &Vec<Box<dyn Accumulator>>| {
+    let estimates = |points: &Vec<Box<dyn Accumulator>>| {
         let points = points.iter();
         points
             .map(|accumulator| finish(accumulator.as_ref()))
             .collect()
     };
-    Ok(accumulators.iter().map(of_points).collect())
+    Ok(accumulators.iter().map(estimates).collect())
 }

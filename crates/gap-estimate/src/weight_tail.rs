@@ -20,17 +20,17 @@ const FEWEST_IN_A_TAIL: usize = 5;
 
 /// A finite number in its order.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Ordered(f64);
+struct OrderedWeight(f64);
 
-impl Eq for Ordered {}
+impl Eq for OrderedWeight {}
 
-impl PartialOrd for Ordered {
+impl PartialOrd for OrderedWeight {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Ordered {
+impl Ord for OrderedWeight {
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.total_cmp(&other.0)
     }
@@ -42,7 +42,7 @@ impl Ord for Ordered {
 #[derive(Clone, Debug)]
 pub struct WeightTail {
     capacity: usize,
-    largest: BinaryHeap<Reverse<Ordered>>,
+    largest: BinaryHeap<Reverse<OrderedWeight>>,
 }
 
 /// A generalised Pareto distribution above a threshold.
@@ -59,7 +59,7 @@ pub struct ParetoTail {
 
 impl WeightTail {
     /// For `n` log-weights.
-    pub fn of(n: u64) -> Self {
+    pub fn for_draws(n: u64) -> Self {
         let capacity = tail_length(n) + 1;
         Self {
             capacity,
@@ -73,11 +73,11 @@ impl WeightTail {
             return;
         }
         if self.largest.len() < self.capacity {
-            self.largest.push(Reverse(Ordered(log_weight)));
+            self.largest.push(Reverse(OrderedWeight(log_weight)));
         } else if let Some(mut least) = self.largest.peek_mut()
             && least.0.0 < log_weight
         {
-            *least = Reverse(Ordered(log_weight));
+            *least = Reverse(OrderedWeight(log_weight));
         }
     }
 
@@ -209,7 +209,7 @@ mod tests {
 
     /// Quantiles of a Pareto distribution with this shape: as even a sample as there is.
     fn pareto(shape: f64, n: usize) -> WeightTail {
-        let mut tail = WeightTail::of(n as u64);
+        let mut tail = WeightTail::for_draws(n as u64);
         for i in 0..n {
             let survival: f64 = (i as f64 + 0.5) / n as f64;
             tail.push(-shape * survival.ln());
@@ -230,8 +230,8 @@ mod tests {
         let weights: Vec<f64> = (0..10_000)
             .map(|i| f64::from(i * 7919 % 10_007).sqrt())
             .collect();
-        let mut one = WeightTail::of(10_000);
-        let mut other = WeightTail::of(10_000);
+        let mut one = WeightTail::for_draws(10_000);
+        let mut other = WeightTail::for_draws(10_000);
         weights.iter().for_each(|&w| one.push(w));
         weights.iter().rev().for_each(|&w| other.push(w));
         assert_eq!(one.fit(), other.fit());
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn there_is_no_shape_of_few_or_equal_weights() {
         assert_eq!(pareto(0.5, 20).fit(), None);
-        let mut equal = WeightTail::of(1000);
+        let mut equal = WeightTail::for_draws(1000);
         (0..1000).for_each(|_| equal.push(1.0));
         assert_eq!(equal.fit(), None);
     }

@@ -98,7 +98,7 @@ fn a_share_of_the_prior_bounds_the_weights_of_a_q_that_is_too_narrow() {
 }
 
 #[test]
-fn a_datapoint_has_the_same_estimate_alone_and_in_company() {
+fn a_datapoint_has_the_same_estimate_alone_and_in_a_batch() {
     let model = oracle(3, 0.5);
     let (all, _) = drawn(&model, 7);
     let together = estimates(ADAPTIVE, &model, &optimum(&model, &all), &all);

@@ -158,7 +158,7 @@ fn means_of_weights_are_the_evidence_from_any_start_and_on_any_path() {
 }
 
 #[test]
-fn a_datapoint_has_the_same_estimate_alone_and_in_company() {
+fn a_datapoint_has_the_same_estimate_alone_and_in_a_batch() {
     let model = oracle(6, 0.5);
     let (all, z) = drawn(&model, 33);
     let (annealing, key) = (annealing(20, 4), SeedKey::root(5));
@@ -246,12 +246,12 @@ fn a_path_from_a_q_with_correlations_begins_at_its_moments() {
     let mean = Vec::<f64>::try_from(mean.contiguous().view([-1])).unwrap();
     let (mut z, mut w) = (vec![0.0_f32; 6], vec![0.0_f32; 6]);
     for point in 0..5 {
-        anchor.place(point, &[0.0; 6], &mut z);
+        anchor.unwhiten(point, &[0.0; 6], &mut z);
         for (z, mean) in z.iter().zip(&mean[point * 6..]) {
             assert!((f64::from(*z) - mean).abs() < 0.02, "{z} {mean}");
         }
         let there = [0.3, -1.2, 0.8, 2.0, -0.1, 0.5];
-        anchor.place(point, &there, &mut z);
+        anchor.unwhiten(point, &there, &mut z);
         anchor.whiten(point, &z, &mut w);
         for (w, there) in w.iter().zip(there) {
             assert!((w - there).abs() < 1e-4, "{w} {there}");

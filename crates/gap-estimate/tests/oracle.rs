@@ -149,7 +149,7 @@ fn the_free_form_optimum_is_the_closed_form_one() {
 }
 
 #[test]
-fn a_datapoint_is_inferred_and_estimated_alike_alone_and_in_company() {
+fn a_datapoint_is_inferred_and_estimated_alike_alone_and_in_a_batch() {
     let model = oracle(6, 0.5);
     let family = DiagonalGaussian::new(6);
     let all = batch(&model, 33);
@@ -219,8 +219,8 @@ fn a_datapoint_is_inferred_and_estimated_alike_alone_and_in_company() {
                     },
                     ..estimate
                 };
-                let (own, company) = (untimed(own[i][0]), untimed(estimates[b as usize]));
-                assert_eq!(own, company, "point {b}, estimator {i}");
+                let (own, batched) = (untimed(own[i][0]), untimed(estimates[b as usize]));
+                assert_eq!(own, batched, "point {b}, estimator {i}");
             }
         }
     }

@@ -234,12 +234,12 @@ fn defect_8_a_datapoint_stops_by_itself() {
     let together = Batch::new((0..101).collect(), Tensor::cat(&[easy.x(), far.x()], 0));
     let key = SeedKey::root(8);
     let alone = search().infer(&model, &easy, key).unwrap();
-    let company = search().infer(&model, &together, key).unwrap();
-    assert_eq!(alone.stops[0], company.stops[0]);
+    let batched = search().infer(&model, &together, key).unwrap();
+    assert_eq!(alone.stops[0], batched.stops[0]);
     assert!(matches!(alone.stops[0], Stop::Converged { .. }));
-    assert!(alone.params.0.get(0).equal(&company.params.0.get(0)));
+    assert!(alone.params.0.get(0).equal(&batched.params.0.get(0)));
     assert_eq!(
         alone.costs[0].joint_gradients,
-        company.costs[0].joint_gradients
+        batched.costs[0].joint_gradients
     );
 }

@@ -5,11 +5,10 @@ use crate::settings::Starts;
 use crate::stage_id::StageId;
 use gap_data::Batch;
 use gap_estimate::{ClosedForms, Estimate, PosteriorEstimator, estimate_all, posterior_estimator};
-use gap_infer::certificate::Remaining;
 use gap_infer::train::TrainingCost;
 use gap_infer::{
-    Amortized, FitCost, FittedBatch, FreeForm, Inference, Refined, Stop, VariationalFamily,
-    VariationalParams,
+    Amortized, FitCost, FittedBatch, FreeForm, Inference, Refined, Remaining, Stop,
+    VariationalFamily, VariationalParams,
 };
 use gap_model::LatentVariableModel;
 use gap_schema::Record;

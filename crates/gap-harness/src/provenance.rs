@@ -1,7 +1,7 @@
 //! What a result was made with and on.
 
 use crate::stage_id::Environment;
-use gap_kernel::Instructions;
+use gap_model::Backend;
 use gap_torch::device::{DeviceName, LIBTORCH_VERSION};
 use gap_torch::math_library::math_path;
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,7 @@ impl Provenance {
 }
 
 fn kernels() -> String {
-    Instructions::provenance(Instructions::here().ok().flatten())
+    Backend::default().provenance()
 }
 
 fn cpu_model() -> String {

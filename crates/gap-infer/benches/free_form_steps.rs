@@ -8,7 +8,9 @@ use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use gap_data::{Batch, LoadOptions};
-use gap_infer::ascent::{Climber, Noise, Objective, Phase, Precision, Rule, Stopping, climb};
+use gap_infer::ascent::{
+    Noise, Objective, Phase, Precision, Rule, SearchState, Stopping, run_phase,
+};
 use gap_infer::family::{NAMES, named};
 use gap_infer::{DiagonalGaussian, VariationalFamily};
 use gap_model::likelihood::{DiscretizedLogistic, LearnedGaussian, LearnedScale};
@@ -62,23 +64,23 @@ fn steps(
     let start = family.prior_like_params(POINTS as i64, Device::Cpu);
     let start = start.to_rows();
     let rows: Vec<usize> = (0..POINTS).collect();
-    let objective = Objective::of(family, phase.rule, model, batch.x());
+    let objective = Objective::for_family(family, phase.rule, model, batch.x());
     let mut objective = objective.expect("it is the family's own rule");
     group.bench_function(name, |bencher| {
         bencher.iter(|| {
-            let mut climbers: Vec<Climber> = start.iter().cloned().map(Climber::at).collect();
+            let mut states: Vec<SearchState> = start.iter().cloned().map(SearchState::at).collect();
             let key = SeedKey::root(0);
-            climb(
+            run_phase(
                 &mut objective,
                 &phase,
                 &rows,
-                &mut climbers,
+                &mut states,
                 batch.ids(),
                 key,
                 &mut |_| (),
             )
             .expect("sizes fit");
-            black_box(climbers)
+            black_box(states)
         });
     });
 }

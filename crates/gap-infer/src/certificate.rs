@@ -14,9 +14,11 @@
 //! has a clean certificate too.
 
 use crate::ascent::{
-    Draws, Evaluation, Form, NewtonMetric, Objective, Wanted, least_curvature, whitened_sobol,
+    Evaluation, EvaluationRequest, Form, NewtonMetric, NoiseDraws, Objective, WhitenedGradient,
+    least_curvature, whitened_sobol,
 };
 use crate::inference::InferError;
+use crate::remaining::Remaining;
 use gap_torch::SeedKey;
 use nalgebra::{DMatrix, DVector};
 
@@ -26,23 +28,6 @@ const N_SETS: usize = 4;
 /// The fewest draws in a set. On a 10-dimensional decoder of digits the estimate's standard error
 /// is 0.004 nats with 32 draws and 0.002 with 64.
 const FEWEST_DRAWS: usize = 64;
-
-/// An estimated distance to the optimum.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Remaining {
-    /// `L[q*] − L[q]`, estimated, nats. Unbiased for the quadratic, so it may fall below zero.
-    pub nats: f64,
-    /// Its standard error, by the jackknife over sets of draws.
-    pub std_error_nats: f64,
-}
-
-impl Remaining {
-    /// What `L[q*] − L[q]` is below, for at least 95% of points: half as much again as the
-    /// estimate, for what is not quadratic, two standard errors, and the accuracy of `f32`.
-    pub fn bound_nats(self) -> f64 {
-        1.5 * self.nats + 2.0 * self.std_error_nats + 2e-4
-    }
-}
 
 /// How many joint gradients [`certify`] costs for each datapoint.
 pub const fn joint_gradients(objective: &Objective, doublings: u32) -> u64 {
@@ -83,62 +68,63 @@ pub fn certify(
         !matches!(form, Form::Any(_)),
         "certificates by curvature are of Gaussians"
     );
-    let wanted = Wanted {
+    let request = EvaluationRequest {
         curvature: true,
-        ..Wanted::GRADIENT
+        ..EvaluationRequest::GRADIENT
     };
     let mut sets: Vec<Vec<Evaluation>> = Vec::with_capacity(N_SETS);
     for set in 0..N_SETS {
         let points = whitened_sobol(key.index(set as u64), draws_per_set(dim, doublings), dim);
-        sets.push(objective.evaluate(rows, params, &Draws::common(points, dim), wanted)?);
+        sets.push(objective.evaluate(rows, params, &NoiseDraws::common(points, dim), request)?);
     }
     Ok((0..rows.len())
         .map(|row| {
             let own: Vec<&Evaluation> = sets.iter().map(|set| &set[row]).collect();
-            certify_one(form, &own, wanted)
+            certify_one(form, &own)
         })
         .collect())
 }
 
 /// From one datapoint's evaluations on independent draws.
-fn certify_one(form: Form, evaluations: &[&Evaluation], wanted: Wanted) -> Remaining {
-    if !evaluations.iter().all(|e| e.is_finite(wanted)) {
+fn certify_one(form: Form, evaluations: &[&Evaluation]) -> Remaining {
+    if !evaluations.iter().all(|e| e.is_finite()) {
         return Remaining {
             nats: f64::NAN,
             std_error_nats: f64::NAN,
         };
     }
-    let k = evaluations.len();
-    let dim = evaluations[0].mean_gradient.len();
-    let curvature = evaluations
+    let gradients: Vec<&WhitenedGradient> = evaluations.iter().map(|e| e.whitened()).collect();
+    let k = gradients.len();
+    let dim = gradients[0].mean.len();
+    let curvature = gradients
         .iter()
-        .fold(DMatrix::zeros(dim, dim), |sum, e| sum + e.curvature())
+        .fold(DMatrix::zeros(dim, dim), |sum, g| sum + g.curvature())
         / k as f64;
     let metric = NewtonMetric::new(&curvature, 0.0);
     let products = match form {
-        Form::Full(_) => products_of_full(evaluations, &metric, curvature.clone()),
-        Form::Diagonal | Form::Any(_) => products_of_diagonal(evaluations, &metric),
+        Form::Full(_) => full_products(&gradients, &metric, curvature.clone()),
+        Form::Diagonal | Form::Any(_) => diagonal_products(&gradients, &metric),
     };
     estimate(&products)
 }
 
-fn products_of_diagonal(evaluations: &[&Evaluation], metric: &NewtonMetric) -> DMatrix<f64> {
-    let k = evaluations.len();
-    let steps: Vec<(DVector<f64>, DVector<f64>)> = evaluations
+fn diagonal_products(gradients: &[&WhitenedGradient], metric: &NewtonMetric) -> DMatrix<f64> {
+    let k = gradients.len();
+    let steps: Vec<(DVector<f64>, DVector<f64>)> = gradients
         .iter()
-        .map(|e| metric.step(&e.mean_gradient, &e.log_std_gradient))
+        .map(|g| metric.step(&g.mean, &g.log_std))
         .collect();
     let mut products = DMatrix::zeros(k, k);
-    for (i, e) in evaluations.iter().enumerate() {
+    for (i, g) in gradients.iter().enumerate() {
         for (j, (for_mean, for_log_std)) in steps.iter().enumerate() {
-            products[(i, j)] = e.mean_gradient.dot(for_mean) + e.log_std_gradient.dot(for_log_std);
+            products[(i, j)] = g.mean.dot(for_mean) + g.log_std.dot(for_log_std);
         }
     }
     products
 }
 
-fn products_of_full(
-    evaluations: &[&Evaluation],
+fn full_products(
+    gradients: &[&WhitenedGradient],
     metric: &NewtonMetric,
     curvature: DMatrix<f64>,
 ) -> DMatrix<f64> {
@@ -146,24 +132,24 @@ fn products_of_full(
     let identity = DMatrix::identity(dim, dim);
     let eigen = curvature.symmetric_eigen();
     let (turn, h) = (eigen.eigenvectors, eigen.eigenvalues);
-    let excesses: Vec<DMatrix<f64>> = evaluations
+    let excesses: Vec<DMatrix<f64>> = gradients
         .iter()
-        .map(|e| turn.tr_mul(&(e.curvature() - &identity)) * &turn)
+        .map(|g| turn.tr_mul(&(g.curvature() - &identity)) * &turn)
         .collect();
     let inverse = DMatrix::from_fn(dim, dim, |i, j| {
         1.0 / (least_curvature(h[i]) + least_curvature(h[j]))
     });
-    let steps: Vec<(DVector<f64>, DMatrix<f64>)> = evaluations
+    let steps: Vec<(DVector<f64>, DMatrix<f64>)> = gradients
         .iter()
         .zip(&excesses)
-        .map(|(e, excess)| {
-            let for_mean = metric.mean_step(&e.mean_gradient);
+        .map(|(g, excess)| {
+            let for_mean = metric.mean_step(&g.mean);
             (for_mean, excess.component_mul(&inverse))
         })
         .collect();
-    DMatrix::from_fn(evaluations.len(), evaluations.len(), |i, j| {
+    DMatrix::from_fn(gradients.len(), gradients.len(), |i, j| {
         let (for_mean, for_factor) = &steps[j];
-        evaluations[i].mean_gradient.dot(for_mean) + excesses[i].dot(for_factor)
+        gradients[i].mean.dot(for_mean) + excesses[i].dot(for_factor)
     })
 }
 

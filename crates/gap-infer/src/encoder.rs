@@ -1,6 +1,6 @@
 //! The network of amortized inference: `x ↦ λ`.
 
-use gap_model::FrozenForward;
+use gap_model::PackedEncoder;
 use gap_model::mlp::{Activation, Mlp};
 use gap_torch::SeedKey;
 use std::cell::OnceCell;
@@ -12,7 +12,7 @@ use crate::family::{VariationalFamily, VariationalParams};
 pub struct Encoder {
     network: Mlp,
     /// Made when it is first asked for; forgotten when the network may change.
-    frozen: OnceCell<FrozenForward>,
+    packed: OnceCell<PackedEncoder>,
 }
 
 impl Encoder {
@@ -44,7 +44,7 @@ impl Encoder {
     pub const fn new(network: Mlp) -> Self {
         Self {
             network,
-            frozen: OnceCell::new(),
+            packed: OnceCell::new(),
         }
     }
 
@@ -55,32 +55,31 @@ impl Encoder {
 
     /// The network, to be fitted.
     pub fn network_mut(&mut self) -> &mut Mlp {
-        self.frozen.take();
+        self.packed.take();
         &mut self.network
     }
 
     /// `λ` without a graph, the same for a datapoint in any batch: `[B, X] -> [B, Q]`.
     pub fn encode(&self, x: &Tensor) -> VariationalParams {
-        let frozen = self.frozen.get_or_init(|| FrozenForward::of(&self.network));
-        VariationalParams(frozen.forward(&self.network, &seen(&self.network, x)))
+        let packed = self
+            .packed
+            .get_or_init(|| PackedEncoder::new(&self.network));
+        VariationalParams(
+            packed.forward(&self.network, &first_columns(x, self.network.input_dim())),
+        )
     }
 
     /// `Q`.
     pub fn param_dim(&self) -> i64 {
         self.network.output_dim()
     }
-
-    /// Whether it sees whole observations of `observed_dim` numbers.
-    pub fn sees_all(&self, observed_dim: i64) -> bool {
-        self.network.input_dim() == observed_dim
-    }
 }
 
-/// The part of observations that the network of an encoder sees: `[B, X] -> [B, in]`.
-pub fn seen(network: &Mlp, x: &Tensor) -> Tensor {
-    if network.input_dim() == x.size()[1] {
+/// The part of observations that a network of `n_inputs` sees: `[B, X] -> [B, in]`.
+pub(crate) fn first_columns(x: &Tensor, n_inputs: i64) -> Tensor {
+    if n_inputs == x.size()[1] {
         x.shallow_clone()
     } else {
-        x.narrow(1, 0, network.input_dim()).contiguous()
+        x.narrow(1, 0, n_inputs).contiguous()
     }
 }

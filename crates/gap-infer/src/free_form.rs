@@ -1,25 +1,26 @@
 //! Free-form inference: an ascent of its own for each datapoint, until the certificate is content.
 //!
 //! A larger family starts where the one within it ended: the diagonal Gaussian from each start, from its
-//! better end the full Gaussian, from there any other (`larger.rs`).
+//! better end the full Gaussian, from there any other (`warm_start.rs`).
 
 mod best_end;
-mod larger;
 mod rounds;
+mod warm_start;
 
 use crate::ascent::{
-    Climber, Form, Objective, Precision, Rule, Schedule, averaged_newton, draws_for,
+    Form, Objective, Precision, Rule, Schedule, SearchState, averaged_newton, draws_for,
 };
-use crate::certificate::{self, Remaining};
+use crate::certificate;
 use crate::encoder::Encoder;
 use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::{FittedBatch, InferError, Inference, Stop};
-use best_end::{Chosen, choose, fitted, stop_of_failed, winner};
+use crate::remaining::Remaining;
+use best_end::{BestEnds, best_end, compare_all_ends, failure_stop, fitted_batch};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
-use larger::climb_up;
 use std::time::Instant;
+use warm_start::run_unless_worse;
 
 /// Where an ascent starts.
 #[derive(Clone, Copy)]
@@ -119,7 +120,7 @@ impl FreeForm<'_> {
     ) -> Result<FreeFormFit, InferError> {
         match &self.search {
             Search::UntilCertified if self.family.as_diagonal_gaussian().is_none() => {
-                self.search_larger(&starts, model, batch, key)
+                self.search_from_smaller_family(&starts, model, batch, key)
             }
             Search::UntilCertified => {
                 let dim = model.latent_dim() as usize;
@@ -144,48 +145,48 @@ impl FreeForm<'_> {
             .phases
             .first()
             .map_or(Rule::AveragedNewton, |p| p.rule);
-        let mut objective = Objective::of(self.family, rule, model, batch.x())?;
+        let mut objective = Objective::for_family(self.family, rule, model, batch.x())?;
         let rows: Vec<usize> = (0..batch.len()).collect();
-        let mut ends: Vec<Vec<Climber>> = Vec::with_capacity(starts.len());
+        let mut ends: Vec<Vec<SearchState>> = Vec::with_capacity(starts.len());
         for (i, params) in starts.into_iter().enumerate() {
-            let mut climbers: Vec<Climber> = params.into_iter().map(Climber::at).collect();
+            let mut states: Vec<SearchState> = params.into_iter().map(SearchState::at).collect();
             let key = key.role("start").index(i as u64);
             schedule.run(
                 &mut objective,
                 &rows,
-                &mut climbers,
+                &mut states,
                 batch.ids(),
                 key,
                 &mut |_| (),
             )?;
-            ends.push(climbers);
+            ends.push(states);
         }
-        let chosen = self.settle(&mut objective, ends, batch.ids(), key)?;
-        let mut climbers = chosen.winners;
+        let best_ends = self.select_ends(&mut objective, ends, batch.ids(), key)?;
+        let mut states = best_ends.best_states;
         // Certified by what is known of the family, whichever rule it ascended by.
         let best = Rule::best_for(self.family);
         if best != rule && matches!(objective.form(), Form::Any(_)) {
-            objective = Objective::of(self.family, best, model, batch.x())?;
+            objective = Objective::for_family(self.family, best, model, batch.x())?;
         }
         let ids = batch.ids();
         let stops = match objective.form() {
             Form::Any(_) => {
                 // A round says what there is to gain, and the schedule's answer stays.
-                let answers: Vec<Vec<f64>> = climbers.iter().map(|c| c.params.clone()).collect();
-                let stops = self.go_up_in_rounds(&mut objective, &mut climbers, ids, 1, key)?;
-                for (climber, answer) in climbers.iter_mut().zip(answers) {
-                    climber.params = answer;
+                let answers: Vec<Vec<f64>> = states.iter().map(|c| c.params.clone()).collect();
+                let stops = self.ascend_in_rounds(&mut objective, &mut states, ids, 1, key)?;
+                for (state, answer) in states.iter_mut().zip(answers) {
+                    state.params = answer;
                 }
                 stops
             }
             Form::Diagonal | Form::Full(_) => {
-                self.certify(&mut objective, &mut climbers, ids, key)?
+                self.certify(&mut objective, &mut states, ids, key)?
             }
         };
         Ok(FreeFormFit {
-            fitted: fitted(&climbers, stops, model),
-            won_by: chosen.won_by,
-            starts_apart_nats: chosen.apart_nats,
+            fitted: fitted_batch(&states, stops, model),
+            won_by: best_ends.won_by,
+            starts_apart_nats: best_ends.apart_nats,
         })
     }
 
@@ -197,16 +198,16 @@ impl FreeForm<'_> {
     /// The better end of each datapoint. Where the ends of two starts are not one, both go on for a
     /// while first: an end that was only late is no other optimum. Where they are one, their mean is
     /// nearer to it than either, since their draws were independent.
-    fn settle(
+    fn select_ends(
         &self,
         objective: &mut Objective,
-        mut ends: Vec<Vec<Climber>>,
+        mut ends: Vec<Vec<SearchState>>,
         ids: &[u64],
         key: SeedKey,
-    ) -> Result<Chosen, InferError> {
+    ) -> Result<BestEnds, InferError> {
         let selection = key.role("selection");
         let all: Vec<usize> = (0..ids.len()).collect();
-        let mut choices = choose(objective, &mut ends, &all, selection)?;
+        let mut choices = compare_all_ends(objective, &mut ends, &all, selection)?;
         for round in 0..ROUNDS_TO_MEET {
             let apart: Vec<usize> = (0..ids.len())
                 .filter(|&row| {
@@ -218,50 +219,50 @@ impl FreeForm<'_> {
             if apart.is_empty() || matches!(self.search, Search::Once(_)) {
                 break;
             }
-            for (i, climbers) in ends.iter_mut().enumerate() {
+            for (i, states) in ends.iter_mut().enumerate() {
                 let key = key.role("meet").index(i as u64);
-                self.go_on(objective, &apart, climbers, ids, round, key)?;
+                self.resume(objective, &apart, states, ids, round, key)?;
             }
-            let again = choose(objective, &mut ends, &apart, selection)?;
+            let again = compare_all_ends(objective, &mut ends, &apart, selection)?;
             for (&row, choice) in apart.iter().zip(again) {
                 choices[row] = choice;
             }
         }
-        let winners = choices.iter().enumerate().map(|(row, choice)| {
-            let own: Vec<&Climber> = ends.iter().map(|end| &end[row]).collect();
+        let best_states = choices.iter().enumerate().map(|(row, choice)| {
+            let own: Vec<&SearchState> = ends.iter().map(|end| &end[row]).collect();
             let mean_counts = matches!(self.search, Search::UntilCertified);
-            winner(&own, choice.best, mean_counts)
+            best_end(&own, choice.best, mean_counts)
         });
-        Ok(Chosen {
-            winners: winners.collect(),
+        Ok(BestEnds {
+            best_states: best_states.collect(),
             won_by: choices.iter().map(|choice| choice.best).collect(),
             apart_nats: choices.iter().map(|choice| choice.apart_nats).collect(),
         })
     }
 
-    /// Certifies every climber. Those that are not there yet go on; those of which it is not known
+    /// Certifies every state. Those that are not there yet go on; those of which it is not known
     /// are certified on more draws.
     fn certify(
         &self,
         objective: &mut Objective,
-        climbers: &mut [Climber],
+        states: &mut [SearchState],
         ids: &[u64],
         key: SeedKey,
     ) -> Result<Vec<Stop>, InferError> {
-        let mut stops: Vec<Stop> = climbers.iter().map(stop_of_failed).collect();
-        let mut rows: Vec<usize> = (0..climbers.len())
-            .filter(|&row| climbers[row].failed_at.is_none())
+        let mut stops: Vec<Stop> = states.iter().map(failure_stop).collect();
+        let mut rows: Vec<usize> = (0..states.len())
+            .filter(|&row| states[row].failed_at.is_none())
             .collect();
         for round in 0..MOST_CERTIFICATES {
             if rows.is_empty() {
                 break;
             }
             let round_key = key.role("certificate").index(u64::from(round));
-            let remaining = certify_rows(objective, &rows, climbers, round, round_key)?;
+            let remaining = certify_rows(objective, &rows, states, round, round_key)?;
             let mut open = Vec::new();
             let mut unfinished = Vec::new();
             for (&row, remaining) in rows.iter().zip(remaining) {
-                stops[row] = self.judge(&mut climbers[row], remaining);
+                stops[row] = self.stop_after(&mut states[row], remaining);
                 let Stop::BudgetSpent { steps, remaining } = stops[row] else {
                     continue;
                 };
@@ -277,9 +278,9 @@ impl FreeForm<'_> {
             if round + 1 == MOST_CERTIFICATES {
                 break;
             }
-            self.go_on(objective, &unfinished, climbers, ids, round, key)?;
+            self.resume(objective, &unfinished, states, ids, round, key)?;
             rows = open;
-            rows.retain(|&row| match climbers[row].failed_at {
+            rows.retain(|&row| match states[row].failed_at {
                 Some(step) => {
                     stops[row] = Stop::NonFinite { step };
                     false
@@ -290,10 +291,10 @@ impl FreeForm<'_> {
         Ok(stops)
     }
 
-    fn judge(&self, climber: &mut Climber, remaining: Remaining) -> Stop {
-        let steps = climber.steps;
+    fn stop_after(&self, state: &mut SearchState, remaining: Remaining) -> Stop {
+        let steps = state.steps;
         if !remaining.nats.is_finite() {
-            climber.failed_at = Some(steps);
+            state.failed_at = Some(steps);
             Stop::NonFinite { step: steps }
         } else if remaining.bound_nats() < self.tolerance_nats {
             Stop::Converged { steps, remaining }
@@ -303,11 +304,11 @@ impl FreeForm<'_> {
     }
 
     /// Averaged Newton steps on more draws and to a lower tolerance in each round.
-    fn go_on(
+    fn resume(
         &self,
         objective: &mut Objective,
         rows: &[usize],
-        climbers: &mut [Climber],
+        states: &mut [SearchState],
         ids: &[u64],
         round: u32,
         key: SeedKey,
@@ -323,9 +324,9 @@ impl FreeForm<'_> {
         };
         let key = key.role("go on").index(u64::from(round));
         match objective.form() {
-            Form::Full(_) => climb_up(&schedule, objective, rows, climbers, ids, key),
+            Form::Full(_) => run_unless_worse(&schedule, objective, rows, states, ids, key),
             Form::Diagonal | Form::Any(_) => {
-                schedule.run(objective, rows, climbers, ids, key, &mut |_| ())
+                schedule.run(objective, rows, states, ids, key, &mut |_| ())
             }
         }
     }
@@ -346,20 +347,20 @@ const ROUNDS_TO_MEET: u32 = 2;
 fn certify_rows(
     objective: &mut Objective,
     rows: &[usize],
-    climbers: &mut [Climber],
+    states: &mut [SearchState],
     doublings: u32,
     key: SeedKey,
 ) -> Result<Vec<Remaining>, InferError> {
     let clock = Instant::now();
     let params: Vec<&[f64]> = rows
         .iter()
-        .map(|&row| climbers[row].params.as_slice())
+        .map(|&row| states[row].params.as_slice())
         .collect();
     let remaining = certificate::certify(objective, rows, &params, doublings, key)?;
     let share = clock.elapsed().as_secs_f64() / rows.len().max(1) as f64;
     for &row in rows {
-        climbers[row].seconds += share;
-        climbers[row].joint_gradients += certificate::joint_gradients(objective, doublings);
+        states[row].seconds += share;
+        states[row].joint_gradients += certificate::joint_gradients(objective, doublings);
     }
     Ok(remaining)
 }

@@ -1,8 +1,8 @@
 //! What every way of finding `q` gives back: parameters, why it stopped, what it cost.
 
 use crate::ascent::Rule;
-use crate::certificate::Remaining;
 use crate::family::{VariationalFamily, VariationalParams};
+use crate::remaining::Remaining;
 use gap_data::Batch;
 use gap_model::{LatentVariableModel, ModelError};
 use gap_torch::SeedKey;

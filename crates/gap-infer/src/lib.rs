@@ -12,6 +12,7 @@ pub mod family;
 pub mod free_form;
 pub mod inference;
 pub mod refined;
+pub mod remaining;
 pub mod trace;
 pub mod train;
 
@@ -24,3 +25,4 @@ pub use family::{
 pub use free_form::FreeForm;
 pub use inference::{FitCost, FittedBatch, InferError, Inference, Stop};
 pub use refined::Refined;
+pub use remaining::Remaining;

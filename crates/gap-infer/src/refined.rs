@@ -1,7 +1,7 @@
 //! Refinement: a fixed number of ascent steps from the encoder's output, several numbers in one pass.
 
 use crate::amortized::Amortized;
-use crate::ascent::{Climber, Objective, Phase, climb};
+use crate::ascent::{Objective, Phase, SearchState, run_phase};
 use crate::encoder::Encoder;
 use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::{FitCost, FittedBatch, InferError, Inference, Stop};
@@ -41,54 +41,59 @@ impl Refined<'_> {
             encoder: self.encoder,
         };
         let start = amortized.infer(model, batch, key)?;
-        let mut objective = Objective::of(self.family, self.phase.rule, model, batch.x())?;
-        let mut climbers: Vec<Climber> = start
+        let mut objective = Objective::for_family(self.family, self.phase.rule, model, batch.x())?;
+        let mut states: Vec<SearchState> = start
             .params
             .to_rows()
             .into_iter()
-            .map(Climber::at)
+            .map(SearchState::at)
             .collect();
         let rows: Vec<usize> = (0..batch.len()).collect();
         let mut path = Vec::with_capacity(self.steps.len());
         let mut round = 0;
-        let mut watcher = |climbers: &[Climber]| {
+        let mut observer = |states: &[SearchState]| {
             round += 1;
             if self.steps.contains(&round) {
-                path.push(snapshot(climbers, &start, round, model.device()));
+                path.push(snapshot(states, &start, round, model.device()));
             }
         };
         let key = key.role("refinement");
-        climb(
+        run_phase(
             &mut objective,
             &self.phase,
             &rows,
-            &mut climbers,
+            &mut states,
             batch.ids(),
             key,
-            &mut watcher,
+            &mut observer,
         )?;
         // Where every datapoint had failed or could not move, the ascent ended early.
         for &steps in &self.steps[path.len()..] {
-            path.push(snapshot(&climbers, &start, steps, model.device()));
+            path.push(snapshot(&states, &start, steps, model.device()));
         }
         Ok(path)
     }
 }
 
-fn snapshot(climbers: &[Climber], start: &FittedBatch, steps: u32, device: Device) -> FittedBatch {
-    let stop = |climber: &Climber| match climber.failed_at {
+fn snapshot(
+    states: &[SearchState],
+    start: &FittedBatch,
+    steps: u32,
+    device: Device,
+) -> FittedBatch {
+    let stop = |state: &SearchState| match state.failed_at {
         Some(step) => Stop::NonFinite { step },
         None => Stop::Direct { steps },
     };
-    let cost = |(forward, climber): (&FitCost, &Climber)| FitCost {
-        seconds: forward.seconds + climber.seconds,
-        joint_gradients: climber.joint_gradients,
+    let cost = |(forward, state): (&FitCost, &SearchState)| FitCost {
+        seconds: forward.seconds + state.seconds,
+        joint_gradients: state.joint_gradients,
     };
-    let params: Vec<&[f64]> = climbers.iter().map(|c| c.params.as_slice()).collect();
+    let params: Vec<&[f64]> = states.iter().map(|c| c.params.as_slice()).collect();
     FittedBatch {
         params: VariationalParams::from_rows(&params, device),
-        stops: climbers.iter().map(stop).collect(),
-        costs: start.costs.iter().zip(climbers).map(cost).collect(),
+        stops: states.iter().map(stop).collect(),
+        costs: start.costs.iter().zip(states).map(cost).collect(),
     }
 }
 

@@ -1,29 +1,31 @@
-//! An ascent looked at on its way: how far each datapoint still is from the optimum it leads to.
+//! An ascent, recorded on its way: how far each datapoint still is from the optimum it leads to.
 //!
 //! Distances are differences of `−L` on one set of draws that no ascent saw, common to the ascent and
 //! to the optimum. The optimum of a datapoint is the nearest of those that are known of it; an ascent
 //! that ends near none of them goes on from its end until it has found one.
 
-use crate::ascent::{Climber, Draws, Objective, Schedule, Wanted, whitened_sobol};
+use crate::ascent::{
+    Evaluation, EvaluationRequest, NoiseDraws, Objective, Schedule, SearchState, whitened_sobol,
+};
 use crate::inference::InferError;
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
 
-/// Joint gradients between two looks grow by this factor.
-const BETWEEN_LOOKS: f64 = 1.15;
+/// Joint gradients grow by this factor from one snapshot to the next.
+const GROWTH_BETWEEN_SNAPSHOTS: f64 = 1.15;
 
 /// An end that is further than this from every known optimum may lead to another, nats.
 const NEAR_NATS: f64 = 0.5;
 
-/// A run, at one of the moments at which it was looked at.
+/// Where an ascent stood at one moment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Look {
+pub struct AscentSnapshot {
     /// Evaluations of each datapoint so far.
     pub steps: Vec<u32>,
     /// Joint gradients of all datapoints so far.
     pub joint_gradients: u64,
-    /// Wall time so far, seconds; that of the looks is not in it.
+    /// Wall time so far, seconds; that of taking snapshots is not in it.
     pub seconds: f64,
     /// Which datapoints have stopped being finite.
     pub failed: Vec<bool>,
@@ -35,7 +37,7 @@ pub struct Look {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     /// From the first step to the last.
-    pub looks: Vec<Look>,
+    pub snapshots: Vec<AscentSnapshot>,
     /// Which datapoints had met the ascent's own stopping rule when it ended.
     pub stopped: Vec<bool>,
     /// `−L` of the optimum that each datapoint's ascent leads to, nats.
@@ -52,9 +54,9 @@ pub struct Tracer<'a> {
     pub batch: &'a Batch,
     /// What is known of each datapoint's optima: a list of `λ` rows for each start.
     pub optima: &'a [Vec<Vec<f64>>],
-    /// Draws of a look.
+    /// Draws on which losses are compared.
     pub n_samples: usize,
-    /// The key of the looks: the same for all ascents that are compared.
+    /// The key of the snapshots: the same for all ascents that are compared.
     pub key: SeedKey,
 }
 
@@ -71,44 +73,44 @@ impl Tracer<'_> {
         key: SeedKey,
     ) -> Result<Trace, InferError> {
         let rows: Vec<usize> = (0..self.batch.len()).collect();
-        let mut climbers: Vec<Climber> = start.into_iter().map(Climber::at).collect();
-        let mut lookout = Lookout::new(self)?;
+        let mut states: Vec<SearchState> = start.into_iter().map(SearchState::at).collect();
+        let mut recorder = TraceRecorder::new(self)?;
         let mut objective = Objective::new(self.model, self.batch.x())?;
         let ids = self.batch.ids();
-        let mut watcher = |climbers: &[Climber]| lookout.watch(climbers);
-        schedule.run(&mut objective, &rows, &mut climbers, ids, key, &mut watcher)?;
-        lookout.look(&climbers)?;
-        let (leads_to, best) = self.optima_of(&mut objective, &mut lookout, &climbers, key)?;
+        let mut observer = |states: &[SearchState]| recorder.observe(states);
+        schedule.run(&mut objective, &rows, &mut states, ids, key, &mut observer)?;
+        recorder.record(&states)?;
+        let (leads_to, best) = self.reached_optima(&mut objective, &mut recorder, &states, key)?;
         Ok(Trace {
-            looks: lookout.finish()?,
-            stopped: climbers.iter().map(|climber| climber.stopped).collect(),
+            snapshots: recorder.finish()?,
+            stopped: states.iter().map(|state| state.stopped).collect(),
             leads_to,
             best,
         })
     }
 
     /// `−L` of the optimum that each end leads to, and of the best that is known.
-    fn optima_of(
+    fn reached_optima(
         &self,
         objective: &mut Objective,
-        lookout: &mut Lookout,
-        ends: &[Climber],
+        recorder: &mut TraceRecorder,
+        ends: &[SearchState],
         key: SeedKey,
     ) -> Result<(Vec<f64>, Vec<f64>), InferError> {
-        let mut known: Vec<Vec<Climber>> = self
+        let mut known: Vec<Vec<SearchState>> = self
             .optima
             .iter()
-            .map(|of_start| of_start.iter().cloned().map(Climber::at).collect())
+            .map(|optima| optima.iter().cloned().map(SearchState::at).collect())
             .collect();
         let strays: Vec<usize> = (0..ends.len())
             .filter(|&row| {
                 let near =
-                    |optima: &Vec<Climber>| ends[row].distance_nats(&optima[row]) < NEAR_NATS;
+                    |optima: &Vec<SearchState>| ends[row].distance_nats(&optima[row]) < NEAR_NATS;
                 ends[row].failed_at.is_none() && !known.iter().any(near)
             })
             .collect();
         if !strays.is_empty() {
-            let mut further: Vec<Climber> = ends.to_vec();
+            let mut further: Vec<SearchState> = ends.to_vec();
             let schedule = Schedule::default_for(objective.dim(), 5e-4, MOST_STEPS);
             let ids = self.batch.ids();
             let key = key.role("further");
@@ -121,7 +123,7 @@ impl Tracer<'_> {
         }
         let mut losses = Vec::with_capacity(known.len());
         for optima in &known {
-            losses.push(lookout.losses(optima)?);
+            losses.push(recorder.losses(optima)?);
         }
         let nearest = |row: usize| {
             let distance = |i: &usize| ends[row].distance_nats(&known[*i][row]);
@@ -144,43 +146,43 @@ impl Tracer<'_> {
 /// The most steps that a stray end takes to its optimum.
 const MOST_STEPS: u32 = 500;
 
-/// Looks at climbers now and then.
-struct Lookout<'a> {
+/// Records an ascent each time that enough joint gradients have been spent since it last did.
+struct TraceRecorder<'a> {
     objective: Objective<'a>,
-    draws: Draws,
-    next_look: f64,
-    looks: Vec<Look>,
+    draws: NoiseDraws,
+    next_record: f64,
+    snapshots: Vec<AscentSnapshot>,
     failure: Option<InferError>,
 }
 
-impl<'a> Lookout<'a> {
+impl<'a> TraceRecorder<'a> {
     fn new(tracer: &Tracer<'a>) -> Result<Self, InferError> {
         let objective = Objective::new(tracer.model, tracer.batch.x())?;
         let dim = objective.dim();
         Ok(Self {
-            draws: Draws::common(whitened_sobol(tracer.key, tracer.n_samples, dim), dim),
+            draws: NoiseDraws::common(whitened_sobol(tracer.key, tracer.n_samples, dim), dim),
             objective,
-            next_look: 0.0,
-            looks: Vec::new(),
+            next_record: 0.0,
+            snapshots: Vec::new(),
             failure: None,
         })
     }
 
     /// Looks, if enough has been done since it last did.
-    fn watch(&mut self, climbers: &[Climber]) {
-        let spent: u64 = climbers.iter().map(|climber| climber.joint_gradients).sum();
-        if (spent as f64) < self.next_look || self.failure.is_some() {
+    fn observe(&mut self, states: &[SearchState]) {
+        let spent: u64 = states.iter().map(|state| state.joint_gradients).sum();
+        if (spent as f64) < self.next_record || self.failure.is_some() {
             return;
         }
-        self.next_look = BETWEEN_LOOKS * spent as f64;
-        self.failure = self.look(climbers).err();
+        self.next_record = GROWTH_BETWEEN_SNAPSHOTS * spent as f64;
+        self.failure = self.record(states).err();
     }
 
-    fn look(&mut self, climbers: &[Climber]) -> Result<(), InferError> {
-        let steps: Vec<u32> = climbers.iter().map(|climber| climber.steps).collect();
-        let rows = 0..climbers.len();
-        let (moved, mut loss): (Vec<usize>, Vec<f64>) = match self.looks.last() {
-            None => (rows.collect(), vec![f64::NAN; climbers.len()]),
+    fn record(&mut self, states: &[SearchState]) -> Result<(), InferError> {
+        let steps: Vec<u32> = states.iter().map(|state| state.steps).collect();
+        let rows = 0..states.len();
+        let (moved, mut loss): (Vec<usize>, Vec<f64>) = match self.snapshots.last() {
+            None => (rows.collect(), vec![f64::NAN; states.len()]),
             Some(last) => {
                 let moved = rows.filter(|&row| last.steps[row] < steps[row]);
                 (moved.collect(), last.loss.clone())
@@ -189,43 +191,44 @@ impl<'a> Lookout<'a> {
         if moved.is_empty() {
             return Ok(());
         }
-        for (&row, new) in moved.iter().zip(self.losses_of(&moved, climbers)?) {
+        for (&row, new) in moved.iter().zip(self.state_losses(&moved, states)?) {
             loss[row] = new;
         }
-        self.looks.push(Look {
-            joint_gradients: climbers.iter().map(|climber| climber.joint_gradients).sum(),
-            seconds: climbers.iter().map(|climber| climber.seconds).sum(),
-            failed: climbers.iter().map(|c| c.failed_at.is_some()).collect(),
+        self.snapshots.push(AscentSnapshot {
+            joint_gradients: states.iter().map(|state| state.joint_gradients).sum(),
+            seconds: states.iter().map(|state| state.seconds).sum(),
+            failed: states.iter().map(|c| c.failed_at.is_some()).collect(),
             steps,
             loss,
         });
         Ok(())
     }
 
-    fn losses(&mut self, climbers: &[Climber]) -> Result<Vec<f64>, InferError> {
-        let all: Vec<usize> = (0..climbers.len()).collect();
-        self.losses_of(&all, climbers)
+    fn losses(&mut self, states: &[SearchState]) -> Result<Vec<f64>, InferError> {
+        let all: Vec<usize> = (0..states.len()).collect();
+        self.state_losses(&all, states)
     }
 
-    fn losses_of(&mut self, rows: &[usize], climbers: &[Climber]) -> Result<Vec<f64>, InferError> {
+    fn state_losses(
+        &mut self,
+        rows: &[usize],
+        states: &[SearchState],
+    ) -> Result<Vec<f64>, InferError> {
         let params: Vec<&[f64]> = rows
             .iter()
-            .map(|&row| climbers[row].params.as_slice())
+            .map(|&row| states[row].params.as_slice())
             .collect();
-        let wanted = Wanted {
+        let request = EvaluationRequest {
             loss: true,
-            ..Wanted::GRADIENT
+            ..EvaluationRequest::GRADIENT
         };
         let evaluations = self
             .objective
-            .evaluate(rows, &params, &self.draws, wanted)?;
-        Ok(evaluations
-            .iter()
-            .map(|evaluation| evaluation.loss)
-            .collect())
+            .evaluate(rows, &params, &self.draws, request)?;
+        Ok(evaluations.iter().map(Evaluation::loss_nats).collect())
     }
 
-    fn finish(self) -> Result<Vec<Look>, InferError> {
-        self.failure.map_or(Ok(self.looks), Err)
+    fn finish(self) -> Result<Vec<AscentSnapshot>, InferError> {
+        self.failure.map_or(Ok(self.snapshots), Err)
     }
 }

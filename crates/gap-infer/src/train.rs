@@ -4,26 +4,23 @@
 //! (Loshchilov and Hutter 2017, "SGDR", §3), so that a fit ends without the noise of its last steps.
 //! Gradients are taken through the layers by hand: no graph is built.
 
-mod adam;
-mod learner;
+mod encoder_pass;
 mod minibatches;
-mod on_kernels;
-mod on_tensors;
-mod upward;
+mod scores;
+mod step;
+mod trainer;
 
 use crate::ascent::Precision;
 use crate::encoder::Encoder;
 use crate::family::VariationalFamily;
 use crate::inference::InferError;
+use encoder_pass::{EncoderPass, fits_rows};
 use gap_data::Dataset;
-use gap_model::{LatentVariableModel, MlpDecoder};
-use gap_torch::{NoiseStream, SeedKey};
-use minibatches::Minibatches;
-use on_kernels::{EncoderOnKernels, VaeOnKernels};
-use on_tensors::{EncoderOnTensors, VaeOnTensors};
-use std::f64::consts::PI;
+use gap_model::{DecoderLearner, LatentVariableModel, MlpDecoder, NetworkLearner};
+use gap_torch::SeedKey;
+use scores::FrozenModel;
 use std::time::Instant;
-use tch::Device;
+use trainer::{Fit, FitSubject, Trainer};
 
 /// The optimiser's settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,11 +46,23 @@ impl Training {
         (self.batch_size as usize).min(data.len())
     }
 
-    fn precision_of(&self, step: u32) -> Precision {
-        if 10 * u64::from(step) < 9 * u64::from(self.steps) {
-            self.precision
-        } else {
-            Precision::Full
+    fn fit<'a>(
+        &self,
+        subject: FitSubject,
+        family: &dyn VariationalFamily,
+        key: SeedKey,
+        progress: &'a dyn Fn(f64),
+    ) -> Fit<'a> {
+        Fit {
+            subject,
+            steps: self.steps,
+            batch_size: self.batch_size as usize,
+            learning_rate: self.learning_rate,
+            n_samples: self.n_samples as usize,
+            precision: self.precision,
+            noise_dim: family.noise_dim() as usize,
+            key,
+            progress,
         }
     }
 }
@@ -85,21 +94,17 @@ pub fn fit_encoder(
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
-    let fit = Fit {
+    let subject = FitSubject {
         what: "encoder",
         rate_key: "encoder_training.learning_rate",
-        training,
-        noise_dim: family.noise_dim() as usize,
-        key,
-        progress,
     };
-    match EncoderOnKernels::new(model, family, encoder, data, training) {
-        Ok(pupil) => fit.run(data, Box::new(pupil)),
-        Err(encoder) => {
-            let pupil = EncoderOnTensors::new(model, family, encoder, data, training);
-            fit.run(data, Box::new(pupil))
-        }
-    }?;
+    let learner = NetworkLearner::new(encoder.network_mut(), training.points_in_a_step(data));
+    let on_rows = fits_rows(&learner, family, data) && model.reads_rows();
+    let trainer = Trainer {
+        encoder: EncoderPass::new(learner, family, data, model.device(), on_rows),
+        scores: FrozenModel::new(model, data, on_rows)?,
+    };
+    trainer.run(&training.fit(subject, family, key, progress), data.len())?;
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: u64::from(training.steps)
@@ -123,106 +128,23 @@ pub fn fit_jointly(
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
-    let fit = Fit {
+    let subject = FitSubject {
         what: "decoder",
         rate_key: "model.training.learning_rate",
-        training,
-        noise_dim: family.noise_dim() as usize,
-        key,
-        progress,
     };
-    match VaeOnKernels::new(decoder, family, encoder, data, training) {
-        Ok(pupil) => fit.run(data, Box::new(pupil)),
-        Err((decoder, encoder)) => {
-            let pupil = VaeOnTensors::new(decoder, family, encoder, data, training);
-            fit.run(data, Box::new(pupil))
-        }
-    }?;
+    let device = decoder.device();
+    let most_rows = training.points_in_a_step(data);
+    let most_draws = most_rows * training.n_samples as usize;
+    let learner = NetworkLearner::new(encoder.network_mut(), most_rows);
+    let scores = DecoderLearner::new(decoder, most_draws, training.threads > 1);
+    let on_rows = fits_rows(&learner, family, data) && scores.reads_rows();
+    let trainer = Trainer {
+        encoder: EncoderPass::new(learner, family, data, device, on_rows),
+        scores,
+    };
+    trainer.run(&training.fit(subject, family, key, progress), data.len())?;
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: 0,
     })
-}
-
-/// What learns, and how its steps are computed.
-trait Pupil {
-    /// One step up the ELBO of some datapoints.
-    fn step(&mut self, step: &Step) -> Result<(), InferError>;
-
-    /// Whether all weights are finite.
-    fn is_finite(&mut self) -> bool;
-
-    /// Gives the networks the weights that were learned.
-    fn finish(self: Box<Self>);
-}
-
-/// What one step learns from.
-struct Step<'a> {
-    /// Of the datapoints in the data: `[B]`.
-    positions: &'a [usize],
-    /// `S`.
-    n_samples: usize,
-    /// Standard normals: `[S, B, N]`.
-    noise: &'a [f32],
-    learning_rate: f64,
-    precision: Precision,
-}
-
-/// What all fits share: minibatches, noise, the schedule, the watch over divergence.
-struct Fit<'a> {
-    what: &'static str,
-    rate_key: &'static str,
-    training: Training,
-    noise_dim: usize,
-    key: SeedKey,
-    progress: &'a dyn Fn(f64),
-}
-
-/// Steps between two looks at the weights: a look costs as much as a small step.
-const WATCH_EVERY: u32 = 100;
-
-impl Fit<'_> {
-    fn run(&self, data: &Dataset, mut pupil: Box<dyn Pupil + '_>) -> Result<(), InferError> {
-        let Training {
-            steps,
-            batch_size,
-            learning_rate,
-            n_samples,
-            ..
-        } = self.training;
-        let order = self.key.role("order");
-        let mut minibatches = Minibatches::new(data.len(), batch_size as usize, order);
-        // One stream for the whole fit: its steps are in one order, whatever else runs.
-        let mut noise = NoiseStream::new(self.key.role("noise"), &[0], Device::Cpu);
-        let n_samples = n_samples as usize;
-        for step in 0..steps {
-            let positions = minibatches.next();
-            let n_normals = n_samples * positions.len() * self.noise_dim;
-            let noise = noise.normal_values(1, n_normals);
-            let cosine = 0.5 * (1.0 + (PI * f64::from(step) / f64::from(steps)).cos());
-            pupil.step(&Step {
-                positions: &positions,
-                n_samples,
-                noise: &noise,
-                learning_rate: learning_rate * cosine,
-                precision: self.training.precision_of(step),
-            })?;
-            let next = step + 1;
-            if next % WATCH_EVERY != 0 && next != steps {
-                continue;
-            }
-            if !pupil.is_finite() {
-                let (what, key) = (self.what, self.rate_key);
-                return Err(InferError::Diverged {
-                    what,
-                    step: next,
-                    steps,
-                    key,
-                });
-            }
-            (self.progress)(f64::from(next) / f64::from(steps));
-        }
-        pupil.finish();
-        Ok(())
-    }
 }

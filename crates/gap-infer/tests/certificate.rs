@@ -5,8 +5,8 @@ mod searches;
 
 use gap_data::Batch;
 use gap_infer::ascent::{
-    Climber, Draws, Noise, Objective, Phase, Precision, Rule, Stopping, Wanted, climb,
-    whitened_sobol,
+    EvaluationRequest, Noise, NoiseDraws, Objective, Phase, Precision, Rule, SearchState, Stopping,
+    run_phase, whitened_sobol,
 };
 use gap_infer::certificate::certify;
 use gap_infer::free_form::{Search, StartingPoint};
@@ -17,9 +17,9 @@ use searches::of_digits;
 use tch::{Device, Kind, Tensor};
 
 const DISTANCES: [f64; 6] = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
-const VALUE: Wanted = Wanted {
+const VALUE: EvaluationRequest = EvaluationRequest {
     loss: true,
-    ..Wanted::GRADIENT
+    ..EvaluationRequest::GRADIENT
 };
 
 /// The certified end of each datapoint's search.
@@ -44,7 +44,7 @@ fn polished(
     key: SeedKey,
     n: usize,
 ) -> Vec<Vec<f64>> {
-    let mut climbers: Vec<Climber> = found.iter().cloned().map(Climber::at).collect();
+    let mut states: Vec<SearchState> = found.iter().cloned().map(SearchState::at).collect();
     let polish = Phase {
         rule: Rule::NewtonStein,
         noise: Noise::Fixed,
@@ -55,25 +55,25 @@ fn polished(
     };
     let mut objective = Objective::new(model, batch.x()).unwrap();
     let rows: Vec<usize> = (0..batch.len()).collect();
-    climb(
+    run_phase(
         &mut objective,
         &polish,
         &rows,
-        &mut climbers,
+        &mut states,
         batch.ids(),
         key,
         &mut |_| (),
     )
     .unwrap();
-    climbers.into_iter().map(|climber| climber.params).collect()
+    states.into_iter().map(|state| state.params).collect()
 }
 
 /// `−L` of each datapoint in `f64`.
-fn losses(objective: &mut Objective, params: &[Vec<f64>], draws: &Draws) -> Vec<f64> {
+fn losses(objective: &mut Objective, params: &[Vec<f64>], draws: &NoiseDraws) -> Vec<f64> {
     let rows: Vec<usize> = (0..params.len()).collect();
     let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
     let evaluations = objective.evaluate(&rows, &params, draws, VALUE).unwrap();
-    evaluations.iter().map(|e| e.loss).collect()
+    evaluations.iter().map(|e| e.loss_nats()).collect()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -92,7 +92,7 @@ fn normal(key: SeedKey, ids: &[u64], width: i64) -> Tensor {
 fn at_distance(
     objective: &mut Objective,
     optima: &[Vec<f64>],
-    draws: &Draws,
+    draws: &NoiseDraws,
     target: f64,
     key: SeedKey,
 ) -> (Vec<Vec<f64>>, Vec<f64>) {
@@ -141,7 +141,7 @@ fn check(dim: i64, hidden: i64, n: usize) {
     let found = searched(model, batch);
     let optima = polished(model, batch, &found, key, n);
     // The polishing's key gives its draws.
-    let draws = Draws::common(whitened_sobol(key, n, dim), dim);
+    let draws = NoiseDraws::common(whitened_sobol(key, n, dim), dim);
     let double = model.to_kind(Kind::Double);
     let mut exact = Objective::new(&double, &batch.x().to_kind(Kind::Double)).unwrap();
     let mut objective = Objective::new(model, batch.x()).unwrap();

@@ -4,16 +4,14 @@
 mod searches;
 
 use gap_data::Batch;
-use gap_infer::ascent::{Climber, Objective, Phase, Schedule};
+use gap_infer::ascent::{Objective, Phase, Schedule, SearchState};
 use gap_infer::free_form::StartingPoint;
 use gap_infer::{Encoder, Stop};
-use gap_kernel::Instructions;
-use gap_kernel::instructions::VARIABLE;
-use gap_model::{Activation, Mlp};
+use gap_model::{Activation, Backend, Mlp};
 use gap_torch::SeedKey;
 use gap_torch::device::one_thread_per_operation;
 use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};
-use searches::{CPU, climb_all, decoder, encoder, only, phases, prior_like, sampled, search};
+use searches::{CPU, decoder, encoder, only, phases, prior_like, run_all, sampled, search};
 use std::process::Command;
 
 #[test]
@@ -30,8 +28,8 @@ fn a_non_finite_evaluation_is_recorded_and_never_spreads_under_any_rule() {
             max_steps: phase.max_steps.min(60),
             ..phase
         };
-        let expected = climb_all(&model, &clean, &phase, prior_like(6, 4));
-        let ends = climb_all(&model, &spoiled, &phase, prior_like(6, 4));
+        let expected = run_all(&model, &clean, &phase, prior_like(6, 4));
+        let ends = run_all(&model, &spoiled, &phase, prior_like(6, 4));
         assert_eq!(ends[2].failed_at, Some(1), "{:?}", phase.rule);
         assert_eq!(ends[2].params, [0.0; 8], "{:?}", phase.rule);
         for b in [0, 1, 3, 4, 5] {
@@ -70,7 +68,7 @@ fn a_start_too_wide_for_f32_fails_where_it_stands() {
     for phase in phases(4) {
         let mut start = prior_like(3, 4);
         start[1].params[4..].fill(100.0);
-        let ends = climb_all(&model, &batch, &phase, start);
+        let ends = run_all(&model, &batch, &phase, start);
         assert_eq!(ends[1].failed_at, Some(1), "{:?}", phase.rule);
         assert_eq!(ends[1].params[4..], [100.0; 4], "{:?}", phase.rule);
         for b in [0, 2] {
@@ -101,16 +99,16 @@ fn cremers_protocol_stops_by_its_plateau_and_keeps_datapoints_apart() {
     let model = decoder(&[2, 16, 20]);
     let batch = sampled(&model, 6);
     let optimum = search(&model, &batch, vec![StartingPoint::Prior], 1e-3);
-    let start: Vec<Climber> = optimum
+    let start: Vec<SearchState> = optimum
         .fitted
         .params
         .to_rows()
         .into_iter()
-        .map(Climber::at)
+        .map(SearchState::at)
         .collect();
     let most_steps = 30_000;
     let schedule = Schedule::adam_cremer_2018(most_steps);
-    let run = |batch: &Batch, mut climbers: Vec<Climber>| {
+    let run = |batch: &Batch, mut states: Vec<SearchState>| {
         let mut objective = Objective::new(&model, batch.x()).unwrap();
         let rows: Vec<usize> = (0..batch.len()).collect();
         let key = SeedKey::root(8);
@@ -118,13 +116,13 @@ fn cremers_protocol_stops_by_its_plateau_and_keeps_datapoints_apart() {
             .run(
                 &mut objective,
                 &rows,
-                &mut climbers,
+                &mut states,
                 batch.ids(),
                 key,
                 &mut |_| (),
             )
             .unwrap();
-        climbers
+        states
     };
     let together = run(&batch, start.clone());
     let steps: Vec<u32> = together.iter().map(|c| c.steps).collect();
@@ -183,7 +181,7 @@ fn a_batch_of_one_is_searched_like_a_batch_of_many_to_the_last_bit() {
 fn the_same_holds_on_the_stock_path() {
     if std::env::var_os(SWITCH_VARIABLE).is_some_and(|value| value == "off") {
         assert_eq!(math_path(), MathPath::Stock);
-        assert_eq!(Instructions::here(), Ok(None));
+        assert_eq!(Backend::from_environment(), Ok(Backend::Libtorch));
         return;
     }
     let mut again = Command::new(std::env::current_exe().unwrap());
@@ -192,7 +190,9 @@ fn the_same_holds_on_the_stock_path() {
         "the_same_holds_on_the_stock_path",
     ];
     let again = again.arg("--exact").args(tests);
-    let again = again.env(SWITCH_VARIABLE, "off").env(VARIABLE, "off");
+    let again = again
+        .env(SWITCH_VARIABLE, "off")
+        .env(Backend::VARIABLE, "off");
     let output = again.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");

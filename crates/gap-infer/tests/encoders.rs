@@ -1,4 +1,4 @@
-//! What an encoder says: that of its network, in any company, and of its weights as they are.
+//! What an encoder says: that of its network, in any batch, and of its weights as they are.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_data::{Dataset, LoadOptions};
@@ -18,7 +18,7 @@ fn largest(difference: &Tensor) -> f64 {
 }
 
 #[test]
-fn an_encoder_says_what_its_network_says_in_any_company() {
+fn an_encoder_says_what_its_network_says_in_any_batch() {
     let x = digits().first(150).x().shallow_clone();
     for widths in [&[64, 8][..], &[64, 33, 17, 8]] {
         let network = Mlp::random(widths, Activation::Tanh, SeedKey::root(1), Device::Cpu);

@@ -1,4 +1,4 @@
-//! Laws that every family keeps: densities, gradients, company, what it contains.
+//! Laws that every family keeps: densities, gradients, batch invariance, what it contains.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod searches;
@@ -284,7 +284,7 @@ fn a_larger_family_never_ends_below_the_one_within() {
 }
 
 #[test]
-fn a_datapoint_is_searched_alone_as_in_company_to_the_last_bit() {
+fn a_datapoint_is_searched_alone_as_in_a_batch_to_the_last_bit() {
     let (model, batch) = of_digits(3, 16, 9);
     for (name, family) in families(3) {
         let all = searched(family.as_ref(), &model, &batch, 0.5);

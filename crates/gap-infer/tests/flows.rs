@@ -5,7 +5,7 @@ mod searches;
 
 use gap_data::Batch;
 use gap_infer::ascent::{
-    AdamSettings, Climber, Noise, Objective, Phase, Precision, Rule, Stopping, climb,
+    AdamSettings, Noise, Objective, Phase, Precision, Rule, SearchState, Stopping, run_phase,
 };
 use gap_infer::family::named;
 use gap_infer::free_form::{Search, StartingPoint};
@@ -25,29 +25,29 @@ const FLOWS: [&str; 4] = [
 ];
 
 /// Where an ascent from `start` comes to, on draws of a seed.
-fn climbed(
+fn found(
     family: &dyn VariationalFamily,
     model: &dyn LatentVariableModel,
     batch: &Batch,
     start: Vec<Vec<f64>>,
     (phase, seed): (&Phase, u64),
 ) -> Vec<Vec<f64>> {
-    let mut climbers: Vec<Climber> = start.into_iter().map(Climber::at).collect();
-    let mut objective = Objective::of(family, phase.rule, model, batch.x()).unwrap();
+    let mut states: Vec<SearchState> = start.into_iter().map(SearchState::at).collect();
+    let mut objective = Objective::for_family(family, phase.rule, model, batch.x()).unwrap();
     let rows: Vec<usize> = (0..batch.len()).collect();
     let (ids, key) = (batch.ids(), SeedKey::root(seed));
-    let watcher = &mut |_: &[Climber]| ();
-    climb(
+    let observer = &mut |_: &[SearchState]| ();
+    run_phase(
         &mut objective,
         phase,
         &rows,
-        &mut climbers,
+        &mut states,
         ids,
         key,
-        watcher,
+        observer,
     )
     .unwrap();
-    climbers.into_iter().map(|c| c.params).collect()
+    states.into_iter().map(|c| c.params).collect()
 }
 
 /// At the exact posterior every draw has the same weight, so that the bound is without noise.
@@ -91,7 +91,7 @@ fn adam_alone_finds_the_posterior_of_a_linear_gaussian() {
             precision: Precision::Full,
         };
         let start = family.prior_like_params(batch.len() as i64, CPU).to_rows();
-        let params = climbed(family.as_ref(), &model, &batch, start, (&phase, 4));
+        let params = found(family.as_ref(), &model, &batch, start, (&phase, 4));
         // A full Gaussian's loss is that of its draws here, whose density is exact.
         let losses = losses(family.as_ref(), &model, &batch, &params, 1024);
         let gap: Vec<f64> = losses.iter().zip(&evidence).map(|(l, e)| l + e).collect();
@@ -120,7 +120,7 @@ fn the_bound_covers_what_a_much_longer_search_finds() {
             max_steps: 1500,
             precision: Precision::Full,
         };
-        let params = climbed(family.as_ref(), &model, &batch, params, (&phase, 9));
+        let params = found(family.as_ref(), &model, &batch, params, (&phase, 9));
         let long = losses(family.as_ref(), &model, &batch, &params, 4096);
         let (mut covered, mut estimated) = (0, 0.0);
         for ((stop, short), long) in fit.fitted.stops.iter().zip(&short).zip(&long) {

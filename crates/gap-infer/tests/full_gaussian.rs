@@ -78,7 +78,7 @@ fn the_certificate_knows_its_distance_to_the_exact_posterior() {
             let of_rows = params.to_rows();
             let of_rows: Vec<&[f64]> = of_rows.iter().map(Vec::as_slice).collect();
             let rule = Rule::best_for(&family);
-            let mut objective = Objective::of(&family, rule, &model, batch.x()).unwrap();
+            let mut objective = Objective::for_family(&family, rule, &model, batch.x()).unwrap();
             let estimates = certify(&mut objective, &rows, &of_rows, 0, SeedKey::root(11)).unwrap();
             let mut ratios: Vec<f64> = estimates
                 .iter()

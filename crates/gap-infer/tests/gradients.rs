@@ -1,7 +1,7 @@
 //! `∇_λ ELBO`, by every way there is to it, against definitions that do not use them.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use gap_infer::ascent::{Draws, Objective, Wanted, draws_for, whitened_sobol};
+use gap_infer::ascent::{EvaluationRequest, NoiseDraws, Objective, draws_for, whitened_sobol};
 use gap_infer::elbo_gradient::elbo_gradient;
 use gap_infer::{
     DiagonalGaussian, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams,
@@ -127,27 +127,27 @@ fn an_evaluation_is_the_loss_and_its_slopes_on_its_draws() {
     let noise = Tensor::from_slice(&points)
         .view([-1, 3])
         .to_kind(Kind::Double);
-    let draws = Draws::common(points, 3);
+    let draws = NoiseDraws::common(points, 3);
     let params = [
         [0.3, -0.4, 1.1, -0.2, 0.1, -0.7],
         [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
         [-1.3, 0.8, 0.2, -1.2, 0.4, -0.1],
     ];
     for curvature in [false, true] {
-        let wanted = Wanted {
+        let request = EvaluationRequest {
             loss: true,
             curvature,
-            ..Wanted::GRADIENT
+            ..EvaluationRequest::GRADIENT
         };
         let mut objective = Objective::new(&model, &x).unwrap();
         let trials: Vec<&[f64]> = params.iter().map(<[f64; 6]>::as_slice).collect();
         let evaluations = objective
-            .evaluate(&[0, 1, 2], &trials, &draws, wanted)
+            .evaluate(&[0, 1, 2], &trials, &draws, request)
             .unwrap();
         for (b, evaluation) in evaluations.iter().enumerate() {
             let x = x.narrow(0, b as i64, 1);
             let value = loss(&model, &x, &params[b], &noise);
-            let off = (evaluation.loss / value - 1.0).abs();
+            let off = (evaluation.loss_nats() / value - 1.0).abs();
             assert!(off < 1e-7, "{off}");
             for q in 0..6 {
                 let step = 1e-5;
@@ -158,9 +158,9 @@ fn an_evaluation_is_the_loss_and_its_slopes_on_its_draws() {
                 };
                 let slope = (at(step) - at(-step)) / (2.0 * step);
                 let own = if q < 3 {
-                    evaluation.mean_gradient[q] / params[b][3 + q].exp()
+                    evaluation.whitened().mean[q] / params[b][3 + q].exp()
                 } else {
-                    evaluation.log_std_gradient[q - 3]
+                    evaluation.whitened().log_std[q - 3]
                 };
                 // Draws and sums are of 24 bits: 6e-8 of terms that are of size 1.
                 assert!(
@@ -181,17 +181,17 @@ fn the_curvature_on_a_linear_gaussian_is_the_precision_stretched() {
         let precision = Tensor::linalg_inv(&covariance);
         let n = dim as usize;
         let points = whitened_sobol(SeedKey::root(12), draws_for(n), n);
-        let draws = Draws::common(points, n);
+        let draws = NoiseDraws::common(points, n);
         let params: Vec<f64> = (0..2 * n).map(|i| 0.3 * (i as f64).sin()).collect();
-        let wanted = Wanted {
+        let request = EvaluationRequest {
             curvature: true,
-            ..Wanted::GRADIENT
+            ..EvaluationRequest::GRADIENT
         };
         let mut objective = Objective::new(&model, &x).unwrap();
         let evaluations = objective
-            .evaluate(&[0], &[&params], &draws, wanted)
+            .evaluate(&[0], &[&params], &draws, request)
             .unwrap();
-        let curvature = evaluations[0].curvature.as_ref().unwrap();
+        let curvature = evaluations[0].whitened().curvature();
         let largest = precision.abs().max().double_value(&[]);
         for i in 0..n {
             for j in 0..n {

@@ -4,19 +4,17 @@
 mod searches;
 
 use gap_infer::ascent::{
-    AdamSettings, Climber, Draws, Noise, Objective, Phase, Precision, Rule, Schedule, Stopping,
-    Wanted, draws_for, whitened_sobol,
+    AdamSettings, EvaluationRequest, Noise, NoiseDraws, Objective, Phase, Precision, Rule,
+    Schedule, SearchState, Stopping, draws_for, whitened_sobol,
 };
-use gap_kernel::Instructions;
+use gap_model::Backend;
 use gap_torch::SeedKey;
 use searches::{most, of_digits, prior_like};
 use tch::Kind;
 
 /// Whether half precision is another thing than full on this processor.
 fn is_half_there() -> bool {
-    let is_there = Instructions::here()
-        .unwrap()
-        .is_some_and(|path| path.has_bf16());
+    let is_there = Backend::from_environment().unwrap().has_half_precision();
     if !is_there {
         println!("skipped: no products of 16-bit factors here, or they are switched off");
     }
@@ -24,19 +22,19 @@ fn is_half_there() -> bool {
 }
 
 /// How much worse the ends of half precision are than those of full, nats, each datapoint's, in `f64`
-/// on 4,096 draws; both climb on the same draws.
+/// on 4,096 draws; both ascend on the same draws.
 fn worse(dim: i64, hidden: i64, schedule: &Schedule) -> Vec<f64> {
     let (model, batch) = of_digits(dim, hidden, 100);
     let rows: Vec<usize> = (0..batch.len()).collect();
     let [full, half] = [Precision::Full, Precision::Half].map(|precision| {
         let mut objective = Objective::new(&model, batch.x()).unwrap();
-        let mut climbers = prior_like(batch.len(), dim);
+        let mut states = prior_like(batch.len(), dim);
         let schedule = schedule.clone().with_precision(precision);
         let (ids, key) = (batch.ids(), SeedKey::root(21));
         schedule
-            .run(&mut objective, &rows, &mut climbers, ids, key, &mut |_| ())
+            .run(&mut objective, &rows, &mut states, ids, key, &mut |_| ())
             .unwrap();
-        climbers
+        states
     });
     assert_ne!(
         full[0].params, half[0].params,
@@ -45,15 +43,15 @@ fn worse(dim: i64, hidden: i64, schedule: &Schedule) -> Vec<f64> {
     let double = model.to_kind(Kind::Double);
     let mut exact = Objective::new(&double, &batch.x().to_kind(Kind::Double)).unwrap();
     let d = dim as usize;
-    let draws = Draws::common(whitened_sobol(SeedKey::root(22), 4096, d), d);
-    let mut losses = |ends: &[Climber]| -> Vec<f64> {
+    let draws = NoiseDraws::common(whitened_sobol(SeedKey::root(22), 4096, d), d);
+    let mut losses = |ends: &[SearchState]| -> Vec<f64> {
         let params: Vec<&[f64]> = ends.iter().map(|end| end.params.as_slice()).collect();
-        let wanted = Wanted {
+        let request = EvaluationRequest {
             loss: true,
-            ..Wanted::GRADIENT
+            ..EvaluationRequest::GRADIENT
         };
-        let evaluations = exact.evaluate(&rows, &params, &draws, wanted).unwrap();
-        evaluations.iter().map(|e| e.loss).collect()
+        let evaluations = exact.evaluate(&rows, &params, &draws, request).unwrap();
+        evaluations.iter().map(|e| e.loss_nats()).collect()
     };
     let (full, half) = (losses(&full), losses(&half));
     half.iter()

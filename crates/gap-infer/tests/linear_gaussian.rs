@@ -10,7 +10,7 @@ use gap_model::{LatentVariableModel, LinearGaussian};
 use gap_torch::SeedKey;
 use gap_torch::device::one_thread_per_operation;
 use searches::{
-    CPU, climb_all, encoder, most, params_of, phases, prior_like, sampled, search, short_of_optimum,
+    CPU, encoder, most, params_of, phases, prior_like, run_all, sampled, search, short_of_optimum,
 };
 
 /// That of a spec which names none.
@@ -66,7 +66,7 @@ fn newton_stein_is_exact_where_the_score_is_linear() {
             max_steps: 60,
             precision: Precision::Full,
         };
-        let ends = climb_all(&model, &batch, &phase, prior_like(20, dim));
+        let ends = run_all(&model, &batch, &phase, prior_like(20, dim));
         let short = most(&short_of_optimum(&model, &batch, &params_of(&ends)));
         assert!(short < 1e-5, "D = {dim}: {short}");
     }
@@ -77,7 +77,7 @@ fn each_step_rule_alone_reaches_the_optimum() {
     let model = LinearGaussian::random(4, 10, 0.7, SeedKey::root(7), CPU);
     let batch = sampled(&model, 20);
     for phase in phases(4) {
-        let ends = climb_all(&model, &batch, &phase, prior_like(20, 4));
+        let ends = run_all(&model, &batch, &phase, prior_like(20, 4));
         let short = most(&short_of_optimum(&model, &batch, &params_of(&ends)));
         assert!(short < 0.01, "{:?}: {short}", phase.rule);
         assert!(ends.iter().all(|end| end.failed_at.is_none()));

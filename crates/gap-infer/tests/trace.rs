@@ -43,7 +43,7 @@ fn trace(
     let start = family.prior_like_params(batch.len() as i64, CPU).to_rows();
     let mut trace = tracer.trace(schedule, start, SeedKey::root(21)).unwrap();
     let mut seconds = 0.0;
-    for look in &mut trace.looks {
+    for look in &mut trace.snapshots {
         assert!(look.seconds >= seconds, "time does not run back");
         seconds = std::mem::take(&mut look.seconds);
     }
@@ -72,7 +72,7 @@ fn the_default_ascent_comes_down_to_the_optimum_it_leads_to() {
     let (model, batch) = model_and_batch();
     let known = [optima(&model, &batch)];
     let trace_of_default = trace(&model, &batch, &known, &default_schedule());
-    let looks = &trace_of_default.looks;
+    let looks = &trace_of_default.snapshots;
     let [first, .., last] = looks.as_slice() else {
         panic!("more than one look");
     };
@@ -117,7 +117,7 @@ fn a_stray_end_goes_on_until_it_has_an_optimum() {
         }
         // Going on is no part of the ascent.
         let known = trace(&model, &batch, std::slice::from_ref(&right), &schedule);
-        assert_eq!(strays.looks, known.looks);
+        assert_eq!(strays.snapshots, known.snapshots);
         assert_eq!(strays.stopped, known.stopped);
     }
     let short = trace(
@@ -142,10 +142,10 @@ fn an_ascent_that_stops_being_finite_is_shown_as_failed_beside_sound_ones() {
     let known = [optima(&model, &batch)];
     let clean = trace(&model, &batch, &known, &default_schedule());
     let trace = trace(&model, &spoiled, &known, &default_schedule());
-    let last = trace.looks.last().unwrap();
+    let last = trace.snapshots.last().unwrap();
     assert_eq!(last.failed, [false, false, true, false, false, false]);
     assert!(!trace.stopped[2] && last.loss[2].is_nan() && trace.leads_to[2].is_nan());
-    let last_clean = clean.looks.last().unwrap();
+    let last_clean = clean.snapshots.last().unwrap();
     for b in [0, 1, 3, 4, 5] {
         assert_eq!(last.loss[b], last_clean.loss[b], "point {b}");
         assert_eq!(last.steps[b], last_clean.steps[b], "point {b}");

@@ -4,7 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gap_kernel::{
-    Activation, FusedDecoder, Instructions, Layer, Likelihood, Network, Precision, Wanted,
+    Activation, DecoderOutputs, FusedDecoder, Instructions, Layer, Likelihood, Network, Precision,
 };
 use std::hint::black_box;
 
@@ -61,20 +61,20 @@ fn of_widths(criterion: &mut Criterion, widths: &[usize]) {
         let path = format!("{instructions}-{precision:?}").to_lowercase();
         group.bench_function(BenchmarkId::new("score", &path), |bencher| {
             bencher.iter(|| {
-                let wanted = Wanted {
+                let wanted = DecoderOutputs {
                     score: Some(&mut score),
                     precision,
-                    ..Wanted::default()
+                    ..DecoderOutputs::default()
                 };
                 decoder.evaluate(&observations, black_box(&z), wanted);
             });
         });
         group.bench_function(BenchmarkId::new("log-likelihood", &path), |bencher| {
             bencher.iter(|| {
-                let wanted = Wanted {
+                let wanted = DecoderOutputs {
                     log_likelihood: Some(&mut values),
                     precision,
-                    ..Wanted::default()
+                    ..DecoderOutputs::default()
                 };
                 decoder.evaluate(&observations, black_box(&z), wanted);
             });

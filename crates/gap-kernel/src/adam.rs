@@ -4,7 +4,7 @@
 //! more for processors without a path.
 
 use crate::functions::{inverse, inverse_sqrt};
-use crate::lanes::{Lanes, MOST_LANES, Work};
+use crate::lanes::{Lanes, MOST_LANES, VectorWork};
 
 /// How much of the mean of gradients stays at a step.
 pub const MEAN_DECAY: f64 = 0.9;
@@ -13,8 +13,8 @@ pub const SQUARE_DECAY: f64 = 0.999;
 /// What keeps a step finite where no gradient was.
 pub const EPSILON: f64 = 1e-8;
 
-const OF_MEAN: f32 = (1.0 - MEAN_DECAY) as f32;
-const OF_SQUARE: f32 = (1.0 - SQUARE_DECAY) as f32;
+const MEAN_RATE: f32 = (1.0 - MEAN_DECAY) as f32;
+const SQUARE_RATE: f32 = (1.0 - SQUARE_DECAY) as f32;
 
 /// The least mean of squares whose root matters beside [`EPSILON`], by far.
 #[cfg(target_arch = "x86_64")]
@@ -41,8 +41,8 @@ impl Step {
     /// Of one parameter.
     #[inline(always)]
     fn ascend(self, value: &mut f32, gradient: f32, mean: &mut f32, square: &mut f32) {
-        *mean += OF_MEAN * (gradient - *mean);
-        *square += OF_SQUARE * (gradient * gradient - *square);
+        *mean += MEAN_RATE * (gradient - *mean);
+        *square += SQUARE_RATE * (gradient * gradient - *square);
         *value += self.rate * *mean / (square.sqrt() * self.unbias + EPSILON as f32);
     }
 
@@ -59,12 +59,12 @@ impl Step {
         [mean, square]: [*mut f32; 2],
     ) -> L::Vector {
         unsafe {
-            let (of_mean, of_square) = (L::splat(OF_MEAN), L::splat(OF_SQUARE));
+            let (mean_rate, square_rate) = (L::splat(MEAN_RATE), L::splat(SQUARE_RATE));
             let m = L::load(mean);
-            let m = L::add(m, L::multiply(of_mean, L::subtract(gradient, m)));
+            let m = L::add(m, L::multiply(mean_rate, L::subtract(gradient, m)));
             let s = L::load(square);
             let change = L::subtract(L::multiply(gradient, gradient), s);
-            let s = L::add(s, L::multiply(of_square, change));
+            let s = L::add(s, L::multiply(square_rate, change));
             // Where s is 0, or hardly more, so is its root.
             let root = L::multiply(s, inverse_sqrt::<L>(L::max(L::splat(LEAST), s)));
             let scale = L::multiply_add(root, L::splat(self.unbias), L::splat(EPSILON as f32));
@@ -102,11 +102,11 @@ pub fn ascend(
         // SAFETY: a path is only entered where its instructions are there.
         match Instructions::best() {
             Some(Instructions::Avx512) => {
-                let pass = Pass::<Lanes16>::new(values, gradient, moments, step);
+                let pass = AdamPass::<Lanes16>::new(values, gradient, moments, step);
                 return unsafe { Avx512::enter(pass) };
             }
             Some(Instructions::Avx2) => {
-                let pass = Pass::<Lanes8>::new(values, gradient, moments, step);
+                let pass = AdamPass::<Lanes8>::new(values, gradient, moments, step);
                 return unsafe { Avx2::enter(pass) };
             }
             None => (),
@@ -120,7 +120,7 @@ pub fn ascend(
 
 /// One pass over slices of the same length.
 #[cfg(target_arch = "x86_64")]
-pub(crate) struct Pass<'a, L> {
+pub(crate) struct AdamPass<'a, L> {
     values: &'a mut [f32],
     gradient: &'a [f32],
     mean: &'a mut [f32],
@@ -130,7 +130,7 @@ pub(crate) struct Pass<'a, L> {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<'a, L> Pass<'a, L> {
+impl<'a, L> AdamPass<'a, L> {
     pub(crate) const fn new(
         values: &'a mut [f32],
         gradient: &'a [f32],
@@ -149,7 +149,7 @@ impl<'a, L> Pass<'a, L> {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<L: Lanes> Work for Pass<'_, L> {
+impl<L: Lanes> VectorWork for AdamPass<'_, L> {
     #[inline(always)]
     unsafe fn run(self) {
         let (lanes, step) = (L::LANES, self.step);

@@ -1,6 +1,6 @@
 //! AVX2 and FMA: 8 lanes, factors of 32 bits.
 
-use crate::lanes::{Full, FullPath, Lanes, Work};
+use crate::lanes::{Full, FullPath, Lanes, VectorWork};
 use std::arch::x86_64::*;
 
 /// 8 lanes.
@@ -114,9 +114,9 @@ impl FullPath for Lanes8 {
     const ROWS: usize = 4;
     const VECTORS: usize = 2;
 
-    unsafe fn enter(work: impl Work) {
+    unsafe fn enter(work: impl VectorWork) {
         #[target_feature(enable = "avx2,fma")]
-        unsafe fn inside(work: impl Work) {
+        unsafe fn inside(work: impl VectorWork) {
             unsafe { work.run() }
         }
         unsafe { inside(work) }

@@ -1,6 +1,6 @@
 //! AVX-512: 16 lanes; factors of 32 bits, or of 16 with two products at once.
 
-use crate::lanes::{Full, FullPath, Kernel, Lanes, Work};
+use crate::lanes::{Full, FullPath, Kernel, Lanes, VectorWork};
 use std::arch::x86_64::*;
 
 /// 16 lanes.
@@ -111,9 +111,9 @@ impl FullPath for Lanes16 {
     const ROWS: usize = 8;
     const VECTORS: usize = 3;
 
-    unsafe fn enter(work: impl Work) {
+    unsafe fn enter(work: impl VectorWork) {
         #[target_feature(enable = "avx512f")]
-        unsafe fn inside(work: impl Work) {
+        unsafe fn inside(work: impl VectorWork) {
             unsafe { work.run() }
         }
         unsafe { inside(work) }
@@ -135,9 +135,9 @@ impl Kernel for Avx512Bf16 {
     const ROWS: usize = 8;
     const VECTORS: usize = 3;
 
-    unsafe fn enter(work: impl Work) {
+    unsafe fn enter(work: impl VectorWork) {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-        unsafe fn inside(work: impl Work) {
+        unsafe fn inside(work: impl VectorWork) {
             unsafe { work.run() }
         }
         unsafe { inside(work) }
@@ -170,7 +170,7 @@ impl Kernel for Avx512Bf16 {
         }
     }
     #[inline(always)]
-    unsafe fn keep(to: *mut u16, value: __m512) {
+    unsafe fn store_factors(to: *mut u16, value: __m512) {
         // SAFETY: both types are 256 bits without invariants.
         unsafe {
             let factors = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(value));
@@ -178,7 +178,7 @@ impl Kernel for Avx512Bf16 {
         }
     }
     #[inline(always)]
-    unsafe fn kept(from: *const u16) -> __m512 {
+    unsafe fn load_factors(from: *const u16) -> __m512 {
         unsafe {
             let factors = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(factors))

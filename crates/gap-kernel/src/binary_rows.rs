@@ -13,7 +13,7 @@
 //!   on with the next groups.
 //! - `one_by_one` adds up the weights themselves. It is for a few rows, for which tables do not pay.
 //!
-//! # In any company
+//! # Batch invariance
 //!
 //! All ways add in one order: the first three inputs of a group, its last two, these two sums, then
 //! group after group, each sum from zero and in the order of the inputs. So they give the same bits, and
@@ -45,7 +45,7 @@ const LEAST_INPUTS: usize = 64;
 const LEAST_OUTPUTS: usize = 32;
 
 /// Whether rows of this first layer are worth the question whether they are black and white.
-pub(crate) fn pays(layer: &Layer<'_>) -> bool {
+pub(crate) fn is_worthwhile(layer: &Layer<'_>) -> bool {
     let wide = layer.n_inputs() >= LEAST_INPUTS && layer.n_outputs() >= LEAST_OUTPUTS;
     wide && layer.weight.iter().all(|weight| weight.is_finite())
 }
@@ -64,12 +64,12 @@ pub(crate) struct BinaryRows<L: Lanes> {
     bits: Vec<u8>,
     /// How many rows there may be, whole blocks of them.
     most_rows: usize,
-    memory: Option<Memory>,
+    memory: Option<TableMemory>,
     lanes: std::marker::PhantomData<L>,
 }
 
 /// What tables need.
-struct Memory {
+struct TableMemory {
     /// Tables of some groups.
     tables: Aligned<f32>,
     /// Sums so far, `[rows, columns of a pass]`.
@@ -167,7 +167,7 @@ impl<L: Lanes> BinaryRows<L> {
             unsafe { self.one_by_one(weight, epilogue) };
             return;
         }
-        self.memory.get_or_insert_with(|| Memory {
+        self.memory.get_or_insert_with(|| TableMemory {
             tables: Aligned::zeros(TABLE_BYTES / 4),
             sums: Aligned::zeros(self.most_rows * if K::VECTORS == 3 { 1 } else { 2 } * L::LANES),
         });
@@ -312,8 +312,8 @@ impl<L: Lanes> BinaryRows<L> {
                         *low = L::add(*low, high);
                     }
                 }
-                for (sum, of_group) in sums.iter_mut().zip(low) {
-                    *sum = L::add(*sum, of_group);
+                for (sum, group_sum) in sums.iter_mut().zip(low) {
+                    *sum = L::add(*sum, group_sum);
                 }
             }
             epilogue.finish(place, panel.column, sums);

@@ -1,12 +1,12 @@
 //! The pass of a tile of rows: forward through the layers, the mean of the likelihood, and back.
 
 use crate::TILE_ROWS;
-use crate::epilogue::{Back, Output, Score};
-use crate::fused::{Path, Wanted};
-use crate::lanes::{Kernel, Lanes, Work};
-use crate::layers::{Affine, hidden_values, keep_rows, through_hidden};
+use crate::epilogue::{BackwardEpilogue, LikelihoodEpilogue, StoreEpilogue};
+use crate::lanes::{Kernel, Lanes, VectorWork};
+use crate::layers::{PackedAffine, hidden_values, store_rows, through_hidden};
 use crate::network::{Activation, Likelihood, Network};
 use crate::packed::{Aligned, Packed};
+use crate::paths::{DecoderOutputs, DecoderPath};
 use crate::product::{Rows, product};
 use std::f64::consts::TAU;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ const NO_LOGIT: f32 = -1e4;
 
 /// A decoder, packed for the path `K`.
 pub(crate) struct PackedDecoder<K: Kernel> {
-    forward: Vec<Affine<K>>,
+    forward: Vec<PackedAffine<K>>,
     /// Each layer's weight for the way back, `[out, in]`; of the last layer `−W / dispersion`.
     back: Vec<Packed<K>>,
     activation: Activation,
@@ -38,7 +38,7 @@ impl<K: Kernel> PackedDecoder<K> {
             } else {
                 0.0
             };
-            Affine::new(layer, filler)
+            PackedAffine::new(layer, filler)
         });
         let back = network.layers.iter().enumerate().map(|(i, layer)| {
             let (n_in, n_out) = (layer.n_inputs(), layer.n_outputs());
@@ -87,21 +87,22 @@ struct Tile<K: Kernel> {
 }
 
 impl<K: Kernel> Tile<K> {
-    fn of(decoder: &PackedDecoder<K>) -> Self {
+    fn new(decoder: &PackedDecoder<K>) -> Self {
         let [z_width, x_width] = decoder.widths();
-        let of_hidden = || hidden_values(&decoder.forward[..decoder.forward.len() - 1], TILE_ROWS);
+        let hidden_memory =
+            || hidden_values(&decoder.forward[..decoder.forward.len() - 1], TILE_ROWS);
         Self {
             z: Aligned::zeros(TILE_ROWS * z_width),
-            values: of_hidden(),
+            values: hidden_memory(),
             excess: Aligned::zeros(TILE_ROWS * x_width),
-            gradients: of_hidden(),
+            gradients: hidden_memory(),
             score: Aligned::zeros(TILE_ROWS * z_width),
             sums: Aligned::zeros(TILE_ROWS * K::Lanes::LANES),
         }
     }
 }
 
-impl<K: Kernel> Path for PackedDecoder<K> {
+impl<K: Kernel> DecoderPath for PackedDecoder<K> {
     fn latent_dim(&self) -> usize {
         self.latent_dim
     }
@@ -114,19 +115,25 @@ impl<K: Kernel> Path for PackedDecoder<K> {
         self.widths()[1]
     }
 
-    fn evaluate(&self, x: &Aligned<f32>, observations: &[usize], z: &[f32], wanted: Wanted<'_>) {
+    fn evaluate(
+        &self,
+        x: &Aligned<f32>,
+        observations: &[usize],
+        z: &[f32],
+        outputs: DecoderOutputs<'_>,
+    ) {
         let dim = self.latent_dim();
         let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let tile = spare().pop();
-        let mut tile = tile.unwrap_or_else(|| Tile::of(self));
-        let Wanted {
+        let mut tile = tile.unwrap_or_else(|| Tile::new(self));
+        let DecoderOutputs {
             mut score,
             mut log_likelihood,
             precision,
-        } = wanted;
+        } = outputs;
         for start in (0..observations.len()).step_by(TILE_ROWS) {
             let end = (start + TILE_ROWS).min(observations.len());
-            let wanted = Wanted {
+            let outputs = DecoderOutputs {
                 score: score.as_deref_mut().map(|s| &mut s[start * dim..end * dim]),
                 log_likelihood: log_likelihood.as_deref_mut().map(|l| &mut l[start..end]),
                 precision,
@@ -137,7 +144,7 @@ impl<K: Kernel> Path for PackedDecoder<K> {
                 x.as_slice(),
                 &observations[start..end],
                 z,
-                wanted,
+                outputs,
             );
         }
         spare().push(tile);
@@ -152,26 +159,26 @@ impl<K: Kernel> PackedDecoder<K> {
         x: &[f32],
         observations: &[usize],
         z: &[f32],
-        wanted: Wanted<'_>,
+        outputs: DecoderOutputs<'_>,
     ) {
         let (dim, n_rows) = (self.latent_dim(), observations.len());
         let [z_width, x_width] = self.widths();
         // Rows that fill up the last block take the observation of the last row.
         let x_of = |row: usize| x[observations[row.min(n_rows - 1)] * x_width..].as_ptr();
         let x: [*const f32; TILE_ROWS] = std::array::from_fn(x_of);
-        let pass = Pass {
+        let pass = DecoderPass {
             decoder: self,
             tile,
             z,
             n_rows: n_rows.next_multiple_of(K::ROWS),
             x: &x,
-            with_likelihood: wanted.log_likelihood.is_some(),
-            with_score: wanted.score.is_some(),
+            with_likelihood: outputs.log_likelihood.is_some(),
+            with_score: outputs.score.is_some(),
         };
         // SAFETY: a path is made only where its instructions are there; a tile has room for all of
         // its rows, and each row of `x` is as long as the packed output.
         unsafe { K::enter(pass) };
-        if let Some(score) = wanted.score {
+        if let Some(score) = outputs.score {
             let rows = tile.score.as_slice().chunks_exact(z_width);
             let places = score.chunks_exact_mut(dim).zip(z.chunks_exact(dim));
             for ((to, z), from) in places.zip(rows) {
@@ -180,7 +187,7 @@ impl<K: Kernel> PackedDecoder<K> {
                 }
             }
         }
-        if let Some(values) = wanted.log_likelihood {
+        if let Some(values) = outputs.log_likelihood {
             let sums = tile.sums.as_slice().chunks_exact(K::Lanes::LANES);
             for (value, sums) in values.iter_mut().zip(sums) {
                 *value = self.log_likelihood(sums.iter().sum());
@@ -190,7 +197,7 @@ impl<K: Kernel> PackedDecoder<K> {
 }
 
 /// One tile's way through the layers.
-struct Pass<'a, K: Kernel> {
+struct DecoderPass<'a, K: Kernel> {
     decoder: &'a PackedDecoder<K>,
     tile: &'a mut Tile<K>,
     z: &'a [f32],
@@ -200,7 +207,7 @@ struct Pass<'a, K: Kernel> {
     with_score: bool,
 }
 
-impl<K: Kernel> Work for Pass<'_, K> {
+impl<K: Kernel> VectorWork for DecoderPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         unsafe {
@@ -212,13 +219,13 @@ impl<K: Kernel> Work for Pass<'_, K> {
     }
 }
 
-impl<K: Kernel> Pass<'_, K> {
+impl<K: Kernel> DecoderPass<'_, K> {
     /// Through the layers, to `mean − x` and the terms of the log likelihood.
     #[inline(always)]
     unsafe fn forward(&mut self) {
         let (decoder, tile) = (self.decoder, &mut *self.tile);
         let rows = self.z.chunks_exact(decoder.latent_dim);
-        unsafe { keep_rows::<K>(rows, &mut tile.z, decoder.back[0].width) };
+        unsafe { store_rows::<K>(rows, &mut tile.z, decoder.back[0].width) };
         let (layer, hidden) = (decoder.forward.split_last()).expect("a network has a layer");
         let z = Rows {
             first: tile.z.as_slice().as_ptr(),
@@ -231,7 +238,7 @@ impl<K: Kernel> Pass<'_, K> {
         }
         let excess = tile.excess.as_mut_slice().as_mut_ptr();
         let sums = tile.sums.as_mut_slice().as_mut_ptr();
-        let epilogue = Output::<K> {
+        let epilogue = LikelihoodEpilogue::<K> {
             likelihood: self.decoder.likelihood,
             bias: layer.bias.as_slice().as_ptr(),
             x: self.x,
@@ -253,7 +260,7 @@ impl<K: Kernel> Pass<'_, K> {
         };
         for i in (0..last).rev() {
             let stride = forward[i].weight.width;
-            let epilogue = Back::<K> {
+            let epilogue = BackwardEpilogue::<K> {
                 activation: self.decoder.activation,
                 values: tile.values[i].as_slice().as_ptr(),
                 to: tile.gradients[i].as_mut_slice().as_mut_ptr(),
@@ -263,7 +270,7 @@ impl<K: Kernel> Pass<'_, K> {
             let first = tile.gradients[i].as_slice().as_ptr();
             left = Rows { first, stride };
         }
-        let epilogue = Score {
+        let epilogue = StoreEpilogue {
             to: tile.score.as_mut_slice().as_mut_ptr(),
             stride: back[0].width,
         };

@@ -45,27 +45,27 @@ pub(crate) unsafe fn mean<L: Lanes>(likelihood: Likelihood, output: L::Vector) -
 }
 
 /// A hidden layer: bias and activation; the value is kept for the way back.
-pub(crate) struct Hidden<K: Kernel> {
+pub(crate) struct HiddenEpilogue<K: Kernel> {
     pub(crate) activation: Activation,
     pub(crate) bias: *const f32,
     pub(crate) to: *mut K::Factor,
     pub(crate) stride: usize,
 }
 
-impl<K: Kernel> Epilogue<K::Lanes> for Hidden<K> {
+impl<K: Kernel> Epilogue<K::Lanes> for HiddenEpilogue<K> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         unsafe {
             let bias = <K::Lanes as Lanes>::load(self.bias.add(column));
             let value = activate::<K::Lanes>(self.activation, <K::Lanes as Lanes>::add(sum, bias));
-            K::keep(self.to.add(row * self.stride + column), value);
+            K::store_factors(self.to.add(row * self.stride + column), value);
         }
     }
 }
 
 /// The output: bias, then `mean − x` for the way back and the terms of the log likelihood, each if it
 /// is asked for.
-pub(crate) struct Output<'a, K: Kernel> {
+pub(crate) struct LikelihoodEpilogue<'a, K: Kernel> {
     pub(crate) likelihood: Likelihood,
     pub(crate) bias: *const f32,
     /// `x` of each row, as long as the output with what fills it up (zeros).
@@ -76,7 +76,7 @@ pub(crate) struct Output<'a, K: Kernel> {
     pub(crate) terms: Option<*mut f64>,
 }
 
-impl<K: Kernel> Epilogue<K::Lanes> for Output<'_, K> {
+impl<K: Kernel> Epilogue<K::Lanes> for LikelihoodEpilogue<'_, K> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         unsafe { self.finish(row, column, [sum]) }
@@ -111,7 +111,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for Output<'_, K> {
                 let mean = mean::<K::Lanes>(self.likelihood, output);
                 let x = <K::Lanes as Lanes>::load(x.add(v * lanes));
                 let excess = <K::Lanes as Lanes>::subtract(mean, x);
-                K::keep(to.add(row * stride + column + v * lanes), excess);
+                K::store_factors(to.add(row * stride + column + v * lanes), excess);
             }
         }
     }
@@ -155,7 +155,7 @@ unsafe fn squares<L: Lanes, const V: usize>(x: *const f32, means: [L::Vector; V]
 }
 
 /// Back into a hidden layer: `sum ∘ a'`.
-pub(crate) struct Back<K: Kernel> {
+pub(crate) struct BackwardEpilogue<K: Kernel> {
     pub(crate) activation: Activation,
     /// The layer's values.
     pub(crate) values: *const K::Factor,
@@ -163,25 +163,25 @@ pub(crate) struct Back<K: Kernel> {
     pub(crate) stride: usize,
 }
 
-impl<K: Kernel> Epilogue<K::Lanes> for Back<K> {
+impl<K: Kernel> Epilogue<K::Lanes> for BackwardEpilogue<K> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         unsafe {
             let place = row * self.stride + column;
-            let slope = slope::<K::Lanes>(self.activation, K::kept(self.values.add(place)));
+            let slope = slope::<K::Lanes>(self.activation, K::load_factors(self.values.add(place)));
             let gradient = <K::Lanes as Lanes>::multiply(sum, slope);
-            K::keep(self.to.add(place), gradient);
+            K::store_factors(self.to.add(place), gradient);
         }
     }
 }
 
 /// Back into the input: the sum as it is.
-pub(crate) struct Score {
+pub(crate) struct StoreEpilogue {
     pub(crate) to: *mut f32,
     pub(crate) stride: usize,
 }
 
-impl<L: Lanes> Epilogue<L> for Score {
+impl<L: Lanes> Epilogue<L> for StoreEpilogue {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: L::Vector) {
         unsafe { L::store(self.to.add(row * self.stride + column), sum) }
@@ -189,13 +189,13 @@ impl<L: Lanes> Epilogue<L> for Score {
 }
 
 /// An output as it is: `sum + bias`.
-pub(crate) struct Plain {
+pub(crate) struct OutputEpilogue {
     pub(crate) bias: *const f32,
     pub(crate) to: *mut f32,
     pub(crate) stride: usize,
 }
 
-impl<L: Lanes> Epilogue<L> for Plain {
+impl<L: Lanes> Epilogue<L> for OutputEpilogue {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: L::Vector) {
         unsafe {
@@ -206,12 +206,12 @@ impl<L: Lanes> Epilogue<L> for Plain {
 }
 
 /// Rows that lie elsewhere: row `n` of a product belongs to row `places[n]` of `to`.
-pub(crate) struct Scattered<'a, E> {
+pub(crate) struct ScatterEpilogue<'a, E> {
     pub(crate) places: &'a [usize],
     pub(crate) to: &'a E,
 }
 
-impl<L: Lanes, E: Epilogue<L>> Epilogue<L> for Scattered<'_, E> {
+impl<L: Lanes, E: Epilogue<L>> Epilogue<L> for ScatterEpilogue<'_, E> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: L::Vector) {
         unsafe { self.to.finish_one(self.places[row], column, sum) }

@@ -6,7 +6,7 @@ use crate::{
     avx2::{Avx2, Lanes8},
     avx512::{Avx512, Lanes16},
     functions::exp,
-    lanes::{Kernel, Lanes, MOST_LANES, Work},
+    lanes::{Kernel, Lanes, MOST_LANES, VectorWork},
 };
 
 /// Writes `eˣ` over every `x`; arguments beyond ±87 count as ±87. With the instructions of this
@@ -15,8 +15,12 @@ pub fn exponentials(numbers: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     match Instructions::best() {
         // SAFETY: a path is only entered where its instructions are there.
-        Some(Instructions::Avx512) => return unsafe { Avx512::enter(All::<Lanes16>::of(numbers)) },
-        Some(Instructions::Avx2) => return unsafe { Avx2::enter(All::<Lanes8>::of(numbers)) },
+        Some(Instructions::Avx512) => {
+            return unsafe { Avx512::enter(ExponentialPass::<Lanes16>::of(numbers)) };
+        }
+        Some(Instructions::Avx2) => {
+            return unsafe { Avx2::enter(ExponentialPass::<Lanes8>::of(numbers)) };
+        }
         None => (),
     }
     for number in numbers {
@@ -25,13 +29,13 @@ pub fn exponentials(numbers: &mut [f32]) {
 }
 
 #[cfg(target_arch = "x86_64")]
-struct All<'a, L> {
+struct ExponentialPass<'a, L> {
     numbers: &'a mut [f32],
     lanes: std::marker::PhantomData<L>,
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<'a, L> All<'a, L> {
+impl<'a, L> ExponentialPass<'a, L> {
     const fn of(numbers: &'a mut [f32]) -> Self {
         Self {
             numbers,
@@ -41,7 +45,7 @@ impl<'a, L> All<'a, L> {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<L: Lanes> Work for All<'_, L> {
+impl<L: Lanes> VectorWork for ExponentialPass<'_, L> {
     #[inline(always)]
     unsafe fn run(self) {
         let mut registers = self.numbers.chunks_exact_mut(L::LANES);

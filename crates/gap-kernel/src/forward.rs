@@ -5,12 +5,12 @@
 
 use crate::TILE_ROWS;
 use crate::binary_rows::{self, BinaryRows};
-use crate::epilogue::{Hidden, Plain, Scattered};
-use crate::fused::ForwardPath;
-use crate::lanes::{Kernel, Work};
-use crate::layers::{Affine, hidden_values, through_hidden};
+use crate::epilogue::{HiddenEpilogue, OutputEpilogue, ScatterEpilogue};
+use crate::lanes::{Kernel, VectorWork};
+use crate::layers::{PackedAffine, hidden_values, through_hidden};
 use crate::network::{Activation, Layer};
 use crate::packed::Aligned;
+use crate::paths::ForwardPath;
 use crate::product::{Epilogue, Rows, fast_rows, product};
 
 /// Rows that go through the first layer together: tables are made anew for each block of them, while
@@ -19,12 +19,12 @@ const BLOCK_ROWS: usize = 1024;
 
 /// A perceptron, packed for the path `K`.
 pub(crate) struct PackedForward<K: Kernel> {
-    layers: Vec<Affine<K>>,
+    layers: Vec<PackedAffine<K>>,
     activation: Activation,
     n_inputs: usize,
     n_outputs: usize,
     /// Whether rows are looked at, if they are black and white.
-    looks_at_rows: bool,
+    detects_binary_rows: bool,
 }
 
 impl<K: Kernel<Factor = f32>> PackedForward<K> {
@@ -33,8 +33,11 @@ impl<K: Kernel<Factor = f32>> PackedForward<K> {
             activation,
             n_inputs: layers[0].n_inputs(),
             n_outputs: layers[layers.len() - 1].n_outputs(),
-            layers: layers.iter().map(|layer| Affine::new(layer, 0.0)).collect(),
-            looks_at_rows: binary_rows::pays(&layers[0]),
+            layers: layers
+                .iter()
+                .map(|layer| PackedAffine::new(layer, 0.0))
+                .collect(),
+            detects_binary_rows: binary_rows::is_worthwhile(&layers[0]),
         }
     }
 }
@@ -50,10 +53,10 @@ impl<K: Kernel<Factor = f32>> ForwardPath for PackedForward<K> {
 
     fn forward(&self, input: &[f32], output: &mut [f32]) {
         let block_rows = BLOCK_ROWS.min(input.len() / self.n_inputs);
-        let mut memory = Memory::new(self, block_rows);
+        let mut memory = BlockMemory::new(self, block_rows);
         let inputs = input.chunks(block_rows * self.n_inputs);
         for (input, output) in inputs.zip(output.chunks_mut(block_rows * self.n_outputs)) {
-            let pass = Pass {
+            let pass = BlockPass {
                 network: self,
                 memory: &mut memory,
                 input,
@@ -67,7 +70,7 @@ impl<K: Kernel<Factor = f32>> ForwardPath for PackedForward<K> {
 }
 
 /// What a pass writes on its way.
-struct Memory<K: Kernel> {
+struct BlockMemory<K: Kernel> {
     binary: BinaryRows<K::Lanes>,
     /// Which rows are not black and white.
     others: Vec<usize>,
@@ -83,7 +86,7 @@ struct Memory<K: Kernel> {
     outputs: Aligned<f32>,
 }
 
-impl<K: Kernel<Factor = f32>> Memory<K> {
+impl<K: Kernel<Factor = f32>> BlockMemory<K> {
     fn new(network: &PackedForward<K>, block_rows: usize) -> Self {
         let tile_rows = TILE_ROWS.min(fast_rows::<K>(block_rows));
         let (last, hidden) = network.layers.split_last().expect("a network has a layer");
@@ -91,7 +94,11 @@ impl<K: Kernel<Factor = f32>> Memory<K> {
         Self {
             binary: BinaryRows::new(
                 network.n_inputs,
-                if network.looks_at_rows { block_rows } else { 0 },
+                if network.detects_binary_rows {
+                    block_rows
+                } else {
+                    0
+                },
             ),
             others: Vec::new(),
             tile_rows,
@@ -104,23 +111,23 @@ impl<K: Kernel<Factor = f32>> Memory<K> {
 }
 
 /// One block's way through the layers.
-struct Pass<'a, K: Kernel> {
+struct BlockPass<'a, K: Kernel> {
     network: &'a PackedForward<K>,
-    memory: &'a mut Memory<K>,
+    memory: &'a mut BlockMemory<K>,
     input: &'a [f32],
     output: &'a mut [f32],
 }
 
-impl<K: Kernel<Factor = f32>> Work for Pass<'_, K> {
+impl<K: Kernel<Factor = f32>> VectorWork for BlockPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         let first = &self.network.layers[0];
         let (bias, stride) = (first.bias.as_slice().as_ptr(), first.weight.width);
         let to = self.memory.first.as_mut_slice().as_mut_ptr();
         unsafe {
-            self.sort();
+            self.find_binary_rows();
             if self.network.layers.len() == 1 {
-                self.through_first(&Plain { bias, to, stride });
+                self.through_first(&OutputEpilogue { bias, to, stride });
                 copy_rows(
                     self.memory.first.as_slice(),
                     stride,
@@ -129,7 +136,7 @@ impl<K: Kernel<Factor = f32>> Work for Pass<'_, K> {
                 );
             } else {
                 let activation = self.network.activation;
-                self.through_first(&Hidden::<K> {
+                self.through_first(&HiddenEpilogue::<K> {
                     activation,
                     bias,
                     to,
@@ -141,15 +148,15 @@ impl<K: Kernel<Factor = f32>> Work for Pass<'_, K> {
     }
 }
 
-impl<K: Kernel<Factor = f32>> Pass<'_, K> {
+impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
     /// Finds out which rows are black and white.
     #[inline(always)]
-    unsafe fn sort(&mut self) {
-        let Memory { binary, others, .. } = self.memory;
+    unsafe fn find_binary_rows(&mut self) {
+        let BlockMemory { binary, others, .. } = self.memory;
         binary.clear();
         others.clear();
         for (place, row) in self.input.chunks_exact(self.network.n_inputs).enumerate() {
-            let taken = self.network.looks_at_rows && unsafe { binary.take(row, place) };
+            let taken = self.network.detects_binary_rows && unsafe { binary.take(row, place) };
             if !taken {
                 others.push(place);
             }
@@ -159,7 +166,7 @@ impl<K: Kernel<Factor = f32>> Pass<'_, K> {
     #[inline(always)]
     unsafe fn through_first<E: Epilogue<K::Lanes>>(&mut self, epilogue: &E) {
         let (n_inputs, weight) = (self.network.n_inputs, &self.network.layers[0].weight);
-        let Memory {
+        let BlockMemory {
             binary,
             others,
             tile_rows,
@@ -185,7 +192,7 @@ impl<K: Kernel<Factor = f32>> Pass<'_, K> {
                 first: rows.as_ptr(),
                 stride: n_inputs,
             };
-            let scattered = Scattered {
+            let scattered = ScatterEpilogue {
                 places,
                 to: epilogue,
             };
@@ -201,7 +208,7 @@ impl<K: Kernel<Factor = f32>> Pass<'_, K> {
         let network = self.network;
         let (last, hidden) = network.layers.split_last().expect("a network has a layer");
         let stride = network.layers[0].weight.width;
-        let Memory {
+        let BlockMemory {
             first,
             values,
             outputs,
@@ -210,7 +217,7 @@ impl<K: Kernel<Factor = f32>> Pass<'_, K> {
         let n_outputs = network.n_outputs;
         for (tile, output) in self.output.chunks_mut(TILE_ROWS * n_outputs).enumerate() {
             let n_rows = fast_rows::<K>(output.len() / n_outputs);
-            let epilogue = Plain {
+            let epilogue = OutputEpilogue {
                 bias: last.bias.as_slice().as_ptr(),
                 to: outputs.as_mut_slice().as_mut_ptr(),
                 stride: last.weight.width,

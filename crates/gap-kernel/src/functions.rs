@@ -109,7 +109,7 @@ pub(crate) unsafe fn ln<L: Lanes>(x: L::Vector) -> L::Vector {
         let (exponent, mantissa) = L::exponent_and_mantissa(x);
         let one = L::splat(1.0);
         let s = L::divide(L::subtract(mantissa, one), L::add(mantissa, one));
-        let of_mantissa = L::multiply(s, polynomial::<L, 5>(TERMS, L::multiply(s, s)));
-        L::multiply_add(exponent, L::splat(std::f32::consts::LN_2), of_mantissa)
+        let ln_mantissa = L::multiply(s, polynomial::<L, 5>(TERMS, L::multiply(s, s)));
+        L::multiply_add(exponent, L::splat(std::f32::consts::LN_2), ln_mantissa)
     }
 }

@@ -3,47 +3,16 @@
 use crate::instructions::Instructions;
 use crate::network::{Activation, Layer, Network, check};
 use crate::packed::Aligned;
+use crate::paths::{DecoderOutputs, DecoderPath, ForwardPath};
+use crate::precision::Precision;
 use std::sync::Arc;
-
-/// How exact the factors of products are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// 32 bits throughout.
-    #[default]
-    Full,
-    /// Factors of 16 bits (`bf16`), sums of 32, where the processor has such products; else 32 bits. A
-    /// relative error near 1e-3, at up to twice the speed: for gradients far from an optimum, and for
-    /// most of a fit; not for values.
-    Half,
-}
-
-/// Where results go, each if it is asked for.
-#[derive(Debug, Default)]
-pub struct Wanted<'a> {
-    /// `∇_z log p(x, z)` under a standard normal prior: `[N, D]`.
-    pub score: Option<&'a mut [f32]>,
-    /// `log p(x | z)`, nats: `[N]`.
-    pub log_likelihood: Option<&'a mut [f64]>,
-    /// By which products.
-    pub precision: Precision,
-}
-
-/// A packed decoder of one path.
-pub(crate) trait Path: Send + Sync {
-    fn latent_dim(&self) -> usize;
-    fn observed_dim(&self) -> usize;
-    /// The same with what fills it up to whole registers.
-    fn padded_observed_dim(&self) -> usize;
-    /// Lengths fit and observations are there.
-    fn evaluate(&self, x: &Aligned<f32>, observations: &[usize], z: &[f32], wanted: Wanted<'_>);
-}
 
 /// A decoder, packed once for the kernels; clones share it.
 #[derive(Clone)]
 pub struct FusedDecoder {
-    full: Arc<dyn Path>,
+    full: Arc<dyn DecoderPath>,
     /// Where there are products of 16-bit factors.
-    half: Option<Arc<dyn Path>>,
+    half: Option<Arc<dyn DecoderPath>>,
 }
 
 impl FusedDecoder {
@@ -65,12 +34,12 @@ impl FusedDecoder {
 
     /// The same decoder in full precision, whatever is asked for.
     #[must_use]
-    pub fn in_full(self) -> Self {
+    pub fn without_half_precision(self) -> Self {
         Self { half: None, ..self }
     }
 
     /// The packed decoder for products of this precision.
-    fn path(&self, precision: Precision) -> &dyn Path {
+    fn path(&self, precision: Precision) -> &dyn DecoderPath {
         match (precision, &self.half) {
             (Precision::Half, Some(half)) => half.as_ref(),
             _ => self.full.as_ref(),
@@ -82,7 +51,7 @@ impl FusedDecoder {
     /// # Panics
     ///
     /// If the rows are not as long as the output.
-    pub fn condition(&self, x: &[f32]) -> ConditionedDecoder {
+    pub fn condition(&self, x: &[f32]) -> FusedConditionedDecoder {
         let (dim, width) = (self.full.observed_dim(), self.full.padded_observed_dim());
         assert_eq!(x.len() % dim, 0, "rows of x are as long as the output");
         let n_observations = x.len() / dim;
@@ -91,7 +60,7 @@ impl FusedDecoder {
         for (to, from) in rows.zip(x.chunks_exact(dim)) {
             to[..dim].copy_from_slice(from);
         }
-        ConditionedDecoder {
+        FusedConditionedDecoder {
             decoder: self.clone(),
             x: padded,
             n_observations,
@@ -100,14 +69,14 @@ impl FusedDecoder {
 }
 
 /// A decoder at fixed observations.
-pub struct ConditionedDecoder {
+pub struct FusedConditionedDecoder {
     decoder: FusedDecoder,
     x: Aligned<f32>, // [B, X], rows filled up with zeros
     n_observations: usize,
 }
 
-impl ConditionedDecoder {
-    /// Writes what is `wanted` of rows: row `n` of `z`, `[N, D]`, belongs to observation
+impl FusedConditionedDecoder {
+    /// Writes the `outputs` of rows: row `n` of `z`, `[N, D]`, belongs to observation
     /// `observations[n]`.
     ///
     /// A row that is not finite gives results that are not, and no other row does.
@@ -115,28 +84,20 @@ impl ConditionedDecoder {
     /// # Panics
     ///
     /// If lengths do not fit, or an observation is not there.
-    pub fn evaluate(&self, observations: &[usize], z: &[f32], wanted: Wanted<'_>) {
-        let path = self.decoder.path(wanted.precision);
+    pub fn evaluate(&self, observations: &[usize], z: &[f32], outputs: DecoderOutputs<'_>) {
+        let path = self.decoder.path(outputs.precision);
         let (dim, n_rows) = (path.latent_dim(), observations.len());
         let is_there = |&row: &usize| row < self.n_observations;
         assert!(observations.iter().all(is_there), "an observation is there");
         assert_eq!(z.len(), n_rows * dim, "each row has its z");
-        if let Some(score) = &wanted.score {
+        if let Some(score) = &outputs.score {
             assert_eq!(score.len(), n_rows * dim, "each row has its score");
         }
-        if let Some(values) = &wanted.log_likelihood {
+        if let Some(values) = &outputs.log_likelihood {
             assert_eq!(values.len(), n_rows, "each row has its log likelihood");
         }
-        path.evaluate(&self.x, observations, z, wanted);
+        path.evaluate(&self.x, observations, z, outputs);
     }
-}
-
-/// A packed perceptron of one path.
-pub(crate) trait ForwardPath: Send + Sync {
-    fn n_inputs(&self) -> usize;
-    fn n_outputs(&self) -> usize;
-    /// Lengths fit.
-    fn forward(&self, input: &[f32], output: &mut [f32]);
 }
 
 /// A perceptron's output, as an encoder's; packed once, clones share it.
@@ -203,7 +164,7 @@ fn path(
     network: &Network<'_>,
     instructions: Instructions,
     precision: Precision,
-) -> Option<Arc<dyn Path>> {
+) -> Option<Arc<dyn DecoderPath>> {
     use crate::avx2::Avx2;
     use crate::avx512::{Avx512, Avx512Bf16};
     use crate::decoder::PackedDecoder;
@@ -218,6 +179,6 @@ fn path(
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn path(_: &Network<'_>, _: Instructions, _: Precision) -> Option<Arc<dyn Path>> {
+fn path(_: &Network<'_>, _: Instructions, _: Precision) -> Option<Arc<dyn DecoderPath>> {
     None
 }

@@ -1,7 +1,6 @@
 //! Which vector instructions the kernels take: the best of this processor, or what the user says.
 
 use std::fmt;
-use std::sync::OnceLock;
 
 /// The environment variable that holds the kernels to a path: `avx512`, `avx2` or `off`.
 pub const VARIABLE: &str = "AMORTGAP_SIMD";
@@ -36,30 +35,28 @@ pub enum InstructionsError {
 }
 
 impl Instructions {
-    /// The path of this process: `None` leaves everything to libtorch.
+    /// What the environment asks for, or the best of this processor; `None` leaves everything to libtorch.
     ///
     /// # Errors
     ///
     /// [`InstructionsError`] if the environment asks for what there is not.
-    pub fn here() -> Result<Option<Self>, InstructionsError> {
-        static HERE: OnceLock<Result<Option<Instructions>, InstructionsError>> = OnceLock::new();
-        HERE.get_or_init(|| Self::asked(std::env::var(VARIABLE).ok().as_deref()))
-            .clone()
+    pub fn from_environment() -> Result<Option<Self>, InstructionsError> {
+        Self::named(std::env::var(VARIABLE).ok().as_deref())
     }
 
     /// The path that the word `asked` stands for.
-    fn asked(asked: Option<&str>) -> Result<Option<Self>, InstructionsError> {
-        let wanted = match asked {
+    fn named(asked: Option<&str>) -> Result<Option<Self>, InstructionsError> {
+        let path = match asked {
             None | Some("") => return Ok(Self::best()),
             Some("off") => return Ok(None),
             Some("avx512") => Self::Avx512,
             Some("avx2") => Self::Avx2,
             Some(other) => return Err(InstructionsError::Unknown(other.to_owned())),
         };
-        if wanted.is_there() {
-            Ok(Some(wanted))
+        if path.is_there() {
+            Ok(Some(path))
         } else {
-            Err(InstructionsError::Missing(wanted))
+            Err(InstructionsError::Missing(path))
         }
     }
 
@@ -108,15 +105,15 @@ mod tests {
 
     #[test]
     fn a_word_is_a_path_or_an_error_that_names_the_cure() {
-        assert_eq!(Instructions::asked(Some("off")), Ok(None));
-        assert_eq!(Instructions::asked(None), Instructions::asked(Some("")));
-        let error = Instructions::asked(Some("sse9")).unwrap_err();
+        assert_eq!(Instructions::named(Some("off")), Ok(None));
+        assert_eq!(Instructions::named(None), Instructions::named(Some("")));
+        let error = Instructions::named(Some("sse9")).unwrap_err();
         assert_eq!(
             error.to_string(),
             "AMORTGAP_SIMD is `sse9`; set it to avx512, avx2 or off, or unset it"
         );
         for path in [Instructions::Avx512, Instructions::Avx2] {
-            let asked = Instructions::asked(Some(&path.to_string()));
+            let asked = Instructions::named(Some(&path.to_string()));
             assert_eq!(asked.is_ok(), path.is_there());
         }
     }

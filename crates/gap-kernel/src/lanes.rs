@@ -80,7 +80,7 @@ pub(crate) trait Kernel: Copy + Send + Sync + 'static {
     const VECTORS: usize;
 
     /// Does `work` inside a function that is compiled for this path's instructions.
-    unsafe fn enter(work: impl Work);
+    unsafe fn enter(work: impl VectorWork);
     /// A number as a factor.
     fn factor(value: f32) -> Self::Factor;
     /// `values` as factors, if those are kept as they are.
@@ -96,9 +96,9 @@ pub(crate) trait Kernel: Copy + Send + Sync + 'static {
         sum: <Self::Lanes as Lanes>::Vector,
     ) -> <Self::Lanes as Lanes>::Vector;
     /// Keeps `LANES` numbers as factors.
-    unsafe fn keep(to: *mut Self::Factor, value: <Self::Lanes as Lanes>::Vector);
+    unsafe fn store_factors(to: *mut Self::Factor, value: <Self::Lanes as Lanes>::Vector);
     /// `LANES` factors as numbers.
-    unsafe fn kept(from: *const Self::Factor) -> <Self::Lanes as Lanes>::Vector;
+    unsafe fn load_factors(from: *const Self::Factor) -> <Self::Lanes as Lanes>::Vector;
 }
 
 /// A path whose factors are numbers of its lanes.
@@ -113,7 +113,7 @@ pub(crate) trait FullPath: Lanes {
     const VECTORS: usize;
 
     /// See [`Kernel::enter`].
-    unsafe fn enter(work: impl Work);
+    unsafe fn enter(work: impl VectorWork);
 }
 
 /// Factors of 32 bits.
@@ -128,7 +128,7 @@ impl<L: FullPath> Kernel for Full<L> {
     const ROWS: usize = L::ROWS;
     const VECTORS: usize = L::VECTORS;
 
-    unsafe fn enter(work: impl Work) {
+    unsafe fn enter(work: impl VectorWork) {
         unsafe { L::enter(work) }
     }
     fn factor(value: f32) -> f32 {
@@ -150,11 +150,11 @@ impl<L: FullPath> Kernel for Full<L> {
         unsafe { L::multiply_add(a, b, sum) }
     }
     #[inline(always)]
-    unsafe fn keep(to: *mut f32, value: L::Vector) {
+    unsafe fn store_factors(to: *mut f32, value: L::Vector) {
         unsafe { L::store(to, value) }
     }
     #[inline(always)]
-    unsafe fn kept(from: *const f32) -> L::Vector {
+    unsafe fn load_factors(from: *const f32) -> L::Vector {
         unsafe { L::load(from) }
     }
 }
@@ -164,6 +164,6 @@ impl<L: FullPath> Kernel for Full<L> {
 /// # Safety
 ///
 /// `run` must be inlined: outside of such a function every instruction would be a call.
-pub(crate) trait Work {
+pub(crate) trait VectorWork {
     unsafe fn run(self);
 }

@@ -1,18 +1,18 @@
 //! Affine layers on the way forward: what decoders and encoders share.
 
-use crate::epilogue::Hidden;
+use crate::epilogue::HiddenEpilogue;
 use crate::lanes::{Kernel, Lanes};
 use crate::network::{Activation, Layer};
 use crate::packed::{Aligned, Packed, whole_vectors};
 use crate::product::{Rows, product};
 
 /// A layer, packed for the way forward.
-pub(crate) struct Affine<K: Kernel> {
+pub(crate) struct PackedAffine<K: Kernel> {
     pub(crate) weight: Packed<K>,  // [in, out]
     pub(crate) bias: Aligned<f32>, // [out], filled up
 }
 
-impl<K: Kernel> Affine<K> {
+impl<K: Kernel> PackedAffine<K> {
     /// `layer`, with `filler` as the bias of outputs that only fill up a register.
     pub(crate) fn new(layer: &Layer<'_>, filler: f32) -> Self {
         let (n_in, n_out) = (layer.n_inputs(), layer.n_outputs());
@@ -35,7 +35,7 @@ impl<K: Kernel> Affine<K> {
 /// As for [`product`]; each of `values` has `n_rows` rows as long as its packed layer.
 #[inline(always)]
 pub(crate) unsafe fn through_hidden<K: Kernel>(
-    layers: &[Affine<K>],
+    layers: &[PackedAffine<K>],
     activation: Activation,
     input: Rows<K::Factor>,
     values: &mut [Aligned<K::Factor>],
@@ -44,7 +44,7 @@ pub(crate) unsafe fn through_hidden<K: Kernel>(
     let mut left = input;
     for (layer, values) in layers.iter().zip(values) {
         let stride = layer.weight.width;
-        let epilogue = Hidden::<K> {
+        let epilogue = HiddenEpilogue::<K> {
             activation,
             bias: layer.bias.as_slice().as_ptr(),
             to: values.as_mut_slice().as_mut_ptr(),
@@ -59,7 +59,7 @@ pub(crate) unsafe fn through_hidden<K: Kernel>(
 
 /// Memory for the hidden values of a tile.
 pub(crate) fn hidden_values<K: Kernel>(
-    layers: &[Affine<K>],
+    layers: &[PackedAffine<K>],
     n_rows: usize,
 ) -> Vec<Aligned<K::Factor>> {
     let widths = layers.iter().map(|layer| layer.weight.width);
@@ -72,7 +72,7 @@ pub(crate) fn hidden_values<K: Kernel>(
 ///
 /// As for [`Kernel`].
 #[inline(always)]
-pub(crate) unsafe fn keep_rows<'a, K: Kernel>(
+pub(crate) unsafe fn store_rows<'a, K: Kernel>(
     rows: impl Iterator<Item = &'a [f32]>,
     to: &mut Aligned<K::Factor>,
     stride: usize,
@@ -84,20 +84,20 @@ pub(crate) unsafe fn keep_rows<'a, K: Kernel>(
             // SAFETY: from the column on there is a register of both.
             unsafe {
                 let values = K::Lanes::load(row.as_ptr().add(column));
-                K::keep(place.as_mut_ptr().add(column), values);
+                K::store_factors(place.as_mut_ptr().add(column), values);
             }
         }
         // In fixed numbers: a loop of any length would become a call, which takes longer than the work.
         let (place, row) = (&mut place[whole..], &row[whole..]);
         let (fours, rest) = row.as_chunks::<4>();
-        let (of_fours, of_rest) = place.split_at_mut(row.len() - rest.len());
-        for (place, four) in of_fours.chunks_exact_mut(4).zip(fours) {
+        let (four_places, rest_places) = place.split_at_mut(row.len() - rest.len());
+        for (place, four) in four_places.chunks_exact_mut(4).zip(fours) {
             for i in 0..4 {
                 place[i] = K::factor(four[i]);
             }
         }
         for i in 0..3 {
-            if let (Some(place), Some(&value)) = (of_rest.get_mut(i), rest.get(i)) {
+            if let (Some(place), Some(&value)) = (rest_places.get_mut(i), rest.get(i)) {
                 *place = K::factor(value);
             }
         }

@@ -23,18 +23,20 @@
 //!   zeros and ones through tables of sums in the first layer: `binary_rows`, `subset_sums`), and
 //!   `decoder` is the whole pass: forward through the layers, `mean − x`, and back, each layer one product
 //!   with its epilogue.
-//! - `training` keeps weights in 32 bits, `[in, out]`, and takes a batch forward, back, and up with
-//!   Adam. Each of its three products has its own order of factors, since an instruction takes 32 bits
-//!   of a column: one factor, or two of neighbouring depth. Full precision needs a transposed copy of
-//!   the weight for the way back; 16-bit factors need two copies, and batches in pairs of rows for the
-//!   gradient in the weight. That gradient is never in memory: as soon as a block of it is summed up,
-//!   [`adam`] takes the step in the epilogue.
-//! - [`instructions`] picks the path at run time. With `AVX512_BF16` an instruction adds up two
-//!   products of 16-bit factors: twice as many a second, with a relative error near 1e-3.
+//! - `training` keeps weights in 32 bits, `[in, out]`, and takes a batch forward, back, and one step
+//!   up with Adam. Each of its three products has its own order of factors, since an instruction takes
+//!   32 bits of a column: one factor, or two of neighbouring depth. Full precision needs a transposed
+//!   copy of the weight for the way back; 16-bit factors need two copies, and batches in pairs of rows
+//!   for the gradient in the weight. That gradient is never in memory: as soon as a block of it is
+//!   summed up, [`adam`] takes the step in the epilogue.
+//! - `paths` has the traits that packed networks answer through, whichever registers they were packed
+//!   for; `fused` chooses among them by the [`Instructions`] that it is given. With `AVX512_BF16` an
+//!   instruction adds up two products of 16-bit factors: twice as many a second, with a relative error
+//!   near 1e-3.
 //!
 //! # What may be relied on
 //!
-//! A row's result has the same bits in any company: every row sums up in the same order, wherever it
+//! A row's result has the same bits in any batch: every row sums up in the same order, wherever it
 //! stands in its tile. Paths differ from one another in the last bits of `f32`, as do they from
 //! libtorch (tests hold them together). Steps of learning have the same bits each time, and rows that
 //! only fill up a block count for nothing in them.
@@ -62,6 +64,8 @@ mod lanes;
 mod layers;
 mod network;
 mod packed;
+mod paths;
+mod precision;
 #[cfg(target_arch = "x86_64")]
 mod product;
 #[cfg(target_arch = "x86_64")]
@@ -69,9 +73,11 @@ mod subset_sums;
 mod training;
 
 pub use exponential::exponentials;
-pub use fused::{ConditionedDecoder, FusedDecoder, FusedForward, Precision, Wanted};
+pub use fused::{FusedConditionedDecoder, FusedDecoder, FusedForward};
 pub use instructions::Instructions;
 pub use network::{Activation, Layer, Likelihood, Network};
+pub use paths::DecoderOutputs;
+pub use precision::Precision;
 pub use training::{FusedTraining, Observed};
 
 /// Rows that go through all layers together.

@@ -5,11 +5,11 @@ use crate::lanes::{Kernel, Lanes};
 /// A line of the cache; also the largest register.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line(#[allow(dead_code, reason = "it is read through a pointer")] [u8; 64]);
+struct CacheLine(#[allow(dead_code, reason = "it is read through a pointer")] [u8; 64]);
 
 /// Plain numbers that begin at a line of the cache. Zeros at first.
 pub(crate) struct Aligned<T> {
-    lines: Vec<Line>,
+    lines: Vec<CacheLine>,
     len: usize,
     of: std::marker::PhantomData<T>,
 }
@@ -19,7 +19,7 @@ impl<T: Copy + Default> Aligned<T> {
     pub(crate) fn zeros(len: usize) -> Self {
         let n_lines = (len * size_of::<T>()).div_ceil(64);
         Self {
-            lines: vec![Line([0; 64]); n_lines],
+            lines: vec![CacheLine([0; 64]); n_lines],
             len,
             of: std::marker::PhantomData,
         }

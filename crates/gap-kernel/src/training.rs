@@ -5,87 +5,38 @@
 //! precision can change between any two steps, at the price of a new workspace.
 
 #[cfg(target_arch = "x86_64")]
-mod ascend;
+mod backward_pass;
 #[cfg(target_arch = "x86_64")]
 mod factors;
 #[cfg(target_arch = "x86_64")]
 mod forward;
 mod parameters;
+mod path;
+#[cfg(target_arch = "x86_64")]
+mod steps;
 #[cfg(target_arch = "x86_64")]
 mod workspace;
 
-use crate::fused::Precision;
 use crate::instructions::Instructions;
-use crate::network::{Activation, Layer, Likelihood, check};
-use parameters::Learned;
-
-/// What the output of a learning decoder is held against.
-#[derive(Clone, Copy, Debug)]
-pub struct Observed<'a> {
-    /// Observations, `[B, X]`.
-    pub x: &'a [f32],
-    /// The observation that each row is for: `[N]`, one as often as it has draws.
-    pub rows: &'a [usize],
-    /// Of an observation given the output.
-    pub likelihood: Likelihood,
-    /// How much each row's `log p(x | z)` counts.
-    pub scale: f32,
-}
-
-/// Rows of `data`, some of them, in any order, or all.
-#[derive(Clone, Copy)]
-struct Input<'a> {
-    data: &'a [f32],
-    rows: Option<&'a [usize]>,
-}
-
-impl<'a> Input<'a> {
-    fn n_rows(&self, width: usize) -> usize {
-        self.rows.map_or(self.data.len() / width, <[usize]>::len)
-    }
-
-    fn row(&self, i: usize, width: usize) -> &'a [f32] {
-        let row = self.rows.map_or(i, |rows| rows[i]);
-        &self.data[row * width..(row + 1) * width]
-    }
-}
-
-/// The rest of what learning takes on one path. Lengths fit.
-trait TrainingPath: Send {
-    fn forward(&mut self, learned: &Learned, input: Input<'_>, output: &mut [f32]);
-    /// After `forward`, from the gradient in its output.
-    fn ascend(
-        &mut self,
-        learned: &mut Learned,
-        gradient: &[f32],
-        learning_rate: f64,
-        in_input: Option<&mut [f32]>,
-    );
-    /// Forward to the gradient of an observed output, and back, to that in the input if it is asked for.
-    fn go_back(
-        &mut self,
-        learned: &mut Learned,
-        input: &[f32],
-        observed: &Observed<'_>,
-        in_input: Option<&mut [f32]>,
-    );
-    /// The step from there.
-    fn go_up(&mut self, learned: &mut Learned, learning_rate: f64);
-}
+use crate::network::{Activation, Layer, check};
+use crate::precision::Precision;
+use parameters::LearnedNetwork;
+pub use path::Observed;
+use path::{InputRows, TrainingPath};
 
 /// A perceptron that learns by Adam (see [`crate::adam`]).
 ///
 /// The same steps from the same weights give the same bits.
 pub struct FusedTraining {
-    learned: Learned,
+    learned: LearnedNetwork,
     /// Made when the first step needs it.
     path: Option<Box<dyn TrainingPath>>,
     instructions: Instructions,
     precision: Precision,
     /// Rows of the pass that is to be learned from.
     n_rows: usize,
-    /// Whether it went back and is to go up.
-    is_back: bool,
+    /// Whether a backward pass left a step to be taken.
+    has_gradient: bool,
 }
 
 impl FusedTraining {
@@ -110,12 +61,12 @@ impl FusedTraining {
             instructions,
             precision: Precision::Full,
             n_rows: 0,
-            is_back: false,
+            has_gradient: false,
         })
     }
 
     /// What is learned, and the path that takes its steps.
-    fn ready(&mut self) -> (&mut Learned, &mut dyn TrainingPath) {
+    fn ready(&mut self) -> (&mut LearnedNetwork, &mut dyn TrainingPath) {
         let make = || path(&self.learned, self.instructions, self.precision);
         if self.path.is_none() {
             self.path = make();
@@ -140,7 +91,7 @@ impl FusedTraining {
         };
         if precision != self.precision {
             (self.path, self.precision) = (None, precision);
-            (self.n_rows, self.is_back) = (0, false);
+            (self.n_rows, self.has_gradient) = (0, false);
         }
     }
 
@@ -167,7 +118,7 @@ impl FusedTraining {
     ///
     /// As [`FusedTraining::forward`], or if `output` is not as long as that.
     pub fn forward_into(&mut self, input: &[f32], output: &mut [f32]) {
-        let input = Input {
+        let input = InputRows {
             data: input,
             rows: None,
         };
@@ -181,10 +132,10 @@ impl FusedTraining {
     /// The same, or if a row is not there.
     pub fn forward_rows(&mut self, data: &[f32], rows: &[usize], output: &mut [f32]) {
         let rows = Some(rows);
-        self.forward_of(Input { data, rows }, output);
+        self.forward_of(InputRows { data, rows }, output);
     }
 
-    fn forward_of(&mut self, input: Input<'_>, output: &mut [f32]) {
+    fn forward_of(&mut self, input: InputRows<'_>, output: &mut [f32]) {
         let n_inputs = self.learned.n_inputs();
         assert_eq!(
             input.data.len() % n_inputs,
@@ -195,7 +146,7 @@ impl FusedTraining {
         assert!(n_rows <= self.learned.most_rows, "not too many rows");
         let len = n_rows * self.learned.n_outputs();
         assert_eq!(output.len(), len, "each output has its place");
-        (self.n_rows, self.is_back) = (n_rows, false);
+        (self.n_rows, self.has_gradient) = (n_rows, false);
         let (learned, path) = self.ready();
         path.forward(learned, input, output);
     }
@@ -230,33 +181,33 @@ impl FusedTraining {
         learning_rate: f64,
         in_input: Option<&mut [f32]>,
     ) {
-        self.go_back(z, observed, in_input);
-        self.go_up(learning_rate);
+        self.backward(z, observed, in_input);
+        self.step(learning_rate);
     }
 
-    /// The first part of [`FusedTraining::learn`]. The step is left to [`FusedTraining::go_up`], on another
+    /// The first part of [`FusedTraining::learn`]. The step is left to [`FusedTraining::step`], on another
     /// thread if there is one, while the gradient in `z` is put to use.
     ///
     /// # Panics
     ///
     /// The same.
-    pub fn go_back(&mut self, z: &[f32], observed: &Observed<'_>, in_input: Option<&mut [f32]>) {
+    pub fn backward(&mut self, z: &[f32], observed: &Observed<'_>, in_input: Option<&mut [f32]>) {
         self.check_observed(z, observed, in_input.as_deref());
         let (learned, path) = self.ready();
-        path.go_back(learned, z, observed, in_input);
-        self.is_back = true;
+        path.backward(learned, z, observed, in_input);
+        self.has_gradient = true;
     }
 
-    /// The step that [`FusedTraining::go_back`] left.
+    /// The step that [`FusedTraining::backward`] left.
     ///
     /// # Panics
     ///
     /// If there is none to take.
-    pub fn go_up(&mut self, learning_rate: f64) {
-        assert!(self.is_back, "a step goes back before it goes up");
-        self.is_back = false;
+    pub fn step(&mut self, learning_rate: f64) {
+        assert!(self.has_gradient, "a step comes after a backward pass");
+        self.has_gradient = false;
         let (learned, path) = self.ready();
-        path.go_up(learned, learning_rate);
+        path.step(learned, learning_rate);
     }
 
     /// Whether all weights and biases are finite.
@@ -294,7 +245,7 @@ impl FusedTraining {
         );
         self.check_gradient(n_rows, in_input);
         // What `ascend` might take next is gone.
-        (self.n_rows, self.is_back) = (0, false);
+        (self.n_rows, self.has_gradient) = (0, false);
     }
 
     fn check_gradient(&self, n_rows: usize, in_input: Option<&[f32]>) {
@@ -311,24 +262,24 @@ fn learned(
     activation: Activation,
     most_rows: usize,
     instructions: Instructions,
-) -> Option<Learned> {
+) -> Option<LearnedNetwork> {
     use crate::avx2::Lanes8;
     use crate::avx512::Lanes16;
     Some(match instructions {
-        Instructions::Avx512 => Learned::new::<Lanes16>(layers, activation, most_rows),
-        Instructions::Avx2 => Learned::new::<Lanes8>(layers, activation, most_rows),
+        Instructions::Avx512 => LearnedNetwork::new::<Lanes16>(layers, activation, most_rows),
+        Instructions::Avx2 => LearnedNetwork::new::<Lanes8>(layers, activation, most_rows),
     })
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn learned(_: &[Layer<'_>], _: Activation, _: usize, _: Instructions) -> Option<Learned> {
+fn learned(_: &[Layer<'_>], _: Activation, _: usize, _: Instructions) -> Option<LearnedNetwork> {
     None
 }
 
 /// The path must be there.
 #[cfg(target_arch = "x86_64")]
 fn path(
-    learned: &Learned,
+    learned: &LearnedNetwork,
     instructions: Instructions,
     precision: Precision,
 ) -> Option<Box<dyn TrainingPath>> {
@@ -346,6 +297,6 @@ fn path(
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn path(_: &Learned, _: Instructions, _: Precision) -> Option<Box<dyn TrainingPath>> {
+fn path(_: &LearnedNetwork, _: Instructions, _: Precision) -> Option<Box<dyn TrainingPath>> {
     None
 }

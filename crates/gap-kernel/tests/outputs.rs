@@ -88,7 +88,7 @@ fn check_rows(network: &FusedForward, layers: &[Layer<'_>], activation: Activati
 }
 
 #[test]
-fn outputs_are_those_of_plain_sums_in_any_company() {
+fn outputs_are_those_of_plain_sums_in_any_batch() {
     for path in paths() {
         for widths in [
             &[1, 1][..],
@@ -129,7 +129,7 @@ fn black_and_white(n_rows: usize, width: usize) -> Vec<f32> {
 }
 
 /// The same with other numbers in every third row: in one place, or everywhere.
-fn in_mixed_company(n_rows: usize, width: usize) -> Vec<f32> {
+fn mixed_rows(n_rows: usize, width: usize) -> Vec<f32> {
     let mut rows = black_and_white(n_rows, width);
     for (i, row) in rows.chunks_exact_mut(width).enumerate() {
         match i % 6 {
@@ -142,7 +142,7 @@ fn in_mixed_company(n_rows: usize, width: usize) -> Vec<f32> {
 }
 
 #[test]
-fn black_and_white_rows_are_plain_sums_in_any_company() {
+fn black_and_white_rows_are_plain_sums_in_any_batch() {
     for path in paths() {
         for widths in [
             &[784, 200, 30][..],
@@ -160,14 +160,14 @@ fn black_and_white_rows_are_plain_sums_in_any_company() {
                 println!("{path} {widths:?} {n_rows}");
                 let input = black_and_white(n_rows, widths[0]);
                 check_rows(&network, &layers, activation, &input);
-                let input = in_mixed_company(n_rows, widths[0]);
+                let input = mixed_rows(n_rows, widths[0]);
                 check_rows(&network, &layers, activation, &input);
             }
         }
     }
 }
 
-/// More rows than go through the first layer together, in two kinds of company.
+/// More rows than go through the first layer together, among two kinds of others.
 #[test]
 fn few_gray_rows_may_come_before_many() {
     for path in paths() {
@@ -190,7 +190,7 @@ fn a_row_that_is_not_a_number_spoils_no_other() {
         let arrays = arrays(&[784, 200, 10]);
         let network = FusedForward::new(&layers(&arrays), Activation::Tanh, path);
         let network = network.expect("it is there");
-        let input = in_mixed_company(70, 784);
+        let input = mixed_rows(70, 784);
         let mut spoiled = input.clone();
         spoiled[33 * 784 + 700] = f32::NAN;
         let (clean, output) = (network.forward(&input), network.forward(&spoiled));

@@ -1,8 +1,8 @@
 //! The kernels against plain sums in `f64`, on every path that this machine has.
 
 use gap_kernel::{
-    Activation, FusedDecoder, Instructions, Layer, Likelihood, Network, Precision, TILE_ROWS,
-    Wanted,
+    Activation, DecoderOutputs, FusedDecoder, Instructions, Layer, Likelihood, Network, Precision,
+    TILE_ROWS,
 };
 
 /// Numbers like standard normals, from a linear congruential sequence.
@@ -95,7 +95,7 @@ impl Case {
         let observations = &self.observations[rows.clone()];
         let z = &self.z[rows.start * dim..rows.end * dim];
         let (mut score, mut values) = (vec![0.0; z.len()], vec![0.0; rows.len()]);
-        let both = Wanted {
+        let both = DecoderOutputs {
             score: Some(&mut score),
             log_likelihood: Some(&mut values),
             precision,
@@ -103,16 +103,16 @@ impl Case {
         decoder.evaluate(observations, z, both);
         // Each of the two has the same bits when it is asked for alone.
         let (mut score_alone, mut values_alone) = (vec![0.0; z.len()], vec![0.0; rows.len()]);
-        let score_only = Wanted {
+        let score_only = DecoderOutputs {
             score: Some(&mut score_alone),
             precision,
-            ..Wanted::default()
+            ..DecoderOutputs::default()
         };
         decoder.evaluate(observations, z, score_only);
-        let values_only = Wanted {
+        let values_only = DecoderOutputs {
             log_likelihood: Some(&mut values_alone),
             precision,
-            ..Wanted::default()
+            ..DecoderOutputs::default()
         };
         decoder.evaluate(observations, z, values_only);
         let bits = |scores: &[f32]| scores.iter().map(|s| s.to_bits()).collect::<Vec<_>>();
@@ -267,7 +267,7 @@ fn scores_and_values_are_those_of_plain_sums() {
 }
 
 #[test]
-fn a_row_has_the_same_bits_in_any_company() {
+fn a_row_has_the_same_bits_in_any_batch() {
     for (path, precision, _) in paths() {
         for widths in WIDTHS {
             let case = Case::new(widths, Activation::Tanh, Likelihood::Bernoulli, 150);

@@ -1,17 +1,19 @@
 //! A decoder network with a likelihood and a standard-normal prior, and its hand-derived score.
 
-use crate::conditioned::{ConditionedModel, check_observed};
-use crate::conditioned_decoder::ConditionedDecoder;
-use crate::fused::{FusedConditioned, fuse};
+use crate::backend::Backend;
+use crate::conditioned::ConditionedModel;
+use crate::decoder_on_tensors::DecoderOnTensors;
+use crate::kernels::{DecoderOnKernels, pack_decoder};
 use crate::likelihood::Likelihood;
-use crate::model::{LatentVariableModel, ModelError, check_sizes};
+use crate::model::{LatentVariableModel, check_observed, check_sizes};
+use crate::model_error::ModelError;
 use crate::network::Network;
 use crate::network_blocks::NetworkBlocks;
+use crate::standard_normal::log_prior;
 use gap_kernel::FusedDecoder;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use gap_torch::{NoiseStream, aligned_like, block, block_starts, map_row_blocks, whole_blocks};
 use std::cell::OnceCell;
-use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
 /// `p(z) = N(0, I)`, `p(x | z)` a likelihood whose parameters a network computes from `z`.
@@ -19,7 +21,7 @@ pub struct Decoder {
     network: Network,
     likelihood: Likelihood,
     /// Packed when it is first asked for, on machines that have the kernels.
-    fused: OnceCell<Option<FusedDecoder>>,
+    packed: OnceCell<Option<FusedDecoder>>,
 }
 
 /// A decoder, by the name that those of perceptrons have.
@@ -41,7 +43,7 @@ impl Decoder {
         Self {
             network,
             likelihood,
-            fused: OnceCell::new(),
+            packed: OnceCell::new(),
         }
     }
 
@@ -57,14 +59,20 @@ impl Decoder {
 
     /// The network, to be fitted.
     pub fn network_mut(&mut self) -> &mut Network {
-        self.fused.take();
+        self.packed.take();
         &mut self.network
     }
 
     /// The likelihood, to be fitted: what it learns is a part of the decoder.
     pub fn likelihood_mut(&mut self) -> &mut Likelihood {
-        self.fused.take();
+        self.packed.take();
         &mut self.likelihood
+    }
+
+    /// The same decoder computed by `backend`, where it has a choice.
+    #[must_use]
+    pub fn on(self, backend: Backend) -> Self {
+        Self::new(self.network.on(backend), self.likelihood)
     }
 
     /// The same decoder in `f64`, to test gradients with.
@@ -96,6 +104,12 @@ impl Decoder {
         ))
     }
 
+    /// The decoder on the kernels, if it is one for them.
+    fn packed(&self) -> Option<&FusedDecoder> {
+        let pack = || pack_decoder(&self.network, &self.likelihood);
+        self.packed.get_or_init(pack).as_ref()
+    }
+
     /// `log p(x | z)` of rows, `f64`: `[N, X], [N, D] -> [N]`.
     fn log_likelihood_rows(&self, x: &Tensor, z: &Tensor) -> Tensor {
         self.likelihood.log_prob(x, &self.network.forward(z))
@@ -115,14 +129,6 @@ fn owners(n_samples: i64, batch: i64) -> Vec<usize> {
     rows.map(|row| row % batch.max(1) as usize).collect()
 }
 
-/// `log N(z; 0, I)`, nats, summed in `f64`: `[…, D] -> […]`.
-pub(crate) fn log_prior(z: &Tensor) -> Tensor {
-    let squares = z
-        .square()
-        .sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double);
-    squares * -0.5 - 0.5 * z.size()[z.dim() - 1] as f64 * TAU.ln()
-}
-
 impl LatentVariableModel for Decoder {
     fn latent_dim(&self) -> i64 {
         self.network.input_dim()
@@ -140,9 +146,8 @@ impl LatentVariableModel for Decoder {
         self.network.kind()
     }
 
-    fn on_kernels(&self) -> Option<&FusedDecoder> {
-        let fused = || fuse(&self.network, &self.likelihood);
-        self.fused.get_or_init(fused).as_ref()
+    fn reads_rows(&self) -> bool {
+        self.packed().is_some()
     }
 
     fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
@@ -151,8 +156,8 @@ impl LatentVariableModel for Decoder {
         let log_likelihood = if z.requires_grad() {
             // One graph over the whole batch.
             self.log_likelihood_rows(&x.index_select(0, &index), &z_rows)
-        } else if let Some(fused) = self.on_kernels() {
-            let conditioned = FusedConditioned::new(fused, self.latent_dim(), x);
+        } else if let Some(packed) = self.packed() {
+            let conditioned = DecoderOnKernels::new(packed, self.latent_dim(), x);
             conditioned.log_likelihood_rows(&owners(n_samples, batch), &z_rows)
         } else {
             map_row_blocks(&[&index, &z_rows], |block| {
@@ -167,8 +172,8 @@ impl LatentVariableModel for Decoder {
     fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         let [n_samples, batch] = check_sizes(self, x, z)?;
         let _no_grad = tch::no_grad_guard();
-        if let Some(fused) = self.on_kernels() {
-            let conditioned = FusedConditioned::new(fused, self.latent_dim(), x);
+        if let Some(packed) = self.packed() {
+            let conditioned = DecoderOnKernels::new(packed, self.latent_dim(), x);
             let rows = z.reshape([-1, self.latent_dim()]);
             let score = conditioned.score_rows(&owners(n_samples, batch), &rows);
             return Ok(score.view([n_samples, batch, self.latent_dim()]));
@@ -193,9 +198,9 @@ impl LatentVariableModel for Decoder {
 
     fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
         check_observed(self, x)?;
-        Ok(match self.on_kernels() {
-            Some(fused) => Box::new(FusedConditioned::new(fused, self.latent_dim(), x)),
-            None => Box::new(ConditionedDecoder::new(self, x)?),
+        Ok(match self.packed() {
+            Some(packed) => Box::new(DecoderOnKernels::new(packed, self.latent_dim(), x)),
+            None => Box::new(DecoderOnTensors::new(&self.network, self.likelihood(), x)),
         })
     }
 

@@ -7,7 +7,8 @@
 
 use crate::likelihood::Likelihood;
 use crate::linear_gaussian::LinearGaussian;
-use crate::model::{LatentVariableModel, ModelError, check_sizes};
+use crate::model::{LatentVariableModel, check_sizes};
+use crate::model_error::ModelError;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use gap_torch::{NoiseStream, map_row_blocks};
 use std::f64::consts::TAU;

@@ -4,15 +4,16 @@
 //! where they lie, elsewhere they become tensors and the answers come back.
 
 use crate::conditioned::ConditionedModel;
-use crate::model::{LatentVariableModel, ModelError};
-use gap_kernel::Precision;
+use crate::model::LatentVariableModel;
+use crate::model_error::ModelError;
+use crate::standard_normal::log_prior_row;
+use gap_kernel::{DecoderOutputs, FusedConditionedDecoder, Precision};
 use gap_torch::{doubles, floats};
-use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
-/// What an evaluation is to write, each if it is asked for.
+/// Where an evaluation writes its results, each if there is a place for it.
 #[derive(Debug, Default)]
-pub struct WantedOfRows<'a> {
+pub struct JointOutputs<'a> {
     /// `∇_z log p(x, z)`: `[N, D]`.
     pub score: Option<&'a mut [f32]>,
     /// `log p(x, z)`, nats: `[N]`.
@@ -49,7 +50,17 @@ impl<'a> JointRows<'a> {
         self.latent_dim
     }
 
-    /// Writes what is `wanted` of rows: row `n` of `z`, `[N, D]`, belongs to observation
+    /// Whether rows are read where they lie, and the likelihood can be asked apart from the prior.
+    pub fn reads_rows(&self) -> bool {
+        self.conditioned.on_kernels().is_some()
+    }
+
+    /// The likelihood apart from its standard-normal prior, where that is cheaper than the joint.
+    pub fn likelihood(&self) -> Option<LikelihoodRows<'_>> {
+        self.conditioned.on_kernels().map(LikelihoodRows)
+    }
+
+    /// Writes what is asked for of rows: row `n` of `z`, `[N, D]`, belongs to observation
     /// `observations[n]`.
     ///
     /// # Errors
@@ -59,38 +70,38 @@ impl<'a> JointRows<'a> {
         &mut self,
         observations: &[usize],
         z: &[f32],
-        wanted: WantedOfRows<'_>,
+        outputs: JointOutputs<'_>,
     ) -> Result<(), ModelError> {
-        if self.conditioned.on_kernels().is_some() {
-            self.on_kernels(observations, z, wanted);
+        if self.reads_rows() {
+            self.on_kernels(observations, z, outputs);
             Ok(())
         } else {
-            self.on_tensors(observations, z, wanted)
+            self.on_tensors(observations, z, outputs)
         }
     }
 
-    fn on_kernels(&self, observations: &[usize], z: &[f32], wanted: WantedOfRows<'_>) {
+    fn on_kernels(&self, observations: &[usize], z: &[f32], outputs: JointOutputs<'_>) {
         let decoder = self.conditioned.on_kernels();
-        let decoder = decoder.expect("this way is taken where they are");
-        let WantedOfRows {
+        let decoder = decoder.expect("this is called where it is on the kernels");
+        let JointOutputs {
             score,
             mut log_joint,
             precision,
-        } = wanted;
+        } = outputs;
         let precision = if log_joint.is_some() {
             Precision::Full
         } else {
             precision
         };
-        let asked = gap_kernel::Wanted {
+        let outputs = DecoderOutputs {
             score,
             log_likelihood: log_joint.as_deref_mut(),
             precision,
         };
-        decoder.evaluate(observations, z, asked);
+        decoder.evaluate(observations, z, outputs);
         if let Some(values) = log_joint {
             for (value, z) in values.iter_mut().zip(z.chunks_exact(self.latent_dim)) {
-                *value += log_prior(z);
+                *value += log_prior_row(z);
             }
         }
     }
@@ -99,7 +110,7 @@ impl<'a> JointRows<'a> {
         &mut self,
         observations: &[usize],
         z: &[f32],
-        wanted: WantedOfRows<'_>,
+        outputs: JointOutputs<'_>,
     ) -> Result<(), ModelError> {
         let observations: Vec<i64> = observations.iter().map(|&row| row as i64).collect();
         let z = Tensor::from_slice(z)
@@ -107,7 +118,7 @@ impl<'a> JointRows<'a> {
             .to_kind(self.kind)
             .to_device(self.device);
         let conditioned = &mut self.conditioned;
-        match (wanted.score, wanted.log_joint) {
+        match (outputs.score, outputs.log_joint) {
             (Some(score), Some(log_joint)) => {
                 let both = conditioned.log_joint_and_score(&observations, &z)?;
                 score.copy_from_slice(&floats(&both.score));
@@ -125,8 +136,20 @@ impl<'a> JointRows<'a> {
     }
 }
 
-/// `log N(z; 0, I)`, nats.
-fn log_prior(z: &[f32]) -> f64 {
-    let squares: f64 = z.iter().map(|&z| f64::from(z).powi(2)).sum();
-    -0.5 * (squares + z.len() as f64 * TAU.ln())
+/// `log p(x | ·)` alone, of a model whose prior is a standard normal.
+pub struct LikelihoodRows<'a>(&'a FusedConditionedDecoder);
+
+impl LikelihoodRows<'_> {
+    /// Writes `log p(x | z)`, nats, of rows as [`JointRows::evaluate`] takes them: `[N], [N, D] -> [N]`.
+    ///
+    /// # Panics
+    ///
+    /// If lengths do not fit, or an observation is not there.
+    pub fn evaluate(&self, observations: &[usize], z: &[f32], log_likelihood: &mut [f64]) {
+        let outputs = DecoderOutputs {
+            log_likelihood: Some(log_likelihood),
+            ..DecoderOutputs::default()
+        };
+        self.0.evaluate(observations, z, outputs);
+    }
 }

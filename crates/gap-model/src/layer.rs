@@ -3,26 +3,26 @@
 //! A layer maps rows to rows; images lie in their rows channel by channel. Every map is linear in its
 //! input and in its weight, so it is pulled back by its adjoint and nothing of it needs a graph.
 
-use crate::convolution::ConvGeometry;
+use crate::conv_geometry::ConvGeometry;
 use gap_torch::{NoiseStream, SeedKey, aligned_rows};
 use tch::{Device, Kind, Tensor};
 
 /// A linear map with a bias.
 pub(crate) struct Layer {
-    pub(crate) map: Map,
+    pub(crate) map: LayerMap,
     pub(crate) weight: Tensor,
     pub(crate) bias: Tensor,
 }
 
 /// Which map a layer's weight stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Map {
+pub(crate) enum LayerMap {
     /// `weight [out, in]`, `bias [out]`.
     Affine,
     /// From large images to small ones: `bias` has one number for each channel of the small.
-    Shrink(ConvGeometry),
+    Convolution(ConvGeometry),
     /// From small images to large ones: `bias` has one number for each channel of the large.
-    Grow(ConvGeometry),
+    TransposedConvolution(ConvGeometry),
 }
 
 impl Layer {
@@ -31,7 +31,7 @@ impl Layer {
     pub(crate) fn random_affine(inputs: i64, outputs: i64, key: SeedKey, device: Device) -> Self {
         let mut noise = NoiseStream::new(key, &[0], device);
         Self {
-            map: Map::Affine,
+            map: LayerMap::Affine,
             weight: noise.normal(outputs, inputs).squeeze_dim(1) / (inputs as f64).sqrt(),
             bias: Tensor::zeros([outputs], (Kind::Float, device)),
         }
@@ -58,36 +58,44 @@ impl Layer {
     /// Width of the input.
     pub(crate) fn n_inputs(&self) -> i64 {
         match self.map {
-            Map::Affine => self.weight.size()[1],
-            Map::Shrink(geometry) => geometry.large.width(),
-            Map::Grow(geometry) => geometry.small.width(),
+            LayerMap::Affine => self.weight.size()[1],
+            LayerMap::Convolution(geometry) => geometry.large.width(),
+            LayerMap::TransposedConvolution(geometry) => geometry.small.width(),
         }
     }
 
     /// Width of the output.
     pub(crate) fn n_outputs(&self) -> i64 {
         match self.map {
-            Map::Affine => self.weight.size()[0],
-            Map::Shrink(geometry) => geometry.small.width(),
-            Map::Grow(geometry) => geometry.large.width(),
+            LayerMap::Affine => self.weight.size()[0],
+            LayerMap::Convolution(geometry) => geometry.small.width(),
+            LayerMap::TransposedConvolution(geometry) => geometry.large.width(),
         }
     }
 
     /// The layer's value, differentiable: `[N, in] -> [N, out]`.
     pub(crate) fn apply(&self, input: &Tensor) -> Tensor {
         match self.map {
-            Map::Affine => self.bias.addmm(input, &self.weight.tr()),
-            Map::Shrink(geometry) => geometry.shrink(input, &self.weight, Some(&self.bias)),
-            Map::Grow(geometry) => geometry.grow(input, &self.weight, Some(&self.bias)),
+            LayerMap::Affine => self.bias.addmm(input, &self.weight.tr()),
+            LayerMap::Convolution(geometry) => {
+                geometry.convolve(input, &self.weight, Some(&self.bias))
+            }
+            LayerMap::TransposedConvolution(geometry) => {
+                geometry.convolve_transposed(input, &self.weight, Some(&self.bias))
+            }
         }
     }
 
     /// The gradient in the input, from that in the output: `[N, out] -> [N, in]`.
     pub(crate) fn pull_back(&self, gradient: &Tensor) -> Tensor {
         match self.map {
-            Map::Affine => gradient.mm(&self.weight),
-            Map::Shrink(geometry) => geometry.grow(gradient, &self.weight, None),
-            Map::Grow(geometry) => geometry.shrink(gradient, &self.weight, None),
+            LayerMap::Affine => gradient.mm(&self.weight),
+            LayerMap::Convolution(geometry) => {
+                geometry.convolve_transposed(gradient, &self.weight, None)
+            }
+            LayerMap::TransposedConvolution(geometry) => {
+                geometry.convolve(gradient, &self.weight, None)
+            }
         }
     }
 
@@ -101,17 +109,17 @@ impl Layer {
         in_bias: &Tensor,
     ) {
         let per_channel = match self.map {
-            Map::Affine => {
+            LayerMap::Affine => {
                 let _ = gradient.tr().mm_out(in_weight, input);
                 gradient.shallow_clone()
             }
-            Map::Shrink(geometry) => {
+            LayerMap::Convolution(geometry) => {
                 in_weight
                     .shallow_clone()
                     .copy_(&geometry.in_weight(input, gradient));
                 geometry.small.sum_of_channels(gradient)
             }
-            Map::Grow(geometry) => {
+            LayerMap::TransposedConvolution(geometry) => {
                 in_weight
                     .shallow_clone()
                     .copy_(&geometry.in_weight(gradient, input));

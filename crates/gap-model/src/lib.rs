@@ -1,36 +1,46 @@
 //! Latent-variable models `p(x, z)`, frozen, known through two functions: the joint and its score.
 //!
 //! A new model is one file with one `impl` of [`LatentVariableModel`]; a new likelihood one file in
-//! [`likelihood`]; a new kind of network one file beside [`convolution`]. [`conditioned`] serves those
-//! who ask many times at the same observations. Nothing here knows a variational family or an encoder.
+//! [`likelihood`]; a new kind of network one file beside [`convolution`]. [`conditioned`] and [`JointRows`] serve those
+//! who ask many times at the same observations, [`learning`] those who fit. Whether fused kernels or
+//! libtorch compute is decided in this crate alone ([`Backend`]). Nothing here knows a variational family or an encoder.
 
 pub mod activation;
+pub mod backend;
 pub mod conditioned;
-mod conditioned_decoder;
+mod conv_geometry;
 pub mod convolution;
 pub mod decoder;
-pub mod fused;
+mod decoder_on_tensors;
 pub mod hierarchical;
 pub mod joint_rows;
+mod kernels;
 mod layer;
+pub mod learning;
 pub mod likelihood;
 pub mod linear_gaussian;
 pub mod mlp;
 pub mod model;
+mod model_error;
 pub mod network;
 mod network_blocks;
+mod standard_normal;
 pub mod time_series;
 
 pub use activation::Activation;
+pub use backend::Backend;
 pub use conditioned::{ConditionedModel, JointAndScore};
 pub use convolution::ConvShape;
 pub use decoder::{Decoder, MlpDecoder};
-pub use fused::{FrozenForward, FusedLearner};
+pub use gap_kernel::{Precision, exponentials};
 pub use hierarchical::NonlinearHierarchical;
-pub use joint_rows::{JointRows, WantedOfRows};
+pub use joint_rows::{JointOutputs, JointRows, LikelihoodRows};
+pub use kernels::PackedEncoder;
+pub use learning::{DecoderLearner, NetworkLearner, RowDraws};
 pub use likelihood::Likelihood;
 pub use linear_gaussian::LinearGaussian;
 pub use mlp::Mlp;
-pub use model::{ExactPosterior, LatentVariableModel, ModelError};
+pub use model::{ExactPosterior, LatentVariableModel};
+pub use model_error::ModelError;
 pub use network::Network;
 pub use time_series::{SeriesCoefficients, TimeSeries};

@@ -1,12 +1,13 @@
 //! `p(x | z)` given the decoder's output: its value, and its gradients by hand.
 //!
-//! A new likelihood is one file beside `learned_gaussian.rs` with one `impl` of `Formulas`, and one
+//! A new likelihood is one file beside `learned_gaussian.rs` with one `impl` of `LikelihoodFormulas` (`formulas.rs`), and one
 //! variant here. Those whose gradient has the form of `Canonical` also have it easier: what the
-//! observation contributes to the score is computed once. The kernels of [`crate::fused`] know the
+//! observation contributes to the score is computed once. The kernels know the
 //! Bernoulli and the Gaussian with one standard deviation; everything else is computed by libtorch.
 
 mod bernoulli;
 mod discretized_logistic;
+mod formulas;
 mod gaussian;
 mod learned_gaussian;
 mod learned_scale;
@@ -15,9 +16,11 @@ pub use discretized_logistic::DiscretizedLogistic;
 pub use learned_gaussian::LearnedGaussian;
 pub use learned_scale::{LearnedScale, rounding_std};
 
-use crate::model::ModelError;
+use crate::model_error::ModelError;
 use crate::network::stored;
 use bernoulli::Bernoulli;
+pub(crate) use formulas::Canonical;
+use formulas::{LikelihoodFormulas, Support};
 use gap_torch::NoiseStream;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use gaussian::Gaussian;
@@ -40,53 +43,9 @@ pub enum Likelihood {
     DiscretizedLogistic(DiscretizedLogistic),
 }
 
-/// What a likelihood must answer. Rows are datapoints; none depends on another.
-trait Formulas {
-    /// `log p(x | output)`, nats, summed in `f64`, differentiable: `[N, X], [N, X] -> [N]`.
-    fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor;
-
-    /// Writes `∂ log p(x | output) / ∂ output` over `output`, without a graph: `[N, X], [N, X]`.
-    fn residual_in_place(&self, x: &Tensor, output: &mut Tensor);
-
-    /// One observation for each row of `output`, `[B, X]`, with draws from `noise`.
-    fn sample(&self, output: &Tensor, noise: &mut NoiseStream) -> Tensor;
-
-    /// Where it has a density.
-    fn support(&self, x: &Tensor) -> Support;
-
-    /// Its gradient's form, if it is that one.
-    fn canonical(&self) -> Option<Canonical> {
-        None
-    }
-
-    /// `∂ log p(x | output) / ∂ log scale`, where the scale is learned: `[N, X], [N, X] -> [N, X]`.
-    fn residual_in_log_scale(&self, _x: &Tensor, _output: &Tensor) -> Option<Tensor> {
-        None
-    }
-}
-
-/// Where a likelihood has a density, in words and in one batch.
-struct Support {
-    likelihood: &'static str,
-    needs: &'static str,
-    inside: Tensor, // [N, X], booleans
-}
-
-/// A gradient in the output of the form `(x − mean(output)) / dispersion`.
-///
-/// That is so where `log p(x | η) = (x η − A(η)) / φ + c(x)` and the decoder gives `η`: the mean of
-/// `x` is then `A'(η)` (Nelder and Wedderburn 1972, "Generalized Linear Models"). As the gradient is
-/// affine in `x`, its part in `x` can be taken through an affine last layer once per observation.
-pub(crate) struct Canonical {
-    /// The variance of an observation over the derivative of its mean in the output.
-    pub(crate) dispersion: f64,
-    /// Writes the mean of `x` over the output.
-    pub(crate) mean_in_place: fn(&mut Tensor),
-}
-
 impl Likelihood {
     /// What `f` makes of this likelihood's formulas.
-    fn with<T>(&self, f: impl FnOnce(&dyn Formulas) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&dyn LikelihoodFormulas) -> T) -> T {
         match self {
             Self::Bernoulli => f(&Bernoulli),
             Self::Gaussian { std } => f(&Gaussian { std: *std }),
@@ -119,7 +78,7 @@ impl Likelihood {
     }
 
     /// The likelihood in the kernels' words, if they know it.
-    pub const fn on_kernels(&self) -> Option<gap_kernel::Likelihood> {
+    pub(crate) const fn on_kernels(&self) -> Option<gap_kernel::Likelihood> {
         match self {
             Self::Bernoulli => Some(gap_kernel::Likelihood::Bernoulli),
             Self::Gaussian { std } => Some(gap_kernel::Likelihood::Gaussian { std: *std }),
@@ -223,11 +182,6 @@ impl Likelihood {
         }
         Ok(self)
     }
-}
-
-/// The sum over observed dimensions, in `f64`: `[N, X] -> [N]`.
-fn sum_of_row(terms: &Tensor) -> Tensor {
-    terms.sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double)
 }
 
 /// Refuses the first value of `x` that is not inside.

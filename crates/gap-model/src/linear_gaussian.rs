@@ -1,10 +1,14 @@
 //! The oracle: a linear-Gaussian model, whose evidence and posterior are known exactly.
 
-use crate::conditioned::{ConditionedModel, Unprepared, check_observed};
-use crate::fused::{FusedConditioned, fuse_affine};
+use crate::backend::Backend;
+use crate::conditioned::ConditionedModel;
+use crate::kernels::{DecoderOnKernels, pack_affine};
 use crate::layer::affine;
 use crate::likelihood::Likelihood;
-use crate::model::{ExactPosterior, LatentVariableModel, ModelError, check_sizes};
+use crate::model::{
+    ExactPosterior, LatentVariableModel, UnpreparedModel, check_observed, check_sizes,
+};
+use crate::model_error::ModelError;
 use gap_kernel::FusedDecoder;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use gap_torch::{NoiseStream, SeedKey, map_row_blocks, product};
@@ -20,18 +24,20 @@ pub struct LinearGaussian {
     weight: Tensor, // [X, D]
     bias: Tensor,   // [X]
     noise_std: f64,
+    backend: Backend,
     /// Packed when it is first asked for, on machines that have the kernels.
-    fused: OnceCell<Option<FusedDecoder>>,
+    packed: OnceCell<Option<FusedDecoder>>,
 }
 
 impl LinearGaussian {
     /// The model with these loadings (`[X, D]`), offsets (`[X]`) and noise.
-    pub const fn new(weight: Tensor, bias: Tensor, noise_std: f64) -> Self {
+    pub fn new(weight: Tensor, bias: Tensor, noise_std: f64) -> Self {
         Self {
             weight,
             bias,
             noise_std,
-            fused: OnceCell::new(),
+            backend: Backend::default(),
+            packed: OnceCell::new(),
         }
     }
 
@@ -100,14 +106,19 @@ impl LinearGaussian {
         Self::new(number(loading).view([1, 1]), number(offset), noise_std)
     }
 
+    /// The same model computed by `backend`, where it has a choice.
+    #[must_use]
+    pub fn on(mut self, backend: Backend) -> Self {
+        self.packed.take();
+        self.backend = backend;
+        self
+    }
+
     /// The same model with tensors of another kind.
     #[must_use]
     pub fn to_kind(&self, kind: Kind) -> Self {
-        Self::new(
-            self.weight.to_kind(kind),
-            self.bias.to_kind(kind),
-            self.noise_std,
-        )
+        let (weight, bias) = (self.weight.to_kind(kind), self.bias.to_kind(kind));
+        Self::new(weight, bias, self.noise_std).on(self.backend)
     }
 
     /// Adds the model to `checkpoint`.
@@ -132,6 +143,12 @@ impl LinearGaussian {
             checkpoint.get("linear_gaussian.bias", device)?,
             noise_std.double_value(&[0]),
         ))
+    }
+
+    /// The model on the kernels, if it is one for them.
+    fn packed(&self) -> Option<&FusedDecoder> {
+        let pack = || pack_affine(self.backend, &self.weight, &self.bias, self.noise_std);
+        self.packed.get_or_init(pack).as_ref()
     }
 
     /// `x − b − W z` over every sample: `[B, X], [S, B, D] -> [S, B, X]`, row by row.
@@ -170,9 +187,8 @@ impl LatentVariableModel for LinearGaussian {
         self.weight.kind()
     }
 
-    fn on_kernels(&self) -> Option<&FusedDecoder> {
-        let fused = || fuse_affine(&self.weight, &self.bias, self.noise_std);
-        self.fused.get_or_init(fused).as_ref()
+    fn reads_rows(&self) -> bool {
+        self.packed().is_some()
     }
 
     fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
@@ -199,9 +215,9 @@ impl LatentVariableModel for LinearGaussian {
 
     fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
         check_observed(self, x)?;
-        Ok(match self.on_kernels() {
-            Some(fused) => Box::new(FusedConditioned::new(fused, self.latent_dim(), x)),
-            None => Box::new(Unprepared::new(self, x)?),
+        Ok(match self.packed() {
+            Some(packed) => Box::new(DecoderOnKernels::new(packed, self.latent_dim(), x)),
+            None => Box::new(UnpreparedModel::new(self, x)?),
         })
     }
 

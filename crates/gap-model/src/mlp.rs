@@ -1,7 +1,7 @@
 //! Multi-layer perceptrons: networks of affine layers.
 
 pub use crate::activation::Activation;
-use crate::layer::{Layer, Map};
+use crate::layer::{Layer, LayerMap};
 use crate::network::Network;
 use gap_torch::SeedKey;
 use tch::{Device, Tensor};
@@ -22,7 +22,7 @@ impl Network {
         let pairs = widths.windows(2).zip(0..);
         let layers =
             pairs.map(|(pair, i)| Layer::random_affine(pair[0], pair[1], key.index(i), device));
-        Self::of(layers.collect(), activation)
+        Self::from_layers(layers.collect(), activation)
     }
 
     /// The perceptron that says of `x` what this one says of `(x − mean) / std`: `[in], [in]`.
@@ -33,7 +33,10 @@ impl Network {
     #[must_use]
     pub fn on_standardized(mut self, mean: &Tensor, std: &Tensor) -> Self {
         let first = self.first_layer_mut();
-        assert!(first.map == Map::Affine, "a perceptron's layers are affine");
+        assert!(
+            first.map == LayerMap::Affine,
+            "a perceptron's layers are affine"
+        );
         let kind = first.weight.kind();
         let weight = &first.weight / std.to_kind(kind);
         first.bias = &first.bias - weight.mv(&mean.to_kind(kind));

@@ -1,55 +1,13 @@
 //! What a model must answer, and what a model with closed forms answers besides.
 
-use crate::conditioned::{ConditionedModel, Unprepared};
-use gap_kernel::FusedDecoder;
-use gap_torch::{DimsError, NoiseStream, SeedKey, dims};
+use crate::conditioned::{ConditionedModel, JointAndScore, check_rows};
+use crate::model_error::ModelError;
+use gap_torch::{NoiseStream, SeedKey, dims};
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
-/// A model was asked something that it cannot answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// A tensor has other axes than it should.
-    #[error(transparent)]
-    Dims(#[from] DimsError),
-    /// An observation lies where the likelihood has no density.
-    #[error(
-        "{likelihood} needs observations that are {needs}, but datapoint {row} of the batch holds {value}"
-    )]
-    OffSupport {
-        /// The likelihood.
-        likelihood: &'static str,
-        /// Its support.
-        needs: &'static str,
-        /// The first offending row of the batch.
-        row: i64,
-        /// The offending value.
-        value: f64,
-    },
-    /// Sizes do not fit together.
-    #[error("the model has {what} = {model}, but was given {given}")]
-    Size {
-        /// Which size.
-        what: &'static str,
-        /// The model's.
-        model: i64,
-        /// What was given.
-        given: i64,
-    },
-    /// A row names an observation that the model was not conditioned on.
-    #[error(
-        "observation {observation} was asked of a model at {n_observations} observations, numbered from 0"
-    )]
-    NoSuchObservation {
-        /// The number that was asked for.
-        observation: i64,
-        /// How many there are.
-        n_observations: i64,
-    },
-    /// A stored model cannot be read.
-    #[error(transparent)]
-    Checkpoint(#[from] gap_torch::checkpoint::CheckpointError),
-}
+/// Rows that an unprepared model gets at once: near 1,000 the memory is small and the speed full.
+const CHUNK_ROWS: usize = 1024;
 
 /// A frozen `p(x, z)` with a standard-normal or other known prior.
 ///
@@ -74,10 +32,10 @@ pub trait LatentVariableModel: Send {
     /// The kind of the model's tensors; observations and draws are given in it.
     fn kind(&self) -> Kind;
 
-    /// The model on the kernels of [`gap_kernel`], if it is a perceptron under a standard normal prior
-    /// and they are there for it.
-    fn on_kernels(&self) -> Option<&FusedDecoder> {
-        None
+    /// Whether the model, once it is at fixed observations, reads rows in plain memory where they lie:
+    /// see [`crate::JointRows::reads_rows`].
+    fn reads_rows(&self) -> bool {
+        false
     }
 
     /// `log p(x, z)`, nats, summed in `f64`: `[B, X], [S, B, D] -> [S, B]`.
@@ -106,7 +64,7 @@ pub trait LatentVariableModel: Send {
     ///
     /// [`ModelError`] if the axes do not fit the model.
     fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
-        Ok(Box::new(Unprepared::new(self, x)?))
+        Ok(Box::new(UnpreparedModel::new(self, x)?))
     }
 
     /// One `(x, z)` for each stream of `noise`, drawn from the model: `[B, X], [B, D]`.
@@ -198,4 +156,97 @@ pub(crate) fn check_sizes(
         }
     }
     Ok([n_samples, batch])
+}
+
+/// Checks `x` (`[B, X]`) against a model's size, and gives `B`.
+pub(crate) fn check_observed(
+    model: &(impl LatentVariableModel + ?Sized),
+    x: &Tensor,
+) -> Result<i64, ModelError> {
+    let [n_observations, given] = dims("x", x, ["B", "X"])?;
+    let model = model.observed_dim();
+    if model != given {
+        let what = "X";
+        return Err(ModelError::Size { what, model, given });
+    }
+    Ok(n_observations)
+}
+
+/// Any model at fixed observations, by way of its [`LatentVariableModel`] methods.
+pub struct UnpreparedModel<'a, M: ?Sized> {
+    model: &'a M,
+    x: Tensor, // [B, X]
+}
+
+impl<'a, M: LatentVariableModel + ?Sized> UnpreparedModel<'a, M> {
+    /// `model` at the rows of `x`, `[B, X]`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] if the axes do not fit the model.
+    pub fn new(model: &'a M, x: &Tensor) -> Result<Self, ModelError> {
+        check_observed(model, x)?;
+        let x = x.detach().copy();
+        Ok(Self { model, x })
+    }
+
+    /// `f` of each chunk's observations, `[1, N, D]` draws and `[N, X]` data.
+    fn for_each_chunk(
+        &self,
+        observations: &[i64],
+        z: &Tensor,
+        mut f: impl FnMut(&Tensor, &Tensor) -> Result<(), ModelError>,
+    ) -> Result<(), ModelError> {
+        check_rows(self.x.size()[0], self.model.latent_dim(), observations, z)?;
+        let _no_grad = tch::no_grad_guard();
+        let mut start = 0;
+        for chunk in observations.chunks(CHUNK_ROWS) {
+            let rows = chunk.len() as i64;
+            let index = Tensor::from_slice(chunk).to_device(self.x.device());
+            f(
+                &self.x.index_select(0, &index),
+                &z.narrow(0, start, rows).unsqueeze(0),
+            )?;
+            start += rows;
+        }
+        Ok(())
+    }
+}
+
+impl<M: LatentVariableModel + ?Sized> ConditionedModel for UnpreparedModel<'_, M> {
+    fn score(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
+        let mut scores = vec![self.no_rows(self.model.kind(), &[0, self.model.latent_dim()])];
+        self.for_each_chunk(observations, z, |x, z| {
+            scores.push(self.model.score(x, z)?.squeeze_dim(0));
+            Ok(())
+        })?;
+        Ok(Tensor::cat(&scores, 0))
+    }
+
+    fn log_joint(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
+        let mut log_joints = vec![self.no_rows(Kind::Double, &[0])];
+        self.for_each_chunk(observations, z, |x, z| {
+            log_joints.push(self.model.log_joint(x, z)?.squeeze_dim(0));
+            Ok(())
+        })?;
+        Ok(Tensor::cat(&log_joints, 0))
+    }
+
+    fn log_joint_and_score(
+        &mut self,
+        observations: &[i64],
+        z: &Tensor,
+    ) -> Result<JointAndScore, ModelError> {
+        Ok(JointAndScore {
+            log_joint: self.log_joint(observations, z)?,
+            score: self.score(observations, z)?,
+        })
+    }
+}
+
+impl<M: ?Sized> UnpreparedModel<'_, M> {
+    /// What no rows give, so that there is always something to put together.
+    fn no_rows(&self, kind: Kind, shape: &[i64]) -> Tensor {
+        Tensor::zeros(shape, (kind, self.x.device()))
+    }
 }

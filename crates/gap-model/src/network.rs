@@ -1,11 +1,12 @@
 //! Networks whose weights are plain tensors: decoders and encoders are made of them.
 //!
 //! A network is a chain of layers, whatever their kind, so that fitting, evaluation and storage are
-//! written once. [`crate::mlp`] and [`crate::convolution`] make networks; the kernels of
-//! [`crate::fused`] know those of affine layers alone.
+//! written once. [`crate::mlp`] and [`crate::convolution`] make networks; the kernels
+//! know those of affine layers alone.
 
 use crate::activation::Activation;
-use crate::layer::{Layer, Map};
+use crate::backend::Backend;
+use crate::layer::{Layer, LayerMap};
 use gap_torch::aligned_rows;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use tch::{Device, Kind, Tensor};
@@ -14,6 +15,7 @@ use tch::{Device, Kind, Tensor};
 pub struct Network {
     layers: Vec<Layer>,
     activation: Activation,
+    backend: Backend,
 }
 
 impl Network {
@@ -22,11 +24,28 @@ impl Network {
     /// # Panics
     ///
     /// If there are none, or they do not fit each other.
-    pub(crate) fn of(layers: Vec<Layer>, activation: Activation) -> Self {
+    pub(crate) fn from_layers(layers: Vec<Layer>, activation: Activation) -> Self {
         assert!(!layers.is_empty(), "a network has a layer");
         let fit = |pair: &[Layer]| pair[0].n_outputs() == pair[1].n_inputs();
         assert!(layers.windows(2).all(fit), "layers fit");
-        Self { layers, activation }
+        Self {
+            layers,
+            activation,
+            backend: Backend::default(),
+        }
+    }
+
+    /// The same network computed by `backend`, where it has a choice; without this by what the environment
+    /// asks for.
+    #[must_use]
+    pub const fn on(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// What computes it, where it has a choice.
+    pub const fn backend(&self) -> Backend {
+        self.backend
     }
 
     /// The same network with its last layer at zero, so that it says 0 wherever it is asked.
@@ -63,7 +82,9 @@ impl Network {
 
     /// Whether all layers are affine.
     pub fn is_perceptron(&self) -> bool {
-        self.layers.iter().all(|layer| layer.map == Map::Affine)
+        self.layers
+            .iter()
+            .all(|layer| layer.map == LayerMap::Affine)
     }
 
     /// Width of the input.
@@ -156,6 +177,7 @@ impl Network {
         Self {
             layers: layers.collect(),
             activation: self.activation,
+            backend: self.backend,
         }
     }
 

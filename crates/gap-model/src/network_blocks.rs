@@ -1,11 +1,11 @@
 //! A network's values and pulled-back gradients, block by block, in memory that is used again.
 //!
 //! Every operation runs at one shape, [`BLOCK_ROWS`] rows, in memory whose rows are aligned, so that a
-//! row's bits do not depend on its company (see [`gap_torch::map_row_blocks`]). No graph is built:
+//! row's bits do not depend on the rest of the batch (see [`gap_torch::map_row_blocks`]). No graph is built:
 //! the caller holds a no-grad guard.
 
 use crate::activation::Activation;
-use crate::layer::{Layer, Map};
+use crate::layer::{Layer, LayerMap};
 use crate::network::Network;
 use gap_torch::{BLOCK_ROWS, aligned_memory};
 use tch::Tensor;
@@ -35,7 +35,7 @@ impl BlockLayer {
     }
 
     fn pull_back(&self, gradient: &Tensor, into: &Tensor) {
-        if self.layer.map == Map::Affine {
+        if self.layer.map == LayerMap::Affine {
             let _ = gradient.mm_out(into, &self.layer.weight);
         } else {
             into.shallow_clone().copy_(&self.layer.pull_back(gradient));
@@ -49,7 +49,7 @@ impl NetworkBlocks {
         let memory =
             |width: i64| aligned_memory(BLOCK_ROWS, width, network.kind(), network.device());
         let layers = network.layers().iter().map(|layer| BlockLayer {
-            transposed: (layer.map == Map::Affine).then(|| layer.weight.tr()),
+            transposed: (layer.map == LayerMap::Affine).then(|| layer.weight.tr()),
             value: memory(layer.n_outputs()),
             layer: layer.shared(),
         });

@@ -6,9 +6,12 @@
 //! context: so datapoints stay independent of each other, given it. Given the context the model is a
 //! linear-Gaussian one, to which everything is left.
 
-use crate::conditioned::{ConditionedModel, Unprepared, check_observed};
+use crate::conditioned::ConditionedModel;
 use crate::linear_gaussian::LinearGaussian;
-use crate::model::{ExactPosterior, LatentVariableModel, ModelError, check_sizes};
+use crate::model::{
+    ExactPosterior, LatentVariableModel, UnpreparedModel, check_observed, check_sizes,
+};
+use crate::model_error::ModelError;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use gap_torch::{NoiseStream, SeedKey};
 use std::ops::Range;
@@ -208,7 +211,7 @@ impl LatentVariableModel for TimeSeries {
             // Then u is z, and the kernels can be asked for it.
             self.innovations.condition(&self.innovation(x))
         } else {
-            Ok(Box::new(Unprepared::new(self, x)?))
+            Ok(Box::new(UnpreparedModel::new(self, x)?))
         }
     }
 

@@ -145,7 +145,7 @@ mod tests {
     use tch::{Device, Kind};
 
     #[test]
-    fn a_row_has_the_same_bits_in_any_company() {
+    fn a_row_has_the_same_bits_in_any_batch() {
         let mut noise = NoiseStream::new(SeedKey::root(1), &[0], Device::Cpu);
         // Narrow results and odd widths are what the stock path treats by their address.
         for (inputs, outputs) in [
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_over_samples_has_the_same_bits_in_any_company() {
+    fn a_mean_over_samples_has_the_same_bits_in_any_batch() {
         let ids: Vec<u64> = (0..40).collect();
         let values = NoiseStream::new(SeedKey::root(2), &ids, Device::Cpu).normal(37, 3);
         let together = mean_over_samples(&values);

@@ -5,14 +5,18 @@
 //! libraries. Nothing here measures: criterion does, and [`rate()`] for the comparison. The benches are
 //! in the crates that they measure, `amortgap bench` makes a table and a figure of their results.
 
-mod crew;
+#[cfg(feature = "criterion")]
+mod bench;
 mod one_observation;
 mod problem;
 pub mod rate;
 pub mod work;
+mod worker_pool;
 mod workload;
 
-pub use crew::Crew;
+#[cfg(feature = "criterion")]
+pub use bench::bench;
 pub use rate::rate;
 pub use work::{Method, Work};
+pub use worker_pool::WorkerPool;
 pub use workload::{Share, Workload};

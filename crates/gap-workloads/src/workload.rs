@@ -7,7 +7,7 @@ use crate::problem::{
 use crate::work::{ANNEALING_TRANSITIONS, SMALL_FIT_SEEDS, SMALL_FIT_WIDTHS, Work};
 use gap_estimate::{Anchor, Annealing, ImportanceWeighted, Transitions, estimate_all};
 use gap_infer::ascent::{
-    AdamSettings, Climber, Noise, Objective, Phase, Precision, Rule, Stopping, climb,
+    AdamSettings, Noise, Objective, Phase, Precision, Rule, SearchState, Stopping, run_phase,
 };
 use gap_infer::train::{Training, fit_encoder, fit_jointly};
 use gap_infer::{DiagonalGaussian, Encoder, Inference, Refined, VariationalFamily};
@@ -120,18 +120,18 @@ fn free_form_steps(ids: Range<u64>, n_samples: usize, steps: u32) -> impl FnMut(
     let prior_like = vec![0.0; 2 * LATENT_DIM as usize];
     move |key| {
         let mut objective = Objective::new(&model, batch.x()).expect("sizes fit");
-        let mut climbers = vec![Climber::at(prior_like.clone()); rows.len()];
-        climb(
+        let mut states = vec![SearchState::at(prior_like.clone()); rows.len()];
+        run_phase(
             &mut objective,
             &adam(n_samples, steps),
             &rows,
-            &mut climbers,
+            &mut states,
             batch.ids(),
             key,
             &mut |_| (),
         )
         .expect("sizes fit");
-        climbers.iter().flat_map(|climber| &climber.params).sum()
+        states.iter().flat_map(|state| &state.params).sum()
     }
 }
 

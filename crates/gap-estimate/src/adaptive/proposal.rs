@@ -4,7 +4,7 @@ use crate::annealed::{Anchor, sum_of_squares};
 use crate::estimate::{Accumulator, EstimateError};
 use crate::importance::WeightedDraws;
 use gap_infer::{VariationalFamily, VariationalParams};
-use gap_model::{JointRows, WantedOfRows};
+use gap_model::{JointOutputs, JointRows};
 use gap_torch::{NoiseStream, SeedKey, doubles};
 use std::f64::consts::TAU;
 use tch::{Device, Tensor};
@@ -13,7 +13,7 @@ use tch::{Device, Tensor};
 const CHUNK: u64 = 1024;
 
 /// The fitted `q` of every datapoint.
-pub enum Fitted<'a> {
+pub enum FittedPosterior<'a> {
     /// Diagonal Gaussians, in plain memory.
     Diagonal(Anchor),
     /// Anything else.
@@ -24,8 +24,8 @@ pub enum Fitted<'a> {
     },
 }
 
-impl<'a> Fitted<'a> {
-    pub fn of(family: &'a dyn VariationalFamily, params: &'a VariationalParams) -> Self {
+impl<'a> FittedPosterior<'a> {
+    pub fn new(family: &'a dyn VariationalFamily, params: &'a VariationalParams) -> Self {
         if family.as_diagonal_gaussian().is_some() {
             return Self::Diagonal(Anchor::of(family, params));
         }
@@ -52,7 +52,7 @@ impl<'a> Fitted<'a> {
                 let dim = anchor.latent_dim();
                 let draws = z.chunks_exact_mut(dim).zip(noise.chunks_exact(dim));
                 for ((z, noise), log_q) in draws.zip(log_q) {
-                    anchor.place(point, noise, z);
+                    anchor.unwhiten(point, noise, z);
                     *log_q = anchor.log_density(point, sum_of_squares(noise));
                 }
             }
@@ -87,7 +87,7 @@ impl<'a> Fitted<'a> {
 
 /// One datapoint's draws from `(1 − share) q + share N(0, I)`.
 pub struct Proposal<'a> {
-    q: &'a Fitted<'a>,
+    q: &'a FittedPosterior<'a>,
     point: usize,
     prior_share: f64,
     noise: NoiseStream,
@@ -98,7 +98,13 @@ pub struct Proposal<'a> {
 }
 
 impl<'a> Proposal<'a> {
-    pub fn new(q: &'a Fitted, point: usize, id: u64, prior_share: f64, key: SeedKey) -> Self {
+    pub fn new(
+        q: &'a FittedPosterior,
+        point: usize,
+        id: u64,
+        prior_share: f64,
+        key: SeedKey,
+    ) -> Self {
         let stream = |key: SeedKey| NoiseStream::new(key, &[id], Device::Cpu);
         Self {
             q,
@@ -136,9 +142,9 @@ impl<'a> Proposal<'a> {
     ) -> Result<(), EstimateError> {
         self.draw(n);
         self.log_joint.resize(n, 0.0);
-        let wanted = WantedOfRows {
+        let wanted = JointOutputs {
             log_joint: Some(&mut self.log_joint),
-            ..WantedOfRows::default()
+            ..JointOutputs::default()
         };
         joint.evaluate(&vec![self.point; n], &self.z, wanted)?;
         let (dim, _) = self.q.dims();
@@ -158,16 +164,16 @@ impl<'a> Proposal<'a> {
         self.q
             .draw(self.point, &noise, &mut self.z, &mut self.log_q);
         let components = self.components.uniform_values(n, 1);
-        let of_prior = |&s: &usize| f64::from(components[s]) < self.prior_share;
-        let of_prior: Vec<usize> = (0..n).filter(of_prior).collect();
-        if of_prior.is_empty() {
+        let from_prior = |&s: &usize| f64::from(components[s]) < self.prior_share;
+        let prior_draws: Vec<usize> = (0..n).filter(from_prior).collect();
+        if prior_draws.is_empty() {
             return;
         }
         let normals = |&s: &usize| noise[s * noise_dim..][..dim].iter().copied();
-        let places: Vec<f32> = of_prior.iter().flat_map(normals).collect();
+        let places: Vec<f32> = prior_draws.iter().flat_map(normals).collect();
         let log_q = self.q.log_density(self.point, &places);
         let places = places.chunks_exact(dim).zip(log_q);
-        for (&s, (place, log_q)) in of_prior.iter().zip(places) {
+        for (&s, (place, log_q)) in prior_draws.iter().zip(places) {
             self.z[s * dim..][..dim].copy_from_slice(place);
             self.log_q[s] = log_q;
         }
@@ -178,10 +184,10 @@ impl<'a> Proposal<'a> {
         if self.prior_share == 0.0 {
             return log_q;
         }
-        let of_q = log_q + (-self.prior_share).ln_1p();
+        let q_term = log_q + (-self.prior_share).ln_1p();
         let log_prior = -0.5 * (sum_of_squares(z) + z.len() as f64 * TAU.ln());
-        let of_prior = log_prior + self.prior_share.ln();
-        let most = of_q.max(of_prior);
-        most + ((of_q - most).exp() + (of_prior - most).exp()).ln()
+        let prior_term = log_prior + self.prior_share.ln();
+        let most = q_term.max(prior_term);
+        most + ((q_term - most).exp() + (prior_term - most).exp()).ln()
     }
 }

@@ -13,14 +13,14 @@ const MOMENT_DRAWS: i64 = 2048;
 pub struct Anchor {
     latent_dim: usize,
     mean: Vec<f32>, // [B, D]
-    factor: Factor,
+    factor: ScaleFactor,
     /// `log |F|` of each datapoint, of the numbers that are used.
     log_dets: Vec<f64>, // [B]
 }
 
 /// `F`.
 #[derive(Clone, Debug)]
-enum Factor {
+enum ScaleFactor {
     /// Standard deviations: `[B, D]`.
     Diagonal(Vec<f32>),
     /// Lower triangles, rows one after another: `[B, D, D]`.
@@ -31,7 +31,7 @@ impl Anchor {
     /// The standard normal prior, for `n_points` datapoints.
     pub fn prior(n_points: usize, latent_dim: usize) -> Self {
         let std = vec![1.0; n_points * latent_dim];
-        Self::new(latent_dim, vec![0.0; std.len()], Factor::Diagonal(std))
+        Self::new(latent_dim, vec![0.0; std.len()], ScaleFactor::Diagonal(std))
     }
 
     /// The Gaussian with the moments of a fitted `q`, for each datapoint: `q` itself where that is a
@@ -45,7 +45,11 @@ impl Anchor {
                 let std = std.into_iter().map(|log_std| log_std.exp() as f32);
                 let mean = rows(mean.copy()).into_iter().map(|mean| mean as f32);
                 let latent_dim = family.latent_dim() as usize;
-                Self::new(latent_dim, mean.collect(), Factor::Diagonal(std.collect()))
+                Self::new(
+                    latent_dim,
+                    mean.collect(),
+                    ScaleFactor::Diagonal(std.collect()),
+                )
             }
             None => Self::with_moments(family, params),
         }
@@ -71,19 +75,19 @@ impl Anchor {
             let factor = factor.unwrap_or_else(|_| covariance.full_like(f64::NAN));
             lower.extend(floats(&factor));
         }
-        Self::new(dim as usize, mean, Factor::Lower(lower))
+        Self::new(dim as usize, mean, ScaleFactor::Lower(lower))
     }
 
-    fn new(latent_dim: usize, mean: Vec<f32>, factor: Factor) -> Self {
+    fn new(latent_dim: usize, mean: Vec<f32>, factor: ScaleFactor) -> Self {
         let log_sum = |diagonal: &mut dyn Iterator<Item = &f32>| -> f64 {
             diagonal.map(|&s| f64::from(s).ln()).sum()
         };
         let log_dets = match &factor {
-            Factor::Diagonal(std) => {
+            ScaleFactor::Diagonal(std) => {
                 let points = std.chunks_exact(latent_dim);
                 points.map(|std| log_sum(&mut std.iter())).collect()
             }
-            Factor::Lower(lower) => {
+            ScaleFactor::Lower(lower) => {
                 let points = lower.chunks_exact(latent_dim * latent_dim);
                 points
                     .map(|rows| log_sum(&mut rows.iter().step_by(latent_dim + 1)))
@@ -113,16 +117,16 @@ impl Anchor {
     }
 
     /// `z = mean + F w` of a datapoint.
-    pub fn place(&self, point: usize, w: &[f32], z: &mut [f32]) {
+    pub fn unwhiten(&self, point: usize, w: &[f32], z: &mut [f32]) {
         let (dim, mean) = (self.latent_dim, self.mean(point));
         match &self.factor {
-            Factor::Diagonal(std) => {
+            ScaleFactor::Diagonal(std) => {
                 let std = &std[point * dim..][..dim];
                 for i in 0..z.len() {
                     z[i] = std[i].mul_add(w[i], mean[i]);
                 }
             }
-            Factor::Lower(lower) => {
+            ScaleFactor::Lower(lower) => {
                 let rows = lower[point * dim * dim..].chunks_exact(dim);
                 for (i, row) in rows.take(dim).enumerate() {
                     let products = row[..=i].iter().zip(w).map(|(l, w)| l * w);
@@ -136,13 +140,13 @@ impl Anchor {
     pub fn whiten(&self, point: usize, z: &[f32], w: &mut [f32]) {
         let (dim, mean) = (self.latent_dim, self.mean(point));
         match &self.factor {
-            Factor::Diagonal(std) => {
+            ScaleFactor::Diagonal(std) => {
                 let std = &std[point * dim..][..dim];
                 for i in 0..w.len() {
                     w[i] = (z[i] - mean[i]) / std[i];
                 }
             }
-            Factor::Lower(lower) => {
+            ScaleFactor::Lower(lower) => {
                 let rows = lower[point * dim * dim..].chunks_exact(dim);
                 for (i, row) in rows.take(dim).enumerate() {
                     let products = row[..i].iter().zip(&*w).map(|(l, w)| l * w);
@@ -157,12 +161,12 @@ impl Anchor {
     pub fn pull_back(&self, point: usize, score: &mut [f32]) {
         let dim = self.latent_dim;
         match &self.factor {
-            Factor::Diagonal(std) => {
+            ScaleFactor::Diagonal(std) => {
                 for (score, std) in score.iter_mut().zip(&std[point * dim..]) {
                     *score *= std;
                 }
             }
-            Factor::Lower(lower) => {
+            ScaleFactor::Lower(lower) => {
                 let lower = &lower[point * dim * dim..][..dim * dim];
                 for i in 0..dim {
                     // Column i ends at the diagonal, above which are zeros; scores from i on are unchanged.

@@ -3,8 +3,7 @@
 use super::anchor::{Anchor, sum_of_squares};
 use crate::estimate::EstimateError;
 use gap_data::Batch;
-use gap_kernel::Precision;
-use gap_model::{JointRows, LatentVariableModel, WantedOfRows};
+use gap_model::{JointOutputs, JointRows, LatentVariableModel, Precision};
 use gap_torch::{NoiseStream, SeedKey};
 
 /// A step is shortened by up to this factor, drawn for each transition: with one length a trajectory
@@ -23,7 +22,7 @@ pub struct Transitions {
 }
 
 /// What every chain of a transition is given.
-pub struct Move<'a> {
+pub struct TransitionSettings<'a> {
     /// The inverse temperature of the distribution that it leaves as it is.
     pub beta: f64,
     /// The step size of each datapoint, `[B]`.
@@ -38,8 +37,8 @@ pub struct Chains<'a> {
     transitions: Transitions,
     noise: NoiseStream,
     points: Vec<usize>, // [C·B]
-    current: State,
-    proposed: State,
+    current: ChainState,
+    proposed: ChainState,
     momentum: Vec<f32>, // [C·B, D]
     z: Vec<f32>,        // [C·B, D]
     /// Whether each proposal of the latest transition was accepted, as a probability; `[C·B]`.
@@ -48,13 +47,13 @@ pub struct Chains<'a> {
 
 /// Where chains are, and what the joint is there.
 #[derive(Clone)]
-struct State {
+struct ChainState {
     w: Vec<f32>,         // [C·B, D]
     score: Vec<f32>,     // std ∘ ∇_z log p(x, z), [C·B, D]
     log_joint: Vec<f64>, // [C·B]
 }
 
-impl State {
+impl ChainState {
     fn at(w: Vec<f32>, n_rows: usize) -> Self {
         Self {
             score: vec![0.0; w.len()],
@@ -107,7 +106,7 @@ impl<'a> Chains<'a> {
         noise: NoiseStream,
     ) -> Result<Self, EstimateError> {
         let (n_rows, n_points) = (w.len() / anchor.latent_dim(), anchor.n_points());
-        let state = State::at(w, n_rows);
+        let state = ChainState::at(w, n_rows);
         let mut chains = Self {
             joint: JointRows::new(model, batch.x())?,
             anchor,
@@ -120,8 +119,8 @@ impl<'a> Chains<'a> {
             z: vec![0.0; n_rows * anchor.latent_dim()],
             acceptance: vec![0.0; n_rows],
         };
-        chains.value_of_proposal()?;
-        chains.score_of_proposal()?;
+        chains.evaluate_proposal()?;
+        chains.score_proposal()?;
         std::mem::swap(&mut chains.current, &mut chains.proposed);
         chains.proposed.w.copy_from_slice(&chains.current.w);
         Ok(chains)
@@ -148,26 +147,32 @@ impl<'a> Chains<'a> {
 
     /// One transition of every chain, by Hamiltonian Monte Carlo (Neal 2011, §5.3), that leaves
     /// `q^(1−β) p^β` as it is.
-    pub fn advance(&mut self, how: &Move) -> Result<(), EstimateError> {
+    pub fn advance(&mut self, settings: &TransitionSettings) -> Result<(), EstimateError> {
         let dim = self.anchor.latent_dim();
         let n_chains = self.points.len() / self.n_points().max(1);
         self.momentum = self.noise.normal_values(n_chains, dim);
         let uniforms = self.noise.uniform_values(n_chains, 2); // [C·B, 2]
-        let before = self.energies(&self.current, how.beta);
+        let before = self.energies(&self.current, settings.beta);
         self.proposed.w.copy_from_slice(&self.current.w);
         self.proposed.score.copy_from_slice(&self.current.score);
         let steps: Vec<f32> = (self.points.iter().zip(uniforms.chunks_exact(2)))
-            .map(|(&point, u)| how.step_sizes[point] as f32 * (SHORTEST + (1.0 - SHORTEST) * u[0]))
+            .map(|(&point, u)| {
+                settings.step_sizes[point] as f32 * (SHORTEST + (1.0 - SHORTEST) * u[0])
+            })
             .collect();
-        self.kick(&steps, 0.5, how.beta as f32);
+        self.kick(&steps, 0.5, settings.beta as f32);
         for step in 1..=self.transitions.leapfrog_steps {
             self.drift(&steps);
-            self.score_of_proposal()?;
+            self.score_proposal()?;
             let is_last = step == self.transitions.leapfrog_steps;
-            self.kick(&steps, if is_last { 0.5 } else { 1.0 }, how.beta as f32);
+            self.kick(
+                &steps,
+                if is_last { 0.5 } else { 1.0 },
+                settings.beta as f32,
+            );
         }
-        self.value_of_proposal()?;
-        let after = self.energies(&self.proposed, how.beta);
+        self.evaluate_proposal()?;
+        let after = self.energies(&self.proposed, settings.beta);
         for row in 0..self.points.len() {
             let gain = before[row] - after[row];
             // A trajectory that left the finite numbers is refused.
@@ -194,13 +199,13 @@ impl<'a> Chains<'a> {
     }
 
     /// `−log f_β(w) + ½ |momentum|²`, up to what is the same everywhere.
-    fn energies(&self, state: &State, beta: f64) -> Vec<f64> {
+    fn energies(&self, state: &ChainState, beta: f64) -> Vec<f64> {
         let dim = self.anchor.latent_dim();
         let places = state.w.chunks_exact(dim).zip(&state.log_joint);
         let rows = places.zip(self.momentum.chunks_exact(dim));
         rows.map(|((w, log_joint), momentum)| {
-            let of_place = 0.5 * (1.0 - beta) * sum_of_squares(w) - beta * log_joint;
-            of_place + 0.5 * sum_of_squares(momentum)
+            let potential = 0.5 * (1.0 - beta) * sum_of_squares(w) - beta * log_joint;
+            potential + 0.5 * sum_of_squares(momentum)
         })
         .collect()
     }
@@ -215,9 +220,9 @@ impl<'a> Chains<'a> {
             .zip(self.proposed.score.chunks_exact(dim));
         let rows = self.momentum.chunks_exact_mut(dim).zip(places);
         for ((momentum, (w, score)), step) in rows.zip(steps) {
-            let (of_anchor, of_joint) = (-part * step * (1.0 - beta), part * step * beta);
+            let (anchor_part, joint_part) = (-part * step * (1.0 - beta), part * step * beta);
             for i in 0..dim {
-                momentum[i] += of_anchor * w[i] + of_joint * score[i];
+                momentum[i] += anchor_part * w[i] + joint_part * score[i];
             }
         }
     }
@@ -236,20 +241,20 @@ impl<'a> Chains<'a> {
         }
     }
 
-    fn place_proposal(&mut self) {
+    fn unwhiten_proposal(&mut self) {
         let dim = self.anchor.latent_dim();
         let rows = self
             .z
             .chunks_exact_mut(dim)
             .zip(self.proposed.w.chunks_exact(dim));
         for ((z, w), &point) in rows.zip(&self.points) {
-            self.anchor.place(point, w, z);
+            self.anchor.unwhiten(point, w, z);
         }
     }
 
-    fn score_of_proposal(&mut self) -> Result<(), EstimateError> {
-        self.place_proposal();
-        let wanted = WantedOfRows {
+    fn score_proposal(&mut self) -> Result<(), EstimateError> {
+        self.unwhiten_proposal();
+        let wanted = JointOutputs {
             score: Some(&mut self.proposed.score),
             log_joint: None,
             precision: self.transitions.precision,
@@ -265,11 +270,11 @@ impl<'a> Chains<'a> {
         Ok(())
     }
 
-    fn value_of_proposal(&mut self) -> Result<(), EstimateError> {
-        self.place_proposal();
-        let wanted = WantedOfRows {
+    fn evaluate_proposal(&mut self) -> Result<(), EstimateError> {
+        self.unwhiten_proposal();
+        let wanted = JointOutputs {
             log_joint: Some(&mut self.proposed.log_joint),
-            ..WantedOfRows::default()
+            ..JointOutputs::default()
         };
         Ok(self.joint.evaluate(&self.points, &self.z, wanted)?)
     }

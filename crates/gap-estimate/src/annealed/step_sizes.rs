@@ -6,7 +6,7 @@
 //! whose chains are thrown away.
 
 use super::anchor::Anchor;
-use super::chains::{Chains, Move, Transitions};
+use super::chains::{Chains, TransitionSettings, Transitions};
 use crate::estimate::EstimateError;
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
@@ -50,7 +50,7 @@ pub fn step_sizes(
     let longest = LONGEST_TRAJECTORY / f64::from(transitions.leapfrog_steps);
     for t in 0..TRANSITIONS {
         let step_sizes: Vec<f64> = log_steps.iter().map(|s| s.exp()).collect();
-        chains.advance(&Move {
+        chains.advance(&TransitionSettings {
             beta: (f64::from(t + 1) / f64::from(half)).min(1.0),
             step_sizes: &step_sizes,
         })?;

@@ -9,7 +9,7 @@ use crate::rows::StageRow;
 use crate::settings::{Starts, ascent_schedule};
 use crate::stage_id::StageId;
 use gap_infer::DiagonalGaussian;
-use gap_infer::trace::{Look, Trace, Tracer};
+use gap_infer::trace::{AscentSnapshot, Trace, Tracer};
 use gap_schema::trace::{OTHER_OPTIMUM_NATS, REACHED_NATS, TracePoint};
 use gap_schema::{Record, rows_file};
 use gap_spec::{AscentSpec, Count, Precision, Start};
@@ -85,7 +85,7 @@ impl Work for AscentWork {
             let traced = tracer
                 .trace(&schedule, start.to_rows(), key)
                 .map_err(failed)?;
-            for look in &traced.looks {
+            for look in &traced.snapshots {
                 let standing = Standing::new(&traced, look);
                 points.push(TracePoint {
                     // A stage may serve several: the plan says which.
@@ -134,8 +134,8 @@ struct Standing {
 }
 
 impl Standing {
-    fn new(traced: &Trace, look: &Look) -> Self {
-        let end = traced.looks.last().expect("an ascent is looked at");
+    fn new(traced: &Trace, look: &AscentSnapshot) -> Self {
+        let end = traced.snapshots.last().expect("an ascent is looked at");
         let n = look.loss.len();
         let goes_on = |&i: &usize| {
             let stood = look.steps[i] == end.steps[i] && (look != end || traced.stopped[i]);

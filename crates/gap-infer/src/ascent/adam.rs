@@ -1,7 +1,8 @@
 //! Adam, with a state for each parameter of each datapoint.
 
-use super::objective::{Evaluation, Wanted};
-use super::{Draws, Progress, StepRule};
+use super::draws::NoiseDraws;
+use super::evaluation::{Evaluation, EvaluationRequest, Gradient, WhitenedGradient};
+use super::step_rule::{Progress, StepRule};
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
@@ -38,7 +39,7 @@ impl AdamSettings {
 }
 
 /// A gradient is all it takes.
-pub const WANTED: Wanted = Wanted::GRADIENT;
+pub const REQUEST: EvaluationRequest = EvaluationRequest::GRADIENT;
 
 /// Kingma and Ba 2015, "Adam", Algorithm 1, with their constants.
 pub struct Adam {
@@ -65,33 +66,30 @@ impl Adam {
     }
 
     /// A step in `(μ, log σ)`, or in `(μ, log σ²)`.
-    fn descend_gaussian(&mut self, evaluation: &Evaluation, rate: f64, unbias: f64) {
+    fn descend_gaussian(&mut self, gradient: &WhitenedGradient, rate: f64, unbias: f64) {
         let dim = self.params.len() / 2;
         // With ρ = log σ² the gradient is half that in log σ, and log σ moves half as far as ρ.
         let halved = if self.settings.log_variance { 0.5 } else { 1.0 };
-        let (whitened, std) = (
-            evaluation.mean_gradient.as_slice(),
-            evaluation.std.as_slice(),
-        );
-        let of_log_std = evaluation.log_std_gradient.as_slice();
+        let (for_mean, std) = (gradient.mean.as_slice(), gradient.std.as_slice());
+        let for_log_std = gradient.log_std.as_slice();
         for i in 0..dim {
-            self.gradient[i] = whitened[i] / std[i];
-            self.gradient[dim + i] = halved * of_log_std[i];
+            self.gradient[i] = for_mean[i] / std[i];
+            self.gradient[dim + i] = halved * for_log_std[i];
         }
         let (first, second) = (&mut self.first, &mut self.second);
         let (means, log_stds) = self.params.split_at_mut(dim);
-        let of_means = (&mut first[..dim], &mut second[..dim]);
+        let mean_moments = (&mut first[..dim], &mut second[..dim]);
         let epsilon = self.settings.epsilon;
         descend(
             means,
-            of_means,
+            mean_moments,
             &self.gradient[..dim],
             [rate, unbias, epsilon],
         );
-        let of_log_stds = (&mut first[dim..], &mut second[dim..]);
+        let log_std_moments = (&mut first[dim..], &mut second[dim..]);
         descend(
             log_stds,
-            of_log_stds,
+            log_std_moments,
             &self.gradient[dim..],
             [halved * rate, unbias, epsilon],
         );
@@ -126,20 +124,17 @@ impl StepRule for Adam {
         }
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, _: &Draws) -> Progress {
+    fn tell(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> Progress {
         self.step += 1;
         let rate = self.settings.learning_rate / (1.0 - BETA_1.powi(self.step));
         let unbias = (1.0 - BETA_2.powi(self.step)).sqrt().recip();
-        if evaluation.gradient.is_empty() {
-            self.descend_gaussian(evaluation, rate, unbias);
-        } else {
-            let moments = (self.first.as_mut_slice(), self.second.as_mut_slice());
-            descend(
-                &mut self.params,
-                moments,
-                &evaluation.gradient,
-                [rate, unbias, self.settings.epsilon],
-            );
+        match &evaluation.gradient {
+            Gradient::Whitened(gradient) => self.descend_gaussian(gradient, rate, unbias),
+            Gradient::Params(gradient) => {
+                let moments = (self.first.as_mut_slice(), self.second.as_mut_slice());
+                let constants = [rate, unbias, self.settings.epsilon];
+                descend(&mut self.params, moments, gradient, constants);
+            }
         }
         if !self.settings.averaged {
             return Progress::Iterate {

@@ -1,17 +1,18 @@
 //! Newton steps that are averaged over new draws, each block corrected by the blocks before it.
 
-use super::blocks::{Block, Blocks};
+use super::blocks::{BlockAverage, CorrectedBlock};
 use super::curvature::NewtonMetric;
-use super::objective::{Evaluation, Wanted};
-use super::{Draws, Progress, StepRule};
+use super::draws::NoiseDraws;
+use super::evaluation::{Evaluation, EvaluationRequest};
+use super::step_rule::{Progress, StepRule};
 
 /// The longest step in any one mean, standard deviations, and in any one `log σ`.
 pub const LONGEST_STEP: f64 = 1.0;
 const LONGEST_LOG_STEP: f64 = 0.5;
 
-pub const WANTED: Wanted = Wanted {
+pub const REQUEST: EvaluationRequest = EvaluationRequest {
     curvature: true,
-    ..Wanted::GRADIENT
+    ..EvaluationRequest::GRADIENT
 };
 
 /// Stochastic approximation with Newton steps whose size is about the block's share of all draws so
@@ -21,14 +22,14 @@ pub const WANTED: Wanted = Wanted {
 /// The curvature of the blocks before is a control variate: it says how much of a block's gradient
 /// comes from its draws' own mean and covariance. There is no check on the value: start it near.
 pub struct AveragedNewton {
-    blocks: Blocks,
+    blocks: BlockAverage,
     params: Vec<f64>,
 }
 
 impl AveragedNewton {
     pub const fn new(start: Vec<f64>) -> Self {
         Self {
-            blocks: Blocks::new(),
+            blocks: BlockAverage::new(),
             params: start,
         }
     }
@@ -43,8 +44,8 @@ impl StepRule for AveragedNewton {
         &self.params
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, draws: &Draws) -> Progress {
-        let Block {
+    fn tell(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> Progress {
+        let CorrectedBlock {
             gradient,
             curvature,
             mut averaged,

@@ -1,7 +1,7 @@
 //! Blocks of draws after one another, each corrected by the curvature of those before it.
 
-use super::Draws;
-use super::objective::Evaluation;
+use super::draws::NoiseDraws;
+use super::evaluation::Evaluation;
 use nalgebra::{DMatrix, DVector};
 
 /// Added to the curvature in the first step, and less and less in later ones: far from the optimum
@@ -11,7 +11,7 @@ const FIRST_DAMPING: f64 = 0.4;
 const FORGETTING: f64 = 1.3;
 
 /// What is known of one datapoint from its blocks so far.
-pub struct Blocks {
+pub struct BlockAverage {
     taken: u32,
     drawn: f64,
     /// The running `C` of earlier blocks, in whitened coordinates of the present `q`.
@@ -19,7 +19,7 @@ pub struct Blocks {
 }
 
 /// A block's answer, with those of the blocks before it as a control variate.
-pub struct Block {
+pub struct CorrectedBlock {
     /// `∂(−L)/∂w`.
     pub gradient: DVector<f64>,
     /// `C` of this block.
@@ -32,7 +32,7 @@ pub struct Block {
     pub damping: f64,
 }
 
-impl Blocks {
+impl BlockAverage {
     pub const fn new() -> Self {
         Self {
             taken: 0,
@@ -42,14 +42,15 @@ impl Blocks {
     }
 
     /// The next block.
-    pub fn take(&mut self, evaluation: &Evaluation, draws: &Draws) -> Block {
+    pub fn take(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> CorrectedBlock {
         let drawn = draws.n_samples() as f64;
         self.drawn += drawn;
         let weight = (FORGETTING * drawn / self.drawn).min(1.0);
         let damping = FIRST_DAMPING / f64::from(self.taken + 1).powi(2);
         self.taken += 1;
-        let mut gradient = evaluation.mean_gradient.clone();
-        let mut curvature = evaluation.curvature().clone();
+        let whitened = evaluation.whitened();
+        let mut gradient = whitened.mean.clone();
+        let mut curvature = whitened.curvature().clone();
         if let Some(known) = &self.curvature {
             // With σs ≈ a − Cε the block's own ē and G are taken out.
             gradient -= known * &draws.mean;
@@ -63,7 +64,7 @@ impl Blocks {
             Some(known) => &known + (&curvature - &known) * weight,
             None => curvature.clone(),
         };
-        Block {
+        CorrectedBlock {
             gradient,
             curvature,
             averaged,

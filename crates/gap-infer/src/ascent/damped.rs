@@ -1,15 +1,16 @@
 //! Steps that are damped until they keep their promise (Levenberg and Marquardt), on fixed draws:
 //! what Newton-Stein and the natural gradient share.
 
-use super::objective::{Evaluation, Wanted};
-use super::{Progress, StepRule};
+use super::draws::NoiseDraws;
+use super::evaluation::{Evaluation, EvaluationRequest, WhitenedGradient};
+use super::step_rule::{Progress, StepRule};
 use nalgebra::DVector;
 
-/// What makes a direction of an evaluation.
+/// How a gradient becomes a direction.
 pub trait Direction {
     /// The steps in `w = (z − μ) / σ` and in `log σ` at damping `damping ≥ 0`, the larger the
     /// shorter; none if there is no step at this damping.
-    fn step(evaluation: &Evaluation, damping: f64) -> Option<(DVector<f64>, DVector<f64>)>;
+    fn step(gradient: &WhitenedGradient, damping: f64) -> Option<(DVector<f64>, DVector<f64>)>;
 }
 
 const FIRST_DAMPING: f64 = 0.35;
@@ -18,21 +19,21 @@ const MOST_DAMPING: f64 = 1e4;
 /// The longest step in any one mean, standard deviations.
 const LONGEST_STEP: f64 = 3.0;
 
-pub const WANTED: Wanted = Wanted {
+pub const REQUEST: EvaluationRequest = EvaluationRequest {
     loss: true,
     curvature: true,
-    ..Wanted::GRADIENT
+    ..EvaluationRequest::GRADIENT
 };
 
 /// A descent along `D`, with a damping of its own for each datapoint.
 pub struct Damped<D> {
     damping: f64,
-    last: Option<Last>,
+    last: Option<AcceptedTrial>,
     trial: Vec<f64>,
     direction: std::marker::PhantomData<D>,
 }
 
-struct Last {
+struct AcceptedTrial {
     params: Vec<f64>,
     evaluation: Evaluation,
     decrement: f64,
@@ -51,7 +52,7 @@ impl<D: Direction> Damped<D> {
     /// Sets the next trial from `params`, and says what it promises.
     fn propose(&mut self, params: &[f64], evaluation: &Evaluation) -> Option<f64> {
         let (for_mean, for_log_std) = loop {
-            match D::step(evaluation, self.damping) {
+            match D::step(evaluation.whitened(), self.damping) {
                 Some(step) => break step,
                 None if self.damping >= MOST_DAMPING => return None,
                 None => self.damping = (3.0 * self.damping).max(FIRST_DAMPING),
@@ -69,9 +70,9 @@ impl<D: Direction> Damped<D> {
             self.trial[i] += params[dim + i].exp() * shrink * for_mean[i];
             self.trial[dim + i] += for_log_std[i];
         }
+        let gradient = evaluation.whitened();
         Some(
-            -0.5 * shrink * for_mean.dot(&evaluation.mean_gradient)
-                - 0.5 * for_log_std.dot(&evaluation.log_std_gradient),
+            -0.5 * shrink * for_mean.dot(&gradient.mean) - 0.5 * for_log_std.dot(&gradient.log_std),
         )
     }
 }
@@ -89,10 +90,10 @@ impl<D: Direction> StepRule for Damped<D> {
         &self.trial
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, _: &super::Draws) -> Progress {
+    fn tell(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> Progress {
         if let Some(last) = self.last.take() {
-            let before = last.evaluation.loss;
-            let gained = before - evaluation.loss;
+            let before = last.evaluation.loss_nats();
+            let gained = before - evaluation.loss_nats();
             // f32 values are good to about 2e-5 of their size. A NaN is refused.
             let taken = gained >= 0.05 * last.decrement - 2e-5 * before.abs();
             if taken {
@@ -107,7 +108,7 @@ impl<D: Direction> StepRule for Damped<D> {
                 }
                 let promised = self.propose(&last.params, &last.evaluation);
                 let stuck = promised.is_none();
-                self.last = Some(Last {
+                self.last = Some(AcceptedTrial {
                     decrement: promised.unwrap_or(last.decrement),
                     ..last
                 });
@@ -120,7 +121,7 @@ impl<D: Direction> StepRule for Damped<D> {
         }
         let params = self.trial.clone();
         let promised = self.propose(&params, evaluation);
-        self.last = Some(Last {
+        self.last = Some(AcceptedTrial {
             params,
             evaluation: evaluation.clone(),
             decrement: promised.unwrap_or(f64::NAN),

@@ -40,7 +40,7 @@ impl fmt::Display for Noise {
 }
 
 /// The draws of one step: `S` standard normals of dimension `D`, common to all datapoints or not.
-pub struct Draws {
+pub struct NoiseDraws {
     values: Vec<f32>, // [S, D] or [B, S, D]
     common: bool,
     n_samples: usize,
@@ -51,7 +51,7 @@ pub struct Draws {
     pub second_moment: DMatrix<f64>,
 }
 
-impl Draws {
+impl NoiseDraws {
     /// Draws common to all datapoints: `[S, D]`, sample after sample.
     pub fn common(values: Vec<f32>, dim: usize) -> Self {
         let n_samples = values.len() / dim;
@@ -84,7 +84,7 @@ impl Draws {
     }
 
     /// The draws of the `row`-th datapoint of the step, `[S, D]`.
-    pub fn of_row(&self, row: usize) -> &[f32] {
+    pub fn row(&self, row: usize) -> &[f32] {
         let len = self.n_samples * self.dim;
         let start = if self.common { 0 } else { row * len };
         &self.values[start..start + len]
@@ -97,7 +97,7 @@ pub struct DrawSource {
     n_samples: usize,
     dim: usize,
     key: SeedKey,
-    latest: Option<Draws>,
+    latest: Option<NoiseDraws>,
 }
 
 impl DrawSource {
@@ -113,17 +113,19 @@ impl DrawSource {
     }
 
     /// The draws of step `step` (0, 1, …) for the datapoints `ids`.
-    pub fn at(&mut self, step: u32, ids: &[u64]) -> &Draws {
+    pub fn at(&mut self, step: u32, ids: &[u64]) -> &NoiseDraws {
         let (n, dim, key) = (self.n_samples, self.dim, self.key);
         let step_key = key.index(u64::from(step));
         let draws = match (self.noise, self.latest.take()) {
             (Noise::Fixed, Some(draws)) => draws,
-            (Noise::Fixed, None) => Draws::common(whitened_sobol(key, n, dim), dim),
-            (Noise::Sequence | Noise::GrowingSequence, _) => Draws::common(self.block(step), dim),
-            (Noise::Fresh, _) => {
-                Draws::common(sobol_normal_points(step_key, 0..n as u32, dim), dim)
+            (Noise::Fixed, None) => NoiseDraws::common(whitened_sobol(key, n, dim), dim),
+            (Noise::Sequence | Noise::GrowingSequence, _) => {
+                NoiseDraws::common(self.block(step), dim)
             }
-            (Noise::Independent, _) => Draws::independent(step_key, ids, n, dim),
+            (Noise::Fresh, _) => {
+                NoiseDraws::common(sobol_normal_points(step_key, 0..n as u32, dim), dim)
+            }
+            (Noise::Independent, _) => NoiseDraws::independent(step_key, ids, n, dim),
         };
         self.latest.insert(draws)
     }
@@ -174,7 +176,7 @@ mod tests {
     fn blocks_of_a_sequence_are_new_and_a_fixed_set_is_not() {
         let first_two = |noise| {
             let mut source = DrawSource::new(noise, 32, 3, SeedKey::root(2));
-            [0, 1].map(|step| source.at(step, &[4, 5]).of_row(1).to_vec())
+            [0, 1].map(|step| source.at(step, &[4, 5]).row(1).to_vec())
         };
         for noise in [
             Noise::Sequence,
@@ -192,21 +194,19 @@ mod tests {
     #[test]
     fn independent_draws_belong_to_their_datapoint_and_common_ones_to_all() {
         let mut source = DrawSource::new(Noise::Independent, 5, 3, SeedKey::root(3));
-        let alone = source.at(7, &[9]).of_row(0).to_vec();
+        let alone = source.at(7, &[9]).row(0).to_vec();
         let draws = source.at(7, &[4, 9]);
-        assert_eq!(draws.of_row(1), alone);
-        assert_ne!(draws.of_row(0), draws.of_row(1));
+        assert_eq!(draws.row(1), alone);
+        assert_ne!(draws.row(0), draws.row(1));
         let mut source = DrawSource::new(Noise::Fresh, 5, 3, SeedKey::root(3));
         let draws = source.at(7, &[4, 9]);
-        assert_eq!(draws.of_row(0), draws.of_row(1));
+        assert_eq!(draws.row(0), draws.row(1));
     }
 
     #[test]
     fn a_sequence_goes_on_after_its_end() {
         let mut source = DrawSource::new(Noise::Sequence, 1 << 15, 1, SeedKey::root(4));
-        let mut seen: Vec<f32> = (0..6)
-            .map(|step| source.at(step, &[0]).of_row(0)[3])
-            .collect();
+        let mut seen: Vec<f32> = (0..6).map(|step| source.at(step, &[0]).row(0)[3]).collect();
         seen.sort_by(f32::total_cmp);
         seen.dedup();
         assert_eq!(seen.len(), 6);

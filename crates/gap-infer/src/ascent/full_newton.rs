@@ -1,9 +1,10 @@
 //! Averaged Newton steps for the full Gaussian: its precision is the average of the curvatures seen.
 
-use super::blocks::{Block, Blocks};
+use super::blocks::{BlockAverage, CorrectedBlock};
 use super::curvature::NewtonMetric;
-use super::objective::Evaluation;
-use super::{Draws, Progress, StepRule};
+use super::draws::NoiseDraws;
+use super::evaluation::Evaluation;
+use super::step_rule::{Progress, StepRule};
 use nalgebra::{DMatrix, DVector};
 
 /// No step makes `q` more than `1 / √0.1` times as wide in any direction: below lies sampling noise.
@@ -15,7 +16,7 @@ const LEAST_PRECISION: f64 = 0.1;
 /// §3), and with steps that are the blocks' shares of all draws the precision is an average over all
 /// blocks.
 pub struct FullNewton {
-    blocks: Blocks,
+    blocks: BlockAverage,
     dim: usize,
     params: Vec<f64>,
 }
@@ -23,7 +24,7 @@ pub struct FullNewton {
 impl FullNewton {
     pub const fn new(start: Vec<f64>, dim: usize) -> Self {
         Self {
-            blocks: Blocks::new(),
+            blocks: BlockAverage::new(),
             dim,
             params: start,
         }
@@ -81,8 +82,8 @@ impl StepRule for FullNewton {
         &self.params
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, draws: &Draws) -> Progress {
-        let Block {
+    fn tell(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> Progress {
+        let CorrectedBlock {
             gradient,
             curvature,
             mut averaged,

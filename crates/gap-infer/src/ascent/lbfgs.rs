@@ -1,7 +1,8 @@
 //! L-BFGS on fixed draws, with backtracking: the way from far off.
 
-use super::objective::{Evaluation, Wanted};
-use super::{Progress, StepRule};
+use super::draws::NoiseDraws;
+use super::evaluation::{Evaluation, EvaluationRequest};
+use super::step_rule::{Progress, StepRule};
 use std::collections::VecDeque;
 
 /// Pairs of steps and gradient changes that are remembered.
@@ -14,9 +15,9 @@ const ARMIJO: f64 = 1e-4;
 const VALUE_SLACK: f64 = 1e-4;
 const MOST_BACKTRACKS: u32 = 6;
 
-pub const WANTED: Wanted = Wanted {
+pub const REQUEST: EvaluationRequest = EvaluationRequest {
     loss: true,
-    ..Wanted::GRADIENT
+    ..EvaluationRequest::GRADIENT
 };
 
 /// Liu and Nocedal 1989, in `(μ / scale, log σ)`, with the scale of the start.
@@ -28,12 +29,12 @@ pub struct Lbfgs {
     slope: f64,
     step: f64,
     backtracks: u32,
-    pairs: VecDeque<Pair>,
+    pairs: VecDeque<CurvaturePair>,
     trial: Vec<f64>,  // λ
     answer: Vec<f64>, // λ
 }
 
-struct Pair {
+struct CurvaturePair {
     step: Vec<f64>,
     change: Vec<f64>,
     product: f64,
@@ -63,13 +64,14 @@ impl Lbfgs {
     /// The gradient in scaled coordinates: `∂/∂(μ / scale)` from `σ ∂/∂μ`.
     fn gradient(&self, evaluation: &Evaluation) -> Vec<f64> {
         let dim = self.scale.len() / 2;
-        let for_mean = evaluation
-            .mean_gradient
+        let gradient = evaluation.whitened();
+        let for_mean = gradient
+            .mean
             .iter()
             .zip(&self.scale)
             .zip(&self.trial[dim..])
             .map(|((g, scale), r)| g / r.exp() * scale);
-        let for_log_std = evaluation.log_std_gradient.iter().copied();
+        let for_log_std = gradient.log_std.iter().copied();
         for_mean.chain(for_log_std).collect()
     }
 
@@ -114,7 +116,7 @@ impl Lbfgs {
             if self.pairs.len() == HISTORY {
                 self.pairs.pop_front();
             }
-            self.pairs.push_back(Pair {
+            self.pairs.push_back(CurvaturePair {
                 step,
                 change,
                 product,
@@ -132,18 +134,18 @@ impl StepRule for Lbfgs {
         &self.answer
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, _: &super::Draws) -> Progress {
+    fn tell(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> Progress {
         if let Some((_, loss, _)) = &self.last {
             let promised = self.step * self.slope;
             // Written so that a NaN is refused.
-            let taken = evaluation.loss <= loss + ARMIJO * promised + VALUE_SLACK;
+            let taken = evaluation.loss_nats() <= loss + ARMIJO * promised + VALUE_SLACK;
             if !taken {
                 if self.backtracks == MOST_BACKTRACKS {
                     return Progress::Stuck;
                 }
                 self.backtracks += 1;
                 // The minimum of the parabola through both values and the slope.
-                let rise = evaluation.loss - loss - promised;
+                let rise = evaluation.loss_nats() - loss - promised;
                 let factor = -0.5 * promised / rise;
                 self.step *= if factor.is_finite() {
                     factor.clamp(0.1, 0.5)
@@ -169,7 +171,7 @@ impl StepRule for Lbfgs {
         self.slope = dot(&gradient, &self.direction);
         self.step = 1.0;
         self.backtracks = 0;
-        self.last = Some((at, evaluation.loss, gradient));
+        self.last = Some((at, evaluation.loss_nats(), gradient));
         self.propose();
         Progress::Iterate {
             decrement: -0.5 * self.slope,

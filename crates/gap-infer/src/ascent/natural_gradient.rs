@@ -1,7 +1,7 @@
 //! The natural gradient of a Gaussian, its step shortened until it keeps its promise.
 
 use super::damped::{Damped, Direction};
-use super::objective::Evaluation;
+use super::evaluation::WhitenedGradient;
 use nalgebra::DVector;
 
 /// The least curvature that is believed.
@@ -15,12 +15,12 @@ pub enum NaturalGradient {}
 pub type Rule = Damped<NaturalGradient>;
 
 impl Direction for NaturalGradient {
-    fn step(evaluation: &Evaluation, damping: f64) -> Option<(DVector<f64>, DVector<f64>)> {
+    fn step(gradient: &WhitenedGradient, damping: f64) -> Option<(DVector<f64>, DVector<f64>)> {
         let rate = 1.0 / (1.0 + damping);
-        let precision = evaluation
-            .log_std_gradient
+        let precision = gradient
+            .log_std
             .map(|g| 1.0 - rate + rate * (g + 1.0).max(LEAST_CURVATURE)); // diag C = g + 1
-        let for_mean = evaluation.mean_gradient.component_div(&precision) * -rate;
+        let for_mean = gradient.mean.component_div(&precision) * -rate;
         Some((for_mean, precision.map(|p| -0.5 * p.ln())))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::curvature::solve;
 use super::damped::{Damped, Direction};
-use super::objective::Evaluation;
+use super::evaluation::WhitenedGradient;
 use nalgebra::DVector;
 
 /// The least curvature that a step in `log σ` is divided by.
@@ -17,9 +17,9 @@ pub enum NewtonStein {}
 pub type Rule = Damped<NewtonStein>;
 
 impl Direction for NewtonStein {
-    fn step(evaluation: &Evaluation, damping: f64) -> Option<(DVector<f64>, DVector<f64>)> {
-        let curvature = evaluation.curvature();
-        let for_mean = solve(curvature, damping, &evaluation.mean_gradient)?;
+    fn step(gradient: &WhitenedGradient, damping: f64) -> Option<(DVector<f64>, DVector<f64>)> {
+        let curvature = gradient.curvature();
+        let for_mean = solve(curvature, damping, &gradient.mean)?;
         let for_log_std = curvature.diagonal().map(|h| {
             let whole = -0.5 * h.max(LEAST_CURVATURE).ln();
             (whole / (1.0 + damping)).clamp(-LONGEST_LOG_STEP, LONGEST_LOG_STEP)

@@ -1,9 +1,10 @@
 //! Phases after one another: the default, and the protocols of others.
 
-use super::{AdamSettings, Climber, Noise, Objective, Rule, Stopping, Watcher, climb};
-use crate::inference::InferError;
-use gap_kernel::Precision;
-use gap_torch::SeedKey;
+use super::Rule;
+use super::adam::AdamSettings;
+use super::draws::Noise;
+use super::stopping::Stopping;
+use gap_model::Precision;
 use std::fmt;
 
 /// Draws with which a search begins.
@@ -99,27 +100,6 @@ impl Schedule {
             phase.precision = precision;
         }
         self
-    }
-
-    /// Takes the climbers `rows` through all phases.
-    ///
-    /// # Errors
-    ///
-    /// [`InferError::Model`] if sizes do not fit.
-    pub fn run(
-        &self,
-        objective: &mut Objective,
-        rows: &[usize],
-        climbers: &mut [Climber],
-        ids: &[u64],
-        key: SeedKey,
-        watcher: &mut Watcher,
-    ) -> Result<(), InferError> {
-        for (i, phase) in self.phases.iter().enumerate() {
-            let key = key.role("phase").index(i as u64);
-            climb(objective, phase, rows, climbers, ids, key, watcher)?;
-        }
-        Ok(())
     }
 }
 

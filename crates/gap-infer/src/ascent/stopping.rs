@@ -1,7 +1,7 @@
 //! When a datapoint's phase of an ascent is over.
 
-use super::Progress;
-use super::objective::Evaluation;
+use super::evaluation::Evaluation;
+use super::step_rule::Progress;
 
 /// A rule to stop by. Every phase has a largest number of evaluations besides.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,7 +42,7 @@ impl Stopping {
 }
 
 /// The state of a stopping rule for one datapoint.
-pub struct StopWatch {
+pub struct StoppingState {
     stopping: Stopping,
     iterates: u32,
     sum: f64,
@@ -54,7 +54,7 @@ pub struct StopWatch {
 /// Blocks before an averaged decrement is believed.
 const FEWEST_BLOCKS: u32 = 3;
 
-impl StopWatch {
+impl StoppingState {
     pub const fn new(stopping: Stopping) -> Self {
         Self {
             stopping,
@@ -89,7 +89,7 @@ impl StopWatch {
                 self.iterates >= FEWEST_BLOCKS && of_one_draw * 1.125 / self.drawn < below_nats
             }
             Stopping::Plateau { block, patience } => {
-                self.sum += evaluation.loss;
+                self.sum += evaluation.loss_nats();
                 if !self.iterates.is_multiple_of(block) {
                     return false;
                 }

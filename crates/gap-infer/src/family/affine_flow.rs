@@ -1,9 +1,12 @@
 //! An affine-coupling flow of each datapoint's own, before the map of the full Gaussian.
 
+use super::columns::Columns;
 use super::couplings::Couplings;
-use super::full_gaussian::{FullGaussian, log_standard_normal};
-use super::in_memory::{InMemory, log_prob_in_memory};
-use super::{Columns, EvaluableFamily, Number, VariationalParams};
+use super::full_gaussian::log_standard_normal;
+use super::gaussians::FullGaussian;
+use super::number::Number;
+use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
+use super::variational::{EvaluableFamily, VariationalParams};
 use gap_torch::SeedKey;
 use tch::Tensor;
 
@@ -42,7 +45,7 @@ impl AffineFlow {
     }
 }
 
-impl InMemory for AffineFlow {
+impl PerDatapointFamily for AffineFlow {
     fn dim(&self) -> usize {
         self.gaussian.dim()
     }
@@ -53,24 +56,24 @@ impl InMemory for AffineFlow {
 
     fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
         let map = self.gaussian.map(params);
-        let flowed = self
+        let flow = self
             .couplings
             .forward(&params[self.gaussian.n_params()..], noise);
         let mut log_q = log_standard_normal(noise);
-        for (log_q, log_det) in log_q.iter_mut().zip(&flowed.log_det) {
-            *log_q -= map.log_det + log_det.wide();
+        for (log_q, log_det) in log_q.iter_mut().zip(&flow.log_det) {
+            *log_q -= map.log_det + log_det.to_f64();
         }
-        (map.apply(&flowed.end), log_q)
+        (map.apply(&flow.end), log_q)
     }
 
     fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
         let map = self.gaussian.map(params);
-        let of_flow = &params[self.gaussian.n_params()..];
-        let flowed = self.couplings.forward(of_flow, noise);
+        let coupling_params = &params[self.gaussian.n_params()..];
+        let flow = self.couplings.forward(coupling_params, noise);
         let mut pull = map.score(score);
-        pull.subtract(&flowed.slope);
-        let mut gradient = map.path_gradient(&flowed.end, &pull);
-        gradient.extend(self.couplings.pull_back(of_flow, &flowed, pull));
+        pull.subtract(&flow.slope);
+        let mut gradient = map.path_gradient(&flow.end, &pull);
+        gradient.extend(self.couplings.pull_back(coupling_params, &flow, pull));
         gradient
     }
 
@@ -81,15 +84,20 @@ impl InMemory for AffineFlow {
 
 impl EvaluableFamily for AffineFlow {
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
-        log_prob_in_memory(InMemory::n_params(self), params, z, |params, z| {
-            let map = self.gaussian.map(params);
-            let of_flow = &params[self.gaussian.n_params()..];
-            let (noise, log_det) = self.couplings.invert(of_flow, map.invert(z));
-            let mut log_q = log_standard_normal(&noise);
-            for (log_q, of_layers) in log_q.iter_mut().zip(log_det) {
-                *log_q -= map.log_det + of_layers;
-            }
-            log_q
-        })
+        log_prob_per_datapoint(
+            PerDatapointFamily::n_params(self),
+            params,
+            z,
+            |params, z| {
+                let map = self.gaussian.map(params);
+                let coupling_params = &params[self.gaussian.n_params()..];
+                let (noise, log_det) = self.couplings.invert(coupling_params, map.invert(z));
+                let mut log_q = log_standard_normal(&noise);
+                for (log_q, flow_log_det) in log_q.iter_mut().zip(log_det) {
+                    *log_q -= map.log_det + flow_log_det;
+                }
+                log_q
+            },
+        )
     }
 }

@@ -1,10 +1,12 @@
 //! A flow on `z` and auxiliary variables `v`, with a model of `v` given `z` learned beside it.
 
-use super::couplings::{Couplings, Flowed};
-use super::full_gaussian::{FullGaussian, log_standard_normal};
-use super::in_memory::InMemory;
-use super::perceptron::{Pass, Perceptron};
-use super::{Columns, Number};
+use super::columns::Columns;
+use super::couplings::{Couplings, FlowOutput};
+use super::full_gaussian::log_standard_normal;
+use super::gaussians::FullGaussian;
+use super::number::Number;
+use super::per_datapoint::PerDatapointFamily;
+use super::perceptron::{Perceptron, PerceptronPass};
 use gap_torch::SeedKey;
 use std::f64::consts::TAU;
 
@@ -23,10 +25,10 @@ pub struct AuxiliaryFlow {
 }
 
 /// Where draws came to, and what the reverse model says of them.
-struct Ends<T> {
-    flowed: Flowed<T>,
+struct ReverseModelOutput<T> {
+    flow: FlowOutput<T>,
     u: Columns<T>,
-    pass: Pass<T>,
+    pass: PerceptronPass<T>,
     /// `(v − m) / s`, `[D, S]`.
     whitened: Columns<T>,
     /// `1 / s`, `[D, S]`.
@@ -58,24 +60,26 @@ impl AuxiliaryFlow {
         [gaussian, couplings, reverse]
     }
 
-    fn ends<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Ends<T> {
+    fn reverse_output<T: Number>(&self, params: &[T], noise: &Columns<T>) -> ReverseModelOutput<T> {
         let dim = self.gaussian.dim();
-        let [_, of_couplings, of_reverse] = self.parts(params);
-        let flowed = self.couplings.forward(of_couplings, noise);
-        let u = flowed.end.part(0..dim);
+        let [_, coupling_params, reverse_params] = self.parts(params);
+        let flow = self.couplings.forward(coupling_params, noise);
+        let u = flow.end.part(0..dim);
         let inputs: Vec<&[T]> = u.iter().collect();
-        let pass = self.reverse.forward(of_reverse, &inputs, noise.n_samples());
+        let pass = self
+            .reverse
+            .forward(reverse_params, &inputs, noise.n_samples());
         let mut inverse_std = pass.output.part(dim..2 * dim);
         inverse_std.values_mut().iter_mut().for_each(|r| *r = -*r);
         T::exponentiate(inverse_std.values_mut());
-        let mut whitened = flowed.end.part(dim..2 * dim);
+        let mut whitened = flow.end.part(dim..2 * dim);
         whitened.subtract(&pass.output.part(0..dim));
         let values = whitened.values_mut().iter_mut();
         for (value, &inverse) in values.zip(inverse_std.iter().flatten()) {
             *value *= inverse;
         }
-        Ends {
-            flowed,
+        ReverseModelOutput {
+            flow,
             u,
             pass,
             whitened,
@@ -84,7 +88,7 @@ impl AuxiliaryFlow {
     }
 }
 
-impl InMemory for AuxiliaryFlow {
+impl PerDatapointFamily for AuxiliaryFlow {
     fn dim(&self) -> usize {
         self.gaussian.dim()
     }
@@ -100,19 +104,23 @@ impl InMemory for AuxiliaryFlow {
     fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
         let dim = self.gaussian.dim();
         let map = self.gaussian.map(params);
-        let ends = self.ends(params, noise);
+        let reverse_output = self.reverse_output(params, noise);
         let mut log_q = log_standard_normal(noise);
-        for (log_q, log_det) in log_q.iter_mut().zip(&ends.flowed.log_det) {
-            *log_q += 0.5 * dim as f64 * TAU.ln() - map.log_det - log_det.wide();
+        for (log_q, log_det) in log_q.iter_mut().zip(&reverse_output.flow.log_det) {
+            *log_q += 0.5 * dim as f64 * TAU.ln() - map.log_det - log_det.to_f64();
         }
         // Less log r(v | z).
         for i in 0..dim {
-            let of_draws = ends.whitened.of(i).iter().zip(ends.pass.output.of(dim + i));
-            for (log_q, (whitened, log_std)) in log_q.iter_mut().zip(of_draws) {
-                *log_q += 0.5 * whitened.wide().powi(2) + log_std.wide();
+            let draws = reverse_output
+                .whitened
+                .feature(i)
+                .iter()
+                .zip(reverse_output.pass.output.feature(dim + i));
+            for (log_q, (whitened, log_std)) in log_q.iter_mut().zip(draws) {
+                *log_q += 0.5 * whitened.to_f64().powi(2) + log_std.to_f64();
             }
         }
-        (map.apply(&ends.u), log_q)
+        (map.apply(&reverse_output.u), log_q)
     }
 
     /// Path gradients for the layers and the Gaussian's map; `r` learns by its own log density.
@@ -122,41 +130,48 @@ impl InMemory for AuxiliaryFlow {
     fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
         let dim = self.gaussian.dim();
         let n_samples = noise.n_samples();
-        let [_, of_couplings, of_reverse] = self.parts(params);
+        let [_, coupling_params, reverse_params] = self.parts(params);
         let map = self.gaussian.map(params);
-        let ends = self.ends(params, noise);
+        let reverse_output = self.reverse_output(params, noise);
         let mut in_u = map.score(score);
-        in_u.subtract(&ends.flowed.slope.part(0..dim));
-        let mut gradient = map.path_gradient(&ends.u, &in_u);
+        in_u.subtract(&reverse_output.flow.slope.part(0..dim));
+        let mut gradient = map.path_gradient(&reverse_output.u, &in_u);
         // ∂ log r / ∂ (m, log s) = (w / s, w² − 1), and ∂ log r / ∂v = −w / s, with w = (v − m) / s.
         let mut in_output = Columns::zeros(2 * dim, n_samples);
         let mut in_v = Columns::zeros(dim, n_samples);
         for i in 0..dim {
-            let of_draws = ends.whitened.of(i).iter().zip(ends.inverse_std.of(i));
-            for (s, (&whitened, &inverse)) in of_draws.enumerate() {
-                in_output.of_mut(i)[s] = whitened * inverse;
-                in_output.of_mut(dim + i)[s] = whitened * whitened - T::of(1.0);
-                in_v.of_mut(i)[s] = -(whitened * inverse);
+            let draws = reverse_output
+                .whitened
+                .feature(i)
+                .iter()
+                .zip(reverse_output.inverse_std.feature(i));
+            for (s, (&whitened, &inverse)) in draws.enumerate() {
+                in_output.feature_mut(i)[s] = whitened * inverse;
+                in_output.feature_mut(dim + i)[s] = whitened * whitened - T::from_f64(1.0);
+                in_v.feature_mut(i)[s] = -(whitened * inverse);
             }
         }
-        in_v.subtract(&ends.flowed.slope.part(dim..2 * dim));
-        let mut of_r = vec![T::default(); self.reverse.n_params()];
-        let inputs: Vec<&[T]> = ends.u.iter().collect();
+        in_v.subtract(&reverse_output.flow.slope.part(dim..2 * dim));
+        let mut in_reverse = vec![T::default(); self.reverse.n_params()];
+        let inputs: Vec<&[T]> = reverse_output.u.iter().collect();
         let mut columns: Vec<&mut [T]> = in_u.iter_mut().collect();
-        let pass = &ends.pass;
+        let pass = &reverse_output.pass;
         self.reverse.pull_back(
-            of_reverse,
+            reverse_params,
             pass,
             &inputs,
             &in_output,
             &mut columns,
-            &mut of_r,
+            &mut in_reverse,
         );
-        let share = T::of(1.0 / n_samples as f64);
-        of_r.iter_mut().for_each(|g| *g *= share);
+        let share = T::from_f64(1.0 / n_samples as f64);
+        in_reverse.iter_mut().for_each(|g| *g *= share);
         let pull = in_u.followed_by(&in_v);
-        gradient.extend(self.couplings.pull_back(of_couplings, &ends.flowed, pull));
-        gradient.extend(of_r);
+        gradient.extend(
+            self.couplings
+                .pull_back(coupling_params, &reverse_output.flow, pull),
+        );
+        gradient.extend(in_reverse);
         gradient
     }
 }

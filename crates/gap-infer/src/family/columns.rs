@@ -1,6 +1,6 @@
 //! Draws of one datapoint, feature after feature: loops over draws are then loops over memory.
 
-use super::Number;
+use super::number::Number;
 use std::ops::Range;
 
 /// `[F, S]`: a column of `S` draws for each of `F` features.
@@ -20,7 +20,7 @@ impl<T: Number> Columns<T> {
     }
 
     /// Of `[S, F]`, draw after draw.
-    pub fn of_rows(rows: &[T], n_features: usize) -> Self {
+    pub fn from_rows(rows: &[T], n_features: usize) -> Self {
         let n_samples = rows.len() / n_features;
         let mut columns = Self::zeros(n_features, n_samples);
         for (s, row) in rows.chunks_exact(n_features).enumerate() {
@@ -82,12 +82,12 @@ impl<T: Number> Columns<T> {
     }
 
     /// The draws of a feature: `[S]`.
-    pub fn of(&self, feature: usize) -> &[T] {
+    pub fn feature(&self, feature: usize) -> &[T] {
         &self.values[feature * self.n_samples..][..self.n_samples]
     }
 
     /// The draws of a feature: `[S]`.
-    pub fn of_mut(&mut self, feature: usize) -> &mut [T] {
+    pub fn feature_mut(&mut self, feature: usize) -> &mut [T] {
         &mut self.values[feature * self.n_samples..][..self.n_samples]
     }
 

@@ -4,16 +4,17 @@
 //! Dinh, Sohl-Dickstein and Bengio 2017, "Density estimation using Real NVP", §3.2: half of the
 //! coordinates pass, and say how the other half is scaled and shifted.
 
-use super::perceptron::{Pass, Perceptron};
-use super::{Columns, Number};
+use super::columns::Columns;
+use super::number::Number;
+use super::perceptron::{Perceptron, PerceptronPass};
 use gap_torch::SeedKey;
 
 /// Layers whose passing halves alternate.
 pub struct Couplings {
-    layers: Vec<Layer>,
+    layers: Vec<CouplingLayer>,
 }
 
-struct Layer {
+struct CouplingLayer {
     /// Coordinates that pass.
     passing: Vec<usize>,
     /// Coordinates that are scaled and shifted.
@@ -23,20 +24,20 @@ struct Layer {
 }
 
 /// What a pass forward leaves for the way back.
-pub struct Flowed<T> {
+pub struct FlowOutput<T> {
     /// The last layer's output, `[F, S]`.
     pub end: Columns<T>,
     /// `log |det|` of each draw, `[S]`.
     pub log_det: Vec<T>,
     /// `∇ log q` at the end, `[F, S]`, where it was `−ε` at the start.
     pub slope: Columns<T>,
-    kept: Vec<Kept<T>>,
+    layers_passed: Vec<LayerPass<T>>,
 }
 
 /// A layer's input, its network's pass, and `eˢ` (`[M, S]`).
-struct Kept<T> {
+struct LayerPass<T> {
     input: Columns<T>,
-    pass: Pass<T>,
+    pass: PerceptronPass<T>,
     scale: Columns<T>,
 }
 
@@ -56,7 +57,7 @@ impl Couplings {
                 _ => (second, first),
             };
             let key = key.index(layer as u64);
-            Layer {
+            CouplingLayer {
                 network: Perceptron::new(passing.len(), n_hidden, 2 * moved.len(), key),
                 passing,
                 moved,
@@ -77,23 +78,23 @@ impl Couplings {
     /// The slope is carried along: through a layer with Jacobian `J` it becomes
     /// `J⁻ᵀ (∇ log q − ∇ log |det J|)` (Vaitl et al. 2022, "Path-gradient estimators for continuous
     /// normalizing flows", §3, for one layer instead of a time step).
-    pub fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Flowed<T> {
+    pub fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> FlowOutput<T> {
         let n_samples = noise.n_samples();
         let mut slope = noise.clone();
         slope.values_mut().iter_mut().for_each(|v| *v = -*v);
-        let mut flowed = Flowed {
+        let mut flow = FlowOutput {
             end: noise.clone(),
             log_det: vec![T::default(); n_samples],
             slope,
-            kept: Vec::with_capacity(self.layers.len()),
+            layers_passed: Vec::with_capacity(self.layers.len()),
         };
         let mut params = params;
         for layer in &self.layers {
             let own;
             (own, params) = params.split_at(layer.network.n_params());
-            layer.forward(own, &mut flowed);
+            layer.forward(own, &mut flow);
         }
-        flowed
+        flow
     }
 
     /// The gradient in the parameters, averaged over draws, where that in the end is `pull` (`[F, S]`)
@@ -101,22 +102,22 @@ impl Couplings {
     pub fn pull_back<T: Number>(
         &self,
         params: &[T],
-        flowed: &Flowed<T>,
+        flow: &FlowOutput<T>,
         mut pull: Columns<T>,
     ) -> Vec<T> {
         let mut gradient = vec![T::default(); self.n_params()];
         let mut end = gradient.len();
-        for (layer, kept) in self.layers.iter().zip(&flowed.kept).rev() {
+        for (layer, layers_passed) in self.layers.iter().zip(&flow.layers_passed).rev() {
             let start = end - layer.network.n_params();
             layer.pull_back(
                 &params[start..end],
-                kept,
+                layers_passed,
                 &mut pull,
                 &mut gradient[start..end],
             );
             end = start;
         }
-        let share = T::of(1.0 / pull.n_samples() as f64);
+        let share = T::from_f64(1.0 / pull.n_samples() as f64);
         gradient.iter_mut().for_each(|g| *g *= share);
         gradient
     }
@@ -137,43 +138,47 @@ impl Couplings {
 
 /// The columns of some coordinates.
 fn columns<'a, T: Number>(of: &'a Columns<T>, coordinates: &[usize]) -> Vec<&'a [T]> {
-    coordinates.iter().map(|&i| of.of(i)).collect()
+    coordinates.iter().map(|&i| of.feature(i)).collect()
 }
 
-impl Layer {
-    fn pass<T: Number>(&self, params: &[T], at: &Columns<T>) -> (Pass<T>, Columns<T>) {
+impl CouplingLayer {
+    fn pass<T: Number>(&self, params: &[T], at: &Columns<T>) -> (PerceptronPass<T>, Columns<T>) {
         let n_samples = at.n_samples();
         let passing = columns(at, &self.passing);
         let pass = self.network.forward(params, &passing, n_samples);
         let mut scale = Columns::zeros(self.moved.len(), n_samples);
         for m in 0..self.moved.len() {
-            scale.of_mut(m).copy_from_slice(pass.output.of(m));
+            scale.feature_mut(m).copy_from_slice(pass.output.feature(m));
         }
         T::exponentiate(scale.values_mut());
         (pass, scale)
     }
 
-    fn forward<T: Number>(&self, params: &[T], flowed: &mut Flowed<T>) {
+    fn forward<T: Number>(&self, params: &[T], flow: &mut FlowOutput<T>) {
         let n_moved = self.moved.len();
-        let input = flowed.end.clone();
+        let input = flow.end.clone();
         let (pass, scale) = self.pass(params, &input);
         let mut pull = Columns::zeros(2 * n_moved, input.n_samples());
         for (m, &i) in self.moved.iter().enumerate() {
-            let (s, t) = (pass.output.of(m), pass.output.of(n_moved + m));
-            let at = flowed.end.of_mut(i).iter_mut().zip(&mut flowed.log_det);
-            for ((at, log_det), ((&s, &t), &scale)) in at.zip(s.iter().zip(t).zip(scale.of(m))) {
+            let (s, t) = (pass.output.feature(m), pass.output.feature(n_moved + m));
+            let at = flow.end.feature_mut(i).iter_mut().zip(&mut flow.log_det);
+            for ((at, log_det), ((&s, &t), &scale)) in at.zip(s.iter().zip(t).zip(scale.feature(m)))
+            {
                 *at = *at * scale + t;
                 *log_det += s;
             }
             // Of the moved: δ eˢ = δ_in. What the passing ones get is less by what they do through s
             // and t: s moves the density too, by 1.
-            let slope = flowed.slope.of_mut(i);
-            let of_s = pull.of_mut(m).iter_mut().zip(input.of(i));
-            for (&slope, (pull, &input)) in slope.iter().zip(of_s) {
-                *pull = -(input * slope + T::of(1.0));
+            let slope = flow.slope.feature_mut(i);
+            let in_log_scale = pull.feature_mut(m).iter_mut().zip(input.feature(i));
+            for (&slope, (pull, &input)) in slope.iter().zip(in_log_scale) {
+                *pull = -(input * slope + T::from_f64(1.0));
             }
-            let of_t = pull.of_mut(n_moved + m).iter_mut().zip(scale.of(m));
-            for (slope, (pull, &scale)) in slope.iter_mut().zip(of_t) {
+            let in_shift = pull
+                .feature_mut(n_moved + m)
+                .iter_mut()
+                .zip(scale.feature(m));
+            for (slope, (pull, &scale)) in slope.iter_mut().zip(in_shift) {
                 *slope = *slope / scale;
                 *pull = -*slope;
             }
@@ -181,58 +186,73 @@ impl Layer {
         let mut slopes: Vec<Vec<T>> = self
             .passing
             .iter()
-            .map(|&i| flowed.slope.of(i).to_vec())
+            .map(|&i| flow.slope.feature(i).to_vec())
             .collect();
-        let mut of_passing: Vec<&mut [T]> = slopes.iter_mut().map(Vec::as_mut_slice).collect();
+        let mut passing_slopes: Vec<&mut [T]> = slopes.iter_mut().map(Vec::as_mut_slice).collect();
         self.network
-            .pull_to_inputs(params, &pass, &pull, &mut of_passing);
+            .pull_to_inputs(params, &pass, &pull, &mut passing_slopes);
         for (&i, slope) in self.passing.iter().zip(slopes) {
-            flowed.slope.of_mut(i).copy_from_slice(&slope);
+            flow.slope.feature_mut(i).copy_from_slice(&slope);
         }
-        flowed.kept.push(Kept { input, pass, scale });
+        flow.layers_passed.push(LayerPass { input, pass, scale });
     }
 
     fn pull_back<T: Number>(
         &self,
         params: &[T],
-        kept: &Kept<T>,
+        layers_passed: &LayerPass<T>,
         pull: &mut Columns<T>,
         gradient: &mut [T],
     ) {
         let n_moved = self.moved.len();
-        let mut of_output = Columns::zeros(2 * n_moved, pull.n_samples());
+        let mut in_output = Columns::zeros(2 * n_moved, pull.n_samples());
         for (m, &i) in self.moved.iter().enumerate() {
-            of_output.of_mut(n_moved + m).copy_from_slice(pull.of(i));
-            let scaled = pull.of_mut(i).iter_mut().zip(kept.scale.of(m));
-            let of_s = of_output.of_mut(m).iter_mut().zip(kept.input.of(i));
-            for ((pull, &scale), (of_s, &input)) in scaled.zip(of_s) {
+            in_output
+                .feature_mut(n_moved + m)
+                .copy_from_slice(pull.feature(i));
+            let scaled = pull
+                .feature_mut(i)
+                .iter_mut()
+                .zip(layers_passed.scale.feature(m));
+            let in_log_scale = in_output
+                .feature_mut(m)
+                .iter_mut()
+                .zip(layers_passed.input.feature(i));
+            for ((pull, &scale), (in_log_scale, &input)) in scaled.zip(in_log_scale) {
                 *pull *= scale;
-                *of_s = *pull * input;
+                *in_log_scale = *pull * input;
             }
         }
-        let mut in_passing: Vec<Vec<T>> =
-            self.passing.iter().map(|&i| pull.of(i).to_vec()).collect();
+        let mut in_passing: Vec<Vec<T>> = self
+            .passing
+            .iter()
+            .map(|&i| pull.feature(i).to_vec())
+            .collect();
         let mut columns_in: Vec<&mut [T]> = in_passing.iter_mut().map(Vec::as_mut_slice).collect();
-        let x = columns(&kept.input, &self.passing);
+        let x = columns(&layers_passed.input, &self.passing);
         self.network.pull_back(
             params,
-            &kept.pass,
+            &layers_passed.pass,
             &x,
-            &of_output,
+            &in_output,
             &mut columns_in,
             gradient,
         );
         for (&i, own) in self.passing.iter().zip(in_passing) {
-            pull.of_mut(i).copy_from_slice(&own);
+            pull.feature_mut(i).copy_from_slice(&own);
         }
     }
 
     fn invert<T: Number>(&self, params: &[T], at: &mut Columns<T>, log_det: &mut [T]) {
         let (pass, scale) = self.pass(params, at);
         for (m, &i) in self.moved.iter().enumerate() {
-            let (s, t) = (pass.output.of(m), pass.output.of(self.moved.len() + m));
-            let at = at.of_mut(i).iter_mut().zip(log_det.iter_mut());
-            for ((at, log_det), ((&s, &t), &scale)) in at.zip(s.iter().zip(t).zip(scale.of(m))) {
+            let (s, t) = (
+                pass.output.feature(m),
+                pass.output.feature(self.moved.len() + m),
+            );
+            let at = at.feature_mut(i).iter_mut().zip(log_det.iter_mut());
+            for ((at, log_det), ((&s, &t), &scale)) in at.zip(s.iter().zip(t).zip(scale.feature(m)))
+            {
                 *at = (*at - t) / scale;
                 *log_det += s;
             }

@@ -1,24 +1,16 @@
 //! `q(z) = N(μ, diag σ²)`, with `λ = (μ, log σ)`: the family of the mean-field VAE.
 
-use gap_kernel::exponentials;
+use gap_model::exponentials;
 use gap_torch::mean_over_samples;
 
-use super::{Draws, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams};
+use super::gaussians::DiagonalGaussian;
+use super::variational::{
+    Draws, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams,
+};
 use std::f64::consts::{E, TAU};
 use tch::{Device, Kind, Tensor};
 
-/// Independent normals, one for each latent dimension. `Q = 2 D`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiagonalGaussian {
-    latent_dim: i64,
-}
-
 impl DiagonalGaussian {
-    /// The family over `latent_dim` dimensions.
-    pub const fn new(latent_dim: i64) -> Self {
-        Self { latent_dim }
-    }
-
     /// `μ` and `log σ`, each `[B, D]`.
     pub fn mean_and_log_std(&self, params: &VariationalParams) -> (Tensor, Tensor) {
         let mean = params.0.narrow(1, 0, self.latent_dim);
@@ -91,7 +83,7 @@ fn pull_back(
     scale: f32,
     gradient: &mut [f32],
 ) {
-    let of_one_draw = scale * std.len() as f32 / noise.len() as f32; // scale / S
+    let draw_scale = scale * std.len() as f32 / noise.len() as f32; // scale / S
     gradient.fill(0.0);
     let samples = noise.chunks_exact(std.len());
     for (noise, score) in samples.zip(score.chunks_exact(std.len())) {
@@ -108,8 +100,8 @@ fn pull_back(
     for (gradient, std) in rows.zip(std.chunks_exact(dim)) {
         let (for_mean, for_log_std) = gradient.split_at_mut(dim);
         for i in 0..dim {
-            for_mean[i] *= of_one_draw;
-            for_log_std[i] = for_log_std[i] * of_one_draw * std[i] + scale;
+            for_mean[i] *= draw_scale;
+            for_log_std[i] = for_log_std[i] * draw_scale * std[i] + scale;
         }
     }
 }

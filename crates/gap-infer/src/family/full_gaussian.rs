@@ -1,25 +1,14 @@
 //! `q(z) = N(μ, L Lᵀ)`, with `λ = (μ, log diag L, the rest of L row by row)`: a whole covariance.
 
-use super::in_memory::{InMemory, log_prob_in_memory};
-use super::number::{add_scaled, dot, sum};
-use super::{Columns, EvaluableFamily, GaussianFamily, Number, VariationalParams};
+use super::columns::Columns;
+use super::gaussians::FullGaussian;
+use super::number::{Number, add_scaled, dot, sum};
+use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
+use super::variational::{EvaluableFamily, GaussianFamily, VariationalParams};
 use std::f64::consts::{E, TAU};
 use tch::{Kind, Tensor};
 
-/// Normals with any covariance. `Q = D + D (D + 1) / 2`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FullGaussian {
-    dim: usize,
-}
-
 impl FullGaussian {
-    /// The family over `latent_dim` dimensions.
-    pub const fn new(latent_dim: i64) -> Self {
-        Self {
-            dim: latent_dim as usize,
-        }
-    }
-
     /// `Q`.
     pub const fn n_params(self) -> usize {
         self.dim + self.dim * (self.dim + 1) / 2
@@ -33,7 +22,7 @@ impl FullGaussian {
         T::exponentiate(&mut diagonal);
         AffineMap {
             mean,
-            log_det: log_diagonal.iter().map(|&r| r.wide()).sum(),
+            log_det: log_diagonal.iter().map(|&r| r.to_f64()).sum(),
             diagonal,
             lower: &rest[..self.dim * (self.dim - 1) / 2],
         }
@@ -76,11 +65,11 @@ impl<T: Number> AffineMap<'_, T> {
     pub fn apply(&self, u: &Columns<T>) -> Columns<T> {
         let mut z = Columns::zeros(self.mean.len(), u.n_samples());
         for (i, &mean) in self.mean.iter().enumerate() {
-            let z = z.of_mut(i);
+            let z = z.feature_mut(i);
             z.fill(mean);
-            add_scaled(z, self.diagonal[i], u.of(i));
+            add_scaled(z, self.diagonal[i], u.feature(i));
             for (j, &factor) in self.row(i).iter().enumerate() {
-                add_scaled(z, factor, u.of(j));
+                add_scaled(z, factor, u.feature(j));
             }
         }
         z
@@ -88,13 +77,13 @@ impl<T: Number> AffineMap<'_, T> {
 
     /// [`AffineMap::apply`] draw after draw: `[S, D] -> [S, D]`.
     pub fn apply_to_rows(&self, u: &[T], z: &mut [T]) {
-        self.apply(&Columns::of_rows(u, self.mean.len()))
+        self.apply(&Columns::from_rows(u, self.mean.len()))
             .write_rows(z);
     }
 
     /// [`AffineMap::score`] draw after draw: `[S, D] -> [S, D]`.
     pub fn scores_of_rows(&self, score: &[T], whitened: &mut [T]) {
-        let score = Columns::of_rows(score, self.mean.len());
+        let score = Columns::from_rows(score, self.mean.len());
         self.score(&score).write_rows(whitened);
     }
 
@@ -102,12 +91,12 @@ impl<T: Number> AffineMap<'_, T> {
     pub fn invert(&self, z: &Columns<T>) -> Columns<T> {
         let mut u: Columns<T> = Columns::zeros(self.mean.len(), z.n_samples());
         for (i, &mean) in self.mean.iter().enumerate() {
-            let mut own = z.of(i).to_vec();
+            let mut own = z.feature(i).to_vec();
             for (j, &factor) in self.row(i).iter().enumerate() {
-                add_scaled(&mut own, -factor, u.of(j));
+                add_scaled(&mut own, -factor, u.feature(j));
             }
-            let inverse = T::of(1.0) / self.diagonal[i];
-            for (u, own) in u.of_mut(i).iter_mut().zip(own) {
+            let inverse = T::from_f64(1.0) / self.diagonal[i];
+            for (u, own) in u.feature_mut(i).iter_mut().zip(own) {
                 *u = (own - mean) * inverse;
             }
         }
@@ -118,9 +107,9 @@ impl<T: Number> AffineMap<'_, T> {
     pub fn score(&self, score: &Columns<T>) -> Columns<T> {
         let mut whitened = Columns::zeros(self.mean.len(), score.n_samples());
         for i in 0..self.mean.len() {
-            add_scaled(whitened.of_mut(i), self.diagonal[i], score.of(i));
+            add_scaled(whitened.feature_mut(i), self.diagonal[i], score.feature(i));
             for (j, &factor) in self.row(i).iter().enumerate() {
-                add_scaled(whitened.of_mut(j), factor, score.of(i));
+                add_scaled(whitened.feature_mut(j), factor, score.feature(i));
             }
         }
         whitened
@@ -130,13 +119,13 @@ impl<T: Number> AffineMap<'_, T> {
     /// added for the determinant: `dL = L⁻ᵀ E[pull uᵀ]`, and the same for the mean.
     pub fn path_gradient(&self, u: &Columns<T>, pull: &Columns<T>) -> Vec<T> {
         let dim = self.mean.len();
-        let scale = T::of(1.0 / u.n_samples() as f64);
+        let scale = T::from_f64(1.0 / u.n_samples() as f64);
         // Column 0 is for the mean, column 1 + j for u_j.
         let mut moments: Vec<Vec<T>> = (0..=dim)
             .map(|column| {
                 let moment = |i: usize| match column {
-                    0 => sum(pull.of(i)) * scale,
-                    j => dot(pull.of(i), u.of(j - 1)) * scale,
+                    0 => sum(pull.feature(i)) * scale,
+                    j => dot(pull.feature(i), u.feature(j - 1)) * scale,
                 };
                 (0..dim).map(moment).collect()
             })
@@ -154,7 +143,7 @@ impl<T: Number> AffineMap<'_, T> {
     /// `L⁻ᵀ v`.
     fn solve_transposed(&self, v: &mut [T]) {
         for i in (0..v.len()).rev() {
-            v[i] *= T::of(1.0) / self.diagonal[i];
+            v[i] *= T::from_f64(1.0) / self.diagonal[i];
             let solved = v[i];
             for (j, &factor) in self.row(i).iter().enumerate() {
                 v[j] -= factor * solved;
@@ -169,13 +158,13 @@ pub fn log_standard_normal<T: Number>(u: &Columns<T>) -> Vec<f64> {
     let mut log_density = vec![normaliser; u.n_samples()];
     for column in u.iter() {
         for (log_density, &u) in log_density.iter_mut().zip(column) {
-            *log_density -= 0.5 * u.wide().powi(2);
+            *log_density -= 0.5 * u.to_f64().powi(2);
         }
     }
     log_density
 }
 
-impl InMemory for FullGaussian {
+impl PerDatapointFamily for FullGaussian {
     fn dim(&self) -> usize {
         self.dim
     }
@@ -194,10 +183,10 @@ impl InMemory for FullGaussian {
     /// `∇_μ L = E[s]` and `∇_L L = E[s εᵀ] + diag 1 / L_ii`, the latter from the entropy.
     fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
         let map = self.map(params);
-        let scale = T::of(1.0 / noise.n_samples() as f64);
-        let moment = |i: usize, j: usize| dot(score.of(i), noise.of(j)) * scale;
-        let mean = (0..self.dim).map(|i| sum(score.of(i)) * scale);
-        let diagonal = (0..self.dim).map(|i| moment(i, i) * map.diagonal[i] + T::of(1.0));
+        let scale = T::from_f64(1.0 / noise.n_samples() as f64);
+        let moment = |i: usize, j: usize| dot(score.feature(i), noise.feature(j)) * scale;
+        let mean = (0..self.dim).map(|i| sum(score.feature(i)) * scale);
+        let diagonal = (0..self.dim).map(|i| moment(i, i) * map.diagonal[i] + T::from_f64(1.0));
         let lower = (0..self.dim).flat_map(|i| (0..i).map(move |j| (i, j)));
         let lower = lower.map(|(i, j)| moment(i, j));
         mean.chain(diagonal).chain(lower).collect()
@@ -218,7 +207,7 @@ impl InMemory for FullGaussian {
 
 impl EvaluableFamily for FullGaussian {
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
-        log_prob_in_memory((*self).n_params(), params, z, |params, z| {
+        log_prob_per_datapoint((*self).n_params(), params, z, |params, z| {
             let map = self.map(params);
             let mut log_q = log_standard_normal(&map.invert(z));
             log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);

@@ -1,8 +1,10 @@
 //! A mixture of few Gaussians of equal weight, before the map of the full Gaussian.
 
-use super::full_gaussian::FullGaussian;
-use super::in_memory::{InMemory, log_prob_in_memory};
-use super::{Columns, EvaluableFamily, Number, VariationalParams};
+use super::columns::Columns;
+use super::gaussians::FullGaussian;
+use super::number::Number;
+use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
+use super::variational::{EvaluableFamily, VariationalParams};
 use gap_torch::{NoiseStream, SeedKey};
 use std::f64::consts::TAU;
 use tch::{Device, Tensor};
@@ -35,7 +37,7 @@ const OCTILES: [f64; 7] = [
 ];
 
 /// `u` of some draws: what components make of it.
-struct Mixed<T> {
+struct MixtureDraws<T> {
     u: Columns<T>,
     /// The component of each draw, `[S]`.
     component: Vec<usize>,
@@ -92,15 +94,18 @@ impl GaussianMixture {
         let dim = self.gaussian.dim();
         let own = &params[self.gaussian.n_params() + 2 * dim * k..][..2 * dim];
         let apart = self.apart[k * dim..].iter();
-        let mean = own[..dim].iter().zip(apart).map(|(&m, &a)| m + T::of(a));
+        let mean = own[..dim]
+            .iter()
+            .zip(apart)
+            .map(|(&m, &a)| m + T::from_f64(a));
         (mean.collect(), own[dim..].to_vec())
     }
 
-    fn mix<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Mixed<T> {
+    fn draw_components<T: Number>(&self, params: &[T], noise: &Columns<T>) -> MixtureDraws<T> {
         let dim = self.gaussian.dim();
         let every = 8 / self.n_components;
-        let component = noise.of(dim).iter().map(|choice| {
-            let is_below = |octile: &&f64| **octile < choice.wide();
+        let component = noise.feature(dim).iter().map(|choice| {
+            let is_below = |octile: &&f64| **octile < choice.to_f64();
             OCTILES.iter().filter(is_below).count() / every
         });
         let component: Vec<usize> = component.collect();
@@ -113,13 +118,13 @@ impl GaussianMixture {
             .collect();
         let mut u = Columns::zeros(dim, noise.n_samples());
         for i in 0..dim {
-            let draws = u.of_mut(i).iter_mut().zip(noise.of(i));
+            let draws = u.feature_mut(i).iter_mut().zip(noise.feature(i));
             for ((u, &noise), &k) in draws.zip(&component) {
                 let (mean, std) = &parts[k];
                 *u = mean[i] + std[i] * noise;
             }
         }
-        Mixed { u, component }
+        MixtureDraws { u, component }
     }
 
     fn density<T: Number>(&self, params: &[T], u: &Columns<T>) -> Density<T> {
@@ -129,17 +134,17 @@ impl GaussianMixture {
         let mut logs = Vec::with_capacity(self.n_components); // [S]
         for k in 0..self.n_components {
             let (mean, log_std) = self.component(params, k);
-            let log_det: f64 = log_std.iter().map(|r| r.wide()).sum();
-            let mut precision: Vec<T> = log_std.iter().map(|&r| T::of(-2.0) * r).collect();
+            let log_det: f64 = log_std.iter().map(|r| r.to_f64()).sum();
+            let mut precision: Vec<T> = log_std.iter().map(|&r| T::from_f64(-2.0) * r).collect();
             T::exponentiate(&mut precision);
             let mut pull = Columns::zeros(dim, n_samples);
             let mut log = vec![normaliser - log_det; n_samples];
             for i in 0..dim {
-                let draws = pull.of_mut(i).iter_mut().zip(u.of(i));
+                let draws = pull.feature_mut(i).iter_mut().zip(u.feature(i));
                 for ((pull, &u), log) in draws.zip(&mut log) {
                     let off = u - mean[i];
                     *pull = -(off * precision[i]);
-                    *log += 0.5 * (off * *pull).wide();
+                    *log += 0.5 * (off * *pull).to_f64();
                 }
             }
             pulls.push(pull);
@@ -148,14 +153,14 @@ impl GaussianMixture {
         let mut slope = Columns::zeros(dim, n_samples);
         let mut log = Vec::with_capacity(n_samples);
         for s in 0..n_samples {
-            let of_draw = logs.iter().map(|log| log[s]);
-            let most = of_draw.clone().fold(f64::NEG_INFINITY, f64::max);
-            let total: f64 = of_draw.clone().map(|log| (log - most).exp()).sum();
+            let draw_logs = logs.iter().map(|log| log[s]);
+            let most = draw_logs.clone().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = draw_logs.clone().map(|log| (log - most).exp()).sum();
             log.push(most + total.ln());
-            for (pull, log) in pulls.iter().zip(of_draw) {
-                let share = T::of((log - most).exp() / total);
+            for (pull, log) in pulls.iter().zip(draw_logs) {
+                let share = T::from_f64((log - most).exp() / total);
                 for i in 0..dim {
-                    slope.of_mut(i)[s] += share * pull.of(i)[s];
+                    slope.feature_mut(i)[s] += share * pull.feature(i)[s];
                 }
             }
         }
@@ -168,7 +173,7 @@ impl GaussianMixture {
     }
 }
 
-impl InMemory for GaussianMixture {
+impl PerDatapointFamily for GaussianMixture {
     fn dim(&self) -> usize {
         self.gaussian.dim()
     }
@@ -183,7 +188,7 @@ impl InMemory for GaussianMixture {
 
     fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
         let map = self.gaussian.map(params);
-        let u = self.mix(params, noise).u;
+        let u = self.draw_components(params, noise).u;
         let mut log_q = self.density(params, &u).log;
         log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
         (map.apply(&u), log_q)
@@ -192,13 +197,13 @@ impl InMemory for GaussianMixture {
     fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
         let dim = self.gaussian.dim();
         let map = self.gaussian.map(params);
-        let Mixed { u, component } = self.mix(params, noise);
+        let MixtureDraws { u, component } = self.draw_components(params, noise);
         let mut pull = map.score(score);
         pull.subtract(&self.density(params, &u).slope);
         let mut gradient = map.path_gradient(&u, &pull);
         let first = gradient.len();
         gradient.resize(self.n_params(), T::default());
-        let share = T::of(1.0 / u.n_samples() as f64);
+        let share = T::from_f64(1.0 / u.n_samples() as f64);
         // With u = m_k + s_k ε the slope of u in log s_k is u − m_k.
         let means: Vec<Vec<T>> = (0..self.n_components)
             .map(|k| self.component(params, k).0)
@@ -242,11 +247,16 @@ impl InMemory for GaussianMixture {
 
 impl EvaluableFamily for GaussianMixture {
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
-        log_prob_in_memory(InMemory::n_params(self), params, z, |params, z| {
-            let map = self.gaussian.map(params);
-            let mut log_q = self.density(params, &map.invert(z)).log;
-            log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
-            log_q
-        })
+        log_prob_per_datapoint(
+            PerDatapointFamily::n_params(self),
+            params,
+            z,
+            |params, z| {
+                let map = self.gaussian.map(params);
+                let mut log_q = self.density(params, &map.invert(z)).log;
+                log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
+                log_q
+            },
+        )
     }
 }

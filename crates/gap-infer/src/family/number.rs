@@ -1,6 +1,6 @@
 //! The numbers that families in plain memory compute with: `f32` in earnest, `f64` in tests.
 
-use gap_kernel::exponentials;
+use gap_model::exponentials;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 /// A floating-point number.
@@ -21,21 +21,21 @@ pub trait Number:
     + tch::kind::Element
 {
     /// The nearest to `value`.
-    fn of(value: f64) -> Self;
+    fn from_f64(value: f64) -> Self;
 
     /// The same in `f64`.
-    fn wide(self) -> f64;
+    fn to_f64(self) -> f64;
 
     /// Writes `eˣ` over every `x`; NaN where that is hardly a number of this kind.
     fn exponentiate(values: &mut [Self]);
 }
 
 impl Number for f32 {
-    fn of(value: f64) -> Self {
+    fn from_f64(value: f64) -> Self {
         value as Self
     }
 
-    fn wide(self) -> f64 {
+    fn to_f64(self) -> f64 {
         f64::from(self)
     }
 
@@ -54,11 +54,11 @@ impl Number for f32 {
 }
 
 impl Number for f64 {
-    fn of(value: f64) -> Self {
+    fn from_f64(value: f64) -> Self {
         value
     }
 
-    fn wide(self) -> f64 {
+    fn to_f64(self) -> f64 {
         self
     }
 

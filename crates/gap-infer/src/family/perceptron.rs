@@ -1,7 +1,7 @@
 //! A small network of one datapoint's own, over its draws: what flows are made of.
 
-use super::number::{add_scaled, dot, sum};
-use super::{Columns, Number};
+use super::columns::Columns;
+use super::number::{Number, add_scaled, dot, sum};
 use gap_torch::{NoiseStream, SeedKey};
 use tch::Device;
 
@@ -19,7 +19,7 @@ pub struct Perceptron {
 }
 
 /// What a pass forward leaves for the way back.
-pub struct Pass<T> {
+pub struct PerceptronPass<T> {
     /// `tanh` of the hidden layer, `[H, S]`.
     hidden: Columns<T>,
     /// `[O, S]`
@@ -55,42 +55,49 @@ impl Perceptron {
 
     /// What a weight of the outputs is multiplied with: outputs of unit size have weights of unit size.
     fn output_scale<T: Number>(&self) -> T {
-        T::of((self.n_hidden as f64).sqrt().recip())
+        T::from_f64((self.n_hidden as f64).sqrt().recip())
     }
 
     /// The outputs at the inputs `x`, `I` columns.
-    pub fn forward<T: Number>(&self, params: &[T], x: &[&[T]], n_samples: usize) -> Pass<T> {
+    pub fn forward<T: Number>(
+        &self,
+        params: &[T],
+        x: &[&[T]],
+        n_samples: usize,
+    ) -> PerceptronPass<T> {
         let first = self.start.len();
         let start = self.start.iter().zip(&params[..first]);
-        let weights: Vec<T> = start.map(|(&start, &param)| T::of(start) + param).collect();
-        let (of_inputs, biases) = weights.split_at(self.n_hidden * self.n_inputs);
+        let weights: Vec<T> = start
+            .map(|(&start, &param)| T::from_f64(start) + param)
+            .collect();
+        let (input_weights, biases) = weights.split_at(self.n_hidden * self.n_inputs);
         let mut hidden = Columns::zeros(self.n_hidden, n_samples);
         // tanh a = 1 − 2 / (1 + e^2a): exponentials are what the kernels have.
         for (h, &bias) in biases.iter().enumerate() {
-            let column = hidden.of_mut(h);
+            let column = hidden.feature_mut(h);
             column.fill(bias + bias);
-            let row = &of_inputs[h * self.n_inputs..][..self.n_inputs];
+            let row = &input_weights[h * self.n_inputs..][..self.n_inputs];
             for (&weight, x) in row.iter().zip(x) {
                 add_scaled(column, weight + weight, x);
             }
         }
         T::exponentiate(hidden.values_mut());
-        let (one, two) = (T::of(1.0), T::of(2.0));
+        let (one, two) = (T::from_f64(1.0), T::from_f64(2.0));
         for value in hidden.values_mut() {
             *value = one - two / (one + *value);
         }
-        let (of_hidden, biases) = params[first..].split_at(self.n_outputs * self.n_hidden);
+        let (hidden_weights, biases) = params[first..].split_at(self.n_outputs * self.n_hidden);
         let scale = self.output_scale::<T>();
         let mut output = Columns::zeros(self.n_outputs, n_samples);
         for (o, &bias) in biases.iter().enumerate() {
-            let column = output.of_mut(o);
+            let column = output.feature_mut(o);
             column.fill(bias);
-            let row = &of_hidden[o * self.n_hidden..][..self.n_hidden];
+            let row = &hidden_weights[o * self.n_hidden..][..self.n_hidden];
             for (h, &weight) in row.iter().enumerate() {
-                add_scaled(column, weight * scale, hidden.of(h));
+                add_scaled(column, weight * scale, hidden.feature(h));
             }
         }
-        Pass {
+        PerceptronPass {
             hidden,
             output,
             weights,
@@ -101,7 +108,7 @@ impl Perceptron {
     pub fn pull_to_inputs<T: Number>(
         &self,
         params: &[T],
-        pass: &Pass<T>,
+        pass: &PerceptronPass<T>,
         pull: &Columns<T>,
         in_x: &mut [&mut [T]],
     ) {
@@ -109,7 +116,7 @@ impl Perceptron {
         for h in 0..self.n_hidden {
             let row = &pass.weights[h * self.n_inputs..][..self.n_inputs];
             for (&weight, in_x) in row.iter().zip(in_x.iter_mut()) {
-                add_scaled(in_x, weight, in_hidden.of(h));
+                add_scaled(in_x, weight, in_hidden.feature(h));
             }
         }
     }
@@ -118,7 +125,7 @@ impl Perceptron {
     pub fn pull_back<T: Number>(
         &self,
         params: &[T],
-        pass: &Pass<T>,
+        pass: &PerceptronPass<T>,
         x: &[&[T]],
         pull: &Columns<T>,
         in_x: &mut [&mut [T]],
@@ -126,24 +133,24 @@ impl Perceptron {
     ) {
         let first = self.start.len();
         let scale = self.output_scale::<T>();
-        let (of_first, of_second) = gradient.split_at_mut(first);
-        let (of_hidden, of_biases) = of_second.split_at_mut(self.n_outputs * self.n_hidden);
-        for (o, of_bias) in of_biases.iter_mut().enumerate() {
-            let pull = pull.of(o);
-            *of_bias += sum(pull);
-            let row = &mut of_hidden[o * self.n_hidden..][..self.n_hidden];
-            for (h, of_weight) in row.iter_mut().enumerate() {
-                *of_weight += dot(pull, pass.hidden.of(h)) * scale;
+        let (first_layer, second_layer) = gradient.split_at_mut(first);
+        let (hidden_weights, in_biases) = second_layer.split_at_mut(self.n_outputs * self.n_hidden);
+        for (o, in_bias) in in_biases.iter_mut().enumerate() {
+            let pull = pull.feature(o);
+            *in_bias += sum(pull);
+            let row = &mut hidden_weights[o * self.n_hidden..][..self.n_hidden];
+            for (h, in_weight) in row.iter_mut().enumerate() {
+                *in_weight += dot(pull, pass.hidden.feature(h)) * scale;
             }
         }
         let in_hidden = self.pull_to_hidden(params, pass, pull);
-        let (of_inputs, of_biases) = of_first.split_at_mut(self.n_hidden * self.n_inputs);
-        for (h, of_bias) in of_biases.iter_mut().enumerate() {
-            let pull = in_hidden.of(h);
-            *of_bias += sum(pull);
+        let (input_weights, in_biases) = first_layer.split_at_mut(self.n_hidden * self.n_inputs);
+        for (h, in_bias) in in_biases.iter_mut().enumerate() {
+            let pull = in_hidden.feature(h);
+            *in_bias += sum(pull);
             let row = h * self.n_inputs;
             for (i, x) in x.iter().enumerate() {
-                of_inputs[row + i] += dot(pull, x);
+                input_weights[row + i] += dot(pull, x);
                 add_scaled(in_x[i], pass.weights[row + i], pull);
             }
         }
@@ -153,19 +160,23 @@ impl Perceptron {
     fn pull_to_hidden<T: Number>(
         &self,
         params: &[T],
-        pass: &Pass<T>,
+        pass: &PerceptronPass<T>,
         pull: &Columns<T>,
     ) -> Columns<T> {
-        let of_hidden = &params[self.start.len()..];
+        let hidden_weights = &params[self.start.len()..];
         let scale = self.output_scale::<T>();
         let mut in_hidden = Columns::zeros(self.n_hidden, pull.n_samples());
         for h in 0..self.n_hidden {
-            let column = in_hidden.of_mut(h);
+            let column = in_hidden.feature_mut(h);
             for o in 0..self.n_outputs {
-                add_scaled(column, of_hidden[o * self.n_hidden + h] * scale, pull.of(o));
+                add_scaled(
+                    column,
+                    hidden_weights[o * self.n_hidden + h] * scale,
+                    pull.feature(o),
+                );
             }
-            for (value, &hidden) in column.iter_mut().zip(pass.hidden.of(h)) {
-                *value *= T::of(1.0) - hidden * hidden;
+            for (value, &hidden) in column.iter_mut().zip(pass.hidden.feature(h)) {
+                *value *= T::from_f64(1.0) - hidden * hidden;
             }
         }
         in_hidden

@@ -1,9 +1,10 @@
 //! A planar flow of each datapoint's own, before the map of the full Gaussian: sampled only.
 
-use super::full_gaussian::{FullGaussian, log_standard_normal};
-use super::in_memory::InMemory;
-use super::number::{add_scaled, dot, sum};
-use super::{Columns, Number};
+use super::columns::Columns;
+use super::full_gaussian::log_standard_normal;
+use super::gaussians::FullGaussian;
+use super::number::{Number, add_scaled, dot, sum};
+use super::per_datapoint::PerDatapointFamily;
 use gap_torch::{NoiseStream, SeedKey};
 use tch::Device;
 
@@ -21,7 +22,7 @@ pub struct PlanarFlow {
 }
 
 /// `û`, `w`, `b`, and what the way back needs of how `û` came about.
-struct Layer<'a, T> {
+struct PlanarLayer<'a, T> {
     u: &'a [T],
     w: Vec<T>,
     b: T,
@@ -35,16 +36,16 @@ struct Layer<'a, T> {
 }
 
 /// A layer's input (`[D, S]`), and `tanh` there (`[S]`).
-struct Kept<T> {
+struct LayerPass<T> {
     input: Columns<T>,
     tanh: Vec<T>,
 }
 
-struct Flowed<T> {
+struct FlowOutput<T> {
     end: Columns<T>,
     log_det: Vec<f64>,
     slope: Columns<T>,
-    kept: Vec<Kept<T>>,
+    layers_passed: Vec<LayerPass<T>>,
 }
 
 impl PlanarFlow {
@@ -78,98 +79,101 @@ impl PlanarFlow {
     ///
     /// As in their appendix A.1, `û = u + (m(wᵀu) − wᵀu) w / |w|²` keeps `wᵀû` above −1; but with
     /// `m(a) = log(1 + (e − 1) eᵃ) − 1`, which is 0 at 0, so that `u = 0` is the identity.
-    fn layer<'a, T: Number>(&self, params: &'a [T], k: usize) -> Layer<'a, T> {
+    fn layer<'a, T: Number>(&self, params: &'a [T], k: usize) -> PlanarLayer<'a, T> {
         let dim = self.gaussian.dim();
         let own = &params[self.gaussian.n_params() + k * (2 * dim + 1)..][..2 * dim + 1];
         let (u, rest) = own.split_at(dim);
         let start = &self.start[k * (dim + 1)..][..dim + 1];
-        let moved = rest.iter().zip(start).map(|(&p, &start)| p + T::of(start));
+        let moved = rest
+            .iter()
+            .zip(start)
+            .map(|(&p, &start)| p + T::from_f64(start));
         let mut w: Vec<T> = moved.collect();
         let b = w.pop().expect("w has D numbers and b behind them");
         let square = dot(&w, &w);
         let product = dot(&w, u);
         let mut power = [product];
         T::exponentiate(&mut power);
-        let raised = (std::f64::consts::E - 1.0) * power[0].wide();
-        let bent_product = T::of(raised.ln_1p() - 1.0);
+        let raised = (std::f64::consts::E - 1.0) * power[0].to_f64();
+        let bent_product = T::from_f64(raised.ln_1p() - 1.0);
         let factor = (bent_product - product) / square;
         let bent = u.iter().zip(&w).map(|(&u, &w)| u + factor * w).collect();
-        Layer {
+        PlanarLayer {
             u,
             b,
             bent,
             k: factor,
-            less: T::of(raised / (1.0 + raised) - 1.0),
+            less: T::from_f64(raised / (1.0 + raised) - 1.0),
             product: bent_product,
             w,
         }
     }
 
-    fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> Flowed<T> {
+    fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> FlowOutput<T> {
         let (dim, n_samples) = (self.gaussian.dim(), noise.n_samples());
-        let one = T::of(1.0);
+        let one = T::from_f64(1.0);
         let mut slope = noise.clone();
         slope.values_mut().iter_mut().for_each(|v| *v = -*v);
-        let mut flowed = Flowed {
+        let mut flow = FlowOutput {
             end: noise.clone(),
             log_det: vec![0.0; n_samples],
             slope,
-            kept: Vec::with_capacity(self.n_layers),
+            layers_passed: Vec::with_capacity(self.n_layers),
         };
         for k in 0..self.n_layers {
             let layer = self.layer(params, k);
-            let input = flowed.end.clone();
+            let input = flow.end.clone();
             // tanh a = 1 − 2 / (1 + e^2a).
             let mut tanh = vec![layer.b + layer.b; n_samples];
             for (i, &w) in layer.w.iter().enumerate() {
-                add_scaled(&mut tanh, w + w, input.of(i));
+                add_scaled(&mut tanh, w + w, input.feature(i));
             }
             T::exponentiate(&mut tanh);
             tanh.iter_mut()
-                .for_each(|t| *t = one - T::of(2.0) / (one + *t));
+                .for_each(|t| *t = one - T::from_f64(2.0) / (one + *t));
             // Jᵀ = I + h′ w ûᵀ, and ∇ log |det J| = h″ ûᵀw / (1 + h′ ûᵀw) w.
             let mut along = vec![T::default(); n_samples]; // ûᵀ slope
             for (i, &bent) in layer.bent.iter().enumerate() {
-                add_scaled(&mut along, bent, flowed.slope.of(i));
+                add_scaled(&mut along, bent, flow.slope.feature(i));
             }
-            let of_draws = tanh.iter().zip(&mut along).zip(&mut flowed.log_det);
-            for ((&h, along), log_det) in of_draws {
+            let draws = tanh.iter().zip(&mut along).zip(&mut flow.log_det);
+            for ((&h, along), log_det) in draws {
                 let bend = one - h * h;
                 let det = one + layer.product * bend;
-                *log_det += det.wide().ln();
-                let of_det = T::of(-2.0) * h * bend * layer.product / det;
-                // J⁻ᵀ (slope − of_det w) = slope − w (of_det + h′ ûᵀ(slope − of_det w) / det).
-                *along = -(of_det + bend * (*along - of_det * layer.product) / det);
+                *log_det += det.to_f64().ln();
+                let det_slope = T::from_f64(-2.0) * h * bend * layer.product / det;
+                // J⁻ᵀ (slope − det_slope w) = slope − w (det_slope + h′ ûᵀ(slope − det_slope w) / det).
+                *along = -(det_slope + bend * (*along - det_slope * layer.product) / det);
             }
             for i in 0..dim {
-                add_scaled(flowed.end.of_mut(i), layer.bent[i], &tanh);
-                add_scaled(flowed.slope.of_mut(i), layer.w[i], &along);
+                add_scaled(flow.end.feature_mut(i), layer.bent[i], &tanh);
+                add_scaled(flow.slope.feature_mut(i), layer.w[i], &along);
             }
-            flowed.kept.push(Kept { input, tanh });
+            flow.layers_passed.push(LayerPass { input, tanh });
         }
-        flowed
+        flow
     }
 
     /// The gradient in the layers' parameters, averaged over draws, where that in the end is `pull`.
     fn pull_back<T: Number>(
         &self,
         params: &[T],
-        flowed: &Flowed<T>,
+        flow: &FlowOutput<T>,
         mut pull: Columns<T>,
     ) -> Vec<T> {
         let dim = self.gaussian.dim();
-        let share = T::of(1.0 / pull.n_samples() as f64);
+        let share = T::from_f64(1.0 / pull.n_samples() as f64);
         let mut layers = Vec::with_capacity(self.n_layers);
         for k in (0..self.n_layers).rev() {
             let layer = self.layer(params, k);
-            let Kept { input, tanh } = &flowed.kept[k];
+            let LayerPass { input, tanh } = &flow.layers_passed[k];
             let in_bent: Vec<T> = pull.iter().map(|pull| dot(pull, tanh) * share).collect();
             let mut in_argument = vec![T::default(); tanh.len()];
             for (i, &bent) in layer.bent.iter().enumerate() {
-                add_scaled(&mut in_argument, bent, pull.of(i));
+                add_scaled(&mut in_argument, bent, pull.feature(i));
             }
             for (value, &h) in in_argument.iter_mut().zip(tanh) {
-                *value *= T::of(1.0) - h * h;
+                *value *= T::from_f64(1.0) - h * h;
             }
             let in_w = input.iter().map(|input| dot(input, &in_argument) * share);
             let mut in_w: Vec<T> = in_w.collect();
@@ -187,14 +191,14 @@ impl PlanarFlow {
             own.push(in_b);
             layers.push(own);
             for i in 0..dim {
-                add_scaled(pull.of_mut(i), layer.w[i], &in_argument);
+                add_scaled(pull.feature_mut(i), layer.w[i], &in_argument);
             }
         }
         layers.into_iter().rev().flatten().collect()
     }
 }
 
-impl InMemory for PlanarFlow {
+impl PerDatapointFamily for PlanarFlow {
     fn dim(&self) -> usize {
         self.gaussian.dim()
     }
@@ -205,21 +209,21 @@ impl InMemory for PlanarFlow {
 
     fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
         let map = self.gaussian.map(params);
-        let flowed = self.forward(params, noise);
+        let flow = self.forward(params, noise);
         let mut log_q = log_standard_normal(noise);
-        for (log_q, log_det) in log_q.iter_mut().zip(&flowed.log_det) {
+        for (log_q, log_det) in log_q.iter_mut().zip(&flow.log_det) {
             *log_q -= map.log_det + log_det;
         }
-        (map.apply(&flowed.end), log_q)
+        (map.apply(&flow.end), log_q)
     }
 
     fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
         let map = self.gaussian.map(params);
-        let flowed = self.forward(params, noise);
+        let flow = self.forward(params, noise);
         let mut pull = map.score(score);
-        pull.subtract(&flowed.slope);
-        let mut gradient = map.path_gradient(&flowed.end, &pull);
-        gradient.extend(self.pull_back(params, &flowed, pull));
+        pull.subtract(&flow.slope);
+        let mut gradient = map.path_gradient(&flow.end, &pull);
+        gradient.extend(self.pull_back(params, &flow, pull));
         gradient
     }
 }

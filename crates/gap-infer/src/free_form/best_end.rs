@@ -1,6 +1,6 @@
 //! Which end of several ascents of one datapoint is the best, and whether they are one optimum.
 
-use crate::ascent::{Climber, Draws, Objective, Wanted, whitened_sobol};
+use crate::ascent::{EvaluationRequest, NoiseDraws, Objective, SearchState, whitened_sobol};
 use crate::family::VariationalParams;
 use crate::inference::{FitCost, FittedBatch, InferError, Stop};
 use gap_model::LatentVariableModel;
@@ -8,7 +8,7 @@ use gap_torch::SeedKey;
 use std::time::Instant;
 
 /// Which end of a datapoint is the best.
-pub struct Choice {
+pub struct EndComparison {
     /// Its number.
     pub best: usize,
     /// How far below it the worst ended, nats; NaN where one failed, none with one end.
@@ -23,22 +23,22 @@ pub const SELECTION_DRAWS: usize = 256;
 /// # Errors
 ///
 /// [`InferError::Model`] if sizes do not fit.
-pub fn choose(
+pub fn compare_all_ends(
     objective: &mut Objective,
-    ends: &mut [Vec<Climber>],
+    ends: &mut [Vec<SearchState>],
     rows: &[usize],
     key: SeedKey,
-) -> Result<Vec<Choice>, InferError> {
+) -> Result<Vec<EndComparison>, InferError> {
     if ends.len() == 1 {
-        let only = |_: &usize| Choice {
+        let only = |_: &usize| EndComparison {
             best: 0,
             apart_nats: None,
         };
         return Ok(rows.iter().map(only).collect());
     }
     let mut losses: Vec<Vec<f64>> = Vec::with_capacity(ends.len());
-    for climbers in ends.iter_mut() {
-        losses.push(losses_of(objective, climbers, rows, SELECTION_DRAWS, key)?);
+    for states in ends.iter_mut() {
+        losses.push(state_losses(objective, states, rows, SELECTION_DRAWS, key)?);
     }
     let compare = |(i, &row): (usize, &usize)| {
         let losses: Vec<f64> = losses.iter().map(|losses| losses[i]).collect();
@@ -53,36 +53,36 @@ pub fn choose(
 /// # Errors
 ///
 /// [`InferError::Model`] if sizes do not fit.
-pub fn losses_of(
+pub fn state_losses(
     objective: &mut Objective,
-    climbers: &mut [Climber],
+    states: &mut [SearchState],
     rows: &[usize],
     n_samples: usize,
     key: SeedKey,
 ) -> Result<Vec<f64>, InferError> {
     let clock = Instant::now();
     let dim = objective.noise_dim();
-    let draws = Draws::common(whitened_sobol(key, n_samples, dim), dim);
-    let wanted = Wanted {
+    let draws = NoiseDraws::common(whitened_sobol(key, n_samples, dim), dim);
+    let request = EvaluationRequest {
         loss: true,
-        ..Wanted::GRADIENT
+        ..EvaluationRequest::GRADIENT
     };
     let params: Vec<&[f64]> = rows
         .iter()
-        .map(|&row| climbers[row].params.as_slice())
+        .map(|&row| states[row].params.as_slice())
         .collect();
-    let evaluations = objective.evaluate(rows, &params, &draws, wanted)?;
-    let losses = evaluations.iter().map(|e| e.loss).collect();
+    let evaluations = objective.evaluate(rows, &params, &draws, request)?;
+    let losses = evaluations.iter().map(|e| e.loss_nats()).collect();
     let share = clock.elapsed().as_secs_f64() / rows.len().max(1) as f64;
     for &row in rows {
-        climbers[row].seconds += share;
-        climbers[row].joint_gradients += n_samples as u64;
+        states[row].seconds += share;
+        states[row].joint_gradients += n_samples as u64;
     }
     Ok(losses)
 }
 
 /// A NaN is worse than any number, and a failed end than any that is not.
-fn compare_ends(losses: &[f64], failed: &[bool]) -> Choice {
+fn compare_ends(losses: &[f64], failed: &[bool]) -> EndComparison {
     let better = |&a: &usize, &b: &usize| {
         let lost = |i: usize| failed[i] || losses[i].is_nan();
         lost(a).cmp(&lost(b)).then(losses[a].total_cmp(&losses[b]))
@@ -91,7 +91,7 @@ fn compare_ends(losses: &[f64], failed: &[bool]) -> Choice {
     let worst = (0..losses.len()).max_by(better).expect("there is a start");
     let apart = losses[worst] - losses[best];
     let any_failed = failed.iter().any(|&failed| failed);
-    Choice {
+    EndComparison {
         best,
         apart_nats: Some(if any_failed { f64::NAN } else { apart }),
     }
@@ -99,23 +99,24 @@ fn compare_ends(losses: &[f64], failed: &[bool]) -> Choice {
 
 /// The best end of one datapoint, with the cost of all; the mean of all where they are one optimum
 /// and `mean_counts`.
-pub fn winner(ends: &[&Climber], best: usize, mean_counts: bool) -> Climber {
-    let mut winner = ends[best].clone();
-    winner.steps = ends.iter().map(|end| end.steps).sum();
-    winner.seconds = ends.iter().map(|end| end.seconds).sum();
-    winner.joint_gradients = ends.iter().map(|end| end.joint_gradients).sum();
-    let is_near =
-        |end: &&Climber| end.failed_at.is_none() && winner.distance_nats(end) < ONE_OPTIMUM_NATS;
+pub fn best_end(ends: &[&SearchState], best: usize, mean_counts: bool) -> SearchState {
+    let mut best_end = ends[best].clone();
+    best_end.steps = ends.iter().map(|end| end.steps).sum();
+    best_end.seconds = ends.iter().map(|end| end.seconds).sum();
+    best_end.joint_gradients = ends.iter().map(|end| end.joint_gradients).sum();
+    let is_near = |end: &&SearchState| {
+        end.failed_at.is_none() && best_end.distance_nats(end) < ONE_OPTIMUM_NATS
+    };
     if mean_counts && ends.iter().all(is_near) {
-        winner.params = mean_of(ends);
+        best_end.params = mean_params(ends);
     }
-    winner
+    best_end
 }
 
 /// Ends nearer than this are one optimum, nats.
 const ONE_OPTIMUM_NATS: f64 = 0.05;
 
-fn mean_of(ends: &[&Climber]) -> Vec<f64> {
+fn mean_params(ends: &[&SearchState]) -> Vec<f64> {
     let sum = |i: usize| ends.iter().map(|end| end.params[i]).sum::<f64>();
     (0..ends[0].params.len())
         .map(|i| sum(i) / ends.len() as f64)
@@ -123,37 +124,37 @@ fn mean_of(ends: &[&Climber]) -> Vec<f64> {
 }
 
 /// The better end of each datapoint.
-pub struct Chosen {
+pub struct BestEnds {
     /// With the steps, time and gradients of all starts together.
-    pub winners: Vec<Climber>,
+    pub best_states: Vec<SearchState>,
     pub won_by: Vec<usize>,
     pub apart_nats: Vec<Option<f64>>,
 }
 
 /// What a search gives back.
-pub fn fitted(
-    climbers: &[Climber],
+pub fn fitted_batch(
+    states: &[SearchState],
     stops: Vec<Stop>,
     model: &dyn LatentVariableModel,
 ) -> FittedBatch {
-    let params: Vec<&[f64]> = climbers.iter().map(|c| c.params.as_slice()).collect();
+    let params: Vec<&[f64]> = states.iter().map(|c| c.params.as_slice()).collect();
     FittedBatch {
         params: VariationalParams::from_rows(&params, model.device()),
         stops,
-        costs: climbers.iter().map(cost).collect(),
+        costs: states.iter().map(cost).collect(),
     }
 }
 
-/// The stop of a climber that failed; of others until they are certified.
-pub fn stop_of_failed(climber: &Climber) -> Stop {
+/// The stop of a state that failed; of others until they are certified.
+pub fn failure_stop(state: &SearchState) -> Stop {
     Stop::NonFinite {
-        step: climber.failed_at.unwrap_or(0),
+        step: state.failed_at.unwrap_or(0),
     }
 }
 
-const fn cost(climber: &Climber) -> FitCost {
+const fn cost(state: &SearchState) -> FitCost {
     FitCost {
-        seconds: climber.seconds,
-        joint_gradients: climber.joint_gradients,
+        seconds: state.seconds,
+        joint_gradients: state.joint_gradients,
     }
 }

@@ -22,12 +22,12 @@
 //! for longer than a round.
 
 use super::FreeForm;
-use super::best_end::{losses_of, stop_of_failed};
+use super::best_end::{failure_stop, state_losses};
 use crate::ascent::{
-    AdamSettings, Climber, Noise, Objective, Phase, Precision, Rule, Stopping, climb,
+    AdamSettings, Noise, Objective, Phase, Precision, Rule, SearchState, Stopping, run_phase,
 };
-use crate::certificate::Remaining;
 use crate::inference::{InferError, Stop};
+use crate::remaining::Remaining;
 use gap_torch::SeedKey;
 
 /// Rounds of a search, each twice as long as the one before.
@@ -45,76 +45,74 @@ const SET_DRAWS: usize = 256;
 
 impl FreeForm<'_> {
     /// Rounds for each datapoint until the bound on what remains is below the tolerance.
-    pub(super) fn go_up_in_rounds(
+    pub(super) fn ascend_in_rounds(
         &self,
         objective: &mut Objective,
-        climbers: &mut [Climber],
+        states: &mut [SearchState],
         ids: &[u64],
         most_rounds: u32,
         key: SeedKey,
     ) -> Result<Vec<Stop>, InferError> {
-        let mut stops: Vec<Stop> = climbers.iter().map(stop_of_failed).collect();
-        let mut rows: Vec<usize> = (0..climbers.len())
-            .filter(|&row| climbers[row].failed_at.is_none())
+        let mut stops: Vec<Stop> = states.iter().map(failure_stop).collect();
+        let mut rows: Vec<usize> = (0..states.len())
+            .filter(|&row| states[row].failed_at.is_none())
             .collect();
         let held_out = key.role("gain");
-        let mut before = set_losses(objective, climbers, &rows, held_out)?;
+        let mut before = losses_by_set(objective, states, &rows, held_out)?;
         for round in 0..most_rounds {
             if rows.is_empty() {
                 break;
             }
-            let starts: Vec<Vec<f64>> = rows
-                .iter()
-                .map(|&row| climbers[row].params.clone())
-                .collect();
+            let starts: Vec<Vec<f64>> =
+                rows.iter().map(|&row| states[row].params.clone()).collect();
             for &row in &rows {
-                let params = std::mem::take(&mut climbers[row].params);
-                climbers[row].params = self.family.off_saddle(params);
+                let params = std::mem::take(&mut states[row].params);
+                states[row].params = self.family.off_saddle(params);
             }
-            let phase = phase_of(round);
+            let phase = round_phase(round);
             let round_key = key.role("round").index(u64::from(round));
-            climb(
+            run_phase(
                 objective,
                 &phase,
                 &rows,
-                climbers,
+                states,
                 ids,
                 round_key,
                 &mut |_| (),
             )?;
-            let after = set_losses(objective, climbers, &rows, held_out)?;
+            let after = losses_by_set(objective, states, &rows, held_out)?;
             let mut open = Vec::new();
-            let mut of_open = Vec::new();
+            let mut open_losses = Vec::new();
             for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
                 let gain = Gain::between(&before[i], &after[i]);
-                let climber = &mut climbers[row];
+                let state = &mut states[row];
                 // An end within the noise of its start is taken back, and written so that a NaN is too.
                 let is_better = gain.nats > 2.0 * gain.std_error_nats;
                 if !is_better {
-                    climber.params = start;
+                    state.params = start;
                 }
-                if climber.failed_at.is_some() {
-                    stops[row] = stop_of_failed(climber);
+                if state.failed_at.is_some() {
+                    stops[row] = failure_stop(state);
                     continue;
                 }
-                stops[row] = self.judge(climber, gain.remaining());
+                stops[row] = self.stop_after(state, gain.remaining());
                 if matches!(stops[row], Stop::BudgetSpent { steps, .. } if steps < self.max_steps) {
                     open.push(row);
-                    of_open.push(if is_better {
+                    open_losses.push(if is_better {
                         after[i].clone()
                     } else {
                         before[i].clone()
                     });
                 }
             }
-            (rows, before) = (open, of_open);
+            (rows, before) = (open, open_losses);
         }
         Ok(stops)
     }
 }
 
 /// Adam on a sequence of Sobol draws, its iterates averaged.
-fn phase_of(round: u32) -> Phase {
+fn round_phase(round: u32) -> Phase {
     let settings = AdamSettings::FLOWS;
     Phase {
         rule: Rule::Adam(AdamSettings {
@@ -159,18 +157,18 @@ impl Gain {
 }
 
 /// `−L` of each of `rows` on each set.
-fn set_losses(
+fn losses_by_set(
     objective: &mut Objective,
-    climbers: &mut [Climber],
+    states: &mut [SearchState],
     rows: &[usize],
     key: SeedKey,
 ) -> Result<Vec<Vec<f64>>, InferError> {
-    let mut of_rows = vec![Vec::with_capacity(N_SETS as usize); rows.len()];
+    let mut losses_by_row = vec![Vec::with_capacity(N_SETS as usize); rows.len()];
     for set in 0..N_SETS {
-        let losses = losses_of(objective, climbers, rows, SET_DRAWS, key.index(set))?;
-        for (of_row, loss) in of_rows.iter_mut().zip(losses) {
-            of_row.push(loss);
+        let losses = state_losses(objective, states, rows, SET_DRAWS, key.index(set))?;
+        for (row_losses, loss) in losses_by_row.iter_mut().zip(losses) {
+            row_losses.push(loss);
         }
     }
-    Ok(of_rows)
+    Ok(losses_by_row)
 }

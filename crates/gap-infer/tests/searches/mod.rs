@@ -3,8 +3,8 @@
 
 use gap_data::{Batch, LoadOptions};
 use gap_infer::ascent::{
-    AdamSettings, Climber, Draws, Noise, Objective, Phase, Precision, Rule, Stopping, Wanted,
-    averaged_newton, climb, draws_for, whitened_sobol,
+    AdamSettings, EvaluationRequest, Noise, NoiseDraws, Objective, Phase, Precision, Rule,
+    SearchState, Stopping, averaged_newton, draws_for, run_phase, whitened_sobol,
 };
 use gap_infer::free_form::{FreeFormFit, Search, StartingPoint};
 use gap_infer::train::{Training, fit_jointly};
@@ -102,35 +102,35 @@ pub fn most(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
-pub fn prior_like(n: usize, dim: i64) -> Vec<Climber> {
+pub fn prior_like(n: usize, dim: i64) -> Vec<SearchState> {
     let start = DiagonalGaussian::new(dim).prior_like_params(n as i64, CPU);
-    start.to_rows().into_iter().map(Climber::at).collect()
+    start.to_rows().into_iter().map(SearchState::at).collect()
 }
 
-pub fn climb_all(
+pub fn run_all(
     model: &dyn LatentVariableModel,
     batch: &Batch,
     phase: &Phase,
-    mut climbers: Vec<Climber>,
-) -> Vec<Climber> {
+    mut states: Vec<SearchState>,
+) -> Vec<SearchState> {
     let mut objective = Objective::new(model, batch.x()).unwrap();
     let rows: Vec<usize> = (0..batch.len()).collect();
     let key = SeedKey::root(4);
-    climb(
+    run_phase(
         &mut objective,
         phase,
         &rows,
-        &mut climbers,
+        &mut states,
         batch.ids(),
         key,
         &mut |_| (),
     )
     .unwrap();
-    climbers
+    states
 }
 
-pub fn params_of(climbers: &[Climber]) -> VariationalParams {
-    let rows: Vec<&[f64]> = climbers.iter().map(|c| c.params.as_slice()).collect();
+pub fn params_of(states: &[SearchState]) -> VariationalParams {
+    let rows: Vec<&[f64]> = states.iter().map(|c| c.params.as_slice()).collect();
     VariationalParams::from_rows(&rows, CPU)
 }
 
@@ -210,15 +210,15 @@ pub fn losses(
     n: usize,
 ) -> Vec<f64> {
     let dim = family.noise_dim() as usize;
-    let draws = Draws::common(whitened_sobol(SeedKey::root(31), n, dim), dim);
+    let draws = NoiseDraws::common(whitened_sobol(SeedKey::root(31), n, dim), dim);
     let rows: Vec<usize> = (0..batch.len()).collect();
     let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
     let rule = Rule::best_for(family);
-    let mut objective = Objective::of(family, rule, model, batch.x()).unwrap();
-    let wanted = Wanted {
+    let mut objective = Objective::for_family(family, rule, model, batch.x()).unwrap();
+    let request = EvaluationRequest {
         loss: true,
-        ..Wanted::GRADIENT
+        ..EvaluationRequest::GRADIENT
     };
-    let evaluations = objective.evaluate(&rows, &params, &draws, wanted).unwrap();
-    evaluations.iter().map(|e| e.loss).collect()
+    let evaluations = objective.evaluate(&rows, &params, &draws, request).unwrap();
+    evaluations.iter().map(|e| e.loss_nats()).collect()
 }

@@ -48,14 +48,14 @@ pub(super) fn down_columns<'a, K: Kernel>(
 }
 
 /// A weight as the right factor of a product forward and of one back.
-pub(super) struct Weight<K: Kernel> {
+pub(super) struct WeightFactors<K: Kernel> {
     /// Its values as factors, `[in, out]`; empty if those are the values themselves.
     kept: Aligned<K::Factor>,
     forward: Aligned<K::Factor>, // [in / DEPTH, out, DEPTH], or empty as above
     back: Aligned<K::Factor>,    // [out / DEPTH, in, DEPTH]
 }
 
-impl<K: Kernel> Weight<K> {
+impl<K: Kernel> WeightFactors<K> {
     pub(super) fn of(layer: &LearnedLayer) -> Self {
         let values = layer.weight.values.as_slice();
         let n_kept = match K::as_factors(values) {

@@ -1,30 +1,30 @@
 //! Through the layers; every value is kept for the way back.
 
-use super::parameters::{Learned, LearnedLayer};
+use super::parameters::{LearnedLayer, LearnedNetwork};
+use super::path::{InputRows, Observed};
 use super::workspace::Workspace;
-use super::{Input, Observed};
-use crate::epilogue::{Hidden, mean};
-use crate::lanes::{Kernel, Lanes, MOST_LANES, Work};
-use crate::layers::keep_rows;
+use crate::epilogue::{HiddenEpilogue, mean};
+use crate::lanes::{Kernel, Lanes, MOST_LANES, VectorWork};
+use crate::layers::store_rows;
 use crate::network::Likelihood;
 use crate::product::{Epilogue, Rows, unpacked_product};
 
 /// Rows of `input` through the layers, the last one's sums to the epilogue `last`.
-pub(super) struct Forward<'a, K: Kernel, E> {
+pub(super) struct ForwardPass<'a, K: Kernel, E> {
     pub(super) space: &'a mut Workspace<K>,
-    pub(super) learned: &'a Learned,
-    pub(super) input: Input<'a>,
+    pub(super) learned: &'a LearnedNetwork,
+    pub(super) input: InputRows<'a>,
     pub(super) last: E,
 }
 
-impl<K: Kernel, E: Epilogue<K::Lanes>> Work for Forward<'_, K, E> {
+impl<K: Kernel, E: Epilogue<K::Lanes>> VectorWork for ForwardPass<'_, K, E> {
     #[inline(always)]
     unsafe fn run(self) {
         let (space, learned) = (self.space, self.learned);
         let (n_in, stride) = (learned.n_inputs(), learned.layers[0].in_width);
         space.n_rows = self.input.n_rows(n_in);
         let rows = (0..space.n_rows).map(|i| self.input.row(i, n_in));
-        unsafe { keep_rows::<K>(rows, &mut space.input, stride) };
+        unsafe { store_rows::<K>(rows, &mut space.input, stride) };
         let n_rows = space.whole_rows();
         let first = space.input.as_slice().as_ptr();
         let mut left = Rows { first, stride };
@@ -38,7 +38,7 @@ impl<K: Kernel, E: Epilogue<K::Lanes>> Work for Forward<'_, K, E> {
                 unsafe { unpacked_product::<K, _>(rows, n_rows, right, steps, columns, epilogue) };
                 return;
             }
-            let epilogue = Hidden::<K> {
+            let epilogue = HiddenEpilogue::<K> {
                 activation: learned.activation,
                 bias: layer.bias.values.as_slice().as_ptr(),
                 to: space.value.as_mut_slice().as_mut_ptr(),
@@ -56,7 +56,7 @@ impl<K: Kernel, E: Epilogue<K::Lanes>> Work for Forward<'_, K, E> {
 /// The output of a decoder: bias, mean, and the gradient of `scale · log p(x | z)` in the output.
 ///
 /// It is zero in columns that fill up a register; rows that fill up a block are never taken from it.
-pub(super) struct Residual<'a, K: Kernel> {
+pub(super) struct ResidualEpilogue<'a, K: Kernel> {
     likelihood: Likelihood,
     bias: *const f32,
     x: &'a [f32],
@@ -69,7 +69,7 @@ pub(super) struct Residual<'a, K: Kernel> {
     stride: usize,
 }
 
-impl<'a, K: Kernel> Residual<'a, K> {
+impl<'a, K: Kernel> ResidualEpilogue<'a, K> {
     /// At least one row, whose gradients go `to` rows as wide as `layer`, the last one.
     pub(super) fn new(observed: &Observed<'a>, layer: &LearnedLayer, to: *mut K::Factor) -> Self {
         Self {
@@ -99,7 +99,7 @@ impl<'a, K: Kernel> Residual<'a, K> {
     }
 }
 
-impl<K: Kernel> Epilogue<K::Lanes> for Residual<'_, K> {
+impl<K: Kernel> Epilogue<K::Lanes> for ResidualEpilogue<'_, K> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         unsafe {
@@ -109,7 +109,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for Residual<'_, K> {
             let to = self.to.add(row * self.stride + column);
             let n = self.n_out - column;
             if n >= K::Lanes::LANES {
-                K::keep(to, self.gradient(x, output));
+                K::store_factors(to, self.gradient(x, output));
                 return;
             }
             // The row of x ends within the register.
@@ -118,7 +118,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for Residual<'_, K> {
             let gradient = self.gradient(numbers.as_ptr(), output);
             K::Lanes::store(numbers.as_mut_ptr(), gradient);
             numbers[n..].fill(0.0);
-            K::keep(to, K::Lanes::load(numbers.as_ptr()));
+            K::store_factors(to, K::Lanes::load(numbers.as_ptr()));
         }
     }
 }

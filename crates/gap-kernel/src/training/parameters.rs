@@ -72,14 +72,14 @@ impl LearnedLayer {
 }
 
 /// A perceptron that learns from at most so many rows at a time.
-pub(super) struct Learned {
+pub(super) struct LearnedNetwork {
     pub(super) layers: Vec<LearnedLayer>,
     pub(super) activation: Activation,
     pub(super) most_rows: usize,
     pub(super) n_steps: i32,
 }
 
-impl Learned {
+impl LearnedNetwork {
     /// The step that is taken next.
     pub(super) fn next_step(&mut self, learning_rate: f64) -> Step {
         self.n_steps += 1;

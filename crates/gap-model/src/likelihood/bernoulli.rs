@@ -1,6 +1,6 @@
 //! Binary observations from logits: `mean = σ(output)`, `dispersion = 1`.
 
-use super::{Canonical, Formulas, Support, sum_of_row};
+use super::formulas::{Canonical, LikelihoodFormulas, Support, sum_over_observed};
 use gap_torch::NoiseStream;
 use tch::Tensor;
 
@@ -12,11 +12,11 @@ fn mean_in_place(logits: &mut Tensor) {
     let _ = logits.sigmoid_();
 }
 
-impl Formulas for Bernoulli {
+impl LikelihoodFormulas for Bernoulli {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
         let mut terms = x * output;
         terms -= output.softplus();
-        sum_of_row(&terms)
+        sum_over_observed(&terms)
     }
 
     fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {

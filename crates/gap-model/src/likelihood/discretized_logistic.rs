@@ -1,6 +1,7 @@
 //! Grey values on a few equally spaced levels, each the probability that a logistic variable rounds to it.
 
-use super::{Formulas, LearnedScale, Support, sum_of_row};
+use super::formulas::{LikelihoodFormulas, Support, sum_over_observed};
+use super::learned_scale::LearnedScale;
 use gap_torch::NoiseStream;
 use tch::Tensor;
 
@@ -69,14 +70,14 @@ impl DiscretizedLogistic {
     }
 }
 
-impl Formulas for DiscretizedLogistic {
+impl LikelihoodFormulas for DiscretizedLogistic {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
         let bins = self.bins(x, output);
         let mut terms = bins.above.log_sigmoid().masked_fill(&bins.is_highest, 0.0);
         let below = (-&bins.below).log_sigmoid();
         terms += below.masked_fill(&bins.is_lowest, 0.0);
         terms += bins.inner(&(-(-&bins.width).expm1()).log());
-        sum_of_row(&terms)
+        sum_over_observed(&terms)
     }
 
     fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {

@@ -1,6 +1,6 @@
 //! Real observations `N(output, std² I)`: `mean = output`, `dispersion = std²`.
 
-use super::{Canonical, Formulas, Support, sum_of_row};
+use super::formulas::{Canonical, LikelihoodFormulas, Support, sum_over_observed};
 use gap_torch::NoiseStream;
 use std::f64::consts::TAU;
 use tch::Tensor;
@@ -19,11 +19,11 @@ pub(super) fn support(x: &Tensor) -> Support {
     }
 }
 
-impl Formulas for Gaussian {
+impl LikelihoodFormulas for Gaussian {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
         let variance = self.std.powi(2);
         let constant = 0.5 * output.size()[1] as f64 * (TAU * variance).ln();
-        sum_of_row(&(x - output).square()) * (-0.5 / variance) - constant
+        sum_over_observed(&(x - output).square()) * (-0.5 / variance) - constant
     }
 
     fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {

@@ -1,7 +1,8 @@
 //! Real observations with a standard deviation for each dimension that is learned with the decoder.
 
+use super::formulas::{LikelihoodFormulas, Support, sum_over_observed};
 use super::gaussian::support;
-use super::{Formulas, LearnedScale, Support, sum_of_row};
+use super::learned_scale::LearnedScale;
 use gap_torch::NoiseStream;
 use std::f64::consts::TAU;
 use tch::Tensor;
@@ -24,12 +25,12 @@ impl LearnedGaussian {
     }
 }
 
-impl Formulas for LearnedGaussian {
+impl LikelihoodFormulas for LearnedGaussian {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
         let (_, standardized) = self.standardized(x, output);
         let log_volume = self.std.log_scale().sum(tch::Kind::Double);
         let constant = 0.5 * output.size()[1] as f64 * TAU.ln();
-        sum_of_row(&standardized.square()) * -0.5 - log_volume - constant
+        sum_over_observed(&standardized.square()) * -0.5 - log_volume - constant
     }
 
     fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {

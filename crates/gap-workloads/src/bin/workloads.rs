@@ -5,10 +5,10 @@
 //! and warmed up at its first request, outside the time.
 
 use clap::Parser;
-use gap_kernel::Instructions;
+use gap_model::Backend;
 use gap_torch::device;
 use gap_torch::math_library::math_path;
-use gap_workloads::{Crew, Work, rate};
+use gap_workloads::{Work, WorkerPool, rate};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -26,8 +26,8 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let instructions = match Instructions::here() {
-        Ok(instructions) => instructions,
+    let backend = match Backend::from_environment() {
+        Ok(backend) => backend,
         Err(refused) => {
             eprintln!("workloads: {refused}");
             return ExitCode::from(2);
@@ -38,16 +38,16 @@ fn main() -> ExitCode {
         "peer": "amortgap",
         "versions": {"amortgap": env!("CARGO_PKG_VERSION"), "libtorch": device::LIBTORCH_VERSION},
         "math": math_path().to_string(),
-        "kernels": Instructions::provenance(instructions),
+        "kernels": backend.provenance(),
     }));
-    let mut crews = HashMap::new();
+    let mut pools = HashMap::new();
     for line in stdin().lines().map_while(Result::ok) {
         let answer = parse(&line).and_then(|(work, wanted)| {
-            let crew = match crews.entry(work.to_string()) {
+            let worker_pool = match pools.entry(work.to_string()) {
                 Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert(Crew::new(work, arguments.threads)),
+                Entry::Vacant(new) => new.insert(WorkerPool::new(work, arguments.threads)),
             };
-            measured(work, crew, wanted)
+            measured(work, worker_pool, wanted)
         });
         say(&answer.unwrap_or_else(|error| json!({ "error": error })));
     }
@@ -66,19 +66,19 @@ fn parse(line: &str) -> Result<(Work, Duration), String> {
     }
 }
 
-fn measured(work: Work, crew: &Crew, wanted: Duration) -> Result<Value, String> {
-    let warm = crew.run();
+fn measured(work: Work, worker_pool: &WorkerPool, wanted: Duration) -> Result<Value, String> {
+    let warm = worker_pool.run();
     if !warm.is_finite() {
         return Err(format!("{work} gave {warm}"));
     }
     let runs_per_second = rate(wanted, || {
-        std::hint::black_box(crew.run());
+        std::hint::black_box(worker_pool.run());
     });
     Ok(json!({
         "work": work.to_string(),
         "unit": work.unit(),
         "per_second": runs_per_second * work.units_per_run() as f64,
-        "threads_used": crew.n_threads(),
+        "threads_used": worker_pool.n_threads(),
     }))
 }
 

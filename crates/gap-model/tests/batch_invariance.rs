@@ -1,11 +1,9 @@
-//! A datapoint has the same bits in any company, on every path of the kernels and of libtorch.
+//! A datapoint has the same bits in any batch, on every path of the kernels and of libtorch.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod models;
 
-use gap_kernel::Instructions;
-use gap_kernel::instructions::VARIABLE;
-use gap_model::{Activation, ConvShape, FrozenForward, Mlp};
+use gap_model::{Activation, Backend, ConvShape, Mlp, PackedEncoder};
 use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};
 use gap_torch::{NoiseStream, SeedKey, uniform_permutation};
 use models::{conv_shapes, f32_models, owners};
@@ -16,7 +14,7 @@ use tch::{Device, Tensor};
 const AGAIN: &str = "AMORTGAP_TEST_AGAIN";
 
 #[test]
-fn a_datapoint_has_the_same_joint_and_score_alone_and_in_company() {
+fn a_datapoint_has_the_same_joint_and_score_alone_and_in_a_batch() {
     for (name, model) in f32_models() {
         let ids: Vec<u64> = (0..37).collect();
         let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
@@ -44,7 +42,7 @@ fn a_datapoint_has_the_same_joint_and_score_alone_and_in_company() {
 
 /// In one conditioned model, so that every evaluation uses the memory of another size's.
 #[test]
-fn a_row_has_the_same_bits_in_any_company() {
+fn a_row_has_the_same_bits_in_any_batch() {
     for (name, model) in f32_models() {
         let ids: Vec<u64> = (0..37).collect();
         let mut noise = NoiseStream::new(SeedKey::root(5), &ids, Device::Cpu);
@@ -84,7 +82,7 @@ fn a_row_has_the_same_bits_in_any_company() {
 
 /// On the path that an encoder takes.
 #[test]
-fn a_network_says_the_same_of_a_datapoint_in_any_company() {
+fn a_network_says_the_same_of_a_datapoint_in_any_batch() {
     let (key, device) = (SeedKey::root(1), Device::Cpu);
     let mut networks = vec![Mlp::random(&[65, 33, 7], Activation::Elu, key, device)];
     for shape in conv_shapes()
@@ -94,13 +92,13 @@ fn a_network_says_the_same_of_a_datapoint_in_any_company() {
         networks.push(shape.encoder(6, Activation::Elu, key, device));
     }
     for network in networks {
-        let frozen = FrozenForward::of(&network);
+        let packed = PackedEncoder::new(&network);
         let ids: Vec<u64> = (0..300).collect();
         let mut noise = NoiseStream::new(SeedKey::root(7), &ids, device);
         let input = noise.normal(1, network.input_dim()).squeeze_dim(0);
-        let together = frozen.forward(&network, &input);
+        let together = packed.forward(&network, &input);
         for (start, n) in [(0, 1), (5, 127), (31, 128), (100, 129), (299, 1)] {
-            let alone = frozen.forward(&network, &input.narrow(0, start, n).copy());
+            let alone = packed.forward(&network, &input.narrow(0, start, n).copy());
             assert!(
                 alone.equal(&together.narrow(0, start, n)),
                 "{n} from {start}"
@@ -118,24 +116,22 @@ fn the_same_holds_on_every_other_path() {
         if asked(SWITCH_VARIABLE) == "off" {
             assert_eq!(math_path(), MathPath::Stock);
         }
-        let path = Instructions::here().unwrap();
-        let path = path.map_or_else(|| "off".to_owned(), |path| path.to_string());
-        assert_eq!(path, asked(VARIABLE));
+        let backend = Backend::from_environment().unwrap();
+        assert_eq!(backend.to_string(), asked(Backend::VARIABLE));
         return;
     }
-    let mut paths = vec![("off", "off"), ("", "off")];
-    if Instructions::Avx2.is_there() {
-        paths.push(("", "avx2"));
-    }
-    for (switch, kernels) in paths {
+    let backends = Backend::all();
+    let mut paths = vec![("off", Backend::Libtorch)];
+    paths.extend(backends.iter().map(|&backend| ("", backend)));
+    for (switch, backend) in paths {
         let mut again = Command::new(std::env::current_exe().unwrap());
         again
             .env(AGAIN, "1")
             .env(SWITCH_VARIABLE, switch)
-            .env(VARIABLE, kernels);
+            .env(Backend::VARIABLE, backend.to_string());
         let output = again.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{switch}, {kernels}: {said}");
+        assert!(output.status.success(), "{switch}, {backend}: {said}");
         assert!(said.contains("4 passed"), "{said}");
     }
 }

@@ -38,6 +38,11 @@ impl FlatAdam {
         &self.gradient
     }
 
+    /// Whether all parameters are finite.
+    pub fn is_finite(&self) -> bool {
+        self.parameters.isfinite().all().int64_value(&[]) == 1
+    }
+
     /// One step up the gradient.
     pub fn step(&mut self, learning_rate: f64) {
         self.steps += 1;

@@ -2,10 +2,10 @@
 //!
 //! From an encoder's output their own ascent could start too; it does where that is the better point.
 
-use super::best_end::{SELECTION_DRAWS, choose, fitted, losses_of, winner};
+use super::best_end::{SELECTION_DRAWS, best_end, compare_all_ends, fitted_batch, state_losses};
 use super::rounds::MOST_ROUNDS;
 use super::{FreeForm, FreeFormFit, StartingPoint, draws_for};
-use crate::ascent::{Climber, Objective, Rule, Schedule, averaged_newton};
+use crate::ascent::{Objective, Rule, Schedule, SearchState, averaged_newton};
 use crate::family::{DiagonalGaussian, FullGaussian, VariationalFamily};
 use crate::inference::{InferError, Stop};
 use gap_data::Batch;
@@ -14,7 +14,7 @@ use gap_torch::SeedKey;
 
 impl FreeForm<'_> {
     /// `q*` of a family that is not the diagonal Gaussian.
-    pub(super) fn search_larger(
+    pub(super) fn search_from_smaller_family(
         &self,
         starts: &[Vec<Vec<f64>>],
         model: &dyn LatentVariableModel,
@@ -36,8 +36,8 @@ impl FreeForm<'_> {
         };
         let fit = search_within.search_from(starts_within.collect(), model, batch, key)?;
         let mut objective =
-            Objective::of(self.family, Rule::best_for(self.family), model, batch.x())?;
-        let (mut climbers, won_by) = self.better_starts(&mut objective, &fit, starts, key)?;
+            Objective::for_family(self.family, Rule::best_for(self.family), model, batch.x())?;
+        let (mut states, won_by) = self.better_starts(&mut objective, &fit, starts, key)?;
         let ids = batch.ids();
         let stops = if is_full {
             let n_samples = 2 * draws_for(objective.dim());
@@ -46,13 +46,13 @@ impl FreeForm<'_> {
                 phases: vec![first],
             };
             let all: Vec<usize> = (0..batch.len()).collect();
-            climb_up(&schedule, &mut objective, &all, &mut climbers, ids, key)?;
-            self.certify(&mut objective, &mut climbers, ids, key)?
+            run_unless_worse(&schedule, &mut objective, &all, &mut states, ids, key)?;
+            self.certify(&mut objective, &mut states, ids, key)?
         } else {
-            self.go_up_in_rounds(&mut objective, &mut climbers, ids, MOST_ROUNDS, key)?
+            self.ascend_in_rounds(&mut objective, &mut states, ids, MOST_ROUNDS, key)?
         };
         Ok(FreeFormFit {
-            fitted: fitted(&climbers, stops, model),
+            fitted: fitted_batch(&states, stops, model),
             won_by,
             // Its own ascent had one start; how far apart those of the family within ended is another thing.
             starts_apart_nats: vec![None; batch.len()],
@@ -67,70 +67,70 @@ impl FreeForm<'_> {
         within: &FreeFormFit,
         starts: &[Vec<Vec<f64>>],
         key: SeedKey,
-    ) -> Result<(Vec<Climber>, Vec<usize>), InferError> {
-        let of_smaller = within.fitted.params.to_rows();
+    ) -> Result<(Vec<SearchState>, Vec<usize>), InferError> {
+        let smaller_params = within.fitted.params.to_rows();
         let costs = within.fitted.stops.iter().zip(&within.fitted.costs);
-        let ends = of_smaller.iter().zip(costs).map(|(params, (stop, cost))| {
-            let (steps, failed_at) = match *stop {
-                Stop::NonFinite { step } => (step, Some(step)),
-                Stop::Direct { steps }
-                | Stop::Converged { steps, .. }
-                | Stop::BudgetSpent { steps, .. } => (steps, None),
-            };
-            Climber {
-                steps,
-                joint_gradients: cost.joint_gradients,
-                seconds: cost.seconds,
-                failed_at,
-                ..Climber::at(self.family.containing(params))
-            }
-        });
-        let mut candidates: Vec<Vec<Climber>> = vec![ends.collect()];
+        let ends = smaller_params
+            .iter()
+            .zip(costs)
+            .map(|(params, (stop, cost))| {
+                let (steps, failed_at) = match *stop {
+                    Stop::NonFinite { step } => (step, Some(step)),
+                    Stop::Direct { steps }
+                    | Stop::Converged { steps, .. }
+                    | Stop::BudgetSpent { steps, .. } => (steps, None),
+                };
+                SearchState {
+                    steps,
+                    joint_gradients: cost.joint_gradients,
+                    seconds: cost.seconds,
+                    failed_at,
+                    ..SearchState::at(self.family.containing(params))
+                }
+            });
+        let mut candidates: Vec<Vec<SearchState>> = vec![ends.collect()];
         let mut start_of_candidate = vec![None];
         for (i, (start, rows)) in self.starts.iter().zip(starts).enumerate() {
             if matches!(start, StartingPoint::Encoder(_)) {
-                candidates.push(rows.iter().cloned().map(Climber::at).collect());
+                candidates.push(rows.iter().cloned().map(SearchState::at).collect());
                 start_of_candidate.push(Some(i));
             }
         }
-        let all: Vec<usize> = (0..of_smaller.len()).collect();
-        let choices = choose(objective, &mut candidates, &all, key.role("selection"))?;
-        let chosen = choices.iter().enumerate().map(|(row, choice)| {
-            let own: Vec<&Climber> = candidates.iter().map(|end| &end[row]).collect();
-            winner(&own, choice.best, false)
+        let all: Vec<usize> = (0..smaller_params.len()).collect();
+        let choices = compare_all_ends(objective, &mut candidates, &all, key.role("selection"))?;
+        let best_ends = choices.iter().enumerate().map(|(row, choice)| {
+            let own: Vec<&SearchState> = candidates.iter().map(|end| &end[row]).collect();
+            best_end(&own, choice.best, false)
         });
         let won_by = choices.iter().zip(&within.won_by);
         let won_by =
             won_by.map(|(choice, within)| start_of_candidate[choice.best].unwrap_or(*within));
-        Ok((chosen.collect(), won_by.collect()))
+        Ok((best_ends.collect(), won_by.collect()))
     }
 }
 
 /// Runs `schedule`, and takes those back that ended below where they had started.
-pub fn climb_up(
+pub fn run_unless_worse(
     schedule: &Schedule,
     objective: &mut Objective,
     rows: &[usize],
-    climbers: &mut [Climber],
+    states: &mut [SearchState],
     ids: &[u64],
     key: SeedKey,
 ) -> Result<(), InferError> {
     let selection = key.role("selection");
-    let compared = |climbers: &mut [Climber], objective: &mut Objective| {
-        losses_of(objective, climbers, rows, SELECTION_DRAWS, selection)
+    let compared = |states: &mut [SearchState], objective: &mut Objective| {
+        state_losses(objective, states, rows, SELECTION_DRAWS, selection)
     };
-    let before = compared(climbers, objective)?;
-    let starts: Vec<Vec<f64>> = rows
-        .iter()
-        .map(|&row| climbers[row].params.clone())
-        .collect();
-    schedule.run(objective, rows, climbers, ids, key, &mut |_| ())?;
-    let after = compared(climbers, objective)?;
+    let before = compared(states, objective)?;
+    let starts: Vec<Vec<f64>> = rows.iter().map(|&row| states[row].params.clone()).collect();
+    schedule.run(objective, rows, states, ids, key, &mut |_| ())?;
+    let after = compared(states, objective)?;
     for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
         // Written so that a NaN is taken back.
         let is_better = after[i] <= before[i];
         if !is_better {
-            climbers[row].params = start;
+            states[row].params = start;
         }
     }
     Ok(())

@@ -6,24 +6,24 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 /// A workload on one or more threads. Each sets up its own networks: tensors stay in their thread.
-pub struct Crew {
-    members: Vec<Member>,
+pub struct WorkerPool {
+    workers: Vec<Worker>,
     n_threads: u64,
 }
 
-struct Member {
+struct Worker {
     start: Sender<()>,
     finished: Receiver<f64>,
 }
 
-impl Crew {
+impl WorkerPool {
     /// `work` on `n_threads` threads; if it cannot be divided, on as many as it can put to use itself.
     pub fn new(work: Work, n_threads: u64) -> Self {
         let of = if work.is_divisible() { n_threads } else { 1 };
         let own_threads = (n_threads / of).min(work.most_own_threads());
-        let members = (0..of).map(|part| Member::new(work, Share { part, of }, own_threads));
+        let workers = (0..of).map(|part| Worker::new(work, Share { part, of }, own_threads));
         Self {
-            members: members.collect(),
+            workers: workers.collect(),
             n_threads: of * own_threads,
         }
     }
@@ -39,22 +39,22 @@ impl Crew {
     ///
     /// If a share does: workloads have nothing that could fail.
     pub fn run(&self) -> f64 {
-        for member in &self.members {
-            member
+        for worker in &self.workers {
+            worker
                 .start
                 .send(())
                 .expect("a member works until it is told nothing more");
         }
-        let finished = |member: &Member| member.finished.recv().expect("a share runs to its end");
-        self.members.iter().map(finished).sum()
+        let finished = |worker: &Worker| worker.finished.recv().expect("a share runs to its end");
+        self.workers.iter().map(finished).sum()
     }
 }
 
-impl Member {
+impl Worker {
     fn new(work: Work, share: Share, own_threads: u64) -> Self {
         let (start, told) = channel();
         let (finish, finished) = channel();
-        // It ends by itself when the crew, and with it `start`, is dropped.
+        // It ends by itself when the pool, and with it `start`, is dropped.
         thread::spawn(move || {
             let mut workload = Workload::share(work, share, own_threads);
             while told.recv().is_ok() {
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn two_threads_do_the_same_work_as_one() {
         let work: Work = "W2_batch1000".parse().unwrap();
-        let [one, two] = [1, 2].map(|n| Crew::new(work, n));
+        let [one, two] = [1, 2].map(|n| WorkerPool::new(work, n));
         assert_eq!((one.n_threads(), two.n_threads()), (1, 2));
         let (one, two) = (one.run(), two.run());
         assert!((one - two).abs() < 1e-6 * one.abs().max(1.0), "{one} {two}");
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn what_cannot_be_divided_takes_the_threads_that_it_can_use() {
         let work: Work = "W5_B100".parse().unwrap();
-        let [one, two] = [1, 4].map(|n| Crew::new(work, n));
+        let [one, two] = [1, 4].map(|n| WorkerPool::new(work, n));
         assert_eq!((one.n_threads(), two.n_threads()), (1, 2));
         assert_eq!(one.run().to_bits(), two.run().to_bits());
     }

@@ -1,34 +1,34 @@
 //! Back through the layers, and in each a step up as soon as its gradient is there.
 
 use super::factors::down_columns;
-use super::parameters::{Learned, LearnedLayer};
+use super::parameters::{LearnedLayer, LearnedNetwork};
 use super::workspace::{LayerSpace, Workspace};
-use crate::adam::{Pass, Step};
-use crate::epilogue::{Back, Score};
-use crate::lanes::{Kernel, Lanes, Work};
-use crate::layers::keep_rows;
+use crate::adam::{AdamPass, Step};
+use crate::epilogue::{BackwardEpilogue, StoreEpilogue};
+use crate::lanes::{Kernel, Lanes, VectorWork};
+use crate::layers::store_rows;
 use crate::packed::Aligned;
 use crate::product::{Epilogue, Rows, unpacked_product};
 
 /// A step from the `gradient` in the output, `[N, out]`, or from what the last layer was pulled by.
-pub(super) struct Ascend<'a, K: Kernel> {
+pub(super) struct BackwardPass<'a, K: Kernel> {
     pub(super) space: &'a mut Workspace<K>,
-    pub(super) learned: &'a mut Learned,
+    pub(super) learned: &'a mut LearnedNetwork,
     pub(super) gradient: Option<&'a [f32]>,
-    pub(super) half: Half,
+    pub(super) part: Part,
     pub(super) to_input: bool,
 }
 
-/// What of a step is done. Each layer goes back and up, or all go back and later all go up: the same
-/// sums of the same numbers.
+/// What of a step is done: for each layer the backward pass and the step at once, or the backward pass of all
+/// layers, and all their steps later. Both add up the same numbers in the same order.
 #[derive(Clone, Copy)]
-pub(super) enum Half {
-    Both(Step),
-    Back,
-    Up(Step),
+pub(super) enum Part {
+    Whole(Step),
+    Backward,
+    Step(Step),
 }
 
-impl<K: Kernel> Work for Ascend<'_, K> {
+impl<K: Kernel> VectorWork for BackwardPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         let last = self.learned.layers.len() - 1;
@@ -36,24 +36,24 @@ impl<K: Kernel> Work for Ascend<'_, K> {
             let layer = &self.learned.layers[last];
             let pulled = &mut self.space.layers[last].pulled;
             let rows = gradient.chunks_exact(layer.n_out);
-            unsafe { keep_rows::<K>(rows, pulled, layer.out_width) };
+            unsafe { store_rows::<K>(rows, pulled, layer.out_width) };
         }
         for i in (0..=last).rev() {
             unsafe {
-                match self.half {
-                    Half::Both(step) => {
+                match self.part {
+                    Part::Whole(step) => {
                         self.back(i);
                         self.up(i, step);
                     }
-                    Half::Back => self.back(i),
-                    Half::Up(step) => self.up(i, step),
+                    Part::Backward => self.back(i),
+                    Part::Step(step) => self.up(i, step),
                 }
             }
         }
     }
 }
 
-impl<K: Kernel> Ascend<'_, K> {
+impl<K: Kernel> BackwardPass<'_, K> {
     /// From layer `i` to the one before it, or to the input.
     #[inline(always)]
     unsafe fn back(&mut self, i: usize) {
@@ -71,7 +71,7 @@ impl<K: Kernel> Ascend<'_, K> {
         let right = rest[0].weight.back(layer);
         let (n_steps, stride) = (layer.n_out.div_ceil(K::DEPTH), layer.in_width);
         if let Some(before) = before.last_mut() {
-            let epilogue = Back::<K> {
+            let epilogue = BackwardEpilogue::<K> {
                 activation: self.learned.activation,
                 values: before.value.as_slice().as_ptr(),
                 to: before.pulled.as_mut_slice().as_mut_ptr(),
@@ -79,7 +79,7 @@ impl<K: Kernel> Ascend<'_, K> {
             };
             unsafe { unpacked_product::<K, _>(left, n_rows, right, n_steps, stride, &epilogue) };
         } else {
-            let epilogue = Score {
+            let epilogue = StoreEpilogue {
                 to: self.space.in_input.as_mut_slice().as_mut_ptr(),
                 stride,
             };
@@ -97,11 +97,11 @@ impl<K: Kernel> Ascend<'_, K> {
         let input = before
             .last()
             .map_or(&self.space.input, |before| &before.value);
-        let [of_input, of_pulled] = &mut self.space.columns;
+        let [input_columns, pulled_columns] = &mut self.space.columns;
         let (n_in, n_out) = (layer.in_width, layer.out_width);
-        let left = down_columns::<K>(input.as_slice(), n_rows, n_in, of_input);
-        let right = down_columns::<K>(space.pulled.as_slice(), n_rows, n_out, of_pulled);
-        let epilogue = Up::<K>::new(layer, space, step);
+        let left = down_columns::<K>(input.as_slice(), n_rows, n_in, input_columns);
+        let right = down_columns::<K>(space.pulled.as_slice(), n_rows, n_out, pulled_columns);
+        let epilogue = WeightStep::<K>::new(layer, space, step);
         unsafe {
             unpacked_product::<K, _>(
                 left.transposed(K::DEPTH),
@@ -116,13 +116,13 @@ impl<K: Kernel> Ascend<'_, K> {
             let bias = &mut layer.bias;
             let moments = [bias.mean.as_mut_slice(), bias.square.as_mut_slice()];
             let (values, in_bias) = (bias.values.as_mut_slice(), space.in_bias.as_slice());
-            Pass::<K::Lanes>::new(values, in_bias, moments, step).run();
+            AdamPass::<K::Lanes>::new(values, in_bias, moments, step).run();
         }
     }
 }
 
-/// The gradient in a weight is not written anywhere: the sums of a block go up at once.
-struct Up<K: Kernel> {
+/// The gradient in a weight is not written anywhere: the step is taken as soon as a block of sums is there.
+struct WeightStep<K: Kernel> {
     step: Step,
     values: *mut f32,
     mean: *mut f32,
@@ -131,7 +131,7 @@ struct Up<K: Kernel> {
     stride: usize,
 }
 
-impl<K: Kernel> Up<K> {
+impl<K: Kernel> WeightStep<K> {
     fn new(layer: &mut LearnedLayer, space: &mut LayerSpace<K>, step: Step) -> Self {
         let weight = &mut layer.weight;
         Self {
@@ -145,7 +145,7 @@ impl<K: Kernel> Up<K> {
     }
 }
 
-impl<K: Kernel> Epilogue<K::Lanes> for Up<K> {
+impl<K: Kernel> Epilogue<K::Lanes> for WeightStep<K> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         let place = row * self.stride + column;
@@ -155,7 +155,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for Up<K> {
                 .step
                 .ascend_lanes::<K::Lanes>(self.values.add(place), sum, moments);
             if let Some(kept) = self.kept {
-                K::keep(kept.add(place), value);
+                K::store_factors(kept.add(place), value);
             }
         }
     }
@@ -174,7 +174,7 @@ unsafe fn add_rows<K: Kernel>(rows: &Aligned<K::Factor>, n_rows: usize, sums: &m
         for column in (0..sums.len()).step_by(K::Lanes::LANES) {
             unsafe {
                 let sum = sums.as_mut_ptr().add(column);
-                let value = K::kept(row.as_ptr().add(column));
+                let value = K::load_factors(row.as_ptr().add(column));
                 K::Lanes::store(sum, K::Lanes::add(K::Lanes::load(sum), value));
             }
         }

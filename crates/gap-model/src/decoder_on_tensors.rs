@@ -1,22 +1,24 @@
-//! A decoder at fixed observations: gradients without waste.
+//! A decoder by libtorch at fixed observations: gradients without waste.
 //!
 //! With `l` the network's output, `h` the input of its last layer and `W` that layer's weight, the
 //! gradient in `h` of a likelihood of the usual form is `Wᵀ(x − mean(l)) / dispersion`: `Wᵀx` is computed
 //! once for each observation, and each evaluation adds a multiple of `Wᵀ mean(l)` to it. No value of the
 //! likelihood is computed unless asked for, no graph is built, and the memory is used again.
 
-use crate::conditioned::{ConditionedModel, JointAndScore, check_observed, check_rows};
-use crate::decoder::{Decoder, log_prior};
-use crate::layer::Map;
-use crate::likelihood::Canonical;
-use crate::model::{LatentVariableModel, ModelError};
+use crate::conditioned::{ConditionedModel, JointAndScore, check_rows};
+use crate::layer::LayerMap;
+use crate::likelihood::{Canonical, Likelihood};
+use crate::model_error::ModelError;
+use crate::network::Network;
 use crate::network_blocks::NetworkBlocks;
+use crate::standard_normal::log_prior;
 use gap_torch::{aligned_like, block, block_starts, map_row_blocks, product, whole_blocks};
 use tch::{Kind, Tensor};
 
-/// A [`Decoder`] prepared for some observations.
-pub(crate) struct ConditionedDecoder<'a> {
-    decoder: &'a Decoder,
+/// A decoder's network and likelihood, prepared for some observations.
+pub(crate) struct DecoderOnTensors {
+    likelihood: Likelihood,
+    latent_dim: i64,
     x: Tensor, // [B, X]
     /// Where the likelihood and the last layer have the form that it takes.
     projection: Option<Projection>,
@@ -31,14 +33,14 @@ struct Projection {
 }
 
 impl Projection {
-    fn of(decoder: &Decoder, x: &Tensor) -> Option<Self> {
-        let layers = decoder.network().layers();
+    fn new(network: &Network, likelihood: &Likelihood, x: &Tensor) -> Option<Self> {
+        let layers = network.layers();
         let last = layers.last().expect("a network has a layer");
         let Canonical {
             dispersion,
             mean_in_place,
-        } = decoder.likelihood().canonical()?;
-        (last.map == Map::Affine).then(|| {
+        } = likelihood.canonical()?;
+        (last.map == LayerMap::Affine).then(|| {
             let negated = &last.weight * (-1.0 / dispersion);
             Self {
                 projected: -map_row_blocks(&[x], |block| product(&block[0], &negated)),
@@ -49,41 +51,41 @@ impl Projection {
     }
 }
 
-impl<'a> ConditionedDecoder<'a> {
-    /// `decoder` at the rows of `x`, `[B, X]`.
-    pub(crate) fn new(decoder: &'a Decoder, x: &Tensor) -> Result<Self, ModelError> {
-        check_observed(decoder, x)?;
+impl DecoderOnTensors {
+    /// `network` and `likelihood` at the rows of `x`, `[B, X]`, whose sizes were checked.
+    pub(crate) fn new(network: &Network, likelihood: Likelihood, x: &Tensor) -> Self {
         let _no_grad = tch::no_grad_guard();
-        Ok(Self {
-            decoder,
+        Self {
+            latent_dim: network.input_dim(),
             x: x.copy(),
-            projection: Projection::of(decoder, x),
-            blocks: NetworkBlocks::new(decoder.network()).with_transposed_copies(),
-        })
+            projection: Projection::new(network, &likelihood, x),
+            blocks: NetworkBlocks::new(network).with_transposed_copies(),
+            likelihood,
+        }
     }
 
-    /// What is asked for of the log joint and the score: `[N], [N, D] -> [N], [N, D]`.
+    /// The log joint and the score, each if it is among the `quantities`: `[N], [N, D] -> [N], [N, D]`.
     fn evaluate(
         &mut self,
         observations: &[i64],
         z: &Tensor,
-        asked: Asked,
+        quantities: Quantities,
     ) -> Result<(Option<Tensor>, Option<Tensor>), ModelError> {
-        let (latent_dim, likelihood) = (self.decoder.latent_dim(), self.decoder.likelihood());
-        check_rows(self.x.size()[0], latent_dim, observations, z)?;
+        let likelihood = &self.likelihood;
+        check_rows(self.x.size()[0], self.latent_dim, observations, z)?;
         let _no_grad = tch::no_grad_guard();
         let n_rows = observations.len() as i64;
         let index = whole_blocks(&Tensor::from_slice(observations).to_device(z.device()));
         let z = whole_blocks(z);
-        let mut score = asked.score.then(|| aligned_like(&z));
-        let log_joint = asked
+        let mut score = quantities.score.then(|| aligned_like(&z));
+        let log_joint = quantities
             .log_joint
             .then(|| Tensor::zeros([z.size()[0]], (Kind::Double, z.device())));
         for start in block_starts(&z) {
             let (index, z) = (block(&index, start), block(&z, start));
             let output = self.blocks.forward(&z);
             // With a projection, the score alone does not need the rows themselves.
-            let x = (asked.log_joint || self.projection.is_none())
+            let x = (quantities.log_joint || self.projection.is_none())
                 .then(|| self.x.index_select(0, &index));
             if let (Some(log_joint), Some(x)) = (&log_joint, &x) {
                 let rows = likelihood.log_prob(x, output) + log_prior(&z);
@@ -110,30 +112,39 @@ impl<'a> ConditionedDecoder<'a> {
     }
 }
 
-/// What an evaluation is to give.
+/// What an evaluation is to compute.
 #[derive(Clone, Copy)]
-struct Asked {
+struct Quantities {
     log_joint: bool,
     score: bool,
 }
 
-const ASKED_FOR: &str = "it was asked for";
+impl Quantities {
+    const SCORE: Self = Self {
+        log_joint: false,
+        score: true,
+    };
+    const LOG_JOINT: Self = Self {
+        log_joint: true,
+        score: false,
+    };
+    const BOTH: Self = Self {
+        log_joint: true,
+        score: true,
+    };
+}
 
-impl ConditionedModel for ConditionedDecoder<'_> {
+const COMPUTED: &str = "it was to be computed";
+
+impl ConditionedModel for DecoderOnTensors {
     fn score(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
-        let asked = Asked {
-            log_joint: false,
-            score: true,
-        };
-        Ok(self.evaluate(observations, z, asked)?.1.expect(ASKED_FOR))
+        let (_, score) = self.evaluate(observations, z, Quantities::SCORE)?;
+        Ok(score.expect(COMPUTED))
     }
 
     fn log_joint(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
-        let asked = Asked {
-            log_joint: true,
-            score: false,
-        };
-        Ok(self.evaluate(observations, z, asked)?.0.expect(ASKED_FOR))
+        let (log_joint, _) = self.evaluate(observations, z, Quantities::LOG_JOINT)?;
+        Ok(log_joint.expect(COMPUTED))
     }
 
     fn log_joint_and_score(
@@ -141,14 +152,10 @@ impl ConditionedModel for ConditionedDecoder<'_> {
         observations: &[i64],
         z: &Tensor,
     ) -> Result<JointAndScore, ModelError> {
-        let asked = Asked {
-            log_joint: true,
-            score: true,
-        };
-        let (log_joint, score) = self.evaluate(observations, z, asked)?;
+        let (log_joint, score) = self.evaluate(observations, z, Quantities::BOTH)?;
         Ok(JointAndScore {
-            log_joint: log_joint.expect(ASKED_FOR),
-            score: score.expect(ASKED_FOR),
+            log_joint: log_joint.expect(COMPUTED),
+            score: score.expect(COMPUTED),
         })
     }
 }

@@ -4,14 +4,16 @@
 //! step of an ascent has no tensors between the kernels. Whoever writes a family writes it once, for
 //! `f32` and `f64`; tensors in and out, and rows, follow from it.
 
-use super::{
-    Columns, Draws, EvaluableFamily, FullGaussian, GaussianFamily, Number, VariationalFamily,
-    VariationalParams,
+use super::columns::Columns;
+use super::gaussians::FullGaussian;
+use super::number::Number;
+use super::variational::{
+    Draws, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams,
 };
 use tch::{Device, Kind, Tensor};
 
 /// What a family of this kind says of one datapoint.
-pub trait InMemory: Send + Sync {
+pub trait PerDatapointFamily: Send + Sync {
     /// `D`.
     fn dim(&self) -> usize;
 
@@ -57,7 +59,7 @@ pub trait InMemory: Send + Sync {
     }
 }
 
-impl<F: InMemory> VariationalFamily for F {
+impl<F: PerDatapointFamily> VariationalFamily for F {
     fn latent_dim(&self) -> i64 {
         self.dim() as i64
     }
@@ -93,14 +95,14 @@ impl<F: InMemory> VariationalFamily for F {
     }
 
     fn transform_row(&self, params: &[f32], noise: &[f32], z: &mut [f32], log_q: &mut [f64]) {
-        let (drawn, density) = self.draw(params, &Columns::of_rows(noise, self.n_normals()));
+        let (drawn, density) = self.draw(params, &Columns::from_rows(noise, self.n_normals()));
         drawn.write_rows(z);
         log_q.copy_from_slice(&density);
     }
 
     fn pull_back_row(&self, params: &[f32], noise: &[f32], score: &[f32], gradient: &mut [f32]) {
-        let noise = Columns::of_rows(noise, self.n_normals());
-        let score = Columns::of_rows(score, self.dim());
+        let noise = Columns::from_rows(noise, self.n_normals());
+        let score = Columns::from_rows(score, self.dim());
         gradient.copy_from_slice(&self.gradient(params, &noise, &score));
     }
 
@@ -126,10 +128,10 @@ struct ByDatapoint<T> {
 }
 
 impl<T: Number> ByDatapoint<T> {
-    fn of(tensor: &Tensor) -> Self {
+    fn from_tensor(tensor: &Tensor) -> Self {
         let size = tensor.size();
         Self {
-            values: values_of(&tensor.transpose(0, 1)),
+            values: tensor_values(&tensor.transpose(0, 1)),
             n_features: size[2] as usize,
             n_samples: size[0] as usize,
             common: size[1] == 1,
@@ -139,12 +141,12 @@ impl<T: Number> ByDatapoint<T> {
     fn columns(&self, datapoint: usize) -> Columns<T> {
         let len = self.n_samples * self.n_features;
         let start = if self.common { 0 } else { datapoint * len };
-        Columns::of_rows(&self.values[start..start + len], self.n_features)
+        Columns::from_rows(&self.values[start..start + len], self.n_features)
     }
 }
 
 /// The values of a tensor, on the processor, in its order.
-fn values_of<T: Number>(tensor: &Tensor) -> Vec<T> {
+fn tensor_values<T: Number>(tensor: &Tensor) -> Vec<T> {
     let flat = tensor.detach().to_device(Device::Cpu).to_kind(T::KIND);
     let flat = flat.contiguous().view([-1]);
     let mut values = vec![T::default(); flat.numel()];
@@ -152,16 +154,16 @@ fn values_of<T: Number>(tensor: &Tensor) -> Vec<T> {
     values
 }
 
-fn transform<F: InMemory, T: Number>(
+fn transform<F: PerDatapointFamily, T: Number>(
     family: &F,
     params: &VariationalParams,
     noise: &Tensor,
 ) -> Draws {
     let device = params.0.device();
     let (n_params, dim) = (family.n_params(), family.dim());
-    let by_datapoint = ByDatapoint::<T>::of(noise);
+    let by_datapoint = ByDatapoint::<T>::from_tensor(noise);
     let n_samples = by_datapoint.n_samples;
-    let rows: Vec<T> = values_of(&params.0);
+    let rows: Vec<T> = tensor_values(&params.0);
     let batch = rows.len() / n_params;
     let mut z = vec![T::default(); batch * n_samples * dim]; // [B, S, D]
     let mut log_q = Vec::with_capacity(batch * n_samples); // [B, S]
@@ -179,15 +181,18 @@ fn transform<F: InMemory, T: Number>(
     }
 }
 
-fn pull_back<F: InMemory, T: Number>(
+fn pull_back<F: PerDatapointFamily, T: Number>(
     family: &F,
     params: &VariationalParams,
     noise: &Tensor,
     score: &Tensor,
 ) -> Tensor {
     let n_params = family.n_params();
-    let (noise, score) = (ByDatapoint::<T>::of(noise), ByDatapoint::<T>::of(score));
-    let rows: Vec<T> = values_of(&params.0);
+    let (noise, score) = (
+        ByDatapoint::<T>::from_tensor(noise),
+        ByDatapoint::<T>::from_tensor(score),
+    );
+    let rows: Vec<T> = tensor_values(&params.0);
     let mut gradients = Vec::with_capacity(rows.len());
     for (b, params) in rows.chunks_exact(n_params).enumerate() {
         gradients.extend(family.gradient(params, &noise.columns(b), &score.columns(b)));
@@ -197,18 +202,18 @@ fn pull_back<F: InMemory, T: Number>(
 }
 
 /// [`EvaluableFamily::log_prob`] from one datapoint's: `[Q], [D, S] -> [S]`, in `f64`.
-pub fn log_prob_in_memory(
+pub fn log_prob_per_datapoint(
     n_params: usize,
     params: &VariationalParams,
     z: &Tensor,
-    of_datapoint: impl Fn(&[f64], &Columns<f64>) -> Vec<f64>,
+    datapoint_log_prob: impl Fn(&[f64], &Columns<f64>) -> Vec<f64>,
 ) -> Tensor {
-    let z_by_datapoint = ByDatapoint::<f64>::of(z);
-    let rows: Vec<f64> = values_of(&params.0);
+    let z_by_datapoint = ByDatapoint::<f64>::from_tensor(z);
+    let rows: Vec<f64> = tensor_values(&params.0);
     let densities: Vec<f64> = rows
         .chunks_exact(n_params)
         .enumerate()
-        .flat_map(|(b, params)| of_datapoint(params, &z_by_datapoint.columns(b)))
+        .flat_map(|(b, params)| datapoint_log_prob(params, &z_by_datapoint.columns(b)))
         .collect();
     let n_samples = z_by_datapoint.n_samples as i64;
     let by_datapoint = Tensor::from_slice(&densities).view([-1, n_samples]);

@@ -1,0 +1,199 @@
+//! How a family's `λ` becomes draws of `z`, and the scores at these an evaluation.
+
+use super::evaluation::{Evaluation, EvaluationRequest, Gradient, WhitenedGradient};
+use crate::family::{FullGaussian, VariationalFamily};
+use nalgebra::DVector;
+use std::f64::consts::{E, TAU};
+
+/// The two ends of one datapoint's evaluation; between them the model is asked.
+pub(super) trait Coordinates {
+    /// What the second end needs of the first.
+    type Placed;
+
+    /// Draws of all datapoints that are evaluated at once: what they take should stay in cache.
+    const ROWS_AT_ONCE: usize = usize::MAX;
+
+    /// Writes the draws `z`, `[S, D]`, that `noise` makes of the datapoint's `λ`, and their `log q`, `[S]`, if
+    /// the loss is averaged over it.
+    fn place(
+        &mut self,
+        params: &[f64],
+        noise: &[f32],
+        z: &mut [f32],
+        log_q: &mut [f64],
+    ) -> Self::Placed;
+
+    /// From the scores at these draws, and their log joints if the loss is asked for.
+    fn evaluate(
+        &mut self,
+        placed: Self::Placed,
+        params: &[f64],
+        draws: &ScoredDraws<'_>,
+        request: EvaluationRequest,
+    ) -> Evaluation;
+}
+
+/// One datapoint's draws, and what the model said of them.
+pub(super) struct ScoredDraws<'a> {
+    pub(super) noise: &'a [f32],     // [S, N]
+    pub(super) score: &'a [f32],     // [S, D]
+    pub(super) log_joint: &'a [f64], // [S], if it was asked for
+    pub(super) log_q: &'a [f64],     // [S], of families that write it
+}
+
+/// A diagonal Gaussian's: `z = μ + σ ∘ ε`.
+pub(super) struct DiagonalCoordinates {
+    mean: Vec<f32>, // of the latest datapoint, [D]
+    std: Vec<f32>,
+}
+
+impl DiagonalCoordinates {
+    pub(super) fn new(dim: usize) -> Self {
+        Self {
+            mean: vec![0.0; dim],
+            std: vec![0.0; dim],
+        }
+    }
+}
+
+impl Coordinates for DiagonalCoordinates {
+    /// `σ`
+    type Placed = DVector<f64>;
+
+    fn place(
+        &mut self,
+        params: &[f64],
+        noise: &[f32],
+        z: &mut [f32],
+        _: &mut [f64],
+    ) -> DVector<f64> {
+        let dim = self.mean.len();
+        let (mean, log_std) = params.split_at(dim);
+        let std = DVector::from_iterator(dim, log_std.iter().map(|r| r.exp()));
+        for i in 0..dim {
+            (self.mean[i], self.std[i]) = (mean[i] as f32, std[i] as f32);
+        }
+        for (z, noise) in z.chunks_exact_mut(dim).zip(noise.chunks_exact(dim)) {
+            for i in 0..dim {
+                z[i] = self.mean[i] + self.std[i] * noise[i];
+            }
+        }
+        std
+    }
+
+    fn evaluate(
+        &mut self,
+        std: DVector<f64>,
+        params: &[f64],
+        draws: &ScoredDraws<'_>,
+        request: EvaluationRequest,
+    ) -> Evaluation {
+        let dim = std.len();
+        let (noise, score) = (draws.noise, draws.score);
+        let gradient = WhitenedGradient::from_scores(std, noise, score, request.curvature);
+        Evaluation {
+            loss: request.loss.then(|| gaussian_loss(params, dim, draws)),
+            gradient: Gradient::Whitened(gradient),
+        }
+    }
+}
+
+/// A full Gaussian's, `z = μ + L ε`: those of the diagonal one in `w = L⁻¹ (z − μ)`.
+pub(super) struct FullCoordinates {
+    family: FullGaussian,
+    whitened: Vec<f32>, // scores of the latest datapoint in w, [S, D]
+}
+
+impl FullCoordinates {
+    pub(super) const fn new(family: FullGaussian) -> Self {
+        Self {
+            family,
+            whitened: Vec::new(),
+        }
+    }
+}
+
+impl Coordinates for FullCoordinates {
+    /// `λ` in `f32`
+    type Placed = Vec<f32>;
+
+    fn place(&mut self, params: &[f64], noise: &[f32], z: &mut [f32], _: &mut [f64]) -> Vec<f32> {
+        let params: Vec<f32> = params.iter().map(|&p| p as f32).collect();
+        self.family.map(&params).apply_to_rows(noise, z);
+        params
+    }
+
+    fn evaluate(
+        &mut self,
+        placed: Vec<f32>,
+        params: &[f64],
+        draws: &ScoredDraws<'_>,
+        request: EvaluationRequest,
+    ) -> Evaluation {
+        let dim = self.family.latent_dim() as usize;
+        self.whitened.resize(draws.score.len(), 0.0);
+        let map = self.family.map(&placed);
+        map.scores_of_rows(draws.score, &mut self.whitened);
+        let ones = DVector::from_element(dim, 1.0);
+        let (noise, score) = (draws.noise, &self.whitened);
+        let gradient = WhitenedGradient::from_scores(ones, noise, score, request.curvature);
+        Evaluation {
+            loss: request.loss.then(|| gaussian_loss(params, dim, draws)),
+            gradient: Gradient::Whitened(gradient),
+        }
+    }
+}
+
+/// Any family's own: its draws, and its gradient.
+pub(super) struct FamilyCoordinates<'a>(pub(super) &'a dyn VariationalFamily);
+
+impl Coordinates for FamilyCoordinates<'_> {
+    /// `λ` in `f32`
+    type Placed = Vec<f32>;
+
+    const ROWS_AT_ONCE: usize = 4096;
+
+    fn place(
+        &mut self,
+        params: &[f64],
+        noise: &[f32],
+        z: &mut [f32],
+        log_q: &mut [f64],
+    ) -> Vec<f32> {
+        let params: Vec<f32> = params.iter().map(|&p| p as f32).collect();
+        self.0.transform_row(&params, noise, z, log_q);
+        params
+    }
+
+    fn evaluate(
+        &mut self,
+        placed: Vec<f32>,
+        _: &[f64],
+        draws: &ScoredDraws<'_>,
+        request: EvaluationRequest,
+    ) -> Evaluation {
+        let mut gradient = vec![0.0; placed.len()];
+        self.0
+            .pull_back_row(&placed, draws.noise, draws.score, &mut gradient);
+        let loss = || {
+            let values = draws.log_joint.iter().zip(draws.log_q);
+            let sum: f64 = values.map(|(log_joint, log_q)| log_q - log_joint).sum();
+            sum / draws.log_joint.len() as f64
+        };
+        Evaluation {
+            loss: request.loss.then(loss),
+            gradient: Gradient::Params(gradient.iter().map(|&g| -f64::from(g)).collect()),
+        }
+    }
+}
+
+/// `−L` of a Gaussian, nats, whose `λ` has `log σ`, or `log diag L`, behind its mean.
+fn gaussian_loss(params: &[f64], dim: usize, draws: &ScoredDraws<'_>) -> f64 {
+    let mean = draws.log_joint.iter().sum::<f64>() / draws.log_joint.len() as f64;
+    -mean - entropy(&params[dim..2 * dim])
+}
+
+/// The entropy of a Gaussian with this `log σ`, or `log diag L`, nats.
+fn entropy(log_stds: &[f64]) -> f64 {
+    log_stds.iter().sum::<f64>() + 0.5 * log_stds.len() as f64 * (TAU * E).ln()
+}

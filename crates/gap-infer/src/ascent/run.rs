@@ -1,0 +1,160 @@
+//! The loop over the datapoints of an ascent that are not done yet.
+
+use super::draws::DrawSource;
+use super::evaluation::EvaluationRequest;
+use super::objective::Objective;
+use super::schedule::{Phase, Schedule};
+use super::step_rule::{Progress, StepRule};
+use super::stopping::StoppingState;
+use crate::inference::InferError;
+use gap_torch::SeedKey;
+use std::time::Instant;
+
+/// Where a datapoint's ascent stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchState {
+    /// `λ`.
+    pub params: Vec<f64>,
+    /// Evaluations so far.
+    pub steps: u32,
+    /// Joint gradients so far.
+    pub joint_gradients: u64,
+    /// Its share of the wall time so far, seconds.
+    pub seconds: f64,
+    /// The evaluation that was not finite, if there was one.
+    pub failed_at: Option<u32>,
+    /// Whether its last phase ended by that phase's stopping rule.
+    pub stopped: bool,
+}
+
+impl SearchState {
+    /// A datapoint that has not moved from `params`.
+    pub const fn at(params: Vec<f64>) -> Self {
+        Self {
+            params,
+            steps: 0,
+            joint_gradients: 0,
+            seconds: 0.0,
+            failed_at: None,
+            stopped: false,
+        }
+    }
+
+    /// How much a posterior that looks like the `q` here would lose by the `q` of `other`, nats, to
+    /// the second order; both are diagonal Gaussians.
+    pub(crate) fn distance_nats(&self, other: &Self) -> f64 {
+        let (a, b) = (&self.params, &other.params);
+        let dim = a.len() / 2;
+        (0..dim)
+            .map(|i| {
+                let shift = (a[i] - b[i]) / a[dim + i].exp();
+                0.5 * shift.powi(2) + (a[dim + i] - b[dim + i]).powi(2)
+            })
+            .sum()
+    }
+}
+
+/// Is shown all datapoints after each round of evaluations; its time is not counted.
+pub type Observer<'a> = dyn FnMut(&[SearchState]) + 'a;
+
+/// Takes the states `rows` (positions in the objective's batch, whose datapoints are `ids`)
+/// through `phase`. Failed ones stay where they are.
+///
+/// # Errors
+///
+/// [`InferError::Model`] if sizes do not fit.
+pub fn run_phase(
+    objective: &mut Objective,
+    phase: &Phase,
+    rows: &[usize],
+    states: &mut [SearchState],
+    ids: &[u64],
+    key: SeedKey,
+    observer: &mut Observer,
+) -> Result<(), InferError> {
+    let mut clock = Instant::now();
+    let by_rule = phase.rule.request();
+    let request = EvaluationRequest {
+        loss: by_rule.loss || phase.stopping.reads_loss(),
+        precision: phase.precision,
+        ..by_rule
+    };
+    let form = objective.form();
+    let mut source = DrawSource::new(phase.noise, phase.n_samples, objective.noise_dim(), key);
+    let mut active: Vec<ActiveSearch> = rows
+        .iter()
+        .filter(|&&row| states[row].failed_at.is_none())
+        .map(|&row| ActiveSearch {
+            row,
+            rule: phase.rule.start(form, states[row].params.clone()),
+            watch: StoppingState::new(phase.stopping),
+        })
+        .collect();
+    for active in &active {
+        states[active.row].stopped = false;
+    }
+    for step in 0..phase.max_steps {
+        if active.is_empty() {
+            break;
+        }
+        let active_rows: Vec<usize> = active.iter().map(|a| a.row).collect();
+        let active_ids: Vec<u64> = active_rows.iter().map(|&row| ids[row]).collect();
+        let draws = source.at(step, &active_ids);
+        let trials: Vec<&[f64]> = active.iter().map(|a| a.rule.trial()).collect();
+        let evaluations = objective.evaluate(&active_rows, &trials, draws, request)?;
+        let mut evaluations = evaluations.into_iter();
+        active.retain_mut(|active| {
+            let evaluation = evaluations.next().expect("one evaluation for each row");
+            let state = &mut states[active.row];
+            state.steps += 1;
+            state.joint_gradients += draws.n_samples() as u64;
+            if !evaluation.is_finite() {
+                state.failed_at = Some(state.steps);
+                return false;
+            }
+            let progress = active.rule.tell(&evaluation, draws);
+            state.params.copy_from_slice(active.rule.answer());
+            state.stopped = active.watch.done(progress, &evaluation, draws.n_samples());
+            if state.stopped && progress != Progress::Stuck {
+                state.params.copy_from_slice(active.rule.end());
+            }
+            !state.stopped
+        });
+        let share = clock.elapsed().as_secs_f64() / active_rows.len() as f64;
+        for row in active_rows {
+            states[row].seconds += share;
+        }
+        observer(states);
+        clock = Instant::now();
+    }
+    Ok(())
+}
+
+impl Schedule {
+    /// Takes the states `rows` through all phases.
+    ///
+    /// # Errors
+    ///
+    /// [`InferError::Model`] if sizes do not fit.
+    pub fn run(
+        &self,
+        objective: &mut Objective,
+        rows: &[usize],
+        states: &mut [SearchState],
+        ids: &[u64],
+        key: SeedKey,
+        observer: &mut Observer,
+    ) -> Result<(), InferError> {
+        for (i, phase) in self.phases.iter().enumerate() {
+            let key = key.role("phase").index(i as u64);
+            run_phase(objective, phase, rows, states, ids, key, observer)?;
+        }
+        Ok(())
+    }
+}
+
+struct ActiveSearch {
+    row: usize,
+    rule: Box<dyn StepRule>,
+    watch: StoppingState,
+}

@@ -1,0 +1,166 @@
+//! An encoder's pass: forward to draws from its `q`, and back from the score at them.
+//!
+//! For the diagonal Gaussian on the kernels everything between the two is plain memory that is used again:
+//! a step of a small fit takes a few microseconds. Everything else goes by way of tensors.
+
+use super::scores::ScoreSource;
+use super::step::TrainingStep;
+use crate::encoder::first_columns;
+use crate::family::{DiagonalGaussian, VariationalFamily, VariationalParams};
+use crate::inference::InferError;
+use gap_data::Dataset;
+use gap_model::{NetworkLearner, RowDraws};
+use tch::{Device, Kind, Tensor};
+
+/// An encoder that learns, and the data that it learns from.
+pub struct EncoderPass<'a> {
+    learner: NetworkLearner<'a>,
+    kind: PassKind<'a>,
+}
+
+enum PassKind<'a> {
+    Rows(RowPass),
+    Tensors(TensorPass<'a>),
+}
+
+/// Whether a step of an encoder's fit can do without tensors: a diagonal Gaussian, a network on the kernels
+/// that sees whole observations, data that lie where those read them.
+pub fn fits_rows(learner: &NetworkLearner, family: &dyn VariationalFamily, data: &Dataset) -> bool {
+    learner.reads_rows()
+        && family.as_diagonal_gaussian().is_some()
+        && learner.input_dim() == data.observed_dim()
+        && data.x().device() == Device::Cpu
+        && data.x().kind() == Kind::Float
+}
+
+impl<'a> EncoderPass<'a> {
+    /// The encoder of `learner`, with draws in plain memory if `on_rows`, where [`fits_rows`] said that
+    /// this can be.
+    pub fn new(
+        learner: NetworkLearner<'a>,
+        family: &'a dyn VariationalFamily,
+        data: &'a Dataset,
+        device: Device,
+        on_rows: bool,
+    ) -> Self {
+        let diagonal = family.as_diagonal_gaussian().filter(|_| on_rows);
+        let kind = match diagonal {
+            Some(family) => PassKind::Rows(RowPass::new(family, data)),
+            None => PassKind::Tensors(TensorPass {
+                family,
+                data,
+                device,
+            }),
+        };
+        Self { learner, kind }
+    }
+
+    /// One step up the ELBO of the step's datapoints, with the score that `source` gives.
+    pub fn step(
+        &mut self,
+        step: &TrainingStep,
+        source: &mut impl ScoreSource,
+    ) -> Result<(), InferError> {
+        self.learner.set_precision(step.precision);
+        match &mut self.kind {
+            PassKind::Rows(pass) => pass.step(&mut self.learner, step, source),
+            PassKind::Tensors(pass) => pass.step(&mut self.learner, step, source),
+        }
+    }
+
+    /// Whether all weights are finite.
+    pub fn is_finite(&mut self) -> bool {
+        self.learner.is_finite()
+    }
+
+    /// Gives the encoder the weights that were learned.
+    pub fn finish(self) {
+        self.learner.finish();
+    }
+}
+
+/// A diagonal Gaussian's step in plain memory.
+struct RowPass {
+    family: DiagonalGaussian,
+    data: Vec<f32>,           // [M, X]
+    observations: Vec<usize>, // the row of `data` that each draw is for, [S·B]
+    params: Vec<f32>,         // [B, 2D]
+    std: Vec<f32>,            // [B, D]
+    z: Vec<f32>,              // [S, B, D]
+    score: Vec<f32>,          // [S, B, D]
+    gradient: Vec<f32>,       // of the mean ELBO in λ: [B, 2D]
+}
+
+impl RowPass {
+    fn new(family: DiagonalGaussian, data: &Dataset) -> Self {
+        let rows = data.x().contiguous().view([-1]);
+        Self {
+            family,
+            data: Vec::<f32>::try_from(rows).expect("observations are floats"),
+            observations: Vec::new(),
+            params: Vec::new(),
+            std: Vec::new(),
+            z: Vec::new(),
+            score: Vec::new(),
+            gradient: Vec::new(),
+        }
+    }
+
+    fn step(
+        &mut self,
+        learner: &mut NetworkLearner,
+        step: &TrainingStep,
+        source: &mut impl ScoreSource,
+    ) -> Result<(), InferError> {
+        let (family, batch) = (self.family, step.positions.len());
+        self.params.resize(batch * family.param_dim() as usize, 0.0);
+        learner.forward_rows(&self.data, step.positions, &mut self.params);
+        family.transform_rows(&self.params, step.noise, &mut self.std, &mut self.z);
+        self.score.resize(self.z.len(), 0.0);
+        self.gradient.resize(self.params.len(), 0.0);
+        self.observations.clear();
+        for _ in 0..step.n_samples {
+            self.observations.extend_from_slice(step.positions);
+        }
+        let draws = RowDraws {
+            x: &self.data,
+            observations: &self.observations,
+            z: &self.z,
+        };
+        source.score_rows(&draws, step, &mut self.score)?;
+        let scale = 1.0 / batch as f32;
+        let (std, score) = (&self.std, &self.score);
+        family.pull_back_rows(std, step.noise, score, scale, &mut self.gradient);
+        learner.step_rows(&self.gradient, step.learning_rate);
+        Ok(())
+    }
+}
+
+/// Any family's step, on any device.
+struct TensorPass<'a> {
+    family: &'a dyn VariationalFamily,
+    data: &'a Dataset,
+    device: Device,
+}
+
+impl TensorPass<'_> {
+    fn step(
+        &self,
+        learner: &mut NetworkLearner,
+        step: &TrainingStep,
+        source: &mut impl ScoreSource,
+    ) -> Result<(), InferError> {
+        let _no_grad = tch::no_grad_guard();
+        let batch = self.data.batch_at(step.positions, self.device);
+        let noise = Tensor::from_slice(step.noise)
+            .view([-1, batch.len() as i64, self.family.noise_dim()])
+            .to_device(self.device); // [S, B, N]
+        let visible = first_columns(batch.x(), learner.input_dim());
+        let params = VariationalParams(learner.forward(&visible));
+        let z = self.family.transform(&params, &noise).z; // [S, B, D]
+        let score = source.score(batch.x(), &z, step)?;
+        let gradient = self.family.pull_back(&params, &noise, &score) / batch.len() as f64;
+        learner.step(gradient, step.learning_rate);
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! What one step of a fit learns from.
+
+use gap_model::Precision;
+
+/// The datapoints and the noise of one step.
+pub struct TrainingStep<'a> {
+    /// Of the datapoints in the data: `[B]`.
+    pub positions: &'a [usize],
+    /// `S`.
+    pub n_samples: usize,
+    /// Standard normals: `[S, B, N]`.
+    pub noise: &'a [f32],
+    /// Of Adam.
+    pub learning_rate: f64,
+    /// Of products on the kernels.
+    pub precision: Precision,
+}

@@ -1,0 +1,127 @@
+//! Strided convolutions of images that lie in rows, and their adjoints.
+
+use tch::Tensor;
+
+/// A square image, channel by channel in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Image {
+    pub(crate) channels: i64,
+    pub(crate) side: i64,
+}
+
+impl Image {
+    /// Numbers in a row.
+    pub(crate) const fn width(self) -> i64 {
+        self.channels * self.side * self.side
+    }
+
+    /// `[N, W] -> [N, C, side, side]`
+    fn images(self, rows: &Tensor) -> Tensor {
+        rows.reshape([-1, self.channels, self.side, self.side])
+    }
+
+    /// `[N, W] -> [N, C]`
+    pub(crate) fn sum_of_channels(self, rows: &Tensor) -> Tensor {
+        let pixels = rows.reshape([-1, self.channels, self.side * self.side]);
+        pixels.sum_dim_intlist([2_i64].as_slice(), false, rows.kind())
+    }
+}
+
+/// A strided convolution from a large image to a small one, and its transpose.
+///
+/// Both have a weight of `[C_small, C_large, kernel, kernel]`, and each is the other's adjoint: with
+/// the form `f(large, small, w) = ⟨small, convolve(large; w)⟩`, `convolve` is its gradient in `small` and
+/// `convolve_transposed` that in `large`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConvGeometry {
+    pub(crate) large: Image,
+    pub(crate) small: Image,
+    pub(crate) kernel: i64,
+    pub(crate) stride: i64,
+    pub(crate) padding: i64,
+}
+
+impl ConvGeometry {
+    /// From an image to one with `channels`, whose sides are `stride` times shorter, up to a pixel.
+    pub(crate) fn from_large(large: Image, channels: i64, kernel: i64, stride: i64) -> Self {
+        let padding = (kernel - 1) / 2;
+        let side = (large.side + 2 * padding - kernel) / stride + 1;
+        Self {
+            large,
+            small: Image { channels, side },
+            kernel,
+            stride,
+            padding,
+        }
+    }
+
+    pub(crate) const fn weight_shape(self) -> [i64; 4] {
+        [
+            self.small.channels,
+            self.large.channels,
+            self.kernel,
+            self.kernel,
+        ]
+    }
+
+    /// How many pixels of the large image the windows of the small one do not reach.
+    const fn left_over(self) -> i64 {
+        (self.large.side + 2 * self.padding - self.kernel) % self.stride
+    }
+
+    /// `[N, large], [C_small, C_large, k, k], [C_small] -> [N, small]`
+    pub(crate) fn convolve(self, rows: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        let (images, stride, padding) = (self.large.images(rows), self.stride, self.padding);
+        let output = images.conv2d(
+            weight,
+            bias,
+            [stride, stride],
+            [padding, padding],
+            [1, 1],
+            1,
+        );
+        output.reshape([-1, self.small.width()])
+    }
+
+    /// `[N, small], [C_small, C_large, k, k], [C_large] -> [N, large]`
+    pub(crate) fn convolve_transposed(
+        self,
+        rows: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Tensor {
+        let (images, stride, padding) = (self.small.images(rows), self.stride, self.padding);
+        let output = images.conv_transpose2d(
+            weight,
+            bias,
+            [stride, stride],
+            [padding, padding],
+            [self.left_over(), self.left_over()],
+            1,
+            [1, 1],
+        );
+        output.reshape([-1, self.large.width()])
+    }
+
+    /// The gradient of `Σ_n ⟨small_n, convolve(large_n; w)⟩` in `w`: `[N, large], [N, small] ->
+    /// [C_small, C_large, k, k]`.
+    ///
+    /// Entry `(s, l, u, v)` sums `small[n, s, i, j] · large[n, l, i·stride + u, j·stride + v]` over `n, i,
+    /// j`: a convolution in which rows are the channels and the small images a kernel that is spread
+    /// out by the stride.
+    pub(crate) fn in_weight(self, large: &Tensor, small: &Tensor) -> Tensor {
+        let by_channel = |images: Tensor| images.transpose(0, 1);
+        let (stride, padding) = (self.stride, self.padding);
+        let sums = by_channel(self.large.images(large)).conv2d(
+            &by_channel(self.small.images(small)),
+            None::<Tensor>,
+            [1, 1],
+            [padding, padding],
+            [stride, stride],
+            1,
+        );
+        // [C_large, C_small, k + left_over, k + left_over]
+        let sums = sums.narrow(2, 0, self.kernel).narrow(3, 0, self.kernel);
+        by_channel(sums)
+    }
+}

@@ -1,0 +1,90 @@
+//! Weights of networks, packed for the kernels.
+
+use crate::activation::Activation;
+use crate::backend::Backend;
+use crate::likelihood::Likelihood;
+use crate::network::Network;
+use gap_kernel::{FusedDecoder, Instructions, Layer};
+use tch::{Device, Kind, Tensor};
+
+/// The instructions for such tensors: none on another device, in another kind, or if libtorch is to
+/// compute.
+fn instructions_for(backend: Backend, device: Device, kind: Kind) -> Option<Instructions> {
+    let is_fit = device == Device::Cpu && kind == Kind::Float;
+    is_fit.then(|| backend.instructions())?
+}
+
+/// The instructions for `network`: none if a layer is not affine.
+pub(super) fn instructions_for_network(network: &Network) -> Option<Instructions> {
+    let instructions = || instructions_for(network.backend(), network.device(), network.kind());
+    network.is_perceptron().then(instructions)?
+}
+
+/// What `f` makes of the layers of `network`.
+pub(super) fn with_layers<T>(network: &Network, f: impl FnOnce(&[Layer<'_>]) -> T) -> T {
+    let copies: Vec<[Vec<f32>; 2]> = network
+        .layers()
+        .iter()
+        .map(|layer| [&layer.weight, &layer.bias].map(numbers))
+        .collect();
+    let layers: Vec<Layer<'_>> = copies
+        .iter()
+        .map(|[weight, bias]| Layer { weight, bias })
+        .collect();
+    f(&layers)
+}
+
+pub(super) const fn activation(network: &Network) -> gap_kernel::Activation {
+    match network.activation() {
+        Activation::Tanh => gap_kernel::Activation::Tanh,
+        Activation::Relu => gap_kernel::Activation::Relu,
+        Activation::Elu => gap_kernel::Activation::Elu,
+    }
+}
+
+/// `network` and `likelihood` packed for the kernels; `None` where libtorch has to do it.
+///
+/// A Gaussian's score divides a small difference by a small variance, and so would make of the error of
+/// 16-bit factors a large one: it is always in full precision.
+pub(crate) fn pack_decoder(network: &Network, likelihood: &Likelihood) -> Option<FusedDecoder> {
+    let instructions = instructions_for_network(network)?;
+    let likelihood = likelihood.on_kernels()?;
+    with_layers(network, |layers| {
+        let network = gap_kernel::Network {
+            layers,
+            activation: activation(network),
+            likelihood,
+        };
+        let fused = FusedDecoder::new(&network, instructions)?;
+        Some(match likelihood {
+            gap_kernel::Likelihood::Bernoulli => fused,
+            gap_kernel::Likelihood::Gaussian { .. } => fused.without_half_precision(),
+        })
+    })
+}
+
+/// `x = W z + b + std ε` (`[X, D]`, `[X]`), likewise, packed for the kernels; `None` where libtorch has to do it.
+pub(crate) fn pack_affine(
+    backend: Backend,
+    weight: &Tensor,
+    bias: &Tensor,
+    std: f64,
+) -> Option<FusedDecoder> {
+    let instructions = instructions_for(backend, weight.device(), weight.kind())?;
+    let (weight, bias) = (numbers(weight), numbers(bias));
+    let network = gap_kernel::Network {
+        layers: &[Layer {
+            weight: &weight,
+            bias: &bias,
+        }],
+        activation: gap_kernel::Activation::Tanh, // Between layers: there is one.
+        likelihood: gap_kernel::Likelihood::Gaussian { std },
+    };
+    FusedDecoder::new(&network, instructions).map(FusedDecoder::without_half_precision)
+}
+
+/// The numbers of a tensor of floats, row after row.
+pub(super) fn numbers(tensor: &Tensor) -> Vec<f32> {
+    let flat = tensor.detach().contiguous().view([-1]);
+    Vec::<f32>::try_from(flat).expect("the kernels are for floats")
+}

@@ -1,0 +1,10 @@
+//! What learns: networks and decoders that take steps of Adam, on the kernels or by libtorch.
+
+mod adam;
+mod background;
+mod decoder;
+mod network;
+
+pub use adam::FlatAdam;
+pub use decoder::{DecoderLearner, RowDraws};
+pub use network::NetworkLearner;

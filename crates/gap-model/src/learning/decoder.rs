@@ -1,0 +1,109 @@
+//! A decoder that learns, with what its likelihood learns.
+
+use super::adam::FlatAdam;
+use super::network::NetworkLearner;
+use crate::decoder::Decoder;
+use crate::likelihood::Likelihood;
+use crate::model::LatentVariableModel;
+use gap_kernel::{Observed, Precision};
+use tch::Tensor;
+
+/// A decoder that learns up the mean of `log p(x | z)` over rows. The decoder has what was learned again
+/// after [`DecoderLearner::finish`].
+pub struct DecoderLearner<'a> {
+    network: NetworkLearner<'a>,
+    likelihood: Likelihood,
+    /// Of what the likelihood learns, if anything.
+    scale: Option<FlatAdam>,
+}
+
+/// Draws of `z` in plain memory, each for one of some observations.
+#[derive(Clone, Copy, Debug)]
+pub struct RowDraws<'a> {
+    /// Observations, `[M, X]`.
+    pub x: &'a [f32],
+    /// The row of `x` that each draw is for: `[N]`.
+    pub observations: &'a [usize],
+    /// `[N, D]`
+    pub z: &'a [f32],
+}
+
+impl<'a> DecoderLearner<'a> {
+    /// `decoder`, from at most `most_rows` rows a step. On the kernels, with `has_thread`, its steps from
+    /// rows in plain memory are finished on a thread of their own.
+    pub fn new(decoder: &'a mut Decoder, most_rows: usize, has_thread: bool) -> Self {
+        let (kind, device) = (decoder.kind(), decoder.device());
+        let likelihood = decoder.likelihood_mut();
+        let scale = (likelihood.n_parameters() > 0).then(|| {
+            let adam = FlatAdam::new(likelihood.n_parameters(), kind, device);
+            likelihood.move_to(adam.parameters());
+            adam
+        });
+        Self {
+            likelihood: decoder.likelihood(),
+            scale,
+            network: NetworkLearner::with_thread(decoder.network_mut(), most_rows, has_thread),
+        }
+    }
+
+    /// How exact the products of the next steps are, on the kernels.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.network.set_precision(precision);
+    }
+
+    /// Whether rows in plain memory are read where they lie.
+    pub const fn reads_rows(&self) -> bool {
+        self.network.reads_rows() && self.likelihood.on_kernels().is_some()
+    }
+
+    /// One step, by draws in plain memory; writes `∇_z log p(x, z)` before it: `[N, D]`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not read rows, or lengths do not fit.
+    pub fn step_rows(&mut self, draws: &RowDraws<'_>, learning_rate: f64, score: &mut [f32]) {
+        let likelihood = self.likelihood.on_kernels();
+        let n_rows = draws.observations.len() as f32;
+        let observed = Observed {
+            x: draws.x,
+            rows: draws.observations,
+            likelihood: likelihood.expect("only likelihoods of the kernels read rows"),
+            scale: 1.0 / n_rows,
+        };
+        let learner = self.network.on_kernels();
+        let training = learner.get().on_rows();
+        training.backward(draws.z, &observed, Some(score));
+        learner.step(learning_rate);
+        for (score, z) in score.iter_mut().zip(draws.z) {
+            *score = *score * n_rows - z; // the likelihood's, and the prior's
+        }
+    }
+
+    /// One step, by draws `z` for the observations `x`; gives `∇_z log p(x, z)` before it, no graph:
+    /// `[B, X], [S, B, D] -> [S, B, D]`. The caller holds a no-grad guard.
+    pub fn step(&mut self, x: &Tensor, z: &Tensor, learning_rate: f64) -> Tensor {
+        let n_rows = z.size()[0] * z.size()[1];
+        let x = x.repeat([z.size()[0], 1]);
+        let rows = z.reshape([n_rows, -1]);
+        let output = self.network.forward(&rows);
+        let scale = 1.0 / n_rows as f64;
+        let residual = self.likelihood.residual(&x, &output) * scale;
+        if let Some(adam) = &mut self.scale {
+            let into = adam.gradient();
+            (self.likelihood).pull_back_to_parameters(&x, &output, scale, into);
+            adam.step(learning_rate);
+        }
+        let in_z = self.network.step_and_pull_back(residual, learning_rate);
+        (in_z / scale - rows).view_as(z)
+    }
+
+    /// Whether all that is learned is finite.
+    pub fn is_finite(&mut self) -> bool {
+        self.network.is_finite() && self.scale.as_ref().is_none_or(FlatAdam::is_finite)
+    }
+
+    /// Gives the decoder what was learned.
+    pub fn finish(self) {
+        self.network.finish();
+    }
+}
