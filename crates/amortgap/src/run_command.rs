@@ -4,18 +4,17 @@ use crate::CommandResult;
 use crate::arguments::RunArguments;
 use crate::exit::{Failure, stop_when_interrupted};
 use crate::progress::Progress;
-use crate::report_command::{RESULT_FILES, publish};
+use crate::report_command::publish;
 use gap_data::DataError;
 use gap_harness::execute::InputError;
 use gap_harness::provenance::VariantProvenance;
 use gap_harness::run::collect;
-use gap_harness::store::COSTS;
 use gap_harness::{
     LibtorchExecutor, Plan, Provenance, RunReport, StageRow, Store, costs, plan, rows,
 };
 use gap_kernel::Instructions;
 use gap_report::Format;
-use gap_schema::{CalibrationRow, Experiment, PictureRow, TracePoint, spec_file};
+use gap_schema::{CalibrationRow, Experiment, PictureRow, TracePoint, results, spec_file};
 use gap_torch::device::{DeviceName, one_thread_per_operation};
 use std::collections::BTreeSet;
 use std::fs;
@@ -39,7 +38,7 @@ pub fn run(arguments: &RunArguments) -> CommandResult {
         store.forget_stages().map_err(Failure::run)?;
     }
     // A key that no stage depends on, as the question, is published all the same.
-    let same_spec = fs::read_to_string(folder.join("spec.toml"))
+    let same_spec = fs::read_to_string(folder.join(results::SPEC))
         .is_ok_and(|published| published == spec_file::write(&experiment));
     if same_spec && store.is_finished(&plans, &result_files(&plans)) {
         println!(
@@ -135,7 +134,13 @@ fn jobs(arguments: &RunArguments) -> usize {
 
 /// What a finished run leaves in its folder.
 fn result_files(plans: &[Plan]) -> Vec<&'static str> {
-    let mut files = RESULT_FILES.to_vec();
+    let mut files = vec![
+        results::RECORDS,
+        results::SUMMARY,
+        results::SPEC,
+        results::PROVENANCE,
+        results::PAGE,
+    ];
     if rows::are_expected::<TracePoint>(plans) {
         files.push(TracePoint::FILE);
     }
@@ -161,10 +166,10 @@ fn publish_run(
     store.unmark_finished().map_err(Failure::run)?;
     let json = serde_json::to_string_pretty(provenance).expect("provenance is plain data");
     store
-        .publish_text("spec.toml", spec_file::write(experiment))
+        .publish_text(results::SPEC, spec_file::write(experiment))
         .map_err(Failure::run)?;
     store
-        .publish_text("provenance.json", &json)
+        .publish_text(results::PROVENANCE, &json)
         .map_err(Failure::run)?;
     store
         .publish_records(&records, &json)
@@ -173,7 +178,9 @@ fn publish_run(
     store.publish_rows(&calibration).map_err(Failure::run)?;
     store.publish_rows(&pictures).map_err(Failure::run)?;
     let costs = serde_json::to_string_pretty(&costs(plans, store)).expect("costs are plain data");
-    store.publish_text(COSTS, &costs).map_err(Failure::run)?;
+    store
+        .publish_text(results::COSTS, &costs)
+        .map_err(Failure::run)?;
     let formats = [Format::Html, Format::Svg, Format::Png, Format::Json];
     let table = publish(store.folder(), store.folder(), &formats)?;
     store.mark_finished(plans).map_err(Failure::run)?;

@@ -57,15 +57,6 @@ impl<'a> Measured<'a> {
     }
 }
 
-/// Variational parameters of one `q`, `Q`.
-///
-/// # Panics
-///
-/// If a family that specs may name has not been written.
-pub fn params_per_datapoint(spec: &CheckedSpec) -> u64 {
-    family_of(spec).param_dim() as u64
-}
-
 fn family_of(spec: &CheckedSpec) -> Box<dyn VariationalFamily> {
     let family = family::named(spec.family.kind.as_str(), models::latent_dim(spec));
     family.expect("every family of a spec has been written")

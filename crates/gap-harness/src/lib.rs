@@ -13,7 +13,7 @@ pub mod run;
 pub mod store;
 
 pub use costs::costs;
-pub use execute::{LibtorchExecutor, params_per_datapoint};
+pub use execute::LibtorchExecutor;
 pub use plan::{Plan, Stage, StageId};
 pub use provenance::Provenance;
 pub use rows::StageRow;

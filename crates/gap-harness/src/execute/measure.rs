@@ -216,6 +216,7 @@ impl Measurement<'_> {
                     seed: origin.seed,
                     model: origin.model.clone(),
                     family: origin.family,
+                    family_params: self.family.param_dim() as u64,
                     encoder: origin.encoder.clone(),
                     method,
                     refinement_steps: found.and_then(|found| found.refinement_steps),

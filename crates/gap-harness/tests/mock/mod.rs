@@ -215,7 +215,7 @@ impl Executor for MockExecutor {
 }
 
 /// What a stage with records measures on.
-const fn measured_split(stage: &Stage) -> Option<Split> {
+pub const fn measured_split(stage: &Stage) -> Option<Split> {
     match stage {
         Stage::FreeForm { split, .. }
         | Stage::Adaptive { split, .. }
@@ -226,7 +226,7 @@ const fn measured_split(stage: &Stage) -> Option<Split> {
 }
 
 /// A record that holds its stage's title as its model.
-fn record(stage: &Stage) -> Record {
+pub fn record(stage: &Stage) -> Record {
     Record {
         variant: None,
         dataset: "digits-binarized".to_owned(),
@@ -235,6 +235,7 @@ fn record(stage: &Stage) -> Record {
         seed: u64::from(stage.seed()),
         model: stage.title(),
         family: Family::DiagonalGaussian,
+        family_params: 20,
         encoder: None,
         method: Method::FreeForm,
         refinement_steps: None,
