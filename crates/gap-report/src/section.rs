@@ -6,9 +6,9 @@
 //! these go, and name that in the list:
 //!
 //! ```ignore
-//! pub(crate) struct Nesting;
+//! pub(crate) struct NestingSection;
 //!
-//! impl Section for Nesting {
+//! impl Section for NestingSection {
 //!     fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
 //!         summary.nesting = analysis::nestings(input.cells);
 //!     }
@@ -17,7 +17,12 @@
 //!         tables::nesting(summary).if_any()
 //!     }
 //!
-//!     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> { … }
+//!     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
+//!         let table = tables::nesting(content.summary);
+//!         Chapter::of_table(PagePlace::Families, "Families within families", table)
+//!             .into_iter()
+//!             .collect()
+//!     }
 //! }
 //! ```
 //!
@@ -41,15 +46,15 @@ use gap_schema::Summary;
 
 /// The topics, in the order of tables and sentences.
 pub(crate) static SECTIONS: [&dyn Section; 9] = [
-    &gaps::Gaps,
-    &evidence::Evidence,
-    &pictures::Pictures,
-    &nesting::Nesting,
-    &sandwich::Sandwiches,
-    &ascents::Ascents,
-    &calibration::Calibrations,
-    &reliability::Reliability,
-    &costs::Costs,
+    &gaps::GapsSection,
+    &evidence::EvidenceSection,
+    &pictures::PicturesSection,
+    &nesting::NestingSection,
+    &sandwich::SandwichesSection,
+    &ascents::AscentsSection,
+    &calibration::CalibrationsSection,
+    &reliability::ReliabilitySection,
+    &costs::CostsSection,
 ];
 
 /// The sections that a report of `summary` shows: without gaps, those that stand alone, if some do.

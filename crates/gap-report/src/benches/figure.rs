@@ -30,7 +30,7 @@ pub(super) fn throughput(rows: &[BenchRow]) -> Chart {
         let points = points.map(|(category, row)| Point {
             x: category as f64,
             value: row.per_second,
-            bar: [row.low_per_second, row.high_per_second],
+            error_bar: [row.low_per_second, row.high_per_second],
         });
         series.push(Series {
             style,
@@ -114,7 +114,7 @@ mod tests {
             !panel.series_share_places(),
             "none is set apart from others"
         );
-        assert_eq!(panel.series[0].points[1].bar, [18.0, 24.0]);
+        assert_eq!(panel.series[0].points[1].error_bar, [18.0, 24.0]);
         let XAxis::Categories(labels) = &figure.x_axis else {
             panic!("works are categories");
         };

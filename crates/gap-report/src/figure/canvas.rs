@@ -3,7 +3,7 @@
 //! plotters is the canvas only. Axes are our own, since categories, error bars that pass zero on a
 //! log axis and labels at the ends of one need more than its meshes give.
 
-use super::geometry::{MARKER_RADIUS, Place, SMALL_TEXT, TEXT, TITLE_TEXT, dashes};
+use super::geometry::{MARKER_RADIUS, Position, SMALL_TEXT, TEXT, TITLE_TEXT, dashes};
 use super::style::{LineStyle, Marker, NO_LINE};
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -66,7 +66,7 @@ pub(crate) struct Canvas<DB: DrawingBackend> {
 }
 
 impl<DB: DrawingBackend> Canvas<DB> {
-    fn pixel(&self, (x, y): Place) -> (i32, i32) {
+    fn pixel(&self, (x, y): Position) -> (i32, i32) {
         let round = |length: f64| (length * self.medium.scale).round() as i32;
         (round(x), round(y))
     }
@@ -75,12 +75,12 @@ impl<DB: DrawingBackend> Canvas<DB> {
         colour.stroke_width((width * self.medium.scale).round().max(1.0) as u32)
     }
 
-    pub(crate) fn line(&self, from: Place, to: Place, style: ShapeStyle) -> DrawResult<DB> {
+    pub(crate) fn line(&self, from: Position, to: Position, style: ShapeStyle) -> DrawResult<DB> {
         let ends = vec![self.pixel(from), self.pixel(to)];
         self.area.draw(&PathElement::new(ends, style))
     }
 
-    pub(crate) fn rectangle(&self, corners: [Place; 2], style: ShapeStyle) -> DrawResult<DB> {
+    pub(crate) fn rectangle(&self, corners: [Position; 2], style: ShapeStyle) -> DrawResult<DB> {
         let corners = corners.map(|corner| self.pixel(corner));
         self.area.draw(&Rectangle::new(corners, style))
     }
@@ -88,7 +88,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
     pub(crate) fn text(
         &self,
         text: &str,
-        at: Place,
+        at: Position,
         anchor: (HPos, VPos),
         style: Text,
     ) -> DrawResult<DB> {
@@ -117,7 +117,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
     }
 
     /// Segment by segment: plotters thins the joints of a wide path in bitmaps.
-    pub(crate) fn path(&self, places: &[Place], style: LineStyle) -> DrawResult<DB> {
+    pub(crate) fn path(&self, places: &[Position], style: LineStyle) -> DrawResult<DB> {
         if style.thickness == NO_LINE {
             return Ok(());
         }
@@ -135,7 +135,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
 
     /// Filled twice, in its colour and, if open, smaller in that of the paper: outlines of a few
     /// pixels come out ragged in bitmaps.
-    pub(crate) fn marker(&self, centre: Place, style: LineStyle) -> DrawResult<DB> {
+    pub(crate) fn marker(&self, centre: Position, style: LineStyle) -> DrawResult<DB> {
         let Some(marker) = style.marker else {
             return Ok(());
         };
@@ -148,12 +148,12 @@ impl<DB: DrawingBackend> Canvas<DB> {
 
     fn filled_marker(
         &self,
-        (x, y): Place,
+        (x, y): Position,
         r: f64,
         marker: Marker,
         fill: RGBColor,
     ) -> DrawResult<DB> {
-        let corners: Vec<Place> = match marker {
+        let corners: Vec<Position> = match marker {
             Marker::Circle => {
                 let radius = (r * self.medium.scale).round() as i32;
                 let circle = Circle::new(self.pixel((x, y)), radius, fill.filled());

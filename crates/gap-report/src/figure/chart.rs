@@ -49,7 +49,7 @@ pub(crate) struct Point {
     pub(crate) x: f64,
     pub(crate) value: f64,
     /// The ends of its error bar; NaN where it has none.
-    pub(crate) bar: [f64; 2],
+    pub(crate) error_bar: [f64; 2],
 }
 
 impl Point {
@@ -59,7 +59,7 @@ impl Point {
         value.is_finite().then_some(Self {
             x,
             value,
-            bar: [value - error, value + error],
+            error_bar: [value - error, value + error],
         })
     }
 }
@@ -105,10 +105,10 @@ pub(crate) fn points_in(panels: &[Panel]) -> impl Iterator<Item = &Point> + Clon
 
 /// A scale that shows every point of `panels`, with its error.
 pub(crate) fn scale_covering(panels: &[Panel]) -> Scale {
-    Scale::covering(points_in(panels).map(|point| (point.value, point.bar)))
+    Scale::covering(points_in(panels).map(|point| (point.value, point.error_bar)))
 }
 
 /// The same for values of either sign and any size.
 pub(crate) fn signed_scale_covering(panels: &[Panel]) -> Scale {
-    Scale::signed(points_in(panels).map(|point| (point.value, point.bar)))
+    Scale::signed(points_in(panels).map(|point| (point.value, point.error_bar)))
 }

@@ -4,7 +4,7 @@ use super::canvas::{Canvas, DrawResult, GRID, INK, Text};
 use super::chart::{Chart, MarkerPlacement, Panel, ReferenceLine, Series};
 use super::drawing::Draw;
 use super::geometry::{
-    LINE, PANEL_HEIGHT, PANEL_SPACE, PANEL_TITLE, PanelFrame, Place, RIGHT, TICK_SPACE,
+    LINE, PANEL_HEIGHT, PANEL_SPACE, PANEL_TITLE, PanelFrame, Position, RIGHT, TICK_SPACE,
 };
 use super::style::LineStyle;
 use plotters::prelude::*;
@@ -139,13 +139,13 @@ impl<DB: DrawingBackend> Canvas<DB> {
 
     fn series(&self, series: &Series, frame: &PanelFrame<'_>, dodge: f64) -> DrawResult<DB> {
         let points = series.points.iter();
-        let places: Vec<Place> = points
+        let places: Vec<Position> = points
             .map(|p| (frame.x(p.x) + dodge, frame.y(p.value)))
             .collect();
         self.path(&places, series.style)?;
         let bar = self.stroke(series.style.colour, 1.5);
         for (i, (&(x, y), point)) in places.iter().zip(&series.points).enumerate() {
-            let [low, high] = point.bar;
+            let [low, high] = point.error_bar;
             if low.is_finite() && high.is_finite() && low < high {
                 let (low, high) = (frame.y(low), frame.y(high));
                 self.line((x, low), (x, high), bar)?;
@@ -160,7 +160,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
         Ok(())
     }
 
-    fn legend(&self, chart: &Chart, (left, top): Place) -> DrawResult<DB> {
+    fn legend(&self, chart: &Chart, (left, top): Position) -> DrawResult<DB> {
         let keys = chart.legend.iter().map(|key| (&key.label, key.style));
         let lines = chart.references.iter();
         let keys = keys.chain(lines.map(|line| (&line.label, REFERENCE_STYLE)));

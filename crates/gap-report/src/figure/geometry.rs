@@ -20,7 +20,7 @@ pub(crate) const CHARACTER: f64 = 7.4;
 pub(crate) const TICK_SPACE: f64 = 8.0;
 
 /// A place on the figure, in units of the SVG.
-pub(crate) type Place = (f64, f64);
+pub(crate) type Position = (f64, f64);
 
 pub(crate) fn text_width(text: &str, size: f64) -> f64 {
     text.chars().count() as f64 * CHARACTER * size / TEXT
@@ -85,7 +85,7 @@ impl Chart {
     }
 
     /// Where the title, and below it the first line of the note begin.
-    pub(crate) fn heading(&self) -> [Place; 2] {
+    pub(crate) fn heading(&self) -> [Position; 2] {
         [(MARGIN, 12.0), (MARGIN, 38.0)]
     }
 
@@ -174,8 +174,9 @@ impl PanelFrame<'_> {
 /// The dashes of a path, `on` long with spaces of `off` between them.
 ///
 /// Dashes go on around corners: many short segments are dashed as one long one is.
-pub(crate) fn dashes(path: &[Place], on: f64, off: f64) -> Vec<Vec<Place>> {
-    let mut dashes: Vec<Vec<Place>> = path.first().map(|&start| vec![start]).into_iter().collect();
+pub(crate) fn dashes(path: &[Position], on: f64, off: f64) -> Vec<Vec<Position>> {
+    let mut dashes: Vec<Vec<Position>> =
+        path.first().map(|&start| vec![start]).into_iter().collect();
     let (mut drawing, mut left) = (true, on);
     for ends in path.windows(2) {
         let [from, to] = [ends[0], ends[1]];

@@ -4,15 +4,15 @@ mod analysis;
 mod figures;
 mod tables;
 
-use super::contribution::{AnalysisInput, Block, Chapter, Place, Section};
+use super::contribution::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::figure::{Figure, boxed};
 use crate::table::Table;
 use gap_schema::Summary;
 
-pub(super) struct Ascents;
+pub(super) struct AscentsSection;
 
-impl Section for Ascents {
+impl Section for AscentsSection {
     fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
         summary.ascents = analysis::ascent_cells(&input.rows.trace);
     }
@@ -31,7 +31,7 @@ impl Section for Ascents {
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
         let table = tables::ascents(content.summary);
-        let mut chapter = Chapter::of_table(Place::Lead, "Ascents", table);
+        let mut chapter = Chapter::of_table(PagePlace::Lead, "Ascents", table);
         if let Some(chapter) = &mut chapter {
             chapter.blocks.push(Block::Figures(
                 "The times that the table gives are where a line crosses the dashed one for good.",

@@ -5,16 +5,16 @@ mod figures;
 mod prose;
 mod tables;
 
-use super::contribution::{AnalysisInput, Block, Chapter, Place, Section};
+use super::contribution::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::csv::{CsvRow, fields};
 use crate::figure::{Figure, boxed};
 use crate::table::Table;
 use gap_schema::Summary;
 
-pub(super) struct Calibrations;
+pub(super) struct CalibrationsSection;
 
-impl Section for Calibrations {
+impl Section for CalibrationsSection {
     fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
         summary.calibration = analysis::calibrations(&input.rows.calibration);
     }
@@ -39,7 +39,7 @@ impl Section for Calibrations {
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
         let table = tables::calibration(content.summary);
         let heading = "Calibration: are the reported errors true?";
-        let mut chapter = Chapter::of_table(Place::Lead, heading, table);
+        let mut chapter = Chapter::of_table(PagePlace::Lead, heading, table);
         if let Some(chapter) = &mut chapter {
             chapter.blocks.push(Block::Figures(""));
             chapter.blocks.extend(prose::reading_aid());

@@ -55,7 +55,7 @@ pub(crate) struct AnalysisInput<'a> {
 /// Where on the page a chapter stands, from the top down; chapters of one place come in the order of
 /// the sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub(crate) enum PagePlace {
     /// What an experiment is about that is not about gaps.
     Lead,
     /// The gaps.
@@ -74,14 +74,14 @@ pub(crate) enum Place {
 
 /// A chapter of the page.
 pub(crate) struct Chapter {
-    pub(crate) place: Place,
+    pub(crate) place: PagePlace,
     pub(crate) heading: &'static str,
     pub(crate) blocks: Vec<Block>,
 }
 
 impl Chapter {
     /// A chapter of a single table; `None` where that has no rows.
-    pub(crate) fn of_table(place: Place, heading: &'static str, table: Table) -> Option<Self> {
+    pub(crate) fn of_table(place: PagePlace, heading: &'static str, table: Table) -> Option<Self> {
         (!table.rows.is_empty()).then(|| Self {
             place,
             heading,

@@ -2,16 +2,16 @@
 
 mod tables;
 
-use super::contribution::{Block, Chapter, Place, Section};
+use super::contribution::{Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 
-pub(super) struct Costs;
+pub(super) struct CostsSection;
 
-impl Section for Costs {
+impl Section for CostsSection {
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
         let summary = content.summary;
         let parameters = Chapter {
-            place: Place::Reading,
+            place: PagePlace::Reading,
             heading: "Parameters",
             blocks: vec![
                 Block::paragraph(
@@ -38,7 +38,7 @@ impl Section for Costs {
             ]);
         }
         let costs = Chapter {
-            place: Place::Reading,
+            place: PagePlace::Reading,
             heading: "Cost",
             blocks: costs,
         };

@@ -4,16 +4,16 @@ pub(super) mod analysis;
 mod figures;
 mod tables;
 
-use super::contribution::{Block, Chapter, Place, Section};
+use super::contribution::{Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::figure::{Figure, boxed};
 use crate::table::Table;
 use gap_schema::Summary;
 
 /// Its analysis is a part of that of a cell's gaps.
-pub(super) struct Evidence;
+pub(super) struct EvidenceSection;
 
-impl Section for Evidence {
+impl Section for EvidenceSection {
     fn main_tables(&self, summary: &Summary) -> Vec<Table> {
         let is_new = tables::has_evidence_beyond_draws(summary);
         is_new
@@ -28,7 +28,7 @@ impl Section for Evidence {
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
         let mut chapter = Chapter::of_table(
-            Place::Evidence,
+            PagePlace::Evidence,
             "Evidence",
             tables::evidence(content.summary),
         );

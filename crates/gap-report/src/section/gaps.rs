@@ -5,7 +5,7 @@ mod figures;
 mod prose;
 mod tables;
 
-use super::contribution::{AnalysisInput, Block, Chapter, Place, Section};
+use super::contribution::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::csv::{CsvRow, fields};
 use crate::figure::{Figure, boxed};
@@ -13,9 +13,9 @@ use crate::table::Table;
 use gap_schema::Summary;
 use gap_schema::summary::Cell;
 
-pub(super) struct Gaps;
+pub(super) struct GapsSection;
 
-impl Section for Gaps {
+impl Section for GapsSection {
     fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
         summary.cells = analysis::cells(input.cells);
     }
@@ -41,7 +41,7 @@ impl Section for Gaps {
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
         let summary = content.summary;
         let gaps = Chapter {
-            place: Place::Gaps,
+            place: PagePlace::Gaps,
             heading: "Gaps",
             blocks: vec![
                 Block::Table(tables::gaps(summary)),
@@ -51,15 +51,18 @@ impl Section for Gaps {
             ],
         };
         let meanings = Chapter {
-            place: Place::Reading,
+            place: PagePlace::Reading,
             heading: "What each number means",
             blocks: prose::meanings(summary),
         };
-        let bounds = Chapter::of_table(Place::Details, "Bounds", tables::bounds(summary));
-        let refinement =
-            Chapter::of_table(Place::Details, "Refinement", tables::refinement(summary));
+        let bounds = Chapter::of_table(PagePlace::Details, "Bounds", tables::bounds(summary));
+        let refinement = Chapter::of_table(
+            PagePlace::Details,
+            "Refinement",
+            tables::refinement(summary),
+        );
         let cells = Chapter {
-            place: Place::Cells,
+            place: PagePlace::Cells,
             heading: "Cells",
             blocks: vec![Block::FoldedTable {
                 invitation: "Each seed by itself; ± is the standard error over datapoints",

@@ -4,14 +4,14 @@ mod analysis;
 mod prose;
 mod tables;
 
-use super::contribution::{AnalysisInput, Chapter, Place, Section};
+use super::contribution::{AnalysisInput, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::table::Table;
 use gap_schema::Summary;
 
-pub(super) struct Nesting;
+pub(super) struct NestingSection;
 
-impl Section for Nesting {
+impl Section for NestingSection {
     fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
         summary.nesting = analysis::nestings(input.cells);
     }
@@ -26,7 +26,7 @@ impl Section for Nesting {
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
         let table = tables::nesting(content.summary);
-        let chapter = Chapter::of_table(Place::Families, "Families within families", table);
+        let chapter = Chapter::of_table(PagePlace::Families, "Families within families", table);
         chapter.into_iter().collect()
     }
 }

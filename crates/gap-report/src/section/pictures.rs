@@ -2,20 +2,20 @@
 
 mod figures;
 
-use super::contribution::{Block, Chapter, Place, Section};
+use super::contribution::{Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::figure::{Figure, boxed};
 
-pub(super) struct Pictures;
+pub(super) struct PicturesSection;
 
-impl Section for Pictures {
+impl Section for PicturesSection {
     fn figures(&self, content: &ReportContent<'_>) -> Vec<Box<dyn Figure>> {
         boxed(figures::posteriors(&content.rows.pictures))
     }
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
         let chapter = Chapter {
-            place: Place::Families,
+            place: PagePlace::Families,
             heading: "Posteriors",
             blocks: vec![Block::Figures("")],
         };

@@ -4,14 +4,14 @@ pub(super) mod analysis;
 mod prose;
 mod tables;
 
-use super::contribution::{Block, Chapter, Place, Section};
+use super::contribution::{Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use gap_schema::Summary;
 
 /// Its analysis is a part of that of each estimate.
-pub(super) struct Reliability;
+pub(super) struct ReliabilitySection;
 
-impl Section for Reliability {
+impl Section for ReliabilitySection {
     fn sentences(&self, summary: &Summary) -> Vec<String> {
         prose::search_sentence(summary).into_iter().collect()
     }
@@ -19,7 +19,7 @@ impl Section for Reliability {
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
         let summary = content.summary;
         let trust = Chapter {
-            place: Place::Reading,
+            place: PagePlace::Reading,
             heading: "How far to trust them",
             blocks: vec![
                 prose::explanation(),
@@ -27,7 +27,7 @@ impl Section for Reliability {
             ],
         };
         let heading = "Against closed forms";
-        let closed_forms = Chapter::of_table(Place::Details, heading, tables::oracle(summary));
+        let closed_forms = Chapter::of_table(PagePlace::Details, heading, tables::oracle(summary));
         [trust].into_iter().chain(closed_forms).collect()
     }
 }

@@ -3,14 +3,14 @@
 mod analysis;
 mod tables;
 
-use super::contribution::{AnalysisInput, Block, Chapter, Place, Section};
+use super::contribution::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::table::Table;
 use gap_schema::Summary;
 
-pub(super) struct Sandwiches;
+pub(super) struct SandwichesSection;
 
-impl Section for Sandwiches {
+impl Section for SandwichesSection {
     fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
         summary.sandwich = analysis::sandwiches(&input.rows.records);
         analysis::add_widths(&summary.sandwich, &mut summary.cells);
@@ -27,9 +27,9 @@ impl Section for Sandwiches {
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
         let summary = content.summary;
         let place = if summary.cells.is_empty() {
-            Place::Lead
+            PagePlace::Lead
         } else {
-            Place::Evidence
+            PagePlace::Evidence
         };
         let mut chapter = Chapter::of_table(place, "Sandwich", tables::sandwiches(summary));
         if let Some(chapter) = &mut chapter {

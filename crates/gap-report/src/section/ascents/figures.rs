@@ -129,7 +129,7 @@ fn points(path: &AscentPath<'_>, axis: &CostAxis, omitted: &mut OmittedPoints) -
         let point = Point {
             x: (axis.cost)(trace_point),
             value: trace_point.nats_to_go,
-            bar: [f64::NAN; 2],
+            error_bar: [f64::NAN; 2],
         };
         omitted.has_place(point).then_some(point)
     });

@@ -94,7 +94,7 @@ fn coverage_point(x: f64, coverage: Option<Coverage>) -> Option<Point> {
     Some(Point {
         x,
         value: part,
-        bar: interval,
+        error_bar: interval,
     })
 }
 
@@ -119,7 +119,7 @@ fn coverage(groups: &[CalibrationGroup<'_>]) -> Chart {
         title: String::new(),
         series: series.filter(|series| !series.points.is_empty()).collect(),
     }];
-    let ends = points_in(&panels).flat_map(|point| point.bar);
+    let ends = points_in(&panels).flat_map(|point| point.error_bar);
     let lowest = ends.fold(COVERAGE_BAND[0], f64::min);
     let references = COVERAGE_BAND.map(|value| ReferenceLine {
         label: format!("{:.0}%", 100.0 * value),

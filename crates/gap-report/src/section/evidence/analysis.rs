@@ -3,7 +3,9 @@
 use crate::columns::{ADAPTIVE_IW, AMORTIZED_IW, ANNEALED, CLOSED_FORM, CellColumns, FREE_FORM_IW};
 use crate::paired_column::{PairedColumn, mean};
 use crate::pairing::Term;
-use crate::section::reliability::analysis::{TRUSTED, acceptance, reason, untrusted};
+use crate::section::reliability::analysis::{
+    TRUSTED, mean_acceptance, trust_reason, untrusted_by_reason,
+};
 use gap_schema::record::{Estimator, Record, Side};
 use gap_schema::summary::{Agreement, EvidenceEstimate, LogEvidence};
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -76,7 +78,7 @@ pub(crate) fn estimates(
         .filter_map(|term| {
             let column = columns.get(term)?;
             let rows = || columns.all_rows(term);
-            let untrusted = untrusted(rows());
+            let untrusted = untrusted_by_reason(rows());
             Some(EvidenceEstimate {
                 estimator: term.estimator,
                 method: term.method,
@@ -85,7 +87,7 @@ pub(crate) fn estimates(
                 minus_log_evidence: column.minus(evidence).mean(),
                 n_samples: mean(rows().map(|r| r.n_samples as f64))?,
                 n_temperatures: rows().filter_map(|r| r.diagnostics.n_temperatures).max(),
-                acceptance: acceptance(rows()),
+                acceptance: mean_acceptance(rows()),
                 sandwich_width: None, // The sandwiches know.
                 annealed_agreement: annealed_agreement(columns, term),
                 untrusted: untrusted.values().sum(),
@@ -134,7 +136,7 @@ pub(crate) fn annealed_agreement(columns: &CellColumns<'_>, term: Term) -> Optio
     (is_weighted && columns.has(term) && columns.has(ANNEALED)).then(|| {
         let pairs = columns.rows(term).zip(columns.rows(ANNEALED));
         let trusted: Vec<(&Record, &Record)> = pairs
-            .filter(|(weighted, _)| reason(weighted) == TRUSTED)
+            .filter(|(weighted, _)| trust_reason(weighted) == TRUSTED)
             .collect();
         let within = |margin: fn(&Record, &Record) -> f64| {
             let agree = |(weighted, annealed): &&(&Record, &Record)| {

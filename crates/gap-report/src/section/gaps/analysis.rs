@@ -10,7 +10,7 @@ use crate::columns::{
 use crate::paired_column::PairedColumn;
 use crate::pairing::{PairedCell, Term};
 use crate::section::evidence::analysis::{BestEvidence, annealed_agreement, estimates};
-use crate::section::reliability::analysis::{heavy_tails, untrusted};
+use crate::section::reliability::analysis::{count_heavy_tails, untrusted_by_reason};
 use gap_schema::record::{Estimator, Record, Split, StopKind};
 use gap_schema::summary::{
     Cell, Cost, Costs, DIFFERENT_OPTIMA_NATS, DifferentOptima, ImportanceWeightedMean, Mean,
@@ -29,13 +29,13 @@ pub(super) fn cells(paired: &[PairedCell<'_>]) -> Vec<Cell> {
 /// The gaps of one cell, with all that is known of its terms.
 fn gap_cell(cell: &PairedCell<'_>) -> Cell {
     let columns = CellColumns::new(cell);
-    let measured = "a cell has its free-form terms";
-    let free_form = columns.get(FREE_FORM_ELBO).expect(measured);
-    let free_form_iw = columns.get(FREE_FORM_IW).expect(measured);
+    let has_terms = "a cell has its free-form terms";
+    let free_form = columns.get(FREE_FORM_ELBO).expect(has_terms);
+    let free_form_iw = columns.get(FREE_FORM_IW).expect(has_terms);
     let amortized = columns.get(AMORTIZED_ELBO);
     let amortized_iw = columns.get(AMORTIZED_IW);
-    let chosen = BestEvidence::new(&columns);
-    let evidence = chosen.column();
+    let best_evidence = BestEvidence::new(&columns);
+    let evidence = best_evidence.column();
     let gap = amortized.as_ref().map(|q| free_form.minus(q));
     let gap_where = |keep: &dyn Fn(&Record) -> bool| {
         let keep: Vec<bool> = columns.rows(FREE_FORM_ELBO).map(keep).collect();
@@ -48,7 +48,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
     let refined_elbo = most_steps.map(|steps| Term::refined(steps, Estimator::Elbo));
     let n = cell.points.len() as u64;
     let stops = columns.all_rows(FREE_FORM_ELBO);
-    let untrusted = untrusted(columns.rows_of_all_terms());
+    let untrusted = untrusted_by_reason(columns.rows_of_all_terms());
 
     Cell {
         cell: cell_name(cell),
@@ -62,7 +62,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         encoder: cell.encoder.cloned(),
         free_form_params: family_params(cell) * n,
         amortized_params: cell.encoder.map(|encoder| encoder.weights),
-        log_evidence: chosen.log_evidence(),
+        log_evidence: best_evidence.log_evidence(),
         evidence: estimates(&columns, evidence),
         annealed_agreement: annealed_agreement(&columns, FREE_FORM_IW),
         elbo_free_form: free_form.mean(),
@@ -100,7 +100,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         non_finite: columns.non_finite(),
         untrusted: untrusted.values().sum(),
         untrusted_by_reason: untrusted,
-        heavy_tails: heavy_tails(&columns),
+        heavy_tails: count_heavy_tails(&columns),
         max_remaining_nats: largest(&columns, |r| r.remaining_nats),
         max_remaining_bound_nats: largest(&columns, |r| r.remaining_bound_nats),
         cost: Costs {
@@ -109,7 +109,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
             free_form: columns.cost(FREE_FORM_ELBO).unwrap_or_default(),
             encoder_fit: encoder_fit(&columns),
         },
-        oracle: oracle(&columns, &chosen),
+        oracle: oracle(&columns, &best_evidence),
         refinement,
     }
 }
@@ -170,14 +170,14 @@ fn encoder_fit(columns: &CellColumns<'_>) -> Option<Cost> {
     })
 }
 
-fn oracle(columns: &CellColumns<'_>, chosen: &BestEvidence) -> Option<Oracle> {
-    let evidence = chosen.exact.as_ref()?;
+fn oracle(columns: &CellColumns<'_>, best_evidence: &BestEvidence) -> Option<Oracle> {
+    let evidence = best_evidence.exact.as_ref()?;
     let optimum = columns.get(OPTIMAL_ELBO)?;
     let exact = columns.get(FREE_FORM_EXACT)?;
     let sampled = columns.get(FREE_FORM_ELBO)?;
     Some(Oracle {
         log_evidence: evidence.mean(),
-        log_evidence_error: chosen.best_bound.minus(evidence).mean(),
+        log_evidence_error: best_evidence.best_bound.minus(evidence).mean(),
         free_form_shortfall: optimum.minus(&exact).mean(),
         elbo_error: sampled.minus(&exact).mean(),
         amortization_gap: columns

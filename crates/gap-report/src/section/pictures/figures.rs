@@ -3,7 +3,7 @@
 
 use crate::figure::canvas::{Canvas, DrawResult, GRID, INK, PAPER, Text};
 use crate::figure::geometry::{
-    LINE, MARGIN, Place, SMALL_TEXT, TEXT, TITLE_TEXT, broken, text_width,
+    LINE, MARGIN, Position, SMALL_TEXT, TEXT, TITLE_TEXT, broken, text_width,
 };
 use crate::figure::{COLOURS, Draw};
 use crate::variant::variant_order;
@@ -232,7 +232,7 @@ impl Draw for PosteriorFigure {
 }
 
 impl<DB: DrawingBackend> Canvas<DB> {
-    fn picture(&self, (left, top): Place, shades: &[ShadedCell]) -> DrawResult<DB> {
+    fn picture(&self, (left, top): Position, shades: &[ShadedCell]) -> DrawResult<DB> {
         for shade in shades {
             let place = |[across, up]: [f64; 2]| (left + across * SIDE, top + (1.0 - up) * SIDE);
             let corners = [place(shade.from), place(shade.to)];

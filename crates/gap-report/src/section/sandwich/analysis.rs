@@ -6,7 +6,7 @@ use crate::columns::{
 };
 use crate::paired_column::PairedColumn;
 use crate::pairing::{PairedCell, pair};
-use crate::section::reliability::analysis::{acceptance, untrusted};
+use crate::section::reliability::analysis::{mean_acceptance, untrusted_by_reason};
 use gap_schema::record::{Estimator, Method, Record, Split};
 use gap_schema::summary::{Cell, Sandwich};
 
@@ -47,7 +47,7 @@ fn sandwich(cell: &PairedCell<'_>) -> Option<Sandwich> {
         let lower = columns.all_rows(ANNEALED);
         lower.chain(columns.all_rows(ANNEALED_REVERSE))
     };
-    let untrusted = untrusted(both());
+    let untrusted = untrusted_by_reason(both());
     let term_mean = |term| columns.get(term).as_ref().map(PairedColumn::mean);
     Some(Sandwich {
         variant: cell.variant.map(str::to_owned),
@@ -69,7 +69,7 @@ fn sandwich(cell: &PairedCell<'_>) -> Option<Sandwich> {
         non_finite: columns.non_finite(),
         untrusted: untrusted.values().sum(),
         untrusted_by_reason: untrusted,
-        acceptance: acceptance(both()),
+        acceptance: mean_acceptance(both()),
         seconds: both().map(|r| r.diagnostics.seconds).sum(),
     })
 }
