@@ -1,8 +1,8 @@
 //! `amortgap bench`: a table and a figure of what benches measured.
 
+use super::arguments::BenchArguments;
+use super::criterion_results;
 use crate::CommandResult;
-use crate::arguments::BenchArguments;
-use crate::criterion_results;
 use crate::exit::Failure;
 use gap_harness::Provenance;
 use gap_report::{bench_table, write_benches};

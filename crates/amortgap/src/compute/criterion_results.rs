@@ -1,11 +1,10 @@
 //! Reads what criterion stored of its benches: `<group>/<function>/[<value>/]new/*.json`.
 //!
-//! It stores times in nanoseconds a run, and how many things a run has, but not what they are: a
-//! workload knows that by its name.
+//! It stores times in nanoseconds a run, and how many things a run has, but not what they are. The bench of
+//! a workload says that by its function: `<workload>/steps` counts steps.
 
 use crate::exit::Failure;
 use gap_report::{BenchEstimate, BenchRow};
-use gap_workloads::{Work, work};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fs;
@@ -81,21 +80,29 @@ pub fn read(folder: &Path) -> Result<Vec<BenchRow>, Failure> {
     if rows.is_empty() {
         return Err(none());
     }
-    rows.sort_by_key(|(place, _)| *place);
-    Ok(rows.into_iter().map(|(_, row)| row).collect())
+    rows.sort_by_cached_key(place);
+    Ok(rows)
 }
 
-/// The bench that `benchmark.json` describes, and its place among the workloads.
-fn read_row(benchmark_file: &Path) -> Result<(usize, BenchRow), Failure> {
+/// What workloads count; a bench of another function is none.
+const COUNTED: [&str; 6] = [
+    "steps",
+    "points",
+    "samples",
+    "transitions",
+    "jobs",
+    "observations",
+];
+
+/// The bench that `benchmark.json` describes.
+fn read_row(benchmark_file: &Path) -> Result<BenchRow, Failure> {
     let estimates_file = benchmark_file.with_file_name("estimates.json");
     let benchmark: Benchmark = read_json(benchmark_file)?;
     let estimates: Estimates = read_json(&estimates_file)?;
     let measured = fs::metadata(&estimates_file)
         .and_then(|data| data.modified())
         .map_err(|error| unreadable(&estimates_file, &error))?;
-    let work = benchmark.work();
-    let place = work.and_then(|work| work::all().position(|other| other == work));
-    let row = row(&benchmark, work, &estimates, measured);
+    let row = row(&benchmark, &estimates, measured);
     let rates = [row.low_per_second, row.per_second, row.high_per_second];
     if !rates.iter().all(|rate| rate.is_finite() && *rate > 0.0) {
         return Err(Failure::Input(format!(
@@ -103,17 +110,23 @@ fn read_row(benchmark_file: &Path) -> Result<(usize, BenchRow), Failure> {
             estimates_file.display(),
         )));
     }
-    Ok((place.unwrap_or(usize::MAX), row))
+    Ok(row)
+}
+
+/// Workloads by the parts of their names, then the others as they were found.
+fn place(row: &BenchRow) -> impl Ord + use<> {
+    let name = row.workload.then(|| row.work.split('_').map(str::to_owned));
+    (!row.workload, name.map(Iterator::collect::<Vec<_>>))
 }
 
 impl Benchmark {
-    /// The workload that this is the bench of.
-    fn work(&self) -> Option<Work> {
-        let work: Work = self.group_id.parse().ok()?;
-        let is_its_own = self.value_str.is_none()
-            && self.function_id.as_deref() == Some(work.counted())
+    /// What is counted, if this is the bench of a workload.
+    fn counted(&self) -> Option<&str> {
+        let function = self.function_id.as_deref()?;
+        let is_workload = self.value_str.is_none()
+            && COUNTED.contains(&function)
             && matches!(self.throughput, Some(Throughput::Elements(_)));
-        is_its_own.then_some(work)
+        is_workload.then_some(function)
     }
 
     /// How many things a run is, and what they are.
@@ -129,13 +142,9 @@ impl Benchmark {
     }
 }
 
-fn row(
-    benchmark: &Benchmark,
-    work: Option<Work>,
-    estimates: &Estimates,
-    measured: SystemTime,
-) -> BenchRow {
+fn row(benchmark: &Benchmark, estimates: &Estimates, measured: SystemTime) -> BenchRow {
     let (amount, unit) = benchmark.amount();
+    let counted = benchmark.counted();
     // Criterion reports the slope too, where it has one.
     let (estimate, time) = match &estimates.slope {
         Some(slope) => (BenchEstimate::Slope, slope),
@@ -143,9 +152,11 @@ fn row(
     };
     let per_second = |nanoseconds: f64| amount as f64 * 1e9 / nanoseconds;
     BenchRow {
-        work: work.map_or_else(|| benchmark.full_id.clone(), |work| work.to_string()),
-        workload: work.is_some(),
-        unit: work.map_or(unit, Work::unit).to_owned(),
+        work: counted
+            .map_or(&benchmark.full_id, |_| &benchmark.group_id)
+            .clone(),
+        workload: counted.is_some(),
+        unit: counted.map_or_else(|| unit.to_owned(), |counted| format!("{counted}/s")),
         per_second: per_second(time.point_estimate),
         low_per_second: per_second(time.confidence_interval.upper_bound),
         high_per_second: per_second(time.confidence_interval.lower_bound),
@@ -205,12 +216,7 @@ mod tests {
     }
 
     fn row_of(benchmark: &Benchmark, estimates: &Estimates) -> BenchRow {
-        row(
-            benchmark,
-            benchmark.work(),
-            estimates,
-            SystemTime::UNIX_EPOCH,
-        )
+        row(benchmark, estimates, SystemTime::UNIX_EPOCH)
     }
 
     #[test]
@@ -230,6 +236,31 @@ mod tests {
         let mean = row_of(&benchmark, &estimates(false));
         assert_eq!(mean.estimate, BenchEstimate::Mean);
         assert_eq!(mean.per_second, 1000.0 / 4e-3);
+    }
+
+    #[test]
+    fn workloads_come_in_the_order_of_their_names_part_by_part_and_before_others() {
+        let row_named = |group: &str| {
+            let benchmark = Benchmark {
+                group_id: group.to_owned(),
+                ..benchmark(Some("steps"), None, json!({"Elements": 1}))
+            };
+            row_of(&benchmark, &estimates(true))
+        };
+        let names = [
+            "W1_B100_S10",
+            "W1_B1000_S1",
+            "W1_B32_S1",
+            "W7_24jobs",
+            "one_observation_forward",
+        ];
+        let mut rows: Vec<BenchRow> = names.map(row_named).into();
+        let other = benchmark(Some("else"), None, json!({"Elements": 1}));
+        rows.push(row_of(&other, &estimates(true)));
+        let places = |rows: &[BenchRow]| rows.iter().map(place).is_sorted();
+        assert!(places(&rows));
+        rows.swap(0, 1);
+        assert!(!places(&rows));
     }
 
     #[test]

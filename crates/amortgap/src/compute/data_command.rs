@@ -1,7 +1,7 @@
 //! `amortgap data`: the data sets, and whether their files are what they should be.
 
+use super::arguments::{DataArguments, DataCommand};
 use crate::CommandResult;
-use crate::arguments::{DataArguments, DataCommand};
 use crate::exit::Failure;
 use std::path::Path;
 

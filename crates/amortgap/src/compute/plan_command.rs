@@ -1,7 +1,7 @@
 //! `amortgap plan`: what an experiment would do.
 
+use super::arguments::PlanArguments;
 use crate::CommandResult;
-use crate::arguments::PlanArguments;
 use crate::exit::Failure;
 use gap_harness::{Plan, Provenance, plan};
 use gap_kernel::Instructions;

@@ -1,9 +1,9 @@
 //! `amortgap run`: from a spec to a folder of results.
 
+use super::arguments::RunArguments;
+use super::progress::Progress;
 use crate::CommandResult;
-use crate::arguments::RunArguments;
 use crate::exit::{Failure, stop_when_interrupted};
-use crate::progress::Progress;
 use crate::report_command::publish;
 use gap_data::DataError;
 use gap_harness::execute::InputError;

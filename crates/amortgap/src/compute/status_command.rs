@@ -1,7 +1,7 @@
 //! `amortgap status`: how far a run has come.
 
+use super::arguments::StatusArguments;
 use crate::CommandResult;
-use crate::arguments::StatusArguments;
 use crate::exit::Failure;
 use gap_harness::store;
 
