@@ -77,6 +77,7 @@ pub fn end_with_the_reader() {
 }
 
 /// On Ctrl-C and SIGTERM: stop at once. What is finished was published whole, so nothing is lost.
+#[cfg(feature = "compute")]
 pub fn stop_when_interrupted() {
     let stop = || {
         eprintln!("interrupted: finished stages are kept; the same command goes on from there");

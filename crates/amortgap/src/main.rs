@@ -1,15 +1,12 @@
 //! What amortization costs in variational inference: the command line.
 
 mod arguments;
-mod bench_command;
-mod criterion_results;
-mod data_command;
+#[cfg(feature = "compute")]
+mod compute;
 mod exit;
-mod plan_command;
-mod progress;
 mod report_command;
-mod run_command;
-mod status_command;
+#[cfg(not(feature = "compute"))]
+mod reporting_only;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, Parser};
@@ -30,17 +27,24 @@ fn main() -> ExitCode {
 
 fn carry_out(command: &Command) -> CommandResult {
     match command {
-        Command::Run(run) => run_command::run(run),
+        #[cfg(feature = "compute")]
+        Command::Run(run) => compute::run(run),
         Command::Report(report) => report_command::report(report),
-        Command::Plan(plan) => plan_command::plan(plan),
-        Command::Status(status) => status_command::status(status),
-        Command::Bench(bench) => bench_command::bench(bench),
-        Command::Data(data) => data_command::data(data),
+        #[cfg(feature = "compute")]
+        Command::Plan(plan) => compute::plan(plan),
+        #[cfg(feature = "compute")]
+        Command::Status(status) => compute::status(status),
+        #[cfg(feature = "compute")]
+        Command::Bench(bench) => compute::bench(bench),
+        #[cfg(feature = "compute")]
+        Command::Data(data) => compute::data(data),
         Command::Completions { shell } => {
             let out = &mut std::io::stdout();
             clap_complete::generate(*shell, &mut Arguments::command(), "amortgap", out);
             Ok(())
         }
+        #[cfg(not(feature = "compute"))]
+        Command::Other(words) => reporting_only::refuse(words),
     }
 }
 

@@ -1,5 +1,6 @@
 //! An experiment that compares ascents, on several problems.
 
+#![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod experiment;

@@ -1,5 +1,6 @@
 //! `amortgap bench`, from results as criterion stores them to the table, the figure and the files.
 
+#![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod experiment;

@@ -1,5 +1,6 @@
 //! Small runs that hold estimators to values that are known exactly.
 
+#![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod experiment;

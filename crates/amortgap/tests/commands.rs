@@ -1,5 +1,7 @@
 //! The commands around `run`: plans, status, data sets, reports and completions.
 
+#![cfg(feature = "compute")]
+
 mod experiment;
 
 use experiment::{Bench, DIGITS, cells, edited, number, succeeds, summary, texts};

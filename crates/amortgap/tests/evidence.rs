@@ -1,6 +1,7 @@
 //! Small runs that estimate `log p(x)` by annealing: from below on the data, from both sides on points
 //! that are drawn from the model.
 
+#![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod experiment;

@@ -1,5 +1,6 @@
 //! The experiments of the repository: each can be planned, and says what it asks.
 
+#![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod experiment;

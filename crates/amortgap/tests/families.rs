@@ -1,5 +1,7 @@
 //! Families, networks, likelihoods and models from the command line: one small run of each.
 
+#![cfg(feature = "compute")]
+
 mod experiment;
 
 use experiment::{Bench, DIGITS, cells, edited, number};

@@ -1,5 +1,6 @@
 //! Runs that were done before, stopped, killed or damaged: nothing is lost and nothing done twice.
 
+#![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod experiment;

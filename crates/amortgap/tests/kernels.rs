@@ -1,5 +1,7 @@
 //! The fused kernels can be turned off, which changes speed and provenance but no conclusion.
 
+#![cfg(feature = "compute")]
+
 mod experiment;
 
 use experiment::{Bench, DIGITS, cells, edited, number, refusal, succeeds, summary};

@@ -1,5 +1,7 @@
 //! A small run on the model whose answers are known, and the math-library switch.
 
+#![cfg(feature = "compute")]
+
 mod experiment;
 
 use approx::assert_abs_diff_eq;

@@ -1,5 +1,7 @@
 //! Posteriors over two latent variables as pictures: the rows that a run leaves, and its figures.
 
+#![cfg(feature = "compute")]
+
 mod experiment;
 
 use experiment::{Bench, DIGITS, edited, refusal, succeeds};

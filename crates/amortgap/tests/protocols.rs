@@ -1,5 +1,6 @@
 //! Other ways to find `q*` and to refine, and other likelihoods, than those of the small experiment.
 
+#![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod experiment;

@@ -1,5 +1,6 @@
 //! A small run on digits: what it leaves, and on what its numbers do not depend.
 
+#![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod experiment;

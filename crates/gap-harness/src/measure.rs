@@ -26,6 +26,8 @@ pub struct Origin<'a> {
     pub seed: u32,
     pub model: &'a StageId,
     pub family: Family,
+    /// `D`.
+    pub latent_dim: usize,
     /// The encoder that took part, and what fitting it cost.
     pub encoder: Option<(&'a EncoderLabel, TrainingCost)>,
 }
@@ -213,6 +215,7 @@ fn records(
                 seed: u64::from(origin.seed),
                 model: origin.model.to_string(),
                 family: origin.family,
+                family_params: origin.family.param_dim(origin.latent_dim) as u64,
                 encoder: origin.encoder.map(|(label, _)| label.clone()),
                 method,
                 refinement_steps: snapshot.and_then(|snapshot| snapshot.refinement_steps),

@@ -17,6 +17,7 @@ use planner::Planner;
 pub struct Plan {
     variant: Option<String>,
     family: Family,
+    family_params: u64,
     stages: Vec<(StageId, Stage)>,
 }
 
@@ -26,6 +27,12 @@ impl Plan {
         Self {
             variant: problem.variant.clone(),
             family: problem.spec.family.kind,
+            family_params: problem
+                .spec
+                .family
+                .kind
+                .param_dim(problem.spec.model.latent_dim.get() as usize)
+                as u64,
             stages: Planner::stages(&problem.spec, environment),
         }
     }
@@ -38,6 +45,11 @@ impl Plan {
     /// The variational family that it measures.
     pub const fn family(&self) -> Family {
         self.family
+    }
+
+    /// Parameters of one `q` of that family.
+    pub const fn family_params(&self) -> u64 {
+        self.family_params
     }
 
     /// The stages, each after those that it depends on.

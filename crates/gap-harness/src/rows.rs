@@ -3,7 +3,7 @@
 use crate::plan::Plan;
 use crate::store::{Store, StoreError};
 use crate::work::Stage;
-use gap_schema::{CalibrationRow, PictureRow, TracePoint};
+use gap_schema::{CalibrationRow, PictureRow, TracePoint, results};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,7 +21,7 @@ pub trait StageRow: Serialize + DeserializeOwned {
 }
 
 impl StageRow for TracePoint {
-    const FILE: &'static str = "ascents.csv";
+    const FILE: &'static str = results::ASCENTS;
 
     fn are_left_by(stage: &Stage) -> bool {
         matches!(stage, Stage::Ascent(_))
@@ -33,7 +33,7 @@ impl StageRow for TracePoint {
 }
 
 impl StageRow for CalibrationRow {
-    const FILE: &'static str = "calibration.csv";
+    const FILE: &'static str = results::CALIBRATION;
 
     fn are_left_by(stage: &Stage) -> bool {
         matches!(stage, Stage::Calibration(_))
@@ -45,7 +45,7 @@ impl StageRow for CalibrationRow {
 }
 
 impl StageRow for PictureRow {
-    const FILE: &'static str = "pictures.csv";
+    const FILE: &'static str = results::PICTURES;
 
     fn are_left_by(stage: &Stage) -> bool {
         matches!(stage, Stage::Pictures(_))

@@ -296,6 +296,7 @@ pub fn collect(plans: &[Plan], store: &Store) -> Result<Vec<Record>, StoreError>
             records.extend(store.stage_records(id)?.into_iter().map(|record| Record {
                 variant: plan.variant().map(str::to_owned),
                 family: plan.family(),
+                family_params: plan.family_params(),
                 ..record
             }));
         }

@@ -7,6 +7,7 @@ use crate::rows::StageRow;
 use crate::stage_id::StageId;
 use gap_schema::Record;
 use gap_schema::parquet::{self, TableError};
+use gap_schema::results::RECORDS;
 use gap_schema::rows_file::{self, RowsError};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -53,11 +54,8 @@ pub struct Store {
 }
 
 const STAGES: &str = ".stages";
-const RECORDS: &str = "records.parquet";
 /// The wall time of a stage.
 const SECONDS: &str = "seconds";
-/// Where the time of a run went.
-pub const COSTS: &str = "costs.json";
 const FINISHED: &str = "finished";
 
 impl Store {

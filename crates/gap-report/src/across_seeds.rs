@@ -14,13 +14,13 @@ use std::collections::HashSet;
 
 /// What an error bar is the spread of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spread {
+pub(crate) enum SpreadOver {
     Seeds,
     Datapoints,
 }
 
-impl Spread {
-    pub(crate) const fn of(n_seeds: usize) -> Self {
+impl SpreadOver {
+    pub(crate) const fn for_seeds(n_seeds: usize) -> Self {
         if n_seeds > 1 {
             Self::Seeds
         } else {
@@ -39,7 +39,7 @@ pub(crate) struct SeedMean {
 
 impl SeedMean {
     /// The mean of some seeds' means; `None` of none.
-    pub(crate) fn of(means: &[Mean], spread: Spread) -> Option<Self> {
+    pub(crate) fn new(means: &[Mean], spread: SpreadOver) -> Option<Self> {
         let first = means.first()?;
         let values: Vec<f64> = means.iter().map(|mean| mean.mean_nats).collect();
         let mc_variances = means.iter().map(|mean| mean.mc_std_error_nats.powi(2));
@@ -47,8 +47,8 @@ impl SeedMean {
         Some(Self {
             mean_nats,
             std_error_nats: match spread {
-                Spread::Seeds => over_seeds,
-                Spread::Datapoints => first.std_error_nats,
+                SpreadOver::Seeds => over_seeds,
+                SpreadOver::Datapoints => first.std_error_nats,
             },
             mc_std_error_nats: mc_variances.sum::<f64>().sqrt() / means.len() as f64,
         })
@@ -91,7 +91,7 @@ impl<'a> SeedGroup<'a> {
 
     /// The groups with a model that no group before them has on the same points: what is known of a
     /// model itself stands once for all encoders of a shared decoder.
-    pub(crate) fn of_distinct_models(summary: &'a Summary) -> Vec<Self> {
+    pub(crate) fn with_distinct_models(summary: &'a Summary) -> Vec<Self> {
         let mut seen = HashSet::new();
         let mut groups = Self::all(summary);
         groups.retain(|group| {
@@ -108,7 +108,7 @@ impl<'a> SeedGroup<'a> {
     /// The mean of a quantity over the seeds that have it; `None` where no seed has.
     pub(crate) fn mean(&self, quantity: impl Fn(&Cell) -> Option<Mean>) -> Option<SeedMean> {
         let means: Vec<Mean> = self.cells.iter().filter_map(|c| quantity(c)).collect();
-        SeedMean::of(&means, Spread::of(self.n_seeds()))
+        SeedMean::new(&means, SpreadOver::for_seeds(self.n_seeds()))
     }
 
     /// The mean of a plain number over the seeds that have it.
@@ -157,7 +157,7 @@ fn group_key(cell: &Cell) -> impl Ord + use<'_> {
 
 /// What the `±` and the error bars are of groups with so many seeds each; the end of a sentence.
 pub(crate) fn spread_meaning(n_seeds: &[usize]) -> String {
-    let over_seeds = |n: &&usize| Spread::of(**n) == Spread::Seeds;
+    let over_seeds = |n: &&usize| SpreadOver::for_seeds(**n) == SpreadOver::Seeds;
     match n_seeds.iter().filter(over_seeds).count() {
         0 => "one standard error over datapoints; there is one seed, so it says nothing about \
               the spread over fits."
@@ -179,6 +179,15 @@ pub(crate) fn spread_meaning(n_seeds: &[usize]) -> String {
 }
 
 /// How many seeds each group has.
-pub(crate) fn seeds_of(groups: &[SeedGroup<'_>]) -> Vec<usize> {
+pub(crate) fn seed_counts(groups: &[SeedGroup<'_>]) -> Vec<usize> {
     groups.iter().map(SeedGroup::n_seeds).collect()
+}
+
+/// The part of the data that sentences are about: test points, where some were measured.
+pub(crate) fn reported_split(groups: &[SeedGroup<'_>]) -> Split {
+    if groups.iter().any(|group| group.split() == Split::Test) {
+        Split::Test
+    } else {
+        Split::Train
+    }
 }

@@ -1,62 +1,25 @@
-//! What benches measured, as a table, a figure and files.
+//! What benches measured, as a table, a figure and files: a report of its own, with no section.
 //!
 //! Where the numbers were stored, and which of them are workloads, the caller knows.
 
-use crate::figure;
-use crate::report::{ReportError, publish_text, unrendered};
-use crate::table::{self, layout};
-use serde::Serialize;
+mod figure;
+mod row;
+mod table;
+
+pub use row::{BenchEstimate, BenchRow};
+
+use crate::figure::Figure;
+use crate::publish::{ReportError, publish_text, render_error};
+use crate::table::layout;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The version of `bench.json`.
 const BENCH_SCHEMA: u32 = 1;
 
-/// The throughput that one bench measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BenchRow {
-    /// What was run: the name of a workload, or the path of another bench.
-    pub work: String,
-    /// Whether it is a workload; those alone are in the figure.
-    pub workload: bool,
-    /// What is counted, as in `steps/s`.
-    pub unit: String,
-    /// How many of them a second, positive.
-    pub per_second: f64,
-    /// The lower end of its confidence interval.
-    pub low_per_second: f64,
-    /// The upper end.
-    pub high_per_second: f64,
-    /// The level of the interval, as in 0.95.
-    pub confidence_level: f64,
-    /// Which estimate of the time it is from.
-    pub estimate: BenchEstimate,
-    /// When it was measured: date and time, UTC, as RFC 3339 has it.
-    pub measured: String,
-}
-
-/// What a time is estimated by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BenchEstimate {
-    /// The slope of time over runs, where samples have different numbers of runs.
-    Slope,
-    /// The mean over samples.
-    Mean,
-}
-
-impl BenchEstimate {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Slope => "slope",
-            Self::Mean => "mean",
-        }
-    }
-}
-
 /// The rows as aligned plain text, in their order.
 pub fn bench_table(rows: &[BenchRow]) -> String {
-    layout::plain_text(&table::benches(rows))
+    layout::plain_text(&table::bench_rows_table(rows))
 }
 
 /// Writes `bench.json`, `bench.csv`, `bench.md`, `throughput.svg` and `provenance.json` into the
@@ -73,13 +36,15 @@ pub fn write_benches(
     provenance: &Value,
 ) -> Result<Vec<PathBuf>, ReportError> {
     let pretty = |path: PathBuf, value: &Value| {
-        let text = serde_json::to_string_pretty(value).map_err(|e| unrendered(&path, &e))?;
+        let text = serde_json::to_string_pretty(value).map_err(|e| render_error(&path, &e))?;
         publish_text(path, &(text + "\n"))
     };
     let csv = dir.join("bench.csv");
-    let csv_text = csv_text(rows).map_err(|e| unrendered(&csv, &e))?;
+    let csv_text = csv_text(rows).map_err(|e| render_error(&csv, &e))?;
     let svg = dir.join("throughput.svg");
-    let svg_text = figure::svg(&figure::throughput(rows)).map_err(|e| unrendered(&svg, &e))?;
+    let svg_text = figure::throughput(rows)
+        .svg()
+        .map_err(|e| render_error(&svg, &e))?;
     Ok(vec![
         pretty(
             dir.join("bench.json"),
@@ -88,7 +53,7 @@ pub fn write_benches(
         publish_text(csv, &csv_text)?,
         publish_text(
             dir.join("bench.md"),
-            &layout::markdown(&table::benches(rows)),
+            &layout::markdown(&table::bench_rows_table(rows)),
         )?,
         publish_text(svg, &svg_text)?,
         pretty(dir.join("provenance.json"), provenance)?,

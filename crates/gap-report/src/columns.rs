@@ -24,12 +24,12 @@ pub(crate) const CLOSED_FORM: Term = Term::new(Method::Model, Estimator::ClosedF
 pub(crate) const OPTIMAL_ELBO: Term = Term::new(Method::Model, Estimator::OptimalElbo);
 
 /// The datapoints of a cell that count, as columns.
-pub(crate) struct Columns<'a> {
+pub(crate) struct CellColumns<'a> {
     pub(crate) cell: &'a PairedCell<'a>,
     pub(crate) finite: Vec<bool>,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> CellColumns<'a> {
     pub(crate) fn new(cell: &'a PairedCell<'a>) -> Self {
         let is_finite = |r: &&Record| r.value_nats.is_finite() && r.stop != StopKind::NonFinite;
         let finite = cell

@@ -1,47 +1,21 @@
-//! The cells of a summary as one flat table, columns named by their path in `summary.json`.
+//! Parts of a summary as one flat table, columns named by their path in `summary.json`.
 
-use gap_schema::Summary;
-use gap_schema::summary::Cell;
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// One line for each cell; a key that a cell leaves out is empty there. Where there are no cells, one
-/// line for each calibration.
-///
-/// `encoder` is its short name; the points of `refinement` are named by their steps, as in
-/// `refinement.20.gap.mean_nats`, the estimates of `evidence` by method and estimator, as in
-/// `evidence.model.annealed.mean_nats`. The list of points with different optima is in the JSON alone.
-pub(crate) fn summary_csv(summary: &Summary) -> Result<String, serde_json::Error> {
-    let rows: Result<Vec<Fields>, _> = if summary.cells.is_empty() {
-        summary.calibration.iter().map(fields).collect()
-    } else {
-        summary.cells.iter().map(cell_fields).collect()
-    };
-    Ok(lines(&rows?))
-}
-
 /// The names of a line's columns, with their values.
-type Fields = Vec<(String, String)>;
+pub(crate) type CsvRow = Vec<(String, String)>;
 
-fn fields(row: &impl serde::Serialize) -> Result<Fields, serde_json::Error> {
+/// Every number and text in `row`, named by its path; the items of a list are named by what tells them
+/// apart, as in `refinement.20.gap.mean_nats` and `evidence.model.annealed.mean_nats`.
+pub(crate) fn fields(row: &impl serde::Serialize) -> Result<CsvRow, serde_json::Error> {
     let mut fields = Vec::new();
     flatten("", &serde_json::to_value(row)?, &mut fields);
     Ok(fields)
 }
 
-fn cell_fields(cell: &Cell) -> Result<Fields, serde_json::Error> {
-    let mut fields = fields(&Cell {
-        different_optima_points: Vec::new(),
-        ..cell.clone()
-    })?;
-    if let Some(encoder) = &cell.encoder {
-        fields.push(("encoder".to_owned(), encoder.short()));
-    }
-    Ok(fields)
-}
-
-/// A column for each name, in the order in which they first come up.
-fn lines(rows: &[Fields]) -> String {
+/// A column for each name, in the order in which they first come up; empty where a row lacks it.
+pub(crate) fn lines(rows: &[CsvRow]) -> String {
     let mut columns: Vec<&str> = Vec::new();
     for (name, _) in rows.iter().flatten() {
         if !columns.contains(&name.as_str()) {
@@ -71,7 +45,7 @@ fn item_name(i: usize, item: &Value) -> String {
     }
 }
 
-fn flatten(path: &str, value: &Value, fields: &mut Fields) {
+fn flatten(path: &str, value: &Value, fields: &mut CsvRow) {
     let below = |key: &str| match path {
         "" => key.to_owned(),
         _ => format!("{path}.{key}"),

@@ -1,30 +1,31 @@
-//! From records to gaps, tables, figures and a page. Never sees a model.
+//! From rows to gaps, tables, figures and a page. Never sees a model.
 //!
 //! [`summarize`] pairs rows by datapoint and takes their differences, finds when ascents arrived and
-//! whether reported errors are true; [`text_table`] and [`write_report`] show the result.
-//! [`write_benches`] does the same for what benches measured. Nothing here reads libtorch or a file of
-//! records, so a figure is fixed in seconds.
+//! whether reported errors are true; [`text_table`] and [`write_report`] show the result. What there is
+//! on one topic, from the analysis to the page, is in one folder of `section`; all else loops over
+//! these. [`write_benches`] does the same for what benches measured. Nothing here reads libtorch or a
+//! file of records, so a figure is fixed in seconds.
 
 mod across_seeds;
-mod ascents;
 mod benches;
-mod calibration;
 mod columns;
+mod content;
 mod csv;
-mod decomposition;
-mod evidence;
 mod figure;
-mod nesting;
+mod format;
 mod page;
 mod paired_column;
 mod pairing;
-mod reading;
+mod publish;
 mod report;
-mod sandwich;
+mod section;
+mod summarize;
 mod table;
 mod variant;
 
 pub use benches::{BenchEstimate, BenchRow, bench_table, write_benches};
-pub use decomposition::summarize;
-pub use report::{Format, ReportContent, ReportError, UnknownFormat, write_report};
-pub use table::text_table;
+pub use content::ReportContent;
+pub use format::{Format, UnknownFormat};
+pub use publish::ReportError;
+pub use report::{text_table, write_report};
+pub use summarize::summarize;

@@ -1,13 +1,9 @@
 //! The report as one HTML page that opens offline: styles and figures are in it, nothing is loaded.
 
-use crate::across_seeds::{SeedGroup, seeds_of, spread_meaning};
-use crate::calibration::COVERAGE_BAND;
-use crate::figure::{self, Drawing, Figures};
-use crate::reading::reading;
-use crate::report::ReportContent;
-use crate::table::{self, Table};
-use gap_schema::summary::DIFFERENT_OPTIMA_NATS;
-use gap_spec::Side;
+use crate::content::ReportContent;
+use crate::figure::{DrawError, Figure};
+use crate::section::{self, Block, Chapter, SECTIONS};
+use crate::table::Table;
 use minijinja::{Environment, HtmlEscape, context};
 use serde_json::Value;
 
@@ -17,76 +13,104 @@ pub(crate) enum PageError {
     #[error(transparent)]
     Template(#[from] minijinja::Error),
     #[error(transparent)]
-    Figure(#[from] figure::DrawError),
+    Figure(#[from] DrawError),
 }
 
 /// The `.html` at the end of its name makes minijinja escape everything that it is given.
 const TEMPLATE: &str = "report.html";
 
 #[derive(serde::Serialize)]
-struct InlineFigure {
-    title: String,
-    note: String,
-    svg: String,
+struct PageChapter {
+    heading: &'static str,
+    blocks: Vec<PageBlock>,
+}
+
+/// What the template makes of a [`Block`].
+#[derive(serde::Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum PageBlock {
+    Table {
+        table: Table,
+    },
+    Figure {
+        title: String,
+        note: String,
+        svg: String,
+        caption: &'static str,
+    },
+    Html {
+        html: String,
+    },
+    FoldedTable {
+        invitation: &'static str,
+        table: Table,
+    },
+    EmptyLine,
 }
 
 /// The page.
-pub(crate) fn html(content: &ReportContent<'_>, figures: &Figures) -> Result<String, PageError> {
+pub(crate) fn html(content: &ReportContent<'_>) -> Result<String, PageError> {
     let mut environment = Environment::new();
     environment.add_template(TEMPLATE, include_str!("page.html.jinja"))?;
-    let summary = content.summary;
-    let tables = |tables: [(&str, Table); 3]| -> Vec<Value> {
-        let shown = tables
-            .into_iter()
-            .filter(|(_, table)| !table.rows.is_empty());
-        shown
-            .map(|(title, table)| serde_json::json!({"title": title, "table": table}))
-            .collect()
-    };
+    let sentences = SECTIONS.iter();
+    let sentences: Vec<String> = sentences
+        .flat_map(|section| section.sentences(content.summary))
+        .collect();
     let page = environment.get_template(TEMPLATE)?.render(context! {
-        experiment => summary.experiment,
+        experiment => content.summary.experiment,
         question => content.question,
         surprise => content.surprise,
-        reading => reading(summary),
-        headline => table::headline(summary),
-        nesting => table::nesting(summary),
-        figures => inline(&figures.gaps)?,
-        evidence => table::evidence(summary),
-        evidence_figures => inline(&figures.evidence)?,
-        sandwich => table::sandwich(summary),
-        ascents => table::ascents(summary),
-        ascent_figures => inline(&figures.ascents)?,
-        calibration => table::calibration(summary),
-        calibration_figures => inline(&figures.calibration)?,
-        pictures => inline(&figures.pictures)?,
-        coverage_band => COVERAGE_BAND.map(|end| format!("{:.0}", 100.0 * end)).join("–"),
-        spread => spread_meaning(&seeds_of(&SeedGroup::all(summary))),
-        direction => direction(content),
-        different_optima_nats => DIFFERENT_OPTIMA_NATS,
-        reliability => table::reliability(summary),
-        details => tables([
-            ("Bounds", table::bounds(summary)),
-            ("Refinement", table::refinement(summary)),
-            ("Against closed forms", table::oracle(summary)),
-        ]),
-        parameters => table::parameters(summary),
-        costs => table::costs(summary),
-        stages => table::stages(summary),
-        cells => table::cells(summary),
+        sentences => sentences,
+        chapters => chapters(content)?,
         provenance => provenance_rows(content.provenance),
     })?;
     Ok(page)
 }
 
-fn inline<D: Drawing>(figures: &[D]) -> Result<Vec<InlineFigure>, figure::DrawError> {
-    let inline = figures.iter().map(|figure| {
-        Ok(InlineFigure {
-            title: figure.title().to_owned(),
-            note: figure.note().to_owned(),
-            svg: for_page(&figure::svg(figure)?, figure.title()),
-        })
-    });
-    inline.collect()
+/// The chapters of all sections, by their places.
+fn chapters(content: &ReportContent<'_>) -> Result<Vec<PageChapter>, DrawError> {
+    let mut chapters = Vec::new();
+    for section in section::shown(content.summary) {
+        let figures = section.figures(content);
+        for chapter in section.chapters(content) {
+            let place = chapter.place;
+            chapters.push((place, page_chapter(chapter, &figures)?));
+        }
+    }
+    chapters.sort_by_key(|(place, _)| *place);
+    Ok(chapters.into_iter().map(|(_, chapter)| chapter).collect())
+}
+
+fn page_chapter(chapter: Chapter, figures: &[Box<dyn Figure>]) -> Result<PageChapter, DrawError> {
+    let mut blocks = Vec::new();
+    for block in chapter.blocks {
+        match block {
+            Block::Table(table) => blocks.push(PageBlock::Table { table }),
+            Block::Figures(caption) => {
+                for figure in figures {
+                    blocks.push(inline(figure.as_ref(), caption)?);
+                }
+            }
+            Block::Html(html) => blocks.push(PageBlock::Html { html }),
+            Block::FoldedTable { invitation, table } => {
+                blocks.push(PageBlock::FoldedTable { invitation, table });
+            }
+            Block::EmptyLine => blocks.push(PageBlock::EmptyLine),
+        }
+    }
+    Ok(PageChapter {
+        heading: chapter.heading,
+        blocks,
+    })
+}
+
+fn inline(figure: &dyn Figure, caption: &'static str) -> Result<PageBlock, DrawError> {
+    Ok(PageBlock::Figure {
+        title: figure.title().to_owned(),
+        note: figure.note().to_owned(),
+        svg: for_page(&figure.svg()?, figure.title()),
+        caption,
+    })
 }
 
 /// An inline SVG needs no namespace, and takes its ink and paper from the page, light or dark.
@@ -101,20 +125,6 @@ fn for_page(svg: &str, title: &str) -> String {
         .replace("fill=\"#222222\"", "fill=\"currentColor\"")
         .replace("stroke=\"#222222\"", "stroke=\"currentColor\"")
         .replace("stroke=\"#DDDDDD\"", "class=\"grid\"")
-}
-
-/// On which side of the truth the gaps lie.
-fn direction(content: &ReportContent<'_>) -> &'static str {
-    let mut sides = content.summary.cells.iter().map(|c| c.log_evidence.side);
-    if sides.clone().all(|side| side == Side::Exact) {
-        "log p̂(x) is exact here, so the approximation and inference gaps are estimated without bias."
-    } else if sides.all(|side| side == Side::Lower) {
-        "log p̂(x) is a lower bound on the evidence, so the approximation and inference gaps are \
-         estimated from below: they are at least this large for these q* and q."
-    } else {
-        "log p̂(x) is exact in some cells and a lower bound in others, as the table of bounds says; \
-         where it is a lower bound, so are the approximation and inference gaps."
-    }
 }
 
 fn provenance_rows(provenance: &Value) -> Vec<(String, String)> {

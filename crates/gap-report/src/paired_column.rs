@@ -28,7 +28,7 @@ impl PairedColumn {
     }
 
     /// The datapoints where `keep` is true.
-    pub(crate) fn only(&self, keep: &[bool]) -> Self {
+    pub(crate) fn where_true(&self, keep: &[bool]) -> Self {
         assert_eq!(self.0.len(), keep.len(), "one flag for each datapoint");
         let kept = self.0.iter().zip(keep).filter(|(_, keep)| **keep);
         Self(kept.map(|(value, _)| *value).collect())
@@ -70,4 +70,10 @@ pub(crate) fn mean_and_std_error(values: &[f64]) -> (f64, f64) {
         (sum_of_squares / (n - 1.0) / n).sqrt()
     };
     (mean, std_error)
+}
+
+/// The mean of some numbers; `None` of none.
+pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| mean_and_std_error(&values).0)
 }

@@ -35,7 +35,7 @@ impl Term {
 }
 
 /// What was measured on one datapoint.
-pub(crate) type Terms<'a> = BTreeMap<Term, &'a Record>;
+pub(crate) type DatapointTerms<'a> = BTreeMap<Term, &'a Record>;
 
 /// The paired rows of one model, encoder and split.
 pub(crate) struct PairedCell<'a> {
@@ -47,7 +47,7 @@ pub(crate) struct PairedCell<'a> {
     pub(crate) split: Split,
     pub(crate) encoder: Option<&'a EncoderLabel>,
     /// Every point has the same terms; points in the order of their numbers.
-    pub(crate) points: Vec<Terms<'a>>,
+    pub(crate) points: Vec<DatapointTerms<'a>>,
 }
 
 /// Orders encoders by capacity: linear first, then by the number of weights.
@@ -65,7 +65,7 @@ struct GroupKey<'a> {
     split: Split,
 }
 
-type EncoderRows<'a> = HashMap<Option<&'a EncoderLabel>, Terms<'a>>;
+type EncoderRows<'a> = HashMap<Option<&'a EncoderLabel>, DatapointTerms<'a>>;
 
 /// Pairs `records`; the result does not depend on their order.
 ///
@@ -140,7 +140,7 @@ fn cells_of_group<'a>(
     encoders
         .into_iter()
         .map(|encoder| {
-            let merged: Vec<Terms<'a>> = points
+            let merged: Vec<DatapointTerms<'a>> = points
                 .iter()
                 .map(|(_, rows)| {
                     let own = encoder.and_then(|_| rows.get(&encoder));
@@ -167,7 +167,7 @@ fn cells_of_group<'a>(
         .collect()
 }
 
-fn complete(points: Vec<Terms<'_>>) -> Vec<Terms<'_>> {
+fn complete(points: Vec<DatapointTerms<'_>>) -> Vec<DatapointTerms<'_>> {
     let all: BTreeSet<Term> = points.iter().flat_map(|p| p.keys().copied()).collect();
     points
         .into_iter()

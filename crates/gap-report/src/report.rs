@@ -1,118 +1,15 @@
-//! Writes a report's files, each of them whole or not at all.
+//! Writes a report's files: what the sections contribute, in each of the forms asked for.
 
-use crate::figure::{Drawing, Figures};
-use crate::reading::reading;
-use crate::table::{self, layout};
-use crate::{csv, figure, page};
-use gap_schema::{PictureRow, Summary, TracePoint};
-use std::fs;
-use std::io::{self, Write as _};
+use crate::content::ReportContent;
+use crate::figure::Figure;
+use crate::format::Format;
+use crate::publish::{ReportError, publish, publish_text, render_error};
+use crate::section::{self, SECTIONS};
+use crate::table::{Table, layout};
+use crate::{csv, page};
+use gap_schema::Summary;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-
-/// A kind of file in a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// `report.html`, one file that opens offline.
-    Html,
-    /// `figures/*.svg`.
-    Svg,
-    /// `figures/*.png`.
-    Png,
-    /// `summary.md`, the tables of the main results.
-    Md,
-    /// `summary.tex`, the first of them for the `booktabs` package: the gaps where there are some.
-    Tex,
-    /// `summary.csv`, one line for each cell, or for each calibration where there are no cells.
-    Csv,
-    /// `summary.json`, the contract for other programs.
-    Json,
-}
-
-impl Format {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Html,
-        Self::Svg,
-        Self::Png,
-        Self::Md,
-        Self::Tex,
-        Self::Csv,
-        Self::Json,
-    ];
-
-    /// The name on the command line.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Html => "html",
-            Self::Svg => "svg",
-            Self::Png => "png",
-            Self::Md => "md",
-            Self::Tex => "tex",
-            Self::Csv => "csv",
-            Self::Json => "json",
-        }
-    }
-}
-
-impl std::fmt::Display for Format {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// A text names no [`Format`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a format; use some of html, svg, png, md, tex, csv, json")]
-pub struct UnknownFormat(String);
-
-impl FromStr for Format {
-    type Err = UnknownFormat;
-
-    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|format| format.as_str() == text)
-            .ok_or_else(|| UnknownFormat(text.to_owned()))
-    }
-}
-
-/// What a report is made from.
-#[derive(Clone, Copy, Debug)]
-pub struct ReportContent<'a> {
-    /// The numbers.
-    pub summary: &'a Summary,
-    /// Where its ascents stood on their way; empty unless the experiment compares ascents.
-    pub trace: &'a [TracePoint],
-    /// Its pictures of posteriors; empty unless the experiment shows some.
-    pub pictures: &'a [PictureRow],
-    /// The question that the experiment answers.
-    pub question: &'a str,
-    /// The answer that would surprise.
-    pub surprise: &'a str,
-    /// Where the numbers come from: any JSON, shown as a table of keys and values.
-    pub provenance: &'a serde_json::Value,
-}
-
-/// A report cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// The file system refused.
-    #[error("{path}: cannot write this file: {source}", path = path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The content cannot be put into this form.
-    #[error("{path}: {message}", path = path.display())]
-    Render {
-        /// The file that was to be written.
-        path: PathBuf,
-        /// What went wrong.
-        message: String,
-    },
-}
 
 /// Writes the files of `formats` into the folder `dir`, and gives their paths.
 ///
@@ -129,7 +26,10 @@ pub fn write_report(
 ) -> Result<Vec<PathBuf>, ReportError> {
     let mut written = Vec::new();
     let summary = content.summary;
-    let figures = Figures::new(content);
+    let figures: Vec<Box<dyn Figure>> = SECTIONS
+        .iter()
+        .flat_map(|section| section.figures(content))
+        .collect();
     for format in Format::ALL
         .into_iter()
         .filter(|format| formats.contains(format))
@@ -137,48 +37,36 @@ pub fn write_report(
         match format {
             Format::Html => {
                 let path = dir.join("report.html");
-                let html = page::html(content, &figures).map_err(|e| unrendered(&path, &e))?;
+                let html = page::html(content).map_err(|e| render_error(&path, &e))?;
                 written.push(publish_text(path, &html)?);
             }
             Format::Svg => {
-                for figure in figures.charts() {
-                    written.push(publish_svg(dir, figure)?);
-                }
-                for pictures in &figures.pictures {
-                    written.push(publish_svg(dir, pictures)?);
+                for figure in &figures {
+                    written.push(publish_svg(dir, figure.as_ref())?);
                 }
             }
             Format::Png => {
-                for figure in figures.charts() {
-                    written.push(publish_png(dir, figure)?);
-                }
-                for pictures in &figures.pictures {
-                    written.push(publish_png(dir, pictures)?);
+                for figure in &figures {
+                    written.push(publish_png(dir, figure.as_ref())?);
                 }
             }
             Format::Md => {
-                let tables = table::main_results(summary).into_iter();
-                let texts = tables.map(|table| layout::markdown(&table));
-                let sentences = reading(summary).into_iter();
-                let list: String = sentences.map(|text| format!("- {text}\n")).collect();
-                let text = std::iter::once(list).filter(|list| !list.is_empty());
-                let text = text.chain(texts).collect::<Vec<_>>().join("\n");
-                written.push(publish_text(dir.join("summary.md"), &text)?);
+                written.push(publish_text(dir.join("summary.md"), &markdown(summary))?);
             }
             Format::Tex => {
-                let tables = table::main_results(summary);
+                let tables = main_tables(summary);
                 let text = layout::latex(tables.first().expect("there is always a table"));
                 written.push(publish_text(dir.join("summary.tex"), &text)?);
             }
             Format::Csv => {
                 let path = dir.join("summary.csv");
-                let text = csv::summary_csv(summary).map_err(|e| unrendered(&path, &e))?;
+                let text = summary_csv(summary).map_err(|e| render_error(&path, &e))?;
                 written.push(publish_text(path, &text)?);
             }
             Format::Json => {
                 let path = dir.join("summary.json");
                 let json = serde_json::to_string_pretty(summary);
-                let json = json.map_err(|e| unrendered(&path, &e))?;
+                let json = json.map_err(|e| render_error(&path, &e))?;
                 written.push(publish_text(path, &(json + "\n"))?);
             }
         }
@@ -186,57 +74,59 @@ pub fn write_report(
     Ok(written)
 }
 
-fn publish_svg(dir: &Path, drawing: &impl Drawing) -> Result<PathBuf, ReportError> {
-    let path = figure_path(dir, drawing, "svg");
-    let svg = figure::svg(drawing).map_err(|e| unrendered(&path, &e))?;
+/// The main results as aligned plain text, means over seeds: one row for each encoder and split, and
+/// further tables for what else the experiment measured.
+pub fn text_table(summary: &Summary) -> String {
+    let tables = main_tables(summary).into_iter();
+    // The longest column, which readers of a terminal find in the spec.
+    let texts = tables.map(|table| layout::plain_text(&table.without("phases")));
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// The tables of the main results that have something to say, and at least one.
+fn main_tables(summary: &Summary) -> Vec<Table> {
+    let sections = section::shown(summary).into_iter();
+    sections
+        .flat_map(|section| section.main_tables(summary))
+        .collect()
+}
+
+/// The outcome in sentences, and the tables of the main results.
+fn markdown(summary: &Summary) -> String {
+    let sentences = SECTIONS
+        .iter()
+        .flat_map(|section| section.sentences(summary));
+    let list: String = sentences.map(|text| format!("- {text}\n")).collect();
+    let text = std::iter::once(list).filter(|list| !list.is_empty());
+    let tables = main_tables(summary).into_iter();
+    let text = text.chain(tables.map(|table| layout::markdown(&table)));
+    text.collect::<Vec<_>>().join("\n")
+}
+
+/// The lines of the first section that has some.
+fn summary_csv(summary: &Summary) -> Result<String, serde_json::Error> {
+    for section in &SECTIONS {
+        let rows = section.csv_rows(summary)?;
+        if !rows.is_empty() {
+            return Ok(csv::lines(&rows));
+        }
+    }
+    Ok(csv::lines(&[]))
+}
+
+fn publish_svg(dir: &Path, figure: &dyn Figure) -> Result<PathBuf, ReportError> {
+    let path = figure_path(dir, figure, "svg");
+    let svg = figure.svg().map_err(|e| render_error(&path, &e))?;
     publish_text(path, &svg)
 }
 
-fn publish_png(dir: &Path, drawing: &impl Drawing) -> Result<PathBuf, ReportError> {
-    publish(figure_path(dir, drawing, "png"), |temporary| {
-        figure::png(drawing, temporary.path()).map_err(io::Error::other)
+fn publish_png(dir: &Path, figure: &dyn Figure) -> Result<PathBuf, ReportError> {
+    publish(figure_path(dir, figure, "png"), |temporary| {
+        figure.png(temporary.path()).map_err(io::Error::other)
     })
 }
 
-fn figure_path(dir: &Path, drawing: &impl Drawing, extension: &str) -> PathBuf {
-    let name = format!("{}.{extension}", drawing.name());
+fn figure_path(dir: &Path, figure: &dyn Figure, extension: &str) -> PathBuf {
+    let name = format!("{}.{extension}", figure.name());
     dir.join("figures").join(name)
-}
-
-pub(crate) fn unrendered(path: &Path, error: &dyn std::fmt::Display) -> ReportError {
-    ReportError::Render {
-        path: path.to_owned(),
-        message: error.to_string(),
-    }
-}
-
-pub(crate) fn publish_text(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
-    publish(path, |temporary| temporary.write_all(text.as_bytes()))
-}
-
-fn publish(
-    path: PathBuf,
-    write: impl FnOnce(&mut tempfile::NamedTempFile) -> io::Result<()>,
-) -> Result<PathBuf, ReportError> {
-    let attempt = || {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let suffix = path.extension().map_or_else(String::new, |extension| {
-            format!(".{}", extension.to_string_lossy())
-        });
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".amortgap-").suffix(&suffix);
-        // Temporary files are private to their owner; results are for everyone whom the umask lets.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut temporary = builder.tempfile_in(folder)?;
-        write(&mut temporary)?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(&path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    match attempt() {
-        Ok(()) => Ok(path),
-        Err(source) => Err(ReportError::Write { path, source }),
-    }
 }

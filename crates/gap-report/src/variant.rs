@@ -5,8 +5,8 @@ pub(crate) fn variant_order(variant: Option<&str>) -> impl Ord + use<'_> {
     variant.map(|name| {
         let (mut runs, mut rest) = (Vec::new(), name);
         while let Some(first) = rest.chars().next() {
-            let of_digits = first.is_ascii_digit();
-            let end = rest.find(|symbol: char| symbol.is_ascii_digit() != of_digits);
+            let is_number = first.is_ascii_digit();
+            let end = rest.find(|symbol: char| symbol.is_ascii_digit() != is_number);
             let (run, after) = rest.split_at(end.unwrap_or(rest.len()));
             runs.push((run.parse().unwrap_or(0u64), run));
             rest = after;

@@ -3,12 +3,14 @@
 //!
 //! [`record`] is one row of a run's results, [`parquet`] the table of them,
 //! [`trace`] that of ascents on their way, [`calibration`] that of estimators held to known values,
-//! [`picture`] that of posteriors and what stands for them, all by way of [`rows_file`]; [`summary`] is `summary.json`.
+//! [`picture`] that of posteriors and what stands for them, all by way of [`rows_file`]; [`results`] is the
+//! folder with all of these, [`summary`] its `summary.json`.
 
 pub mod calibration;
 pub mod parquet;
 pub mod picture;
 pub mod record;
+pub mod results;
 pub mod rows_file;
 pub mod summary;
 pub mod trace;

@@ -54,6 +54,7 @@ pub fn to_frame(records: &[Record]) -> PolarsResult<DataFrame> {
         column(records, "seed", |r| r.seed),
         column(records, "model", |r| r.model.clone()),
         column(records, "family", |r| r.family.as_str()),
+        column(records, "family_params", |r| r.family_params),
         column(records, "encoder_kind", |r| {
             encoder(r, |e| e.kind.to_string())
         }),
@@ -154,9 +155,12 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
             "has schema {other}; this amortgap reads schema {SCHEMA_VERSION}"
         ));
     }
-    // Tables that are older than variants have no such column, nor have older ones diagnostics.
-    let has_variants = frame.get_column_index("variant").is_some();
-    let variant = has_variants.then(|| texts("variant")).transpose()?;
+    // Tables that are older than variants have no such column, nor have older ones diagnostics or the
+    // parameters of families.
+    let has = |name: &str| frame.get_column_index(name).is_some();
+    let variant = has("variant").then(|| texts("variant")).transpose()?;
+    let family_params = has("family_params").then(|| wholes("family_params"));
+    let family_params = family_params.transpose()?;
     let diagnostics = DiagnosticColumns::of(frame)?;
     let (dataset, split, model) = (texts("dataset")?, texts("split")?, texts("model")?);
     let (family, method, estimator) = (texts("family")?, texts("method")?, texts("estimator")?);
@@ -209,6 +213,10 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
                 seed: some(seed.get(i))?,
                 model: some(model.get(i))?.to_owned(),
                 family: named(family.get(i))?,
+                family_params: match &family_params {
+                    Some(column) => some(column.get(i))?,
+                    None => 0,
+                },
                 encoder,
                 method: named(method.get(i))?,
                 refinement_steps: refinement.get(i).map(narrow).transpose()?,

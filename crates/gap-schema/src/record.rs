@@ -27,6 +27,8 @@ pub struct Record {
     pub model: String,
     /// The variational family.
     pub family: Family,
+    /// Parameters of one `q` of it, `Q`; 0 as read from a table that is older than the column.
+    pub family_params: u64,
     /// The encoder; `None` where no encoder took part.
     pub encoder: Option<EncoderLabel>,
     /// Where `q` came from.

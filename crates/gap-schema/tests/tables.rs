@@ -23,6 +23,7 @@ fn plain() -> Record {
         seed: 0,
         model: "model-0".to_owned(),
         family: Family::DiagonalGaussian,
+        family_params: 20,
         encoder: None,
         method: Method::Model,
         refinement_steps: None,

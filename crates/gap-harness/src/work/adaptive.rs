@@ -55,6 +55,7 @@ impl Work for AdaptiveWork {
             seed: self.seed,
             model: &self.model,
             family: self.family,
+            latent_dim: model.latent_dim() as usize,
             encoder: None,
         };
         context.in_batches(&points, |batch, from, _| {

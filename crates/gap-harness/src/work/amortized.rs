@@ -71,6 +71,7 @@ impl Work for AmortizedWork {
                 seed: self.seed,
                 model: &self.model,
                 family: self.family,
+                latent_dim: model.latent_dim() as usize,
                 encoder: Some((&fitted.label, fitted.cost)),
             },
         };

@@ -66,6 +66,7 @@ impl Work for AnnealedWork {
             model: &self.model,
             // Paths that begin at the prior serve every family: the plan says which.
             family: Family::DiagonalGaussian,
+            latent_dim: model.latent_dim() as usize,
             encoder: None,
         };
         context.in_batches(&points, |batch, from, progress| {

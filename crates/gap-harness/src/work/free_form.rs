@@ -59,6 +59,7 @@ impl Work for FreeFormWork {
                 seed: self.seed,
                 model: &self.model,
                 family: self.family,
+                latent_dim: model.latent_dim() as usize,
                 encoder: None,
             },
         };

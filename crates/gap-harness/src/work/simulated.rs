@@ -74,6 +74,7 @@ impl Work for SimulatedWork {
                 seed: self.seed,
                 model: &self.model,
                 family: self.family,
+                latent_dim: model.latent_dim() as usize,
                 encoder: None,
             },
         };

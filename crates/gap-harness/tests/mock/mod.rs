@@ -218,7 +218,7 @@ impl Executor for MockExecutor {
 }
 
 /// What a stage with records measures on.
-fn measured_split(stage: &Stage) -> Option<Split> {
+pub fn measured_split(stage: &Stage) -> Option<Split> {
     let points = match stage {
         Stage::FreeForm(work) => work.points,
         Stage::Adaptive(work) => work.points,
@@ -231,7 +231,7 @@ fn measured_split(stage: &Stage) -> Option<Split> {
 }
 
 /// A record that holds its stage's title as its model.
-fn record(stage: &Stage) -> Record {
+pub fn record(stage: &Stage) -> Record {
     Record {
         variant: None,
         dataset: "digits-binarized".to_owned(),
@@ -240,6 +240,7 @@ fn record(stage: &Stage) -> Record {
         seed: u64::from(stage.seed()),
         model: stage.title(),
         family: Family::DiagonalGaussian,
+        family_params: 20,
         encoder: None,
         method: Method::FreeForm,
         refinement_steps: None,

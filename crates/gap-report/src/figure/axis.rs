@@ -1,7 +1,7 @@
 //! The scales of the axes and their ticks.
 
 /// What runs along the bottom of a panel.
-pub(super) enum XAxis {
+pub(crate) enum XAxis {
     /// Numbered from 0, each with the lines of its label.
     Categories(Vec<Vec<String>>),
     /// A logarithmic [`Scale`].
@@ -10,7 +10,7 @@ pub(super) enum XAxis {
 
 impl XAxis {
     /// Where `x` is, between 0 (left) and 1 (right): the number of a category, or a value.
-    pub(super) fn place(&self, x: f64) -> f64 {
+    pub(crate) fn place(&self, x: f64) -> f64 {
         match self {
             Self::Categories(categories) => (x + 0.5) / categories.len() as f64,
             Self::Log(scale) => scale.place(x),
@@ -23,7 +23,7 @@ const MOST_SIGNED_DECADES: i32 = 5;
 
 /// From values to places between 0 (bottom) and 1 (top).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     Linear {
         low: f64,
         high: f64,
@@ -47,7 +47,7 @@ impl Scale {
     ///
     /// It is logarithmic if all values are positive and span more than a factor of 10. A linear one
     /// starts from zero. An error bar may leave a logarithmic scale at the bottom, a value may not.
-    pub(super) fn covering(points: impl Iterator<Item = (f64, [f64; 2])> + Clone) -> Self {
+    pub(crate) fn covering(points: impl Iterator<Item = (f64, [f64; 2])> + Clone) -> Self {
         let values = || points.clone().map(|(value, _)| value);
         let bars = points.clone().map(|(value, [low, high])| {
             let is_finite = low.is_finite() && high.is_finite();
@@ -81,7 +81,7 @@ impl Scale {
     }
 
     /// A logarithmic scale that shows every one of `values`, which are positive.
-    pub(super) fn logarithmic(values: impl Iterator<Item = f64> + Clone) -> Self {
+    pub(crate) fn logarithmic(values: impl Iterator<Item = f64> + Clone) -> Self {
         let low = values.clone().fold(f64::INFINITY, f64::min).log10();
         let high = values.fold(0.0, f64::max).log10();
         let margin = if high > low { 0.04 * (high - low) } else { 0.5 };
@@ -94,7 +94,7 @@ impl Scale {
     /// A scale for `points` of either sign, with zero on it; an error bar shows where it spans zero.
     ///
     /// It is linear about as far as the smallest error reaches: nearer to zero nothing is known.
-    pub(super) fn signed(points: impl Iterator<Item = (f64, [f64; 2])> + Clone) -> Self {
+    pub(crate) fn signed(points: impl Iterator<Item = (f64, [f64; 2])> + Clone) -> Self {
         let ends = points
             .clone()
             .flat_map(|(value, bar)| [value, bar[0], bar[1]]);
@@ -119,7 +119,7 @@ impl Scale {
     }
 
     /// The same scale, extended if `value`, which is positive on a logarithmic one, is outside.
-    pub(super) fn with(self, value: f64) -> Self {
+    pub(crate) fn with(self, value: f64) -> Self {
         match self {
             Self::Linear { low, high } => Self::Linear {
                 low: low.min(value),
@@ -141,7 +141,7 @@ impl Scale {
     }
 
     /// Where `value` is; what lies outside is put on the nearer end.
-    pub(super) fn place(self, value: f64) -> f64 {
+    pub(crate) fn place(self, value: f64) -> f64 {
         let (position, low, high) = match self {
             Self::Linear { low, high } => (value, low, high),
             Self::Log { low, high } if value > 0.0 => (value.log10(), low, high),
@@ -152,7 +152,7 @@ impl Scale {
     }
 
     /// The values to mark, rising, with their labels.
-    pub(super) fn ticks(self) -> Vec<(f64, String)> {
+    pub(crate) fn ticks(self) -> Vec<(f64, String)> {
         match self {
             Self::Linear { low, high } => linear_ticks(low, high),
             Self::Log { low, high } if high - low > 4.0 => log_ticks(low, high, &[1]),
@@ -162,7 +162,7 @@ impl Scale {
     }
 
     /// The same with powers of ten alone, on a logarithmic scale.
-    pub(super) fn decade_ticks(self) -> Vec<(f64, String)> {
+    pub(crate) fn decade_ticks(self) -> Vec<(f64, String)> {
         match self {
             Self::Linear { .. } | Self::Signed { .. } => self.ticks(),
             Self::Log { low, high } => log_ticks(low, high, &[1]),

@@ -3,8 +3,8 @@
 //! plotters is the canvas only. Axes are our own, since categories, error bars that pass zero on a
 //! log axis and labels at the ends of one need more than its meshes give.
 
-use super::geometry::{MARKER_RADIUS, Place, SMALL_TEXT, TEXT, TITLE_TEXT, dashes};
-use super::{Look, Marker, NO_LINE};
+use super::geometry::{MARKER_RADIUS, Position, SMALL_TEXT, TEXT, TITLE_TEXT, dashes};
+use super::style::{LineStyle, Marker, NO_LINE};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -13,40 +13,41 @@ use std::sync::Once;
 /// A figure could not be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot draw the figure: {0}")]
-pub(crate) struct DrawError(pub(super) String);
+pub(crate) struct DrawError(pub(crate) String);
 
-pub(crate) type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+pub(crate) type DrawResult<DB> =
+    Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 
 /// The embedded font, and what a browser without it may use: Verdana has nearly its widths.
 const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
-pub(super) const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
-pub(super) const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
-pub(super) const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
+pub(crate) const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+pub(crate) const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
+pub(crate) const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
 
 /// What makes the two backends draw the same figure.
 #[derive(Clone, Copy)]
 pub(crate) struct Medium {
     /// Pixels for one unit of the SVG.
-    pub(super) scale: f64,
+    pub(crate) scale: f64,
     /// plotters' SVG takes 1/1.24 of a font's size for its em, its bitmaps 1/1.164 with this font.
     font_factor: f64,
     /// How far, in font sizes, the bitmaps set centred text too high.
     text_drop: f64,
 }
 
-pub(super) const SVG: Medium = Medium {
+pub(crate) const SVG: Medium = Medium {
     scale: 1.0,
     font_factor: 1.0,
     text_drop: 0.0,
 };
 /// plotters rounds half the width of a slanted line to pixels, which shows at a scale below 3.
-pub(super) const PNG: Medium = Medium {
+pub(crate) const PNG: Medium = Medium {
     scale: 3.0,
     font_factor: 1.164 / 1.24,
     text_drop: 0.19,
 };
 
-pub(super) fn register_font() {
+pub(crate) fn register_font() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         for (style, bytes) in [
@@ -60,37 +61,37 @@ pub(super) fn register_font() {
 }
 
 pub(crate) struct Canvas<DB: DrawingBackend> {
-    pub(super) area: DrawingArea<DB, Shift>,
-    pub(super) medium: Medium,
+    pub(crate) area: DrawingArea<DB, Shift>,
+    pub(crate) medium: Medium,
 }
 
 impl<DB: DrawingBackend> Canvas<DB> {
-    fn pixel(&self, (x, y): Place) -> (i32, i32) {
+    fn pixel(&self, (x, y): Position) -> (i32, i32) {
         let round = |length: f64| (length * self.medium.scale).round() as i32;
         (round(x), round(y))
     }
 
-    pub(super) fn stroke(&self, colour: RGBColor, width: f64) -> ShapeStyle {
+    pub(crate) fn stroke(&self, colour: RGBColor, width: f64) -> ShapeStyle {
         colour.stroke_width((width * self.medium.scale).round().max(1.0) as u32)
     }
 
-    pub(super) fn line(&self, from: Place, to: Place, style: ShapeStyle) -> Drawn<DB> {
+    pub(crate) fn line(&self, from: Position, to: Position, style: ShapeStyle) -> DrawResult<DB> {
         let ends = vec![self.pixel(from), self.pixel(to)];
         self.area.draw(&PathElement::new(ends, style))
     }
 
-    pub(super) fn rectangle(&self, corners: [Place; 2], style: ShapeStyle) -> Drawn<DB> {
+    pub(crate) fn rectangle(&self, corners: [Position; 2], style: ShapeStyle) -> DrawResult<DB> {
         let corners = corners.map(|corner| self.pixel(corner));
         self.area.draw(&Rectangle::new(corners, style))
     }
 
-    pub(super) fn text(
+    pub(crate) fn text(
         &self,
         text: &str,
-        at: Place,
+        at: Position,
         anchor: (HPos, VPos),
         style: Text,
-    ) -> Drawn<DB> {
+    ) -> DrawResult<DB> {
         let weight = if style.bold {
             FontStyle::Bold
         } else {
@@ -116,37 +117,43 @@ impl<DB: DrawingBackend> Canvas<DB> {
     }
 
     /// Segment by segment: plotters thins the joints of a wide path in bitmaps.
-    pub(super) fn path(&self, places: &[Place], look: Look) -> Drawn<DB> {
-        if look.thickness == NO_LINE {
+    pub(crate) fn path(&self, places: &[Position], style: LineStyle) -> DrawResult<DB> {
+        if style.thickness == NO_LINE {
             return Ok(());
         }
-        let style = self.stroke(look.colour, look.thickness);
-        let pieces = if look.light {
+        let stroke = self.stroke(style.colour, style.thickness);
+        let pieces = if style.dashed {
             dashes(places, 6.0, 4.0)
         } else {
             vec![places.to_vec()]
         };
         for ends in pieces.iter().flat_map(|piece| piece.windows(2)) {
-            self.line(ends[0], ends[1], style)?;
+            self.line(ends[0], ends[1], stroke)?;
         }
         Ok(())
     }
 
     /// Filled twice, in its colour and, if open, smaller in that of the paper: outlines of a few
     /// pixels come out ragged in bitmaps.
-    pub(super) fn marker(&self, centre: Place, look: Look) -> Drawn<DB> {
-        let Some(marker) = look.marker else {
+    pub(crate) fn marker(&self, centre: Position, style: LineStyle) -> DrawResult<DB> {
+        let Some(marker) = style.marker else {
             return Ok(());
         };
-        self.filled_marker(centre, MARKER_RADIUS, marker, look.colour)?;
-        if look.light {
+        self.filled_marker(centre, MARKER_RADIUS, marker, style.colour)?;
+        if style.dashed {
             self.filled_marker(centre, 0.55 * MARKER_RADIUS, marker, PAPER)?;
         }
         Ok(())
     }
 
-    fn filled_marker(&self, (x, y): Place, r: f64, marker: Marker, fill: RGBColor) -> Drawn<DB> {
-        let corners: Vec<Place> = match marker {
+    fn filled_marker(
+        &self,
+        (x, y): Position,
+        r: f64,
+        marker: Marker,
+        fill: RGBColor,
+    ) -> DrawResult<DB> {
+        let corners: Vec<Position> = match marker {
             Marker::Circle => {
                 let radius = (r * self.medium.scale).round() as i32;
                 let circle = Circle::new(self.pixel((x, y)), radius, fill.filled());
@@ -177,14 +184,14 @@ impl<DB: DrawingBackend> Canvas<DB> {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Text {
+pub(crate) struct Text {
     size: f64,
     bold: bool,
     upwards: bool,
 }
 
 impl Text {
-    pub(super) const fn plain() -> Self {
+    pub(crate) const fn plain() -> Self {
         Self {
             size: TEXT,
             bold: false,
@@ -192,14 +199,14 @@ impl Text {
         }
     }
 
-    pub(super) const fn upwards() -> Self {
+    pub(crate) const fn upwards() -> Self {
         Self {
             upwards: true,
             ..Self::plain()
         }
     }
 
-    pub(super) const fn small() -> Self {
+    pub(crate) const fn small() -> Self {
         Self {
             size: SMALL_TEXT,
             bold: false,
@@ -207,7 +214,7 @@ impl Text {
         }
     }
 
-    pub(super) const fn title() -> Self {
+    pub(crate) const fn title() -> Self {
         Self {
             size: TITLE_TEXT,
             bold: true,

@@ -1,33 +1,33 @@
-//! Where the parts of a figure are, in units of the SVG.
+//! Where the parts of a chart are, in units of the SVG.
 
-use super::Figure;
 use super::axis::{Scale, XAxis};
+use super::chart::Chart;
 
-pub(super) const MARGIN: f64 = 14.0;
-pub(super) const RIGHT: f64 = 18.0;
+pub(crate) const MARGIN: f64 = 14.0;
+pub(crate) const RIGHT: f64 = 18.0;
 const TOP: f64 = 66.0;
-pub(super) const PANEL_TITLE: f64 = 22.0;
-pub(super) const PANEL_HEIGHT: f64 = 300.0;
-pub(super) const PANEL_SPACE: f64 = 26.0;
-pub(super) const LINE: f64 = 17.0;
-pub(super) const MARKER_RADIUS: f64 = 4.2;
-pub(super) const TITLE_TEXT: f64 = 20.0;
-pub(super) const TEXT: f64 = 15.0;
-pub(super) const SMALL_TEXT: f64 = 13.5;
+pub(crate) const PANEL_TITLE: f64 = 22.0;
+pub(crate) const PANEL_HEIGHT: f64 = 300.0;
+pub(crate) const PANEL_SPACE: f64 = 26.0;
+pub(crate) const LINE: f64 = 17.0;
+pub(crate) const MARKER_RADIUS: f64 = 4.2;
+pub(crate) const TITLE_TEXT: f64 = 20.0;
+pub(crate) const TEXT: f64 = 15.0;
+pub(crate) const SMALL_TEXT: f64 = 13.5;
 /// The mean width of a character of [`TEXT`].
-pub(super) const CHARACTER: f64 = 7.4;
+pub(crate) const CHARACTER: f64 = 7.4;
 /// From an axis to its tick labels.
-pub(super) const TICK_SPACE: f64 = 8.0;
+pub(crate) const TICK_SPACE: f64 = 8.0;
 
 /// A place on the figure, in units of the SVG.
-pub(super) type Place = (f64, f64);
+pub(crate) type Position = (f64, f64);
 
-pub(super) fn text_width(text: &str, size: f64) -> f64 {
+pub(crate) fn text_width(text: &str, size: f64) -> f64 {
     text.chars().count() as f64 * CHARACTER * size / TEXT
 }
 
 /// Text of some size in lines that are no wider than `width`.
-pub(super) fn broken(text: &str, size: f64, width: f64) -> Vec<String> {
+pub(crate) fn broken(text: &str, size: f64, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -40,19 +40,19 @@ pub(super) fn broken(text: &str, size: f64, width: f64) -> Vec<String> {
     lines
 }
 
-impl Figure {
+impl Chart {
     /// Where the first panel begins: the labels of its ticks and of the axis are left of it.
-    pub(super) fn left(&self) -> f64 {
+    pub(crate) fn left(&self) -> f64 {
         let ticks = self.y_scale.ticks();
         let widths = ticks.iter().map(|(_, label)| text_width(label, TEXT));
         self.y_label_middle() + TEXT + widths.fold(0.0, f64::max) + TICK_SPACE
     }
 
-    pub(super) fn y_label_middle(&self) -> f64 {
+    pub(crate) fn y_label_middle(&self) -> f64 {
         MARGIN + 0.5 * TEXT
     }
 
-    pub(super) fn panel_width(&self) -> f64 {
+    pub(crate) fn panel_width(&self) -> f64 {
         let fewest = if self.panels.len() > 1 { 380.0 } else { 520.0 };
         let XAxis::Categories(categories) = &self.x_axis else {
             return fewest;
@@ -62,7 +62,7 @@ impl Figure {
         (categories.len() as f64 * (widest + 16.0)).max(fewest)
     }
 
-    pub(super) fn panels_width(&self) -> f64 {
+    pub(crate) fn panels_width(&self) -> f64 {
         let n = self.panels.len() as f64;
         n * self.panel_width() + (n - 1.0) * PANEL_SPACE
     }
@@ -80,23 +80,23 @@ impl Figure {
     }
 
     /// The note, broken into lines that are no wider than the figure.
-    pub(super) fn note_lines(&self) -> Vec<String> {
+    pub(crate) fn note_lines(&self) -> Vec<String> {
         broken(&self.note, SMALL_TEXT, self.width() - 2.0 * MARGIN)
     }
 
     /// Where the title, and below it the first line of the note begin.
-    pub(super) fn heading(&self) -> [Place; 2] {
+    pub(crate) fn heading(&self) -> [Position; 2] {
         [(MARGIN, 12.0), (MARGIN, 38.0)]
     }
 
-    pub(super) fn plot_top(&self) -> f64 {
+    pub(crate) fn plot_top(&self) -> f64 {
         let titled = self.panels.iter().any(|panel| !panel.title.is_empty());
         let more_lines = self.note_lines().len().saturating_sub(1);
         let top = TOP + more_lines as f64 * LINE;
         if titled { top + PANEL_TITLE } else { top }
     }
 
-    pub(super) fn height(&self) -> f64 {
+    pub(crate) fn height(&self) -> f64 {
         let lines = match &self.x_axis {
             XAxis::Categories(categories) => categories.iter().map(Vec::len).max().unwrap_or(1),
             XAxis::Log(_) => 1,
@@ -107,32 +107,32 @@ impl Figure {
         self.plot_top() + PANEL_HEIGHT.max(legend) + below_axis
     }
 
-    pub(super) fn pixels(&self, scale: f64) -> (u32, u32) {
+    pub(crate) fn pixels(&self, scale: f64) -> (u32, u32) {
         let pixels = |length: f64| (length * scale).ceil() as u32;
         (pixels(self.width()), pixels(self.height()))
     }
 }
 
 /// The plot of one panel.
-pub(super) struct Frame<'a> {
-    pub(super) left: f64,
-    pub(super) top: f64,
-    pub(super) width: f64,
-    pub(super) x_axis: &'a XAxis,
-    pub(super) y_scale: Scale,
+pub(crate) struct PanelFrame<'a> {
+    pub(crate) left: f64,
+    pub(crate) top: f64,
+    pub(crate) width: f64,
+    pub(crate) x_axis: &'a XAxis,
+    pub(crate) y_scale: Scale,
 }
 
-impl Frame<'_> {
-    pub(super) fn x(&self, x: f64) -> f64 {
+impl PanelFrame<'_> {
+    pub(crate) fn x(&self, x: f64) -> f64 {
         self.left + self.width * self.x_axis.place(x)
     }
 
-    pub(super) fn y(&self, value: f64) -> f64 {
+    pub(crate) fn y(&self, value: f64) -> f64 {
         self.top + PANEL_HEIGHT * (1.0 - self.y_scale.place(value))
     }
 
     /// The values to mark on the x axis, with their labels in lines.
-    pub(super) fn x_ticks(&self) -> Vec<(f64, Vec<String>)> {
+    pub(crate) fn x_ticks(&self) -> Vec<(f64, Vec<String>)> {
         let scale = match self.x_axis {
             XAxis::Categories(categories) => {
                 let categories = categories.iter().enumerate();
@@ -160,7 +160,7 @@ impl Frame<'_> {
     }
 
     /// How far apart the points of `n` series are set, so that error bars do not hide each other.
-    pub(super) fn dodge(&self, n: usize) -> f64 {
+    pub(crate) fn dodge(&self, n: usize) -> f64 {
         match self.x_axis {
             XAxis::Categories(categories) => {
                 let room = 0.6 * self.width / categories.len() as f64;
@@ -174,8 +174,9 @@ impl Frame<'_> {
 /// The dashes of a path, `on` long with spaces of `off` between them.
 ///
 /// Dashes go on around corners: many short segments are dashed as one long one is.
-pub(super) fn dashes(path: &[Place], on: f64, off: f64) -> Vec<Vec<Place>> {
-    let mut dashes: Vec<Vec<Place>> = path.first().map(|&start| vec![start]).into_iter().collect();
+pub(crate) fn dashes(path: &[Position], on: f64, off: f64) -> Vec<Vec<Position>> {
+    let mut dashes: Vec<Vec<Position>> =
+        path.first().map(|&start| vec![start]).into_iter().collect();
     let (mut drawing, mut left) = (true, on);
     for ends in path.windows(2) {
         let [from, to] = [ends[0], ends[1]];

@@ -1,6 +1,6 @@
 //! A table as plain text, Markdown and LaTeX.
 
-use super::Table;
+use super::content::Table;
 use std::fmt::Write as _;
 
 /// Columns padded with spaces, a rule under the headings, the notes below.

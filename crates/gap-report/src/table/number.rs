@@ -1,5 +1,8 @@
 //! Numbers as readers see them: as many digits as their error bears.
 
+use crate::across_seeds::SeedMean;
+use std::collections::BTreeMap;
+
 /// Stands where there is no number.
 pub(crate) const ABSENT: &str = "–";
 
@@ -68,6 +71,51 @@ pub(crate) fn grouped(value: u64) -> String {
 /// Seconds with three significant digits.
 pub(crate) fn seconds(value: f64) -> String {
     significant(value, 3)
+}
+
+/// A mean over seeds with its error, nats.
+pub(crate) fn mean_text(mean: Option<SeedMean>) -> String {
+    option(mean, |m| plus_minus(m.mean_nats, m.std_error_nats))
+}
+
+/// `500`, or `490–500` where the values differ; `0` of none.
+pub(crate) fn same_or_range(values: impl Iterator<Item = u64> + Clone) -> String {
+    let (low, high) = (values.clone().min(), values.max());
+    match (low, high) {
+        (Some(low), Some(high)) if low < high => format!("{}–{}", grouped(low), grouped(high)),
+        (low, _) => grouped(low.unwrap_or(0)),
+    }
+}
+
+/// The same, and [`ABSENT`] of none.
+pub(crate) fn range_or_absent(values: impl Iterator<Item = u64> + Clone) -> String {
+    if values.clone().next().is_none() {
+        return ABSENT.to_owned();
+    }
+    same_or_range(values)
+}
+
+/// `57 of 60`; [`ABSENT`] of none.
+pub(crate) fn part_of_all(part: u64, all: u64) -> String {
+    if all == 0 {
+        return ABSENT.to_owned();
+    }
+    format!("{} of {}", grouped(part), grouped(all))
+}
+
+/// Counts by the reason that `trust` gives, the reason first: `heavy-tail 3, low-acceptance 1`.
+pub(crate) fn reasons_text<'a>(counts: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> String {
+    let mut total: BTreeMap<&str, u64> = BTreeMap::new();
+    for (reason, n) in counts.flatten() {
+        *total.entry(reason).or_default() += n;
+    }
+    if total.is_empty() {
+        return "0".to_owned();
+    }
+    let texts = total
+        .iter()
+        .map(|(reason, n)| format!("{reason} {}", grouped(*n)));
+    texts.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -3,15 +3,19 @@
 use crate::traces::{comparison, course, point};
 use gap_report::{Format, ReportContent, summarize, write_report};
 use gap_schema::TracePoint;
+use gap_schema::results::ResultRows;
 use gap_spec::Start;
 use std::fs;
 use std::path::Path;
 
 fn write(dir: &Path, trace: &[TracePoint], formats: &[Format]) -> Vec<String> {
+    let rows = ResultRows {
+        trace: trace.to_vec(),
+        ..ResultRows::default()
+    };
     let content = ReportContent {
-        summary: &summarize("ascents", &|_| 20, &[], trace, &[]),
-        trace,
-        pictures: &[],
+        summary: &summarize("ascents", &rows),
+        rows: &rows,
         question: "Which ascent is the fastest?",
         surprise: "",
         provenance: &serde_json::json!({}),

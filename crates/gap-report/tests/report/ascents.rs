@@ -3,13 +3,23 @@
 use crate::by_hand::{assert_near, by_hand, summary_of, text};
 use crate::traces::{comparison, course, point};
 use gap_report::{summarize, text_table};
+use gap_schema::results::ResultRows;
 use gap_schema::summary::{AscentCell, AscentReached};
-use gap_schema::{Summary, TracePoint};
+use gap_schema::{Record, Summary, TracePoint};
 use gap_spec::Start;
 use proptest::prelude::*;
 
+fn summary_of_both(experiment: &str, records: &[Record], trace: &[TracePoint]) -> Summary {
+    let rows = ResultRows {
+        records: records.to_vec(),
+        trace: trace.to_vec(),
+        ..ResultRows::default()
+    };
+    summarize(experiment, &rows)
+}
+
 fn summary(trace: &[TracePoint]) -> Summary {
-    summarize("ascents", &|_| 20, &[], trace, &[])
+    summary_of_both("ascents", &[], trace)
 }
 
 fn only_ascent(trace: &[TracePoint]) -> AscentCell {
@@ -150,7 +160,7 @@ fn the_text_table_of_ascents_reads_well() {
 #[test]
 fn gaps_and_ascents_are_both_in_the_text() {
     let trace = course(0, Start::Prior, "default", &[0.001]);
-    let both = text_table(&summarize("both", &|_| 20, &by_hand(), &trace, &[]));
+    let both = text_table(&summary_of_both("both", &by_hand(), &trace));
     let gaps = text_table(&summary_of("gaps", &by_hand()));
     assert_eq!(both, gaps + "\n" + &text_table(&summary(&trace)));
 }

@@ -4,12 +4,17 @@ use crate::synthetic::{amortized, encoder, free_form, refined};
 use gap_report::summarize;
 use gap_schema::Summary;
 use gap_schema::record::Record;
+use gap_schema::results::ResultRows;
 use gap_schema::summary::{Cell, Mean};
 use gap_spec::Split;
 
 /// The summary of a run in ten dimensions that has no ascents to compare.
 pub fn summary_of(experiment: &str, records: &[Record]) -> Summary {
-    summarize(experiment, &|_| 20, records, &[], &[])
+    let rows = ResultRows {
+        records: records.to_vec(),
+        ..ResultRows::default()
+    };
+    summarize(experiment, &rows)
 }
 
 pub fn assert_near(actual: f64, expected: f64, what: &str) {

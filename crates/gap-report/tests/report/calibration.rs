@@ -2,6 +2,7 @@
 
 use crate::by_hand::assert_near;
 use gap_report::summarize;
+use gap_schema::results::ResultRows;
 use gap_schema::summary::Calibration;
 use gap_schema::{CalibrationRow, Summary};
 use gap_spec::{Estimator, Side};
@@ -36,7 +37,11 @@ pub fn row(datapoint: u64) -> CalibrationRow {
 }
 
 pub fn calibrated(rows: &[CalibrationRow]) -> Summary {
-    summarize("calibration", &|_| 20, &[], &[], rows)
+    let rows = ResultRows {
+        calibration: rows.to_vec(),
+        ..ResultRows::default()
+    };
+    summarize("calibration", &rows)
 }
 
 fn only_calibration(row: CalibrationRow) -> Calibration {

@@ -4,16 +4,24 @@ use crate::by_hand::summary_of;
 use crate::calibration::{calibrated, row};
 use crate::synthetic::{run, run_with_evidence, simulated};
 use gap_report::{Format, ReportContent, text_table, write_report};
+use gap_schema::results::ResultRows;
 use gap_schema::{CalibrationRow, Summary};
 use gap_spec::{Estimator, Side};
 use std::fs;
 use std::path::Path;
 
+/// For figures that are drawn from the summary alone.
+static NO_ROWS: ResultRows = ResultRows {
+    records: Vec::new(),
+    trace: Vec::new(),
+    calibration: Vec::new(),
+    pictures: Vec::new(),
+};
+
 fn write(dir: &Path, summary: &Summary, formats: &[Format]) -> Vec<String> {
     let content = ReportContent {
         summary,
-        trace: &[],
-        pictures: &[],
+        rows: &NO_ROWS,
         question: "Are the errors true?",
         surprise: "",
         provenance: &serde_json::json!({}),

@@ -5,6 +5,7 @@ use crate::synthetic::{self, amortized, encoder, free_form, refined};
 use gap_report::{Format, ReportContent, ReportError, text_table, write_report};
 use gap_schema::Summary;
 use gap_schema::record::Record;
+use gap_schema::results::ResultRows;
 use gap_spec::{Method, Split, StopKind};
 use std::fs;
 use std::path::Path;
@@ -45,11 +46,18 @@ fn small_run() -> Vec<Record> {
     records
 }
 
+/// For figures that are drawn from the summary alone.
+static NO_ROWS: ResultRows = ResultRows {
+    records: Vec::new(),
+    trace: Vec::new(),
+    calibration: Vec::new(),
+    pictures: Vec::new(),
+};
+
 fn content<'a>(summary: &'a Summary, provenance: &'a serde_json::Value) -> ReportContent<'a> {
     ReportContent {
         summary,
-        trace: &[],
-        pictures: &[],
+        rows: &NO_ROWS,
         question: "Does <b>capacity</b> & width shrink it?",
         surprise: "A gap that \"grows\".",
         provenance,

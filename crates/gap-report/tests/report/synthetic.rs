@@ -34,6 +34,7 @@ pub fn record(seed: u64, split: Split, datapoint: u64, value_nats: f64) -> Recor
         seed,
         model: format!("decoder-{seed}"),
         family: Family::DiagonalGaussian,
+        family_params: 20,
         encoder: None,
         method: Method::FreeForm,
         refinement_steps: None,

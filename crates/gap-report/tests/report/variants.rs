@@ -1,13 +1,15 @@
 //! Variants of an experiment have nothing in common but their experiment.
 
 use crate::by_hand::{assert_near, by_hand, summary_of};
-use gap_report::{summarize, text_table};
+use gap_report::text_table;
 use gap_schema::record::Record;
 use gap_spec::{Method, Split};
 
 fn of_variant(name: &str, records: Vec<Record>) -> Vec<Record> {
+    let family_params = if name == "b-z10" { 20 } else { 4 };
     let records = records.into_iter().map(|row| Record {
         variant: Some(name.to_owned()),
+        family_params,
         ..row
     });
     records.collect()
@@ -26,12 +28,7 @@ fn two_variants() -> Vec<Record> {
 
 #[test]
 fn cells_of_two_variants_stay_apart() {
-    let parameters = |variant: Option<&str>| match variant {
-        Some("b-z2") => 4,
-        Some("b-z10") => 20,
-        other => panic!("no variant is called {other:?}"),
-    };
-    let summary = summarize("variants", &parameters, &two_variants(), &[], &[]);
+    let summary = summary_of("variants", &two_variants());
     let names: Vec<&str> = summary.cells.iter().map(|c| c.cell.as_str()).collect();
     assert_eq!(
         names,

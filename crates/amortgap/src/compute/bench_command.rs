@@ -1,0 +1,32 @@
+//! `amortgap bench`: a table and a figure of what benches measured.
+
+use super::arguments::BenchArguments;
+use super::criterion_results;
+use crate::CommandResult;
+use crate::exit::Failure;
+use gap_harness::Provenance;
+use gap_report::{bench_table, write_benches};
+use gap_torch::device::DeviceName;
+use serde_json::Value;
+
+/// What the provenance of a run says of its plan and its data, which benches do not have.
+const OF_RUNS: [&str; 4] = ["jobs", "seeds", "data_digest", "plan"];
+
+/// Prints the table, and writes it with the figure into the folder of `--out`.
+pub fn bench(arguments: &BenchArguments) -> CommandResult {
+    let rows = criterion_results::read(&arguments.criterion)?;
+    let files = write_benches(&arguments.out, &rows, &provenance()).map_err(Failure::run)?;
+    println!("{}", bench_table(&rows));
+    let files = files.iter().map(|file| file.display().to_string());
+    println!("written: {}", files.collect::<Vec<_>>().join(", "));
+    Ok(())
+}
+
+fn provenance() -> Value {
+    let here = Provenance::here(DeviceName::Cpu, 1);
+    let mut value = serde_json::to_value(here).expect("provenance is plain data");
+    if let Value::Object(entries) = &mut value {
+        entries.retain(|key, _| !OF_RUNS.contains(&key.as_str()));
+    }
+    value
+}

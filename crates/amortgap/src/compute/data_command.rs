@@ -1,0 +1,54 @@
+//! `amortgap data`: the data sets, and whether their files are what they should be.
+
+use super::arguments::{DataArguments, DataCommand};
+use crate::CommandResult;
+use crate::exit::Failure;
+use std::path::Path;
+
+/// Lists the data sets, or checks one.
+pub fn data(arguments: &DataArguments) -> CommandResult {
+    match &arguments.command {
+        DataCommand::List => list(),
+        DataCommand::Check { name, data_dir } => return check(name, data_dir.as_deref()),
+    }
+    Ok(())
+}
+
+fn list() {
+    for entry in gap_data::catalog() {
+        let files = if entry.built_in {
+            "comes with amortgap"
+        } else {
+            "needs --data-dir"
+        };
+        println!(
+            "{:<18} {:>6} + {:<6} points of {:>3}, {files}; {}; {}",
+            entry.name, entry.n_train, entry.n_test, entry.observed_dim, entry.title, entry.licence
+        );
+    }
+    println!(
+        "{:<18} drawn from the experiment's own model",
+        gap_spec::SYNTHETIC
+    );
+}
+
+fn check(name: &str, data_dir: Option<&Path>) -> CommandResult {
+    let files = gap_data::check(name, data_dir).map_err(Failure::input)?;
+    for file in &files {
+        let verdict = if file.ok { "ok" } else { "WRONG" };
+        println!(
+            "{verdict:<5} {} sha256 {}",
+            file.path.display(),
+            file.sha256
+        );
+    }
+    match files.iter().find(|file| !file.ok) {
+        None => Ok(()),
+        Some(file) => Err(Failure::Input(format!(
+            "{} has sha256 {}, but the published file has {}; fetch it again",
+            file.path.display(),
+            file.sha256,
+            file.expected_sha256
+        ))),
+    }
+}

@@ -1,0 +1,52 @@
+//! `amortgap plan`: what an experiment would do.
+
+use super::arguments::PlanArguments;
+use crate::CommandResult;
+use crate::exit::Failure;
+use gap_harness::{Plan, Provenance, plan};
+use gap_model::Backend;
+use gap_spec::document;
+use gap_torch::device::DeviceName;
+use serde_json::{Value, json};
+
+/// Prints the stages of an experiment, each after those that it depends on.
+pub fn plan(arguments: &PlanArguments) -> CommandResult {
+    let experiment = document::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
+    Backend::from_environment().map_err(Failure::input)?;
+    let environment = Provenance::here(DeviceName::Cpu, 1).environment();
+    let plans: Vec<Plan> = experiment
+        .problems
+        .iter()
+        .map(|problem| Plan::of(problem, &environment))
+        .collect();
+    if arguments.json {
+        let stages: Vec<Value> = plans.iter().flat_map(stages_as_json).collect();
+        let all =
+            json!({"experiment": experiment.name, "plan": plan::digest(&plans), "stages": stages});
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&all).expect("a plan is plain data")
+        );
+        return Ok(());
+    }
+    let n_stages: usize = plans.iter().map(|plan| plan.stages().len()).sum();
+    println!("{}: {n_stages} stages", experiment.name);
+    for plan in &plans {
+        let of_variant = plan
+            .variant()
+            .map_or_else(String::new, |v| format!("{v}: "));
+        for (id, stage) in plan.stages() {
+            println!("{id:<28} {of_variant}{}", stage.title());
+        }
+    }
+    Ok(())
+}
+
+fn stages_as_json(plan: &Plan) -> Vec<Value> {
+    let stages = plan.stages().iter();
+    stages
+        .map(|(id, stage)| {
+            json!({"id": id, "variant": plan.variant(), "title": stage.title(), "after": stage.inputs(), "settings": stage})
+        })
+        .collect()
+}

@@ -1,0 +1,208 @@
+//! `amortgap run`: from a spec to a folder of results.
+
+use super::arguments::RunArguments;
+use super::progress::Progress;
+use crate::CommandResult;
+use crate::exit::{Failure, stop_when_interrupted};
+use crate::report_command::publish;
+use gap_data::DataError;
+use gap_harness::provenance::VariantProvenance;
+use gap_harness::run::collect;
+use gap_harness::{
+    InputError, LibtorchExecutor, Plan, Provenance, RunReport, StageRow, Store, costs, plan, rows,
+};
+use gap_model::Backend;
+use gap_report::Format;
+use gap_schema::{CalibrationRow, PictureRow, TracePoint, results};
+use gap_spec::{Experiment, document};
+use gap_torch::device::{DeviceName, one_thread_per_operation};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+/// Runs what is not finished, publishes the results, and says where they are.
+pub fn run(arguments: &RunArguments) -> CommandResult {
+    let experiment = document::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
+    Backend::from_environment().map_err(Failure::input)?;
+    one_thread_per_operation();
+    let jobs = jobs(arguments);
+    let mut provenance = Provenance::here(arguments.device, jobs);
+    let (plans, executors) = prepare(&experiment, arguments, &mut provenance)?;
+
+    let folder = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("results").join(&experiment.name));
+    let store = Store::open(&folder, &experiment.name).map_err(Failure::input)?;
+    if arguments.fresh {
+        store.forget_stages().map_err(Failure::run)?;
+    }
+    // A key that no stage depends on, as the question, is published all the same.
+    let same_spec = fs::read_to_string(folder.join(results::SPEC))
+        .is_ok_and(|published| published == document::write(&experiment));
+    if same_spec && store.is_finished(&plan::digest(&plans), &result_files(&plans)) {
+        println!(
+            "nothing to do: all {} stages of {} are finished in {} (--fresh runs them again)",
+            plans.iter().map(|plan| plan.stages().len()).sum::<usize>(),
+            experiment.name,
+            folder.display()
+        );
+        return Ok(());
+    }
+
+    stop_when_interrupted();
+    let progress = Progress::of(&plans);
+    let mut report = RunReport::default();
+    // One variant after the other: what fails in one has nothing to do with the next.
+    for (plan, executor) in plans.iter().zip(&executors) {
+        let observer = progress.of_variant(plan.variant());
+        report +=
+            gap_harness::run::run(plan, &store, executor, &observer, jobs).map_err(Failure::run)?;
+    }
+    if !report.is_complete() {
+        return Err(incomplete(&report, arguments));
+    }
+    publish_run(&experiment, &plans, &store, &provenance)
+}
+
+/// The plan and the executor of each problem, and what they were made from, in the provenance.
+///
+/// A variant whose data lies in files is left out, with a word to the user, where no folder was
+/// given: an experiment need not be split in two for the sake of those who lack a data set.
+fn prepare(
+    experiment: &Experiment,
+    arguments: &RunArguments,
+    provenance: &mut Provenance,
+) -> Result<(Vec<Plan>, Vec<LibtorchExecutor>), Failure> {
+    let environment = provenance.environment();
+    let (mut plans, mut executors) = (Vec::new(), Vec::new());
+    let (mut seeds, mut left_out) = (BTreeSet::new(), Vec::new());
+    for problem in &experiment.problems {
+        let data_dir = arguments.data_dir.as_deref();
+        let executor = match LibtorchExecutor::prepare(&problem.spec, arguments.device, data_dir) {
+            Ok(executor) => executor,
+            Err(error @ InputError::Data(DataError::NoDataDir { .. })) => {
+                let Some(variant) = &problem.variant else {
+                    return Err(Failure::input(error));
+                };
+                left_out.push(format!("variant {variant} is left out: {error}"));
+                provenance.skipped_variants.push(variant.clone());
+                continue;
+            }
+            Err(error) => return Err(Failure::input(error)),
+        };
+        let plan = Plan::of(problem, &environment);
+        let own_seeds = &problem.spec.seeds;
+        seeds.extend(own_seeds);
+        match &problem.variant {
+            None => provenance.data_digest = executor.data_digest(),
+            Some(variant) => {
+                let of_variant = VariantProvenance {
+                    seeds: own_seeds.clone(),
+                    data_digest: executor.data_digest(),
+                    plan: plan.digest(),
+                };
+                provenance.variants.insert(variant.clone(), of_variant);
+            }
+        }
+        plans.push(plan);
+        executors.push(executor);
+    }
+    if plans.is_empty() {
+        let needy = provenance.skipped_variants.join(", ");
+        return Err(Failure::Input(format!(
+            "{}: the data of every variant ({needy}) lies in files; pass --data-dir with their folder",
+            arguments.spec.display()
+        )));
+    }
+    for line in left_out {
+        eprintln!("{line}");
+    }
+    provenance.seeds = seeds.into_iter().collect();
+    provenance.plan = plan::digest(&plans);
+    Ok((plans, executors))
+}
+
+/// Stages at a time: a GPU takes one, since they would wait for each other on it.
+fn jobs(arguments: &RunArguments) -> usize {
+    match (arguments.jobs, arguments.device) {
+        (Some(jobs), _) => jobs.get(),
+        (None, DeviceName::Cuda(_)) => 1,
+        (None, DeviceName::Cpu) => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// What a finished run leaves in its folder.
+fn result_files(plans: &[Plan]) -> Vec<&'static str> {
+    let mut files = vec![
+        results::RECORDS,
+        results::SUMMARY,
+        results::SPEC,
+        results::PROVENANCE,
+        results::PAGE,
+    ];
+    if rows::are_expected::<TracePoint>(plans) {
+        files.push(TracePoint::FILE);
+    }
+    if rows::are_expected::<CalibrationRow>(plans) {
+        files.push(CalibrationRow::FILE);
+    }
+    if rows::are_expected::<PictureRow>(plans) {
+        files.push(PictureRow::FILE);
+    }
+    files
+}
+
+fn publish_run(
+    experiment: &Experiment,
+    plans: &[Plan],
+    store: &Store,
+    provenance: &Provenance,
+) -> CommandResult {
+    let records = collect(plans, store).map_err(Failure::run)?;
+    let trace: Vec<TracePoint> = rows::collect(plans, store).map_err(Failure::run)?;
+    let calibration: Vec<CalibrationRow> = rows::collect(plans, store).map_err(Failure::run)?;
+    let pictures: Vec<PictureRow> = rows::collect(plans, store).map_err(Failure::run)?;
+    store.unmark_finished().map_err(Failure::run)?;
+    let json = serde_json::to_string_pretty(provenance).expect("provenance is plain data");
+    store
+        .publish_text(results::SPEC, document::write(experiment))
+        .map_err(Failure::run)?;
+    store
+        .publish_text(results::PROVENANCE, &json)
+        .map_err(Failure::run)?;
+    store
+        .publish_records(&records, &json)
+        .map_err(Failure::run)?;
+    store.publish_rows(&trace).map_err(Failure::run)?;
+    store.publish_rows(&calibration).map_err(Failure::run)?;
+    store.publish_rows(&pictures).map_err(Failure::run)?;
+    let costs = serde_json::to_string_pretty(&costs(plans, store)).expect("costs are plain data");
+    store
+        .publish_text(results::COSTS, &costs)
+        .map_err(Failure::run)?;
+    let formats = [Format::Html, Format::Svg, Format::Png, Format::Json];
+    let table = publish(store.folder(), store.folder(), &formats)?;
+    store
+        .mark_finished(&plan::digest(plans))
+        .map_err(Failure::run)?;
+    println!("{table}");
+    println!("report: {}", store.folder().join("report.html").display());
+    Ok(())
+}
+
+fn incomplete(report: &RunReport, arguments: &RunArguments) -> Failure {
+    let reasons: Vec<String> = report
+        .failed
+        .iter()
+        .map(|(title, message)| format!("{title}: {message}"))
+        .collect();
+    Failure::Run(format!(
+        "{} stages failed and {} were skipped ({}); {} are kept, and `amortgap run {}` goes on from them",
+        report.failed.len(),
+        report.skipped,
+        reasons.join("; "),
+        report.done + report.cached,
+        arguments.spec.display(),
+    ))
+}

@@ -1,0 +1,26 @@
+//! `amortgap status`: how far a run has come.
+
+use super::arguments::StatusArguments;
+use crate::CommandResult;
+use crate::exit::Failure;
+use gap_harness::store;
+
+/// Prints what is finished in a folder of results.
+pub fn status(arguments: &StatusArguments) -> CommandResult {
+    let status = store::status(&arguments.folder).map_err(Failure::input)?;
+    let running = if status.in_use {
+        ", a run is at work"
+    } else {
+        ""
+    };
+    let published = if status.finished {
+        "results are published"
+    } else {
+        "results are not published yet"
+    };
+    println!(
+        "{}: {} stages finished, {} begun and not finished, {published}{running}",
+        status.experiment, status.stages, status.partial
+    );
+    Ok(())
+}

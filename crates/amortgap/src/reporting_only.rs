@@ -1,0 +1,25 @@
+//! What a build without libtorch answers to the commands that need it.
+
+use crate::CommandResult;
+use crate::arguments::Arguments;
+use crate::exit::Failure;
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use std::ffi::OsString;
+
+const COMPUTING: [&str; 5] = ["run", "plan", "status", "bench", "data"];
+
+/// Refuses a command that this build does not have, with the way to the build that has it.
+pub fn refuse(words: &[OsString]) -> CommandResult {
+    let name = words
+        .first()
+        .map_or_else(String::new, |word| word.to_string_lossy().into_owned());
+    if COMPUTING.contains(&name.as_str()) {
+        return Err(Failure::Input(format!(
+            "`amortgap {name}` needs libtorch, and this build only reports; build with default features for the rest (`cargo build -p amortgap`)"
+        )));
+    }
+    let message = format!("unrecognized subcommand '{name}'");
+    let error = Arguments::command().error(ErrorKind::InvalidSubcommand, message);
+    error.exit()
+}

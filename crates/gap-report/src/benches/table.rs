@@ -1,0 +1,58 @@
+//! What benches measured, one row each.
+
+use super::row::BenchRow;
+use crate::table::Table;
+use crate::table::number::{grouped, significant};
+
+/// The rows in their order.
+pub(super) fn bench_rows_table(rows: &[BenchRow]) -> Table {
+    let headings = ["work", "unit", "per second", "interval", "from", "measured"];
+    let mut table = Table::new(2, &headings);
+    for row in rows {
+        let interval = [row.low_per_second, row.high_per_second].map(rate);
+        table.rows.push(vec![
+            row.work.clone(),
+            row.unit.clone(),
+            rate(row.per_second),
+            interval.join("–"),
+            row.estimate.as_str().to_owned(),
+            row.measured.clone(),
+        ]);
+    }
+    table.notes.push(format!(
+        "Interval: criterion's {} confidence interval of the slope of time over runs, or of the mean over \
+         samples, as in the column `from`.",
+        confidence(rows)
+    ));
+    let n_others = rows.iter().filter(|row| !row.workload).count();
+    if n_others > 0 && n_others < rows.len() {
+        let others = match n_others {
+            1 => "1 other bench is".to_owned(),
+            n => format!("{n} other benches are"),
+        };
+        table.notes.push(format!(
+            "The figure has the workloads; {others} in the table alone."
+        ));
+    }
+    table
+}
+
+/// The confidence levels of the intervals: `95%`.
+pub(super) fn confidence(rows: &[BenchRow]) -> String {
+    let mut levels: Vec<String> = Vec::new();
+    for row in rows {
+        let level = format!("{}%", significant(100.0 * row.confidence_level, 2));
+        if !levels.contains(&level) {
+            levels.push(level);
+        }
+    }
+    levels.join(" or ")
+}
+
+fn rate(per_second: f64) -> String {
+    if per_second < 1000.0 {
+        significant(per_second, 4)
+    } else {
+        grouped(per_second.round() as u64)
+    }
+}

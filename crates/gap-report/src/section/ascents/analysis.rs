@@ -1,0 +1,108 @@
+//! What ascents cost until they had arrived, and where they ended: from trace points to cells.
+
+use crate::variant::variant_order;
+use gap_schema::summary::{AscentCell, AscentEnd, AscentReached};
+use gap_schema::trace::{REACHED_NATS, TracePoint};
+
+/// The points of one ascent of one seed from one start, by rising steps; there is at least one.
+pub(super) struct AscentPath<'a> {
+    pub(super) points: Vec<&'a TracePoint>,
+}
+
+impl<'a> AscentPath<'a> {
+    /// The paths of a trace, by variant, start, seed and name; its order has no effect on theirs.
+    pub(super) fn all(trace: &'a [TracePoint]) -> Vec<Self> {
+        fn key(point: &TracePoint) -> impl Ord + use<'_> {
+            (
+                variant_order(point.variant.as_deref()),
+                &point.dataset,
+                point.split,
+                point.start,
+                point.seed,
+                &point.ascent,
+            )
+        }
+        let mut points: Vec<&TracePoint> = trace.iter().collect();
+        points.sort_by(|a, b| key(a).cmp(&key(b)).then(a.steps.cmp(&b.steps)));
+        points
+            .chunk_by(|a, b| key(a) == key(b))
+            .map(|points| Self {
+                points: points.to_vec(),
+            })
+            .collect()
+    }
+
+    /// What stands in each of its points alike, and where it began.
+    pub(super) fn first(&self) -> &'a TracePoint {
+        self.points[0]
+    }
+
+    /// What a summary says of it.
+    pub(super) fn cell(&self) -> AscentCell {
+        let (first, end) = (self.first(), self.points[self.points.len() - 1]);
+        AscentCell {
+            variant: first.variant.clone(),
+            dataset: first.dataset.clone(),
+            split: first.split,
+            seed: first.seed,
+            n: first.n,
+            latent_dim: first.latent_dim,
+            ascent: first.ascent.clone(),
+            phases: first.phases.clone(),
+            start: first.start,
+            reached: self.reached(),
+            end: AscentEnd {
+                seconds: end.seconds,
+                joint_gradients: end.joint_gradients,
+                nats_to_go: end.nats_to_go,
+                std_error_nats: end.nats_to_go_std_error,
+                worst_nats: end.nats_to_go_worst,
+                above_tolerance: end.above_tolerance,
+                unfinished: end.climbing,
+                other_optimum: end.other_optimum,
+                other_optimum_nats: end.other_optimum_nats,
+                non_finite: end.non_finite,
+            },
+            reference_joint_gradients: end.reference_joint_gradients,
+        }
+    }
+
+    /// When the distance fell below [`REACHED_NATS`] for good; one that is NaN is not below.
+    fn reached(&self) -> Option<AscentReached> {
+        let below = |point: &&TracePoint| point.nats_to_go < REACHED_NATS;
+        let last_above = self.points.iter().rposition(|point| !below(point));
+        let later = self.points.get(last_above.map_or(0, |i| i + 1))?;
+        let at_crossing = |cost: fn(&TracePoint) -> f64| match last_above {
+            Some(i) => {
+                let [earlier, later] =
+                    [self.points[i], later].map(|point| (cost(point), point.nats_to_go));
+                cost_of_crossing(earlier, later)
+            }
+            None => cost(later),
+        };
+        Some(AscentReached {
+            seconds: at_crossing(|point| point.seconds),
+            joint_gradients: at_crossing(|point| point.joint_gradients),
+        })
+    }
+}
+
+/// The cost at which a power law through two points, of a cost and a distance each, crosses
+/// [`REACHED_NATS`]; that of the later point where the law has no logarithms.
+fn cost_of_crossing(earlier: (f64, f64), later: (f64, f64)) -> f64 {
+    let share = (earlier.1 / REACHED_NATS).ln() / (earlier.1 / later.1).ln();
+    let cost = earlier.0 * (later.0 / earlier.0).powf(share);
+    if later.1 > 0.0 && (earlier.0..=later.0).contains(&cost) {
+        cost
+    } else {
+        later.0
+    }
+}
+
+/// A cell for each ascent, seed and start of a trace.
+pub(super) fn ascent_cells(trace: &[TracePoint]) -> Vec<AscentCell> {
+    AscentPath::all(trace)
+        .iter()
+        .map(AscentPath::cell)
+        .collect()
+}

@@ -1,0 +1,188 @@
+//! The figures of ascents: how far each has to go, by time and by joint gradients.
+
+use super::analysis::AscentPath;
+use crate::figure::{
+    Chart, LegendEntry, LineStyle, MarkerPlacement, Panel, Point, ReferenceLine, Scale, Series,
+    THIN, XAxis,
+};
+use gap_schema::TracePoint;
+use gap_schema::trace::REACHED_NATS;
+use gap_spec::Start;
+
+/// Distances below this, nats, are drawn as if they were this: what lies deeper is noise.
+const FLOOR_NATS: f64 = 1e-5;
+
+/// What ascents are drawn against.
+struct CostAxis {
+    name: &'static str,
+    title: &'static str,
+    x_label: &'static str,
+    cost: fn(&TracePoint) -> f64,
+}
+
+const COST_AXES: [CostAxis; 2] = [
+    CostAxis {
+        name: "ascent-by-time",
+        title: "How far ascents have to go, by time",
+        x_label: "seconds, all points together",
+        cost: |point| point.seconds,
+    },
+    CostAxis {
+        name: "ascent-by-joint-gradients",
+        title: "How far ascents have to go, by joint gradients",
+        x_label: "joint gradients per point",
+        cost: |point| point.joint_gradients,
+    },
+];
+
+/// Two figures for each variant.
+pub(super) fn charts(trace: &[TracePoint]) -> Vec<Chart> {
+    let paths = AscentPath::all(trace);
+    let mut names: Vec<&str> = paths.iter().map(|c| c.first().ascent.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    paths
+        .chunk_by(|a, b| a.first().variant == b.first().variant)
+        .flat_map(|paths| COST_AXES.map(|axis| chart(paths, &axis, &names)))
+        .filter(Chart::has_points)
+        .collect()
+}
+
+fn chart(paths: &[AscentPath<'_>], axis: &CostAxis, names: &[&str]) -> Chart {
+    let (mut legend, mut panels) = (Vec::<LegendEntry>::new(), Vec::new());
+    let mut omitted = OmittedPoints::default();
+    for (i, name) in names.iter().enumerate() {
+        if paths.iter().any(|path| path.first().ascent == *name) {
+            legend.push(LegendEntry {
+                label: (*name).to_owned(),
+                style: LineStyle::nth(i, THIN),
+            });
+        }
+    }
+    for paths in paths.chunk_by(|a, b| panel_key(a) == panel_key(b)) {
+        let series: Vec<Series> = paths
+            .iter()
+            .map(|path| Series {
+                style: style(path, names),
+                markers: MarkerPlacement::Last,
+                points: points(path, axis, &mut omitted),
+            })
+            .filter(|series| !series.points.is_empty())
+            .collect();
+        if !series.is_empty() {
+            let title = panel_title(paths);
+            panels.push(Panel { title, series });
+        }
+    }
+    let shown = || {
+        let series = panels.iter().flat_map(|panel| &panel.series);
+        series.flat_map(|series| &series.points)
+    };
+    let values = shown().map(|point| point.value.max(FLOOR_NATS));
+    let y_scale = Scale::logarithmic(values).with(REACHED_NATS);
+    let below = shown().any(|point| point.value < FLOOR_NATS);
+    let note = [
+        Some("Each seed is a line, with a marker at its last point.".to_owned()),
+        below.then(|| format!("Below {FLOOR_NATS} nats lines run along the bottom.")),
+        omitted.sentence(),
+    ];
+    Chart {
+        name: axis.name.to_owned(),
+        title: axis.title.to_owned(),
+        note: note.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        x_label: axis.x_label,
+        y_label: "nats to go, mean over datapoints",
+        x_axis: XAxis::Log(Scale::logarithmic(shown().map(|point| point.x))),
+        y_scale,
+        legend,
+        panels,
+        references: vec![ReferenceLine {
+            label: format!("{REACHED_NATS} nats"),
+            value: REACHED_NATS,
+        }],
+    }
+    .named_after_variant(paths[0].first().variant.as_deref())
+}
+
+fn panel_key<'a>(path: &AscentPath<'a>) -> impl Eq + use<'a> {
+    let first = path.first();
+    (first.dataset.as_str(), first.split, first.start)
+}
+
+fn panel_title(paths: &[AscentPath<'_>]) -> String {
+    let first = paths[0].first();
+    let start = match first.start {
+        Start::Prior => "from the prior",
+        Start::Encoder => "from the encoder",
+    };
+    format!("{start}, {} points", first.split)
+}
+
+fn style(path: &AscentPath<'_>, names: &[&str]) -> LineStyle {
+    let i = names.iter().position(|name| *name == path.first().ascent);
+    LineStyle::nth(i.expect("the names are those of all paths"), THIN)
+}
+
+/// The points that have a place on logarithmic axes.
+fn points(path: &AscentPath<'_>, axis: &CostAxis, omitted: &mut OmittedPoints) -> Vec<Point> {
+    let shown = path.points.iter().filter_map(|trace_point| {
+        let point = Point {
+            x: (axis.cost)(trace_point),
+            value: trace_point.nats_to_go,
+            error_bar: [f64::NAN; 2],
+        };
+        omitted.has_place(point).then_some(point)
+    });
+    shown.collect()
+}
+
+/// Points that a logarithmic axis has no place for.
+#[derive(Default)]
+struct OmittedPoints {
+    at_no_cost: usize,
+    with_none_to_go: usize,
+    not_finite: usize,
+}
+
+impl OmittedPoints {
+    /// Whether there is a place for `point`; it is counted if there is none.
+    fn has_place(&mut self, point: Point) -> bool {
+        let Point { x, value, .. } = point;
+        let count = if !x.is_finite() || !value.is_finite() {
+            &mut self.not_finite
+        } else if x <= 0.0 {
+            &mut self.at_no_cost
+        } else if value <= 0.0 {
+            &mut self.with_none_to_go
+        } else {
+            return true;
+        };
+        *count += 1;
+        false
+    }
+
+    fn sentence(&self) -> Option<String> {
+        let counts = [
+            (self.at_no_cost, "before the first step"),
+            (self.with_none_to_go, "with zero or fewer nats to go"),
+            (self.not_finite, "not finite"),
+        ];
+        let counts: Vec<String> = counts
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{n} {what}"))
+            .collect();
+        let total = self.at_no_cost + self.with_none_to_go + self.not_finite;
+        let points = if total == 1 {
+            "point has"
+        } else {
+            "points have"
+        };
+        (total > 0).then(|| {
+            format!(
+                "{total} {points} no place on a logarithmic axis: {}.",
+                counts.join(", ")
+            )
+        })
+    }
+}

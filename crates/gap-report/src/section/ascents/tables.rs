@@ -1,0 +1,234 @@
+//! The ascents of an experiment that compares them, one row for each variant, start and ascent.
+
+use crate::across_seeds::{SeedMean, SpreadOver, spread_meaning};
+use crate::table::Table;
+use crate::table::number::{self, grouped, mean_text, option, same_or_range, seconds, significant};
+use crate::variant::variant_order;
+use gap_schema::Summary;
+use gap_schema::summary::{AscentCell, AscentReached, Mean};
+use gap_schema::trace::{OTHER_OPTIMUM_NATS, REACHED_NATS};
+
+/// What the times of the others are compared with.
+const BASELINE: &str = "default";
+
+/// The cells of one ascent from one start, one for each seed.
+struct AscentGroup<'a> {
+    cells: Vec<&'a AscentCell>,
+}
+
+impl<'a> AscentGroup<'a> {
+    /// The groups by variant, start and the time that they took; those that did not arrive come last.
+    fn all(summary: &'a Summary) -> Vec<Self> {
+        let mut cells: Vec<&AscentCell> = summary.ascents.iter().collect();
+        let key = |cell: &AscentCell| (cell.ascent.clone(), cell.seed);
+        cells.sort_by(|a, b| {
+            comparison_key(a)
+                .cmp(&comparison_key(b))
+                .then(key(a).cmp(&key(b)))
+        });
+        let mut groups: Vec<Self> = cells
+            .chunk_by(|a, b| comparison_key(a) == comparison_key(b) && a.ascent == b.ascent)
+            .map(|cells| Self {
+                cells: cells.to_vec(),
+            })
+            .collect();
+        let time = |group: &Self| group.cost_to_reach(|reached| reached.seconds).median;
+        groups.sort_by(|a, b| {
+            let places = comparison_key(a.cells[0]).cmp(&comparison_key(b.cells[0]));
+            places.then(time(a).total_cmp(&time(b)))
+        });
+        groups
+    }
+
+    /// What it took each seed to arrive.
+    fn cost_to_reach(&self, cost: impl Fn(&AscentReached) -> f64) -> MedianAndRange {
+        let costs = self.cells.iter().map(|cell| cell.reached.as_ref());
+        MedianAndRange::new(costs.map(|reached| reached.map_or(f64::INFINITY, &cost)))
+            .expect("a group has a cell")
+    }
+
+    /// The time that each seed took over that of the baseline; absent where none of them has both.
+    fn time_ratio(&self, summary: &Summary) -> String {
+        let time = |cell: &AscentCell| Some(cell.reached?.seconds);
+        let ratios = self.cells.iter().filter_map(|cell| {
+            let mut others = summary.ascents.iter();
+            let baseline = others.find(|other| {
+                other.ascent == BASELINE
+                    && other.seed == cell.seed
+                    && comparison_key(other) == comparison_key(cell)
+            });
+            Some(time(cell)? / time(baseline?)?)
+        });
+        let (n, of) = (ratios.clone().count(), self.cells.len());
+        let text = option(MedianAndRange::new(ratios), |median| {
+            median.text(|r| significant(r, 3))
+        });
+        if n == 0 || n == of {
+            text
+        } else {
+            format!("{text}, {n} of {of} seeds")
+        }
+    }
+
+    fn nats_to_go(&self) -> Option<SeedMean> {
+        let ends = self.cells.iter().map(|cell| Mean {
+            mean_nats: cell.end.nats_to_go,
+            std_error_nats: cell.end.std_error_nats,
+            mc_std_error_nats: f64::NAN,
+        });
+        SeedMean::new(
+            &ends.collect::<Vec<_>>(),
+            SpreadOver::for_seeds(self.cells.len()),
+        )
+    }
+
+    /// A worst distance that is NaN in some seed is not known.
+    fn worst(&self) -> f64 {
+        let worst = self.cells.iter().map(|cell| cell.end.worst_nats);
+        worst.fold(
+            f64::NEG_INFINITY,
+            |a, b| if a.is_nan() { a } else { b.max(a) },
+        )
+    }
+
+    fn total(&self, count: impl Fn(&AscentCell) -> u64) -> u64 {
+        self.cells.iter().map(|cell| count(cell)).sum()
+    }
+}
+
+/// Ascents with the same key can be compared.
+fn comparison_key(cell: &AscentCell) -> impl Ord + use<'_> {
+    let variant = variant_order(cell.variant.as_deref());
+    (variant, &cell.dataset, cell.split, cell.start)
+}
+
+/// The median over seeds, and the least and the most; infinite where a seed did not arrive.
+struct MedianAndRange {
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+impl MedianAndRange {
+    fn new(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let (least, most) = (*values.first()?, *values.last()?);
+        let n = values.len();
+        Some(Self {
+            median: 0.5 * (values[(n - 1) / 2] + values[n / 2]),
+            least,
+            most,
+        })
+    }
+
+    fn text(&self, number: impl Fn(f64) -> String) -> String {
+        let text = |value: f64| match value {
+            f64::INFINITY => "never".to_owned(),
+            value => number(value),
+        };
+        if self.least == f64::INFINITY {
+            number::ABSENT.to_owned()
+        } else if self.least == self.most {
+            text(self.median)
+        } else {
+            let Self {
+                median,
+                least,
+                most,
+            } = *self;
+            format!("{} ({}–{})", text(median), text(least), text(most))
+        }
+    }
+}
+
+fn gradients(value: f64) -> String {
+    if value < 100.0 {
+        significant(value, 3)
+    } else {
+        grouped(value.round() as u64)
+    }
+}
+
+/// What each ascent took to arrive, and where it ended; no rows where nothing was compared.
+pub(super) fn ascents(summary: &Summary) -> Table {
+    let groups = AscentGroup::all(summary);
+    let to = |what: &str| format!("{what} to {REACHED_NATS} nats");
+    let mut table = Table::new(
+        5,
+        &[
+            "variant",
+            "split",
+            "start",
+            "ascent",
+            "phases",
+            &to("joint gradients"),
+            &to("seconds"),
+            &format!("time / {BASELINE}"),
+            "nats to go at the end",
+            "worst",
+            &format!("above {REACHED_NATS}/other/unfinished/non-fin"),
+        ],
+    );
+    for group in &groups {
+        let cell = group.cells[0];
+        table.rows.push(vec![
+            option(cell.variant.clone(), |variant| variant),
+            cell.split.to_string(),
+            cell.start.to_string(),
+            cell.ascent.clone(),
+            cell.phases.clone(),
+            group.cost_to_reach(|r| r.joint_gradients).text(gradients),
+            group.cost_to_reach(|r| r.seconds).text(seconds),
+            group.time_ratio(summary),
+            mean_text(group.nats_to_go()),
+            significant(group.worst(), 2),
+            format!(
+                "{}/{}/{}/{}",
+                group.total(|c| c.end.above_tolerance),
+                group.total(|c| c.end.other_optimum),
+                group.total(|c| c.end.unfinished),
+                group.total(|c| c.end.non_finite)
+            ),
+        ]);
+    }
+    table.notes = notes(summary, &groups);
+    if summary.ascents.iter().all(|cell| cell.variant.is_none()) {
+        table = table.without("variant");
+    }
+    let mut splits = summary.ascents.iter().map(|cell| cell.split);
+    let first = splits.next();
+    if splits.all(|split| Some(split) == first) {
+        table = table.without("split");
+    }
+    table
+}
+
+fn notes(summary: &Summary, groups: &[AscentGroup<'_>]) -> Vec<String> {
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let n = same_or_range(summary.ascents.iter().map(|cell| cell.n));
+    let n_seeds: Vec<usize> = groups.iter().map(|group| group.cells.len()).collect();
+    vec![
+        format!(
+            "Nats to go: mean distance per datapoint below the optimum that its ascent leads to, on draws \
+             that no ascent saw, whichever the start; ± is {}",
+            spread_meaning(&n_seeds)
+        ),
+        format!(
+            "To {REACHED_NATS} nats: what it took until the mean distance stayed below that, median over \
+             seeds (least–most; – or never: it did not). Seconds are of all {n} points together, joint \
+             gradients are per point."
+        ),
+        format!(
+            "time / {BASELINE}: seconds to {REACHED_NATS} nats over those of `{BASELINE}` from the same start \
+             in the same seed; – where either did not get there."
+        ),
+        format!(
+            "Counted at the end, over all seeds: points above {REACHED_NATS} nats; points near another \
+             optimum, more than {OTHER_OPTIMUM_NATS} nats worse than the best known; points that had not \
+             met the ascent's own stopping rule; non-finite points, which are in no mean."
+        ),
+    ]
+}

@@ -1,0 +1,49 @@
+//! Calibrations: whether the errors that estimators report are true.
+
+mod analysis;
+mod figures;
+mod prose;
+mod tables;
+
+use super::contribution::{AnalysisInput, Block, Chapter, PagePlace, Section};
+use crate::content::ReportContent;
+use crate::csv::{CsvRow, fields};
+use crate::figure::{Figure, boxed};
+use crate::table::Table;
+use gap_schema::Summary;
+
+pub(super) struct CalibrationsSection;
+
+impl Section for CalibrationsSection {
+    fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
+        summary.calibration = analysis::calibrations(&input.rows.calibration);
+    }
+
+    fn stands_alone(&self, summary: &Summary) -> bool {
+        !summary.calibration.is_empty()
+    }
+
+    fn main_tables(&self, summary: &Summary) -> Vec<Table> {
+        tables::calibration(summary).if_any()
+    }
+
+    /// One line for each calibration.
+    fn csv_rows(&self, summary: &Summary) -> Result<Vec<CsvRow>, serde_json::Error> {
+        summary.calibration.iter().map(fields).collect()
+    }
+
+    fn figures(&self, content: &ReportContent<'_>) -> Vec<Box<dyn Figure>> {
+        boxed(figures::charts(content.summary))
+    }
+
+    fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
+        let table = tables::calibration(content.summary);
+        let heading = "Calibration: are the reported errors true?";
+        let mut chapter = Chapter::of_table(PagePlace::Lead, heading, table);
+        if let Some(chapter) = &mut chapter {
+            chapter.blocks.push(Block::Figures(""));
+            chapter.blocks.extend(prose::reading_aid());
+        }
+        chapter.into_iter().collect()
+    }
+}

@@ -1,0 +1,185 @@
+//! Whether reported errors are true: from rows of replicates to what follows from them, and to groups
+//! over datapoints for tables and figures.
+
+use crate::variant::variant_order;
+use gap_schema::summary::Calibration;
+use gap_schema::{CalibrationRow, Summary};
+use gap_spec::{Estimator, Side};
+
+/// The part of replicates that a 95% interval may hold before its standard error counts as untrue.
+pub(super) const COVERAGE_BAND: [f64; 2] = [0.93, 0.97];
+
+/// What a summary says of each row, by variant, dimension, estimator and setting, then by seed and
+/// datapoint; the order of `rows` has no effect.
+pub(super) fn calibrations(rows: &[CalibrationRow]) -> Vec<Calibration> {
+    let mut rows: Vec<&CalibrationRow> = rows.iter().collect();
+    rows.sort_by(|a, b| {
+        let groups = group_key(a).cmp(&group_key(b));
+        groups.then((a.seed, a.datapoint).cmp(&(b.seed, b.datapoint)))
+    });
+    rows.into_iter().map(calibration).collect()
+}
+
+/// Rows of one group differ in seed and datapoint alone.
+fn group_key(row: &CalibrationRow) -> impl Ord + use<'_> {
+    // How many draws an adaptive estimator takes is its answer, not its setting.
+    let draws = match row.estimator {
+        Estimator::AdaptiveImportanceWeighted => 0,
+        _ => row.n_samples.round() as u64,
+    };
+    let variant = variant_order(row.variant.as_deref());
+    let setting = (row.n_temperatures, draws);
+    (variant, row.latent_dim, row.estimator, row.side, setting)
+}
+
+fn calibration(row: &CalibrationRow) -> Calibration {
+    let n = finite_replicates(row);
+    let [coverage_low, coverage_high] = wilson_interval(row.coverage, n);
+    let std_error_ratio = row.std_error_nats / row.spread_nats;
+    Calibration {
+        coverage_low,
+        coverage_high,
+        std_error_ratio,
+        std_error_ratio_std_error: std_error_ratio / (2.0 * (n - 1.0)).sqrt(),
+        minus_target_nats: row.target_nats.map(|target| row.mean_nats - target),
+        side_holds: side_holds(row),
+        row: row.clone(),
+    }
+}
+
+/// Replicates with a finite estimate.
+fn finite_replicates(row: &CalibrationRow) -> f64 {
+    row.n_replicates.saturating_sub(row.non_finite) as f64
+}
+
+/// Standard errors that a bias may be on the wrong side: a report has dozens of them, of which one or two would
+/// be more than two errors off by chance.
+const SIDE_MARGIN: f64 = 3.0;
+
+fn side_holds(row: &CalibrationRow) -> Option<bool> {
+    let (bias, margin) = (row.bias_nats, SIDE_MARGIN * row.bias_std_error_nats);
+    let holds = match row.side {
+        Side::Lower => bias <= margin,
+        Side::Upper => bias >= -margin,
+        Side::Exact => bias.abs() <= margin,
+        Side::Neither => return None,
+    };
+    (bias.is_finite() && margin.is_finite()).then_some(holds)
+}
+
+/// The 95% interval of Wilson (1927) for a probability of which `part` of `n` trials spoke.
+fn wilson_interval(part: f64, n: f64) -> [f64; 2] {
+    const Z: f64 = 1.959_963_984_540_054; // The normal quantile at 0.975.
+    let shrink = 1.0 / (1.0 + Z * Z / n);
+    let centre = shrink * (part + 0.5 * Z * Z / n);
+    let half = shrink * Z * (part * (1.0 - part) / n + 0.25 * Z * Z / (n * n)).sqrt();
+    [centre - half, centre + half]
+}
+
+/// A part of some replicates, with its 95% interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Coverage {
+    pub(super) part: f64,
+    pub(super) interval: [f64; 2],
+}
+
+impl Coverage {
+    /// Of parts of so many replicates each; `None` of no replicates.
+    fn pooled(parts: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
+        let parts = parts.filter(|(part, n)| part.is_finite() && *n > 0.0);
+        let (held, n) = parts.fold((0.0, 0.0), |(held, all), (part, n)| {
+            (held + part * n, all + n)
+        });
+        (n > 0.0).then(|| Self {
+            part: held / n,
+            interval: wilson_interval(held / n, n),
+        })
+    }
+}
+
+/// A mean over datapoints and its standard error from those of the replicates alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct ReplicateMean {
+    pub(super) mean: f64,
+    pub(super) std_error: f64,
+}
+
+impl ReplicateMean {
+    /// `None` of no finite numbers.
+    fn new(numbers: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
+        let finite: Vec<(f64, f64)> = numbers.filter(|(value, _)| value.is_finite()).collect();
+        let n = finite.len() as f64;
+        let sum: f64 = finite.iter().map(|(value, _)| value).sum();
+        let variance: f64 = finite.iter().map(|(_, std_error)| std_error.powi(2)).sum();
+        (n > 0.0).then(|| Self {
+            mean: sum / n,
+            std_error: variance.sqrt() / n,
+        })
+    }
+}
+
+/// One estimator with one setting on one problem, over its seeds and datapoints; there is at least one.
+pub(super) struct CalibrationGroup<'a> {
+    pub(super) points: Vec<&'a Calibration>,
+}
+
+impl<'a> CalibrationGroup<'a> {
+    /// The groups of a summary, problem by problem.
+    pub(super) fn all(summary: &'a Summary) -> Vec<Self> {
+        let points: Vec<&Calibration> = summary.calibration.iter().collect();
+        points
+            .chunk_by(|a, b| group_key(&a.row) == group_key(&b.row))
+            .map(|points| Self {
+                points: points.to_vec(),
+            })
+            .collect()
+    }
+
+    /// What stands in each of its rows alike, except for seed and datapoint.
+    pub(super) fn first(&self) -> &'a CalibrationRow {
+        &self.points[0].row
+    }
+
+    /// What it was tried on: the variant, where there are several, and the dimensions of `z`.
+    pub(super) fn problem(&self) -> (Option<&'a str>, u32) {
+        let first = self.first();
+        (first.variant.as_deref(), first.latent_dim)
+    }
+
+    pub(super) fn coverage(&self) -> Option<Coverage> {
+        let rows = self.points.iter().map(|point| &point.row);
+        Coverage::pooled(rows.map(|row| (row.coverage, finite_replicates(row))))
+    }
+
+    /// The same over replicates that are not marked as unreliable.
+    pub(super) fn coverage_trusted(&self) -> Option<Coverage> {
+        let rows = self.points.iter().map(|point| &point.row);
+        Coverage::pooled(rows.filter_map(|row| {
+            let trusted = finite_replicates(row) - row.untrusted as f64;
+            Some((row.coverage_trusted?, trusted))
+        }))
+    }
+
+    /// Datapoints whose own interval for the coverage is below `part`.
+    pub(super) fn points_below(&self, part: f64) -> usize {
+        let points = self.points.iter();
+        points.filter(|point| point.coverage_high < part).count()
+    }
+
+    /// The mean over datapoints of a number of each and its standard error.
+    pub(super) fn mean(
+        &self,
+        number: impl Fn(&Calibration) -> Option<(f64, f64)>,
+    ) -> Option<ReplicateMean> {
+        ReplicateMean::new(self.points.iter().filter_map(|point| number(point)))
+    }
+
+    pub(super) fn bias(&self) -> Option<ReplicateMean> {
+        self.mean(|point| Some((point.row.bias_nats, point.row.bias_std_error_nats)))
+    }
+
+    /// The sum of a count over its datapoints.
+    pub(super) fn total(&self, count: impl Fn(&CalibrationRow) -> u64) -> u64 {
+        self.points.iter().map(|point| count(&point.row)).sum()
+    }
+}

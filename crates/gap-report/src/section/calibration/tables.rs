@@ -1,0 +1,202 @@
+//! Whether reported errors are true: coverage, ratios of errors, biases and sides, for each estimator
+//! with one setting on each problem.
+
+use super::analysis::{COVERAGE_BAND, CalibrationGroup, Coverage, ReplicateMean};
+use crate::table::Table;
+use crate::table::number::{self, grouped, option, plus_minus, same_or_range, seconds};
+use gap_schema::Summary;
+use gap_spec::Estimator;
+
+/// The calibrations over their datapoints; no rows where nothing was repeated.
+pub(super) fn calibration(summary: &Summary) -> Table {
+    let mut table = Table::new(
+        3,
+        &[
+            "variant",
+            "dimensions",
+            "estimator",
+            "draws",
+            "temperatures",
+            "points",
+            "replicates",
+            "coverage",
+            "band",
+            "coverage, trusted",
+            "error / spread",
+            "bias (nats)",
+            "− own expectation",
+            "side holds",
+            "untrusted",
+            "non-finite",
+            "seconds",
+        ],
+    );
+    let groups = CalibrationGroup::all(summary);
+    table.rows = groups.iter().map(row).collect();
+    table.notes = notes(&groups);
+    if groups.iter().all(|group| group.problem().0.is_none()) {
+        table = table.without("variant");
+    }
+    let has_targets = summary.calibration.iter();
+    if has_targets.clone().all(|c| c.minus_target_nats.is_none()) {
+        table = table.without("− own expectation");
+    }
+    table
+}
+
+fn row(group: &CalibrationGroup<'_>) -> Vec<String> {
+    let first = group.first();
+    let (variant, dimensions) = group.problem();
+    let replicates = group.total(|row| row.n_replicates);
+    let sides = group.points.iter().filter_map(|point| point.side_holds);
+    let (holding, sided) = (sides.clone().filter(|holds| *holds).count(), sides.count());
+    let replicate_mean_text =
+        |value: Option<ReplicateMean>| option(value, |m| plus_minus(m.mean, m.std_error));
+    let average =
+        |number: Option<ReplicateMean>, text: fn(f64) -> String| option(number, |m| text(m.mean));
+    vec![
+        option(variant, str::to_owned),
+        dimensions.to_string(),
+        first.estimator.to_string(),
+        average(group.mean(|c| Some((c.row.n_samples, 0.0))), draws),
+        option(first.n_temperatures, |n| grouped(u64::from(n))),
+        group.points.len().to_string(),
+        grouped(replicates),
+        coverage_text(group.coverage()),
+        option(group.coverage(), |coverage| {
+            band_text(coverage, group.points_below(COVERAGE_BAND[0]))
+        }),
+        coverage_text(group.coverage_trusted()),
+        replicate_mean_text(group.mean(|c| Some((c.std_error_ratio, c.std_error_ratio_std_error)))),
+        replicate_mean_text(group.bias()),
+        replicate_mean_text(
+            group.mean(|c| Some((c.minus_target_nats?, c.row.bias_std_error_nats))),
+        ),
+        match sided {
+            0 => number::ABSENT.to_owned(),
+            _ => format!("{}: {holding} of {sided}", first.side),
+        },
+        share(group.total(|row| row.untrusted), replicates),
+        grouped(group.total(|row| row.non_finite)),
+        average(group.mean(|c| Some((c.row.seconds, 0.0))), seconds),
+    ]
+}
+
+fn draws(mean: f64) -> String {
+    grouped(mean.round() as u64)
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.1}%", 100.0 * part)
+}
+
+fn coverage_text(coverage: Option<Coverage>) -> String {
+    option(coverage, |coverage| {
+        let [low, high] = coverage.interval.map(|end| 100.0 * end);
+        format!("{} ({low:.1}–{high:.1})", percent(coverage.part))
+    })
+}
+
+/// Where the coverage of all datapoints lies with respect to [`COVERAGE_BAND`], and how many of them
+/// are below it by themselves, which the others may hide.
+fn band_text(coverage: Coverage, points_below: usize) -> String {
+    let [low, high] = COVERAGE_BAND;
+    let place = if coverage.part < low {
+        "below"
+    } else if coverage.part > high {
+        "above"
+    } else {
+        "inside"
+    };
+    match points_below {
+        0 => place.to_owned(),
+        n => format!("{place}, {n} low"),
+    }
+}
+
+fn share(part: u64, all: u64) -> String {
+    match part {
+        0 => "0".to_owned(),
+        _ => percent(part as f64 / all as f64),
+    }
+}
+
+/// The estimator's name with its setting, where a summary has several settings of it.
+pub(super) fn setting_name(group: &CalibrationGroup<'_>, all: &[CalibrationGroup<'_>]) -> String {
+    let first = group.first();
+    let setting = |group: &CalibrationGroup<'_>| {
+        let row = group.first();
+        (row.n_temperatures, row.n_samples.round() as u64)
+    };
+    let same_estimator = || {
+        all.iter()
+            .filter(|other| other.first().estimator == first.estimator)
+    };
+    let several = same_estimator().any(|other| setting(other) != setting(group));
+    let adaptive = first.estimator == Estimator::AdaptiveImportanceWeighted;
+    match (several && !adaptive, setting(group)) {
+        (true, (Some(temperatures), n)) => {
+            format!("{}, {n} × {temperatures}", first.estimator)
+        }
+        (true, (None, n)) => format!("{}, {}", first.estimator, grouped(n)),
+        (false, _) => first.estimator.to_string(),
+    }
+}
+
+fn notes(groups: &[CalibrationGroup<'_>]) -> Vec<String> {
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let [low, high] = COVERAGE_BAND.map(|end| 100.0 * end);
+    let points = groups.iter().flat_map(|group| &group.points);
+    let per_point = same_or_range(points.map(|point| point.row.n_replicates));
+    vec![
+        format!(
+            "Each datapoint was estimated {per_point} times, with draws of its own; means over datapoints, ± and \
+             intervals from the replicates alone."
+        ),
+        format!(
+            "coverage: replicates whose 95% interval holds the estimator's own mean, which for a bound \
+             is not log p(x) (95% interval of Wilson); band: all points together against {low:.0}–{high:.0}%, and how many are low by themselves, \
+             their whole interval below."
+        ),
+        "error / spread: reported standard error over the standard deviation of the replicates, 1 if true. \
+         bias: mean estimate minus the exact log p(x). side holds: datapoints where the bias is on the \
+         estimator's side, up to 2 standard errors."
+            .to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coverage_is_inside_the_band_up_to_its_ends() {
+        let of = |part| {
+            let interval = [part, part];
+            band_text(Coverage { part, interval }, 0)
+        };
+        assert_eq!(
+            [0.929, 0.93, 0.95, 0.97, 0.971].map(of),
+            ["below", "inside", "inside", "inside", "above"]
+        );
+    }
+
+    #[test]
+    fn points_that_are_low_by_themselves_are_counted_beside_the_others() {
+        let coverage = Coverage {
+            part: 0.94,
+            interval: [0.93, 0.95],
+        };
+        assert_eq!(band_text(coverage, 2), "inside, 2 low");
+    }
+
+    #[test]
+    fn no_untrusted_replicate_is_a_plain_zero() {
+        assert_eq!(
+            (share(0, 0), share(1, 8)),
+            ("0".to_owned(), "12.5%".to_owned())
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! The figure of estimates of `log p(x)`: how far each lies from the one that gaps are taken from.
+
+use super::tables::{estimate_name, has_evidence_beyond_draws};
+use crate::across_seeds::SeedGroup;
+use crate::figure::{
+    Chart, LegendEntry, LineStyle, MarkerPlacement, NO_LINE, Panel, Point, Series, XAxis,
+    signed_scale_covering,
+};
+use crate::table::encoder_name;
+use gap_schema::Summary;
+use gap_schema::summary::{Cell, EvidenceEstimate};
+use gap_spec::{Estimator, Method, Split};
+use std::collections::BTreeSet;
+
+/// One figure for each variant, of a summary with estimates that are nearer than those of plain draws.
+pub(super) fn charts(summary: &Summary) -> Vec<Chart> {
+    if !has_evidence_beyond_draws(summary) {
+        return Vec::new();
+    }
+    SeedGroup::with_distinct_models(summary)
+        .chunk_by(|a, b| a.variant() == b.variant())
+        .map(|groups| chart(groups).named_after_variant(groups[0].variant()))
+        .filter(Chart::has_points)
+        .collect()
+}
+
+/// What was estimated without an encoder, and is not exact.
+fn shown(cell: &Cell) -> impl Iterator<Item = ((Method, Estimator), &EvidenceEstimate)> {
+    let all = cell.evidence.iter();
+    let shown =
+        all.filter(|e| e.method != Method::Amortized && e.estimator != Estimator::ClosedForm);
+    shown.map(|e| ((e.method, e.estimator), e))
+}
+
+fn chart(groups: &[SeedGroup<'_>]) -> Chart {
+    let cells = || groups.iter().flat_map(|group| &group.cells);
+    let estimators: BTreeSet<(Method, Estimator)> = cells()
+        .flat_map(|cell| shown(cell).map(|(key, _)| key))
+        .collect();
+    let estimators: Vec<(Method, Estimator)> = estimators.into_iter().collect();
+    let labels = labels(groups);
+    let (mut legend, mut panels) = (Vec::<LegendEntry>::new(), Vec::new());
+    for split in [Split::Train, Split::Test] {
+        let mut series = Vec::new();
+        for group in groups.iter().filter(|group| group.split() == split) {
+            for cell in &group.cells {
+                let label = label(group, cell, groups);
+                let i = labels.iter().position(|other| *other == label);
+                let style = LineStyle::nth(i.expect("the labels are those of all cells"), NO_LINE);
+                let points = shown(cell).filter_map(|(key, estimate)| {
+                    let category = estimators.iter().position(|other| *other == key)?;
+                    let mean = estimate.minus_log_evidence;
+                    Point::with_error(category as f64, mean.mean_nats, mean.std_error_nats)
+                });
+                let points: Vec<Point> = points.collect();
+                if !legend.iter().any(|key| key.label == label) {
+                    legend.push(LegendEntry { label, style });
+                }
+                series.push(Series {
+                    style,
+                    markers: MarkerPlacement::Every,
+                    points,
+                });
+            }
+        }
+        series.retain(|series| !series.points.is_empty());
+        if !series.is_empty() {
+            let title = format!("{split} points");
+            panels.push(Panel { title, series });
+        }
+    }
+    let categories = estimators
+        .iter()
+        .map(|&(method, estimator)| lines(&estimate_name(method, estimator)));
+    Chart {
+        name: "evidence".to_owned(),
+        title: "Estimates of log p(x), side by side".to_owned(),
+        note:
+            "Paired differences to the best lower bound, or to the exact value where there is one. \
+               Error bars: one standard error over datapoints, each model by itself. The axis is \
+               logarithmic away from zero."
+                .to_owned(),
+        x_label: "estimator",
+        y_label: "estimate − best one (nats per datapoint)",
+        x_axis: XAxis::Categories(categories.collect()),
+        y_scale: signed_scale_covering(&panels),
+        legend,
+        panels,
+        references: Vec::new(),
+    }
+}
+
+/// The seed, and the encoder too where each of them has a model of its own.
+fn label(group: &SeedGroup<'_>, cell: &Cell, groups: &[SeedGroup<'_>]) -> String {
+    let same_split = groups.iter().filter(|other| other.split() == group.split());
+    if same_split.count() > 1 {
+        format!("seed {}, {}", cell.seed, encoder_name(group))
+    } else {
+        format!("seed {}", cell.seed)
+    }
+}
+
+fn labels(groups: &[SeedGroup<'_>]) -> Vec<String> {
+    let mut labels: Vec<String> = Vec::new();
+    for group in groups {
+        for cell in &group.cells {
+            let label = label(group, cell, groups);
+            if !labels.contains(&label) {
+                labels.push(label);
+            }
+        }
+    }
+    labels
+}
+
+/// A name in lines: `importance-weighted of q*` has three.
+fn lines(name: &str) -> Vec<String> {
+    let (estimator, of) = name.split_once(' ').unwrap_or((name, ""));
+    let lines = estimator.split('-').chain([of]);
+    lines
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,142 @@
+//! The estimates of `log p(x)` side by side.
+
+use crate::across_seeds::{SeedGroup, seed_counts, spread_meaning};
+use crate::table::number::{
+    self, grouped, mean_text, option, part_of_all, range_or_absent, reasons_text, seconds,
+    significant,
+};
+use crate::table::{Table, table_by_group};
+use gap_schema::Summary;
+use gap_schema::summary::{Agreement, Cell, EvidenceEstimate, Mean};
+use gap_spec::{Estimator, Method};
+use std::collections::BTreeSet;
+
+/// Whether some estimate of `log p(x)` is nearer than those of a fixed number of plain draws.
+pub(super) fn has_evidence_beyond_draws(summary: &Summary) -> bool {
+    let beyond = [Estimator::AdaptiveImportanceWeighted, Estimator::Annealed];
+    let mut estimates = summary.cells.iter().flat_map(|cell| &cell.evidence);
+    estimates.any(|estimate| beyond.contains(&estimate.estimator))
+}
+
+/// The estimate's name in tables and figures: what it is, and of which `q`.
+pub(super) fn estimate_name(method: Method, estimator: Estimator) -> String {
+    match method {
+        Method::FreeForm => format!("{estimator} of q*"),
+        Method::Amortized => format!("{estimator} of q"),
+        Method::Refined => format!("{estimator} of q_r"),
+        Method::Model => estimator.to_string(),
+    }
+}
+
+/// What was estimated without an encoder, one row for each estimator; it belongs to the model, so the
+/// encoders of a shared decoder have it once.
+pub(super) fn evidence(summary: &Summary) -> Table {
+    let headings = [
+        "estimator",
+        "side",
+        "log p(x)",
+        "− log p̂(x)",
+        "draws",
+        "temperatures",
+        "acceptance",
+        "sandwich width",
+        "agrees with annealed",
+        "untrusted",
+        "seconds",
+        "evaluations/point",
+    ];
+    let groups = SeedGroup::with_distinct_models(summary);
+    let mut table = table_by_group(&groups, &headings, |group| {
+        let all = group.cells.iter().flat_map(|cell| &cell.evidence);
+        let keys: BTreeSet<(Method, Estimator)> = all.map(|e| (e.method, e.estimator)).collect();
+        keys.into_iter()
+            .filter(|(method, _)| *method != Method::Amortized)
+            .map(|key| evidence_row(group, key))
+            .collect()
+    });
+    table.n_names += 1; // The estimator's.
+    let place = |group: &SeedGroup<'_>| (group.variant().map(str::to_owned), group.split());
+    let places: BTreeSet<_> = groups.iter().map(place).collect();
+    if places.len() == groups.len() {
+        table = table.without("encoder");
+    }
+    table.notes = evidence_notes(&groups);
+    table
+}
+
+fn evidence_row(group: &SeedGroup<'_>, (method, estimator): (Method, Estimator)) -> Vec<String> {
+    let estimate = |cell: &Cell| {
+        let mut all = cell.evidence.iter();
+        all.find(|e| (e.method, e.estimator) == (method, estimator))
+            .cloned()
+    };
+    let estimates: Vec<EvidenceEstimate> = group
+        .cells
+        .iter()
+        .filter_map(|cell| estimate(cell))
+        .collect();
+    let mean = |pick: fn(EvidenceEstimate) -> Option<Mean>| {
+        mean_text(group.mean(|cell| pick(estimate(cell)?)))
+    };
+    let average =
+        |pick: fn(EvidenceEstimate) -> Option<f64>| group.average(|cell| pick(estimate(cell)?));
+    let temperatures = estimates
+        .iter()
+        .filter_map(|e| e.n_temperatures)
+        .map(u64::from);
+    let agreements: Vec<Agreement> = estimates
+        .iter()
+        .filter_map(|e| e.annealed_agreement)
+        .collect();
+    vec![
+        estimate_name(method, estimator),
+        option(estimates.first(), |e| e.side.to_string()),
+        mean(|e| Some(e.mean)),
+        mean(|e| Some(e.minus_log_evidence)),
+        rounded(average(|e| Some(e.n_samples))),
+        range_or_absent(temperatures),
+        option(average(|e| e.acceptance), |rate| significant(rate, 2)),
+        mean(|e| e.sandwich_width),
+        agreement_text(&agreements),
+        reasons_text(estimates.iter().map(|e| &e.untrusted_by_reason)),
+        option(average(|e| Some(e.seconds)), seconds),
+        rounded(average(|e| Some(e.joint_evaluations))),
+    ]
+}
+
+fn rounded(value: Option<f64>) -> String {
+    option(value, |value| grouped(value.round() as u64))
+}
+
+/// `57 of 60 (59)`: those that agree, and those whose intervals overlap; nothing of none.
+fn agreement_text(agreements: &[Agreement]) -> String {
+    let sum = |count: fn(&Agreement) -> u64| agreements.iter().map(count).sum::<u64>();
+    match part_of_all(sum(|a| a.agree), sum(|a| a.n)) {
+        text if text == number::ABSENT => text,
+        text => format!("{text} ({})", grouped(sum(|a| a.overlap))),
+    }
+}
+
+fn evidence_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        format!(
+            "Estimates of log p(x) in nats per datapoint, all on the same points; ± is {}",
+            spread_meaning(&seed_counts(groups))
+        ),
+        "− log p̂(x): paired difference to the estimate that gaps are taken from. sandwich width: mean \
+         upper minus lower bound on points that the same model drew, which bounds an annealed number's \
+         error there."
+            .to_owned(),
+        "agrees with annealed: points where the difference of the two is within its own 95% interval, of those whose \
+         importance weights are trusted (in parentheses, where their 95% intervals overlap); true errors would \
+         make it 95% of them, and where it is fewer, the lower one has missed something. untrusted: points whose standard error is marked as unreliable, by the \
+         reason."
+            .to_owned(),
+        "Seconds are of all points together; estimators that share their draws each have the time of all \
+         of them."
+            .to_owned(),
+    ]
+}

@@ -1,0 +1,90 @@
+//! The gaps: what a family cannot express, and what its encoder loses.
+
+mod analysis;
+mod figures;
+mod prose;
+mod tables;
+
+use super::contribution::{AnalysisInput, Block, Chapter, PagePlace, Section};
+use crate::content::ReportContent;
+use crate::csv::{CsvRow, fields};
+use crate::figure::{Figure, boxed};
+use crate::table::Table;
+use gap_schema::Summary;
+use gap_schema::summary::Cell;
+
+pub(super) struct GapsSection;
+
+impl Section for GapsSection {
+    fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
+        summary.cells = analysis::cells(input.cells);
+    }
+
+    fn sentences(&self, summary: &Summary) -> Vec<String> {
+        prose::sentences(summary)
+    }
+
+    fn main_tables(&self, summary: &Summary) -> Vec<Table> {
+        vec![tables::gaps(summary)]
+    }
+
+    /// One line for each cell; a key that a cell leaves out is empty there. `encoder` is its short name,
+    /// and the list of points with different optima is in the JSON alone.
+    fn csv_rows(&self, summary: &Summary) -> Result<Vec<CsvRow>, serde_json::Error> {
+        summary.cells.iter().map(cell_fields).collect()
+    }
+
+    fn figures(&self, content: &ReportContent<'_>) -> Vec<Box<dyn Figure>> {
+        boxed(figures::charts(content.summary))
+    }
+
+    fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
+        let summary = content.summary;
+        let gaps = Chapter {
+            place: PagePlace::Gaps,
+            heading: "Gaps",
+            blocks: vec![
+                Block::Table(tables::gaps(summary)),
+                Block::Figures(
+                    "Filled markers are test points and open ones training points, where one panel shows both; the exact values are in the tables.",
+                ),
+            ],
+        };
+        let meanings = Chapter {
+            place: PagePlace::Reading,
+            heading: "What each number means",
+            blocks: prose::meanings(summary),
+        };
+        let bounds = Chapter::of_table(PagePlace::Details, "Bounds", tables::bounds(summary));
+        let refinement = Chapter::of_table(
+            PagePlace::Details,
+            "Refinement",
+            tables::refinement(summary),
+        );
+        let cells = Chapter {
+            place: PagePlace::Cells,
+            heading: "Cells",
+            blocks: vec![Block::FoldedTable {
+                invitation: "Each seed by itself; ± is the standard error over datapoints",
+                table: tables::cells(summary),
+            }],
+        };
+        let details = bounds.into_iter().chain(refinement);
+        [gaps, meanings]
+            .into_iter()
+            .chain(details)
+            .chain([cells])
+            .collect()
+    }
+}
+
+fn cell_fields(cell: &Cell) -> Result<CsvRow, serde_json::Error> {
+    let mut fields = fields(&Cell {
+        different_optima_points: Vec::new(),
+        ..cell.clone()
+    })?;
+    if let Some(encoder) = &cell.encoder {
+        fields.push(("encoder".to_owned(), encoder.short()));
+    }
+    Ok(fields)
+}

@@ -1,0 +1,236 @@
+//! Approximation, amortization and generalisation gaps: from paired rows to cells.
+//!
+//! Negative gaps stay as they are; datapoints with a value that is not finite are counted and left
+//! out of every mean of their cell alike.
+
+use crate::columns::{
+    AMORTIZED_ELBO, AMORTIZED_EXACT, AMORTIZED_IW, CellColumns, FREE_FORM_ELBO, FREE_FORM_EXACT,
+    FREE_FORM_IW, OPTIMAL_ELBO,
+};
+use crate::paired_column::PairedColumn;
+use crate::pairing::{PairedCell, Term};
+use crate::section::evidence::analysis::{BestEvidence, annealed_agreement, estimates};
+use crate::section::reliability::analysis::{count_heavy_tails, untrusted_by_reason};
+use gap_schema::record::Record;
+use gap_schema::summary::{
+    Cell, Cost, Costs, DIFFERENT_OPTIMA_NATS, DifferentOptima, ImportanceWeightedMean, Mean,
+    Oracle, RefinedMean, RefinementPoint,
+};
+use gap_spec::{Estimator, Split, StopKind};
+use std::collections::HashMap;
+
+/// A cell for each variant, model, encoder and split.
+pub(super) fn cells(paired: &[PairedCell<'_>]) -> Vec<Cell> {
+    let mut cells: Vec<Cell> = paired.iter().map(gap_cell).collect();
+    make_names_unique(paired, &mut cells);
+    add_generalisation_gaps(paired, &mut cells);
+    cells
+}
+
+/// The gaps of one cell, with all that is known of its terms.
+fn gap_cell(cell: &PairedCell<'_>) -> Cell {
+    let columns = CellColumns::new(cell);
+    let has_terms = "a cell has its free-form terms";
+    let free_form = columns.get(FREE_FORM_ELBO).expect(has_terms);
+    let free_form_iw = columns.get(FREE_FORM_IW).expect(has_terms);
+    let amortized = columns.get(AMORTIZED_ELBO);
+    let amortized_iw = columns.get(AMORTIZED_IW);
+    let best_evidence = BestEvidence::new(&columns);
+    let evidence = best_evidence.column();
+    let gap = amortized.as_ref().map(|q| free_form.minus(q));
+    let gap_where = |keep: &dyn Fn(&Record) -> bool| {
+        let keep: Vec<bool> = columns.rows(FREE_FORM_ELBO).map(keep).collect();
+        let kept = gap.as_ref()?.where_true(&keep);
+        (!kept.is_empty()).then(|| kept.mean())
+    };
+    let different_optima_points = different_optima_points(&columns);
+    let refinement = refinement_points(&columns, &free_form);
+    let most_steps = refinement.last().map(|point| point.steps);
+    let refined_elbo = most_steps.map(|steps| Term::refined(steps, Estimator::Elbo));
+    let n = cell.points.len() as u64;
+    let stops = columns.all_rows(FREE_FORM_ELBO);
+    let untrusted = untrusted_by_reason(columns.rows_of_all_terms());
+
+    Cell {
+        cell: cell_name(cell),
+        variant: cell.variant.map(str::to_owned),
+        dataset: cell.dataset.to_owned(),
+        split: cell.split,
+        seed: cell.seed,
+        model: cell.model.to_owned(),
+        n,
+        family: cell.family,
+        encoder: cell.encoder.cloned(),
+        free_form_params: family_params(cell) * n,
+        amortized_params: cell.encoder.map(|encoder| encoder.weights),
+        log_evidence: best_evidence.log_evidence(),
+        evidence: estimates(&columns, evidence),
+        annealed_agreement: annealed_agreement(&columns, FREE_FORM_IW),
+        elbo_free_form: free_form.mean(),
+        elbo_amortized: amortized.as_ref().map(PairedColumn::mean),
+        elbo_refined: refined_elbo.zip(most_steps).and_then(|(term, steps)| {
+            let mean = columns.get(term)?.mean();
+            Some(RefinedMean { mean, steps })
+        }),
+        iw_free_form: ImportanceWeightedMean {
+            mean: free_form_iw.mean(),
+            n_samples: columns.draws(FREE_FORM_IW),
+        },
+        iw_amortized: amortized_iw.as_ref().map(|iw| ImportanceWeightedMean {
+            mean: iw.mean(),
+            n_samples: columns.draws(AMORTIZED_IW),
+        }),
+        approximation_gap: evidence.minus(&free_form).mean(),
+        amortization_gap: gap.as_ref().map(PairedColumn::mean),
+        amortization_gap_converged: gap_where(&|r| r.stop == StopKind::Converged),
+        amortization_gap_same_optimum: gap_where(&|r| {
+            r.stop == StopKind::Converged
+                && r.starts_apart_nats
+                    .is_some_and(|nats| nats <= DIFFERENT_OPTIMA_NATS)
+        }),
+        refined_gap: refinement.last().map(|point| point.gap),
+        inference_gap: amortized.as_ref().map(|q| evidence.minus(q).mean()),
+        iw_gap: amortized_iw
+            .as_ref()
+            .map(|iw| free_form_iw.minus(iw).mean()),
+        generalisation_gap: None,
+        negative_gaps: gap.as_ref().map_or(0, PairedColumn::count_negative),
+        unconverged: stops.filter(|r| r.stop == StopKind::BudgetSpent).count() as u64,
+        different_optima: different_optima_points.len() as u64,
+        different_optima_points,
+        non_finite: columns.non_finite(),
+        untrusted: untrusted.values().sum(),
+        untrusted_by_reason: untrusted,
+        heavy_tails: count_heavy_tails(&columns),
+        max_remaining_nats: largest(&columns, |r| r.remaining_nats),
+        max_remaining_bound_nats: largest(&columns, |r| r.remaining_bound_nats),
+        cost: Costs {
+            amortized: columns.cost(AMORTIZED_ELBO),
+            refined: refined_elbo.and_then(|term| columns.cost(term)),
+            free_form: columns.cost(FREE_FORM_ELBO).unwrap_or_default(),
+            encoder_fit: encoder_fit(&columns),
+        },
+        oracle: oracle(&columns, &best_evidence),
+        refinement,
+    }
+}
+
+/// Variational parameters of one `q`, the same in every row of a cell.
+fn family_params(cell: &PairedCell<'_>) -> u64 {
+    let mut rows = cell.points.iter().flat_map(|point| point.values());
+    rows.next().map_or(0, |row| row.family_params)
+}
+
+/// The largest finite value of a column of the free-form rows.
+fn largest(columns: &CellColumns<'_>, column: fn(&Record) -> Option<f64>) -> Option<f64> {
+    columns
+        .all_rows(FREE_FORM_ELBO)
+        .filter_map(column)
+        .filter(|nats| nats.is_finite())
+        .max_by(f64::total_cmp)
+}
+
+/// A start whose end has no finite ELBO is not at another optimum, but at none.
+fn different_optima_points(columns: &CellColumns<'_>) -> Vec<DifferentOptima> {
+    let rows = columns.all_rows(FREE_FORM_ELBO);
+    let ends = rows.filter_map(|r| {
+        Some(DifferentOptima {
+            datapoint: r.datapoint,
+            nats: r.starts_apart_nats?,
+        })
+    });
+    ends.filter(|end| end.nats.is_finite() && end.nats > DIFFERENT_OPTIMA_NATS)
+        .collect()
+}
+
+fn refinement_points(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec<RefinementPoint> {
+    let steps = columns.refinement_steps().into_iter();
+    steps
+        .filter_map(|steps| {
+            let term = Term::refined(steps, Estimator::Elbo);
+            let cost = columns.cost(term)?;
+            Some(RefinementPoint {
+                steps,
+                gap: free_form.minus(&columns.get(term)?).mean(),
+                seconds: cost.seconds,
+                joint_gradients: cost.joint_gradients,
+            })
+        })
+        .collect()
+}
+
+/// The same on every row of an encoder.
+fn encoder_fit(columns: &CellColumns<'_>) -> Option<Cost> {
+    let gradients = columns
+        .all_rows(AMORTIZED_ELBO)
+        .map(|r| r.fit_joint_gradients);
+    let seconds = columns.all_rows(AMORTIZED_ELBO).map(|r| r.fit_seconds);
+    Some(Cost {
+        joint_gradients: gradients.max()? as f64,
+        seconds: seconds.max_by(f64::total_cmp)?,
+    })
+}
+
+fn oracle(columns: &CellColumns<'_>, best_evidence: &BestEvidence) -> Option<Oracle> {
+    let evidence = best_evidence.exact.as_ref()?;
+    let optimum = columns.get(OPTIMAL_ELBO)?;
+    let exact = columns.get(FREE_FORM_EXACT)?;
+    let sampled = columns.get(FREE_FORM_ELBO)?;
+    Some(Oracle {
+        log_evidence: evidence.mean(),
+        log_evidence_error: best_evidence.best_bound.minus(evidence).mean(),
+        free_form_shortfall: optimum.minus(&exact).mean(),
+        elbo_error: sampled.minus(&exact).mean(),
+        amortization_gap: columns
+            .get(AMORTIZED_EXACT)
+            .map(|amortized| exact.minus(&amortized).mean()),
+    })
+}
+
+fn cell_name(cell: &PairedCell<'_>) -> String {
+    let encoder = cell.encoder.map_or_else(String::new, |encoder| {
+        format!("/encoder={}", encoder.short())
+    });
+    let variant = cell
+        .variant
+        .map_or_else(String::new, |variant| format!("variant={variant}/"));
+    format!("{variant}seed={}{encoder}/split={}", cell.seed, cell.split)
+}
+
+/// A run has one model for each variant, seed and encoder; a merge of runs may have more.
+fn make_names_unique(paired: &[PairedCell<'_>], cells: &mut [Cell]) {
+    let mut uses: HashMap<String, u32> = HashMap::new();
+    for cell in cells.iter() {
+        *uses.entry(cell.cell.clone()).or_default() += 1;
+    }
+    for (pair, cell) in paired.iter().zip(cells) {
+        if uses[&cell.cell] > 1 {
+            let weights = pair.encoder.map_or(0, |encoder| encoder.weights);
+            let (dataset, model, family) = (pair.dataset, pair.model, pair.family);
+            cell.cell +=
+                &format!("/weights={weights}/family={family}/dataset={dataset}/model={model}");
+        }
+    }
+}
+
+fn add_generalisation_gaps(paired: &[PairedCell<'_>], cells: &mut [Cell]) {
+    fn key<'a>(pair: &'a PairedCell<'_>) -> impl Eq + std::hash::Hash + use<'a> {
+        let model = (pair.variant, pair.dataset, pair.model);
+        (model, pair.seed, pair.family, pair.encoder)
+    }
+    let train: HashMap<_, Mean> = paired
+        .iter()
+        .zip(cells.iter())
+        .filter(|(pair, _)| pair.split == Split::Train)
+        .filter_map(|(pair, cell)| Some((key(pair), cell.amortization_gap?)))
+        .collect();
+    for (pair, cell) in paired.iter().zip(cells) {
+        if let (Split::Test, Some(test)) = (pair.split, cell.amortization_gap) {
+            cell.generalisation_gap = train.get(&key(pair)).map(|train| Mean {
+                mean_nats: test.mean_nats - train.mean_nats,
+                std_error_nats: test.std_error_nats.hypot(train.std_error_nats),
+                mc_std_error_nats: test.mc_std_error_nats.hypot(train.mc_std_error_nats),
+            });
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The figures of gaps: by encoder, and by refinement steps.
+
+use crate::across_seeds::{SeedGroup, SeedMean, seed_counts, spread_meaning};
+use crate::figure::{
+    COLOURS, Chart, LegendEntry, LineStyle, MARKERS, Marker, MarkerPlacement, NO_LINE, Panel,
+    Point, ReferenceLine, Scale, Series, THICK, XAxis, scale_covering,
+};
+use crate::pairing::capacity;
+use crate::table::encoder_name;
+use crate::table::number::grouped;
+use gap_schema::Summary;
+use gap_spec::{EncoderLabel, Split};
+use plotters::style::RGBColor;
+
+/// The figures that a summary has points for: all variants beside each other where there are several, and
+/// then those of each.
+pub(super) fn charts(summary: &Summary) -> Vec<Chart> {
+    let groups: Vec<SeedGroup<'_>> = SeedGroup::all(summary)
+        .into_iter()
+        .filter(|group| group.encoder().is_some())
+        .collect();
+    let by_variant = || groups.chunk_by(|a, b| a.variant() == b.variant());
+    let together = (by_variant().count() > 1).then(|| gap_by_variant(&groups));
+    let each = by_variant().flat_map(|groups| {
+        let figures = [gap_by_encoder(groups), gap_by_steps(groups)];
+        figures.map(|figure| figure.named_after_variant(groups[0].variant()))
+    });
+    let figures = together.into_iter().chain(each);
+    figures.filter(Chart::has_points).collect()
+}
+
+fn encoders<'a>(groups: &[SeedGroup<'a>]) -> Vec<&'a EncoderLabel> {
+    let mut encoders: Vec<&EncoderLabel> = groups.iter().filter_map(SeedGroup::encoder).collect();
+    encoders.sort_by(|a, b| capacity(Some(a)).cmp(&capacity(Some(b))));
+    encoders.dedup();
+    encoders
+}
+
+fn point(category: usize, mean: Option<SeedMean>) -> Option<Point> {
+    let mean = mean?;
+    Point::with_error(category as f64, mean.mean_nats, mean.std_error_nats)
+}
+
+/// A gap as figures show it.
+struct GapCurve {
+    label: &'static str,
+    marker: Marker,
+    colour: RGBColor,
+    gap: fn(&SeedGroup<'_>) -> Option<SeedMean>,
+}
+
+const GAP_CURVES: [GapCurve; 3] = [
+    GapCurve {
+        label: "amortization",
+        marker: MARKERS[0],
+        colour: COLOURS[1],
+        gap: |group| group.mean(|cell| cell.amortization_gap),
+    },
+    GapCurve {
+        label: "approximation",
+        marker: MARKERS[1],
+        colour: COLOURS[0],
+        gap: |group| group.mean(|cell| Some(cell.approximation_gap)),
+    },
+    GapCurve {
+        label: "after refinement",
+        marker: MARKERS[2],
+        colour: COLOURS[2],
+        gap: |group| group.mean(|cell| cell.refined_gap),
+    },
+];
+
+fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Chart {
+    let encoders = encoders(groups);
+    let places = GroupPlaces {
+        labels: (encoders.iter())
+            .map(|e| vec![e.short(), grouped(e.weights)])
+            .collect(),
+        place_of_group: &|group| encoders.iter().position(|&e| Some(e) == group.encoder()),
+        x_label: "encoder, and its number of weights",
+        thickness: THICK,
+    };
+    let (name, title) = ("amortization-gap-by-encoder", "Gaps by encoder");
+    gaps_at(groups, &places, name, title)
+}
+
+/// Each variant's last encoder: the widest, where they are listed by capacity.
+fn gap_by_variant(groups: &[SeedGroup<'_>]) -> Chart {
+    let variants: Vec<Option<&str>> = distinct_variants(groups);
+    let places = GroupPlaces {
+        labels: (variants.iter())
+            .map(|&variant| {
+                let mut own = groups.iter().filter(|group| group.variant() == variant);
+                let encoder = own.next_back().map(encoder_name);
+                vec![
+                    variant.unwrap_or_default().to_owned(),
+                    encoder.unwrap_or_default(),
+                ]
+            })
+            .collect(),
+        place_of_group: &|group| {
+            let own = || groups.iter().filter(|g| g.variant() == group.variant());
+            let last = own().next_back()?.encoder();
+            let is_last = group.encoder() == last;
+            is_last.then(|| variants.iter().position(|&v| v == group.variant()))?
+        },
+        x_label: "variant, and its last encoder",
+        thickness: NO_LINE,
+    };
+    gaps_at(groups, &places, "gaps-by-variant", "Gaps by variant")
+}
+
+fn distinct_variants<'a>(groups: &[SeedGroup<'a>]) -> Vec<Option<&'a str>> {
+    let mut variants: Vec<Option<&str>> = groups.iter().map(SeedGroup::variant).collect();
+    variants.dedup();
+    variants
+}
+
+/// What the places on a figure's axis are, and which is a group's.
+struct GroupPlaces<'a> {
+    labels: Vec<Vec<String>>,
+    place_of_group: &'a dyn Fn(&SeedGroup<'_>) -> Option<usize>,
+    x_label: &'static str,
+    /// [`NO_LINE`] where they have no order.
+    thickness: f64,
+}
+
+fn gaps_at(groups: &[SeedGroup<'_>], places: &GroupPlaces<'_>, name: &str, title: &str) -> Chart {
+    let (mut legend, mut series) = (Vec::new(), Vec::new());
+    for curve in &GAP_CURVES {
+        for split in [Split::Test, Split::Train] {
+            let style = LineStyle {
+                colour: curve.colour,
+                marker: Some(curve.marker),
+                dashed: split == Split::Train,
+                thickness: places.thickness,
+            };
+            let points = groups.iter().filter(|group| group.split() == split);
+            let points: Vec<_> = points
+                .filter_map(|group| point((places.place_of_group)(group)?, (curve.gap)(group)))
+                .collect();
+            if points.is_empty() {
+                continue;
+            }
+            legend.push(LegendEntry {
+                label: format!("{}, {split}", curve.label),
+                style,
+            });
+            series.push(Series {
+                style,
+                markers: MarkerPlacement::Every,
+                points,
+            });
+        }
+    }
+    let panels = vec![Panel {
+        title: String::new(),
+        series,
+    }];
+    Chart {
+        name: name.to_owned(),
+        title: title.to_owned(),
+        note: format!("Error bars: {}", spread_meaning(&seed_counts(groups))),
+        x_label: places.x_label,
+        y_label: "gap (nats per datapoint)",
+        x_axis: XAxis::Categories(places.labels.clone()),
+        y_scale: scale_covering(&panels),
+        legend,
+        panels,
+        references: Vec::new(),
+    }
+}
+
+fn gap_by_steps(groups: &[SeedGroup<'_>]) -> Chart {
+    let mut steps: Vec<u32> = groups
+        .iter()
+        .flat_map(SeedGroup::refinement_steps)
+        .collect();
+    steps.sort_unstable();
+    steps.dedup();
+    let encoders = encoders(groups);
+    let style = |group: &SeedGroup<'_>| {
+        let i = encoders.iter().position(|&e| Some(e) == group.encoder());
+        LineStyle::nth(i.unwrap_or(0), THICK)
+    };
+    let with_none = || std::iter::once(0).chain(steps.iter().copied());
+    let (mut legend, mut panels) = (Vec::<LegendEntry>::new(), Vec::new());
+    for split in [Split::Train, Split::Test] {
+        let mut series = Vec::new();
+        for group in groups.iter().filter(|group| group.split() == split) {
+            let steps = with_none().enumerate();
+            let points: Vec<_> = steps
+                .filter_map(|(category, steps)| point(category, group.remaining_gap(steps)))
+                .collect();
+            // The amortization gap alone, at no steps, is in the other figure already.
+            if group.refinement_steps().is_empty() || points.is_empty() {
+                continue;
+            }
+            let style = style(group);
+            if !legend.iter().any(|key| key.style == style) {
+                let label = encoder_name(group);
+                legend.push(LegendEntry { label, style });
+            }
+            series.push(Series {
+                style,
+                markers: MarkerPlacement::Every,
+                points,
+            });
+        }
+        if !series.is_empty() {
+            let title = format!("{split} points");
+            panels.push(Panel { title, series });
+        }
+    }
+    let (y_scale, references) = scale_with_remaining_bound(&panels, groups);
+    Chart {
+        name: "gap-by-refinement-steps".to_owned(),
+        title: "What remains of the gap after refinement".to_owned(),
+        note: format!("Error bars: {}", spread_meaning(&seed_counts(groups))),
+        x_label: "refinement steps from the encoder's output",
+        y_label: "remaining gap (nats per datapoint)",
+        x_axis: XAxis::Categories(with_none().map(|n| vec![n.to_string()]).collect()),
+        y_scale,
+        legend,
+        panels,
+        references,
+    }
+}
+
+/// Where the scale is logarithmic, it shows how small a gap can be told from none.
+fn scale_with_remaining_bound(
+    panels: &[Panel],
+    groups: &[SeedGroup<'_>],
+) -> (Scale, Vec<ReferenceLine>) {
+    let scale = scale_covering(panels);
+    let bounds = groups
+        .iter()
+        .filter_map(|group| group.largest(|c| c.max_remaining_bound_nats));
+    let bound = bounds.max_by(f64::total_cmp).filter(|bound| *bound > 0.0);
+    match (scale, bound) {
+        (Scale::Log { .. }, Some(value)) => {
+            let label = "largest bound on q*'s own distance".to_owned();
+            (scale.with(value), vec![ReferenceLine { label, value }])
+        }
+        _ => (scale, Vec::new()),
+    }
+}

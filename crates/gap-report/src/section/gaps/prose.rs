@@ -1,0 +1,178 @@
+//! What the gaps say, in sentences and on the page.
+
+use crate::across_seeds::{SeedGroup, SeedMean, reported_split, seed_counts, spread_meaning};
+use crate::section::contribution::Block;
+use crate::table::encoder_name;
+use crate::table::number::{plus_minus, significant};
+use gap_schema::Summary;
+use gap_spec::Side;
+use minijinja::HtmlEscape;
+use std::collections::BTreeSet;
+
+/// The outcome: how the gap depends on the encoder, and on what that sees; none without an encoder.
+pub(super) fn sentences(summary: &Summary) -> Vec<String> {
+    let groups = SeedGroup::all(summary);
+    let split = reported_split(&groups);
+    let encoders: Vec<&SeedGroup<'_>> = groups
+        .iter()
+        .filter(|group| group.encoder().is_some())
+        .filter(|group| group.split() == split)
+        .collect();
+    let by_variant = encoders.chunk_by(|a, b| a.variant() == b.variant());
+    let mut sentences: Vec<String> = by_variant.filter_map(encoder_sentence).collect();
+    sentences.extend(context_sentences(&encoders));
+    sentences
+}
+
+fn seed_mean_text(mean: SeedMean) -> String {
+    plus_minus(mean.mean_nats, mean.std_error_nats)
+}
+
+/// `, 29% of it`; nothing where the whole is not told from none, or its part is no part.
+fn share_of(part: SeedMean, whole: SeedMean, name: &str) -> String {
+    let is_there = whole.mean_nats > 3.0 * whole.std_error_nats;
+    if is_there && (0.0..=whole.mean_nats).contains(&part.mean_nats) {
+        let percent = 100.0 * part.mean_nats / whole.mean_nats;
+        format!(", {}% of {name}", significant(percent, 2))
+    } else {
+        String::new()
+    }
+}
+
+/// What an encoder gains from seeing its neighbours, where the same one was measured with and without.
+fn context_sentences(groups: &[&SeedGroup<'_>]) -> Vec<String> {
+    let gap = |group: &SeedGroup<'_>| group.mean(|cell| cell.amortization_gap);
+    let pairs = groups.iter().flat_map(|with| {
+        let without = groups.iter().filter(move |without| {
+            let (Some(more), Some(fewer)) = (with.encoder(), without.encoder()) else {
+                return false;
+            };
+            let same_network = (more.kind, &more.hidden) == (fewer.kind, &fewer.hidden);
+            more.context > fewer.context && same_network && on_one_problem(with, without)
+        });
+        without.map(move |without| (*without, *with))
+    });
+    let sentence = |(without, with): (&SeedGroup<'_>, &SeedGroup<'_>)| {
+        let (alone, beside) = (gap(without)?, gap(with)?);
+        Some(format!(
+            "{}{} has an amortization gap of {} nats on {} points with context {}, and of {} with context {}{}.",
+            with.variant()
+                .map_or_else(String::new, |name| format!("{name}: ")),
+            encoder_name(with),
+            seed_mean_text(alone),
+            with.split(),
+            without.encoder()?.context,
+            seed_mean_text(beside),
+            with.encoder()?.context,
+            share_of(beside, alone, "it")
+        ))
+    };
+    pairs.filter_map(sentence).collect()
+}
+
+/// Whether two groups are of one family, and of the same models on the same data.
+fn on_one_problem(a: &SeedGroup<'_>, b: &SeedGroup<'_>) -> bool {
+    let models = |group: &SeedGroup<'_>| {
+        let cells = group.cells.iter();
+        let problems = cells.map(|c| (c.seed, c.family, c.dataset.clone(), c.model.clone()));
+        problems.collect::<BTreeSet<_>>()
+    };
+    models(a) == models(b)
+}
+
+/// How the gap changes from the narrowest encoder to the widest.
+fn encoder_sentence(groups: &[&SeedGroup<'_>]) -> Option<String> {
+    let (first, last) = (groups.first()?, groups.last()?);
+    let gap = |group: &SeedGroup<'_>| group.mean(|cell| cell.amortization_gap);
+    let (narrow, wide) = (gap(first)?, gap(last)?);
+    let variant = last.variant();
+    let variant = variant.map_or_else(String::new, |name| format!("{name}: "));
+    let (from, the) = if variant.is_empty() {
+        ("From", "The")
+    } else {
+        ("from", "the")
+    };
+    let split = last.split();
+    let change = if groups.len() > 1 {
+        format!(
+            "{from} {} to {} the amortization gap on {split} points goes from {} to {} nats{}",
+            encoder_name(first),
+            encoder_name(last),
+            seed_mean_text(narrow),
+            seed_mean_text(wide),
+            share_of(wide, narrow, "it")
+        )
+    } else {
+        format!(
+            "{the} amortization gap of {} on {split} points is {} nats",
+            encoder_name(last),
+            seed_mean_text(wide)
+        )
+    };
+    let approximation = last.mean(|cell| Some(cell.approximation_gap))?;
+    let inference = last.mean(|cell| cell.inference_gap)?;
+    let share = share_of(approximation, inference, "the inference gap");
+    Some(format!(
+        "{variant}{change}. With {} the approximation gap is {} nats{share}.",
+        encoder_name(last),
+        seed_mean_text(approximation)
+    ))
+}
+
+/// What each number of a cell means.
+pub(super) fn meanings(summary: &Summary) -> Vec<Block> {
+    let terms = [
+        (
+            "approximation gap = log p̂(x) − L[q*]",
+            format!(
+                "What the family cannot express. {} Where <i>q*</i> falls short of the family's optimum, the approximation gap is too large by as much as the amortization gap is too small; the inference gap is not affected.",
+                HtmlEscape(evidence_direction(summary))
+            ),
+        ),
+        (
+            "amortization gap = L[q*] − L[q]",
+            "What using one encoder for all datapoints costs. <i>q*</i> is an optimiser's answer and may fall short of the optimum, by at most the largest bound below for an optimum that the ascent came near, so this gap is a lower bound in expectation. It may be negative, and is then reported as it is.".to_owned(),
+        ),
+        (
+            "inference gap = log p̂(x) − L[q]",
+            "The sum of the two.".to_owned(),
+        ),
+        (
+            "refined gap = L[q*] − L[q_r]",
+            "What remains of the amortization gap after refinement steps.".to_owned(),
+        ),
+        (
+            "IW gap = IW_K[q*] − IW_K[q]",
+            "The amortization gap of the importance-weighted bound with K draws.".to_owned(),
+        ),
+        (
+            "generalisation gap = amortization gap on test points − on training points",
+            "Its two terms are on different datapoints, so their errors add in quadrature.".to_owned(),
+        ),
+    ];
+    let spread = spread_meaning(&seed_counts(&SeedGroup::all(summary)));
+    vec![
+        Block::paragraph(
+            "All in nats per datapoint, differences taken on the same datapoint and then averaged. <i>q*</i> is the free-form optimum of the family, found by an ascent for each datapoint; <i>q</i> is the encoder's output; <i>q_r</i> is <i>q</i> after refinement steps; <i>L</i> is the evidence lower bound.",
+        ),
+        Block::terms(&terms),
+        Block::paragraph(&format!(
+            "± is {} Monte Carlo error within datapoints is listed by itself and is never added to it.",
+            HtmlEscape(&spread)
+        )),
+    ]
+}
+
+/// On which side of the truth the gaps lie.
+fn evidence_direction(summary: &Summary) -> &'static str {
+    let mut sides = summary.cells.iter().map(|c| c.log_evidence.side);
+    if sides.clone().all(|side| side == Side::Exact) {
+        "log p̂(x) is exact here, so the approximation and inference gaps are estimated without bias."
+    } else if sides.all(|side| side == Side::Lower) {
+        "log p̂(x) is a lower bound on the evidence, so the approximation and inference gaps are \
+         estimated from below: they are at least this large for these q* and q."
+    } else {
+        "log p̂(x) is exact in some cells and a lower bound in others, as the table of bounds says; \
+         where it is a lower bound, so are the approximation and inference gaps."
+    }
+}

@@ -1,0 +1,213 @@
+//! The gaps, the bounds that they are differences of, what remains of them after refinement, and each
+//! cell by itself.
+
+use crate::across_seeds::{SeedGroup, seed_counts, spread_meaning};
+use crate::table::number::{
+    self, grouped, mean_text, option, plus_minus, same_or_range, significant,
+};
+use crate::table::{Table, mean_gradients, mean_seconds, table_by_group};
+use gap_schema::Summary;
+use gap_schema::summary::{Cell, Cost, DIFFERENT_OPTIMA_NATS, Mean};
+use std::collections::BTreeMap;
+
+/// The gaps, one row for each variant, encoder and split.
+pub(super) fn gaps(summary: &Summary) -> Table {
+    let headings = [
+        "weights",
+        "n",
+        "seeds",
+        "evidence",
+        "approximation",
+        "amortization",
+        "one optimum",
+        "refined (steps)",
+        "IW gap",
+        "inference",
+        "neg/unconv/diff-opt/non-fin/heavy",
+    ];
+    let groups = SeedGroup::all(summary);
+    let mut table = table_by_group(&groups, &headings, |group| {
+        let refined = group.mean(|c| c.refined_gap);
+        let steps = group.refinement_steps().last().copied();
+        vec![vec![
+            option(group.encoder(), |e| grouped(e.weights)),
+            same_or_range(group.cells.iter().map(|c| c.n)),
+            group.n_seeds().to_string(),
+            evidence_sources(group),
+            mean_text(group.mean(|c| Some(c.approximation_gap))),
+            mean_text(group.mean(|c| c.amortization_gap)),
+            mean_text(group.mean(|c| c.amortization_gap_same_optimum)),
+            match (refined, steps) {
+                (Some(_), Some(steps)) => format!("{} ({steps})", mean_text(refined)),
+                _ => number::ABSENT.to_owned(),
+            },
+            mean_text(group.mean(|c| c.iw_gap)),
+            mean_text(group.mean(|c| c.inference_gap)),
+            format!(
+                "{}/{}/{}/{}/{}",
+                group.total(|c| c.negative_gaps),
+                group.total(|c| c.unconverged),
+                group.total(|c| c.different_optima),
+                group.total(|c| c.non_finite),
+                group.total(|c| c.heavy_tails)
+            ),
+        ]]
+    });
+    table.notes = gap_notes(&groups);
+    table
+}
+
+fn gap_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
+    if groups.is_empty() {
+        return vec!["No datapoint has been measured yet.".to_owned()];
+    }
+    let mut notes = vec![
+        format!(
+            "Gaps in nats per datapoint, means over seeds; ± is {}",
+            spread_meaning(&seed_counts(groups))
+        ),
+        format!(
+            "Counted at the end: negative gaps, unconverged ascents, starts that ended at different optima \
+             (more than {DIFFERENT_OPTIMA_NATS} nats apart), non-finite points, points with a heavy tail of weights."
+        ),
+        "evidence: where log p̂(x) is from, the exact value or the lower bound with the highest mean."
+            .to_owned(),
+        "one optimum: the amortization gap over converged points whose starts agree.".to_owned(),
+    ];
+    let monte_carlo = groups.iter().filter_map(|group| {
+        let gap = group.mean(|c| c.amortization_gap.or(Some(c.approximation_gap)));
+        gap.map(|gap| gap.mc_std_error_nats)
+    });
+    if let Some(largest) = monte_carlo.max_by(f64::total_cmp) {
+        let largest = significant(largest, 2);
+        let gap = if groups.iter().all(|group| group.encoder().is_none()) {
+            "approximation"
+        } else {
+            "amortization"
+        };
+        notes.push(format!(
+            "Monte Carlo error apart from that: at most {largest} nats on an {gap} gap."
+        ));
+    }
+    notes
+}
+
+/// Which estimators the seeds' `log p̂(x)` are from, with the number of seeds where these differ.
+fn evidence_sources(group: &SeedGroup<'_>) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for cell in &group.cells {
+        *counts.entry(&cell.log_evidence.estimator).or_default() += 1;
+    }
+    let several = counts.len() > 1;
+    let texts = counts.iter().map(|(estimator, n)| match several {
+        true => format!("{estimator} ({n})"),
+        false => (*estimator).to_owned(),
+    });
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// What is said of where `log p̂(x)` is from: its side, its estimators, and how wide the sandwich is
+/// where one of them is annealed.
+fn evidence_source(group: &SeedGroup<'_>) -> String {
+    let side = group.cells[0].log_evidence.side;
+    let width = group.mean(|cell| {
+        let estimates = cell.evidence.iter();
+        let mut chosen =
+            estimates.filter(|estimate| estimate.estimator.as_str() == cell.log_evidence.estimator);
+        chosen.find_map(|estimate| estimate.sandwich_width)
+    });
+    let width = width.map_or_else(String::new, |width| {
+        format!(", sandwich {}", mean_text(Some(width)))
+    });
+    format!("{side}, {}{width}", evidence_sources(group))
+}
+
+/// The bounds that the gaps are differences of.
+pub(super) fn bounds(summary: &Summary) -> Table {
+    let headings = [
+        "log p̂(x)",
+        "side, estimator",
+        "L[q*]",
+        "L[q]",
+        "L[q_r]",
+        "IW[q*]",
+        "IW[q]",
+    ];
+    table_by_group(&SeedGroup::all(summary), &headings, |group| {
+        vec![vec![
+            mean_text(group.mean(|c| Some(c.log_evidence.mean))),
+            evidence_source(group),
+            mean_text(group.mean(|c| Some(c.elbo_free_form))),
+            mean_text(group.mean(|c| c.elbo_amortized)),
+            mean_text(group.mean(|c| Some(c.elbo_refined?.mean))),
+            mean_text(group.mean(|c| Some(c.iw_free_form.mean))),
+            mean_text(group.mean(|c| Some(c.iw_amortized?.mean))),
+        ]]
+    })
+}
+
+/// Every cell by itself, with its errors over datapoints.
+pub(super) fn cells(summary: &Summary) -> Table {
+    let mut table = Table::new(
+        1,
+        &[
+            "cell",
+            "n",
+            "approximation",
+            "amortization",
+            "refined",
+            "IW gap",
+            "inference",
+        ],
+    );
+    let text = |mean: Option<Mean>| option(mean, |m| plus_minus(m.mean_nats, m.std_error_nats));
+    for cell in &summary.cells {
+        table.rows.push(vec![
+            cell.cell.clone(),
+            grouped(cell.n),
+            text(Some(cell.approximation_gap)),
+            text(cell.amortization_gap),
+            text(cell.refined_gap),
+            text(cell.iw_gap),
+            text(cell.inference_gap),
+        ]);
+    }
+    table
+}
+
+/// What remains of the gap after each number of refinement steps.
+pub(super) fn refinement(summary: &Summary) -> Table {
+    let headings = [
+        "steps",
+        "remaining gap",
+        "Monte Carlo error",
+        "seconds",
+        "gradients/point",
+    ];
+    table_by_group(&SeedGroup::all(summary), &headings, |group| {
+        let steps = std::iter::once(0).chain(group.refinement_steps());
+        steps
+            .filter_map(|steps| {
+                let gap = group.remaining_gap(steps)?;
+                Some(vec![
+                    steps.to_string(),
+                    mean_text(Some(gap)),
+                    significant(gap.mc_std_error_nats, 2),
+                    mean_seconds(group, |c| cost_of_steps(c, steps)),
+                    mean_gradients(group, |c| cost_of_steps(c, steps)),
+                ])
+            })
+            .collect()
+    })
+}
+
+fn cost_of_steps(cell: &Cell, steps: u32) -> Option<Cost> {
+    if steps == 0 {
+        return cell.cost.amortized;
+    }
+    let mut points = cell.refinement.iter();
+    points.find(|p| p.steps == steps).map(|p| Cost {
+        seconds: p.seconds,
+        joint_gradients: p.joint_gradients,
+    })
+}

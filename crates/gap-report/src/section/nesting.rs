@@ -1,0 +1,32 @@
+//! Nested families: whether a larger family ended above the smaller ones that it contains.
+
+mod analysis;
+mod prose;
+mod tables;
+
+use super::contribution::{AnalysisInput, Chapter, PagePlace, Section};
+use crate::content::ReportContent;
+use crate::table::Table;
+use gap_schema::Summary;
+
+pub(super) struct NestingSection;
+
+impl Section for NestingSection {
+    fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
+        summary.nesting = analysis::nestings(input.cells);
+    }
+
+    fn sentences(&self, summary: &Summary) -> Vec<String> {
+        prose::sentences(summary)
+    }
+
+    fn main_tables(&self, summary: &Summary) -> Vec<Table> {
+        tables::nesting(summary).if_any()
+    }
+
+    fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
+        let table = tables::nesting(content.summary);
+        let chapter = Chapter::of_table(PagePlace::Families, "Families within families", table);
+        chapter.into_iter().collect()
+    }
+}

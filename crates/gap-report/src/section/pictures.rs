@@ -1,0 +1,25 @@
+//! Posteriors over two latent variables, beside what stands for them.
+
+mod figures;
+
+use super::contribution::{Block, Chapter, PagePlace, Section};
+use crate::content::ReportContent;
+use crate::figure::{Figure, boxed};
+
+pub(super) struct PicturesSection;
+
+impl Section for PicturesSection {
+    fn figures(&self, content: &ReportContent<'_>) -> Vec<Box<dyn Figure>> {
+        boxed(figures::posteriors(&content.rows.pictures))
+    }
+
+    fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
+        let chapter = Chapter {
+            place: PagePlace::Families,
+            heading: "Posteriors",
+            blocks: vec![Block::Figures("")],
+        };
+        let has_some = !content.rows.pictures.is_empty();
+        has_some.then_some(chapter).into_iter().collect()
+    }
+}

@@ -1,0 +1,264 @@
+//! Posteriors over two latent variables beside what stands for them: one figure for each datapoint, the
+//! posterior first, and then a column for each variant with `q*` above the encoder's `q`.
+
+use crate::figure::canvas::{Canvas, DrawResult, GRID, INK, PAPER, Text};
+use crate::figure::geometry::{
+    LINE, MARGIN, Position, SMALL_TEXT, TEXT, TITLE_TEXT, broken, text_width,
+};
+use crate::figure::{COLOURS, Draw};
+use crate::variant::variant_order;
+use gap_schema::PictureRow;
+use gap_schema::picture::Pictured;
+use gap_spec::Family;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+use std::collections::BTreeMap;
+
+/// The side of a picture.
+const SIDE: f64 = 150.0;
+const SPACE: f64 = 14.0;
+const HEADING: f64 = 40.0;
+
+/// Cells that are fainter than this part of the darkest are not drawn.
+const FAINTEST: f64 = 0.004;
+
+/// One datapoint: its posterior, then a column for each variant.
+pub(super) struct PosteriorFigure {
+    name: String,
+    title: String,
+    note: String,
+    columns: Vec<PictureColumn>,
+    axes: String,
+}
+
+struct PictureColumn {
+    heading: String,
+    /// From above to below, each with what it shows.
+    pictures: Vec<(String, Vec<ShadedCell>)>,
+}
+
+/// A cell: its place in the picture, from 0 to 1 from the left and from below, and its mass over the
+/// largest one.
+struct ShadedCell {
+    from: [f64; 2],
+    to: [f64; 2],
+    darkness: f64,
+}
+
+/// The figures of some rows, by seed and datapoint.
+pub(super) fn posteriors(rows: &[PictureRow]) -> Vec<PosteriorFigure> {
+    let mut by_point: BTreeMap<(u64, u64, &str), Vec<&PictureRow>> = BTreeMap::new();
+    for row in rows {
+        let place = (row.seed, row.datapoint, row.model.as_str());
+        by_point.entry(place).or_default().push(row);
+    }
+    let models_of = |seed: u64, datapoint: u64| {
+        let models = by_point
+            .keys()
+            .filter(|key| (key.0, key.1) == (seed, datapoint));
+        models.count()
+    };
+    let figures = by_point.iter();
+    figures
+        .map(|(&(seed, datapoint, _), rows)| {
+            let figure = figure(seed, datapoint, rows);
+            match models_of(seed, datapoint) {
+                1 => figure,
+                _ => figure.named_after_variants(rows),
+            }
+        })
+        .collect()
+}
+
+fn figure(seed: u64, datapoint: u64, rows: &[&PictureRow]) -> PosteriorFigure {
+    let mut variants: Vec<(Family, Option<&str>)> = rows
+        .iter()
+        .map(|row| (row.family, row.variant.as_deref()))
+        .collect();
+    variants.sort_by(|a, b| {
+        a.0.cmp(&b.0)
+            .then(variant_order(a.1).cmp(&variant_order(b.1)))
+    });
+    variants.dedup();
+    let variants: Vec<Option<&str>> = variants.into_iter().map(|(_, variant)| variant).collect();
+    let picture = |variant: Option<&str>, pictured: Pictured| -> Vec<ShadedCell> {
+        let own = rows.iter().filter(|row| row.variant.as_deref() == variant);
+        let own: Vec<&&PictureRow> = own.filter(|row| row.pictured == pictured).collect();
+        let most = own.iter().map(|row| row.mass).fold(0.0, f64::max);
+        let seen = own.into_iter().filter(|row| row.mass > FAINTEST * most);
+        seen.map(|row| shade(row, most)).collect()
+    };
+    let first = variants[0];
+    let mut columns = vec![PictureColumn {
+        heading: "posterior".to_owned(),
+        pictures: vec![("p(z | x)".to_owned(), picture(first, Pictured::Posterior))],
+    }];
+    columns.extend(variants.iter().map(|&variant| {
+        let first = rows.iter().find(|row| row.variant.as_deref() == variant);
+        let family = first.map_or_else(String::new, |row| row.family.to_string());
+        let encoders = rows.iter().filter(|row| row.variant.as_deref() == variant);
+        let encoder = encoders.filter_map(|row| row.encoder.clone()).next();
+        PictureColumn {
+            heading: variant.map_or(family, str::to_owned),
+            pictures: vec![
+                ("q*".to_owned(), picture(variant, Pictured::FreeForm)),
+                (
+                    format!("q, {}", encoder.unwrap_or_default()),
+                    picture(variant, Pictured::Amortized),
+                ),
+            ],
+        }
+    }));
+    let PictureRow {
+        middle_1,
+        middle_2,
+        half_width,
+        ..
+    } = rows[0];
+    let span = |middle: f64| format!("{:.2} to {:.2}", middle - half_width, middle + half_width);
+    PosteriorFigure {
+        name: format!("posterior-seed-{seed}-point-{datapoint}"),
+        title: format!("Posterior of test point {datapoint}, seed {seed}, and what stands for it"),
+        note: "All pictures show the same square, which reaches four standard deviations of the posterior \
+               from its mean. Darker cells hold more mass, each picture to its own largest; those of q are \
+               from draws."
+            .to_owned(),
+        columns,
+        axes: format!("z₁: {}, z₂: {}", span(*middle_1), span(*middle_2)),
+    }
+}
+
+fn shade(row: &PictureRow, most: f64) -> ShadedCell {
+    let width = 1.0 / f64::from(row.cells);
+    let place = |z: f64, middle: f64| 0.5 + 0.5 * (z - middle) / row.half_width;
+    let (across, up) = (place(row.z_1, row.middle_1), place(row.z_2, row.middle_2));
+    ShadedCell {
+        from: [across - 0.5 * width, up - 0.5 * width],
+        to: [across + 0.5 * width, up + 0.5 * width],
+        darkness: row.mass / most,
+    }
+}
+
+/// From the paper to full colour.
+fn colour(darkness: f64) -> RGBColor {
+    let full = COLOURS[0];
+    let mix = |paper: u8, full: u8| {
+        let mixed = f64::from(paper) + darkness * (f64::from(full) - f64::from(paper));
+        mixed.round() as u8
+    };
+    RGBColor(
+        mix(PAPER.0, full.0),
+        mix(PAPER.1, full.1),
+        mix(PAPER.2, full.2),
+    )
+}
+
+impl PosteriorFigure {
+    /// The same of one of several models, which is told by the variants that have it.
+    fn named_after_variants(mut self, rows: &[&PictureRow]) -> Self {
+        let mut variants: Vec<&str> = rows.iter().filter_map(|r| r.variant.as_deref()).collect();
+        variants.sort_by(|a, b| variant_order(Some(a)).cmp(&variant_order(Some(b))));
+        variants.dedup();
+        self.name += &format!("-{}", variants.join("-"));
+        self.title += &format!(": {}", variants.join(", "));
+        self
+    }
+
+    fn width(&self) -> f64 {
+        let n = self.columns.len() as f64;
+        let pictures = n * SIDE + (n - 1.0) * SPACE + 2.0 * MARGIN;
+        pictures.max(text_width(&self.title, TITLE_TEXT) * 1.15 + 2.0 * MARGIN)
+    }
+
+    fn note_lines(&self) -> Vec<String> {
+        broken(&self.note, SMALL_TEXT, self.width() - 2.0 * MARGIN)
+    }
+
+    fn top(&self) -> f64 {
+        38.0 + self.note_lines().len() as f64 * LINE + HEADING
+    }
+
+    fn height(&self) -> f64 {
+        let rows = self.columns.iter().map(|column| column.pictures.len());
+        let rows = rows.max().unwrap_or(0) as f64;
+        self.top() + rows * (SIDE + LINE + SPACE) + MARGIN
+    }
+}
+
+impl Draw for PosteriorFigure {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn note(&self) -> &str {
+        &self.note
+    }
+
+    fn size(&self, scale: f64) -> (u32, u32) {
+        let pixels = |length: f64| (length * scale).ceil() as u32;
+        (pixels(self.width()), pixels(self.height()))
+    }
+
+    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> DrawResult<DB> {
+        let corner = (HPos::Left, VPos::Top);
+        canvas.text(&self.title, (MARGIN, 12.0), corner, Text::title())?;
+        for (i, line) in self.note_lines().iter().enumerate() {
+            let place = (MARGIN, 38.0 + i as f64 * LINE);
+            canvas.text(line, place, corner, Text::small())?;
+        }
+        for (i, column) in self.columns.iter().enumerate() {
+            let left = MARGIN + i as f64 * (SIDE + SPACE);
+            let middle = (left + 0.5 * SIDE, self.top() - TEXT - 4.0);
+            canvas.text(
+                &column.heading,
+                middle,
+                (HPos::Center, VPos::Center),
+                Text::plain(),
+            )?;
+            for (j, (label, shades)) in column.pictures.iter().enumerate() {
+                let top = self.top() + j as f64 * (SIDE + LINE + SPACE);
+                canvas.picture((left, top), shades)?;
+                let below = (left + 0.5 * SIDE, top + SIDE + 3.0);
+                canvas.text(label, below, (HPos::Center, VPos::Top), Text::small())?;
+            }
+        }
+        let axes = (MARGIN, self.height() - SMALL_TEXT - 6.0);
+        canvas.text(&self.axes, axes, corner, Text::small())
+    }
+}
+
+impl<DB: DrawingBackend> Canvas<DB> {
+    fn picture(&self, (left, top): Position, shades: &[ShadedCell]) -> DrawResult<DB> {
+        for shade in shades {
+            let place = |[across, up]: [f64; 2]| (left + across * SIDE, top + (1.0 - up) * SIDE);
+            let corners = [place(shade.from), place(shade.to)];
+            self.rectangle(corners, colour(shade.darkness).filled())?;
+        }
+        let (right, bottom) = (left + SIDE, top + SIDE);
+        let frame = [
+            (left, top),
+            (right, top),
+            (right, bottom),
+            (left, bottom),
+            (left, top),
+        ];
+        for ends in frame.windows(2) {
+            self.line(ends[0], ends[1], self.stroke(INK, 1.0))?;
+        }
+        let (middle_x, middle_y) = (left + 0.5 * SIDE, top + 0.5 * SIDE);
+        for (x, y) in [(middle_x, bottom), (left, middle_y)] {
+            // The posterior's mean on both axes.
+            let inwards = if x == left {
+                (x + 5.0, y)
+            } else {
+                (x, y - 5.0)
+            };
+            self.line((x, y), inwards, self.stroke(GRID, 1.0))?;
+        }
+        Ok(())
+    }
+}

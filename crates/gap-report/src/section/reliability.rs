@@ -1,0 +1,33 @@
+//! Reliability: how far the gaps can be trusted, and how they compare with closed forms.
+
+pub(super) mod analysis;
+mod prose;
+mod tables;
+
+use super::contribution::{Block, Chapter, PagePlace, Section};
+use crate::content::ReportContent;
+use gap_schema::Summary;
+
+/// Its analysis is a part of that of each estimate.
+pub(super) struct ReliabilitySection;
+
+impl Section for ReliabilitySection {
+    fn sentences(&self, summary: &Summary) -> Vec<String> {
+        prose::search_sentence(summary).into_iter().collect()
+    }
+
+    fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
+        let summary = content.summary;
+        let trust = Chapter {
+            place: PagePlace::Reading,
+            heading: "How far to trust them",
+            blocks: vec![
+                prose::explanation(),
+                Block::Table(tables::reliability(summary)),
+            ],
+        };
+        let heading = "Against closed forms";
+        let closed_forms = Chapter::of_table(PagePlace::Details, heading, tables::oracle(summary));
+        [trust].into_iter().chain(closed_forms).collect()
+    }
+}

@@ -1,0 +1,38 @@
+//! Tables with a row, or several, for each variant, encoder and split.
+
+use super::content::Table;
+use super::number::option;
+use crate::across_seeds::SeedGroup;
+
+/// The rows that `rows` makes of each group, the group's names before them; without the column of
+/// variants where no group has one.
+pub(crate) fn table_by_group(
+    groups: &[SeedGroup<'_>],
+    headings: &[&str],
+    rows: impl Fn(&SeedGroup<'_>) -> Vec<Vec<String>>,
+) -> Table {
+    let mut table = Table::new(3, &[&["variant", "encoder", "split"], headings].concat());
+    for group in groups {
+        let names = [
+            option(group.variant(), str::to_owned),
+            encoder_name(group),
+            group.split().to_string(),
+        ];
+        let rows = rows(group).into_iter();
+        table
+            .rows
+            .extend(rows.map(|row| [&names[..], &row].concat()));
+    }
+    if groups.iter().all(|group| group.variant().is_none()) {
+        table.without("variant")
+    } else {
+        table
+    }
+}
+
+/// The short name of the group's encoder, or `(none)`.
+pub(crate) fn encoder_name(group: &SeedGroup<'_>) -> String {
+    group
+        .encoder()
+        .map_or_else(|| "(none)".to_owned(), |encoder| encoder.short())
+}

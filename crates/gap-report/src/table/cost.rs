@@ -1,0 +1,19 @@
+//! What was spent, as text.
+
+use super::number::{grouped, option, seconds};
+use crate::across_seeds::SeedGroup;
+use gap_schema::summary::{Cell, Cost};
+
+/// Wall seconds of all datapoints, the mean over seeds.
+pub(crate) fn mean_seconds(group: &SeedGroup<'_>, cost: impl Fn(&Cell) -> Option<Cost>) -> String {
+    option(group.average(|c| Some(cost(c)?.seconds)), seconds)
+}
+
+/// Joint gradients, the mean over seeds.
+pub(crate) fn mean_gradients(
+    group: &SeedGroup<'_>,
+    cost: impl Fn(&Cell) -> Option<Cost>,
+) -> String {
+    let mean = group.average(|c| Some(cost(c)?.joint_gradients));
+    option(mean, |mean| grouped(mean.round() as u64))
+}

@@ -1,0 +1,100 @@
+//! A folder of results: the names of its files, and the rows in it.
+
+use crate::parquet::{self, TableError};
+use crate::rows_file::{self, RowsError};
+use crate::{CalibrationRow, PictureRow, Record, TracePoint};
+use gap_spec::Experiment;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+
+/// The table of records.
+pub const RECORDS: &str = "records.parquet";
+/// The summary, the contract for other programs.
+pub const SUMMARY: &str = "summary.json";
+/// The spec of the experiment, all variants in it.
+pub const SPEC: &str = "spec.toml";
+/// Where the numbers come from.
+pub const PROVENANCE: &str = "provenance.json";
+/// The page.
+pub const PAGE: &str = "report.html";
+/// Where the time of a run went.
+pub const COSTS: &str = "costs.json";
+/// Ascents on their way, where some are compared.
+pub const ASCENTS: &str = "ascents.csv";
+/// Estimators held to known values, where some are.
+pub const CALIBRATION: &str = "calibration.csv";
+/// Pictures of posteriors, where some are shown.
+pub const PICTURES: &str = "pictures.csv";
+
+/// What a run recorded, all kinds of rows; a kind that an experiment does not ask for is empty.
+#[derive(Clone, Debug, Default)]
+pub struct ResultRows {
+    /// A row for each datapoint, method and estimator.
+    pub records: Vec<Record>,
+    /// Where ascents stood on their way.
+    pub trace: Vec<TracePoint>,
+    /// Estimators held to known values.
+    pub calibration: Vec<CalibrationRow>,
+    /// Cells of pictures of posteriors and of what stands for them.
+    pub pictures: Vec<PictureRow>,
+}
+
+/// The rows of a folder cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError {
+    /// The table of records cannot.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A file of other rows cannot.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+}
+
+impl ResultRows {
+    /// The rows in `folder`, the results of `experiment`.
+    ///
+    /// Tables that are older than `family_params` get it from the family and the model's dimensions.
+    ///
+    /// # Errors
+    ///
+    /// [`ResultsError`] with the path of a file that cannot be read, as [`RECORDS`] if that is missing.
+    pub fn read(folder: &Path, experiment: &Experiment) -> Result<Self, ResultsError> {
+        let mut records = parquet::read(&folder.join(RECORDS))?;
+        complete_family_params(&mut records, experiment);
+        Ok(Self {
+            records,
+            trace: read_if_there(&folder.join(ASCENTS))?,
+            calibration: read_if_there(&folder.join(CALIBRATION))?,
+            pictures: read_if_there(&folder.join(PICTURES))?,
+        })
+    }
+
+    /// The variant of every row; `None` in experiments without variants.
+    pub fn variants(&self) -> impl Iterator<Item = Option<&str>> {
+        let records = self.records.iter().map(|row| &row.variant);
+        let trace = self.trace.iter().map(|row| &row.variant);
+        let calibration = self.calibration.iter().map(|row| &row.variant);
+        let pictures = self.pictures.iter().map(|row| &row.variant);
+        let variants = records.chain(trace).chain(calibration).chain(pictures);
+        variants.map(Option::as_deref)
+    }
+}
+
+fn read_if_there<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
+    if path.is_file() {
+        rows_file::read(path)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+/// Fills in what older tables lack; a variant that the experiment does not have is left as it is.
+fn complete_family_params(records: &mut [Record], experiment: &Experiment) {
+    let incomplete = records.iter_mut().filter(|row| row.family_params == 0);
+    for record in incomplete {
+        if let Some(problem) = experiment.problem(record.variant.as_deref()) {
+            let latent_dim = problem.spec.model.latent_dim.get() as usize;
+            record.family_params = record.family.param_dim(latent_dim) as u64;
+        }
+    }
+}
