@@ -19,7 +19,7 @@ const COMPUTING: [&str; 15] = [
     "gap-harness/src/models.rs",
     "gap-harness/src/observations.rs",
     "gap-harness/src/work",
-    "gap-harness/src/settings.rs",
+    "gap-harness/src/starts.rs",
 ];
 
 /// What of it cannot: how a spec file is read and refused.

@@ -5,10 +5,10 @@ mod oracle_problem;
 
 use gap_data::Batch;
 use gap_estimate::{Estimate, EstimateError, estimate_adaptively};
-use gap_infer::family::{NAMES, named};
+use gap_infer::family::build;
 use gap_infer::{DiagonalGaussian, VariationalFamily, VariationalParams};
 use gap_model::{ExactPosterior, LinearGaussian};
-use gap_spec::{AdaptiveSpec, Count, Positive, Trust};
+use gap_spec::{AdaptiveSpec, Count, Family, Positive, Trust};
 use gap_torch::SeedKey;
 use oracle_problem::{drawn, exact_evidence, optimum, oracle};
 use tch::Device;
@@ -139,11 +139,9 @@ fn any_family_can_be_the_proposal_and_where_it_is_the_posterior_every_weight_is_
     let model = oracle(3, 0.5);
     let (batch, _) = drawn(&model, 4);
     let exact = exact_evidence(&model, &batch);
-    for name in NAMES
-        .into_iter()
-        .filter(|name| *name != "diagonal-gaussian")
-    {
-        let family = named(name, 3).unwrap();
+    let all = Family::ALL.iter();
+    for &name in all.filter(|&&family| family != Family::DiagonalGaussian) {
+        let family = build(name, 3);
         let params = posterior_in(family.as_ref(), &model, &batch);
         let plain = AdaptiveSpec {
             first_samples: Count::new(200),

@@ -5,10 +5,10 @@ mod oracle_problem;
 
 use gap_data::Batch;
 use gap_estimate::{Anchor, Annealing, Estimate, Transitions};
-use gap_infer::ascent::Precision;
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::{DiagonalGaussian, FreeForm, FullGaussian, Inference};
 use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian, ModelError};
+use gap_spec::Precision;
 use gap_spec::Trust;
 use gap_torch::{NoiseStream, SeedKey};
 use oracle_problem::{drawn, exact_evidence, optimum, oracle};
@@ -21,7 +21,7 @@ fn annealing(n_temperatures: u32, n_chains: usize) -> Annealing {
         n_chains,
         transitions: Transitions {
             leapfrog_steps: 10,
-            precision: Precision::Half,
+            precision: Precision::Mixed,
         },
         step_size: None,
     }

@@ -7,14 +7,15 @@ use gap_data::{Batch, Dataset};
 use gap_estimate::{
     ClosedForms, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
 };
-use gap_infer::ascent::{Phase, Precision, Stopping, averaged_newton};
+use gap_infer::ascent::averaged_newton;
 use gap_infer::free_form::{Search, StartingPoint};
-use gap_infer::train::{Training, fit_encoder};
+use gap_infer::train::fit_encoder;
 use gap_infer::{
     Amortized, DiagonalGaussian, Encoder, FreeForm, Inference, Refined, Stop, VariationalFamily,
 };
 use gap_model::{Activation, LinearGaussian};
 use gap_spec::Diagnostics;
+use gap_spec::{Count, Phase, Positive, Precision, StoppingRule, TrainingSpec};
 use gap_torch::SeedKey;
 use oracle_problem::{drawn, optimum, oracle};
 use tch::Device;
@@ -22,7 +23,7 @@ use tch::Device;
 /// Newton steps that only their number ends.
 fn refinement() -> Phase {
     Phase {
-        stopping: Stopping::Never,
+        stopping: StoppingRule::Never,
         ..averaged_newton(32, 0.0, 1000)
     }
 }
@@ -38,7 +39,7 @@ fn free_form(family: &DiagonalGaussian) -> FreeForm<'_> {
         search: Search::UntilCertified,
         tolerance_nats: 0.005,
         max_steps: 5000,
-        precision: Precision::Half,
+        precision: Precision::Mixed,
     }
 }
 
@@ -269,20 +270,19 @@ fn a_linear_encoder_reaches_the_optimum_and_refining_keeps_it() {
         SeedKey::root(8),
         Device::Cpu,
     );
-    let training = Training {
-        steps: 4000,
-        batch_size: 100,
-        learning_rate: 0.05,
-        n_samples: 4,
-        precision: Precision::Half,
-        threads: 1,
+    let training = TrainingSpec {
+        steps: Count::new(4000),
+        batch_size: Count::new(100),
+        learning_rate: Positive::new(0.05),
+        n_samples: Count::new(4),
+        precision: Precision::Mixed,
     };
     fit_encoder(
         &model,
         &family,
         &mut encoder,
         &data,
-        training,
+        &training,
         SeedKey::root(9),
         &|_| (),
     )

@@ -11,10 +11,10 @@ use gap_estimate::{
     Anchor, Annealing, ClosedForms, Elbo, ImportanceWeighted, PosteriorEstimator, Transitions,
     estimate_all,
 };
-use gap_infer::ascent::Precision;
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::{DiagonalGaussian, FreeForm, Inference, Stop, VariationalFamily};
 use gap_model::LinearGaussian;
+use gap_spec::Precision;
 use gap_spec::Trust;
 use gap_torch::{NoiseStream, SeedKey};
 use oracle_problem::{drawn, exact_evidence, optimum, oracle};
@@ -31,7 +31,7 @@ fn search() -> FreeForm<'static> {
         search: Search::UntilCertified,
         tolerance_nats: 0.005,
         max_steps: 5000,
-        precision: Precision::Half,
+        precision: Precision::Mixed,
     }
 }
 
@@ -41,7 +41,7 @@ fn annealing() -> Annealing {
         n_chains: 8,
         transitions: Transitions {
             leapfrog_steps: 4,
-            precision: Precision::Half,
+            precision: Precision::Mixed,
         },
         step_size: None,
     }

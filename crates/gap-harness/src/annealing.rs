@@ -4,7 +4,6 @@ use crate::context::Context;
 use crate::encoders::FittedEncoder;
 use crate::error::{RunError, failed};
 use crate::measure::Answers;
-use crate::settings;
 use crate::stage_id::StageId;
 use gap_data::Batch;
 use gap_estimate::{Anchor, Annealing, Transitions};
@@ -28,7 +27,7 @@ impl AnnealedPaths {
                 n_chains: spec.chains.get() as usize,
                 transitions: Transitions {
                     leapfrog_steps: spec.leapfrog_steps.get(),
-                    precision: settings::precision(spec.precision),
+                    precision: spec.precision,
                 },
                 step_size: None,
             },

@@ -1,7 +1,7 @@
 //! Encoders in the folders of stages: what they are built from, their weights, and what fitting them cost.
 
 use crate::error::{RunError, failed};
-use crate::models::{Observed, activation};
+use crate::models::Observed;
 use gap_data::Dataset;
 use gap_infer::train::TrainingCost;
 use gap_infer::{Encoder, VariationalFamily, family};
@@ -48,7 +48,7 @@ impl EncoderLayout {
 
     /// A network with random weights, drawn with `key`.
     fn network(&self, key: SeedKey, device: Device) -> Network {
-        let activation = activation(self.encoder.activation());
+        let activation = self.encoder.activation();
         let hidden = self.encoder.widths().into_iter().map(i64::from);
         let n_outputs = self.family.param_dim(self.latent_dim as usize) as i64;
         match self.encoder.kind {

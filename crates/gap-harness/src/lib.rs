@@ -19,8 +19,8 @@ pub mod plan;
 pub mod provenance;
 pub mod rows;
 pub mod run;
-mod settings;
 mod stage_id;
+mod starts;
 pub mod store;
 pub mod work;
 

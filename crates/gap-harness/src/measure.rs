@@ -1,8 +1,8 @@
 //! Fitted `q`s to records: one row for each datapoint, method and estimator.
 
 use crate::error::{RunError, failed};
-use crate::settings::Starts;
 use crate::stage_id::StageId;
+use crate::starts::Starts;
 use gap_data::Batch;
 use gap_estimate::{ClosedForms, Estimate, PosteriorEstimator, estimate_all, posterior_estimator};
 use gap_infer::train::TrainingCost;

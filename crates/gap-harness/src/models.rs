@@ -6,7 +6,7 @@ use gap_model::{
     ConvShape, Decoder, LatentVariableModel, LinearGaussian, Network, NonlinearHierarchical,
     SeriesCoefficients, TimeSeries, hierarchical,
 };
-use gap_spec::{Activation, Likelihood, ModelKind, ModelSpec, Positive};
+use gap_spec::{LikelihoodKind, ModelKind, ModelSpec, Positive};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use serde::{Deserialize, Serialize};
@@ -165,7 +165,7 @@ impl ModelLayout {
 
     /// A decoder with random weights, drawn with `key`.
     pub fn random_decoder(&self, key: SeedKey, device: Device) -> Decoder {
-        let activation = activation(self.model.activation());
+        let activation = self.model.activation();
         let key = key.role("model");
         let network = match (self.model.kind, self.model.channels) {
             (ModelKind::ConvDecoder, Some(channels)) => {
@@ -191,14 +191,16 @@ pub fn likelihood(model: &ModelSpec, observed: Observed, device: Device) -> gap_
     let levels = || observed.n_levels.expect("a learned likelihood has data");
     let scale = |floor: f64| LearnedScale::new(observed.dim, INITIAL_SCALE, floor, device);
     match model.likelihood() {
-        Likelihood::Bernoulli => gap_model::Likelihood::Bernoulli,
-        Likelihood::Gaussian => gap_model::Likelihood::Gaussian {
+        LikelihoodKind::Bernoulli => gap_model::Likelihood::Bernoulli,
+        LikelihoodKind::Gaussian => gap_model::Likelihood::Gaussian {
             std: noise_std(model),
         },
-        Likelihood::LearnedGaussian => gap_model::Likelihood::LearnedGaussian(LearnedGaussian {
-            std: scale(rounding_std(levels())),
-        }),
-        Likelihood::DiscretizedLogistic => {
+        LikelihoodKind::LearnedGaussian => {
+            gap_model::Likelihood::LearnedGaussian(LearnedGaussian {
+                std: scale(rounding_std(levels())),
+            })
+        }
+        LikelihoodKind::DiscretizedLogistic => {
             let n_levels = levels();
             let floor = LOGISTIC_FLOOR / (n_levels - 1) as f64;
             gap_model::Likelihood::DiscretizedLogistic(DiscretizedLogistic {
@@ -211,13 +213,4 @@ pub fn likelihood(model: &ModelSpec, observed: Observed, device: Device) -> gap_
 
 fn noise_std(model: &ModelSpec) -> f64 {
     model.noise_std.map_or(DEFAULT_NOISE_STD, Positive::get)
-}
-
-/// The nonlinearity between layers.
-pub const fn activation(activation: Activation) -> gap_model::Activation {
-    match activation {
-        Activation::Tanh => gap_model::Activation::Tanh,
-        Activation::Relu => gap_model::Activation::Relu,
-        Activation::Elu => gap_model::Activation::Elu,
-    }
 }

@@ -5,7 +5,7 @@ use crate::error::{RunError, failed};
 use crate::models::{self, Observed};
 use gap_data::{DataError, Dataset, LoadOptions, Splits};
 use gap_model::{LatentVariableModel, ModelError};
-use gap_spec::{CheckedSpec, EncoderKind, Likelihood, ModelKind, Split};
+use gap_spec::{CheckedSpec, EncoderKind, LikelihoodKind, ModelKind, Split};
 use gap_torch::SeedKey;
 use gap_torch::device::DeviceError;
 use std::ops::Range;
@@ -100,7 +100,9 @@ impl Observations {
             most_context: 1,
         };
         check_images(spec, observed)?;
-        if spec.model.likelihood() == Likelihood::LearnedGaussian && gap_data::entry(name)?.binary {
+        if spec.model.likelihood() == LikelihoodKind::LearnedGaussian
+            && gap_data::entry(name)?.binary
+        {
             return Err(InputError::Conflict(format!(
                 "`model.likelihood = \"learned-gaussian\"` does not go with `data.name = \"{name}\"`, which is black and white; use \"bernoulli\", or grey data"
             )));

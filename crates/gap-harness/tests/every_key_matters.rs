@@ -290,7 +290,7 @@ fn words() -> Vec<String> {
     let names = ["digits", "digits-binarized", "mnist"];
     [
         of(gap_spec::Activation::ALL),
-        of(gap_spec::Likelihood::ALL),
+        of(gap_spec::LikelihoodKind::ALL),
         of(gap_spec::Precision::ALL),
         of(gap_spec::Family::ALL),
         of(gap_spec::ModelKind::ALL),

@@ -7,11 +7,11 @@ use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use gap_data::LoadOptions;
-use gap_infer::ascent::Precision;
 use gap_infer::free_form::{Search, StartingPoint};
-use gap_infer::train::{Training, fit_jointly};
+use gap_infer::train::fit_jointly;
 use gap_infer::{DiagonalGaussian, Encoder, FreeForm};
 use gap_model::{Activation, Likelihood, Mlp, MlpDecoder};
+use gap_spec::{Count, Positive, Precision, TrainingSpec};
 use gap_torch::math_library::{MathPath, math_path};
 use gap_torch::{SeedKey, device};
 use std::hint::black_box;
@@ -37,20 +37,19 @@ fn search(criterion: &mut Criterion) {
         Likelihood::Bernoulli,
     );
     let mut encoder = Encoder::random(64, &[128, 128], &family, tanh, key, Device::Cpu);
-    let training = Training {
-        steps: 4000,
-        batch_size: 100,
-        learning_rate: 2e-3,
-        n_samples: 1,
-        precision: Precision::Half,
-        threads: 1,
+    let training = TrainingSpec {
+        steps: Count::new(4000),
+        batch_size: Count::new(100),
+        learning_rate: Positive::new(2e-3),
+        n_samples: Count::new(1),
+        precision: Precision::Mixed,
     };
     fit_jointly(
         &mut model,
         &family,
         &mut encoder,
         &data.train,
-        training,
+        (&training, 1),
         key,
         &|_| (),
     )
@@ -61,7 +60,7 @@ fn search(criterion: &mut Criterion) {
         search: Search::UntilCertified,
         tolerance_nats: 0.01,
         max_steps: 5000,
-        precision: Precision::Half,
+        precision: Precision::Mixed,
     };
     let mut group = criterion.benchmark_group("free-form-search");
     group.sampling_mode(SamplingMode::Flat).sample_size(10);

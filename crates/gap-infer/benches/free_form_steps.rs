@@ -8,13 +8,12 @@ use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use gap_data::{Batch, LoadOptions};
-use gap_infer::ascent::{
-    Noise, Objective, Phase, Precision, Rule, SearchState, Stopping, run_phase,
-};
-use gap_infer::family::{NAMES, named};
+use gap_infer::ascent::{Objective, SearchState, best_rule, run_phase};
+use gap_infer::family::build;
 use gap_infer::{DiagonalGaussian, VariationalFamily};
 use gap_model::likelihood::{DiscretizedLogistic, LearnedGaussian, LearnedScale};
 use gap_model::{Activation, Decoder, Likelihood, Network};
+use gap_spec::{Family, NoiseSource, Phase};
 use gap_torch::{SeedKey, device};
 use std::hint::black_box;
 use tch::Device;
@@ -54,12 +53,9 @@ fn steps(
     batch: &Batch,
 ) {
     let phase = Phase {
-        rule: Rule::best_for(family),
-        noise: Noise::Sequence,
-        n_samples: DRAWS,
-        stopping: Stopping::Never,
-        max_steps: STEPS,
-        precision: Precision::Full,
+        noise: NoiseSource::Sequence,
+        n_samples: DRAWS as u32,
+        ..Phase::new(best_rule(family), STEPS)
     };
     let start = family.prior_like_params(POINTS as i64, Device::Cpu);
     let start = start.to_rows();
@@ -88,9 +84,9 @@ fn steps(
 fn by_family(criterion: &mut Criterion) {
     let (model, batch) = (decoder(Likelihood::Bernoulli), points("digits-binarized"));
     let mut group = group(criterion, "free-form-steps-by-family");
-    for name in NAMES {
-        let family = named(name, LATENT_DIM).expect("it is one of the names");
-        steps(&mut group, name, family.as_ref(), &model, &batch);
+    for &name in Family::ALL {
+        let family = build(name, LATENT_DIM);
+        steps(&mut group, name.as_str(), family.as_ref(), &model, &batch);
     }
     group.finish();
 }

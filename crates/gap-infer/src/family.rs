@@ -31,29 +31,6 @@ pub use variational::{
 
 use gap_spec::Family;
 
-/// The families by name, from the smallest.
-pub const NAMES: [&str; 6] = [
-    "diagonal-gaussian",
-    "full-gaussian",
-    "affine-flow",
-    "auxiliary-flow",
-    "planar-flow",
-    "gaussian-mixture",
-];
-
-/// The family of this name over `latent_dim` dimensions, with its default sizes.
-pub fn named(name: &str, latent_dim: i64) -> Option<Box<dyn VariationalFamily>> {
-    Some(match name {
-        "diagonal-gaussian" => Box::new(DiagonalGaussian::new(latent_dim)),
-        "full-gaussian" => Box::new(FullGaussian::new(latent_dim)),
-        "affine-flow" => Box::new(AffineFlow::new(latent_dim)),
-        "auxiliary-flow" => Box::new(AuxiliaryFlow::new(latent_dim)),
-        "planar-flow" => Box::new(PlanarFlow::new(latent_dim)),
-        "gaussian-mixture" => Box::new(GaussianMixture::new(latent_dim)),
-        _ => return None,
-    })
-}
-
 /// The family over `latent_dim` dimensions, with its default sizes.
 pub fn build(family: Family, latent_dim: i64) -> Box<dyn VariationalFamily> {
     match family {

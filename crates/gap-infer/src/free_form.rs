@@ -8,7 +8,7 @@ mod rounds;
 mod warm_start;
 
 use crate::ascent::{
-    Form, Objective, Precision, Rule, Schedule, SearchState, averaged_newton, draws_for,
+    Form, Objective, Schedule, SearchState, averaged_newton, best_rule, draws_for,
 };
 use crate::certificate;
 use crate::encoder::Encoder;
@@ -18,6 +18,7 @@ use crate::remaining::Remaining;
 use best_end::{BestEnds, best_end, compare_all_ends, failure_stop, fitted_batch};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
+use gap_spec::{FreeFormSpec, Precision, Protocol, StepRule};
 use gap_torch::SeedKey;
 use std::time::Instant;
 use warm_start::run_unless_worse;
@@ -63,6 +64,16 @@ pub enum Search {
     UntilCertified,
 }
 
+impl Search {
+    /// That of a protocol; a published one ends after `max_steps` at the latest.
+    pub fn new(protocol: Protocol, max_steps: u32) -> Self {
+        match protocol {
+            Protocol::Default => Self::UntilCertified,
+            Protocol::AdamCremer2018 => Self::Once(Schedule::adam_cremer_2018(max_steps)),
+        }
+    }
+}
+
 /// An ascent for each datapoint from each start; the better end is kept, and certified.
 pub struct FreeForm<'a> {
     /// The family.
@@ -93,7 +104,24 @@ pub struct FreeFormFit {
     pub starts_apart_nats: Vec<Option<f64>>,
 }
 
-impl FreeForm<'_> {
+impl<'a> FreeForm<'a> {
+    /// The search that `settings` ask for, from `starts`: those that it names, with their encoders.
+    pub fn new(
+        family: &'a dyn VariationalFamily,
+        starts: Vec<StartingPoint<'a>>,
+        settings: &FreeFormSpec,
+    ) -> Self {
+        let max_steps = settings.max_steps.get();
+        Self {
+            family,
+            starts,
+            search: Search::new(settings.protocol, max_steps),
+            tolerance_nats: settings.tolerance_nats.get(),
+            max_steps,
+            precision: settings.precision,
+        }
+    }
+
     /// `q*` for each datapoint, from the better of the starts.
     ///
     /// # Errors
@@ -144,7 +172,7 @@ impl FreeForm<'_> {
         let rule = schedule
             .phases
             .first()
-            .map_or(Rule::AveragedNewton, |p| p.rule);
+            .map_or(StepRule::AveragedNewton, |p| p.rule);
         let mut objective = Objective::for_family(self.family, rule, model, batch.x())?;
         let rows: Vec<usize> = (0..batch.len()).collect();
         let mut ends: Vec<Vec<SearchState>> = Vec::with_capacity(starts.len());
@@ -164,7 +192,7 @@ impl FreeForm<'_> {
         let best_ends = self.select_ends(&mut objective, ends, batch.ids(), key)?;
         let mut states = best_ends.best_states;
         // Certified by what is known of the family, whichever rule it ascended by.
-        let best = Rule::best_for(self.family);
+        let best = best_rule(self.family);
         if best != rule && matches!(objective.form(), Form::Any(_)) {
             objective = Objective::for_family(self.family, best, model, batch.x())?;
         }

@@ -1,10 +1,10 @@
 //! What every way of finding `q` gives back: parameters, why it stopped, what it cost.
 
-use crate::ascent::Rule;
 use crate::family::{VariationalFamily, VariationalParams};
 use crate::remaining::Remaining;
 use gap_data::Batch;
 use gap_model::{LatentVariableModel, ModelError};
+use gap_spec::StepRule;
 use gap_torch::SeedKey;
 
 /// Inference could not be carried out. Bad numerics are not errors: see [`Stop`].
@@ -17,7 +17,7 @@ pub enum InferError {
     #[error("`{rule}` takes the steps of another family; take `adam`")]
     Rule {
         /// The rule.
-        rule: Rule,
+        rule: StepRule,
     },
     /// A fit left the finite numbers.
     #[error(

@@ -1,12 +1,13 @@
 //! Refinement: a fixed number of ascent steps from the encoder's output, several numbers in one pass.
 
 use crate::amortized::Amortized;
-use crate::ascent::{Objective, Phase, SearchState, run_phase};
+use crate::ascent::{Objective, SearchState, run_phase};
 use crate::encoder::Encoder;
 use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::{FitCost, FittedBatch, InferError, Inference, Stop};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
+use gap_spec::Phase;
 use gap_torch::SeedKey;
 use tch::Device;
 

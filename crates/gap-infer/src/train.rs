@@ -10,61 +10,21 @@ mod scores;
 mod step;
 mod trainer;
 
-use crate::ascent::Precision;
 use crate::encoder::Encoder;
 use crate::family::VariationalFamily;
 use crate::inference::InferError;
 use encoder_pass::{EncoderPass, fits_rows};
 use gap_data::Dataset;
 use gap_model::{DecoderLearner, LatentVariableModel, MlpDecoder, NetworkLearner};
+use gap_spec::TrainingSpec;
 use gap_torch::SeedKey;
 use scores::FrozenModel;
 use std::time::Instant;
 use trainer::{Fit, FitSubject, Trainer};
 
-/// The optimiser's settings.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Training {
-    /// Gradient steps.
-    pub steps: u32,
-    /// Datapoints in a step.
-    pub batch_size: u32,
-    /// The learning rate at the start.
-    pub learning_rate: f64,
-    /// Draws of `z` per datapoint and step.
-    pub n_samples: u32,
-    /// How exact products are, but for the last tenth of the steps: that is in full.
-    pub precision: Precision,
-    /// Threads that a joint fit may put to use, two at the most: on the second the decoder takes its
-    /// step while the encoder takes its own. The numbers do not depend on it.
-    pub threads: usize,
-}
-
-impl Training {
-    /// Datapoints in a step on `data`, which may have fewer than were asked for.
-    fn points_in_a_step(&self, data: &Dataset) -> usize {
-        (self.batch_size as usize).min(data.len())
-    }
-
-    fn fit<'a>(
-        &self,
-        subject: FitSubject,
-        family: &dyn VariationalFamily,
-        key: SeedKey,
-        progress: &'a dyn Fn(f64),
-    ) -> Fit<'a> {
-        Fit {
-            subject,
-            steps: self.steps,
-            batch_size: self.batch_size as usize,
-            learning_rate: self.learning_rate,
-            n_samples: self.n_samples as usize,
-            precision: self.precision,
-            noise_dim: family.noise_dim() as usize,
-            key,
-            progress,
-        }
-    }
+/// Datapoints in a step on `data`, which may have fewer than were asked for.
+fn points_in_a_step(training: &TrainingSpec, data: &Dataset) -> usize {
+    (training.batch_size.get() as usize).min(data.len())
 }
 
 /// What a fit cost.
@@ -89,7 +49,7 @@ pub fn fit_encoder(
     family: &dyn VariationalFamily,
     encoder: &mut Encoder,
     data: &Dataset,
-    training: Training,
+    training: &TrainingSpec,
     key: SeedKey,
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
@@ -98,22 +58,32 @@ pub fn fit_encoder(
         what: "encoder",
         rate_key: "encoder_training.learning_rate",
     };
-    let learner = NetworkLearner::new(encoder.network_mut(), training.points_in_a_step(data));
+    let learner = NetworkLearner::new(encoder.network_mut(), points_in_a_step(training, data));
     let on_rows = fits_rows(&learner, family, data) && model.reads_rows();
     let trainer = Trainer {
         encoder: EncoderPass::new(learner, family, data, model.device(), on_rows),
         scores: FrozenModel::new(model, data, on_rows)?,
     };
-    trainer.run(&training.fit(subject, family, key, progress), data.len())?;
+    let fit = Fit {
+        subject,
+        training,
+        noise_dim: family.noise_dim() as usize,
+        key,
+        progress,
+    };
+    trainer.run(&fit, data.len())?;
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
-        joint_gradients: u64::from(training.steps)
-            * training.points_in_a_step(data) as u64
-            * u64::from(training.n_samples),
+        joint_gradients: u64::from(training.steps.get())
+            * points_in_a_step(training, data) as u64
+            * u64::from(training.n_samples.get()),
     })
 }
 
 /// Fits `decoder` and `encoder` jointly, as a VAE (Kingma and Welling 2014).
+///
+/// Of the `threads` it puts two to use at the most: on the second the decoder takes its step while the
+/// encoder takes its own. The numbers do not depend on it.
 ///
 /// # Errors
 ///
@@ -123,7 +93,7 @@ pub fn fit_jointly(
     family: &dyn VariationalFamily,
     encoder: &mut Encoder,
     data: &Dataset,
-    training: Training,
+    (training, threads): (&TrainingSpec, usize),
     key: SeedKey,
     progress: &dyn Fn(f64),
 ) -> Result<TrainingCost, InferError> {
@@ -133,16 +103,23 @@ pub fn fit_jointly(
         rate_key: "model.training.learning_rate",
     };
     let device = decoder.device();
-    let most_rows = training.points_in_a_step(data);
-    let most_draws = most_rows * training.n_samples as usize;
+    let most_rows = points_in_a_step(training, data);
+    let most_draws = most_rows * training.n_samples.get() as usize;
     let learner = NetworkLearner::new(encoder.network_mut(), most_rows);
-    let scores = DecoderLearner::new(decoder, most_draws, training.threads > 1);
+    let scores = DecoderLearner::new(decoder, most_draws, threads > 1);
     let on_rows = fits_rows(&learner, family, data) && scores.reads_rows();
     let trainer = Trainer {
         encoder: EncoderPass::new(learner, family, data, device, on_rows),
         scores,
     };
-    trainer.run(&training.fit(subject, family, key, progress), data.len())?;
+    let fit = Fit {
+        subject,
+        training,
+        noise_dim: family.noise_dim() as usize,
+        key,
+        progress,
+    };
+    trainer.run(&fit, data.len())?;
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: 0,

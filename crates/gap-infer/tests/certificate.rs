@@ -5,13 +5,13 @@ mod searches;
 
 use gap_data::Batch;
 use gap_infer::ascent::{
-    EvaluationRequest, Noise, NoiseDraws, Objective, Phase, Precision, Rule, SearchState, Stopping,
-    run_phase, whitened_sobol,
+    EvaluationRequest, NoiseDraws, Objective, SearchState, run_phase, whitened_sobol,
 };
 use gap_infer::certificate::certify;
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::{DiagonalGaussian, FreeForm, GaussianFamily, VariationalParams};
 use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian, MlpDecoder};
+use gap_spec::{NoiseSource, Phase, Precision, StepRule, StoppingRule};
 use gap_torch::{NoiseStream, SeedKey};
 use searches::of_digits;
 use tch::{Device, Kind, Tensor};
@@ -30,7 +30,7 @@ fn searched(model: &MlpDecoder, batch: &Batch) -> Vec<Vec<f64>> {
         search: Search::UntilCertified,
         tolerance_nats: 0.005,
         max_steps: 300,
-        precision: Precision::Half,
+        precision: Precision::Mixed,
     };
     let ends = free_form.search(model, batch, SeedKey::root(6)).unwrap();
     ends.fitted.params.to_rows()
@@ -46,12 +46,11 @@ fn polished(
 ) -> Vec<Vec<f64>> {
     let mut states: Vec<SearchState> = found.iter().cloned().map(SearchState::at).collect();
     let polish = Phase {
-        rule: Rule::NewtonStein,
-        noise: Noise::Fixed,
-        n_samples: n,
-        stopping: Stopping::Decrement { below_nats: 1e-6 },
-        max_steps: 15,
-        precision: Precision::Full,
+        noise: NoiseSource::Fixed,
+        n_samples: n as u32,
+        stopping: StoppingRule::Decrement,
+        below_nats: 1e-6,
+        ..Phase::new(StepRule::NewtonStein, 15)
     };
     let mut objective = Objective::new(model, batch.x()).unwrap();
     let rows: Vec<usize> = (0..batch.len()).collect();

@@ -4,10 +4,11 @@
 mod searches;
 
 use gap_data::Batch;
-use gap_infer::ascent::{Objective, Phase, Schedule, SearchState};
+use gap_infer::ascent::{Objective, Schedule, SearchState};
 use gap_infer::free_form::StartingPoint;
 use gap_infer::{Encoder, Stop};
 use gap_model::{Activation, Backend, Mlp};
+use gap_spec::Phase;
 use gap_torch::SeedKey;
 use gap_torch::device::one_thread_per_operation;
 use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};

@@ -4,12 +4,12 @@
 mod searches;
 
 use gap_data::LoadOptions;
-use gap_infer::ascent::Precision;
 use gap_infer::elbo_gradient::elbo_gradient;
-use gap_infer::family::{NAMES, named};
-use gap_infer::train::{Training, fit_encoder};
+use gap_infer::family::build;
+use gap_infer::train::fit_encoder;
 use gap_infer::{DiagonalGaussian, Encoder, VariationalFamily, VariationalParams};
 use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
+use gap_spec::{Count, Family, Positive, Precision, TrainingSpec};
 use gap_torch::device::one_thread_per_operation;
 use gap_torch::{NoiseStream, SeedKey};
 use searches::{CPU, losses, of_digits, only, searched};
@@ -18,10 +18,22 @@ use tch::{Kind, Tensor};
 const DIM: i64 = 3;
 
 /// Every family over `dim` dimensions, by name.
-fn families(dim: i64) -> impl Iterator<Item = (&'static str, Box<dyn VariationalFamily>)> {
-    NAMES
-        .into_iter()
-        .map(move |name| (name, named(name, dim).unwrap()))
+fn families(dim: i64) -> impl Iterator<Item = (Family, Box<dyn VariationalFamily>)> {
+    let all = Family::ALL.iter();
+    all.map(move |&family| (family, build(family, dim)))
+}
+
+#[test]
+fn the_table_of_families_has_the_sizes_that_they_are_built_with() {
+    for dim in [1, 2, 3, 10, 33] {
+        for (name, family) in families(dim) {
+            let sizes = (family.param_dim() as usize, family.noise_dim() as usize);
+            let dim = dim as usize;
+            assert_eq!((name.param_dim(dim), name.noise_dim(dim)), sizes, "{name}");
+            assert_eq!(name.has_density(), family.evaluable().is_some(), "{name}");
+            assert_eq!(name.is_gaussian(), family.gaussian().is_some(), "{name}");
+        }
+    }
 }
 
 /// `λ` somewhere: `[B, Q]`, `f64`.
@@ -266,7 +278,7 @@ fn a_larger_family_never_ends_below_the_one_within() {
     let (_, diagonal) = &ends[0];
     let (_, full) = &ends[1];
     for (name, of_family) in &ends[1..] {
-        let within = if *name == "full-gaussian" {
+        let within = if *name == Family::FullGaussian {
             diagonal
         } else {
             full
@@ -312,13 +324,12 @@ fn an_encoder_learns_to_say_the_parameters_of_any_family() {
     let data = gap_data::load("digits-binarized", &LoadOptions::default())
         .unwrap()
         .train;
-    let training = Training {
-        steps: 600,
-        batch_size: 64,
-        learning_rate: 3e-3,
-        n_samples: 1,
-        precision: Precision::Half,
-        threads: 1,
+    let training = TrainingSpec {
+        steps: Count::new(600),
+        batch_size: Count::new(64),
+        learning_rate: Positive::new(3e-3),
+        n_samples: Count::new(1),
+        precision: Precision::Mixed,
     };
     let (tanh, key) = (Activation::Tanh, SeedKey::root(12));
     let mut of_diagonal = f64::NAN;
@@ -330,7 +341,7 @@ fn an_encoder_learns_to_say_the_parameters_of_any_family() {
             family.as_ref(),
             &mut encoder,
             &data,
-            training,
+            &training,
             key,
             &|_| (),
         )

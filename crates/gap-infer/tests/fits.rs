@@ -2,23 +2,23 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_data::{Batch, Dataset, LoadOptions};
-use gap_infer::ascent::{Phase, Precision, Stopping, averaged_newton};
-use gap_infer::train::{Training, fit_encoder, fit_jointly};
+use gap_infer::ascent::averaged_newton;
+use gap_infer::train::{fit_encoder, fit_jointly};
 use gap_infer::{
     DiagonalGaussian, Encoder, InferError, Refined, VariationalFamily, VariationalParams,
 };
 use gap_model::likelihood::{LearnedGaussian, LearnedScale};
 use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
+use gap_spec::{Count, Phase, Positive, Precision, StoppingRule, TrainingSpec};
 use gap_torch::{SeedKey, sobol_normal_points};
 use tch::{Device, Kind, Tensor};
 
-const TRAINING: Training = Training {
-    steps: 300,
-    batch_size: 50,
-    learning_rate: 5e-3,
-    n_samples: 1,
-    precision: Precision::Half,
-    threads: 1,
+const TRAINING: TrainingSpec = TrainingSpec {
+    steps: Count::new(300),
+    batch_size: Count::new(50),
+    learning_rate: Positive::new(5e-3),
+    n_samples: Count::new(1),
+    precision: Precision::Mixed,
 };
 
 fn digits() -> Dataset {
@@ -65,7 +65,7 @@ fn jointly_fitted() -> (MlpDecoder, Encoder) {
         &family,
         &mut encoder,
         &digits(),
-        TRAINING,
+        (&TRAINING, 1),
         key,
         &|_| (),
     )
@@ -116,7 +116,7 @@ fn an_encoder_fit_leaves_the_decoder_alone_and_gains() {
         &family,
         &mut encoder,
         &data,
-        TRAINING,
+        &TRAINING,
         SeedKey::root(5),
         &|done| seen.set(done),
     )
@@ -139,7 +139,7 @@ fn refining_raises_the_elbo_on_average() {
         .next()
         .unwrap();
     let phase = Phase {
-        stopping: Stopping::Never,
+        stopping: StoppingRule::Never,
         ..averaged_newton(32, 0.0, 50)
     };
     let refined = Refined {
@@ -177,8 +177,8 @@ fn refining_raises_the_elbo_on_average() {
 #[test]
 fn a_diverging_fit_is_an_error_that_names_the_cure() {
     let (mut decoder, mut encoder) = (decoder(), encoder(&[]));
-    let wild = Training {
-        learning_rate: 1e20,
+    let wild = TrainingSpec {
+        learning_rate: Positive::new(1e20),
         ..TRAINING
     };
     let family = DiagonalGaussian::new(4);
@@ -187,7 +187,7 @@ fn a_diverging_fit_is_an_error_that_names_the_cure() {
         &family,
         &mut encoder,
         &digits(),
-        wild,
+        (&wild, 1),
         SeedKey::root(7),
         &|_| (),
     )
@@ -213,8 +213,8 @@ fn a_joint_fit_learns_the_scales_of_its_likelihood() {
         let mut decoder = MlpDecoder::new(network(), likelihood);
         let mut encoder = encoder(&[32]);
         let (family, key) = (DiagonalGaussian::new(4), SeedKey::root(5));
-        let steps = Training {
-            steps: 1500,
+        let steps = TrainingSpec {
+            steps: Count::new(1500),
             ..TRAINING
         };
         fit_jointly(
@@ -222,7 +222,7 @@ fn a_joint_fit_learns_the_scales_of_its_likelihood() {
             &family,
             &mut encoder,
             &data,
-            steps,
+            (&steps, 1),
             key,
             &|_| (),
         )

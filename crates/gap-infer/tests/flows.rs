@@ -4,24 +4,23 @@
 mod searches;
 
 use gap_data::Batch;
-use gap_infer::ascent::{
-    AdamSettings, Noise, Objective, Phase, Precision, Rule, SearchState, Stopping, run_phase,
-};
-use gap_infer::family::named;
+use gap_infer::ascent::{Objective, SearchState, best_rule, run_phase};
+use gap_infer::family::build;
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::{
     DiagonalGaussian, Encoder, FreeForm, Refined, Stop, VariationalFamily, VariationalParams,
 };
 use gap_model::{Activation, ExactPosterior, LatentVariableModel, LinearGaussian};
+use gap_spec::{AdamSettings, Family, NoiseSource, Phase, Precision, StepRule};
 use gap_torch::{NoiseStream, SeedKey};
 use searches::{CPU, losses, most, of_digits, sampled, searched};
 use tch::Kind;
 
-const FLOWS: [&str; 4] = [
-    "affine-flow",
-    "auxiliary-flow",
-    "planar-flow",
-    "gaussian-mixture",
+const FLOWS: [Family; 4] = [
+    Family::AffineFlow,
+    Family::AuxiliaryFlow,
+    Family::PlanarFlow,
+    Family::GaussianMixture,
 ];
 
 /// Where an ascent from `start` comes to, on draws of a seed.
@@ -59,7 +58,7 @@ fn the_search_stays_at_the_exact_posterior_of_a_linear_gaussian() {
         let evidence = model.log_evidence(batch.x()).unwrap();
         let evidence = Vec::<f64>::try_from(evidence).unwrap();
         for name in FLOWS {
-            let family = named(name, dim).unwrap();
+            let family = build(name, dim);
             let fit = searched(family.as_ref(), &model, &batch, 0.01);
             let params = fit.fitted.params.to_rows();
             let losses = losses(family.as_ref(), &model, &batch, &params, 1024);
@@ -80,15 +79,12 @@ fn adam_alone_finds_the_posterior_of_a_linear_gaussian() {
     let batch = sampled(&model, 6);
     let evidence = model.log_evidence(batch.x()).unwrap();
     let evidence = Vec::<f64>::try_from(evidence).unwrap();
-    for name in FLOWS.into_iter().chain(["full-gaussian"]) {
-        let family = named(name, 2).unwrap();
+    for name in FLOWS.into_iter().chain([Family::FullGaussian]) {
+        let family = build(name, 2);
         let phase = Phase {
-            rule: Rule::Adam(AdamSettings::FLOWS),
-            noise: Noise::Sequence,
+            noise: NoiseSource::Sequence,
             n_samples: 64,
-            stopping: Stopping::Never,
-            max_steps: 1000,
-            precision: Precision::Full,
+            ..Phase::new(StepRule::Adam, 1000)
         };
         let start = family.prior_like_params(batch.len() as i64, CPU).to_rows();
         let params = found(family.as_ref(), &model, &batch, start, (&phase, 4));
@@ -105,20 +101,18 @@ fn adam_alone_finds_the_posterior_of_a_linear_gaussian() {
 fn the_bound_covers_what_a_much_longer_search_finds() {
     let (model, batch) = of_digits(4, 32, 20);
     for name in FLOWS {
-        let family = named(name, 4).unwrap();
+        let family = build(name, 4);
         let fit = searched(family.as_ref(), &model, &batch, 0.05);
         let params = fit.fitted.params.to_rows();
         let short = losses(family.as_ref(), &model, &batch, &params, 4096);
         let phase = Phase {
-            rule: Rule::Adam(AdamSettings {
+            adam: AdamSettings {
                 learning_rate: 0.01,
                 ..AdamSettings::FLOWS
-            }),
-            noise: Noise::Sequence,
+            },
+            noise: NoiseSource::Sequence,
             n_samples: 128,
-            stopping: Stopping::Never,
-            max_steps: 1500,
-            precision: Precision::Full,
+            ..Phase::new(StepRule::Adam, 1500)
         };
         let params = found(family.as_ref(), &model, &batch, params, (&phase, 9));
         let long = losses(family.as_ref(), &model, &batch, &params, 4096);
@@ -141,19 +135,16 @@ fn the_bound_covers_what_a_much_longer_search_finds() {
 #[test]
 fn refining_a_flow_raises_its_bound() {
     let (model, batch) = of_digits(4, 32, 20);
-    let family = named("affine-flow", 4).unwrap();
+    let family = build(Family::AffineFlow, 4);
     let (tanh, key) = (Activation::Tanh, SeedKey::root(12));
     let encoder = Encoder::random(64, &[8], family.as_ref(), tanh, key, CPU);
     let refined = Refined {
         family: family.as_ref(),
         encoder: &encoder,
         phase: Phase {
-            rule: Rule::best_for(family.as_ref()),
-            noise: Noise::Sequence,
+            noise: NoiseSource::Sequence,
             n_samples: 32,
-            stopping: Stopping::Never,
-            max_steps: 100,
-            precision: Precision::Full,
+            ..Phase::new(best_rule(family.as_ref()), 100)
         },
         steps: vec![10, 100],
     };
@@ -174,7 +165,7 @@ fn refining_a_flow_raises_its_bound() {
 #[test]
 fn a_search_never_ends_below_its_encoder() {
     let (model, batch) = of_digits(4, 32, 8);
-    let family = named("affine-flow", 4).unwrap();
+    let family = build(Family::AffineFlow, 4);
     let (tanh, key) = (Activation::Tanh, SeedKey::root(12));
     let encoder = Encoder::random(64, &[8], family.as_ref(), tanh, key, CPU);
     let free_form = FreeForm {
@@ -205,7 +196,7 @@ fn weights_of_any_flow_have_the_evidence_as_their_mean() {
     let evidence = model.log_evidence(batch.x()).unwrap();
     let evidence = Vec::<f64>::try_from(evidence).unwrap();
     for name in FLOWS {
-        let family = named(name, 2).unwrap();
+        let family = build(name, 2);
         let near = searched(&DiagonalGaussian::new(2), &model, &batch, 0.01);
         let near = near.fitted.params.to_rows();
         let ids = batch.ids();

@@ -3,7 +3,8 @@
 
 mod searches;
 
-use gap_infer::ascent::{Objective, Rule};
+use gap_infer::ascent::Objective;
+use gap_infer::ascent::best_rule;
 use gap_infer::certificate::certify;
 use gap_infer::{FullGaussian, GaussianFamily, Stop, VariationalFamily, VariationalParams};
 use gap_model::{ExactPosterior, LinearGaussian};
@@ -77,7 +78,7 @@ fn the_certificate_knows_its_distance_to_the_exact_posterior() {
             let rows: Vec<usize> = (0..batch.len()).collect();
             let of_rows = params.to_rows();
             let of_rows: Vec<&[f64]> = of_rows.iter().map(Vec::as_slice).collect();
-            let rule = Rule::best_for(&family);
+            let rule = best_rule(&family);
             let mut objective = Objective::for_family(&family, rule, &model, batch.x()).unwrap();
             let estimates = certify(&mut objective, &rows, &of_rows, 0, SeedKey::root(11)).unwrap();
             let mut ratios: Vec<f64> = estimates

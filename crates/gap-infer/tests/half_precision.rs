@@ -4,10 +4,10 @@
 mod searches;
 
 use gap_infer::ascent::{
-    AdamSettings, EvaluationRequest, Noise, NoiseDraws, Objective, Phase, Precision, Rule,
-    Schedule, SearchState, Stopping, draws_for, whitened_sobol,
+    EvaluationRequest, NoiseDraws, Objective, Schedule, SearchState, draws_for, whitened_sobol,
 };
 use gap_model::Backend;
+use gap_spec::{AdamSettings, NoiseSource, Phase, Precision, StepRule};
 use gap_torch::SeedKey;
 use searches::{most, of_digits, prior_like};
 use tch::Kind;
@@ -26,7 +26,7 @@ fn is_half_there() -> bool {
 fn worse(dim: i64, hidden: i64, schedule: &Schedule) -> Vec<f64> {
     let (model, batch) = of_digits(dim, hidden, 100);
     let rows: Vec<usize> = (0..batch.len()).collect();
-    let [full, half] = [Precision::Full, Precision::Half].map(|precision| {
+    let [full, half] = [Precision::Full, Precision::Mixed].map(|precision| {
         let mut objective = Objective::new(&model, batch.x()).unwrap();
         let mut states = prior_like(batch.len(), dim);
         let schedule = schedule.clone().with_precision(precision);
@@ -93,16 +93,14 @@ fn gradients_alone_end_where_full_precision_does() {
         learning_rate: 0.03,
         averaged: true,
         log_variance: false,
-        epsilon: gap_infer::ascent::ADAM_EPSILON,
+        epsilon: AdamSettings::EPSILON,
     };
     for (dim, hidden) in [(2, 32), (10, 64), (50, 64)] {
         let phase = Phase {
-            rule: Rule::Adam(adam),
-            noise: Noise::Sequence,
-            n_samples: draws_for(dim as usize),
-            stopping: Stopping::Never,
-            max_steps: 1500,
-            precision: Precision::Full,
+            adam,
+            noise: NoiseSource::Sequence,
+            n_samples: draws_for(dim as usize) as u32,
+            ..Phase::new(StepRule::Adam, 1500)
         };
         let schedule = Schedule {
             phases: vec![phase],

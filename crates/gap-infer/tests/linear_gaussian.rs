@@ -4,9 +4,10 @@
 mod searches;
 
 use gap_infer::Stop;
-use gap_infer::ascent::{Noise, Phase, Precision, Rule, Stopping, draws_for};
+use gap_infer::ascent::draws_for;
 use gap_infer::free_form::StartingPoint;
 use gap_model::{LatentVariableModel, LinearGaussian};
+use gap_spec::{NoiseSource, Phase, StepRule, StoppingRule};
 use gap_torch::SeedKey;
 use gap_torch::device::one_thread_per_operation;
 use searches::{
@@ -59,12 +60,11 @@ fn newton_stein_is_exact_where_the_score_is_linear() {
         let dim = model.latent_dim();
         let batch = sampled(&model, 20);
         let phase = Phase {
-            rule: Rule::NewtonStein,
-            noise: Noise::Fixed,
-            n_samples: draws_for(dim as usize),
-            stopping: Stopping::Decrement { below_nats: 1e-6 },
-            max_steps: 60,
-            precision: Precision::Full,
+            noise: NoiseSource::Fixed,
+            n_samples: draws_for(dim as usize) as u32,
+            stopping: StoppingRule::Decrement,
+            below_nats: 1e-6,
+            ..Phase::new(StepRule::NewtonStein, 60)
         };
         let ends = run_all(&model, &batch, &phase, prior_like(20, dim));
         let short = most(&short_of_optimum(&model, &batch, &params_of(&ends)));

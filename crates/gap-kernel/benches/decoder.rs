@@ -4,7 +4,8 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gap_kernel::{
-    Activation, DecoderOutputs, FusedDecoder, Instructions, Layer, Likelihood, Network, Precision,
+    Activation, DecoderOutputs, FusedDecoder, Instructions, KernelLikelihood, Layer, Network,
+    Precision,
 };
 use std::hint::black_box;
 
@@ -33,7 +34,7 @@ fn of_widths(criterion: &mut Criterion, widths: &[usize]) {
     let network = Network {
         layers: &layers,
         activation: Activation::Tanh,
-        likelihood: Likelihood::Bernoulli,
+        likelihood: KernelLikelihood::Bernoulli,
     };
     let (dim, observed) = (widths[0], widths[widths.len() - 1]);
     let x: Vec<f32> = numbers(N_OBSERVATIONS * observed, 1.0)
@@ -47,10 +48,10 @@ fn of_widths(criterion: &mut Criterion, widths: &[usize]) {
     group.throughput(Throughput::Elements(N_ROWS as u64));
     for (instructions, precision) in [
         (Instructions::Avx512, Precision::Full),
-        (Instructions::Avx512, Precision::Half),
+        (Instructions::Avx512, Precision::Mixed),
         (Instructions::Avx2, Precision::Full),
     ] {
-        if precision == Precision::Half && !instructions.has_bf16() {
+        if precision == Precision::Mixed && !instructions.has_bf16() {
             continue;
         }
         let Some(decoder) = FusedDecoder::new(&network, instructions) else {

@@ -4,7 +4,9 @@
 //! `cargo bench --profile dev -p gap-kernel --bench training`
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use gap_kernel::{Activation, FusedTraining, Instructions, Layer, Likelihood, Observed, Precision};
+use gap_kernel::{
+    Activation, FusedTraining, Instructions, KernelLikelihood, Layer, Observed, Precision,
+};
 use std::hint::black_box;
 
 const N_ROWS: usize = 100;
@@ -30,7 +32,7 @@ fn learners(widths: &[usize]) -> impl Iterator<Item = (String, FusedTraining)> {
         .collect();
     let paths = [
         (Instructions::Avx512, Precision::Full),
-        (Instructions::Avx512, Precision::Half),
+        (Instructions::Avx512, Precision::Mixed),
         (Instructions::Avx2, Precision::Full),
     ];
     paths
@@ -83,7 +85,7 @@ fn decoder(criterion: &mut Criterion) {
     let observed = Observed {
         x: &x,
         rows: &rows,
-        likelihood: Likelihood::Bernoulli,
+        likelihood: KernelLikelihood::Bernoulli,
         scale: 0.01,
     };
     let mut in_input = vec![0.0; z.len()];

@@ -4,10 +4,11 @@ use crate::TILE_ROWS;
 use crate::epilogue::{BackwardEpilogue, LikelihoodEpilogue, StoreEpilogue};
 use crate::lanes::{Kernel, Lanes, VectorWork};
 use crate::layers::{PackedAffine, hidden_values, store_rows, through_hidden};
-use crate::network::{Activation, Likelihood, Network};
+use crate::network::{KernelLikelihood, Network};
 use crate::packed::{Aligned, Packed};
 use crate::paths::{DecoderOutputs, DecoderPath};
 use crate::product::{Rows, product};
+use gap_spec::Activation;
 use std::f64::consts::TAU;
 use std::sync::{Mutex, PoisonError};
 
@@ -20,7 +21,7 @@ pub(crate) struct PackedDecoder<K: Kernel> {
     /// Each layer's weight for the way back, `[out, in]`; of the last layer `−W / dispersion`.
     back: Vec<Packed<K>>,
     activation: Activation,
-    likelihood: Likelihood,
+    likelihood: KernelLikelihood,
     latent_dim: usize,
     observed_dim: usize,
     /// Tiles that no evaluation has at the moment: fresh memory would cost as much as some rows.
@@ -31,7 +32,7 @@ impl<K: Kernel> PackedDecoder<K> {
     pub(crate) fn new(network: &Network<'_>) -> Self {
         let last = network.layers.len() - 1;
         let dispersion = network.likelihood.dispersion() as f32;
-        let is_bernoulli = network.likelihood == Likelihood::Bernoulli;
+        let is_bernoulli = network.likelihood == KernelLikelihood::Bernoulli;
         let forward = network.layers.iter().enumerate().map(|(i, layer)| {
             let filler = if i == last && is_bernoulli {
                 NO_LOGIT
@@ -67,8 +68,8 @@ impl<K: Kernel> PackedDecoder<K> {
     /// `log p(x | z)` from the sum of its terms, nats.
     fn log_likelihood(&self, sum: f64) -> f64 {
         match self.likelihood {
-            Likelihood::Bernoulli => sum,
-            Likelihood::Gaussian { std } => {
+            KernelLikelihood::Bernoulli => sum,
+            KernelLikelihood::Gaussian { std } => {
                 let variance = std * std;
                 -0.5 * (sum / variance + self.observed_dim as f64 * (TAU * variance).ln())
             }

@@ -2,8 +2,9 @@
 
 use crate::functions::{exp, ln, sigmoid, tanh};
 use crate::lanes::{Kernel, Lanes};
-use crate::network::{Activation, Likelihood};
+use crate::network::KernelLikelihood;
 use crate::product::Epilogue;
+use gap_spec::Activation;
 
 /// `a(u)`
 #[inline(always)]
@@ -37,10 +38,10 @@ unsafe fn slope<L: Lanes>(activation: Activation, value: L::Vector) -> L::Vector
 
 /// The mean of an observation.
 #[inline(always)]
-pub(crate) unsafe fn mean<L: Lanes>(likelihood: Likelihood, output: L::Vector) -> L::Vector {
+pub(crate) unsafe fn mean<L: Lanes>(likelihood: KernelLikelihood, output: L::Vector) -> L::Vector {
     match likelihood {
-        Likelihood::Bernoulli => unsafe { sigmoid::<L>(output) },
-        Likelihood::Gaussian { .. } => output,
+        KernelLikelihood::Bernoulli => unsafe { sigmoid::<L>(output) },
+        KernelLikelihood::Gaussian { .. } => output,
     }
 }
 
@@ -66,7 +67,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for HiddenEpilogue<K> {
 /// The output: bias, then `mean − x` for the way back and the terms of the log likelihood, each if it
 /// is asked for.
 pub(crate) struct LikelihoodEpilogue<'a, K: Kernel> {
-    pub(crate) likelihood: Likelihood,
+    pub(crate) likelihood: KernelLikelihood,
     pub(crate) bias: *const f32,
     /// `x` of each row, as long as the output with what fills it up (zeros).
     pub(crate) x: &'a [*const f32],
@@ -99,8 +100,8 @@ impl<K: Kernel> Epilogue<K::Lanes> for LikelihoodEpilogue<'_, K> {
             let x = self.x[row].add(column);
             if let Some(sums) = self.terms {
                 let terms = match self.likelihood {
-                    Likelihood::Bernoulli => bernoulli_terms::<K::Lanes, V>(x, output),
-                    Likelihood::Gaussian { .. } => squares::<K::Lanes, V>(x, output),
+                    KernelLikelihood::Bernoulli => bernoulli_terms::<K::Lanes, V>(x, output),
+                    KernelLikelihood::Gaussian { .. } => squares::<K::Lanes, V>(x, output),
                 };
                 <K::Lanes as Lanes>::add_to_doubles(sums.add(row * lanes), terms);
             }

@@ -8,10 +8,11 @@ use crate::binary_rows::{self, BinaryRows};
 use crate::epilogue::{HiddenEpilogue, OutputEpilogue, ScatterEpilogue};
 use crate::lanes::{Kernel, VectorWork};
 use crate::layers::{PackedAffine, hidden_values, through_hidden};
-use crate::network::{Activation, Layer};
+use crate::network::Layer;
 use crate::packed::Aligned;
 use crate::paths::ForwardPath;
 use crate::product::{Epilogue, Rows, fast_rows, product};
+use gap_spec::Activation;
 
 /// Rows that go through the first layer together: tables are made anew for each block of them, while
 /// the values they give should stay in the second cache.

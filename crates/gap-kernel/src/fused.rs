@@ -1,10 +1,11 @@
 //! A decoder on whichever path this machine has, and the same at fixed observations.
 
 use crate::instructions::Instructions;
-use crate::network::{Activation, Layer, Network, check};
+use crate::network::{Layer, Network, check};
 use crate::packed::Aligned;
 use crate::paths::{DecoderOutputs, DecoderPath, ForwardPath};
-use crate::precision::Precision;
+use gap_spec::Activation;
+use gap_spec::Precision;
 use std::sync::Arc;
 
 /// A decoder, packed once for the kernels; clones share it.
@@ -27,7 +28,7 @@ impl FusedDecoder {
         let full = instructions.is_there().then(|| path(Precision::Full))??;
         let half = instructions
             .has_bf16()
-            .then(|| path(Precision::Half))
+            .then(|| path(Precision::Mixed))
             .flatten();
         Some(Self { full, half })
     }
@@ -41,7 +42,7 @@ impl FusedDecoder {
     /// The packed decoder for products of this precision.
     fn path(&self, precision: Precision) -> &dyn DecoderPath {
         match (precision, &self.half) {
-            (Precision::Half, Some(half)) => half.as_ref(),
+            (Precision::Mixed, Some(half)) => half.as_ref(),
             _ => self.full.as_ref(),
         }
     }
@@ -171,10 +172,10 @@ fn path(
     Some(match (instructions, precision) {
         (Instructions::Avx512, Precision::Full) => Arc::new(PackedDecoder::<Avx512>::new(network)),
         (Instructions::Avx2, Precision::Full) => Arc::new(PackedDecoder::<Avx2>::new(network)),
-        (_, Precision::Half) if instructions.has_bf16() => {
+        (_, Precision::Mixed) if instructions.has_bf16() => {
             Arc::new(PackedDecoder::<Avx512Bf16>::new(network))
         }
-        (_, Precision::Half) => return None,
+        (_, Precision::Mixed) => return None,
     })
 }
 

@@ -2,9 +2,10 @@
 
 use crate::epilogue::HiddenEpilogue;
 use crate::lanes::{Kernel, Lanes};
-use crate::network::{Activation, Layer};
+use crate::network::Layer;
 use crate::packed::{Aligned, Packed, whole_vectors};
 use crate::product::{Rows, product};
+use gap_spec::Activation;
 
 /// A layer, packed for the way forward.
 pub(crate) struct PackedAffine<K: Kernel> {

@@ -65,7 +65,6 @@ mod layers;
 mod network;
 mod packed;
 mod paths;
-mod precision;
 #[cfg(target_arch = "x86_64")]
 mod product;
 #[cfg(target_arch = "x86_64")]
@@ -74,10 +73,10 @@ mod training;
 
 pub use exponential::exponentials;
 pub use fused::{FusedConditionedDecoder, FusedDecoder, FusedForward};
+pub use gap_spec::{Activation, Precision};
 pub use instructions::Instructions;
-pub use network::{Activation, Layer, Likelihood, Network};
+pub use network::{KernelLikelihood, Layer, Network};
 pub use paths::DecoderOutputs;
-pub use precision::Precision;
 pub use training::{FusedTraining, Observed};
 
 /// Rows that go through all layers together.

@@ -1,19 +1,10 @@
 //! The perceptron that a kernel is made from.
 
-/// The nonlinearity between layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// Hyperbolic tangent.
-    Tanh,
-    /// Rectifier.
-    Relu,
-    /// Exponential linear unit with `α = 1`.
-    Elu,
-}
+use gap_spec::Activation;
 
 /// `p(x | output)`, up to terms that depend on `x` alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Likelihood {
+pub enum KernelLikelihood {
     /// Logits of binary observations.
     Bernoulli,
     /// Means of real observations with one standard deviation.
@@ -23,7 +14,7 @@ pub enum Likelihood {
     },
 }
 
-impl Likelihood {
+impl KernelLikelihood {
     /// The variance of an observation over the derivative of its mean in the output.
     pub(crate) fn dispersion(self) -> f64 {
         match self {
@@ -62,7 +53,7 @@ pub struct Network<'a> {
     /// Between two layers.
     pub activation: Activation,
     /// Of the output.
-    pub likelihood: Likelihood,
+    pub likelihood: KernelLikelihood,
 }
 
 /// # Panics

@@ -1,10 +1,10 @@
 //! What a packed network answers, whichever vector instructions it was packed for.
 
 use crate::packed::Aligned;
-use crate::precision::Precision;
+use gap_spec::Precision;
 
 /// Where results go, each if it is asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DecoderOutputs<'a> {
     /// `∇_z log p(x, z)` under a standard normal prior: `[N, D]`.
     pub score: Option<&'a mut [f32]>,
@@ -12,6 +12,17 @@ pub struct DecoderOutputs<'a> {
     pub log_likelihood: Option<&'a mut [f64]>,
     /// By which products.
     pub precision: Precision,
+}
+
+impl Default for DecoderOutputs<'_> {
+    /// Nothing, by products of 32 bits.
+    fn default() -> Self {
+        Self {
+            score: None,
+            log_likelihood: None,
+            precision: Precision::Full,
+        }
+    }
 }
 
 /// A packed decoder of one path.

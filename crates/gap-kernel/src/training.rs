@@ -18,8 +18,9 @@ mod steps;
 mod workspace;
 
 use crate::instructions::Instructions;
-use crate::network::{Activation, Layer, check};
-use crate::precision::Precision;
+use crate::network::{Layer, check};
+use gap_spec::Activation;
+use gap_spec::Precision;
 use parameters::LearnedNetwork;
 pub use path::Observed;
 use path::{InputRows, TrainingPath};
@@ -78,7 +79,7 @@ impl FusedTraining {
 
     /// Takes the next steps in `precision`, from weights and moments as they are now.
     ///
-    /// [`Precision::Half`] means the factors of all three products, forward, back, and to the gradient
+    /// [`Precision::Mixed`] means the factors of all three products, forward, back, and to the gradient
     /// in the weights; weights, moments and everything between products keep 32 bits. Without
     /// instructions for it steps stay in full precision: see [`FusedTraining::precision`].
     ///
@@ -289,10 +290,10 @@ fn path(
     Some(match (instructions, precision) {
         (Instructions::Avx512, Precision::Full) => Box::new(Workspace::<Avx512>::new(learned)),
         (Instructions::Avx2, Precision::Full) => Box::new(Workspace::<Avx2>::new(learned)),
-        (_, Precision::Half) if instructions.has_bf16() => {
+        (_, Precision::Mixed) if instructions.has_bf16() => {
             Box::new(Workspace::<Avx512Bf16>::new(learned))
         }
-        (_, Precision::Half) => return None,
+        (_, Precision::Mixed) => return None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 mod plain;
 
-use gap_kernel::{Activation, FusedTraining, Instructions, Likelihood, Observed, Precision};
+use gap_kernel::{Activation, FusedTraining, Instructions, KernelLikelihood, Observed, Precision};
 use plain::{Plain, differentiate, floats, fused, numbers, paths, plain_layers};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -102,7 +102,7 @@ fn gradient_error(
 fn gradients_are_as_exact_as_their_factors() {
     for path in paths() {
         let allowed = match path.1 {
-            Precision::Half => 1e-2,
+            Precision::Mixed => 1e-2,
             Precision::Full => 5e-6,
         };
         for widths in [&[3, 5][..], &[9, 4, 1], &[21, 33, 17, 6], &[50, 70, 64, 35]] {
@@ -159,8 +159,8 @@ fn precision_changes_between_steps_and_leaves_what_was_learned() {
             [(); 2].map(|()| fused(&plain, Activation::Tanh, 9, (path, Precision::Full)));
         learn(&mut steady, &widths, 9, 3);
         learn(&mut changed, &widths, 9, 3);
-        changed.set_precision(Precision::Half);
-        assert_eq!(changed.precision() == Precision::Half, path.has_bf16());
+        changed.set_precision(Precision::Mixed);
+        assert_eq!(changed.precision() == Precision::Mixed, path.has_bf16());
         assert_eq!(steady.layers(), changed.layers());
         changed.set_precision(Precision::Full);
         assert_eq!(changed.precision(), Precision::Full);
@@ -170,7 +170,7 @@ fn precision_changes_between_steps_and_leaves_what_was_learned() {
         assert_eq!(steady.layers(), changed.layers());
 
         // After steps in half precision, the way forward is that of the weights as they are.
-        changed.set_precision(Precision::Half);
+        changed.set_precision(Precision::Mixed);
         learn(&mut changed, &widths, 9, 3);
         changed.set_precision(Precision::Full);
         let layers = changed.layers();
@@ -198,10 +198,10 @@ fn the_same_steps_have_the_same_bits() {
 }
 
 /// `(x − mean) / dispersion · scale`
-fn residual(likelihood: Likelihood, x: f32, output: f32, scale: f32) -> f32 {
+fn residual(likelihood: KernelLikelihood, x: f32, output: f32, scale: f32) -> f32 {
     match likelihood {
-        Likelihood::Bernoulli => (x - 1.0 / (1.0 + (-output).exp())) * scale,
-        Likelihood::Gaussian { std } => (x - output) * scale / (std * std) as f32,
+        KernelLikelihood::Bernoulli => (x - 1.0 / (1.0 + (-output).exp())) * scale,
+        KernelLikelihood::Gaussian { std } => (x - output) * scale / (std * std) as f32,
     }
 }
 
@@ -211,10 +211,13 @@ fn residual(likelihood: Likelihood, x: f32, output: f32, scale: f32) -> f32 {
 fn learning_in_one_call_is_forward_residual_and_ascend() {
     for path in paths() {
         let allowed = match path.1 {
-            Precision::Half => 1e-3,
+            Precision::Mixed => 1e-3,
             Precision::Full => 1e-5,
         };
-        for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian { std: 0.5 }] {
+        for likelihood in [
+            KernelLikelihood::Bernoulli,
+            KernelLikelihood::Gaussian { std: 0.5 },
+        ] {
             for widths in [&[3, 5][..], &[4, 33, 32], &[9, 12, 21, 49]] {
                 for observations in [&[2][..], &[0, 1, 2, 0, 1, 2, 3], &[1; 16]] {
                     let apart = apart(path, likelihood, widths, observations);
@@ -231,7 +234,7 @@ fn learning_in_one_call_is_forward_residual_and_ascend() {
 /// How far the two ways end from each other.
 fn apart(
     path: (Instructions, Precision),
-    likelihood: Likelihood,
+    likelihood: KernelLikelihood,
     widths: &[usize],
     observations: &[usize],
 ) -> f64 {
@@ -284,7 +287,7 @@ fn loss_of_a_fit(path: Instructions, n_half: usize, n_steps: usize) -> f64 {
     let target = target.iter().zip(noise).map(|(t, n)| t + n as f32);
     let target: Vec<f32> = target.collect();
 
-    let half = (path, Precision::Half);
+    let half = (path, Precision::Mixed);
     let mut student = fused(&plain_layers(&widths), Activation::Tanh, n_rows, half);
     let mut output = vec![0.0; target.len()];
     for t in 0..n_steps {
@@ -327,7 +330,7 @@ fn an_observation_that_is_not_there_is_refused() {
         let observed = Observed {
             x: &[0.0, 1.0],
             rows: &[1],
-            likelihood: Likelihood::Bernoulli,
+            likelihood: KernelLikelihood::Bernoulli,
             scale: 1.0,
         };
         let learn = AssertUnwindSafe(|| fused.learn(&[0.0], &observed, 0.1, None));

@@ -1,8 +1,8 @@
 //! The kernels against plain sums in `f64`, on every path that this machine has.
 
 use gap_kernel::{
-    Activation, DecoderOutputs, FusedDecoder, Instructions, Layer, Likelihood, Network, Precision,
-    TILE_ROWS,
+    Activation, DecoderOutputs, FusedDecoder, Instructions, KernelLikelihood, Layer, Network,
+    Precision, TILE_ROWS,
 };
 
 /// Numbers like standard normals, from a linear congruential sequence.
@@ -33,7 +33,7 @@ struct Case {
     weights: Vec<Vec<f32>>,
     biases: Vec<Vec<f32>>,
     activation: Activation,
-    likelihood: Likelihood,
+    likelihood: KernelLikelihood,
     x: Vec<f32>,
     observations: Vec<usize>,
     z: Vec<f32>,
@@ -42,7 +42,12 @@ struct Case {
 const N_OBSERVATIONS: usize = 13;
 
 impl Case {
-    fn new(widths: &[usize], activation: Activation, likelihood: Likelihood, n: usize) -> Self {
+    fn new(
+        widths: &[usize],
+        activation: Activation,
+        likelihood: KernelLikelihood,
+        n: usize,
+    ) -> Self {
         let mut numbers = Numbers(7);
         let layers = || widths.windows(2).map(|pair| (pair[0], pair[1]));
         let weights = layers()
@@ -52,8 +57,10 @@ impl Case {
         let observed = widths[widths.len() - 1];
         let x = numbers.take(N_OBSERVATIONS * observed, 1.0);
         let x = match likelihood {
-            Likelihood::Bernoulli => x.iter().map(|x| f32::from(u8::from(*x > 0.0))).collect(),
-            Likelihood::Gaussian { .. } => x,
+            KernelLikelihood::Bernoulli => {
+                x.iter().map(|x| f32::from(u8::from(*x > 0.0))).collect()
+            }
+            KernelLikelihood::Gaussian { .. } => x,
         };
         Self {
             widths: widths.to_vec(),
@@ -153,11 +160,11 @@ impl Case {
         let (mut value, mut gradient) = (0.0, Vec::new());
         for (x, &l) in x.zip(output) {
             match self.likelihood {
-                Likelihood::Bernoulli => {
+                KernelLikelihood::Bernoulli => {
                     value += x * l - l.max(0.0) - (-l.abs()).exp().ln_1p();
                     gradient.push(x - 1.0 / (1.0 + (-l).exp()));
                 }
-                Likelihood::Gaussian { std } => {
+                KernelLikelihood::Gaussian { std } => {
                     let residual = (x - l) / std;
                     value += -0.5 * residual * residual - (std * std::f64::consts::TAU.sqrt()).ln();
                     gradient.push(residual / std);
@@ -219,7 +226,7 @@ fn paths() -> Vec<(Instructions, Precision, f64)> {
         }
         if path.has_bf16() {
             // Steep weights, rounded to eight bits, and rectifiers that turn at another place.
-            paths.push((path, Precision::Half, 3e-2));
+            paths.push((path, Precision::Mixed, 3e-2));
         }
     }
     paths
@@ -239,7 +246,10 @@ const WIDTHS: [&[usize]; 7] = [
 #[test]
 fn scores_and_values_are_those_of_plain_sums() {
     let activations = [Activation::Tanh, Activation::Relu, Activation::Elu];
-    let likelihoods = [Likelihood::Bernoulli, Likelihood::Gaussian { std: 0.7 }];
+    let likelihoods = [
+        KernelLikelihood::Bernoulli,
+        KernelLikelihood::Gaussian { std: 0.7 },
+    ];
     for (path, precision, allowed) in paths() {
         for widths in WIDTHS {
             for activation in activations {
@@ -270,7 +280,7 @@ fn scores_and_values_are_those_of_plain_sums() {
 fn a_row_has_the_same_bits_in_any_batch() {
     for (path, precision, _) in paths() {
         for widths in WIDTHS {
-            let case = Case::new(widths, Activation::Tanh, Likelihood::Bernoulli, 150);
+            let case = Case::new(widths, Activation::Tanh, KernelLikelihood::Bernoulli, 150);
             let (score, values) = case.evaluate(path, precision);
             for rows in [0..1, 3..150, 70..71, 70..79, 140..150] {
                 let (own_score, own_values) = case.evaluate_rows(path, precision, rows.clone());
@@ -290,7 +300,7 @@ fn a_row_has_the_same_bits_in_any_batch() {
 fn a_row_that_is_not_finite_stands_alone() {
     for (path, precision, _) in paths() {
         for activation in [Activation::Tanh, Activation::Relu, Activation::Elu] {
-            let mut case = Case::new(&[5, 33, 49], activation, Likelihood::Bernoulli, 20);
+            let mut case = Case::new(&[5, 33, 49], activation, KernelLikelihood::Bernoulli, 20);
             let (score, values) = case.evaluate(path, precision);
             case.z[5 * 6 + 2] = f32::NAN;
             let (with_nan, values_with_nan) = case.evaluate(path, precision);
@@ -319,7 +329,7 @@ fn extreme_logits_have_their_limits() {
             weights: vec![vec![1.0, -1.0]],
             biases: vec![vec![0.0, 0.0]],
             activation: Activation::Tanh,
-            likelihood: Likelihood::Bernoulli,
+            likelihood: KernelLikelihood::Bernoulli,
             x: vec![1.0, 0.0],
             observations: vec![0, 0, 0],
             z: vec![300.0, -300.0, 0.0],

@@ -1,49 +1,38 @@
 //! The nonlinearity between the layers of a network, forwards and backwards.
 
+pub use gap_spec::Activation;
+
 use tch::Tensor;
 
-/// The nonlinearity between layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// Hyperbolic tangent.
-    Tanh,
-    /// Rectifier.
-    Relu,
-    /// Exponential linear unit with `α = 1`.
-    Elu,
+/// The activation's value.
+pub fn activate(activation: Activation, pre: &Tensor) -> Tensor {
+    match activation {
+        Activation::Tanh => pre.tanh(),
+        Activation::Relu => pre.relu(),
+        Activation::Elu => pre.elu(),
+    }
 }
 
-impl Activation {
-    /// The activation's value.
-    pub fn apply(self, pre: &Tensor) -> Tensor {
-        match self {
-            Self::Tanh => pre.tanh(),
-            Self::Relu => pre.relu(),
-            Self::Elu => pre.elu(),
+/// The activation's value, written over `pre`.
+pub(crate) fn activate_in_place(activation: Activation, pre: &mut Tensor) {
+    let _ = match activation {
+        Activation::Tanh => pre.tanh_(),
+        Activation::Relu => pre.relu_(),
+        Activation::Elu => pre.elu_(),
+    };
+}
+
+/// `gradient ∘ a'`, written over `gradient`, with the derivative `a'` computed from the
+/// activation's value `a`.
+pub(crate) fn pull_back_in_place(activation: Activation, gradient: &Tensor, value: &Tensor) {
+    let _ = match activation {
+        // 1 - a².
+        Activation::Tanh => Tensor::tanh_backward_grad_input(gradient, gradient, value),
+        // Where a > 0.
+        Activation::Relu => value.threshold_backward_grad_input(gradient, gradient, 0.0),
+        // Below zero a = e^u - 1, so a' = a + 1.
+        Activation::Elu => {
+            Tensor::elu_backward_grad_input(gradient, gradient, 1.0, 1.0, 1.0, true, value)
         }
-    }
-
-    /// The activation's value, written over `pre`.
-    pub(crate) fn apply_in_place(self, pre: &mut Tensor) {
-        let _ = match self {
-            Self::Tanh => pre.tanh_(),
-            Self::Relu => pre.relu_(),
-            Self::Elu => pre.elu_(),
-        };
-    }
-
-    /// `gradient ∘ a'`, written over `gradient`, with the derivative `a'` computed from the
-    /// activation's value `a`.
-    pub(crate) fn pull_back_in_place(self, gradient: &Tensor, value: &Tensor) {
-        let _ = match self {
-            // 1 - a².
-            Self::Tanh => Tensor::tanh_backward_grad_input(gradient, gradient, value),
-            // Where a > 0.
-            Self::Relu => value.threshold_backward_grad_input(gradient, gradient, 0.0),
-            // Below zero a = e^u - 1, so a' = a + 1.
-            Self::Elu => {
-                Tensor::elu_backward_grad_input(gradient, gradient, 1.0, 1.0, 1.0, true, value)
-            }
-        };
-    }
+    };
 }

@@ -12,7 +12,7 @@ use gap_torch::{doubles, floats};
 use tch::{Device, Kind, Tensor};
 
 /// Where an evaluation writes its results, each if there is a place for it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JointOutputs<'a> {
     /// `∇_z log p(x, z)`: `[N, D]`.
     pub score: Option<&'a mut [f32]>,
@@ -20,6 +20,17 @@ pub struct JointOutputs<'a> {
     pub log_joint: Option<&'a mut [f64]>,
     /// How exact the products are. With values they are always in full.
     pub precision: Precision,
+}
+
+impl Default for JointOutputs<'_> {
+    /// Nothing, in full.
+    fn default() -> Self {
+        Self {
+            score: None,
+            log_joint: None,
+            precision: Precision::Full,
+        }
+    }
 }
 
 /// `log p(x, ·)` and its gradient at fixed observations.

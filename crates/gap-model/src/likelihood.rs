@@ -78,10 +78,10 @@ impl Likelihood {
     }
 
     /// The likelihood in the kernels' words, if they know it.
-    pub(crate) const fn on_kernels(&self) -> Option<gap_kernel::Likelihood> {
+    pub(crate) const fn on_kernels(&self) -> Option<gap_kernel::KernelLikelihood> {
         match self {
-            Self::Bernoulli => Some(gap_kernel::Likelihood::Bernoulli),
-            Self::Gaussian { std } => Some(gap_kernel::Likelihood::Gaussian { std: *std }),
+            Self::Bernoulli => Some(gap_kernel::KernelLikelihood::Bernoulli),
+            Self::Gaussian { std } => Some(gap_kernel::KernelLikelihood::Gaussian { std: *std }),
             Self::LearnedGaussian(_) | Self::DiscretizedLogistic(_) => None,
         }
     }

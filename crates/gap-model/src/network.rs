@@ -4,7 +4,7 @@
 //! written once. [`crate::mlp`] and [`crate::convolution`] make networks; the kernels
 //! know those of affine layers alone.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, activate, activate_in_place, pull_back_in_place};
 use crate::backend::Backend;
 use crate::layer::{Layer, LayerMap};
 use gap_torch::aligned_rows;
@@ -63,7 +63,7 @@ impl Network {
         let (last, before) = self.layers.split_last().expect("a network has a layer");
         let mut value = input.shallow_clone();
         for layer in before {
-            value = self.activation.apply(&layer.apply(&aligned_rows(&value)));
+            value = activate(self.activation, &layer.apply(&aligned_rows(&value)));
         }
         last.apply(&aligned_rows(&value))
     }
@@ -137,7 +137,7 @@ impl Network {
         for (i, layer) in self.layers.iter().enumerate() {
             let mut value = layer.apply(&values[i]);
             if i < last {
-                self.activation.apply_in_place(&mut value);
+                activate_in_place(self.activation, &mut value);
             }
             values.push(value);
         }
@@ -164,7 +164,7 @@ impl Network {
             }
             gradient = layer.pull_back(&gradient);
             if i > 0 {
-                self.activation.pull_back_in_place(&gradient, &values[i]);
+                pull_back_in_place(self.activation, &gradient, &values[i]);
             }
         }
         Some(gradient)

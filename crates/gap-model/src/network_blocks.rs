@@ -4,7 +4,7 @@
 //! row's bits do not depend on the rest of the batch (see [`gap_torch::map_row_blocks`]). No graph is built:
 //! the caller holds a no-grad guard.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, activate_in_place, pull_back_in_place};
 use crate::layer::{Layer, LayerMap};
 use crate::network::Network;
 use gap_torch::{BLOCK_ROWS, aligned_memory};
@@ -77,7 +77,7 @@ impl NetworkBlocks {
             let input = before.last().map_or(input, |layer| &layer.value);
             rest[0].forward(input);
             if i < last {
-                self.activation.apply_in_place(&mut rest[0].value);
+                activate_in_place(self.activation, &mut rest[0].value);
             }
         }
         &mut self.layers[last].value
@@ -106,7 +106,7 @@ impl NetworkBlocks {
     fn pull_back_below_last(&self, into: &Tensor) {
         for i in (0..self.gradients.len()).rev() {
             let (gradient, layer) = (&self.gradients[i], &self.layers[i]);
-            self.activation.pull_back_in_place(gradient, &layer.value);
+            pull_back_in_place(self.activation, gradient, &layer.value);
             let into = if i == 0 { into } else { &self.gradients[i - 1] };
             layer.pull_back(gradient, into);
         }

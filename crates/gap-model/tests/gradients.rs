@@ -3,6 +3,7 @@
 
 mod models;
 
+use gap_model::activation::activate;
 use gap_model::model::score_by_autograd;
 use gap_model::{Activation, Decoder, LatentVariableModel, Likelihood, Mlp};
 use gap_torch::{NoiseStream, SeedKey};
@@ -119,7 +120,7 @@ fn network_of(memory: &Tensor, widths: &[i64], activation: Activation, input: &T
         let bias = memory.narrow(0, start + n_in * n_out, n_out);
         start += n_in * n_out + n_out;
         if i > 0 {
-            value = activation.apply(&value);
+            value = activate(activation, &value);
         }
         value = value.mm(&weight.tr()) + bias;
     }

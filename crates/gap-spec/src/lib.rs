@@ -44,7 +44,7 @@ pub use encoder::{EncoderKind, EncoderLabel, EncoderSpec};
 pub use estimator::{BoundSpec, Estimator, EstimatorSpec, Method, Side};
 pub use experiment::{EvaluationSpec, Experiment, ExperimentSpec, Problem};
 pub use family::{Family, FamilySpec};
-pub use likelihood::Likelihood;
+pub use likelihood::LikelihoodKind;
 pub use model::{DecoderSharing, ModelKind, ModelSpec};
 pub use number::{Count, Positive};
 pub use pictures::PicturesSpec;

@@ -4,7 +4,7 @@ use crate::named_enum;
 
 named_enum! {
     /// `p(x | z)` given the decoder's output.
-    Likelihood {
+    LikelihoodKind {
         /// Independent binary pixels, from logits.
         Bernoulli = "bernoulli",
         /// Independent normal pixels around the decoder's output, with one standard deviation for all
@@ -18,7 +18,7 @@ named_enum! {
     }
 }
 
-impl Likelihood {
+impl LikelihoodKind {
     /// Whether something of it is learned with the decoder.
     pub const fn is_learned(self) -> bool {
         matches!(self, Self::LearnedGaussian | Self::DiscretizedLogistic)

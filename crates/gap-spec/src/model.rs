@@ -1,7 +1,7 @@
 //! `[model]`: what `p(x, z)` is, and how a decoder is fitted.
 
 use crate::activation::Activation;
-use crate::likelihood::Likelihood;
+use crate::likelihood::LikelihoodKind;
 use crate::named_enum;
 use crate::number::{Count, Positive};
 use crate::training::ModelTrainingSpec;
@@ -80,7 +80,7 @@ pub struct ModelSpec {
     pub activation: Option<Activation>,
     /// Its likelihood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub likelihood: Option<Likelihood>,
+    pub likelihood: Option<LikelihoodKind>,
     /// Shared or joint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder: Option<DecoderSharing>,
@@ -104,8 +104,8 @@ impl ModelSpec {
     }
 
     /// The likelihood of a decoder.
-    pub fn likelihood(&self) -> Likelihood {
-        self.likelihood.unwrap_or(Likelihood::Bernoulli)
+    pub fn likelihood(&self) -> LikelihoodKind {
+        self.likelihood.unwrap_or(LikelihoodKind::Bernoulli)
     }
 
     /// The nonlinearity of a decoder.

@@ -244,6 +244,16 @@ impl AdamSettings {
     /// The paper's.
     pub const EPSILON: f64 = 1e-8;
 
+    /// For families of which no curvature is known.
+    pub const FLOWS: Self = Self {
+        learning_rate: 0.03,
+        averaged: true,
+        log_variance: false,
+        // At a posterior that the family contains every draw's gradient is zero but for rounding, of which
+        // an epsilon of 1e-8 would make steps as long as any.
+        epsilon: 1e-3,
+    };
+
     /// In `log σ`, with the paper's epsilon.
     pub const fn new(learning_rate: f64, averaged: bool) -> Self {
         Self {
@@ -274,6 +284,23 @@ pub struct Phase {
     pub max_steps: u32,
     /// How exact the products are of gradients that are asked for without a value.
     pub precision: Precision,
+}
+
+impl Phase {
+    /// Steps by `rule` on its default draws, in full and without end but for `max_steps`; Adam as for
+    /// [`AdamSettings::FLOWS`].
+    pub const fn new(rule: StepRule, max_steps: u32) -> Self {
+        Self {
+            rule,
+            adam: AdamSettings::FLOWS,
+            noise: rule.default_noise(),
+            n_samples: rule.default_samples(),
+            stopping: StoppingRule::Never,
+            below_nats: 0.0,
+            max_steps,
+            precision: Precision::Full,
+        }
+    }
 }
 
 impl fmt::Display for Phase {

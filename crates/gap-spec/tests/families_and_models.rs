@@ -3,7 +3,7 @@
 mod spec;
 
 use gap_spec::Family;
-use gap_spec::{CheckedSpec, Likelihood, ModelKind, StepRule};
+use gap_spec::{CheckedSpec, LikelihoodKind, ModelKind, StepRule};
 use spec::{DIGITS, edited, parsed, refused};
 
 const FAMILY: &str = "kind = \"diagonal-gaussian\"";
@@ -139,8 +139,8 @@ fn convolutions_are_for_images() {
 #[test]
 fn likelihoods_that_are_learned_need_data_and_no_noise() {
     for (name, likelihood) in [
-        ("learned-gaussian", Likelihood::LearnedGaussian),
-        ("discretized-logistic", Likelihood::DiscretizedLogistic),
+        ("learned-gaussian", LikelihoodKind::LearnedGaussian),
+        ("discretized-logistic", LikelihoodKind::DiscretizedLogistic),
     ] {
         let to = format!("likelihood = \"{name}\"");
         let spec = parsed(

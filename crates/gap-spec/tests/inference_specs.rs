@@ -7,7 +7,7 @@
 mod spec;
 
 use gap_spec::document::write;
-use gap_spec::{CheckedSpec, Likelihood, Protocol, RefinementSpec, Start, StepRule};
+use gap_spec::{CheckedSpec, LikelihoodKind, Protocol, RefinementSpec, Start, StepRule};
 use spec::{DIGITS, edited, experiment, parsed, refused};
 
 #[test]
@@ -17,11 +17,11 @@ fn a_gaussian_decoder_takes_its_noise() {
         "likelihood = \"gaussian\"\nnoise_std = 0.25",
     );
     let spec = parsed(&gaussian).unwrap();
-    assert_eq!(spec.model.likelihood(), Likelihood::Gaussian);
+    assert_eq!(spec.model.likelihood(), LikelihoodKind::Gaussian);
     let noise_std = spec.model.noise_std.as_ref().unwrap();
     assert_eq!(noise_std.get(), 0.25);
     let unsaid = parsed(&edited("likelihood = \"bernoulli\"\n", "")).unwrap();
-    assert_eq!(unsaid.model.likelihood(), Likelihood::Bernoulli);
+    assert_eq!(unsaid.model.likelihood(), LikelihoodKind::Bernoulli);
 }
 
 /// The free-form section of a spec whose section is `written`.

@@ -3,10 +3,11 @@
 use crate::problem::{FAMILY, TRAINING_SET, decoder, fitted_encoder, observations};
 use crate::work::Method;
 use gap_data::Batch;
-use gap_infer::ascent::{Noise, Phase, Precision, Stopping, averaged_newton};
+use gap_infer::ascent::averaged_newton;
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::{Amortized, Encoder, FittedBatch, FreeForm, Inference, Refined};
 use gap_model::MlpDecoder;
+use gap_spec::{NoiseSource, Phase, Precision, StoppingRule};
 use gap_torch::SeedKey;
 use tch::Kind;
 
@@ -65,7 +66,7 @@ impl Problem {
                 search: Search::UntilCertified,
                 tolerance_nats: TOLERANCE_NATS,
                 max_steps: MOST_STEPS,
-                precision: Precision::Half,
+                precision: Precision::Mixed,
             }),
         };
         fitted.expect("sizes fit")
@@ -74,9 +75,9 @@ impl Problem {
 
 fn refinement() -> Phase {
     Phase {
-        noise: Noise::Sequence,
-        stopping: Stopping::Never,
-        precision: Precision::Half,
+        noise: NoiseSource::Sequence,
+        stopping: StoppingRule::Never,
+        precision: Precision::Mixed,
         ..averaged_newton(REFINEMENT_DRAWS, 0.0, REFINEMENT_STEPS)
     }
 }

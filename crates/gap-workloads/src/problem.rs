@@ -1,10 +1,10 @@
 //! The networks and observations that the workloads share.
 
 use gap_data::{Batch, Dataset};
-use gap_infer::ascent::Precision;
-use gap_infer::train::{Training, fit_encoder};
+use gap_infer::train::fit_encoder;
 use gap_infer::{DiagonalGaussian, Encoder};
 use gap_model::{Activation, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder};
+use gap_spec::{Count, Positive, Precision, TrainingSpec};
 use gap_torch::{NoiseStream, SeedKey};
 use std::ops::Range;
 use tch::Device;
@@ -38,17 +38,16 @@ pub fn encoder() -> Encoder {
 /// The same encoder, fitted for a while to `model`.
 pub fn fitted_encoder(model: &dyn LatentVariableModel) -> Encoder {
     let mut encoder = encoder();
-    let training = Training {
-        steps: 300,
-        batch_size: 100,
-        learning_rate: 1e-3,
-        n_samples: 1,
-        precision: Precision::Half,
-        threads: 1,
+    let training = TrainingSpec {
+        steps: Count::new(300),
+        batch_size: Count::new(100),
+        learning_rate: Positive::new(1e-3),
+        n_samples: Count::new(1),
+        precision: Precision::Mixed,
     };
     let data = training_set(model, TRAINING_SET);
     let key = SeedKey::root(1).role("encoder fit");
-    fit_encoder(model, &FAMILY, &mut encoder, &data, training, key, &|_| ())
+    fit_encoder(model, &FAMILY, &mut encoder, &data, &training, key, &|_| ())
         .expect("the fit stays finite");
     encoder
 }

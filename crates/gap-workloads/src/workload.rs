@@ -6,12 +6,13 @@ use crate::problem::{
 };
 use crate::work::{ANNEALING_TRANSITIONS, SMALL_FIT_SEEDS, SMALL_FIT_WIDTHS, Work};
 use gap_estimate::{Anchor, Annealing, ImportanceWeighted, Transitions, estimate_all};
-use gap_infer::ascent::{
-    AdamSettings, Noise, Objective, Phase, Precision, Rule, SearchState, Stopping, run_phase,
-};
-use gap_infer::train::{Training, fit_encoder, fit_jointly};
+use gap_infer::ascent::{Objective, SearchState, run_phase};
+use gap_infer::train::{fit_encoder, fit_jointly};
 use gap_infer::{DiagonalGaussian, Encoder, Inference, Refined, VariationalFamily};
 use gap_model::Activation;
+use gap_spec::{
+    AdamSettings, Count, NoiseSource, Phase, Positive, Precision, StepRule, TrainingSpec,
+};
 use gap_torch::SeedKey;
 use std::ops::Range;
 use tch::{Device, Kind};
@@ -97,19 +98,13 @@ impl Workload {
 }
 
 /// Adam at 1e-2 in `(μ, log σ)`, with draws of each datapoint's own.
-const fn adam(n_samples: usize, steps: u32) -> Phase {
+const fn adam(n_samples: u32, steps: u32) -> Phase {
     Phase {
-        rule: Rule::Adam(AdamSettings {
-            learning_rate: 1e-2,
-            averaged: false,
-            log_variance: false,
-            epsilon: gap_infer::ascent::ADAM_EPSILON,
-        }),
-        noise: Noise::Independent,
+        adam: AdamSettings::new(1e-2, false),
+        noise: NoiseSource::Independent,
         n_samples,
-        stopping: Stopping::Never,
-        max_steps: steps,
-        precision: Precision::Half,
+        precision: Precision::Mixed,
+        ..Phase::new(StepRule::Adam, steps)
     }
 }
 
@@ -123,7 +118,7 @@ fn free_form_steps(ids: Range<u64>, n_samples: usize, steps: u32) -> impl FnMut(
         let mut states = vec![SearchState::at(prior_like.clone()); rows.len()];
         run_phase(
             &mut objective,
-            &adam(n_samples, steps),
+            &adam(n_samples as u32, steps),
             &rows,
             &mut states,
             batch.ids(),
@@ -186,7 +181,7 @@ fn annealing(ids: Range<u64>, n_chains: usize, leapfrog_steps: u32) -> impl FnMu
         n_chains,
         transitions: Transitions {
             leapfrog_steps,
-            precision: Precision::Half,
+            precision: Precision::Mixed,
         },
         step_size: Some(0.05),
     };
@@ -202,13 +197,12 @@ fn joint_training(batch_size: u32, steps: u32, n_threads: u64) -> impl FnMut(See
     let mut model = decoder();
     let data = training_set(&model, TRAINING_SET);
     let mut encoder = encoder();
-    let training = Training {
-        steps,
-        batch_size,
-        learning_rate: 1e-3,
-        n_samples: 1,
-        precision: Precision::Half,
-        threads: n_threads as usize,
+    let training = TrainingSpec {
+        steps: Count::new(steps),
+        batch_size: Count::new(batch_size),
+        learning_rate: Positive::new(1e-3),
+        n_samples: Count::new(1),
+        precision: Precision::Mixed,
     };
     move |key| {
         fit_jointly(
@@ -216,7 +210,7 @@ fn joint_training(batch_size: u32, steps: u32, n_threads: u64) -> impl FnMut(See
             &FAMILY,
             &mut encoder,
             &data,
-            training,
+            (&training, n_threads as usize),
             key,
             &|_| (),
         )
@@ -231,13 +225,12 @@ fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
     let model = linear_gaussian();
     let data = training_set(&model, 500);
     let family = DiagonalGaussian::new(2);
-    let training = Training {
-        steps: 300,
-        batch_size: 64,
-        learning_rate: 1e-2,
-        n_samples: 1,
-        precision: Precision::Half,
-        threads: 1,
+    let training = TrainingSpec {
+        steps: Count::new(300),
+        batch_size: Count::new(64),
+        learning_rate: Positive::new(1e-2),
+        n_samples: Count::new(1),
+        precision: Precision::Mixed,
     };
     // Every share has fits of every width.
     let jobs: Vec<(i64, u64)> = SMALL_FIT_WIDTHS
@@ -252,8 +245,16 @@ fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
             let key = key.index(width as u64).index(seed);
             let tanh = Activation::Tanh;
             let mut encoder = Encoder::random(10, &[width], &family, tanh, key, Device::Cpu);
-            fit_encoder(&model, &family, &mut encoder, &data, training, key, &|_| ())
-                .expect("the fit stays finite");
+            fit_encoder(
+                &model,
+                &family,
+                &mut encoder,
+                &data,
+                &training,
+                key,
+                &|_| (),
+            )
+            .expect("the fit stays finite");
             encoder.network().parameters()[0]
                 .sum(Kind::Double)
                 .double_value(&[])

@@ -5,7 +5,6 @@ use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
 use crate::error::RunError;
 use crate::measure::{Measurement, Origin};
-use crate::settings;
 use crate::stage_id::StageId;
 use gap_infer::Refined;
 use gap_schema::Record;
@@ -57,7 +56,7 @@ impl Work for AmortizedWork {
         let refined = Refined {
             family,
             encoder: &fitted.encoder,
-            phase: settings::phase(&self.refinement.phase(self.family)),
+            phase: self.refinement.phase(self.family),
             steps: self.refinement.numbers_of_steps(),
         };
         let measurement = Measurement {

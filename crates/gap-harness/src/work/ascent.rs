@@ -6,13 +6,15 @@ use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
 use crate::error::{RunError, failed};
 use crate::rows::StageRow;
-use crate::settings::{Starts, ascent_schedule};
 use crate::stage_id::StageId;
+use crate::starts::Starts;
 use gap_infer::DiagonalGaussian;
+use gap_infer::ascent::Schedule;
+use gap_infer::free_form::FIRST_TOLERANCE;
 use gap_infer::trace::{AscentSnapshot, Trace, Tracer};
 use gap_schema::trace::{OTHER_OPTIMUM_NATS, REACHED_NATS, TracePoint};
 use gap_schema::{Record, rows_file};
-use gap_spec::{AscentSpec, Count, Precision, Start};
+use gap_spec::{Ascent, AscentSpec, Count, Precision, Protocol, Start};
 use serde::Serialize;
 use statrs::statistics::{Data, OrderStatistics, Statistics};
 
@@ -70,12 +72,7 @@ impl Work for AscentWork {
         };
         let dim = model.latent_dim();
         let family = DiagonalGaussian::new(dim);
-        let schedule = ascent_schedule(
-            &self.ascent,
-            dim as usize,
-            self.tolerance_nats,
-            self.precision,
-        );
+        let schedule = self.schedule(dim as usize);
         let mut points = Vec::new();
         for (i, of_start) in optima.iter().enumerate() {
             let start = starts
@@ -118,6 +115,22 @@ impl Work for AscentWork {
         }
         rows_file::write(&context.output.join(TracePoint::FILE), &points).map_err(failed)?;
         Ok(Vec::new())
+    }
+}
+
+impl AscentWork {
+    fn schedule(&self, dim: usize) -> Schedule {
+        let max_steps = self.ascent.max_steps.get();
+        let schedule = match self.ascent.ascent(self.precision) {
+            Ascent::Protocol(Protocol::Default) => {
+                Schedule::default_for(dim, FIRST_TOLERANCE * self.tolerance_nats, max_steps)
+            }
+            Ascent::Protocol(Protocol::AdamCremer2018) => Schedule::adam_cremer_2018(max_steps),
+            Ascent::Steps(phase) => Schedule {
+                phases: vec![phase],
+            },
+        };
+        schedule.with_precision(self.precision)
     }
 }
 

@@ -4,7 +4,6 @@ use super::Work;
 use crate::context::{Context, seed_key};
 use crate::encoders::{self, EncoderLayout};
 use crate::error::{RunError, failed};
-use crate::settings;
 use crate::stage_id::StageId;
 use gap_infer::family;
 use gap_infer::train::fit_encoder;
@@ -64,7 +63,7 @@ impl Work for EncoderWork {
             family.as_ref(),
             &mut encoder,
             &data,
-            settings::training(&self.training, context.threads),
+            &self.training,
             key.role("fit-encoder"),
             context.progress,
         )

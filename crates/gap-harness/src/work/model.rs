@@ -5,7 +5,6 @@ use crate::context::{Context, seed_key};
 use crate::encoders::{self, EncoderLayout};
 use crate::error::{RunError, failed};
 use crate::models::{Model, ModelLayout};
-use crate::settings;
 use crate::stage_id::StageId;
 use gap_infer::family;
 use gap_infer::train::fit_jointly;
@@ -102,7 +101,7 @@ impl ModelWork {
             family.as_ref(),
             &mut encoder,
             &data,
-            settings::training(&training.optimizer(), context.threads),
+            (&training.optimizer(), context.threads),
             key.role("fit-jointly").role(&spec.name()),
             context.progress,
         )

@@ -5,15 +5,14 @@ use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
 use crate::encoders::{read_json, write_json};
 use crate::error::{RunError, failed};
-use crate::settings::Starts;
 use crate::stage_id::StageId;
+use crate::starts::Starts;
 use gap_data::Batch;
-use gap_infer::ascent::Precision;
 use gap_infer::free_form::Search;
 use gap_infer::{DiagonalGaussian, FreeForm};
 use gap_model::LatentVariableModel;
 use gap_schema::Record;
-use gap_spec::Start;
+use gap_spec::{Precision, Start};
 use serde::{Deserialize, Serialize};
 
 /// The optima in their stage's folder.

@@ -2,41 +2,14 @@
 
 use super::draws::NoiseDraws;
 use super::evaluation::{Evaluation, EvaluationRequest, Gradient, WhitenedGradient};
-use super::step_rule::{Progress, StepRule};
+use super::stepper::{Progress, Stepper};
+use gap_spec::AdamSettings;
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
-/// The paper's.
-pub const EPSILON: f64 = 1e-8;
 /// The weight of the newest iterate in the average after `t` steps is `4 / (t + 3)`: the first
 /// half of the way then counts a sixteenth.
 const AVERAGING: f64 = 3.0;
-
-/// How Adam is run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamSettings {
-    /// The step size.
-    pub learning_rate: f64,
-    /// Whether the answer is an average of the iterates (polynomial-decay averaging, Shamir and
-    /// Zhang 2013, §4) or the last one.
-    pub averaged: bool,
-    /// Whether it steps in `log σ²`, as published code does, or in `log σ`.
-    pub log_variance: bool,
-    /// What is added to the root of the second moment, nats: gradients that are smaller make smaller steps.
-    pub epsilon: f64,
-}
-
-impl AdamSettings {
-    /// For families of which no curvature is known.
-    pub const FLOWS: Self = Self {
-        learning_rate: 0.03,
-        averaged: true,
-        log_variance: false,
-        // At a posterior that the family contains every draw's gradient is zero but for rounding, of which
-        // an epsilon of 1e-8 would make steps as long as any.
-        epsilon: 1e-3,
-    };
-}
 
 /// A gradient is all it takes.
 pub const REQUEST: EvaluationRequest = EvaluationRequest::GRADIENT;
@@ -111,7 +84,7 @@ fn descend(
     }
 }
 
-impl StepRule for Adam {
+impl Stepper for Adam {
     fn trial(&self) -> &[f64] {
         &self.params
     }

@@ -4,7 +4,7 @@ use super::blocks::{BlockAverage, CorrectedBlock};
 use super::curvature::NewtonMetric;
 use super::draws::NoiseDraws;
 use super::evaluation::{Evaluation, EvaluationRequest};
-use super::step_rule::{Progress, StepRule};
+use super::stepper::{Progress, Stepper};
 
 /// The longest step in any one mean, standard deviations, and in any one `log σ`.
 pub const LONGEST_STEP: f64 = 1.0;
@@ -35,7 +35,7 @@ impl AveragedNewton {
     }
 }
 
-impl StepRule for AveragedNewton {
+impl Stepper for AveragedNewton {
     fn trial(&self) -> &[f64] {
         &self.params
     }

@@ -3,7 +3,7 @@
 
 use super::draws::NoiseDraws;
 use super::evaluation::{Evaluation, EvaluationRequest, WhitenedGradient};
-use super::step_rule::{Progress, StepRule};
+use super::stepper::{Progress, Stepper};
 use nalgebra::DVector;
 
 /// How a gradient becomes a direction.
@@ -77,7 +77,7 @@ impl<D: Direction> Damped<D> {
     }
 }
 
-impl<D: Direction> StepRule for Damped<D> {
+impl<D: Direction> Stepper for Damped<D> {
     fn trial(&self) -> &[f64] {
         &self.trial
     }

@@ -1,43 +1,14 @@
 //! Where the draws of an ascent come from: the same at each step, new ones, or a sequence.
 
 use super::point_sets::{balanced_pairs, mirror, moments, pairs_suffice, whiten, whitened_sobol};
+use gap_spec::NoiseSource;
 use gap_torch::{NoiseStream, SOBOL_POINTS, SeedKey, sobol_normal_points};
 use nalgebra::{DMatrix, DVector};
-use std::fmt;
 
 /// The first blocks are whitened: with few draws that takes away most of their noise. Later ones
 /// are not, since the small bias of whitening would stay in any average, but they are larger.
 const WHITENED_BLOCKS: u32 = 6;
 const LARGEST_BLOCK: u32 = 4;
-
-/// Where the draws of each step come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Noise {
-    /// One whitened Sobol set, the same at each step: the sample-average approximation. Its optimum
-    /// is off by what the set's third and higher moments miss.
-    Fixed,
-    /// Consecutive blocks of one scrambled Sobol sequence: each block alone is even, and so is
-    /// their union. The first six are whitened.
-    Sequence,
-    /// The same, with blocks four times as large after the first six.
-    GrowingSequence,
-    /// A scrambled Sobol set of its own for each step.
-    Fresh,
-    /// Independent draws for each datapoint and step, as published code has them.
-    Independent,
-}
-
-impl fmt::Display for Noise {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Fixed => "fixed",
-            Self::Sequence => "sequence",
-            Self::GrowingSequence => "growing-sequence",
-            Self::Fresh => "fresh",
-            Self::Independent => "independent",
-        })
-    }
-}
 
 /// The draws of one step: `S` standard normals of dimension `D`, common to all datapoints or not.
 pub struct NoiseDraws {
@@ -93,7 +64,7 @@ impl NoiseDraws {
 
 /// The draws of an ascent, step by step.
 pub struct DrawSource {
-    noise: Noise,
+    noise: NoiseSource,
     n_samples: usize,
     dim: usize,
     key: SeedKey,
@@ -102,7 +73,7 @@ pub struct DrawSource {
 
 impl DrawSource {
     /// `n_samples` draws of dimension `dim` for each step.
-    pub const fn new(noise: Noise, n_samples: usize, dim: usize, key: SeedKey) -> Self {
+    pub const fn new(noise: NoiseSource, n_samples: usize, dim: usize, key: SeedKey) -> Self {
         Self {
             noise,
             n_samples,
@@ -117,15 +88,15 @@ impl DrawSource {
         let (n, dim, key) = (self.n_samples, self.dim, self.key);
         let step_key = key.index(u64::from(step));
         let draws = match (self.noise, self.latest.take()) {
-            (Noise::Fixed, Some(draws)) => draws,
-            (Noise::Fixed, None) => NoiseDraws::common(whitened_sobol(key, n, dim), dim),
-            (Noise::Sequence | Noise::GrowingSequence, _) => {
+            (NoiseSource::Fixed, Some(draws)) => draws,
+            (NoiseSource::Fixed, None) => NoiseDraws::common(whitened_sobol(key, n, dim), dim),
+            (NoiseSource::Sequence | NoiseSource::GrowingSequence, _) => {
                 NoiseDraws::common(self.block(step), dim)
             }
-            (Noise::Fresh, _) => {
+            (NoiseSource::Fresh, _) => {
                 NoiseDraws::common(sobol_normal_points(step_key, 0..n as u32, dim), dim)
             }
-            (Noise::Independent, _) => NoiseDraws::independent(step_key, ids, n, dim),
+            (NoiseSource::Independent, _) => NoiseDraws::independent(step_key, ids, n, dim),
         };
         self.latest.insert(draws)
     }
@@ -140,7 +111,7 @@ impl DrawSource {
             self.n_samples
         } as u32;
         let grown = match self.noise {
-            Noise::GrowingSequence => LARGEST_BLOCK,
+            NoiseSource::GrowingSequence => LARGEST_BLOCK,
             _ => 1,
         };
         let (before, size) = if step < WHITENED_BLOCKS {
@@ -179,33 +150,33 @@ mod tests {
             [0, 1].map(|step| source.at(step, &[4, 5]).row(1).to_vec())
         };
         for noise in [
-            Noise::Sequence,
-            Noise::GrowingSequence,
-            Noise::Fresh,
-            Noise::Independent,
+            NoiseSource::Sequence,
+            NoiseSource::GrowingSequence,
+            NoiseSource::Fresh,
+            NoiseSource::Independent,
         ] {
             let [first, second] = first_two(noise);
             assert_ne!(first, second, "{noise:?}");
         }
-        let [first, second] = first_two(Noise::Fixed);
+        let [first, second] = first_two(NoiseSource::Fixed);
         assert_eq!(first, second);
     }
 
     #[test]
     fn independent_draws_belong_to_their_datapoint_and_common_ones_to_all() {
-        let mut source = DrawSource::new(Noise::Independent, 5, 3, SeedKey::root(3));
+        let mut source = DrawSource::new(NoiseSource::Independent, 5, 3, SeedKey::root(3));
         let alone = source.at(7, &[9]).row(0).to_vec();
         let draws = source.at(7, &[4, 9]);
         assert_eq!(draws.row(1), alone);
         assert_ne!(draws.row(0), draws.row(1));
-        let mut source = DrawSource::new(Noise::Fresh, 5, 3, SeedKey::root(3));
+        let mut source = DrawSource::new(NoiseSource::Fresh, 5, 3, SeedKey::root(3));
         let draws = source.at(7, &[4, 9]);
         assert_eq!(draws.row(0), draws.row(1));
     }
 
     #[test]
     fn a_sequence_goes_on_after_its_end() {
-        let mut source = DrawSource::new(Noise::Sequence, 1 << 15, 1, SeedKey::root(4));
+        let mut source = DrawSource::new(NoiseSource::Sequence, 1 << 15, 1, SeedKey::root(4));
         let mut seen: Vec<f32> = (0..6).map(|step| source.at(step, &[0]).row(0)[3]).collect();
         seen.sort_by(f32::total_cmp);
         seen.dedup();

@@ -1,10 +1,10 @@
 //! One datapoint's `−L[q]` at a trial `λ`, as far as it was asked for.
 
-use gap_model::Precision;
+use gap_spec::Precision;
 use nalgebra::{DMatrix, DVector};
 
 /// What an evaluation computes, besides the gradient.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvaluationRequest {
     /// The value of `−L`: it costs the likelihood's normaliser.
     pub loss: bool,

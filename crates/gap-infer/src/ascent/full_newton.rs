@@ -4,7 +4,7 @@ use super::blocks::{BlockAverage, CorrectedBlock};
 use super::curvature::NewtonMetric;
 use super::draws::NoiseDraws;
 use super::evaluation::Evaluation;
-use super::step_rule::{Progress, StepRule};
+use super::stepper::{Progress, Stepper};
 use nalgebra::{DMatrix, DVector};
 
 /// No step makes `q` more than `1 / √0.1` times as wide in any direction: below lies sampling noise.
@@ -73,7 +73,7 @@ fn root_of_inverse(precision: &DMatrix<f64>, least: f64) -> Option<DMatrix<f64>>
     Some(reversed(&inverse.transpose()))
 }
 
-impl StepRule for FullNewton {
+impl Stepper for FullNewton {
     fn trial(&self) -> &[f64] {
         &self.params
     }

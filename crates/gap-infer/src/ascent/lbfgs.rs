@@ -2,7 +2,7 @@
 
 use super::draws::NoiseDraws;
 use super::evaluation::{Evaluation, EvaluationRequest};
-use super::step_rule::{Progress, StepRule};
+use super::stepper::{Progress, Stepper};
 use std::collections::VecDeque;
 
 /// Pairs of steps and gradient changes that are remembered.
@@ -125,7 +125,7 @@ impl Lbfgs {
     }
 }
 
-impl StepRule for Lbfgs {
+impl Stepper for Lbfgs {
     fn trial(&self) -> &[f64] {
         &self.trial
     }

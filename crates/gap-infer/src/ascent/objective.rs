@@ -1,6 +1,5 @@
 //! `−L[q]`, its gradient and its curvature for each datapoint, from the scores at common draws.
 
-use super::Rule;
 use super::coordinates::{
     Coordinates, DiagonalCoordinates, FamilyCoordinates, FullCoordinates, ScoredDraws,
 };
@@ -10,6 +9,7 @@ use super::form::Form;
 use crate::family::VariationalFamily;
 use crate::inference::InferError;
 use gap_model::{JointOutputs, JointRows, LatentVariableModel};
+use gap_spec::StepRule;
 use tch::Tensor;
 
 /// The negative ELBO of a family at the observations of a batch.
@@ -57,15 +57,15 @@ impl<'a> Objective<'a> {
     /// do not fit.
     pub fn for_family(
         family: &'a dyn VariationalFamily,
-        rule: Rule,
+        rule: StepRule,
         model: &'a dyn LatentVariableModel,
         x: &Tensor,
     ) -> Result<Self, InferError> {
         let (diagonal, full) = (family.as_diagonal_gaussian(), family.as_full_gaussian());
         let form = match (rule, diagonal, full) {
             (_, Some(_), _) => Form::Diagonal,
-            (Rule::AveragedNewton, _, Some(full)) => Form::Full(full),
-            (Rule::Adam(_), ..) => Form::Any(family),
+            (StepRule::AveragedNewton, _, Some(full)) => Form::Full(full),
+            (StepRule::Adam, ..) => Form::Any(family),
             _ => return Err(InferError::Rule { rule }),
         };
         Self::with_form(form, model, x)

@@ -3,10 +3,12 @@
 use super::draws::DrawSource;
 use super::evaluation::EvaluationRequest;
 use super::objective::Objective;
-use super::schedule::{Phase, Schedule};
-use super::step_rule::{Progress, StepRule};
+use super::rules::{request, stepper};
+use super::schedule::Schedule;
+use super::stepper::{Progress, Stepper};
 use super::stopping::StoppingState;
 use crate::inference::InferError;
+use gap_spec::Phase;
 use gap_torch::SeedKey;
 use std::time::Instant;
 
@@ -73,21 +75,26 @@ pub fn run_phase(
     observer: &mut Observer,
 ) -> Result<(), InferError> {
     let mut clock = Instant::now();
-    let by_rule = phase.rule.request();
-    let request = EvaluationRequest {
+    let by_rule = request(phase.rule);
+    let asked = EvaluationRequest {
         loss: by_rule.loss || phase.stopping.reads_loss(),
         precision: phase.precision,
         ..by_rule
     };
     let form = objective.form();
-    let mut source = DrawSource::new(phase.noise, phase.n_samples, objective.noise_dim(), key);
+    let mut source = DrawSource::new(
+        phase.noise,
+        phase.n_samples as usize,
+        objective.noise_dim(),
+        key,
+    );
     let mut active: Vec<ActiveSearch> = rows
         .iter()
         .filter(|&&row| states[row].failed_at.is_none())
         .map(|&row| ActiveSearch {
             row,
-            rule: phase.rule.start(form, states[row].params.clone()),
-            watch: StoppingState::new(phase.stopping),
+            stepper: stepper(phase, form, states[row].params.clone()),
+            stopping: StoppingState::new(phase),
         })
         .collect();
     for active in &active {
@@ -100,8 +107,8 @@ pub fn run_phase(
         let active_rows: Vec<usize> = active.iter().map(|a| a.row).collect();
         let active_ids: Vec<u64> = active_rows.iter().map(|&row| ids[row]).collect();
         let draws = source.at(step, &active_ids);
-        let trials: Vec<&[f64]> = active.iter().map(|a| a.rule.trial()).collect();
-        let evaluations = objective.evaluate(&active_rows, &trials, draws, request)?;
+        let trials: Vec<&[f64]> = active.iter().map(|a| a.stepper.trial()).collect();
+        let evaluations = objective.evaluate(&active_rows, &trials, draws, asked)?;
         let mut evaluations = evaluations.into_iter();
         active.retain_mut(|active| {
             let evaluation = evaluations.next().expect("one evaluation for each row");
@@ -112,11 +119,13 @@ pub fn run_phase(
                 state.failed_at = Some(state.steps);
                 return false;
             }
-            let progress = active.rule.tell(&evaluation, draws);
-            state.params.copy_from_slice(active.rule.answer());
-            state.stopped = active.watch.done(progress, &evaluation, draws.n_samples());
+            let progress = active.stepper.tell(&evaluation, draws);
+            state.params.copy_from_slice(active.stepper.answer());
+            state.stopped = active
+                .stopping
+                .done(progress, &evaluation, draws.n_samples());
             if state.stopped && progress != Progress::Stuck {
-                state.params.copy_from_slice(active.rule.end());
+                state.params.copy_from_slice(active.stepper.end());
             }
             !state.stopped
         });
@@ -155,6 +164,6 @@ impl Schedule {
 
 struct ActiveSearch {
     row: usize,
-    rule: Box<dyn StepRule>,
-    watch: StoppingState,
+    stepper: Box<dyn Stepper>,
+    stopping: StoppingState,
 }

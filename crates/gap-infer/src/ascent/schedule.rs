@@ -1,41 +1,10 @@
 //! Phases after one another: the default, and the protocols of others.
 
-use super::Rule;
-use super::adam::AdamSettings;
-use super::draws::Noise;
-use super::stopping::Stopping;
-use gap_model::Precision;
+use gap_spec::{AdamSettings, NoiseSource, Phase, Precision, StepRule, StoppingRule};
 use std::fmt;
 
 /// Draws with which a search begins.
 const FEWEST_DRAWS: usize = 16;
-
-/// A step rule, where its draws come from, and when it stops.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Phase {
-    /// The step rule.
-    pub rule: Rule,
-    /// Where its draws come from.
-    pub noise: Noise,
-    /// Draws per datapoint and evaluation.
-    pub n_samples: usize,
-    /// When a datapoint is done.
-    pub stopping: Stopping,
-    /// The most evaluations.
-    pub max_steps: u32,
-    /// How exact the products are of gradients that are asked for without a value.
-    pub precision: Precision,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.rule, self.noise, self.n_samples)?;
-        match self.precision {
-            Precision::Full => Ok(()),
-            Precision::Half => f.write_str("/half"),
-        }
-    }
-}
 
 /// A few phases after one another.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,20 +21,19 @@ impl Schedule {
     /// No constant of it depends on the model, and only the numbers of draws on `dim`.
     pub fn default_for(dim: usize, tolerance_nats: f64, max_steps: u32) -> Self {
         let n_samples = draws_for(dim);
-        let fixed = |rule, n_samples, below_nats, most: u32| Phase {
-            rule,
-            noise: Noise::Fixed,
-            n_samples,
-            stopping: Stopping::Decrement { below_nats },
-            max_steps: most.min(max_steps),
-            precision: Precision::Full,
+        let fixed = |rule, n_samples: usize, below_nats, most: u32| Phase {
+            noise: NoiseSource::Fixed,
+            n_samples: n_samples as u32,
+            stopping: StoppingRule::Decrement,
+            below_nats,
+            ..Phase::new(rule, most.min(max_steps))
         };
         let mut phases = if n_samples == FEWEST_DRAWS {
-            vec![fixed(Rule::NewtonStein, n_samples, 0.1, 60)]
+            vec![fixed(StepRule::NewtonStein, n_samples, 0.1, 60)]
         } else {
             vec![
-                fixed(Rule::Lbfgs, FEWEST_DRAWS, 0.1, 60),
-                fixed(Rule::NewtonStein, n_samples, 0.01, 60),
+                fixed(StepRule::Lbfgs, FEWEST_DRAWS, 0.1, 60),
+                fixed(StepRule::NewtonStein, n_samples, 0.01, 60),
             ]
         };
         phases.push(averaged_newton(2 * n_samples, tolerance_nats, max_steps));
@@ -78,17 +46,14 @@ impl Schedule {
     pub fn adam_cremer_2018(max_steps: u32) -> Self {
         Self {
             phases: vec![Phase {
-                rule: Rule::Adam(AdamSettings {
-                    learning_rate: 1e-3,
-                    averaged: false,
+                adam: AdamSettings {
                     log_variance: true,
-                    epsilon: super::ADAM_EPSILON,
-                }),
-                noise: Noise::Independent,
+                    ..AdamSettings::new(1e-3, false)
+                },
+                noise: NoiseSource::Independent,
                 n_samples: 50,
-                stopping: Stopping::CREMER_2018,
-                max_steps,
-                precision: Precision::Full,
+                stopping: StoppingRule::Plateau,
+                ..Phase::new(StepRule::Adam, max_steps)
             }],
         }
     }
@@ -113,14 +78,11 @@ impl fmt::Display for Schedule {
 /// Averaged Newton on blocks of `n_samples` draws and more.
 pub fn averaged_newton(n_samples: usize, tolerance_nats: f64, max_steps: u32) -> Phase {
     Phase {
-        rule: Rule::AveragedNewton,
-        noise: Noise::GrowingSequence,
-        n_samples,
-        stopping: Stopping::AveragedDecrement {
-            below_nats: tolerance_nats,
-        },
-        max_steps,
-        precision: Precision::Full,
+        noise: NoiseSource::GrowingSequence,
+        n_samples: n_samples as u32,
+        stopping: StoppingRule::AveragedDecrement,
+        below_nats: tolerance_nats,
+        ..Phase::new(StepRule::AveragedNewton, max_steps)
     }
 }
 

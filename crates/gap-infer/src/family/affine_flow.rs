@@ -7,6 +7,7 @@ use super::gaussians::FullGaussian;
 use super::number::Number;
 use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
 use super::variational::{EvaluableFamily, VariationalParams};
+use gap_spec::family::{COUPLING_HIDDEN, COUPLING_LAYERS};
 use gap_torch::SeedKey;
 use tch::Tensor;
 
@@ -24,15 +25,10 @@ pub struct AffineFlow {
     couplings: Couplings,
 }
 
-/// Layers of [`AffineFlow::new`], and hidden units of each network.
-pub const LAYERS: usize = 4;
-/// See [`LAYERS`].
-pub const HIDDEN: usize = 12;
-
 impl AffineFlow {
-    /// Four layers with networks of twelve hidden units.
+    /// The layers and hidden units of the table of families.
     pub fn new(latent_dim: i64) -> Self {
-        Self::with_sizes(latent_dim, LAYERS, HIDDEN)
+        Self::with_sizes(latent_dim, COUPLING_LAYERS, COUPLING_HIDDEN)
     }
 
     /// Any number of layers and of hidden units.

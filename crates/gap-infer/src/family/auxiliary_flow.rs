@@ -7,6 +7,7 @@ use super::gaussians::FullGaussian;
 use super::number::Number;
 use super::per_datapoint::PerDatapointFamily;
 use super::perceptron::{Perceptron, PerceptronPass};
+use gap_spec::family::{COUPLING_HIDDEN, COUPLING_LAYERS};
 use gap_torch::SeedKey;
 use std::f64::consts::TAU;
 
@@ -38,8 +39,7 @@ struct ReverseModelOutput<T> {
 impl AuxiliaryFlow {
     /// As many auxiliary as latent variables, the sizes of [`super::AffineFlow::new`].
     pub fn new(latent_dim: i64) -> Self {
-        let (layers, hidden) = (super::affine_flow::LAYERS, super::affine_flow::HIDDEN);
-        Self::with_sizes(latent_dim, layers, hidden)
+        Self::with_sizes(latent_dim, COUPLING_LAYERS, COUPLING_HIDDEN)
     }
 
     /// Any number of layers and of hidden units.

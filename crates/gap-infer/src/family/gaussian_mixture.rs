@@ -5,6 +5,7 @@ use super::gaussians::FullGaussian;
 use super::number::Number;
 use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
 use super::variational::{EvaluableFamily, VariationalParams};
+use gap_spec::family::MIXTURE_COMPONENTS;
 use gap_torch::{NoiseStream, SeedKey};
 use std::f64::consts::TAU;
 use tch::{Device, Tensor};
@@ -51,9 +52,9 @@ struct Density<T> {
 }
 
 impl GaussianMixture {
-    /// Four components.
+    /// The components of the table of families.
     pub fn new(latent_dim: i64) -> Self {
-        Self::with_components(latent_dim, 4)
+        Self::with_components(latent_dim, MIXTURE_COMPONENTS)
     }
 
     /// Two, four or eight components.

@@ -5,6 +5,7 @@ use super::full_gaussian::log_standard_normal;
 use super::gaussians::FullGaussian;
 use super::number::{Number, add_scaled, dot, sum};
 use super::per_datapoint::PerDatapointFamily;
+use gap_spec::family::PLANAR_LAYERS;
 use gap_torch::{NoiseStream, SeedKey};
 use tch::Device;
 
@@ -49,9 +50,9 @@ struct FlowOutput<T> {
 }
 
 impl PlanarFlow {
-    /// Eight layers.
+    /// The layers of the table of families.
     pub fn new(latent_dim: i64) -> Self {
-        Self::with_layers(latent_dim, 8)
+        Self::with_layers(latent_dim, PLANAR_LAYERS)
     }
 
     /// Any number of layers.

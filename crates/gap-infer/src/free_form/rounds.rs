@@ -23,11 +23,10 @@
 
 use super::FreeForm;
 use super::best_end::{failure_stop, state_losses};
-use crate::ascent::{
-    AdamSettings, Noise, Objective, Phase, Precision, Rule, SearchState, Stopping, run_phase,
-};
+use crate::ascent::{Objective, SearchState, run_phase};
 use crate::inference::{InferError, Stop};
 use crate::remaining::Remaining;
+use gap_spec::{AdamSettings, NoiseSource, Phase, StepRule};
 use gap_torch::SeedKey;
 
 /// Rounds of a search, each twice as long as the one before.
@@ -35,9 +34,9 @@ pub const MOST_ROUNDS: u32 = 6;
 
 /// Steps of the first round, and its draws.
 const FIRST_STEPS: u32 = 150;
-const FIRST_DRAWS: usize = 32;
+const FIRST_DRAWS: u32 = 32;
 /// The most draws of a round.
-const MOST_DRAWS: usize = 256;
+const MOST_DRAWS: u32 = 256;
 
 /// Sets of draws on which a round's gain is measured, and draws in each.
 const N_SETS: u64 = 4;
@@ -113,17 +112,15 @@ impl FreeForm<'_> {
 
 /// Adam on a sequence of Sobol draws, its iterates averaged.
 fn round_phase(round: u32) -> Phase {
-    let settings = AdamSettings::FLOWS;
+    let rate = AdamSettings::FLOWS.learning_rate;
     Phase {
-        rule: Rule::Adam(AdamSettings {
-            learning_rate: settings.learning_rate / f64::from(1_u32 << round.saturating_sub(1)),
-            ..settings
-        }),
-        noise: Noise::Sequence,
+        adam: AdamSettings {
+            learning_rate: rate / f64::from(1_u32 << round.saturating_sub(1)),
+            ..AdamSettings::FLOWS
+        },
+        noise: NoiseSource::Sequence,
         n_samples: (FIRST_DRAWS << round.saturating_sub(1)).min(MOST_DRAWS),
-        stopping: Stopping::Never,
-        max_steps: FIRST_STEPS << round,
-        precision: Precision::Full,
+        ..Phase::new(StepRule::Adam, FIRST_STEPS << round)
     }
 }
 

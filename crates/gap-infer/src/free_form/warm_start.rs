@@ -5,7 +5,7 @@
 use super::best_end::{SELECTION_DRAWS, best_end, compare_all_ends, fitted_batch, state_losses};
 use super::rounds::MOST_ROUNDS;
 use super::{FreeForm, FreeFormFit, StartingPoint, draws_for};
-use crate::ascent::{Objective, Rule, Schedule, SearchState, averaged_newton};
+use crate::ascent::{Objective, Schedule, SearchState, averaged_newton, best_rule};
 use crate::family::{DiagonalGaussian, FullGaussian, VariationalFamily};
 use crate::inference::{InferError, Stop};
 use gap_data::Batch;
@@ -36,7 +36,7 @@ impl FreeForm<'_> {
         };
         let fit = search_within.search_from(starts_within.collect(), model, batch, key)?;
         let mut objective =
-            Objective::for_family(self.family, Rule::best_for(self.family), model, batch.x())?;
+            Objective::for_family(self.family, best_rule(self.family), model, batch.x())?;
         let (mut states, won_by) = self.better_starts(&mut objective, &fit, starts, key)?;
         let ids = batch.ids();
         let stops = if is_full {

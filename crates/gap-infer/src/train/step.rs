@@ -1,6 +1,6 @@
 //! What one step of a fit learns from.
 
-use gap_model::Precision;
+use gap_spec::Precision;
 
 /// The datapoints and the noise of one step.
 pub struct TrainingStep<'a> {

@@ -5,7 +5,7 @@ use super::minibatches::Minibatches;
 use super::scores::ScoreSource;
 use super::step::TrainingStep;
 use crate::inference::InferError;
-use gap_model::Precision;
+use gap_spec::{Precision, TrainingSpec};
 use gap_torch::{NoiseStream, SeedKey};
 use std::f64::consts::PI;
 use tch::Device;
@@ -31,16 +31,8 @@ pub struct FitSubject {
 pub struct Fit<'a> {
     /// What is fitted.
     pub subject: FitSubject,
-    /// Steps.
-    pub steps: u32,
-    /// Datapoints in a step.
-    pub batch_size: usize,
-    /// The learning rate of the first step.
-    pub learning_rate: f64,
-    /// `S`.
-    pub n_samples: usize,
-    /// Of products, but for the last tenth of the steps.
-    pub precision: Precision,
+    /// The optimiser's settings.
+    pub training: &'a TrainingSpec,
     /// Normals of one draw.
     pub noise_dim: usize,
     /// Of the order of datapoints, and of the noise.
@@ -50,9 +42,10 @@ pub struct Fit<'a> {
 }
 
 impl Fit<'_> {
+    /// How exact products are in a step: in full for the last tenth.
     fn precision_at(&self, step: u32) -> Precision {
-        if 10 * u64::from(step) < 9 * u64::from(self.steps) {
-            self.precision
+        if 10 * u64::from(step) < 9 * u64::from(self.training.steps.get()) {
+            self.training.precision
         } else {
             Precision::Full
         }
@@ -65,20 +58,22 @@ const CHECK_EVERY: u32 = 100;
 impl<S: ScoreSource> Trainer<'_, S> {
     /// Takes all steps on `n_points` datapoints, and keeps what was learned.
     pub fn run(mut self, fit: &Fit<'_>, n_points: usize) -> Result<(), InferError> {
-        let (steps, order) = (fit.steps, fit.key.role("order"));
-        let mut minibatches = Minibatches::new(n_points, fit.batch_size, order);
+        let steps = fit.training.steps.get();
+        let n_samples = fit.training.n_samples.get() as usize;
+        let batch_size = fit.training.batch_size.get() as usize;
+        let mut minibatches = Minibatches::new(n_points, batch_size, fit.key.role("order"));
         // One stream for the whole fit: its steps are in one order, whatever else runs.
         let mut noise = NoiseStream::new(fit.key.role("noise"), &[0], Device::Cpu);
         for step in 0..steps {
             let positions = minibatches.next();
-            let n_normals = fit.n_samples * positions.len() * fit.noise_dim;
+            let n_normals = n_samples * positions.len() * fit.noise_dim;
             let noise = noise.normal_values(1, n_normals);
             let cosine = 0.5 * (1.0 + (PI * f64::from(step) / f64::from(steps)).cos());
             let this = TrainingStep {
                 positions: &positions,
-                n_samples: fit.n_samples,
+                n_samples,
                 noise: &noise,
-                learning_rate: fit.learning_rate * cosine,
+                learning_rate: fit.training.learning_rate.get() * cosine,
                 precision: fit.precision_at(step),
             };
             self.encoder.step(&this, &mut self.scores)?;

@@ -3,16 +3,20 @@
 
 use gap_data::{Batch, LoadOptions};
 use gap_infer::ascent::{
-    AdamSettings, EvaluationRequest, Noise, NoiseDraws, Objective, Phase, Precision, Rule,
-    SearchState, Stopping, averaged_newton, draws_for, run_phase, whitened_sobol,
+    EvaluationRequest, NoiseDraws, Objective, SearchState, averaged_newton, best_rule, draws_for,
+    run_phase, whitened_sobol,
 };
 use gap_infer::free_form::{FreeFormFit, Search, StartingPoint};
-use gap_infer::train::{Training, fit_jointly};
+use gap_infer::train::fit_jointly;
 use gap_infer::{
     DiagonalGaussian, Encoder, FreeForm, GaussianFamily, VariationalFamily, VariationalParams,
 };
 use gap_model::{
     Activation, ExactPosterior, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder,
+};
+use gap_spec::{
+    AdamSettings, Count, NoiseSource, Phase, Positive, Precision, StepRule, StoppingRule,
+    TrainingSpec,
 };
 use gap_torch::device::one_thread_per_operation;
 use gap_torch::{NoiseStream, SeedKey};
@@ -62,13 +66,12 @@ pub fn of_digits(dim: i64, hidden: i64, n_points: usize) -> (MlpDecoder, Batch) 
     let network = Mlp::random(&[dim, hidden, 64], tanh, SeedKey::root(1), cpu);
     let mut decoder = MlpDecoder::new(network, Likelihood::Bernoulli);
     let mut encoder = Encoder::random(64, &[64], &family, tanh, SeedKey::root(2), cpu);
-    let training = Training {
-        steps: 800,
-        batch_size: 64,
-        learning_rate: 5e-3,
-        n_samples: 1,
-        precision: Precision::Half,
-        threads: 1,
+    let training = TrainingSpec {
+        steps: Count::new(800),
+        batch_size: Count::new(64),
+        learning_rate: Positive::new(5e-3),
+        n_samples: Count::new(1),
+        precision: Precision::Mixed,
     };
     let key = SeedKey::root(3);
     fit_jointly(
@@ -76,7 +79,7 @@ pub fn of_digits(dim: i64, hidden: i64, n_points: usize) -> (MlpDecoder, Batch) 
         &family,
         &mut encoder,
         &data,
-        training,
+        (&training, 1),
         key,
         &|_| (),
     )
@@ -164,7 +167,7 @@ pub fn search(
         search: Search::UntilCertified,
         tolerance_nats,
         max_steps: 2000,
-        precision: Precision::Half,
+        precision: Precision::Mixed,
     };
     free_form.search(model, batch, SeedKey::root(5)).unwrap()
 }
@@ -172,31 +175,28 @@ pub fn search(
 /// Each step rule in a phase that ends near the optimum.
 pub fn phases(dim: usize) -> Vec<Phase> {
     let fixed = |rule| Phase {
-        rule,
-        noise: Noise::Fixed,
-        n_samples: draws_for(dim),
-        stopping: Stopping::Decrement { below_nats: 1e-4 },
-        max_steps: 500,
-        precision: Precision::Full,
+        noise: NoiseSource::Fixed,
+        n_samples: draws_for(dim) as u32,
+        stopping: StoppingRule::Decrement,
+        below_nats: 1e-4,
+        ..Phase::new(rule, 500)
     };
     let adam = AdamSettings {
         learning_rate: 0.05,
         averaged: true,
         log_variance: false,
-        epsilon: gap_infer::ascent::ADAM_EPSILON,
+        epsilon: AdamSettings::EPSILON,
     };
     vec![
-        fixed(Rule::Lbfgs),
-        fixed(Rule::NewtonStein),
-        fixed(Rule::NaturalGradient),
+        fixed(StepRule::Lbfgs),
+        fixed(StepRule::NewtonStein),
+        fixed(StepRule::NaturalGradient),
         averaged_newton(2 * draws_for(dim), 1e-3, 100),
         Phase {
-            rule: Rule::Adam(adam),
-            noise: Noise::Fresh,
+            adam,
+            noise: NoiseSource::Fresh,
             n_samples: 16,
-            stopping: Stopping::Never,
-            max_steps: 600,
-            precision: Precision::Full,
+            ..Phase::new(StepRule::Adam, 600)
         },
     ]
 }
@@ -213,7 +213,7 @@ pub fn losses(
     let draws = NoiseDraws::common(whitened_sobol(SeedKey::root(31), n, dim), dim);
     let rows: Vec<usize> = (0..batch.len()).collect();
     let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
-    let rule = Rule::best_for(family);
+    let rule = best_rule(family);
     let mut objective = Objective::for_family(family, rule, model, batch.x()).unwrap();
     let request = EvaluationRequest {
         loss: true,

@@ -6,7 +6,7 @@ use super::workspace::Workspace;
 use crate::epilogue::{HiddenEpilogue, mean};
 use crate::lanes::{Kernel, Lanes, MOST_LANES, VectorWork};
 use crate::layers::store_rows;
-use crate::network::Likelihood;
+use crate::network::KernelLikelihood;
 use crate::product::{Epilogue, Rows, unpacked_product};
 
 /// Rows of `input` through the layers, the last one's sums to the epilogue `last`.
@@ -57,7 +57,7 @@ impl<K: Kernel, E: Epilogue<K::Lanes>> VectorWork for ForwardPass<'_, K, E> {
 ///
 /// It is zero in columns that fill up a register; rows that fill up a block are never taken from it.
 pub(super) struct ResidualEpilogue<'a, K: Kernel> {
-    likelihood: Likelihood,
+    likelihood: KernelLikelihood,
     bias: *const f32,
     x: &'a [f32],
     /// The observation of each row.

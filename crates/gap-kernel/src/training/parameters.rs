@@ -5,8 +5,9 @@
 
 use crate::adam::Step;
 use crate::lanes::Lanes;
-use crate::network::{Activation, Layer};
+use crate::network::Layer;
 use crate::packed::{Aligned, whole_vectors};
+use gap_spec::Activation;
 
 /// Parameters with Adam's moments.
 pub(super) struct Parameters {

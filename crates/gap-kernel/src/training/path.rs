@@ -1,7 +1,7 @@
 //! What learning takes on one path, and what its steps are given.
 
 use super::parameters::LearnedNetwork;
-use crate::network::Likelihood;
+use crate::network::KernelLikelihood;
 
 /// What the output of a learning decoder is held against.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,7 @@ pub struct Observed<'a> {
     /// The observation that each row is for: `[N]`, one as often as it has draws.
     pub rows: &'a [usize],
     /// Of an observation given the output.
-    pub likelihood: Likelihood,
+    pub likelihood: KernelLikelihood,
     /// How much each row's `log p(x | z)` counts.
     pub scale: f32,
 }

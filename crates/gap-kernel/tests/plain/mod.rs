@@ -160,7 +160,7 @@ pub fn paths() -> Vec<(Instructions, Precision)> {
             println!("skipped: this processor has no {path}");
         }
         if path.has_bf16() {
-            paths.push((path, Precision::Half));
+            paths.push((path, Precision::Mixed));
         }
     }
     paths

@@ -1,6 +1,6 @@
 //! An encoder whose weights stay as they are.
 
-use super::packing::{activation, instructions_for_network, numbers, with_layers};
+use super::packing::{instructions_for_network, numbers, with_layers};
 use crate::network::Network;
 use gap_kernel::FusedForward;
 use gap_torch::map_row_blocks;
@@ -14,7 +14,7 @@ impl PackedEncoder {
     pub fn new(network: &Network) -> Self {
         Self(instructions_for_network(network).and_then(|instructions| {
             with_layers(network, |layers| {
-                FusedForward::new(layers, activation(network), instructions)
+                FusedForward::new(layers, network.activation(), instructions)
             })
         }))
     }

@@ -1,6 +1,6 @@
 //! A perceptron that learns on the kernels.
 
-use super::packing::{activation, instructions_for_network, numbers, with_layers};
+use super::packing::{instructions_for_network, numbers, with_layers};
 use crate::network::Network;
 use gap_kernel::{FusedTraining, Precision};
 use tch::Tensor;
@@ -23,7 +23,7 @@ impl KernelLearner {
     pub(crate) fn new(network: &Network, most_rows: usize) -> Option<Self> {
         let instructions = instructions_for_network(network)?;
         let training = with_layers(network, |layers| {
-            FusedTraining::new(layers, activation(network), most_rows, instructions)
+            FusedTraining::new(layers, network.activation(), most_rows, instructions)
         })?;
         Some(Self {
             training,

@@ -1,10 +1,9 @@
 //! Weights of networks, packed for the kernels.
 
-use crate::activation::Activation;
 use crate::backend::Backend;
 use crate::likelihood::Likelihood;
 use crate::network::Network;
-use gap_kernel::{FusedDecoder, Instructions, Layer};
+use gap_kernel::{Activation, FusedDecoder, Instructions, Layer};
 use tch::{Device, Kind, Tensor};
 
 /// The instructions for such tensors: none on another device, in another kind, or if libtorch is to
@@ -34,14 +33,6 @@ pub(super) fn with_layers<T>(network: &Network, f: impl FnOnce(&[Layer<'_>]) -> 
     f(&layers)
 }
 
-pub(super) const fn activation(network: &Network) -> gap_kernel::Activation {
-    match network.activation() {
-        Activation::Tanh => gap_kernel::Activation::Tanh,
-        Activation::Relu => gap_kernel::Activation::Relu,
-        Activation::Elu => gap_kernel::Activation::Elu,
-    }
-}
-
 /// `network` and `likelihood` packed for the kernels; `None` where libtorch has to do it.
 ///
 /// A Gaussian's score divides a small difference by a small variance, and so would make of the error of
@@ -52,13 +43,13 @@ pub(crate) fn pack_decoder(network: &Network, likelihood: &Likelihood) -> Option
     with_layers(network, |layers| {
         let network = gap_kernel::Network {
             layers,
-            activation: activation(network),
+            activation: network.activation(),
             likelihood,
         };
         let fused = FusedDecoder::new(&network, instructions)?;
         Some(match likelihood {
-            gap_kernel::Likelihood::Bernoulli => fused,
-            gap_kernel::Likelihood::Gaussian { .. } => fused.without_half_precision(),
+            gap_kernel::KernelLikelihood::Bernoulli => fused,
+            gap_kernel::KernelLikelihood::Gaussian { .. } => fused.without_half_precision(),
         })
     })
 }
@@ -77,8 +68,8 @@ pub(crate) fn pack_affine(
             weight: &weight,
             bias: &bias,
         }],
-        activation: gap_kernel::Activation::Tanh, // Between layers: there is one.
-        likelihood: gap_kernel::Likelihood::Gaussian { std },
+        activation: Activation::Tanh, // Between layers: there is one.
+        likelihood: gap_kernel::KernelLikelihood::Gaussian { std },
     };
     FusedDecoder::new(&network, instructions).map(FusedDecoder::without_half_precision)
 }

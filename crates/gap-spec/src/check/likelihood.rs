@@ -2,20 +2,20 @@
 
 use super::{SpecConflict, refuse};
 use crate::experiment::ExperimentSpec;
-use crate::likelihood::Likelihood;
+use crate::likelihood::LikelihoodKind;
 
 impl ExperimentSpec {
     pub(super) fn check_likelihood(&self) -> Result<(), SpecConflict> {
         let model = &self.model;
         let likelihood = model.likelihood();
         match (likelihood, &model.noise_std, &model.likelihood) {
-            (Likelihood::Gaussian, None, Some(_)) => {
+            (LikelihoodKind::Gaussian, None, Some(_)) => {
                 return refuse(
                     "model.likelihood",
                     "is `gaussian`, which needs `model.noise_std`: the standard deviation of a pixel, as in 0.1; or use \"learned-gaussian\"",
                 );
             }
-            (Likelihood::Gaussian, ..) => {}
+            (LikelihoodKind::Gaussian, ..) => {}
             (_, Some(_), _) => {
                 return refuse(
                     "model.noise_std",

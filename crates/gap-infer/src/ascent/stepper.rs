@@ -4,7 +4,7 @@ use super::draws::NoiseDraws;
 use super::evaluation::Evaluation;
 
 /// One datapoint's search, told of one evaluation at a time.
-pub trait StepRule {
+pub trait Stepper {
     /// The `λ` to be evaluated next.
     fn trial(&self) -> &[f64];
 

@@ -1,0 +1,45 @@
+//! The step rules by name. A new one is a file with an `impl` of [`Stepper`], a row of the table in
+//! [`gap_spec::step_rule`], and a line in each function here.
+
+use super::evaluation::EvaluationRequest;
+use super::form::Form;
+use super::stepper::Stepper;
+use super::{adam, averaged_newton, damped, full_newton, lbfgs, natural_gradient, newton_stein};
+use crate::family::VariationalFamily;
+use gap_spec::{Phase, StepRule};
+
+/// The rule whose steps go furthest for `family`.
+pub fn best_rule(family: &dyn VariationalFamily) -> StepRule {
+    let is_gaussian =
+        family.as_diagonal_gaussian().is_some() || family.as_full_gaussian().is_some();
+    if is_gaussian {
+        StepRule::AveragedNewton
+    } else {
+        StepRule::Adam
+    }
+}
+
+/// One datapoint's search from `params` by the rule of `phase`.
+pub(super) fn stepper(phase: &Phase, form: Form, params: Vec<f64>) -> Box<dyn Stepper> {
+    match (phase.rule, form) {
+        (StepRule::AveragedNewton, Form::Full(family)) => {
+            let dim = family.latent_dim() as usize;
+            Box::new(full_newton::FullNewton::new(params, dim))
+        }
+        (StepRule::Lbfgs, _) => Box::new(lbfgs::Lbfgs::new(params)),
+        (StepRule::NewtonStein, _) => Box::new(newton_stein::Rule::new(params)),
+        (StepRule::AveragedNewton, _) => Box::new(averaged_newton::AveragedNewton::new(params)),
+        (StepRule::NaturalGradient, _) => Box::new(natural_gradient::Rule::new(params)),
+        (StepRule::Adam, _) => Box::new(adam::Adam::new(phase.adam, params)),
+    }
+}
+
+/// What a rule needs of an evaluation.
+pub(super) const fn request(rule: StepRule) -> EvaluationRequest {
+    match rule {
+        StepRule::Lbfgs => lbfgs::REQUEST,
+        StepRule::NewtonStein | StepRule::NaturalGradient => damped::REQUEST,
+        StepRule::AveragedNewton => averaged_newton::REQUEST,
+        StepRule::Adam => adam::REQUEST,
+    }
+}
