@@ -31,7 +31,6 @@ pub use executor::LibtorchExecutor;
 pub use observations::InputError;
 pub use plan::Plan;
 pub use provenance::Provenance;
-pub use rows::StageRow;
 pub use run::{Executor, Observer, Outcome, RunReport};
 pub use stage_id::{Environment, StageId};
 pub use store::{Store, StoreError};

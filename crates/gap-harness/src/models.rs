@@ -1,12 +1,12 @@
 //! Models in the folders of stages: what they are built from, drawn or fitted, and their weights.
 
 use crate::error::{RunError, failed};
-use gap_model::likelihood::{DiscretizedLogistic, LearnedGaussian, LearnedScale, rounding_std};
+use gap_model::likelihood::ObservedValues;
 use gap_model::{
-    ConvShape, Decoder, LatentVariableModel, LinearGaussian, Network, NonlinearHierarchical,
-    SeriesCoefficients, TimeSeries, hierarchical,
+    ConvShape, Decoder, LatentVariableModel, Likelihood, LinearGaussian, Network,
+    NonlinearHierarchical, SeriesCoefficients, TimeSeries, hierarchical,
 };
-use gap_spec::{LikelihoodKind, ModelKind, ModelSpec, Positive};
+use gap_spec::{ModelKind, ModelSpec, Positive};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use serde::{Deserialize, Serialize};
@@ -23,13 +23,6 @@ const DECODER: &str = "decoder";
 
 /// Standard deviation of the noise of a linear-Gaussian model whose spec names none.
 const DEFAULT_NOISE_STD: f64 = 1.0;
-
-/// Standard deviation of a pixel, and scale of its logistic variable, before anything is learned.
-const INITIAL_SCALE: f64 = 0.2;
-
-/// The scale below which no pixel's logistic variable goes, in distances of two levels: at it a level
-/// has a probability of up to 0.987.
-const LOGISTIC_FLOOR: f64 = 0.1;
 
 /// What observations look like.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -187,28 +180,12 @@ impl ModelLayout {
 }
 
 /// The likelihood of a decoder, before anything of it is learned.
-pub fn likelihood(model: &ModelSpec, observed: Observed, device: Device) -> gap_model::Likelihood {
-    let levels = || observed.n_levels.expect("a learned likelihood has data");
-    let scale = |floor: f64| LearnedScale::new(observed.dim, INITIAL_SCALE, floor, device);
-    match model.likelihood() {
-        LikelihoodKind::Bernoulli => gap_model::Likelihood::Bernoulli,
-        LikelihoodKind::Gaussian => gap_model::Likelihood::Gaussian {
-            std: noise_std(model),
-        },
-        LikelihoodKind::LearnedGaussian => {
-            gap_model::Likelihood::LearnedGaussian(LearnedGaussian {
-                std: scale(rounding_std(levels())),
-            })
-        }
-        LikelihoodKind::DiscretizedLogistic => {
-            let n_levels = levels();
-            let floor = LOGISTIC_FLOOR / (n_levels - 1) as f64;
-            gap_model::Likelihood::DiscretizedLogistic(DiscretizedLogistic {
-                n_levels,
-                scale: scale(floor),
-            })
-        }
-    }
+pub fn likelihood(model: &ModelSpec, observed: Observed, device: Device) -> Likelihood {
+    let observations = ObservedValues {
+        dim: observed.dim,
+        n_levels: observed.n_levels,
+    };
+    Likelihood::initial(model.likelihood(), observations, noise_std(model), device)
 }
 
 fn noise_std(model: &ModelSpec) -> f64 {

@@ -3,12 +3,11 @@
 //! A stage works in a temporary folder that one rename publishes; a file is written beside its
 //! final place, flushed to disk and renamed.
 
-use crate::rows::StageRow;
 use crate::stage_id::StageId;
-use gap_schema::Record;
 use gap_schema::parquet::{self, TableError};
 use gap_schema::results::RECORDS;
 use gap_schema::rows_file::{self, RowsError};
+use gap_schema::{Record, RowFile};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -201,7 +200,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Rows`].
-    pub fn stage_rows<T: StageRow>(&self, id: &StageId) -> Result<Vec<T>, StoreError> {
+    pub fn stage_rows<T: RowFile>(&self, id: &StageId) -> Result<Vec<T>, StoreError> {
         Ok(rows_file::read(&self.stage_folder(id).join(T::FILE))?)
     }
 
@@ -230,7 +229,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] if the disk refuses.
-    pub fn publish_rows<T: StageRow>(&self, rows: &[T]) -> Result<(), StoreError> {
+    pub fn publish_rows<T: RowFile>(&self, rows: &[T]) -> Result<(), StoreError> {
         if rows.is_empty() {
             return remove_if_there(&self.folder.join(T::FILE));
         }

@@ -50,6 +50,11 @@ pub trait Work {
         self.task()
     }
 
+    /// The file of rows that it leaves beside its records, if it leaves some.
+    fn row_file(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Does it: gives its records, and leaves files for later stages, and rows of other kinds, in the
     /// context's output folder.
     ///
@@ -127,6 +132,11 @@ impl Stage {
     /// See [`Work::task`].
     pub fn task(&self) -> String {
         self.work().task()
+    }
+
+    /// See [`Work::row_file`].
+    pub fn row_file(&self) -> Option<&'static str> {
+        self.work().row_file()
     }
 
     /// What it does, for people.

@@ -3,7 +3,8 @@
 mod mock;
 
 use gap_harness::run::{collect, run};
-use gap_harness::{Outcome, RunReport, Stage, StageId, StageRow, rows};
+use gap_harness::{Outcome, RunReport, Stage, StageId, rows};
+use gap_schema::RowFile;
 use gap_schema::TracePoint;
 use mock::{Log, MockExecutor, SPEC, ids, open, plan, plan_with, plans_on};
 use std::collections::BTreeSet;

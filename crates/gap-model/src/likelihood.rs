@@ -21,6 +21,7 @@ use crate::network::stored;
 use bernoulli::Bernoulli;
 pub(crate) use formulas::Canonical;
 use formulas::{LikelihoodFormulas, Support};
+use gap_spec::LikelihoodKind;
 use gap_torch::NoiseStream;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use gaussian::Gaussian;
@@ -41,6 +42,57 @@ pub enum Likelihood {
     /// Observations on equally spaced levels of `[0, 1]`, with a scale for each dimension that is
     /// learned.
     DiscretizedLogistic(DiscretizedLogistic),
+}
+
+/// What a likelihood must know of the observations.
+#[derive(Clone, Copy, Debug)]
+pub struct ObservedValues {
+    /// `X`.
+    pub dim: i64,
+    /// Grey levels from 0 to 1, where numbers are levels.
+    pub n_levels: Option<i64>,
+}
+
+/// Standard deviation of a pixel, and scale of its logistic variable, before anything is learned.
+const INITIAL_SCALE: f64 = 0.2;
+
+/// The scale below which no pixel's logistic variable goes, in distances of two levels: at it a level
+/// has a probability of up to 0.987.
+const LOGISTIC_FLOOR: f64 = 0.1;
+
+impl Likelihood {
+    /// The likelihood of this name before anything of it is learned; `std` is that of
+    /// [`LikelihoodKind::Gaussian`].
+    ///
+    /// # Panics
+    ///
+    /// If its scale is to be learned and observations are no levels.
+    pub fn initial(
+        kind: LikelihoodKind,
+        observations: ObservedValues,
+        std: f64,
+        device: Device,
+    ) -> Self {
+        let levels = || {
+            let n_levels = observations.n_levels;
+            n_levels.expect("a learned likelihood has data")
+        };
+        let scale = |floor: f64| LearnedScale::new(observations.dim, INITIAL_SCALE, floor, device);
+        match kind {
+            LikelihoodKind::Bernoulli => Self::Bernoulli,
+            LikelihoodKind::Gaussian => Self::Gaussian { std },
+            LikelihoodKind::LearnedGaussian => Self::LearnedGaussian(LearnedGaussian {
+                std: scale(rounding_std(levels())),
+            }),
+            LikelihoodKind::DiscretizedLogistic => {
+                let n_levels = levels();
+                Self::DiscretizedLogistic(DiscretizedLogistic {
+                    n_levels,
+                    scale: scale(LOGISTIC_FLOOR / (n_levels - 1) as f64),
+                })
+            }
+        }
+    }
 }
 
 impl Likelihood {

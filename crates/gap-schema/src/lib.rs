@@ -18,5 +18,6 @@ pub mod trace;
 pub use calibration::CalibrationRow;
 pub use picture::PictureRow;
 pub use record::{Record, SCHEMA_VERSION};
+pub use rows_file::RowFile;
 pub use summary::Summary;
 pub use trace::TracePoint;

@@ -1,7 +1,7 @@
 //! A folder of results: the names of its files, and the rows in it.
 
 use crate::parquet::{self, TableError};
-use crate::rows_file::{self, RowsError};
+use crate::rows_file::{self, RowFile, RowsError};
 use crate::{CalibrationRow, PictureRow, Record, TracePoint};
 use gap_spec::Experiment;
 use serde::de::DeserializeOwned;
@@ -25,6 +25,30 @@ pub const ASCENTS: &str = "ascents.csv";
 pub const CALIBRATION: &str = "calibration.csv";
 /// Pictures of posteriors, where some are shown.
 pub const PICTURES: &str = "pictures.csv";
+
+impl RowFile for TracePoint {
+    const FILE: &'static str = ASCENTS;
+
+    fn with_variant(self, variant: Option<String>) -> Self {
+        Self { variant, ..self }
+    }
+}
+
+impl RowFile for CalibrationRow {
+    const FILE: &'static str = CALIBRATION;
+
+    fn with_variant(self, variant: Option<String>) -> Self {
+        Self { variant, ..self }
+    }
+}
+
+impl RowFile for PictureRow {
+    const FILE: &'static str = PICTURES;
+
+    fn with_variant(self, variant: Option<String>) -> Self {
+        Self { variant, ..self }
+    }
+}
 
 /// What a run recorded, all kinds of rows; a kind that an experiment does not ask for is empty.
 #[derive(Clone, Debug, Default)]

@@ -4,6 +4,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
+/// A kind of row with a file of its own.
+pub trait RowFile: Serialize + DeserializeOwned {
+    /// The file, in the folder of a stage and in that of the results.
+    const FILE: &'static str;
+
+    /// The row as one of a variant: a stage may serve several, so only the plan can say which.
+    #[must_use]
+    fn with_variant(self, variant: Option<String>) -> Self;
+}
+
 /// A file of rows cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {message}")]

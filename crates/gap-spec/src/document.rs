@@ -5,7 +5,8 @@ mod overrides;
 mod variants;
 
 use crate::check::CheckedSpec;
-use crate::experiment::{Experiment, ExperimentSpec, Problem};
+use crate::experiment::ExperimentSpec;
+use crate::problem::{Experiment, Problem};
 use fault::{Fault, place_of, places, toml_fault};
 use overrides::{blamed, hidden_by_variants, set};
 use std::fs;

@@ -1,8 +1,7 @@
-//! An experiment: one question, put to one problem or to several; and the file that says so.
+//! A spec as written: every section, and every key.
 
 use crate::ascent::AscentSpec;
 use crate::calibration::CalibrationSpec;
-use crate::check::CheckedSpec;
 use crate::data::DataSpec;
 use crate::encoder::EncoderSpec;
 use crate::estimator::EstimatorSpec;
@@ -15,38 +14,6 @@ use crate::search::{FreeFormSpec, Protocol, Start};
 use crate::training::TrainingSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// What a spec file says.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Experiment {
-    /// Its name, also of its folder of results.
-    pub name: String,
-    /// The question that it answers.
-    pub question: String,
-    /// The answer that would surprise.
-    pub surprise: String,
-    /// The problems, in the order of the file; at least one.
-    pub problems: Vec<Problem>,
-    /// See [`crate::document::write`].
-    pub(crate) as_file: String,
-}
-
-/// What a question is put to: data, model and methods.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Problem {
-    /// Its name in `[variants]`; the only problem of a file without them has none.
-    pub variant: Option<String>,
-    /// The file's keys, with the variant's own in their place.
-    pub spec: CheckedSpec,
-}
-
-impl Experiment {
-    /// The problem of this name, or that of an experiment without variants.
-    pub fn problem(&self, variant: Option<&str>) -> Option<&Problem> {
-        let mut problems = self.problems.iter();
-        problems.find(|problem| problem.variant.as_deref() == variant)
-    }
-}
 
 /// The file as written. Every key but those with a default must be there; no other may be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,11 +9,11 @@ use gap_data::DataError;
 use gap_harness::provenance::VariantProvenance;
 use gap_harness::run::collect;
 use gap_harness::{
-    InputError, LibtorchExecutor, Plan, Provenance, RunReport, StageRow, Store, costs, plan, rows,
+    InputError, LibtorchExecutor, Plan, Provenance, RunReport, Store, costs, plan, rows,
 };
 use gap_model::Backend;
 use gap_report::Format;
-use gap_schema::{CalibrationRow, PictureRow, TracePoint, results};
+use gap_schema::{CalibrationRow, PictureRow, RowFile, TracePoint, results};
 use gap_spec::{Experiment, document};
 use gap_torch::device::{DeviceName, one_thread_per_operation};
 use std::collections::BTreeSet;

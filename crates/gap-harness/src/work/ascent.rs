@@ -5,7 +5,6 @@ use super::optima::{self, one_batch};
 use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
 use crate::error::{RunError, failed};
-use crate::rows::StageRow;
 use crate::stage_id::StageId;
 use crate::starts::Starts;
 use gap_infer::DiagonalGaussian;
@@ -13,7 +12,7 @@ use gap_infer::ascent::Schedule;
 use gap_infer::free_form::FIRST_TOLERANCE;
 use gap_infer::trace::{AscentSnapshot, Trace, Tracer};
 use gap_schema::trace::{OTHER_OPTIMUM_NATS, REACHED_NATS, TracePoint};
-use gap_schema::{Record, rows_file};
+use gap_schema::{Record, RowFile, rows_file};
 use gap_spec::{Ascent, AscentSpec, Count, Precision, Protocol, Start};
 use serde::Serialize;
 use statrs::statistics::{Data, OrderStatistics, Statistics};
@@ -48,6 +47,10 @@ impl Work for AscentWork {
 
     fn inputs(&self) -> Vec<&StageId> {
         vec![&self.model, &self.optima]
+    }
+
+    fn row_file(&self) -> Option<&'static str> {
+        Some(TracePoint::FILE)
     }
 
     fn task(&self) -> String {

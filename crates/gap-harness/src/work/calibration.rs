@@ -12,7 +12,6 @@ use crate::context::{Context, seed_key};
 use crate::error::{RunError, failed};
 use crate::measure::Answers;
 use crate::observations::simulated_points;
-use crate::rows::StageRow;
 use crate::stage_id::StageId;
 use crate::starts::Starts;
 use coverage::Coverage;
@@ -20,7 +19,7 @@ use gap_data::Batch;
 use gap_estimate::{ClosedForms, estimate_adaptively, estimate_all, posterior_estimator};
 use gap_infer::{VariationalFamily, VariationalParams, family};
 use gap_model::{ExactPosterior, LatentVariableModel};
-use gap_schema::{CalibrationRow, Record, rows_file};
+use gap_schema::{CalibrationRow, Record, RowFile, rows_file};
 use gap_spec::{AdaptiveSpec, AnnealedSpec, Count, Estimator, Family, FreeFormSpec};
 use gap_torch::{NoiseStream, SeedKey, floats};
 use serde::Serialize;
@@ -99,6 +98,10 @@ impl Work for CalibrationWork {
 
     fn inputs(&self) -> Vec<&StageId> {
         vec![&self.model]
+    }
+
+    fn row_file(&self) -> Option<&'static str> {
+        Some(CalibrationRow::FILE)
     }
 
     fn task(&self) -> String {

@@ -4,13 +4,12 @@ use super::Work;
 use crate::chunk::Chunk;
 use crate::context::{Context, rows, seed_key};
 use crate::error::{RunError, failed};
-use crate::rows::StageRow;
 use crate::stage_id::StageId;
 use gap_data::Batch;
 use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::LatentVariableModel;
 use gap_schema::picture::{LEAST_MASS, Pictured};
-use gap_schema::{PictureRow, Record, rows_file};
+use gap_schema::{PictureRow, Record, RowFile, rows_file};
 use gap_spec::{EncoderSpec, Family, PicturesSpec, Split};
 use gap_torch::{NoiseStream, SeedKey, doubles, floats};
 use serde::Serialize;
@@ -113,6 +112,10 @@ impl Work for PicturesWork {
             inputs.push(&self.encoder_stage);
         }
         inputs
+    }
+
+    fn row_file(&self) -> Option<&'static str> {
+        Some(PictureRow::FILE)
     }
 
     fn task(&self) -> String {

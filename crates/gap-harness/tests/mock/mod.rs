@@ -5,10 +5,10 @@
 
 use gap_harness::run::Workspace;
 use gap_harness::{
-    Environment, Executor, Observer, Outcome, Plan, RunError, Stage, StageId, StageRow, Store,
+    Environment, Executor, Observer, Outcome, Plan, RunError, Stage, StageId, Store,
 };
 use gap_schema::record::Record;
-use gap_schema::{TracePoint, rows_file};
+use gap_schema::{RowFile, TracePoint, rows_file};
 use gap_spec::Start;
 use gap_spec::document;
 use gap_spec::{Diagnostics, Estimator, Family, Method, Side, Split, StopKind, Trust};

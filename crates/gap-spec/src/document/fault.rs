@@ -1,9 +1,11 @@
 //! What is wrong with a text, in the words of this program, and where it stands.
 
-use super::variants::VARIANTS;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// The table of variants.
+pub(super) const VARIANTS: &str = "variants";
 
 /// What is wrong with a text.
 pub(super) struct Fault {

@@ -1,6 +1,6 @@
 //! `--set key=value`: what it changes, which of several is at fault, and which changes nothing.
 
-use super::variants::VARIANTS;
+use super::fault::VARIANTS;
 use toml::{Table, Value};
 
 /// The overrides of `key`, of a part of it or of the section around it; all where none is.

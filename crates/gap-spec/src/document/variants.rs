@@ -1,13 +1,10 @@
 //! `[variants.NAME]`: the base of a file with the keys of a variant in their place.
 
-use super::fault::{Fault, Place, places};
+use super::fault::{Fault, Place, VARIANTS, places};
 use super::parse_spec;
 use crate::check::is_plain_name;
-use crate::experiment::{Experiment, Problem};
+use crate::problem::{Experiment, Problem};
 use toml::{Table, Value};
-
-/// The table of variants.
-pub(super) const VARIANTS: &str = "variants";
 
 /// What belongs to the experiment, whatever the variant.
 const OF_THE_EXPERIMENT: [&str; 4] = ["name", "question", "surprise", VARIANTS];
