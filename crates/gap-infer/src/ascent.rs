@@ -1,4 +1,4 @@
-//! One loop over active datapoints; its step rules are the files below.
+//! One loop over active datapoints; its step rules are the files below [`rules`].
 //!
 //! Each datapoint ascends its own ELBO. What is exchangeable: the step rule, where its draws come
 //! from, and when it stops; a [`gap_spec::Phase`] is one of each, a [`Schedule`] a few phases after another. A
@@ -7,19 +7,11 @@
 //! done leaves the batch; one whose evaluation stops being finite stays where it last was finite and
 //! never touches its neighbours.
 
-mod adam;
-mod averaged_newton;
-mod blocks;
 mod coordinates;
 mod curvature;
-mod damped;
 mod draws;
 mod evaluation;
 mod form;
-mod full_newton;
-mod lbfgs;
-mod natural_gradient;
-mod newton_stein;
 mod objective;
 mod point_sets;
 mod rules;

@@ -1,10 +1,18 @@
-//! The step rules by name. A new one is a file with an `impl` of [`Stepper`], a row of the table in
-//! [`gap_spec::step_rule`], and a line in each function here.
+//! The step rules by name. A new one is a file here with an `impl` of [`Stepper`], a row of the table in
+//! [`gap_spec::step_rule`], and a line in each function below.
+
+mod adam;
+mod averaged_newton;
+mod blocks;
+mod damped;
+mod full_newton;
+mod lbfgs;
+mod natural_gradient;
+mod newton_stein;
 
 use super::evaluation::EvaluationRequest;
 use super::form::Form;
 use super::stepper::Stepper;
-use super::{adam, averaged_newton, damped, full_newton, lbfgs, natural_gradient, newton_stein};
 use crate::family::VariationalFamily;
 use gap_spec::{Phase, StepRule};
 

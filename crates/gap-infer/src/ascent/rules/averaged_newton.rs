@@ -1,10 +1,10 @@
 //! Newton steps that are averaged over new draws, each block corrected by the blocks before it.
 
 use super::blocks::{BlockAverage, CorrectedBlock};
-use super::curvature::NewtonMetric;
-use super::draws::NoiseDraws;
-use super::evaluation::{Evaluation, EvaluationRequest};
-use super::stepper::{Progress, Stepper};
+use crate::ascent::curvature::NewtonMetric;
+use crate::ascent::draws::NoiseDraws;
+use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
+use crate::ascent::stepper::{Progress, Stepper};
 
 /// The longest step in any one mean, standard deviations, and in any one `log σ`.
 pub const LONGEST_STEP: f64 = 1.0;

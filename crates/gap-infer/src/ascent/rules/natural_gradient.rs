@@ -1,7 +1,7 @@
 //! The natural gradient of a Gaussian, its step shortened until it keeps its promise.
 
 use super::damped::{Damped, Direction};
-use super::evaluation::WhitenedGradient;
+use crate::ascent::evaluation::WhitenedGradient;
 use nalgebra::DVector;
 
 /// The least curvature that is believed.

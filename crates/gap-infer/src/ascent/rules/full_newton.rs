@@ -1,10 +1,10 @@
 //! Averaged Newton steps for the full Gaussian: its precision is the average of the curvatures seen.
 
 use super::blocks::{BlockAverage, CorrectedBlock};
-use super::curvature::NewtonMetric;
-use super::draws::NoiseDraws;
-use super::evaluation::Evaluation;
-use super::stepper::{Progress, Stepper};
+use crate::ascent::curvature::NewtonMetric;
+use crate::ascent::draws::NoiseDraws;
+use crate::ascent::evaluation::Evaluation;
+use crate::ascent::stepper::{Progress, Stepper};
 use nalgebra::{DMatrix, DVector};
 
 /// No step makes `q` more than `1 / √0.1` times as wide in any direction: below lies sampling noise.

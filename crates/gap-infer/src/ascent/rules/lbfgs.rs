@@ -1,8 +1,8 @@
 //! L-BFGS on fixed draws, with backtracking: the way from far off.
 
-use super::draws::NoiseDraws;
-use super::evaluation::{Evaluation, EvaluationRequest};
-use super::stepper::{Progress, Stepper};
+use crate::ascent::draws::NoiseDraws;
+use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
+use crate::ascent::stepper::{Progress, Stepper};
 use std::collections::VecDeque;
 
 /// Pairs of steps and gradient changes that are remembered.

@@ -1,7 +1,7 @@
 //! Blocks of draws after one another, each corrected by the curvature of those before it.
 
-use super::draws::NoiseDraws;
-use super::evaluation::Evaluation;
+use crate::ascent::draws::NoiseDraws;
+use crate::ascent::evaluation::Evaluation;
 use nalgebra::{DMatrix, DVector};
 
 /// Added to the curvature in the first step, and less and less in later ones: far from the optimum

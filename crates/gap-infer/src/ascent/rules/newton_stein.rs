@@ -1,8 +1,8 @@
 //! Newton's method with the whole curvature of the mean from scores alone, on fixed draws.
 
-use super::curvature::solve;
 use super::damped::{Damped, Direction};
-use super::evaluation::WhitenedGradient;
+use crate::ascent::curvature::solve;
+use crate::ascent::evaluation::WhitenedGradient;
 use nalgebra::DVector;
 
 /// The least curvature that a step in `log σ` is divided by.

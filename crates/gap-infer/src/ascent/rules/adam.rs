@@ -1,8 +1,8 @@
 //! Adam, with a state for each parameter of each datapoint.
 
-use super::draws::NoiseDraws;
-use super::evaluation::{Evaluation, EvaluationRequest, Gradient, WhitenedGradient};
-use super::stepper::{Progress, Stepper};
+use crate::ascent::draws::NoiseDraws;
+use crate::ascent::evaluation::{Evaluation, EvaluationRequest, Gradient, WhitenedGradient};
+use crate::ascent::stepper::{Progress, Stepper};
 use gap_spec::AdamSettings;
 
 const BETA_1: f64 = 0.9;

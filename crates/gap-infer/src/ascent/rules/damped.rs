@@ -1,9 +1,9 @@
 //! Steps that are damped until they keep their promise (Levenberg and Marquardt), on fixed draws:
 //! what Newton-Stein and the natural gradient share.
 
-use super::draws::NoiseDraws;
-use super::evaluation::{Evaluation, EvaluationRequest, WhitenedGradient};
-use super::stepper::{Progress, Stepper};
+use crate::ascent::draws::NoiseDraws;
+use crate::ascent::evaluation::{Evaluation, EvaluationRequest, WhitenedGradient};
+use crate::ascent::stepper::{Progress, Stepper};
 use nalgebra::DVector;
 
 /// How a gradient becomes a direction.
