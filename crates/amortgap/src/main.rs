@@ -18,14 +18,14 @@ fn main() -> ExitCode {
     exit::end_with_the_reader();
     let arguments = Arguments::parse();
     // What a panic has to say, the hook has said.
-    match std::panic::catch_unwind(|| carry_out(&arguments.command)) {
+    match std::panic::catch_unwind(|| run_command(&arguments.command)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => failure.report(),
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn carry_out(command: &Command) -> CommandResult {
+fn run_command(command: &Command) -> CommandResult {
     match command {
         #[cfg(feature = "compute")]
         Command::Run(run) => compute::run(run),

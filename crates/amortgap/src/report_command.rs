@@ -20,7 +20,7 @@ pub fn report(arguments: &ReportArguments) -> CommandResult {
         ));
     }
     for folder in &arguments.folders {
-        if !folder.join(results::RECORDS).is_file() {
+        if !folder.join(results::RECORDS_FILE).is_file() {
             return Err(Failure::Input(format!(
                 "{}: there are no results here; name the folder of a finished run, which `amortgap run` makes",
                 folder.display()
@@ -34,12 +34,13 @@ pub fn report(arguments: &ReportArguments) -> CommandResult {
 
 /// Reads the records in `folder`, writes the report to `out`, and gives the summary table.
 pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, Failure> {
-    let experiment = document::read(&folder.join(results::SPEC), &[]).map_err(Failure::input)?;
+    let experiment =
+        document::read(&folder.join(results::SPEC_FILE), &[]).map_err(Failure::input)?;
     let rows = ResultRows::read(folder, &experiment).map_err(Failure::input)?;
-    let provenance = read_json(&folder.join(results::PROVENANCE))?;
+    let provenance = read_json(&folder.join(results::PROVENANCE_FILE))?;
     check_variants(folder, &experiment, &rows)?;
     let mut summary = summarize(&experiment.name, &rows);
-    summary.cost = read_costs(&folder.join(results::COSTS))?;
+    summary.cost = read_costs(&folder.join(results::COSTS_FILE))?;
     let content = ReportContent {
         summary: &summary,
         rows: &rows,
@@ -58,7 +59,10 @@ fn check_variants(
     rows: &ResultRows,
 ) -> Result<(), Failure> {
     let is_known = |variant: &Option<&str>| experiment.problem(*variant).is_some();
-    match rows.variants().find(|variant| !is_known(variant)) {
+    match rows
+        .variant_of_each_row()
+        .find(|variant| !is_known(variant))
+    {
         None => Ok(()),
         Some(variant) => Err(Failure::Input(format!(
             "{}: holds results of {}, which spec.toml beside them does not have; run the experiment again",

@@ -59,10 +59,10 @@ enum Origin {
 const DIGITS: CatalogEntry = CatalogEntry {
     name: "digits",
     title: "UCI optical digits, grey",
-    n_train: digits::COUNT - 500,
+    n_train: digits::N_DIGITS - 500,
     n_test: 500,
     observed_dim: 64,
-    image_shape: Some(digits::SHAPE),
+    image_shape: Some(digits::IMAGE_SHAPE),
     licence: "CC BY 4.0",
     source: "E. Alpaydin, C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI; its 1,797 test digits as distributed with scikit-learn",
     files: &[DataFile {
@@ -195,8 +195,8 @@ pub fn load(name: &str, options: &LoadOptions<'_>) -> Result<Splits, DataError> 
 }
 
 fn split_digits(entry: &CatalogEntry, split_seed: u32, n_train: usize) -> Splits {
-    let ids = (0..digits::COUNT as u64).collect();
-    let all = grey(entry, ids, &digits::levels(), digits::WHITE);
+    let ids = (0..digits::N_DIGITS as u64).collect();
+    let all = grey(entry, ids, &digits::levels(), digits::WHITE_LEVEL);
     let key = SeedKey::root(u64::from(split_seed)).role("digits-split");
     let order = uniform_permutation(key, all.len());
     Splits {
@@ -242,7 +242,7 @@ fn grey(entry: &CatalogEntry, ids: Vec<u64>, levels: &[u8], white: f64) -> Datas
 
 /// What [`check`] found out about a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckedFile {
+pub struct ChecksumResult {
     /// The file, or the name of a built-in one.
     pub path: PathBuf,
     /// SHA-256 of its uncompressed bytes, as hexadecimal digits.
@@ -259,12 +259,12 @@ pub struct CheckedFile {
 /// # Errors
 ///
 /// [`DataError::UnknownName`], or that a file cannot be found, read or decompressed.
-pub fn check(name: &str, data_dir: Option<&Path>) -> Result<Vec<CheckedFile>, DataError> {
+pub fn check(name: &str, data_dir: Option<&Path>) -> Result<Vec<ChecksumResult>, DataError> {
     let entry = entry(name)?;
     let check_file = |file: &DataFile| {
         let (path, bytes) = open(entry, file, data_dir)?;
         let found = sha256(&bytes);
-        Ok(CheckedFile {
+        Ok(ChecksumResult {
             path,
             ok: found == file.sha256,
             sha256: found,

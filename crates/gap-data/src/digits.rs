@@ -6,35 +6,35 @@ use flate2::read::GzDecoder;
 use std::io::Read;
 
 /// How many images there are.
-pub(crate) const COUNT: usize = 1797;
+pub(crate) const N_DIGITS: usize = 1797;
 /// Height and width in pixels.
-pub(crate) const SHAPE: [i64; 2] = [8, 8];
+pub(crate) const IMAGE_SHAPE: [i64; 2] = [8, 8];
 /// The highest grey level.
-pub(crate) const WHITE: f64 = 16.0;
+pub(crate) const WHITE_LEVEL: f64 = 16.0;
 
-const PIXELS: usize = 64;
+const N_PIXELS: usize = 64;
 
-static COMPRESSED: &[u8] = include_bytes!("../assets/digits.csv.gz");
+static COMPRESSED_CSV: &[u8] = include_bytes!("../assets/digits.csv.gz");
 
 /// The file, uncompressed: a line for each image, 64 grey levels and a label.
 pub(crate) fn csv() -> String {
     let mut text = String::new();
-    GzDecoder::new(COMPRESSED)
+    GzDecoder::new(COMPRESSED_CSV)
         .read_to_string(&mut text)
         .expect("the built-in digits are gzipped ASCII");
     text
 }
 
-/// Grey levels from 0 to 16, image by image and row by row: `COUNT * 64` of them.
+/// Grey levels from 0 to 16, image by image and row by row: `N_DIGITS * 64` of them.
 pub(crate) fn levels() -> Vec<u8> {
     let levels: Vec<u8> = csv()
         .lines()
-        .flat_map(|line| line.split(',').take(PIXELS))
+        .flat_map(|line| line.split(',').take(N_PIXELS))
         .map(|level| level.parse().expect("a built-in grey level is a number"))
         .collect();
     assert_eq!(
         levels.len(),
-        COUNT * PIXELS,
+        N_DIGITS * N_PIXELS,
         "every built-in digit is whole"
     );
     levels

@@ -15,7 +15,7 @@ pub mod idx;
 pub use batch::Batch;
 pub use binarize::binarize;
 pub use catalog::{
-    CatalogEntry, CheckedFile, DataFile, LoadOptions, Splits, catalog, check, entry, load,
+    CatalogEntry, ChecksumResult, DataFile, LoadOptions, Splits, catalog, check, entry, load,
 };
 pub use dataset::Dataset;
 pub use error::DataError;

@@ -1,20 +1,20 @@
 //! Annealed importance sampling: `log p(x)` from below, and from above where a draw of the posterior is
 //! at hand.
 //!
-//! A path of distributions `f_β = q^(1−β) p(x, ·)^β` leads from an anchor `q` (`β = 0`) to the joint
+//! A path of distributions `f_β = q^(1−β) p(x, ·)^β` leads from an initial `q` (`β = 0`) to the joint
 //! (`β = 1`). A chain that begins at a draw of `q` and takes one transition at each temperature has a
 //! weight whose mean is `p(x)` however badly it mixes (Neal 2001, "Annealed Importance Sampling");
 //! the log of a mean of weights then lies below `log p(x)` on average. The same walked backwards from a
 //! draw of the posterior has the mean `1 / p(x)`, hence a value above (Grosse, Ghahramani and Adams
 //! 2015; Wu et al. 2017). From a fitted `q` the path is much shorter than from the prior.
 
-mod anchor;
 mod chains;
+mod initial_gaussian;
 mod step_sizes;
 
-pub use anchor::Anchor;
-pub(crate) use anchor::sum_of_squares;
 pub use chains::Transitions;
+pub use initial_gaussian::InitialGaussian;
+pub(crate) use initial_gaussian::sum_of_squares;
 
 use crate::elbo::MeanAndVariance;
 use crate::estimate::{Accumulator, Estimate, EstimateError};
@@ -48,7 +48,7 @@ pub struct Annealing {
     pub n_chains: usize,
     /// The transitions, one at each temperature between the ends.
     pub transitions: Transitions,
-    /// Their step size in units of the anchor's standard deviations; otherwise one is found for each
+    /// Their step size in units of the initial Gaussian's standard deviations; otherwise one is found for each
     /// datapoint.
     pub step_size: Option<f64>,
 }
@@ -57,7 +57,7 @@ pub struct Annealing {
 pub type Progress<'a> = &'a dyn Fn(f64);
 
 impl Annealing {
-    /// `log p(x)` of each datapoint from below, by chains that begin at draws of `anchor`.
+    /// `log p(x)` of each datapoint from below, by chains that begin at draws of `initial`.
     ///
     /// Draws belong to `key` and the datapoint; no estimate depends on the rest of the batch.
     ///
@@ -71,7 +71,7 @@ impl Annealing {
     pub fn forward(
         &self,
         model: &dyn LatentVariableModel,
-        anchor: &Anchor,
+        initial: &InitialGaussian,
         batch: &Batch,
         key: SeedKey,
         progress: Progress,
@@ -79,10 +79,10 @@ impl Annealing {
         let clock = Instant::now();
         let _no_grad = tch::no_grad_guard();
         self.check();
-        let step_sizes = self.step_sizes(model, anchor, batch, key)?;
+        let step_sizes = self.step_sizes(model, initial, batch, key)?;
         let (n, transitions) = (self.n_chains, self.transitions);
         let key = key.role("forward");
-        let chains = Chains::from_anchor(model, anchor, batch, n, transitions, key)?;
+        let chains = Chains::from_initial(model, initial, batch, n, transitions, key)?;
         let mut run = AnnealingRun::new(chains, step_sizes);
         for (t, pair) in self.inverse_temperatures.windows(2).enumerate() {
             run.weigh(pair[1] - pair[0]);
@@ -108,7 +108,7 @@ impl Annealing {
     pub fn reverse(
         &self,
         model: &dyn LatentVariableModel,
-        anchor: &Anchor,
+        initial: &InitialGaussian,
         (batch, z): (&Batch, &[f32]),
         key: SeedKey,
         progress: Progress,
@@ -116,10 +116,10 @@ impl Annealing {
         let clock = Instant::now();
         let _no_grad = tch::no_grad_guard();
         self.check();
-        let step_sizes = self.step_sizes(model, anchor, batch, key)?;
+        let step_sizes = self.step_sizes(model, initial, batch, key)?;
         let places = (z, self.n_chains);
         let key = key.role("reverse");
-        let chains = Chains::from_places(model, anchor, batch, places, self.transitions, key)?;
+        let chains = Chains::from_places(model, initial, batch, places, self.transitions, key)?;
         let mut run = AnnealingRun::new(chains, step_sizes);
         for _ in 0..TRANSITIONS_APART {
             run.advance(1.0)?;
@@ -137,13 +137,13 @@ impl Annealing {
     fn step_sizes(
         &self,
         model: &dyn LatentVariableModel,
-        anchor: &Anchor,
+        initial: &InitialGaussian,
         batch: &Batch,
         key: SeedKey,
     ) -> Result<Vec<f64>, EstimateError> {
         match self.step_size {
-            Some(step_size) => Ok(vec![step_size; anchor.n_points()]),
-            None => step_sizes(model, anchor, batch, self.transitions, key),
+            Some(step_size) => Ok(vec![step_size; initial.n_points()]),
+            None => step_sizes(model, initial, batch, self.transitions, key),
         }
     }
 

@@ -19,7 +19,7 @@ impl ClosedForms {
     /// # Errors
     ///
     /// [`EstimateError`] if sizes do not fit.
-    pub fn of(model: &dyn ExactPosterior, x: &Tensor) -> Result<Self, EstimateError> {
+    pub fn new(model: &dyn ExactPosterior, x: &Tensor) -> Result<Self, EstimateError> {
         let (mean, covariance) = model.posterior_moments(x)?;
         Ok(Self {
             log_evidence: model.log_evidence(x)?,

@@ -65,7 +65,7 @@ impl LogMeanExp {
     }
 
     /// Whether NaN or plus infinity was pushed.
-    pub const fn is_poisoned(&self) -> bool {
+    pub const fn has_non_finite_weight(&self) -> bool {
         self.poisoned
     }
 

@@ -128,7 +128,7 @@ fn posterior_in(
     let rows: Vec<Vec<f64>> = VariationalParams(mean)
         .to_rows()
         .iter()
-        .map(|mean| family.containing(&[&mean[..], &of_factor].concat()))
+        .map(|mean| family.embed_smaller(&[&mean[..], &of_factor].concat()))
         .collect();
     let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
     VariationalParams::from_rows(&rows, Device::Cpu)

@@ -4,7 +4,7 @@
 mod oracle_problem;
 
 use gap_data::Batch;
-use gap_estimate::{Anchor, Annealing, Estimate, Transitions};
+use gap_estimate::{Annealing, Estimate, InitialGaussian, Transitions};
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::{DiagonalGaussian, FreeForm, FullGaussian, Inference};
 use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian, ModelError};
@@ -30,27 +30,27 @@ fn annealing(n_temperatures: u32, n_chains: usize) -> Annealing {
 fn forward(
     annealing: &Annealing,
     model: &dyn LatentVariableModel,
-    anchor: &Anchor,
+    initial: &InitialGaussian,
     batch: &Batch,
     seed: u64,
 ) -> Vec<Estimate> {
     let key = SeedKey::root(seed);
     annealing
-        .forward(model, anchor, batch, key, &|_| ())
+        .forward(model, initial, batch, key, &|_| ())
         .unwrap()
 }
 
-fn optimal_anchor(model: &LinearGaussian, batch: &Batch) -> Anchor {
+fn optimal_anchor(model: &LinearGaussian, batch: &Batch) -> InitialGaussian {
     let family = DiagonalGaussian::new(model.latent_dim());
-    Anchor::of(&family, &optimum(model, batch))
+    InitialGaussian::matching(&family, &optimum(model, batch))
 }
 
 #[test]
 fn from_the_optimum_a_long_path_is_within_a_twentieth_of_a_nat_at_50_dimensions() {
     let model = oracle(50, 1.0);
     let (batch, _) = drawn(&model, 20);
-    let anchor = optimal_anchor(&model, &batch);
-    let estimates = forward(&annealing(1000, 16), &model, &anchor, &batch, 1);
+    let initial = optimal_anchor(&model, &batch);
+    let estimates = forward(&annealing(1000, 16), &model, &initial, &batch, 1);
     let exact = exact_evidence(&model, &batch);
     let errors: Vec<f64> = estimates
         .iter()
@@ -86,12 +86,12 @@ fn forwards_and_backwards_hold_the_exact_value_between_them() {
         let model = oracle(latent_dim, 0.7);
         let (batch, z) = drawn(&model, 60);
         let exact = exact_evidence(&model, &batch);
-        let anchor = optimal_anchor(&model, &batch);
+        let initial = optimal_anchor(&model, &batch);
         let annealing = annealing(100, 16);
-        let below = forward(&annealing, &model, &anchor, &batch, 2);
+        let below = forward(&annealing, &model, &initial, &batch, 2);
         let key = SeedKey::root(3);
         let above = annealing
-            .reverse(&model, &anchor, (&batch, &z), key, &|_| ())
+            .reverse(&model, &initial, (&batch, &z), key, &|_| ())
             .unwrap();
         let contains = |i: &usize| {
             below[*i].value_nats - WIDENED * below[*i].std_error_nats <= exact[*i]
@@ -143,11 +143,14 @@ fn means_of_weights_are_the_evidence_from_any_start_and_on_any_path() {
     let model = oracle(3, 0.7);
     let (batch, _) = drawn(&model, 10);
     let exact = exact_evidence(&model, &batch);
-    let starts = [optimal_anchor(&model, &batch), Anchor::prior(10, 3)];
+    let starts = [
+        optimal_anchor(&model, &batch),
+        InitialGaussian::prior(10, 3),
+    ];
     let plain = Plain(oracle(3, 0.7));
-    for anchor in &starts {
+    for initial in &starts {
         for model in [&model as &dyn LatentVariableModel, &plain] {
-            let estimates = forward(&annealing(60, 32), model, anchor, &batch, 4);
+            let estimates = forward(&annealing(60, 32), model, initial, &batch, 4);
             // Each error in its own standard errors; the mean of ten is a third of one wide.
             let scores = estimates.iter().zip(&exact);
             let scores = scores.map(|(e, exact)| (e.value_nats - exact) / e.std_error_nats);
@@ -162,19 +165,19 @@ fn a_datapoint_has_the_same_estimate_alone_and_in_a_batch() {
     let model = oracle(6, 0.5);
     let (all, z) = drawn(&model, 33);
     let (annealing, key) = (annealing(20, 4), SeedKey::root(5));
-    let anchor = optimal_anchor(&model, &all);
-    let together = forward(&annealing, &model, &anchor, &all, 5);
+    let initial = optimal_anchor(&model, &all);
+    let together = forward(&annealing, &model, &initial, &all, 5);
     let back_together = annealing
-        .reverse(&model, &anchor, (&all, &z), key, &|_| ())
+        .reverse(&model, &initial, (&all, &z), key, &|_| ())
         .unwrap();
     for b in [0_usize, 17, 32] {
         let x = all.x().narrow(0, b as i64, 1).copy();
         let one = Batch::new(vec![all.ids()[b]], x);
-        let anchor = optimal_anchor(&model, &one);
-        let alone = forward(&annealing, &model, &anchor, &one, 5);
+        let initial = optimal_anchor(&model, &one);
+        let alone = forward(&annealing, &model, &initial, &one, 5);
         let own = (&one, &z[6 * b..6 * (b + 1)]);
         let back_alone = annealing
-            .reverse(&model, &anchor, own, key, &|_| ())
+            .reverse(&model, &initial, own, key, &|_| ())
             .unwrap();
         for (alone, together) in [
             (&alone[0], &together[b]),
@@ -194,12 +197,12 @@ fn a_datapoint_has_the_same_estimate_alone_and_in_a_batch() {
 fn steps_that_are_too_long_are_refused_and_said_to_be() {
     let model = oracle(6, 0.5);
     let (batch, _) = drawn(&model, 5);
-    let anchor = optimal_anchor(&model, &batch);
+    let initial = optimal_anchor(&model, &batch);
     let far = Annealing {
         step_size: Some(4.0),
         ..annealing(20, 4)
     };
-    for estimate in forward(&far, &model, &anchor, &batch, 6) {
+    for estimate in forward(&far, &model, &initial, &batch, 6) {
         assert!(
             matches!(estimate.trust, Trust::LowAcceptance),
             "{estimate:?}"
@@ -212,12 +215,12 @@ fn steps_that_are_too_long_are_refused_and_said_to_be() {
 fn a_datapoint_that_is_not_finite_is_reported_and_does_not_spread() {
     let model = oracle(3, 0.5);
     let (clean, _) = drawn(&model, 4);
-    let anchor = optimal_anchor(&model, &clean);
+    let initial = optimal_anchor(&model, &clean);
     let x = clean.x().copy();
     let _ = x.narrow(0, 2, 1).fill_(f64::NAN);
     let spoiled = Batch::new(clean.ids().to_vec(), x);
-    let expected = forward(&annealing(20, 4), &model, &anchor, &clean, 7);
-    let estimates = forward(&annealing(20, 4), &model, &anchor, &spoiled, 7);
+    let expected = forward(&annealing(20, 4), &model, &initial, &clean, 7);
+    let estimates = forward(&annealing(20, 4), &model, &initial, &spoiled, 7);
     assert_eq!(estimates[2].trust, Trust::NonFinite);
     for b in [0, 1, 3] {
         assert_eq!(
@@ -241,25 +244,25 @@ fn a_path_from_a_q_with_correlations_begins_at_its_moments() {
         precision: Precision::Full,
     };
     let fitted = search.infer(&model, &batch, SeedKey::root(8)).unwrap();
-    let anchor = Anchor::of(&family, &fitted.params);
+    let initial = InitialGaussian::matching(&family, &fitted.params);
     let (mean, _) = model.posterior_moments(batch.x()).unwrap();
     let mean = Vec::<f64>::try_from(mean.contiguous().view([-1])).unwrap();
     let (mut z, mut w) = (vec![0.0_f32; 6], vec![0.0_f32; 6]);
     for point in 0..5 {
-        anchor.unwhiten(point, &[0.0; 6], &mut z);
+        initial.unwhiten(point, &[0.0; 6], &mut z);
         for (z, mean) in z.iter().zip(&mean[point * 6..]) {
             assert!((f64::from(*z) - mean).abs() < 0.02, "{z} {mean}");
         }
         let there = [0.3, -1.2, 0.8, 2.0, -0.1, 0.5];
-        anchor.unwhiten(point, &there, &mut z);
-        anchor.whiten(point, &z, &mut w);
+        initial.unwhiten(point, &there, &mut z);
+        initial.whiten(point, &z, &mut w);
         for (w, there) in w.iter().zip(there) {
             assert!((w - there).abs() < 1e-4, "{w} {there}");
         }
     }
     // The posterior is a Gaussian, so a path from its moments has nowhere to go: few temperatures do.
     let exact = exact_evidence(&model, &batch);
-    for (estimate, exact) in forward(&annealing(10, 16), &model, &anchor, &batch, 9)
+    for (estimate, exact) in forward(&annealing(10, 16), &model, &initial, &batch, 9)
         .iter()
         .zip(exact)
     {

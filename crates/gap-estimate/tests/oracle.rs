@@ -75,7 +75,7 @@ fn standard_errors_match_the_spread_over_seeds_and_values_their_targets() {
     let family = DiagonalGaussian::new(4);
     let batch = batch(&model, 20);
     let params = optimum(&model, &batch);
-    let forms = ClosedForms::of(&model, batch.x()).unwrap();
+    let forms = ClosedForms::new(&model, batch.x()).unwrap();
     let (elbo, iw) = (
         Elbo { n_samples: 200 },
         ImportanceWeighted { n_samples: 1000 },
@@ -126,7 +126,7 @@ fn the_free_form_optimum_is_the_closed_form_one() {
         let model = oracle(latent_dim, noise_std);
         let family = DiagonalGaussian::new(latent_dim);
         let batch = batch(&model, 25);
-        let forms = ClosedForms::of(&model, batch.x()).unwrap();
+        let forms = ClosedForms::new(&model, batch.x()).unwrap();
         let fitted = free_form(&family)
             .infer(&model, &batch, SeedKey::root(3))
             .unwrap();
@@ -287,7 +287,7 @@ fn a_linear_encoder_reaches_the_optimum_and_refining_keeps_it() {
         &|_| (),
     )
     .unwrap();
-    let forms = ClosedForms::of(&model, batch.x()).unwrap();
+    let forms = ClosedForms::new(&model, batch.x()).unwrap();
     let best = mean(&forms.optimal_elbo(&family));
     let amortized = mean(&forms.elbo(&family, &encoder.encode(batch.x())));
     assert!(

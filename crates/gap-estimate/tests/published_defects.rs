@@ -8,8 +8,8 @@ mod oracle_problem;
 
 use gap_data::{Batch, LoadOptions};
 use gap_estimate::{
-    Anchor, Annealing, ClosedForms, Elbo, ImportanceWeighted, PosteriorEstimator, Transitions,
-    estimate_all,
+    Annealing, ClosedForms, Elbo, ImportanceWeighted, InitialGaussian, PosteriorEstimator,
+    Transitions, estimate_all,
 };
 use gap_infer::free_form::{Search, StartingPoint};
 use gap_infer::{DiagonalGaussian, FreeForm, Inference, Stop, VariationalFamily};
@@ -100,7 +100,7 @@ fn defect_4_every_datapoint_has_a_q_of_its_own() {
     let model = oracle(DIM, 0.7);
     let (batch, _) = drawn(&model, 20);
     let fitted = search().infer(&model, &batch, SeedKey::root(4)).unwrap();
-    let forms = ClosedForms::of(&model, batch.x()).unwrap();
+    let forms = ClosedForms::new(&model, batch.x()).unwrap();
     let family = FAMILY;
     let best = forms.optimal_elbo(&family);
     for (reached, best) in forms.elbo(&family, &fitted.params).iter().zip(best) {
@@ -125,7 +125,7 @@ fn defect_5_every_batch_counts_and_a_nan_is_a_row_of_its_own() {
     let _ = x.narrow(0, 1, 1).fill_(f64::NAN);
     let spoiled = Batch::new(all.ids().to_vec(), x);
     let estimate = |batch: &Batch| {
-        let prior = Anchor::prior(batch.len(), DIM as usize);
+        let prior = InitialGaussian::prior(batch.len(), DIM as usize);
         annealing()
             .forward(&model, &prior, batch, SeedKey::root(5), &|_| ())
             .unwrap()
@@ -163,7 +163,7 @@ fn defect_6_a_step_size_is_fixed_before_the_chain_and_is_the_datapoints_own() {
     let model = oracle(DIM, 0.7);
     let (batch, _) = drawn(&model, 5);
     let sizes = |batch: &Batch| -> Vec<Option<f64>> {
-        let prior = Anchor::prior(batch.len(), DIM as usize);
+        let prior = InitialGaussian::prior(batch.len(), DIM as usize);
         let estimates = annealing().forward(&model, &prior, batch, SeedKey::root(6), &|_| ());
         estimates
             .unwrap()
@@ -175,7 +175,7 @@ fn defect_6_a_step_size_is_fixed_before_the_chain_and_is_the_datapoints_own() {
     let last = Batch::new(batch.ids()[4..].to_vec(), batch.x().narrow(0, 4, 1));
     assert_eq!(sizes(&last)[0], together[4]);
     // With the sizes that were found given from the start, the estimate is the same to the last bit.
-    let prior = Anchor::prior(1, DIM as usize);
+    let prior = InitialGaussian::prior(1, DIM as usize);
     let tuned = annealing()
         .forward(&model, &prior, &last, SeedKey::root(6), &|_| ())
         .unwrap();

@@ -3,10 +3,10 @@
 use crate::context::Context;
 use crate::encoders::FittedEncoder;
 use crate::error::{RunError, failed};
-use crate::measure::Answers;
+use crate::measure::BatchEstimates;
 use crate::stage_id::StageId;
 use gap_data::Batch;
-use gap_estimate::{Anchor, Annealing, Transitions};
+use gap_estimate::{Annealing, InitialGaussian, Transitions};
 use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::LatentVariableModel;
 use gap_spec::{AnnealedSpec, AnnealedStart, Estimator};
@@ -39,14 +39,14 @@ impl AnnealedPaths {
     pub fn forward(
         &self,
         model: &dyn LatentVariableModel,
-        anchor: &Anchor,
+        initial: &InitialGaussian,
         batch: &Batch,
         progress: &dyn Fn(f64),
-    ) -> Result<Answers, RunError> {
+    ) -> Result<BatchEstimates, RunError> {
         let estimates = self
             .annealing
-            .forward(model, anchor, batch, self.key, progress);
-        Ok(Answers {
+            .forward(model, initial, batch, self.key, progress);
+        Ok(BatchEstimates {
             estimator: Estimator::Annealed,
             estimates: estimates.map_err(failed)?,
         })
@@ -56,14 +56,14 @@ impl AnnealedPaths {
     pub fn reverse(
         &self,
         model: &dyn LatentVariableModel,
-        anchor: &Anchor,
+        initial: &InitialGaussian,
         batch_and_z: (&Batch, &[f32]),
         progress: &dyn Fn(f64),
-    ) -> Result<Answers, RunError> {
+    ) -> Result<BatchEstimates, RunError> {
         let estimates = self
             .annealing
-            .reverse(model, anchor, batch_and_z, self.key, progress);
-        Ok(Answers {
+            .reverse(model, initial, batch_and_z, self.key, progress);
+        Ok(BatchEstimates {
             estimator: Estimator::AnnealedReverse,
             estimates: estimates.map_err(failed)?,
         })
@@ -71,7 +71,7 @@ impl AnnealedPaths {
 }
 
 /// The encoder that the paths begin at, if they do: the one that the model was fitted with.
-pub fn anchoring_encoder(
+pub fn initial_encoder(
     spec: &AnnealedSpec,
     model: &StageId,
     context: &Context,
@@ -84,20 +84,22 @@ pub fn anchoring_encoder(
 
 /// Where the paths of a batch begin: at a Gaussian with the moments of `q*` or of what the model's own
 /// encoder says, each with its family. They are there where a path of this spec begins at them.
-pub fn anchor(
+pub fn initial(
     spec: &AnnealedSpec,
     q_star: Option<(&dyn VariationalFamily, &VariationalParams)>,
     companion: Option<&FittedEncoder>,
     batch: &Batch,
     latent_dim: i64,
-) -> Anchor {
+) -> InitialGaussian {
     match (spec.start, q_star, companion) {
-        (AnnealedStart::FreeForm, Some((family, params)), _) => Anchor::of(family, params),
+        (AnnealedStart::FreeForm, Some((family, params)), _) => {
+            InitialGaussian::matching(family, params)
+        }
         (AnnealedStart::Encoder, _, Some(fitted)) => {
             let params = fitted.encoder.encode(batch.x());
-            Anchor::of(fitted.family.as_ref(), &params)
+            InitialGaussian::matching(fitted.family.as_ref(), &params)
         }
-        (AnnealedStart::Prior, ..) => Anchor::prior(batch.len(), latent_dim as usize),
+        (AnnealedStart::Prior, ..) => InitialGaussian::prior(batch.len(), latent_dim as usize),
         (start, ..) => unreachable!("the stage was given no `q` to start from: {start}"),
     }
 }

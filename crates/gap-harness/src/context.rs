@@ -36,8 +36,8 @@ pub struct Context<'a> {
 }
 
 /// `λ` of all points of a stage, `[N, Q]`, in its folder.
-const Q_STAR: &str = "q-star.safetensors";
-const PARAMS: &str = "free_form.params";
+const Q_STAR_FILE: &str = "q-star.safetensors";
+const Q_STAR_KEY: &str = "free_form.params";
 
 impl Context<'_> {
     /// The frozen model of a finished stage.
@@ -63,8 +63,10 @@ impl Context<'_> {
     /// Keeps `λ` of all points of a stage, a batch after another, for the stages that begin at them.
     pub fn save_q_star(&self, batches: &[Tensor]) -> Result<(), RunError> {
         let mut checkpoint = Checkpoint::new();
-        checkpoint.insert(PARAMS, &Tensor::cat(batches, 0));
-        checkpoint.save(&self.output.join(Q_STAR)).map_err(failed)
+        checkpoint.insert(Q_STAR_KEY, &Tensor::cat(batches, 0));
+        checkpoint
+            .save(&self.output.join(Q_STAR_FILE))
+            .map_err(failed)
     }
 
     /// `λ` of some of the points of a finished stage.
@@ -73,9 +75,9 @@ impl Context<'_> {
         stage: &StageId,
         points: Range<u32>,
     ) -> Result<VariationalParams, RunError> {
-        let path = self.store.stage_folder(stage).join(Q_STAR);
+        let path = self.store.stage_folder(stage).join(Q_STAR_FILE);
         let checkpoint = Checkpoint::load(&path).map_err(failed)?;
-        let all = checkpoint.get(PARAMS, self.device).map_err(failed)?;
+        let all = checkpoint.get(Q_STAR_KEY, self.device).map_err(failed)?;
         let (from, n) = (i64::from(points.start), points.len() as i64);
         Ok(VariationalParams(all.narrow(0, from, n)))
     }
@@ -108,6 +110,6 @@ pub const fn seed_key(seed: u32) -> SeedKey {
 }
 
 /// Rows `from..from + n` of `params`.
-pub fn rows(params: &VariationalParams, from: usize, n: usize) -> VariationalParams {
+pub fn take_rows(params: &VariationalParams, from: usize, n: usize) -> VariationalParams {
     VariationalParams(params.0.narrow(0, from as i64, n as i64))
 }

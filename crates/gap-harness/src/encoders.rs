@@ -1,7 +1,7 @@
 //! Encoders in the folders of stages: what they are built from, their weights, and what fitting them cost.
 
 use crate::error::{RunError, failed};
-use crate::models::Observed;
+use crate::models::ObservationShape;
 use gap_data::Dataset;
 use gap_infer::train::TrainingCost;
 use gap_infer::{Encoder, VariationalFamily, family};
@@ -15,13 +15,13 @@ use std::path::Path;
 use tch::{Device, Kind};
 
 /// What the encoder of a stage is built from, in its folder.
-const LAYOUT: &str = "encoder.json";
+const LAYOUT_FILE: &str = "encoder.json";
 /// Its weights.
-const ENCODER: &str = "encoder.safetensors";
+const WEIGHTS_FILE: &str = "encoder.safetensors";
 /// The names of its weights begin with this.
-const WEIGHTS: &str = "encoder";
+const WEIGHTS_PREFIX: &str = "encoder";
 /// What fitting it cost.
-const FIT: &str = "fit.json";
+const FIT_COST_FILE: &str = "fit.json";
 
 /// A number that is always the same has no standard deviation to divide by.
 const LEAST_STD: f64 = 1e-6;
@@ -32,7 +32,7 @@ pub struct EncoderLayout {
     /// Its layers.
     pub encoder: EncoderSpec,
     /// What it sees.
-    pub observed: Observed,
+    pub observed: ObservationShape,
     /// The family whose `λ` it says.
     pub family: Family,
     /// `D`.
@@ -102,7 +102,7 @@ pub struct FittedEncoder {
 
 /// What fitting an encoder cost, in its stage's folder.
 #[derive(Serialize, Deserialize)]
-struct FitFile {
+struct FitCostFile {
     /// Wall time, seconds.
     seconds: f64,
     /// Joint gradients in all.
@@ -117,24 +117,26 @@ pub fn save(
     folder: &Path,
 ) -> Result<(), RunError> {
     let mut checkpoint = Checkpoint::new();
-    encoder.network().store(&mut checkpoint, WEIGHTS);
-    checkpoint.save(&folder.join(ENCODER)).map_err(failed)?;
-    let fit = FitFile {
+    encoder.network().store(&mut checkpoint, WEIGHTS_PREFIX);
+    checkpoint
+        .save(&folder.join(WEIGHTS_FILE))
+        .map_err(failed)?;
+    let fit = FitCostFile {
         seconds: cost.seconds,
         joint_gradients: cost.joint_gradients,
     };
-    write_json(&fit, &folder.join(FIT))?;
-    write_json(layout, &folder.join(LAYOUT))
+    write_json(&fit, &folder.join(FIT_COST_FILE))?;
+    write_json(layout, &folder.join(LAYOUT_FILE))
 }
 
 /// The encoder in the folder of a finished stage.
 pub fn load(folder: &Path, device: Device) -> Result<FittedEncoder, RunError> {
-    let layout: EncoderLayout = read_json(&folder.join(LAYOUT))?;
-    let checkpoint = Checkpoint::load(&folder.join(ENCODER)).map_err(failed)?;
+    let layout: EncoderLayout = read_json(&folder.join(LAYOUT_FILE))?;
+    let checkpoint = Checkpoint::load(&folder.join(WEIGHTS_FILE)).map_err(failed)?;
     let network = layout.network(SeedKey::root(0), Device::Cpu);
-    let network = network.restored(&checkpoint, WEIGHTS, device);
+    let network = network.restored(&checkpoint, WEIGHTS_PREFIX, device);
     let encoder = Encoder::new(network.map_err(failed)?);
-    let fit: FitFile = read_json(&folder.join(FIT))?;
+    let fit: FitCostFile = read_json(&folder.join(FIT_COST_FILE))?;
     Ok(FittedEncoder {
         label: EncoderLabel {
             kind: layout.encoder.kind,

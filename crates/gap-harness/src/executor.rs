@@ -46,7 +46,7 @@ impl LibtorchExecutor {
 }
 
 impl Executor for LibtorchExecutor {
-    fn execute(
+    fn execute_stage(
         &self,
         _id: &StageId,
         stage: &Stage,

@@ -2,7 +2,7 @@
 //!
 //! [`plan`] turns a spec into stages, each a [`work`] whose name is a digest of all that it depends on; [`run`]
 //! carries them out through an [`run::Executor`] and keeps what is finished; [`executor`] is the one that
-//! computes, and [`context`] what it gives to each work. [`store`] is the folder of results, [`rows`] what is in
+//! computes, and `context` what it gives to each work. [`store`] is the folder of results, [`rows`] what is in
 //! it besides records.
 
 mod annealing;

@@ -16,11 +16,11 @@ use gap_spec::{BoundSpec, EncoderLabel, Estimator, Family, Method, Split, Start,
 use gap_torch::SeedKey;
 
 /// The role, below a seed, of all draws that estimates of `log p(x)` are made from.
-pub const EVIDENCE: &str = "evidence";
+pub const EVIDENCE_ROLE: &str = "evidence";
 
 /// What all records of a stage have in common.
 #[derive(Clone, Copy)]
-pub struct Origin<'a> {
+pub struct RecordOrigin<'a> {
     pub dataset: &'a str,
     pub split: Split,
     pub seed: u32,
@@ -40,7 +40,7 @@ pub struct Measurement<'a> {
     /// The key of the seed. Every method is evaluated under the same branch of it: its draws are
     /// shared, and differences between methods are paired.
     pub key: SeedKey,
-    pub origin: Origin<'a>,
+    pub origin: RecordOrigin<'a>,
 }
 
 /// `q`s of a batch as one method left them at one point of its way.
@@ -63,7 +63,7 @@ struct StartOutcomes<'a> {
 }
 
 /// One estimator's answers for a batch.
-pub struct Answers {
+pub struct BatchEstimates {
     pub estimator: Estimator,
     pub estimates: Vec<Estimate>,
 }
@@ -127,25 +127,26 @@ impl Measurement<'_> {
 
     /// The records of a snapshot: every estimator that it is measured by, all on the same draws.
     fn records(&self, snapshot: Snapshot, batch: &Batch) -> Result<Vec<Record>, RunError> {
-        let estimators: Vec<Box<dyn PosteriorEstimator>> = Estimator::measuring_q(snapshot.is_last)
-            .map(|estimator| draw_estimator(estimator, &self.bounds))
-            .collect();
+        let estimators: Vec<Box<dyn PosteriorEstimator>> =
+            Estimator::for_fitted_q(snapshot.is_last)
+                .map(|estimator| draw_estimator(estimator, &self.bounds))
+                .collect();
         let borrowed: Vec<&dyn PosteriorEstimator> =
             estimators.iter().map(|e| e.as_ref()).collect();
         let params = &snapshot.fitted.params;
         let key = self.key.role("evaluate");
         let estimates =
             estimate_all(self.model, self.family, params, batch, &borrowed, key).map_err(failed)?;
-        let mut answers: Vec<Answers> = estimators
+        let mut answers: Vec<BatchEstimates> = estimators
             .iter()
             .zip(estimates)
-            .map(|(estimator, estimates)| Answers {
+            .map(|(estimator, estimates)| BatchEstimates {
                 estimator: estimator.estimator(),
                 estimates,
             })
             .collect();
         if let (Some(exact), Some(family)) = (self.model.exact(), self.family.gaussian()) {
-            let forms = ClosedForms::of(exact, batch.x()).map_err(failed)?;
+            let forms = ClosedForms::new(exact, batch.x()).map_err(failed)?;
             answers.push(exact_answers(
                 Estimator::ExactElbo,
                 forms.elbo(family, params),
@@ -165,7 +166,7 @@ impl Measurement<'_> {
         let Some(exact) = self.model.exact() else {
             return Ok(Vec::new());
         };
-        let forms = ClosedForms::of(exact, batch.x()).map_err(failed)?;
+        let forms = ClosedForms::new(exact, batch.x()).map_err(failed)?;
         let mut answers = vec![exact_answers(Estimator::ClosedForm, forms.log_evidence())];
         if let Some(family) = self.family.gaussian() {
             let optimum = forms.optimal_elbo(family);
@@ -181,21 +182,25 @@ impl Measurement<'_> {
 ///
 /// If it is not made from draws of a `q`, or has not been written.
 fn draw_estimator(estimator: Estimator, bounds: &BoundSpec) -> Box<dyn PosteriorEstimator> {
-    let n_samples = estimator.draws(bounds).map(|n| u64::from(n.get()));
+    let n_samples = estimator.n_draws(bounds).map(|n| u64::from(n.get()));
     let written = n_samples.and_then(|n| posterior_estimator(estimator, n));
     written.expect("every estimator of a `q` has been written")
 }
 
 /// Estimates of `log p(x)` itself for a batch: no `q` took part that they could depend on.
-pub fn records_of_model(origin: &Origin, answers: Vec<Answers>, batch: &Batch) -> Vec<Record> {
+pub fn records_of_model(
+    origin: &RecordOrigin,
+    answers: Vec<BatchEstimates>,
+    batch: &Batch,
+) -> Vec<Record> {
     records(origin, Method::Model, None, answers, batch)
 }
 
 fn records(
-    origin: &Origin,
+    origin: &RecordOrigin,
     method: Method,
     snapshot: Option<Snapshot>,
-    answers: Vec<Answers>,
+    answers: Vec<BatchEstimates>,
     batch: &Batch,
 ) -> Vec<Record> {
     let fit = origin.encoder.map(|(_, cost)| cost).unwrap_or_default();
@@ -243,8 +248,8 @@ fn records(
     records
 }
 
-fn exact_answers(estimator: Estimator, values: Vec<f64>) -> Answers {
-    Answers {
+fn exact_answers(estimator: Estimator, values: Vec<f64>) -> BatchEstimates {
+    BatchEstimates {
         estimator,
         estimates: values.into_iter().map(Estimate::exact).collect(),
     }

@@ -15,18 +15,18 @@ use std::path::Path;
 use tch::Device;
 
 /// What the model of a stage is built from, in its folder.
-const LAYOUT: &str = "model.json";
+const LAYOUT_FILE: &str = "model.json";
 /// Its weights.
-const MODEL: &str = "model.safetensors";
+const WEIGHTS_FILE: &str = "model.safetensors";
 /// The names of a decoder's weights begin with this.
-const DECODER: &str = "decoder";
+const WEIGHTS_PREFIX: &str = "decoder";
 
 /// Standard deviation of the noise of a linear-Gaussian model whose spec names none.
 const DEFAULT_NOISE_STD: f64 = 1.0;
 
 /// What observations look like.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Observed {
+pub struct ObservationShape {
     /// `X`.
     pub dim: i64,
     /// Pixels along a side, of square images.
@@ -37,7 +37,7 @@ pub struct Observed {
     pub most_context: u32,
 }
 
-impl Observed {
+impl ObservationShape {
     /// Pixels along a side. A spec with convolutions was held against the data.
     pub fn side(&self) -> i64 {
         self.side.expect("convolutions are refused on other data")
@@ -70,14 +70,16 @@ impl Model {
     pub fn save(&self, layout: &ModelLayout, folder: &Path) -> Result<(), RunError> {
         let mut checkpoint = Checkpoint::new();
         match self {
-            Self::Decoder(decoder) => decoder.store(&mut checkpoint, DECODER),
+            Self::Decoder(decoder) => decoder.store(&mut checkpoint, WEIGHTS_PREFIX),
             Self::LinearGaussian(model) => model.store(&mut checkpoint),
             Self::TimeSeries(model) => model.store(&mut checkpoint),
             Self::NonlinearHierarchical(model) => model.store(&mut checkpoint),
         }
-        checkpoint.save(&folder.join(MODEL)).map_err(failed)?;
+        checkpoint
+            .save(&folder.join(WEIGHTS_FILE))
+            .map_err(failed)?;
         let text = serde_json::to_string(layout).map_err(failed)?;
-        fs::write(folder.join(LAYOUT), text).map_err(failed)
+        fs::write(folder.join(LAYOUT_FILE), text).map_err(failed)
     }
 
     fn boxed(self) -> Box<dyn LatentVariableModel> {
@@ -92,9 +94,9 @@ impl Model {
 
 /// The frozen model in the folder of a finished stage.
 pub fn load(folder: &Path, device: Device) -> Result<Box<dyn LatentVariableModel>, RunError> {
-    let text = fs::read_to_string(folder.join(LAYOUT)).map_err(failed)?;
+    let text = fs::read_to_string(folder.join(LAYOUT_FILE)).map_err(failed)?;
     let layout: ModelLayout = serde_json::from_str(&text).map_err(failed)?;
-    let checkpoint = Checkpoint::load(&folder.join(MODEL)).map_err(failed)?;
+    let checkpoint = Checkpoint::load(&folder.join(WEIGHTS_FILE)).map_err(failed)?;
     let model = layout.restored(&checkpoint, device).map_err(failed)?;
     Ok(model.boxed())
 }
@@ -105,7 +107,7 @@ pub struct ModelLayout {
     /// Its kind, and its sizes.
     pub model: ModelSpec,
     /// What its observations look like.
-    pub observed: Observed,
+    pub observed: ObservationShape,
 }
 
 impl ModelLayout {
@@ -144,7 +146,7 @@ impl ModelLayout {
         Ok(match self.model.kind {
             ModelKind::MlpDecoder | ModelKind::ConvDecoder => {
                 let decoder = self.random_decoder(SeedKey::root(0), Device::Cpu);
-                Model::Decoder(decoder.restored(checkpoint, DECODER, device)?)
+                Model::Decoder(decoder.restored(checkpoint, WEIGHTS_PREFIX, device)?)
             }
             ModelKind::LinearGaussian | ModelKind::HierarchicalLinear => {
                 Model::LinearGaussian(LinearGaussian::restore(checkpoint, device)?)
@@ -180,7 +182,7 @@ impl ModelLayout {
 }
 
 /// The likelihood of a decoder, before anything of it is learned.
-pub fn likelihood(model: &ModelSpec, observed: Observed, device: Device) -> Likelihood {
+pub fn likelihood(model: &ModelSpec, observed: ObservationShape, device: Device) -> Likelihood {
     let observations = ObservedValues {
         dim: observed.dim,
         n_levels: observed.n_levels,

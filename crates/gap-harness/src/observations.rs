@@ -2,7 +2,7 @@
 
 use crate::chunk::Chunk;
 use crate::error::{RunError, failed};
-use crate::models::{self, Observed};
+use crate::models::{self, ObservationShape};
 use gap_data::{DataError, Dataset, LoadOptions, Splits};
 use gap_model::{LatentVariableModel, ModelError};
 use gap_spec::{CheckedSpec, EncoderKind, LikelihoodKind, ModelKind, Split};
@@ -34,13 +34,13 @@ pub enum Observations {
     Read {
         name: String,
         splits: Mutex<Splits>,
-        observed: Observed,
+        observed: ObservationShape,
     },
     /// Drawn from the model of each seed.
     Drawn {
         name: String,
         n_train: u32,
-        observed: Observed,
+        observed: ObservationShape,
     },
 }
 
@@ -60,7 +60,7 @@ impl Observations {
         let measure_test = spec.data.measure_test.get();
         if spec.data.is_synthetic() {
             let n_train = spec.data.train_points.map_or(measure_train, |n| n.get());
-            let observed = Observed {
+            let observed = ObservationShape {
                 dim: models::observed_dim(&spec.model),
                 side: None,
                 n_levels: None,
@@ -90,7 +90,7 @@ impl Observations {
             "training",
         )?;
         asked("measure_test", measure_test, splits.test.len(), "test")?;
-        let observed = Observed {
+        let observed = ObservationShape {
             dim: splits.train.observed_dim(),
             side: match splits.train.image_shape() {
                 Some([height, width]) if height == width => Some(width),
@@ -133,14 +133,14 @@ impl Observations {
     }
 
     /// What they look like.
-    pub const fn observed(&self) -> Observed {
+    pub const fn observed(&self) -> ObservationShape {
         match self {
             Self::Read { observed, .. } | Self::Drawn { observed, .. } => *observed,
         }
     }
 
     /// Whether they are drawn from a model: real numbers of any size, where what is read is of `[0, 1]`.
-    pub const fn are_drawn(&self) -> bool {
+    pub const fn are_synthetic(&self) -> bool {
         matches!(self, Self::Drawn { .. })
     }
 
@@ -148,7 +148,7 @@ impl Observations {
     pub fn digest(&self) -> Option<String> {
         match self {
             Self::Read { splits, .. } => {
-                let splits = read_only(splits);
+                let splits = lock_splits(splits);
                 Some(format!(
                     "{}+{}",
                     splits.train.digest(),
@@ -167,7 +167,7 @@ impl Observations {
     ) -> Result<Dataset, RunError> {
         match (self, model) {
             (Self::Read { splits, .. }, _) => {
-                let splits = read_only(splits);
+                let splits = lock_splits(splits);
                 Ok(splits.train.first(splits.train.len()))
             }
             (Self::Drawn { n_train, .. }, Some(model)) => self.draw(seed, model, 0, *n_train),
@@ -190,7 +190,7 @@ impl Observations {
                 Ok(simulated_points(seed, model, u64::from(start)..u64::from(end))?.0)
             }
             (Self::Read { splits, .. }, split) => {
-                let splits = read_only(splits);
+                let splits = lock_splits(splits);
                 let part = match split {
                     Split::Train => &splits.train,
                     _ => &splits.test,
@@ -244,7 +244,7 @@ fn drawn_points(
 }
 
 /// Convolutions are for square images.
-fn check_images(spec: &CheckedSpec, observed: Observed) -> Result<(), InputError> {
+fn check_images(spec: &CheckedSpec, observed: ObservationShape) -> Result<(), InputError> {
     if observed.side.is_some() {
         return Ok(());
     }
@@ -264,6 +264,6 @@ fn check_images(spec: &CheckedSpec, observed: Observed) -> Result<(), InputError
 }
 
 /// The splits are never changed, so a worker that panicked while it read them spoiled nothing.
-fn read_only(splits: &Mutex<Splits>) -> MutexGuard<'_, Splits> {
+fn lock_splits(splits: &Mutex<Splits>) -> MutexGuard<'_, Splits> {
     splits.lock().unwrap_or_else(PoisonError::into_inner)
 }

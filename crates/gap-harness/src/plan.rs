@@ -23,7 +23,7 @@ pub struct Plan {
 
 impl Plan {
     /// The plan of `problem`.
-    pub fn of(problem: &Problem, environment: &Environment) -> Self {
+    pub fn new(problem: &Problem, environment: &Environment) -> Self {
         Self {
             variant: problem.variant.clone(),
             family: problem.spec.family.kind,

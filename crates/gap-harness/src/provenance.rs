@@ -64,7 +64,7 @@ pub struct VariantProvenance {
 
 impl Provenance {
     /// What this process is made with and runs on.
-    pub fn here(device: DeviceName, jobs: usize) -> Self {
+    pub fn of_this_process(device: DeviceName, jobs: usize) -> Self {
         Self {
             amortgap: env!("CARGO_PKG_VERSION").to_owned(),
             commit: env!("AMORTGAP_COMMIT").to_owned(),
@@ -72,7 +72,7 @@ impl Provenance {
             source: env!("AMORTGAP_SOURCE_DIGEST").to_owned(),
             libtorch: LIBTORCH_VERSION.to_owned(),
             math: math_path().to_string(),
-            kernels: kernels(),
+            kernels: kernel_path(),
             cpu: cpu_model(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             device: device.to_string(),
@@ -98,7 +98,7 @@ impl Provenance {
     }
 }
 
-fn kernels() -> String {
+fn kernel_path() -> String {
     Backend::default().provenance()
 }
 

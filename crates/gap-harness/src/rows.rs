@@ -5,7 +5,7 @@ use crate::store::{Store, StoreError};
 use gap_schema::RowFile;
 
 /// Whether a run of these plans leaves rows of this kind.
-pub fn are_expected<T: RowFile>(plans: &[Plan]) -> bool {
+pub fn plans_leave_rows<T: RowFile>(plans: &[Plan]) -> bool {
     let mut stages = plans.iter().flat_map(Plan::stages);
     stages.any(|(_, stage)| stage.row_file() == Some(T::FILE))
 }

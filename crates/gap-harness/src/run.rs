@@ -34,7 +34,7 @@ pub trait Executor: Sync {
     /// # Errors
     ///
     /// [`RunError`] if the stage cannot be carried out; bad numerics are records.
-    fn execute(
+    fn execute_stage(
         &self,
         id: &StageId,
         stage: &Stage,
@@ -101,7 +101,7 @@ impl AddAssign for RunReport {
 }
 
 /// What the processors of this machine leave for each of the stages that run at a time. On a worker.
-fn threads_of_a_stage() -> usize {
+fn threads_per_stage() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     (processors / rayon::current_num_threads()).max(1)
 }
@@ -131,7 +131,7 @@ pub fn run(
         store,
         executor,
         observer,
-        state: Mutex::new(State::of(plan)),
+        state: Mutex::new(State::new(plan)),
     };
     workers.in_place_scope(|scope| schedule.start_ready(scope));
     let state = schedule.state.into_inner().expect("no worker panicked");
@@ -153,7 +153,7 @@ struct State {
 }
 
 impl State {
-    fn of(plan: &Plan) -> Self {
+    fn new(plan: &Plan) -> Self {
         let waiting = plan
             .stages()
             .iter()
@@ -189,15 +189,15 @@ impl<'a> Schedule<'a> {
         let ready = self.state.lock().expect("no worker panicked").take_ready();
         for i in ready {
             scope.spawn(move |scope| {
-                let finished = self.carry_out(i);
-                self.settle(i, finished);
+                let finished = self.process_stage(i);
+                self.release_or_skip_dependents(i, finished);
                 self.start_ready(scope);
             });
         }
     }
 
     /// Carries out the stage; whether it is finished.
-    fn carry_out(&self, i: usize) -> bool {
+    fn process_stage(&self, i: usize) -> bool {
         let (id, stage) = &self.plan.stages()[i];
         let outcome = if self.store.has_stage(id) {
             Outcome::Cached
@@ -205,7 +205,7 @@ impl<'a> Schedule<'a> {
             self.observer.started(id, stage);
             let clock = Instant::now();
             // A panic is a mistake of ours in one stage; the others have nothing to do with it.
-            match catch_unwind(AssertUnwindSafe(|| self.execute(id, stage))) {
+            match catch_unwind(AssertUnwindSafe(|| self.execute_and_publish(id, stage))) {
                 Ok(Ok(())) => Outcome::Done {
                     seconds: clock.elapsed().as_secs_f64(),
                 },
@@ -231,23 +231,23 @@ impl<'a> Schedule<'a> {
         true
     }
 
-    fn execute(&self, id: &StageId, stage: &Stage) -> Result<(), RunError> {
+    fn execute_and_publish(&self, id: &StageId, stage: &Stage) -> Result<(), RunError> {
         let partial = self.store.begin_stage(id)?;
         let progress = |fraction| self.observer.progressed(id, fraction);
         let workspace = Workspace {
             output: &partial,
             store: self.store,
-            threads: threads_of_a_stage(),
+            threads: threads_per_stage(),
             progress: &progress,
         };
         let clock = Instant::now();
-        let records = self.executor.execute(id, stage, &workspace)?;
+        let records = self.executor.execute_stage(id, stage, &workspace)?;
         let seconds = clock.elapsed().as_secs_f64();
         Ok(self.store.publish_stage(id, &partial, &records, seconds)?)
     }
 
     /// Frees those that waited for stage `i`, or skips them and all that wait for them.
-    fn settle(&self, i: usize, finished: bool) {
+    fn release_or_skip_dependents(&self, i: usize, finished: bool) {
         let mut state = self.state.lock().expect("no worker panicked");
         let mut lost = vec![self.plan.stages()[i].0.clone()];
         if finished {

@@ -5,7 +5,7 @@
 
 use crate::stage_id::StageId;
 use gap_schema::parquet::{self, TableError};
-use gap_schema::results::RECORDS;
+use gap_schema::results::RECORDS_FILE;
 use gap_schema::rows_file::{self, RowsError};
 use gap_schema::{Record, RowFile};
 use std::fs::{self, File, TryLockError};
@@ -52,10 +52,10 @@ pub struct Store {
     _lock: File,
 }
 
-const STAGES: &str = ".stages";
+const STAGES_FOLDER: &str = ".stages";
 /// The wall time of a stage.
-const SECONDS: &str = "seconds";
-const FINISHED: &str = "finished";
+const SECONDS_FILE: &str = "seconds";
+const FINISHED_FILE: &str = "finished";
 
 impl Store {
     /// Opens `folder` for the experiment, making it if need be, and locks it for this process.
@@ -64,7 +64,7 @@ impl Store {
     ///
     /// [`StoreError`] if it cannot be written to, is in use, or belongs to another experiment.
     pub fn open(folder: &Path, experiment: &str) -> Result<Self, StoreError> {
-        let stages = folder.join(STAGES);
+        let stages = folder.join(STAGES_FOLDER);
         let unwritable = |source| StoreError::Unwritable {
             path: folder.to_owned(),
             source,
@@ -109,7 +109,7 @@ impl Store {
     ///
     /// [`StoreError::Unwritable`].
     pub fn forget_stages(&self) -> Result<(), StoreError> {
-        let stages = self.folder.join(STAGES);
+        let stages = self.folder.join(STAGES_FOLDER);
         let unwritable = |source| StoreError::Unwritable {
             path: stages.clone(),
             source,
@@ -118,7 +118,7 @@ impl Store {
             let path = entry.map_err(unwritable)?.path();
             if path.is_dir() {
                 fs::remove_dir_all(&path).map_err(unwritable)?;
-            } else if path.file_name().is_some_and(|name| name == FINISHED) {
+            } else if path.file_name().is_some_and(|name| name == FINISHED_FILE) {
                 fs::remove_file(&path).map_err(unwritable)?;
             }
         }
@@ -127,12 +127,12 @@ impl Store {
 
     /// The folder of a finished stage.
     pub fn stage_folder(&self, id: &StageId) -> PathBuf {
-        self.folder.join(STAGES).join(id.to_string())
+        self.folder.join(STAGES_FOLDER).join(id.to_string())
     }
 
     /// Whether the stage is finished.
     pub fn has_stage(&self, id: &StageId) -> bool {
-        self.stage_folder(id).join(RECORDS).is_file()
+        self.stage_folder(id).join(RECORDS_FILE).is_file()
     }
 
     /// A fresh folder for a stage to work in.
@@ -141,7 +141,10 @@ impl Store {
     ///
     /// [`StoreError::Unwritable`].
     pub fn begin_stage(&self, id: &StageId) -> Result<PathBuf, StoreError> {
-        let path = self.folder.join(STAGES).join(format!("{id}.partial"));
+        let path = self
+            .folder
+            .join(STAGES_FOLDER)
+            .join(format!("{id}.partial"));
         let unwritable = |source| StoreError::Unwritable {
             path: path.clone(),
             source,
@@ -166,12 +169,12 @@ impl Store {
         records: &[Record],
         seconds: f64,
     ) -> Result<(), StoreError> {
-        on_own_thread(|| parquet::write(&partial.join(RECORDS), records, "{}"))?;
+        on_own_thread(|| parquet::write(&partial.join(RECORDS_FILE), records, "{}"))?;
         let unwritable = |source| StoreError::Unwritable {
             path: partial.to_owned(),
             source,
         };
-        fs::write(partial.join(SECONDS), seconds.to_string()).map_err(unwritable)?;
+        fs::write(partial.join(SECONDS_FILE), seconds.to_string()).map_err(unwritable)?;
         for entry in fs::read_dir(partial).map_err(unwritable)? {
             let file = File::open(entry.map_err(unwritable)?.path()).map_err(unwritable)?;
             file.sync_all().map_err(unwritable)?;
@@ -181,7 +184,7 @@ impl Store {
 
     /// The wall time of a finished stage, seconds; NaN if it was not kept.
     pub fn stage_seconds(&self, id: &StageId) -> f64 {
-        let text = fs::read_to_string(self.stage_folder(id).join(SECONDS));
+        let text = fs::read_to_string(self.stage_folder(id).join(SECONDS_FILE));
         let seconds = text.ok().and_then(|text| text.parse().ok());
         seconds.unwrap_or(f64::NAN)
     }
@@ -192,7 +195,7 @@ impl Store {
     ///
     /// [`StoreError::Table`].
     pub fn stage_records(&self, id: &StageId) -> Result<Vec<Record>, StoreError> {
-        Ok(parquet::read(&self.stage_folder(id).join(RECORDS))?)
+        Ok(parquet::read(&self.stage_folder(id).join(RECORDS_FILE))?)
     }
 
     /// The rows of one kind that a finished stage left.
@@ -219,7 +222,7 @@ impl Store {
     ///
     /// [`StoreError`] if the disk refuses.
     pub fn publish_records(&self, records: &[Record], provenance: &str) -> Result<(), StoreError> {
-        self.publish(RECORDS, |path| {
+        self.publish(RECORDS_FILE, |path| {
             Ok(parquet::write(path, records, provenance)?)
         })
     }
@@ -258,7 +261,7 @@ impl Store {
 
     /// Whether exactly the plans of this digest were finished and their files are all still there.
     pub fn is_finished(&self, plans: &str, files: &[&str]) -> bool {
-        let marker = fs::read_to_string(self.folder.join(STAGES).join(FINISHED));
+        let marker = fs::read_to_string(self.folder.join(STAGES_FOLDER).join(FINISHED_FILE));
         marker.is_ok_and(|finished| finished == plans)
             && files.iter().all(|file| self.folder.join(file).is_file())
     }
@@ -269,7 +272,7 @@ impl Store {
     ///
     /// [`StoreError::Unwritable`].
     pub fn unmark_finished(&self) -> Result<(), StoreError> {
-        remove_if_there(&self.folder.join(STAGES).join(FINISHED))
+        remove_if_there(&self.folder.join(STAGES_FOLDER).join(FINISHED_FILE))
     }
 
     /// Notes that the plans of this digest are finished.
@@ -278,7 +281,10 @@ impl Store {
     ///
     /// [`StoreError::Unwritable`].
     pub fn mark_finished(&self, plans: &str) -> Result<(), StoreError> {
-        self.write_file(&self.folder.join(STAGES).join(FINISHED), plans.as_bytes())
+        self.write_file(
+            &self.folder.join(STAGES_FOLDER).join(FINISHED_FILE),
+            plans.as_bytes(),
+        )
     }
 
     fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
@@ -346,7 +352,7 @@ pub struct Status {
 ///
 /// An [`io::Error`] that names the folder if no run was started in it.
 pub fn status(folder: &Path) -> io::Result<Status> {
-    let stages = folder.join(STAGES);
+    let stages = folder.join(STAGES_FOLDER);
     let experiment = fs::read_to_string(stages.join("experiment")).map_err(|error| {
         let message = format!("{}: no run was started here ({error})", folder.display());
         io::Error::new(error.kind(), message)
@@ -359,13 +365,13 @@ pub fn status(folder: &Path) -> io::Result<Status> {
         experiment,
         stages: names
             .iter()
-            .filter(|path| path.join(RECORDS).is_file() && path.extension().is_none())
+            .filter(|path| path.join(RECORDS_FILE).is_file() && path.extension().is_none())
             .count(),
         partial: names
             .iter()
             .filter(|path| path.extension().is_some_and(|e| e == "partial"))
             .count(),
-        finished: stages.join(FINISHED).is_file(),
+        finished: stages.join(FINISHED_FILE).is_file(),
         in_use: matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)),
     })
 }

@@ -1,7 +1,7 @@
 //! The kinds of work that a plan is made of: one struct and one file for each.
 //!
 //! What a struct holds is what its numbers depend on, and all that is hashed into the name of its stage; it is
-//! run from that and from the [`Context`] alone, and never sees the spec. A new kind of work is a file here
+//! run from that and from the `Context` alone, and never sees the spec. A new kind of work is a file here
 //! with an `impl` of [`Work`], a line in the list below, and a place in the planner.
 
 mod adaptive;
@@ -46,7 +46,7 @@ pub trait Work {
     fn task(&self) -> String;
 
     /// The same, with the points of this part.
-    fn task_of_part(&self) -> String {
+    fn task_with_points(&self) -> String {
         self.task()
     }
 
@@ -80,7 +80,7 @@ macro_rules! works {
                 match self { $(Self::$kind(_) => $name),+ }
             }
 
-            fn work(&self) -> &dyn Work {
+            fn as_work(&self) -> &dyn Work {
                 match self { $(Self::$kind(work) => work.as_ref()),+ }
             }
         }
@@ -121,28 +121,28 @@ works! {
 impl Stage {
     /// The stages whose results it reads.
     pub fn inputs(&self) -> Vec<&StageId> {
-        self.work().inputs()
+        self.as_work().inputs()
     }
 
     /// The seed of the repetition that it belongs to.
     pub fn seed(&self) -> u32 {
-        self.work().seed()
+        self.as_work().seed()
     }
 
     /// See [`Work::task`].
     pub fn task(&self) -> String {
-        self.work().task()
+        self.as_work().task()
     }
 
     /// See [`Work::row_file`].
     pub fn row_file(&self) -> Option<&'static str> {
-        self.work().row_file()
+        self.as_work().row_file()
     }
 
     /// What it does, for people.
     pub fn title(&self) -> String {
-        let work = self.work();
-        format!("seed {}: {}", work.seed(), work.task_of_part())
+        let work = self.as_work();
+        format!("seed {}: {}", work.seed(), work.task_with_points())
     }
 
     /// See [`Work::run`].
@@ -151,6 +151,6 @@ impl Stage {
     ///
     /// [`RunError`] if it cannot be done.
     pub fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
-        self.work().run(context)
+        self.as_work().run(context)
     }
 }

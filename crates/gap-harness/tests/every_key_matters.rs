@@ -224,7 +224,7 @@ fn fingerprint(text: &str) -> Result<[String; 4], String> {
         kernels: "off".to_owned(),
     };
     let problems = experiment.problems.iter();
-    let plans: Vec<Plan> = problems.map(|p| Plan::of(p, &environment)).collect();
+    let plans: Vec<Plan> = problems.map(|p| Plan::new(p, &environment)).collect();
     let plans = gap_harness::plan::digest(&plans);
     Ok([
         experiment.name,

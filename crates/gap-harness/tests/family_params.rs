@@ -5,7 +5,7 @@
 use gap_infer::family;
 use gap_schema::Record;
 use gap_schema::parquet;
-use gap_schema::results::{RECORDS, ResultRows};
+use gap_schema::results::{RECORDS_FILE, ResultRows};
 use gap_spec::Family;
 use gap_spec::document;
 
@@ -26,7 +26,7 @@ fn completed(family: Family, latent_dim: u32) -> u64 {
         family_params: 0,
         ..mock::record(stage)
     };
-    parquet::write(&folder.path().join(RECORDS), &[record], "{}").unwrap();
+    parquet::write(&folder.path().join(RECORDS_FILE), &[record], "{}").unwrap();
     let rows = ResultRows::read(folder.path(), &experiment).unwrap();
     rows.records[0].family_params
 }

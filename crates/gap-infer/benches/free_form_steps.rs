@@ -64,7 +64,11 @@ fn steps(
     let mut objective = objective.expect("it is the family's own rule");
     group.bench_function(name, |bencher| {
         bencher.iter(|| {
-            let mut states: Vec<SearchState> = start.iter().cloned().map(SearchState::at).collect();
+            let mut states: Vec<SearchState> = start
+                .iter()
+                .cloned()
+                .map(SearchState::starting_at)
+                .collect();
             let key = SeedKey::root(0);
             run_phase(
                 &mut objective,

@@ -1,4 +1,4 @@
-//! One loop over active datapoints; its step rules are the files below [`rules`].
+//! One loop over active datapoints; its step rules are the files below `rules`.
 //!
 //! Each datapoint ascends its own ELBO. What is exchangeable: the step rule, where its draws come
 //! from, and when it stops; a [`gap_spec::Phase`] is one of each, a [`Schedule`] a few phases after another. A

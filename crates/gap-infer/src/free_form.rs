@@ -45,7 +45,7 @@ impl StartingPoint<'_> {
                     return params;
                 }
                 let rows = params.to_rows().into_iter();
-                let rows: Vec<Vec<f64>> = rows.map(|row| family.containing(&row)).collect();
+                let rows: Vec<Vec<f64>> = rows.map(|row| family.embed_smaller(&row)).collect();
                 let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
                 VariationalParams::from_rows(&rows, device)
             }
@@ -177,7 +177,8 @@ impl<'a> FreeForm<'a> {
         let rows: Vec<usize> = (0..batch.len()).collect();
         let mut ends: Vec<Vec<SearchState>> = Vec::with_capacity(starts.len());
         for (i, params) in starts.into_iter().enumerate() {
-            let mut states: Vec<SearchState> = params.into_iter().map(SearchState::at).collect();
+            let mut states: Vec<SearchState> =
+                params.into_iter().map(SearchState::starting_at).collect();
             let key = key.role("start").index(i as u64);
             schedule.run(
                 &mut objective,

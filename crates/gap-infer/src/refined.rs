@@ -47,7 +47,7 @@ impl Refined<'_> {
             .params
             .to_rows()
             .into_iter()
-            .map(SearchState::at)
+            .map(SearchState::starting_at)
             .collect();
         let rows: Vec<usize> = (0..batch.len()).collect();
         let mut path = Vec::with_capacity(self.steps.len());

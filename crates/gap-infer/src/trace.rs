@@ -73,7 +73,8 @@ impl Tracer<'_> {
         key: SeedKey,
     ) -> Result<Trace, InferError> {
         let rows: Vec<usize> = (0..self.batch.len()).collect();
-        let mut states: Vec<SearchState> = start.into_iter().map(SearchState::at).collect();
+        let mut states: Vec<SearchState> =
+            start.into_iter().map(SearchState::starting_at).collect();
         let mut recorder = TraceRecorder::new(self)?;
         let mut objective = Objective::new(self.model, self.batch.x())?;
         let ids = self.batch.ids();
@@ -100,7 +101,13 @@ impl Tracer<'_> {
         let mut known: Vec<Vec<SearchState>> = self
             .optima
             .iter()
-            .map(|optima| optima.iter().cloned().map(SearchState::at).collect())
+            .map(|optima| {
+                optima
+                    .iter()
+                    .cloned()
+                    .map(SearchState::starting_at)
+                    .collect()
+            })
             .collect();
         let strays: Vec<usize> = (0..ends.len())
             .filter(|&row| {

@@ -59,7 +59,7 @@ pub fn fit_encoder(
         rate_key: "encoder_training.learning_rate",
     };
     let learner = NetworkLearner::new(encoder.network_mut(), points_in_a_step(training, data));
-    let on_rows = fits_rows(&learner, family, data) && model.reads_rows();
+    let on_rows = fits_rows(&learner, family, data) && model.is_on_kernels();
     let trainer = Trainer {
         encoder: EncoderPass::new(learner, family, data, model.device(), on_rows),
         scores: FrozenModel::new(model, data, on_rows)?,
@@ -107,7 +107,7 @@ pub fn fit_jointly(
     let most_draws = most_rows * training.n_samples.get() as usize;
     let learner = NetworkLearner::new(encoder.network_mut(), most_rows);
     let scores = DecoderLearner::new(decoder, most_draws, threads > 1);
-    let on_rows = fits_rows(&learner, family, data) && scores.reads_rows();
+    let on_rows = fits_rows(&learner, family, data) && scores.is_on_kernels();
     let trainer = Trainer {
         encoder: EncoderPass::new(learner, family, data, device, on_rows),
         scores,

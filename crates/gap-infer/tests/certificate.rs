@@ -44,7 +44,11 @@ fn polished(
     key: SeedKey,
     n: usize,
 ) -> Vec<Vec<f64>> {
-    let mut states: Vec<SearchState> = found.iter().cloned().map(SearchState::at).collect();
+    let mut states: Vec<SearchState> = found
+        .iter()
+        .cloned()
+        .map(SearchState::starting_at)
+        .collect();
     let polish = Phase {
         noise: NoiseSource::Fixed,
         n_samples: n as u32,

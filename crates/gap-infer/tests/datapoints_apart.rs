@@ -105,7 +105,7 @@ fn cremers_protocol_stops_by_its_plateau_and_keeps_datapoints_apart() {
         .params
         .to_rows()
         .into_iter()
-        .map(SearchState::at)
+        .map(SearchState::starting_at)
         .collect();
     let most_steps = 30_000;
     let schedule = Schedule::adam_cremer_2018(most_steps);

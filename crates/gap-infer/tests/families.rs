@@ -231,7 +231,7 @@ fn every_family_contains_the_diagonal_gaussian() {
         let rows: Vec<Vec<f64>> = smaller
             .to_rows()
             .iter()
-            .map(|r| family.containing(r))
+            .map(|r| family.embed_smaller(r))
             .collect();
         assert!(
             rows.iter()

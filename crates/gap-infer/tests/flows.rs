@@ -31,7 +31,7 @@ fn found(
     start: Vec<Vec<f64>>,
     (phase, seed): (&Phase, u64),
 ) -> Vec<Vec<f64>> {
-    let mut states: Vec<SearchState> = start.into_iter().map(SearchState::at).collect();
+    let mut states: Vec<SearchState> = start.into_iter().map(SearchState::starting_at).collect();
     let mut objective = Objective::for_family(family, phase.rule, model, batch.x()).unwrap();
     let rows: Vec<usize> = (0..batch.len()).collect();
     let (ids, key) = (batch.ids(), SeedKey::root(seed));
@@ -205,7 +205,7 @@ fn weights_of_any_flow_have_the_evidence_as_their_mean() {
             .iter()
             .zip(bent.chunks_exact(family.param_dim() as usize))
             .map(|(near, bent)| {
-                let contained = family.containing(near);
+                let contained = family.embed_smaller(near);
                 let pairs = contained.iter().zip(bent);
                 pairs.map(|(at, by)| at + 0.15 * f64::from(*by)).collect()
             })

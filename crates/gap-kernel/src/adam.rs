@@ -103,11 +103,11 @@ pub fn ascend(
         match Instructions::best() {
             Some(Instructions::Avx512) => {
                 let pass = AdamPass::<Lanes16>::new(values, gradient, moments, step);
-                return unsafe { Avx512::enter(pass) };
+                return unsafe { Avx512::run_with_instructions(pass) };
             }
             Some(Instructions::Avx2) => {
                 let pass = AdamPass::<Lanes8>::new(values, gradient, moments, step);
-                return unsafe { Avx2::enter(pass) };
+                return unsafe { Avx2::run_with_instructions(pass) };
             }
             None => (),
         }

@@ -114,7 +114,7 @@ impl FullPath for Lanes8 {
     const ROWS: usize = 4;
     const VECTORS: usize = 2;
 
-    unsafe fn enter(work: impl VectorWork) {
+    unsafe fn run_with_instructions(work: impl VectorWork) {
         #[target_feature(enable = "avx2,fma")]
         unsafe fn inside(work: impl VectorWork) {
             unsafe { work.run() }

@@ -111,7 +111,7 @@ impl FullPath for Lanes16 {
     const ROWS: usize = 8;
     const VECTORS: usize = 3;
 
-    unsafe fn enter(work: impl VectorWork) {
+    unsafe fn run_with_instructions(work: impl VectorWork) {
         #[target_feature(enable = "avx512f")]
         unsafe fn inside(work: impl VectorWork) {
             unsafe { work.run() }
@@ -131,18 +131,18 @@ impl Kernel for Avx512Bf16 {
     type Lanes = Lanes16;
     type Factor = u16;
     type Factors = __m512i;
-    const DEPTH: usize = 2;
+    const PRODUCTS_PER_INSTRUCTION: usize = 2;
     const ROWS: usize = 8;
     const VECTORS: usize = 3;
 
-    unsafe fn enter(work: impl VectorWork) {
+    unsafe fn run_with_instructions(work: impl VectorWork) {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
         unsafe fn inside(work: impl VectorWork) {
             unsafe { work.run() }
         }
         unsafe { inside(work) }
     }
-    fn factor(value: f32) -> u16 {
+    fn to_factor(value: f32) -> u16 {
         // To the nearest, ties to even; NaN stays NaN.
         let bits = value.to_bits();
         if value.is_nan() {

@@ -178,7 +178,7 @@ impl<K: Kernel> PackedDecoder<K> {
         };
         // SAFETY: a path is made only where its instructions are there; a tile has room for all of
         // its rows, and each row of `x` is as long as the packed output.
-        unsafe { K::enter(pass) };
+        unsafe { K::run_with_instructions(pass) };
         if let Some(score) = outputs.score {
             let rows = tile.score.as_slice().chunks_exact(z_width);
             let places = score.chunks_exact_mut(dim).zip(z.chunks_exact(dim));

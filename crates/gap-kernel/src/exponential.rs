@@ -16,10 +16,12 @@ pub fn exponentials(numbers: &mut [f32]) {
     match Instructions::best() {
         // SAFETY: a path is only entered where its instructions are there.
         Some(Instructions::Avx512) => {
-            return unsafe { Avx512::enter(ExponentialPass::<Lanes16>::of(numbers)) };
+            unsafe { Avx512::run_with_instructions(ExponentialPass::<Lanes16>::of(numbers)) };
+            return;
         }
         Some(Instructions::Avx2) => {
-            return unsafe { Avx2::enter(ExponentialPass::<Lanes8>::of(numbers)) };
+            unsafe { Avx2::run_with_instructions(ExponentialPass::<Lanes8>::of(numbers)) };
+            return;
         }
         None => (),
     }

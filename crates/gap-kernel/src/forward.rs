@@ -11,7 +11,7 @@ use crate::layers::{PackedAffine, hidden_values, through_hidden};
 use crate::network::Layer;
 use crate::packed::Aligned;
 use crate::paths::ForwardPath;
-use crate::product::{Epilogue, Rows, fast_rows, product};
+use crate::product::{Epilogue, Rows, fastest_padded_rows, product};
 use gap_spec::Activation;
 
 /// Rows that go through the first layer together: tables are made anew for each block of them, while
@@ -65,7 +65,7 @@ impl<K: Kernel<Factor = f32>> ForwardPath for PackedForward<K> {
             };
             // SAFETY: a path is made only where its instructions are there; the memory holds
             // `block_rows` rows, at least as many as the input has.
-            unsafe { K::enter(pass) };
+            unsafe { K::run_with_instructions(pass) };
         }
     }
 }
@@ -89,7 +89,7 @@ struct BlockMemory<K: Kernel> {
 
 impl<K: Kernel<Factor = f32>> BlockMemory<K> {
     fn new(network: &PackedForward<K>, block_rows: usize) -> Self {
-        let tile_rows = TILE_ROWS.min(fast_rows::<K>(block_rows));
+        let tile_rows = TILE_ROWS.min(fastest_padded_rows::<K>(block_rows));
         let (last, hidden) = network.layers.split_last().expect("a network has a layer");
         let width = network.layers[0].weight.width;
         Self {
@@ -104,7 +104,7 @@ impl<K: Kernel<Factor = f32>> BlockMemory<K> {
             others: Vec::new(),
             tile_rows,
             left: None,
-            first: Aligned::zeros((fast_rows::<K>(block_rows) + 1) * width),
+            first: Aligned::zeros((fastest_padded_rows::<K>(block_rows) + 1) * width),
             values: hidden_values(hidden.get(1..).unwrap_or_default(), tile_rows),
             outputs: Aligned::zeros(tile_rows * last.weight.width),
         }
@@ -178,7 +178,7 @@ impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
         // The last row, for results that nobody asked for.
         let scrap = first.as_slice().len() / weight.width - 1;
         unsafe { binary.product(weight, scrap, epilogue) };
-        others.resize(fast_rows::<K>(others.len()), scrap);
+        others.resize(fastest_padded_rows::<K>(others.len()), scrap);
         for places in others.chunks(TILE_ROWS) {
             let (from, to) = (places[0], places[places.len() - 1]);
             // Rows that lie side by side are read where they are.
@@ -217,13 +217,13 @@ impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
         } = &mut *self.memory;
         let n_outputs = network.n_outputs;
         for (tile, output) in self.output.chunks_mut(TILE_ROWS * n_outputs).enumerate() {
-            let n_rows = fast_rows::<K>(output.len() / n_outputs);
+            let n_rows = fastest_padded_rows::<K>(output.len() / n_outputs);
             let epilogue = OutputEpilogue {
                 bias: last.bias.as_slice().as_ptr(),
                 to: outputs.as_mut_slice().as_mut_ptr(),
                 stride: last.weight.width,
             };
-            // SAFETY: `first` has `fast_rows` of the block's rows, and the rest has them of the tile's.
+            // SAFETY: `first` has `fastest_padded_rows` of the block's rows, and the rest has them of the tile's.
             unsafe {
                 let first = first.as_slice().as_ptr().add(tile * TILE_ROWS * stride);
                 let left = Rows { first, stride };

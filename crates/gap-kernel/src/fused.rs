@@ -25,7 +25,9 @@ impl FusedDecoder {
     pub fn new(network: &Network<'_>, instructions: Instructions) -> Option<Self> {
         check(network.layers);
         let path = |precision| path(network, instructions, precision);
-        let full = instructions.is_there().then(|| path(Precision::Full))??;
+        let full = instructions
+            .is_supported()
+            .then(|| path(Precision::Full))??;
         let half = instructions
             .has_bf16()
             .then(|| path(Precision::Mixed))
@@ -119,7 +121,7 @@ impl FusedForward {
         instructions: Instructions,
     ) -> Option<Self> {
         check(layers);
-        let is_there = instructions.is_there();
+        let is_there = instructions.is_supported();
         let path = is_there.then(|| forward_path(layers, activation, instructions))?;
         path.map(|path| Self { path })
     }

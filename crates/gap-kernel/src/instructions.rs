@@ -53,7 +53,7 @@ impl Instructions {
             Some("avx2") => Self::Avx2,
             Some(other) => return Err(InstructionsError::Unknown(other.to_owned())),
         };
-        if path.is_there() {
+        if path.is_supported() {
             Ok(Some(path))
         } else {
             Err(InstructionsError::Missing(path))
@@ -73,11 +73,11 @@ impl Instructions {
     pub(crate) fn best() -> Option<Self> {
         [Self::Avx512, Self::Avx2]
             .into_iter()
-            .find(|path| path.is_there())
+            .find(|path| path.is_supported())
     }
 
     /// Whether this processor has it.
-    pub fn is_there(self) -> bool {
+    pub fn is_supported(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return match self {
             Self::Avx512 => is_x86_feature_detected!("avx512f"),
@@ -114,7 +114,7 @@ mod tests {
         );
         for path in [Instructions::Avx512, Instructions::Avx2] {
             let asked = Instructions::named(Some(&path.to_string()));
-            assert_eq!(asked.is_ok(), path.is_there());
+            assert_eq!(asked.is_ok(), path.is_supported());
         }
     }
 }

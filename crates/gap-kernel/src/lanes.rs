@@ -69,10 +69,10 @@ pub(crate) trait Kernel: Copy + Send + Sync + 'static {
     type Lanes: Lanes;
     /// What a factor is kept as.
     type Factor: Copy + Default + Send + Sync;
-    /// A register of factors: `LANES` columns, [`Kernel::DEPTH`] of each.
+    /// A register of factors: `LANES` columns, [`Kernel::PRODUCTS_PER_INSTRUCTION`] of each.
     type Factors: Copy;
     /// Products that one instruction adds to a sum.
-    const DEPTH: usize;
+    const PRODUCTS_PER_INSTRUCTION: usize;
     /// Rows of a block.
     const ROWS: usize;
     /// Registers of columns in a panel, at most: `ROWS` times as many sums stay in registers, beside
@@ -80,16 +80,16 @@ pub(crate) trait Kernel: Copy + Send + Sync + 'static {
     const VECTORS: usize;
 
     /// Does `work` inside a function that is compiled for this path's instructions.
-    unsafe fn enter(work: impl VectorWork);
+    unsafe fn run_with_instructions(work: impl VectorWork);
     /// A number as a factor.
-    fn factor(value: f32) -> Self::Factor;
+    fn to_factor(value: f32) -> Self::Factor;
     /// `values` as factors, if those are kept as they are.
     fn as_factors(values: &[f32]) -> Option<&[Self::Factor]>;
-    /// `LANES · DEPTH` factors from memory.
+    /// `LANES · PRODUCTS_PER_INSTRUCTION` factors from memory.
     unsafe fn load(from: *const Self::Factor) -> Self::Factors;
-    /// `DEPTH` factors from memory, the same for each lane.
+    /// `PRODUCTS_PER_INSTRUCTION` factors from memory, the same for each lane.
     unsafe fn repeat(from: *const Self::Factor) -> Self::Factors;
-    /// `sum + a · b`, over [`Kernel::DEPTH`].
+    /// `sum + a · b`, over [`Kernel::PRODUCTS_PER_INSTRUCTION`].
     unsafe fn accumulate(
         a: Self::Factors,
         b: Self::Factors,
@@ -112,8 +112,8 @@ pub(crate) trait FullPath: Lanes {
     /// See [`Kernel::VECTORS`].
     const VECTORS: usize;
 
-    /// See [`Kernel::enter`].
-    unsafe fn enter(work: impl VectorWork);
+    /// See [`Kernel::run_with_instructions`].
+    unsafe fn run_with_instructions(work: impl VectorWork);
 }
 
 /// Factors of 32 bits.
@@ -124,14 +124,14 @@ impl<L: FullPath> Kernel for Full<L> {
     type Lanes = L;
     type Factor = f32;
     type Factors = L::Vector;
-    const DEPTH: usize = 1;
+    const PRODUCTS_PER_INSTRUCTION: usize = 1;
     const ROWS: usize = L::ROWS;
     const VECTORS: usize = L::VECTORS;
 
-    unsafe fn enter(work: impl VectorWork) {
-        unsafe { L::enter(work) }
+    unsafe fn run_with_instructions(work: impl VectorWork) {
+        unsafe { L::run_with_instructions(work) }
     }
-    fn factor(value: f32) -> f32 {
+    fn to_factor(value: f32) -> f32 {
         value
     }
     fn as_factors(values: &[f32]) -> Option<&[f32]> {

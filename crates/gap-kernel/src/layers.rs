@@ -94,12 +94,12 @@ pub(crate) unsafe fn store_rows<'a, K: Kernel>(
         let (four_places, rest_places) = place.split_at_mut(row.len() - rest.len());
         for (place, four) in four_places.chunks_exact_mut(4).zip(fours) {
             for i in 0..4 {
-                place[i] = K::factor(four[i]);
+                place[i] = K::to_factor(four[i]);
             }
         }
         for i in 0..3 {
             if let (Some(place), Some(&value)) = (rest_places.get_mut(i), rest.get(i)) {
-                *place = K::factor(value);
+                *place = K::to_factor(value);
             }
         }
     }

@@ -50,7 +50,7 @@ pub(crate) struct Panel {
 /// A weight as the right factor of products, `[depth, columns]`: panel by panel, in each depth by
 /// depth, in each the columns side by side (with 16-bit factors, two depths of each column).
 ///
-/// Columns are filled up with zeros to whole registers, depths to whole [`Kernel::DEPTH`]s.
+/// Columns are filled up with zeros to whole registers, depths to whole [`Kernel::PRODUCTS_PER_INSTRUCTION`]s.
 pub(crate) struct Packed<K: Kernel> {
     pub(crate) factors: Aligned<K::Factor>,
     pub(crate) panels: Vec<Panel>,
@@ -70,9 +70,9 @@ impl<K: Kernel> Packed<K> {
     pub(crate) fn new(depth: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
         let lanes = K::Lanes::LANES;
         let n_vectors = columns.div_ceil(lanes);
-        let n_steps = depth.div_ceil(K::DEPTH);
+        let n_steps = depth.div_ceil(K::PRODUCTS_PER_INSTRUCTION);
         let width = n_vectors * lanes;
-        let mut factors = Aligned::zeros(width * n_steps * K::DEPTH);
+        let mut factors = Aligned::zeros(width * n_steps * K::PRODUCTS_PER_INSTRUCTION);
         let mut panels = Vec::new();
         let (mut start, mut first) = (0, 0);
         for share in even_shares(n_vectors, K::VECTORS) {
@@ -82,16 +82,21 @@ impl<K: Kernel> Packed<K> {
                 start,
             });
             for d in 0..depth {
-                let (step, within) = (d / K::DEPTH, d % K::DEPTH);
+                let (step, within) = (
+                    d / K::PRODUCTS_PER_INSTRUCTION,
+                    d % K::PRODUCTS_PER_INSTRUCTION,
+                );
                 for c in 0..share * lanes {
                     let column = first * lanes + c;
                     if column < columns {
-                        let place = start + (step * share * lanes + c) * K::DEPTH + within;
-                        factors.as_mut_slice()[place] = K::factor(at(d, column));
+                        let place = start
+                            + (step * share * lanes + c) * K::PRODUCTS_PER_INSTRUCTION
+                            + within;
+                        factors.as_mut_slice()[place] = K::to_factor(at(d, column));
                     }
                 }
             }
-            start += share * lanes * n_steps * K::DEPTH;
+            start += share * lanes * n_steps * K::PRODUCTS_PER_INSTRUCTION;
             first += share;
         }
         Self {

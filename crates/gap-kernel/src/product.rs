@@ -29,7 +29,7 @@ pub(crate) struct Rows<T> {
 }
 
 /// A left factor: where row `r` of step `s` lies, `first + r · row + s · step`, and from there the
-/// [`Kernel::DEPTH`] factors that an instruction takes.
+/// [`Kernel::PRODUCTS_PER_INSTRUCTION`] factors that an instruction takes.
 #[derive(Clone, Copy)]
 pub(crate) struct Left<T> {
     first: *const T,
@@ -65,7 +65,7 @@ struct Columns<T> {
 }
 
 /// `left · right` for rows `0..n_rows`: blocks of [`Kernel::ROWS`], then what is left row by row, which
-/// takes longer than a block from a few rows on ([`fast_rows`]).
+/// takes longer than a block from a few rows on ([`fastest_padded_rows`]).
 ///
 /// # Safety
 ///
@@ -77,19 +77,19 @@ pub(crate) unsafe fn product<K: Kernel, E: Epilogue<K::Lanes>>(
     right: &Packed<K>,
     epilogue: &E,
 ) {
-    let left = left.left(K::DEPTH);
+    let left = left.left(K::PRODUCTS_PER_INSTRUCTION);
     for panel in &right.panels {
         let columns = Columns {
             // SAFETY: a panel lies within the factors.
             first: unsafe { right.factors.as_slice().as_ptr().add(panel.start) },
-            stride: panel.n_vectors * K::Lanes::LANES * K::DEPTH,
+            stride: panel.n_vectors * K::Lanes::LANES * K::PRODUCTS_PER_INSTRUCTION,
         };
         unsafe { through_panel::<K, E>(left, n_rows, columns, right.n_steps, *panel, epilogue) };
     }
 }
 
 /// `left · right` where `right` is not in panels: each of its rows holds what one of `n_steps` steps
-/// takes, [`Kernel::DEPTH`] factors of each of `columns` (whole registers) side by side; of `left` rows
+/// takes, [`Kernel::PRODUCTS_PER_INSTRUCTION`] factors of each of `columns` (whole registers) side by side; of `left` rows
 /// `0..n_rows`.
 ///
 /// # Safety
@@ -114,7 +114,7 @@ pub(crate) unsafe fn unpacked_product<K: Kernel, E: Epilogue<K::Lanes>>(
         };
         let columns = Columns {
             // SAFETY: the column is one of each row's.
-            first: unsafe { right.first.add(column * K::DEPTH) },
+            first: unsafe { right.first.add(column * K::PRODUCTS_PER_INSTRUCTION) },
             stride: right.stride,
         };
         unsafe { through_panel::<K, E>(left, n_rows, columns, n_steps, panel, epilogue) };
@@ -124,7 +124,7 @@ pub(crate) unsafe fn unpacked_product<K: Kernel, E: Epilogue<K::Lanes>>(
 
 /// The number of rows, `n_rows` or more, whose product is had the soonest: a last block that is hardly
 /// begun is worse than its rows one by one, any other is better.
-pub(crate) fn fast_rows<K: Kernel>(n_rows: usize) -> usize {
+pub(crate) fn fastest_padded_rows<K: Kernel>(n_rows: usize) -> usize {
     if n_rows % K::ROWS <= K::ROWS / 4 {
         n_rows
     } else {
@@ -198,7 +198,7 @@ unsafe fn block_sums<K: Kernel, const R: usize, const V: usize>(
     n_steps: usize,
 ) -> Sums<K, R, V> {
     unsafe {
-        let per_vector = K::Lanes::LANES * K::DEPTH;
+        let per_vector = K::Lanes::LANES * K::PRODUCTS_PER_INSTRUCTION;
         let mut sums = [[K::Lanes::splat(0.0); V]; R];
         for step in 0..n_steps {
             let here = right.first.add(step * right.stride);

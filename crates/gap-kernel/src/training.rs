@@ -54,7 +54,7 @@ impl FusedTraining {
         instructions: Instructions,
     ) -> Option<Self> {
         check(layers);
-        let is_there = instructions.is_there();
+        let is_there = instructions.is_supported();
         let learned = is_there.then(|| learned(layers, activation, most_rows, instructions))??;
         Some(Self {
             path: None,

@@ -52,7 +52,7 @@ fn paths() -> impl Iterator<Item = Instructions> {
     [Instructions::Avx512, Instructions::Avx2]
         .into_iter()
         .filter(|path| {
-            let is_there = path.is_there();
+            let is_there = path.is_supported();
             if !is_there {
                 println!("skipped: this processor has no {path}");
             }

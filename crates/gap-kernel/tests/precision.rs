@@ -150,7 +150,7 @@ fn rows_that_fill_up_a_block_count_for_nothing() {
 fn precision_changes_between_steps_and_leaves_what_was_learned() {
     let widths = [7, 18, 5];
     for path in [Instructions::Avx512, Instructions::Avx2] {
-        if !path.is_there() {
+        if !path.is_supported() {
             println!("skipped: this processor has no {path}");
             continue;
         }

@@ -219,7 +219,7 @@ impl Case {
 fn paths() -> Vec<(Instructions, Precision, f64)> {
     let mut paths = Vec::new();
     for path in [Instructions::Avx512, Instructions::Avx2] {
-        if path.is_there() {
+        if path.is_supported() {
             paths.push((path, Precision::Full, 2e-6));
         } else {
             println!("skipped: this processor has no {path}");

@@ -8,7 +8,7 @@ use plain::{ascend, differentiate, floats, fused, numbers, paths, plain_layers};
 #[test]
 fn it_learns_as_plain_loops_do() {
     for path in [Instructions::Avx512, Instructions::Avx2] {
-        if !path.is_there() {
+        if !path.is_supported() {
             println!("skipped: this processor has no {path}");
             continue;
         }
@@ -65,7 +65,7 @@ fn learns(path: Instructions, widths: &[usize], activation: Activation) {
 fn a_gradient_that_is_not_finite_is_noticed() {
     let Some(path) = [Instructions::Avx512, Instructions::Avx2]
         .into_iter()
-        .find(|path| path.is_there())
+        .find(|path| path.is_supported())
     else {
         println!("skipped: this processor has no path");
         return;

@@ -33,7 +33,7 @@ impl Backend {
     /// Every backend of this processor.
     pub fn all() -> Vec<Self> {
         let paths = [Instructions::Avx512, Instructions::Avx2].into_iter();
-        let kernels = paths.filter(|path| path.is_there()).map(Self::Kernels);
+        let kernels = paths.filter(|path| path.is_supported()).map(Self::Kernels);
         kernels.chain([Self::Libtorch]).collect()
     }
 

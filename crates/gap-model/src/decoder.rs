@@ -71,8 +71,8 @@ impl Decoder {
 
     /// The same decoder computed by `backend`, where it has a choice.
     #[must_use]
-    pub fn on(self, backend: Backend) -> Self {
-        Self::new(self.network.on(backend), self.likelihood)
+    pub fn with_backend(self, backend: Backend) -> Self {
+        Self::new(self.network.with_backend(backend), self.likelihood)
     }
 
     /// The same decoder in `f64`, to test gradients with.
@@ -146,7 +146,7 @@ impl LatentVariableModel for Decoder {
         self.network.kind()
     }
 
-    fn reads_rows(&self) -> bool {
+    fn is_on_kernels(&self) -> bool {
         self.packed().is_some()
     }
 

@@ -7,7 +7,7 @@
 
 use crate::conditioned::{ConditionedModel, JointAndScore, check_rows};
 use crate::layer::LayerMap;
-use crate::likelihood::{Canonical, Likelihood};
+use crate::likelihood::{CanonicalGradient, Likelihood};
 use crate::model_error::ModelError;
 use crate::network::Network;
 use crate::network_blocks::NetworkBlocks;
@@ -36,7 +36,7 @@ impl Projection {
     fn new(network: &Network, likelihood: &Likelihood, x: &Tensor) -> Option<Self> {
         let layers = network.layers();
         let last = layers.last().expect("a network has a layer");
-        let Canonical {
+        let CanonicalGradient {
             dispersion,
             mean_in_place,
         } = likelihood.canonical()?;

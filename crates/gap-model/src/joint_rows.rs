@@ -62,7 +62,7 @@ impl<'a> JointRows<'a> {
     }
 
     /// Whether rows are read where they lie, and the likelihood can be asked apart from the prior.
-    pub fn reads_rows(&self) -> bool {
+    pub fn is_on_kernels(&self) -> bool {
         self.conditioned.on_kernels().is_some()
     }
 
@@ -83,7 +83,7 @@ impl<'a> JointRows<'a> {
         z: &[f32],
         outputs: JointOutputs<'_>,
     ) -> Result<(), ModelError> {
-        if self.reads_rows() {
+        if self.is_on_kernels() {
             self.on_kernels(observations, z, outputs);
             Ok(())
         } else {

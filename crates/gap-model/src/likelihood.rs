@@ -1,7 +1,7 @@
 //! `p(x | z)` given the decoder's output: its value, and its gradients by hand.
 //!
 //! A new likelihood is one file beside `learned_gaussian.rs` with one `impl` of `LikelihoodFormulas` (`formulas.rs`), and one
-//! variant here. Those whose gradient has the form of `Canonical` also have it easier: what the
+//! variant here. Those whose gradient has the form of `CanonicalGradient` also have it easier: what the
 //! observation contributes to the score is computed once. The kernels know the
 //! Bernoulli and the Gaussian with one standard deviation; everything else is computed by libtorch.
 
@@ -19,7 +19,7 @@ pub use learned_scale::{LearnedScale, rounding_std};
 use crate::model_error::ModelError;
 use crate::network::stored;
 use bernoulli::Bernoulli;
-pub(crate) use formulas::Canonical;
+pub(crate) use formulas::CanonicalGradient;
 use formulas::{LikelihoodFormulas, Support};
 use gap_spec::LikelihoodKind;
 use gap_torch::NoiseStream;
@@ -124,8 +124,8 @@ impl Likelihood {
         self.with(|formulas| formulas.residual_in_place(x, output));
     }
 
-    /// The form of its gradient, if it is that of [`Canonical`].
-    pub(crate) fn canonical(&self) -> Option<Canonical> {
+    /// The form of its gradient, if it is that of [`CanonicalGradient`].
+    pub(crate) fn canonical(&self) -> Option<CanonicalGradient> {
         self.with(|formulas| formulas.canonical())
     }
 
@@ -180,7 +180,7 @@ impl Likelihood {
     /// # Panics
     ///
     /// If it does not hold [`Likelihood::n_parameters`] numbers.
-    pub fn move_to(&mut self, memory: &Tensor) {
+    pub fn flatten_into(&mut self, memory: &Tensor) {
         let fits = memory.numel() as u64 == self.n_parameters();
         assert!(fits, "memory is as long as the parameters");
         if let Some(scale) = self.scale_mut() {

@@ -6,7 +6,7 @@ use crate::kernels::{DecoderOnKernels, pack_affine};
 use crate::layer::affine;
 use crate::likelihood::Likelihood;
 use crate::model::{
-    ExactPosterior, LatentVariableModel, UnpreparedModel, check_observed, check_sizes,
+    ExactPosterior, GenericConditionedModel, LatentVariableModel, check_observed, check_sizes,
 };
 use crate::model_error::ModelError;
 use gap_kernel::FusedDecoder;
@@ -108,7 +108,7 @@ impl LinearGaussian {
 
     /// The same model computed by `backend`, where it has a choice.
     #[must_use]
-    pub fn on(mut self, backend: Backend) -> Self {
+    pub fn with_backend(mut self, backend: Backend) -> Self {
         self.packed.take();
         self.backend = backend;
         self
@@ -118,7 +118,7 @@ impl LinearGaussian {
     #[must_use]
     pub fn to_kind(&self, kind: Kind) -> Self {
         let (weight, bias) = (self.weight.to_kind(kind), self.bias.to_kind(kind));
-        Self::new(weight, bias, self.noise_std).on(self.backend)
+        Self::new(weight, bias, self.noise_std).with_backend(self.backend)
     }
 
     /// Adds the model to `checkpoint`.
@@ -187,7 +187,7 @@ impl LatentVariableModel for LinearGaussian {
         self.weight.kind()
     }
 
-    fn reads_rows(&self) -> bool {
+    fn is_on_kernels(&self) -> bool {
         self.packed().is_some()
     }
 
@@ -217,7 +217,7 @@ impl LatentVariableModel for LinearGaussian {
         check_observed(self, x)?;
         Ok(match self.packed() {
             Some(packed) => Box::new(DecoderOnKernels::new(packed, self.latent_dim(), x)),
-            None => Box::new(UnpreparedModel::new(self, x)?),
+            None => Box::new(GenericConditionedModel::new(self, x)?),
         })
     }
 

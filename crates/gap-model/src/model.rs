@@ -33,8 +33,8 @@ pub trait LatentVariableModel: Send {
     fn kind(&self) -> Kind;
 
     /// Whether the model, once it is at fixed observations, reads rows in plain memory where they lie:
-    /// see [`crate::JointRows::reads_rows`].
-    fn reads_rows(&self) -> bool {
+    /// see [`crate::JointRows::is_on_kernels`].
+    fn is_on_kernels(&self) -> bool {
         false
     }
 
@@ -64,7 +64,7 @@ pub trait LatentVariableModel: Send {
     ///
     /// [`ModelError`] if the axes do not fit the model.
     fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
-        Ok(Box::new(UnpreparedModel::new(self, x)?))
+        Ok(Box::new(GenericConditionedModel::new(self, x)?))
     }
 
     /// One `(x, z)` for each stream of `noise`, drawn from the model: `[B, X], [B, D]`.
@@ -173,12 +173,12 @@ pub(crate) fn check_observed(
 }
 
 /// Any model at fixed observations, by way of its [`LatentVariableModel`] methods.
-pub struct UnpreparedModel<'a, M: ?Sized> {
+pub struct GenericConditionedModel<'a, M: ?Sized> {
     model: &'a M,
     x: Tensor, // [B, X]
 }
 
-impl<'a, M: LatentVariableModel + ?Sized> UnpreparedModel<'a, M> {
+impl<'a, M: LatentVariableModel + ?Sized> GenericConditionedModel<'a, M> {
     /// `model` at the rows of `x`, `[B, X]`.
     ///
     /// # Errors
@@ -213,7 +213,7 @@ impl<'a, M: LatentVariableModel + ?Sized> UnpreparedModel<'a, M> {
     }
 }
 
-impl<M: LatentVariableModel + ?Sized> ConditionedModel for UnpreparedModel<'_, M> {
+impl<M: LatentVariableModel + ?Sized> ConditionedModel for GenericConditionedModel<'_, M> {
     fn score(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
         let mut scores = vec![self.no_rows(self.model.kind(), &[0, self.model.latent_dim()])];
         self.for_each_chunk(observations, z, |x, z| {
@@ -244,7 +244,7 @@ impl<M: LatentVariableModel + ?Sized> ConditionedModel for UnpreparedModel<'_, M
     }
 }
 
-impl<M: ?Sized> UnpreparedModel<'_, M> {
+impl<M: ?Sized> GenericConditionedModel<'_, M> {
     /// What no rows give, so that there is always something to put together.
     fn no_rows(&self, kind: Kind, shape: &[i64]) -> Tensor {
         Tensor::zeros(shape, (kind, self.x.device()))

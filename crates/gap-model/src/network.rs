@@ -38,7 +38,7 @@ impl Network {
     /// The same network computed by `backend`, where it has a choice; without this by what the environment
     /// asks for.
     #[must_use]
-    pub const fn on(mut self, backend: Backend) -> Self {
+    pub const fn with_backend(mut self, backend: Backend) -> Self {
         self.backend = backend;
         self
     }
@@ -115,7 +115,7 @@ impl Network {
     /// # Panics
     ///
     /// If it does not hold [`Network::n_weights`] numbers.
-    pub fn move_to(&mut self, memory: &Tensor) {
+    pub fn flatten_into(&mut self, memory: &Tensor) {
         let parameters = self.parameters();
         let places = views(memory, &parameters);
         for (layer, place) in self.layers.iter_mut().zip(places.chunks_exact(2)) {

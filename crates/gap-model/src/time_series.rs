@@ -9,7 +9,7 @@
 use crate::conditioned::ConditionedModel;
 use crate::linear_gaussian::LinearGaussian;
 use crate::model::{
-    ExactPosterior, LatentVariableModel, UnpreparedModel, check_observed, check_sizes,
+    ExactPosterior, GenericConditionedModel, LatentVariableModel, check_observed, check_sizes,
 };
 use crate::model_error::ModelError;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
@@ -211,7 +211,7 @@ impl LatentVariableModel for TimeSeries {
             // Then u is z, and the kernels can be asked for it.
             self.innovations.condition(&self.innovation(x))
         } else {
-            Ok(Box::new(UnpreparedModel::new(self, x)?))
+            Ok(Box::new(GenericConditionedModel::new(self, x)?))
         }
     }
 

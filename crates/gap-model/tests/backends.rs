@@ -24,7 +24,7 @@ fn scores_and_joints_are_those_of_libtorch() {
             for activation in [Activation::Tanh, Activation::Relu, Activation::Elu] {
                 for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian { std: 0.3 }] {
                     let network = Mlp::random(widths, activation, SeedKey::root(1), Device::Cpu);
-                    let model = MlpDecoder::new(network, likelihood.clone()).on(backend);
+                    let model = MlpDecoder::new(network, likelihood.clone()).with_backend(backend);
                     let double = model.to_kind(Kind::Double);
                     let ids: Vec<u64> = (0..9).collect();
                     let mut noise = NoiseStream::new(SeedKey::root(2), &ids, Device::Cpu);
@@ -83,7 +83,7 @@ fn a_learners_gradient_in_its_input_is_that_of_libtorch() {
         for widths in [&[3, 20][..], &[50, 784], &[4, 40, 17, 33, 5, 64]] {
             for activation in [Activation::Tanh, Activation::Relu, Activation::Elu] {
                 let network = Mlp::random(widths, activation, SeedKey::root(1), Device::Cpu);
-                let mut network = network.on(backend);
+                let mut network = network.with_backend(backend);
                 let ids: Vec<u64> = (0..37).collect();
                 let mut noise = NoiseStream::new(SeedKey::root(2), &ids, Device::Cpu);
                 let [input, gradient] = [widths[0], widths[widths.len() - 1]]

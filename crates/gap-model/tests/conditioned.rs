@@ -158,7 +158,7 @@ fn an_unprepared_model_may_be_behind_a_trait_object() {
     let (_, model) = models().remove(1);
     let (x, z) = draws(model.as_ref(), &[0, 1], 2);
     let behind: &dyn LatentVariableModel = model.as_ref();
-    let mut unprepared = gap_model::model::UnpreparedModel::new(behind, &x).unwrap();
+    let mut unprepared = gap_model::model::GenericConditionedModel::new(behind, &x).unwrap();
     let score = unprepared.score(&owners(&z), &z.view([-1, 3])).unwrap();
     let expected = model.score(&x, &z).unwrap().view([-1, 3]);
     assert!(largest(&(score - expected)) < 1e-14);

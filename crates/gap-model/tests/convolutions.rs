@@ -41,7 +41,7 @@ fn the_gradients_are_those_of_automatic_differentiation() {
         let input = normal(2, 5, network.input_dim()).set_requires_grad(true);
         let weighing = normal(3, 5, network.output_dim());
         let memory = Tensor::zeros([network.n_weights() as i64], (Kind::Double, Device::Cpu));
-        network.move_to(&memory);
+        network.flatten_into(&memory);
         let by_hand = memory.zeros_like();
         let values = network.forward_kept(&input.detach());
         let in_input = network.pull_back(&values, weighing.copy(), &by_hand, true);

@@ -82,7 +82,7 @@ fn the_weight_gradient_is_that_of_automatic_differentiation() {
 
             // The network lies in one array, whose gradient automatic differentiation gives whole.
             let memory = Tensor::zeros([network.n_weights() as i64], (Kind::Double, Device::Cpu));
-            network.move_to(&memory);
+            network.flatten_into(&memory);
             let by_hand = memory.zeros_like();
             let values = network.forward_kept(&input.detach());
             let in_input = network.pull_back(&values, weighing.copy(), &by_hand, true);
@@ -93,7 +93,7 @@ fn the_weight_gradient_is_that_of_automatic_differentiation() {
             );
 
             let memory = memory.detach().set_requires_grad(true);
-            network.move_to(&memory.detach());
+            network.flatten_into(&memory.detach());
             let objective =
                 (network_of(&memory, widths, activation, &input) * &weighing).sum(Kind::Double);
             assert!(values[values.len() - 1].allclose(
@@ -137,7 +137,7 @@ fn a_decoders_gradients_are_those_of_automatic_differentiation() {
         let mut decoder = Decoder::new(network, likelihood).to_kind(Kind::Double);
         let likelihood = decoder.likelihood();
         let memory = Tensor::zeros([n_weights], (Kind::Double, Device::Cpu));
-        decoder.network_mut().move_to(&memory);
+        decoder.network_mut().flatten_into(&memory);
         let (x, z) = draws(&decoder, &[0, 1, 2, 3], 1);
         let (z, scale) = (z.squeeze_dim(0), 0.25);
         let by_hand = memory.zeros_like();

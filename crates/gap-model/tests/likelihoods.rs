@@ -60,7 +60,7 @@ fn the_gradient_in_what_is_learned_is_the_slope_in_it() {
             [likelihood.n_parameters() as i64],
             (Kind::Double, Device::Cpu),
         );
-        likelihood.move_to(&memory);
+        likelihood.flatten_into(&memory);
         let by_hand = memory.zeros_like();
         likelihood.pull_back_to_parameters(&x, &output, weight, &by_hand);
         for parameter in 0..memory.numel() as i64 {
@@ -123,7 +123,7 @@ fn a_scale_that_learns_finds_the_spread_of_the_residuals() {
     let output = Tensor::zeros([500, 2], (Kind::Float, Device::Cpu));
     let x = normal(7, 500, 2).to_kind(Kind::Float) * spreads;
     let parameters = Tensor::zeros([2], (Kind::Float, Device::Cpu));
-    likelihood.move_to(&parameters);
+    likelihood.flatten_into(&parameters);
     let gradient = parameters.zeros_like();
     for _ in 0..2000 {
         likelihood.pull_back_to_parameters(&x, &output, 1.0 / 500.0, &gradient);

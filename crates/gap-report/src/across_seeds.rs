@@ -5,7 +5,7 @@
 //! Carlo error is kept beside them.
 
 use crate::paired_column::mean_and_std_error;
-use crate::pairing::capacity;
+use crate::pairing::capacity_sort_key;
 use crate::variant::variant_order;
 use gap_schema::Summary;
 use gap_schema::summary::{Cell, Mean};
@@ -150,7 +150,7 @@ impl<'a> SeedGroup<'a> {
 }
 
 fn group_key(cell: &Cell) -> impl Ord + use<'_> {
-    let encoder = capacity(cell.encoder.as_ref());
+    let encoder = capacity_sort_key(cell.encoder.as_ref());
     let variant = variant_order(cell.variant.as_deref());
     (variant, &cell.dataset, cell.family, encoder, cell.split)
 }

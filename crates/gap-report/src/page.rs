@@ -54,7 +54,7 @@ pub(crate) fn html(content: &ReportContent<'_>) -> Result<String, PageError> {
     environment.add_template(TEMPLATE, include_str!("page.html.jinja"))?;
     let sentences = SECTIONS.iter();
     let sentences: Vec<String> = sentences
-        .flat_map(|section| section.sentences(content.summary))
+        .flat_map(|section| section.outcome_sentences(content.summary))
         .collect();
     let page = environment.get_template(TEMPLATE)?.render(context! {
         experiment => content.summary.experiment,

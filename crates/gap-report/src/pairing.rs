@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One quantity of a datapoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Term {
+pub(crate) struct MeasuredQuantity {
     pub(crate) method: Method,
     pub(crate) steps: Option<u32>,
     pub(crate) estimator: Estimator,
 }
 
-impl Term {
+impl MeasuredQuantity {
     pub(crate) const fn new(method: Method, estimator: Estimator) -> Self {
         Self {
             method,
@@ -35,7 +35,7 @@ impl Term {
 }
 
 /// What was measured on one datapoint.
-pub(crate) type DatapointTerms<'a> = BTreeMap<Term, &'a Record>;
+pub(crate) type DatapointTerms<'a> = BTreeMap<MeasuredQuantity, &'a Record>;
 
 /// The paired rows of one model, encoder and split.
 pub(crate) struct PairedCell<'a> {
@@ -51,7 +51,9 @@ pub(crate) struct PairedCell<'a> {
 }
 
 /// Orders encoders by capacity: linear first, then by the number of weights.
-pub(crate) fn capacity(encoder: Option<&EncoderLabel>) -> Option<(EncoderKind, u64, &[u32], u32)> {
+pub(crate) fn capacity_sort_key(
+    encoder: Option<&EncoderLabel>,
+) -> Option<(EncoderKind, u64, &[u32], u32)> {
     encoder.map(|e| (e.kind, e.weights, e.hidden.as_slice(), e.context))
 }
 
@@ -82,7 +84,7 @@ pub(crate) fn pair<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<PairedC
             family: record.family,
             split: record.split,
         };
-        let term = Term {
+        let term = MeasuredQuantity {
             method: record.method,
             steps: record.refinement_steps,
             estimator: record.estimator,
@@ -104,9 +106,21 @@ pub(crate) fn pair<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<PairedC
         .collect();
     cells.sort_by(|a, b| {
         let place = |cell: &PairedCell<'_>| (cell.seed, cell.family, cell.split);
-        let a_place = (a.seed, capacity(a.encoder), a.dataset, a.model, place(a));
+        let a_place = (
+            a.seed,
+            capacity_sort_key(a.encoder),
+            a.dataset,
+            a.model,
+            place(a),
+        );
         let variants = variant_order(a.variant).cmp(&variant_order(b.variant));
-        variants.then(a_place.cmp(&(b.seed, capacity(b.encoder), b.dataset, b.model, place(b))))
+        variants.then(a_place.cmp(&(
+            b.seed,
+            capacity_sort_key(b.encoder),
+            b.dataset,
+            b.model,
+            place(b),
+        )))
     });
     cells
 }
@@ -161,14 +175,14 @@ fn cells_of_group<'a>(
                 family: key.family,
                 split: key.split,
                 encoder,
-                points: complete(merged),
+                points: keep_complete_points(merged),
             }
         })
         .collect()
 }
 
-fn complete(points: Vec<DatapointTerms<'_>>) -> Vec<DatapointTerms<'_>> {
-    let all: BTreeSet<Term> = points.iter().flat_map(|p| p.keys().copied()).collect();
+fn keep_complete_points(points: Vec<DatapointTerms<'_>>) -> Vec<DatapointTerms<'_>> {
+    let all: BTreeSet<MeasuredQuantity> = points.iter().flat_map(|p| p.keys().copied()).collect();
     points
         .into_iter()
         .filter(|p| p.len() == all.len())

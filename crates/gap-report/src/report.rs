@@ -95,7 +95,7 @@ fn main_tables(summary: &Summary) -> Vec<Table> {
 fn markdown(summary: &Summary) -> String {
     let sentences = SECTIONS
         .iter()
-        .flat_map(|section| section.sentences(summary));
+        .flat_map(|section| section.outcome_sentences(summary));
     let list: String = sentences.map(|text| format!("- {text}\n")).collect();
     let text = std::iter::once(list).filter(|list| !list.is_empty());
     let tables = main_tables(summary).into_iter();

@@ -31,16 +31,16 @@
 
 mod ascents;
 mod calibration;
-mod contribution;
 mod costs;
 mod evidence;
 mod gaps;
+mod interface;
 mod nesting;
 mod pictures;
 mod reliability;
 mod sandwich;
 
-pub(crate) use contribution::{AnalysisInput, Block, Chapter, Section};
+pub(crate) use interface::{AnalysisInput, Block, Chapter, Section};
 
 use gap_schema::Summary;
 
@@ -61,7 +61,7 @@ pub(crate) static SECTIONS: [&dyn Section; 9] = [
 pub(crate) fn shown(summary: &Summary) -> Vec<&'static dyn Section> {
     let alone = SECTIONS
         .iter()
-        .filter(|section| section.stands_alone(summary));
+        .filter(|section| section.is_report_without_gaps(summary));
     let alone: Vec<&dyn Section> = alone.copied().collect();
     if summary.cells.is_empty() && !alone.is_empty() {
         alone

@@ -143,9 +143,9 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
         let column = frame.column(name).map_err(|e| e.to_string())?;
         Ok(column.str().map_err(|e| e.to_string())?.clone())
     };
-    let wholes = |name: &str| wholes(frame, name);
-    let reals = |name: &str| reals(frame, name);
-    let schema = wholes("schema")?;
+    let integer_column = |name: &str| integer_column(frame, name);
+    let real_column = |name: &str| real_column(frame, name);
+    let schema = integer_column("schema")?;
     if let Some(other) = schema
         .iter()
         .flatten()
@@ -159,7 +159,7 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
     // parameters of families.
     let has = |name: &str| frame.get_column_index(name).is_some();
     let variant = has("variant").then(|| texts("variant")).transpose()?;
-    let family_params = has("family_params").then(|| wholes("family_params"));
+    let family_params = has("family_params").then(|| integer_column("family_params"));
     let family_params = family_params.transpose()?;
     let diagnostics = DiagnosticColumns::of(frame)?;
     let (dataset, split, model) = (texts("dataset")?, texts("split")?, texts("model")?);
@@ -171,19 +171,31 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
         texts("stop")?,
         texts("start")?,
     );
-    let (datapoint, seed) = (wholes("datapoint")?, wholes("seed")?);
-    let (weights, context) = (wholes("encoder_weights")?, wholes("encoder_context")?);
-    let (refinement, n_samples) = (wholes("refinement_steps")?, wholes("n_samples")?);
-    let (stop_steps, gradients) = (wholes("stop_steps")?, wholes("joint_gradients")?);
-    let fit_gradients = wholes("fit_joint_gradients")?;
-    let (value, std_error) = (reals("value_nats")?, reals("std_error_nats")?);
-    let (remaining, seconds) = (reals("remaining_nats")?, reals("seconds")?);
-    let remaining_error = reals("remaining_std_error_nats")?;
-    let (bound, apart) = (reals("remaining_bound_nats")?, reals("starts_apart_nats")?);
-    let fit_seconds = reals("fit_seconds")?;
+    let (datapoint, seed) = (integer_column("datapoint")?, integer_column("seed")?);
+    let (weights, context) = (
+        integer_column("encoder_weights")?,
+        integer_column("encoder_context")?,
+    );
+    let (refinement, n_samples) = (
+        integer_column("refinement_steps")?,
+        integer_column("n_samples")?,
+    );
+    let (stop_steps, gradients) = (
+        integer_column("stop_steps")?,
+        integer_column("joint_gradients")?,
+    );
+    let fit_gradients = integer_column("fit_joint_gradients")?;
+    let (value, std_error) = (real_column("value_nats")?, real_column("std_error_nats")?);
+    let (remaining, seconds) = (real_column("remaining_nats")?, real_column("seconds")?);
+    let remaining_error = real_column("remaining_std_error_nats")?;
+    let (bound, apart) = (
+        real_column("remaining_bound_nats")?,
+        real_column("starts_apart_nats")?,
+    );
+    let fit_seconds = real_column("fit_seconds")?;
 
-    fn named<T: FromStr<Err = String>>(text: Option<&str>) -> Result<T, String> {
-        some(text)?.parse()
+    fn parse_name<T: FromStr<Err = String>>(text: Option<&str>) -> Result<T, String> {
+        required(text)?.parse()
     }
     (0..frame.height())
         .map(|i| {
@@ -191,7 +203,7 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
                 None => None,
                 Some(kind) => Some(EncoderLabel {
                     kind: kind.parse()?,
-                    hidden: some(hidden.get(i))?
+                    hidden: required(hidden.get(i))?
                         .split('-')
                         .filter(|width| !width.is_empty())
                         .map(|width| {
@@ -200,75 +212,75 @@ fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
                                 .map_err(|_| format!("has hidden width `{width}`"))
                         })
                         .collect::<Result<_, String>>()?,
-                    weights: some(weights.get(i))?,
-                    context: narrow(some(context.get(i))?)?,
+                    weights: required(weights.get(i))?,
+                    context: to_u32(required(context.get(i))?)?,
                 }),
             };
             let variant = variant.as_ref().and_then(|names| names.get(i));
             Ok(Record {
                 variant: variant.map(str::to_owned),
-                dataset: some(dataset.get(i))?.to_owned(),
-                split: named(split.get(i))?,
-                datapoint: some(datapoint.get(i))?,
-                seed: some(seed.get(i))?,
-                model: some(model.get(i))?.to_owned(),
-                family: named(family.get(i))?,
+                dataset: required(dataset.get(i))?.to_owned(),
+                split: parse_name(split.get(i))?,
+                datapoint: required(datapoint.get(i))?,
+                seed: required(seed.get(i))?,
+                model: required(model.get(i))?.to_owned(),
+                family: parse_name(family.get(i))?,
                 family_params: match &family_params {
-                    Some(column) => some(column.get(i))?,
+                    Some(column) => required(column.get(i))?,
                     None => 0,
                 },
                 encoder,
-                method: named(method.get(i))?,
-                refinement_steps: refinement.get(i).map(narrow).transpose()?,
-                estimator: named(estimator.get(i))?,
-                n_samples: some(n_samples.get(i))?,
-                value_nats: some(value.get(i))?,
-                std_error_nats: some(std_error.get(i))?,
-                side: named(side.get(i))?,
-                trust: trust_of(some(trust.get(i))?)?,
+                method: parse_name(method.get(i))?,
+                refinement_steps: refinement.get(i).map(to_u32).transpose()?,
+                estimator: parse_name(estimator.get(i))?,
+                n_samples: required(n_samples.get(i))?,
+                value_nats: required(value.get(i))?,
+                std_error_nats: required(std_error.get(i))?,
+                side: parse_name(side.get(i))?,
+                trust: parse_trust(required(trust.get(i))?)?,
                 diagnostics: diagnostics
                     .as_ref()
                     .map_or_else(|| Ok(Diagnostics::default()), |columns| columns.row(i))?,
-                stop: named(stop.get(i))?,
-                stop_steps: narrow(some(stop_steps.get(i))?)?,
+                stop: parse_name(stop.get(i))?,
+                stop_steps: to_u32(required(stop_steps.get(i))?)?,
                 remaining_nats: remaining.get(i),
                 remaining_std_error_nats: remaining_error.get(i),
                 remaining_bound_nats: bound.get(i),
                 starts_apart_nats: apart.get(i),
                 start: start.get(i).map(str::to_owned),
-                seconds: some(seconds.get(i))?,
-                joint_gradients: some(gradients.get(i))?,
-                fit_seconds: some(fit_seconds.get(i))?,
-                fit_joint_gradients: some(fit_gradients.get(i))?,
+                seconds: required(seconds.get(i))?,
+                joint_gradients: required(gradients.get(i))?,
+                fit_seconds: required(fit_seconds.get(i))?,
+                fit_joint_gradients: required(fit_gradients.get(i))?,
             })
         })
         .collect()
 }
 
 /// Older tables say the number that speaks against it too: `heavy-tail (0.83)`.
-fn trust_of(text: &str) -> Result<Trust, String> {
+fn parse_trust(text: &str) -> Result<Trust, String> {
     text.split(" (").next().unwrap_or(text).parse()
 }
 
-fn wholes(frame: &DataFrame, name: &str) -> Result<UInt64Chunked, String> {
+fn integer_column(frame: &DataFrame, name: &str) -> Result<UInt64Chunked, String> {
     let column = frame.column(name).and_then(|c| c.cast(&DataType::UInt64));
     column
         .and_then(|c| c.u64().cloned())
         .map_err(|e| e.to_string())
 }
 
-fn reals(frame: &DataFrame, name: &str) -> Result<Float64Chunked, String> {
+fn real_column(frame: &DataFrame, name: &str) -> Result<Float64Chunked, String> {
     let column = frame.column(name).and_then(|c| c.cast(&DataType::Float64));
     column
         .and_then(|c| c.f64().cloned())
         .map_err(|e| e.to_string())
 }
 
-fn some<T>(value: Option<T>) -> Result<T, String> {
+fn required<T>(value: Option<T>) -> Result<T, String> {
     value.ok_or_else(|| "has an empty value in a required column".to_owned())
 }
 
-fn narrow(value: u64) -> Result<u32, String> {
+fn to_u32(value: u64) -> Result<u32, String> {
     u32::try_from(value).map_err(|e| e.to_string())
 }
 
@@ -290,13 +302,13 @@ impl DiagnosticColumns {
             return Ok(None);
         }
         Ok(Some(Self {
-            effective_samples: reals(frame, "effective_samples")?,
-            pareto_k: reals(frame, "pareto_k")?,
-            acceptance: reals(frame, "acceptance")?,
-            step_size: reals(frame, "step_size")?,
-            n_temperatures: wholes(frame, "n_temperatures")?,
-            seconds: reals(frame, "estimate_seconds")?,
-            joint_evaluations: wholes(frame, "estimate_joint_evaluations")?,
+            effective_samples: real_column(frame, "effective_samples")?,
+            pareto_k: real_column(frame, "pareto_k")?,
+            acceptance: real_column(frame, "acceptance")?,
+            step_size: real_column(frame, "step_size")?,
+            n_temperatures: integer_column(frame, "n_temperatures")?,
+            seconds: real_column(frame, "estimate_seconds")?,
+            joint_evaluations: integer_column(frame, "estimate_joint_evaluations")?,
         }))
     }
 
@@ -306,9 +318,9 @@ impl DiagnosticColumns {
             pareto_k: self.pareto_k.get(i),
             acceptance: self.acceptance.get(i),
             step_size: self.step_size.get(i),
-            n_temperatures: self.n_temperatures.get(i).map(narrow).transpose()?,
-            seconds: some(self.seconds.get(i))?,
-            joint_evaluations: some(self.joint_evaluations.get(i))?,
+            n_temperatures: self.n_temperatures.get(i).map(to_u32).transpose()?,
+            seconds: required(self.seconds.get(i))?,
+            joint_evaluations: required(self.joint_evaluations.get(i))?,
         })
     }
 }

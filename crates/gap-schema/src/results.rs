@@ -8,26 +8,26 @@ use serde::de::DeserializeOwned;
 use std::path::Path;
 
 /// The table of records.
-pub const RECORDS: &str = "records.parquet";
+pub const RECORDS_FILE: &str = "records.parquet";
 /// The summary, the contract for other programs.
-pub const SUMMARY: &str = "summary.json";
+pub const SUMMARY_FILE: &str = "summary.json";
 /// The spec of the experiment, all variants in it.
-pub const SPEC: &str = "spec.toml";
+pub const SPEC_FILE: &str = "spec.toml";
 /// Where the numbers come from.
-pub const PROVENANCE: &str = "provenance.json";
+pub const PROVENANCE_FILE: &str = "provenance.json";
 /// The page.
-pub const PAGE: &str = "report.html";
+pub const PAGE_FILE: &str = "report.html";
 /// Where the time of a run went.
-pub const COSTS: &str = "costs.json";
+pub const COSTS_FILE: &str = "costs.json";
 /// Ascents on their way, where some are compared.
-pub const ASCENTS: &str = "ascents.csv";
+pub const ASCENTS_FILE: &str = "ascents.csv";
 /// Estimators held to known values, where some are.
-pub const CALIBRATION: &str = "calibration.csv";
+pub const CALIBRATION_FILE: &str = "calibration.csv";
 /// Pictures of posteriors, where some are shown.
-pub const PICTURES: &str = "pictures.csv";
+pub const PICTURES_FILE: &str = "pictures.csv";
 
 impl RowFile for TracePoint {
-    const FILE: &'static str = ASCENTS;
+    const FILE: &'static str = ASCENTS_FILE;
 
     fn with_variant(self, variant: Option<String>) -> Self {
         Self { variant, ..self }
@@ -35,7 +35,7 @@ impl RowFile for TracePoint {
 }
 
 impl RowFile for CalibrationRow {
-    const FILE: &'static str = CALIBRATION;
+    const FILE: &'static str = CALIBRATION_FILE;
 
     fn with_variant(self, variant: Option<String>) -> Self {
         Self { variant, ..self }
@@ -43,7 +43,7 @@ impl RowFile for CalibrationRow {
 }
 
 impl RowFile for PictureRow {
-    const FILE: &'static str = PICTURES;
+    const FILE: &'static str = PICTURES_FILE;
 
     fn with_variant(self, variant: Option<String>) -> Self {
         Self { variant, ..self }
@@ -81,20 +81,20 @@ impl ResultRows {
     ///
     /// # Errors
     ///
-    /// [`ResultsError`] with the path of a file that cannot be read, as [`RECORDS`] if that is missing.
+    /// [`ResultsError`] with the path of a file that cannot be read, as [`RECORDS_FILE`] if that is missing.
     pub fn read(folder: &Path, experiment: &Experiment) -> Result<Self, ResultsError> {
-        let mut records = parquet::read(&folder.join(RECORDS))?;
+        let mut records = parquet::read(&folder.join(RECORDS_FILE))?;
         complete_family_params(&mut records, experiment);
         Ok(Self {
             records,
-            trace: read_if_there(&folder.join(ASCENTS))?,
-            calibration: read_if_there(&folder.join(CALIBRATION))?,
-            pictures: read_if_there(&folder.join(PICTURES))?,
+            trace: read_if_there(&folder.join(ASCENTS_FILE))?,
+            calibration: read_if_there(&folder.join(CALIBRATION_FILE))?,
+            pictures: read_if_there(&folder.join(PICTURES_FILE))?,
         })
     }
 
     /// The variant of every row; `None` in experiments without variants.
-    pub fn variants(&self) -> impl Iterator<Item = Option<&str>> {
+    pub fn variant_of_each_row(&self) -> impl Iterator<Item = Option<&str>> {
         let records = self.records.iter().map(|row| &row.variant);
         let trace = self.trace.iter().map(|row| &row.variant);
         let calibration = self.calibration.iter().map(|row| &row.variant);

@@ -2,7 +2,7 @@
 
 use crate::named_enum;
 use crate::number::Count;
-use crate::precision::{Precision, mixed};
+use crate::precision::{Precision, default_precision};
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -79,20 +79,20 @@ pub struct AnnealedSpec {
     pub chains: Count,
     /// Leapfrog steps of a transition. Default: 4. With 3 the standard error of a path is 1.15 times that
     /// with 10, at a third of the cost.
-    #[serde(default = "four")]
+    #[serde(default = "default_leapfrog_steps")]
     pub leapfrog_steps: Count,
     /// How inverse temperatures are spaced, or all of them. Default: `sigmoidal`.
-    #[serde(default = "sigmoidal")]
+    #[serde(default = "default_schedule")]
     pub schedule: AnnealingSchedule,
     /// Where the path begins. Default: `free-form`.
-    #[serde(default = "free_form")]
+    #[serde(default = "default_start")]
     pub start: AnnealedStart,
     /// Points to draw from the model, for bounds from both sides. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simulated_points: Option<Count>,
     /// How exact the products of leapfrog steps are; decisions and weights are in full, so that the
     /// estimate is valid with either.
-    #[serde(default = "mixed")]
+    #[serde(default = "default_precision")]
     pub precision: Precision,
 }
 
@@ -129,14 +129,14 @@ impl ScheduleShape {
     }
 }
 
-const fn four() -> Count {
+const fn default_leapfrog_steps() -> Count {
     Count::new(4)
 }
 
-const fn sigmoidal() -> AnnealingSchedule {
+const fn default_schedule() -> AnnealingSchedule {
     AnnealingSchedule::Shape(ScheduleShape::Sigmoidal)
 }
 
-const fn free_form() -> AnnealedStart {
+const fn default_start() -> AnnealedStart {
     AnnealedStart::FreeForm
 }

@@ -39,11 +39,11 @@ pub struct AscentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaged: Option<bool>,
     /// Steps after which a datapoint is given up. Default: 1000.
-    #[serde(default = "a_thousand")]
+    #[serde(default = "default_max_steps")]
     pub max_steps: Count,
 }
 
-const fn a_thousand() -> Count {
+const fn default_max_steps() -> Count {
     Count::new(1000)
 }
 

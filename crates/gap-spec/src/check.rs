@@ -97,7 +97,7 @@ impl ExperimentSpec {
         let Some(refinement) = &mut self.refinement else {
             return;
         };
-        let rule = refinement.rule_for(self.family.kind);
+        let rule = refinement.step_rule_for(self.family.kind);
         refinement.rule = Some(rule);
         if rule == StepRule::Adam {
             refinement.learning_rate.get_or_insert(DEFAULT_ADAM_RATE);

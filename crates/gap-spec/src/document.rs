@@ -7,8 +7,8 @@ mod variants;
 use crate::check::CheckedSpec;
 use crate::experiment::ExperimentSpec;
 use crate::problem::{Experiment, Problem};
-use fault::{Fault, place_of, places, toml_fault};
-use overrides::{blamed, hidden_by_variants, set};
+use fault::{Fault, key_spans, span_around_key, toml_fault};
+use overrides::{blamed_overrides, hidden_by_variants, set};
 use std::fs;
 use std::path::{Path, PathBuf};
 use toml::Table;
@@ -91,7 +91,7 @@ pub fn read(path: &Path, overrides: &[String]) -> Result<Experiment, SpecError> 
         // A mistake that the file has without the overrides is reported at its place in the file.
         Err(own) if own.message == fault.message => at_place(path, &text, own),
         _ => SpecError::Override {
-            assignment: blamed(overrides, &fault.key),
+            assignment: blamed_overrides(overrides, &fault.key),
             message: fault.message,
         },
     })
@@ -136,7 +136,7 @@ fn parse_text(text: &str) -> Result<Experiment, Fault> {
 fn parse_spec(text: &str) -> Result<CheckedSpec, Fault> {
     let spec: ExperimentSpec = toml::from_str(text).map_err(|error| toml_fault(text, &error))?;
     spec.check().map_err(|conflict| Fault {
-        at: place_of(&places(text), &conflict.key).map_or(0, |place| place.value.start),
+        at: span_around_key(&key_spans(text), &conflict.key).map_or(0, |place| place.value.start),
         message: format!("`{}` {}", conflict.key, conflict.message),
         key: conflict.key,
     })

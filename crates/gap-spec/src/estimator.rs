@@ -71,12 +71,12 @@ struct EstimatorFacts {
 #[derive(Clone, Copy)]
 struct DrawsOfQ {
     count: fn(&BoundSpec) -> Count,
-    measured: Measured,
+    measured: WhenMeasured,
 }
 
 /// Of which `q`s an estimator is measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Measured {
+enum WhenMeasured {
     /// Of every one.
     Always,
     /// Of those that a method ends with: not after fewer refinement steps than the most.
@@ -90,7 +90,7 @@ const ESTIMATORS: [EstimatorFacts; 9] = [
         side: Side::Lower,
         draws_of_q: Some(DrawsOfQ {
             count: |bounds| bounds.elbo_samples,
-            measured: Measured::Always,
+            measured: WhenMeasured::Always,
         }),
     },
     EstimatorFacts {
@@ -98,7 +98,7 @@ const ESTIMATORS: [EstimatorFacts; 9] = [
         side: Side::Lower,
         draws_of_q: Some(DrawsOfQ {
             count: |bounds| bounds.iw_samples,
-            measured: Measured::AtTheEnd,
+            measured: WhenMeasured::AtTheEnd,
         }),
     },
     EstimatorFacts {
@@ -106,7 +106,7 @@ const ESTIMATORS: [EstimatorFacts; 9] = [
         side: Side::Neither,
         draws_of_q: Some(DrawsOfQ {
             count: |bounds| bounds.iw_samples,
-            measured: Measured::AtTheEnd,
+            measured: WhenMeasured::AtTheEnd,
         }),
     },
     EstimatorFacts {
@@ -162,16 +162,16 @@ impl Estimator {
     }
 
     /// How many draws of a fitted `q` it takes; none for an estimator that does not take them.
-    pub fn draws(self, bounds: &BoundSpec) -> Option<Count> {
+    pub fn n_draws(self, bounds: &BoundSpec) -> Option<Count> {
         self.facts().draws_of_q.map(|draws| (draws.count)(bounds))
     }
 
     /// The estimators that a `q` is measured by; all of them where a method ends with it (`is_end`).
-    pub fn measuring_q(is_end: bool) -> impl Iterator<Item = Self> {
+    pub fn for_fitted_q(is_end: bool) -> impl Iterator<Item = Self> {
         let measured = move |facts: &&EstimatorFacts| {
             facts
                 .draws_of_q
-                .is_some_and(|draws| is_end || draws.measured == Measured::Always)
+                .is_some_and(|draws| is_end || draws.measured == WhenMeasured::Always)
         };
         ESTIMATORS.iter().filter(measured).map(|f| f.estimator)
     }

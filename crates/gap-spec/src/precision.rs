@@ -15,6 +15,6 @@ named_enum! {
 }
 
 /// What is taken where nothing is said.
-pub(crate) const fn mixed() -> Precision {
+pub(crate) const fn default_precision() -> Precision {
     Precision::Mixed
 }

@@ -2,7 +2,7 @@
 
 use crate::family::Family;
 use crate::number::{Count, Positive};
-use crate::precision::{Precision, mixed};
+use crate::precision::{Precision, default_precision};
 use crate::step_rule::{AdamSettings, NoiseSource, Phase, StepRule, StoppingRule};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
@@ -21,20 +21,20 @@ pub struct RefinementSpec {
     )]
     pub rule: Option<StepRule>,
     /// Draws per datapoint and step.
-    #[serde(default = "thirty_two")]
+    #[serde(default = "default_n_samples")]
     pub n_samples: Count,
     /// The step size of `adam`; no other rule has one. Default: 0.03.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<Positive>,
     /// How exact the products of gradients are.
-    #[serde(default = "mixed")]
+    #[serde(default = "default_precision")]
     pub precision: Precision,
 }
 
 /// With 0.05 one step from a good encoder lost more than it gained.
 pub(crate) const DEFAULT_ADAM_RATE: Positive = Positive::new(0.03);
 
-const fn thirty_two() -> Count {
+const fn default_n_samples() -> Count {
     Count::new(32)
 }
 
@@ -61,15 +61,15 @@ impl RefinementSpec {
     }
 
     /// What a step is, for this family: what is written, or the first rule that refines such a family.
-    pub fn rule_for(&self, family: Family) -> StepRule {
-        let mut fitting = StepRule::refining().filter(|(rule, _)| rule.knows(family));
+    pub fn step_rule_for(&self, family: Family) -> StepRule {
+        let mut fitting = StepRule::refining().filter(|(rule, _)| rule.supports(family));
         let default = || fitting.next().map_or(StepRule::Adam, |(rule, _)| rule);
         self.rule.unwrap_or_else(default)
     }
 
     /// The steps as a phase, as many as are ever measured after.
     pub fn phase(&self, family: Family) -> Phase {
-        let rule = self.rule_for(family);
+        let rule = self.step_rule_for(family);
         let noise = StepRule::refining().find(|(refining, _)| *refining == rule);
         let rate = self.learning_rate.unwrap_or(DEFAULT_ADAM_RATE);
         Phase {

@@ -91,12 +91,12 @@ struct StepRuleFacts {
     refines_with: Option<NoiseSource>,
 }
 
-const FIXED: (&[NoiseSource], &str) = (
+const FIXED_NOISE: (&[NoiseSource], &str) = (
     &[NoiseSource::Fixed],
     "compares values between steps, which must be taken on the same draws; use `noise = \"fixed\"`",
 );
 
-const PROMISED: (&[StoppingRule], &str) = (
+const DECREMENT_OR_NEVER: (&[StoppingRule], &str) = (
     &[StoppingRule::Decrement, StoppingRule::Never],
     "use `\"decrement\"` or `\"never\"`",
 );
@@ -106,16 +106,16 @@ const STEP_RULES: [StepRuleFacts; 5] = [
     StepRuleFacts {
         rule: StepRule::Lbfgs,
         scope: Scope::DiagonalGaussian,
-        noises: FIXED,
-        stoppings: PROMISED,
+        noises: FIXED_NOISE,
+        stoppings: DECREMENT_OR_NEVER,
         n_samples: 32,
         refines_with: None,
     },
     StepRuleFacts {
         rule: StepRule::NewtonStein,
         scope: Scope::DiagonalGaussian,
-        noises: FIXED,
-        stoppings: PROMISED,
+        noises: FIXED_NOISE,
+        stoppings: DECREMENT_OR_NEVER,
         n_samples: 32,
         refines_with: None,
     },
@@ -141,8 +141,8 @@ const STEP_RULES: [StepRuleFacts; 5] = [
     StepRuleFacts {
         rule: StepRule::NaturalGradient,
         scope: Scope::DiagonalGaussian,
-        noises: FIXED,
-        stoppings: PROMISED,
+        noises: FIXED_NOISE,
+        stoppings: DECREMENT_OR_NEVER,
         n_samples: 32,
         refines_with: None,
     },
@@ -184,7 +184,7 @@ impl StepRule {
     }
 
     /// Whether it takes steps of this family.
-    pub fn knows(self, family: Family) -> bool {
+    pub fn supports(self, family: Family) -> bool {
         match self.facts().scope {
             Scope::DiagonalGaussian => family == Family::DiagonalGaussian,
             Scope::Gaussians => family.is_gaussian(),

@@ -1,7 +1,7 @@
 //! How networks are fitted: `[encoder_training]`, and the optimiser of `[model.training]`.
 
 use crate::number::{Count, Positive};
-use crate::precision::{Precision, mixed};
+use crate::precision::{Precision, default_precision};
 use serde::{Deserialize, Serialize};
 
 /// `[encoder_training]`: how each encoder is fitted to a frozen decoder.
@@ -17,7 +17,7 @@ pub struct TrainingSpec {
     /// Draws of `z` per datapoint and step.
     pub n_samples: Count,
     /// How exact the products of gradients are.
-    #[serde(default = "mixed")]
+    #[serde(default = "default_precision")]
     pub precision: Precision,
 }
 
@@ -37,7 +37,7 @@ pub struct ModelTrainingSpec {
     /// Draws of `z` per datapoint and step.
     pub n_samples: Count,
     /// How exact the products of gradients are.
-    #[serde(default = "mixed")]
+    #[serde(default = "default_precision")]
     pub precision: Precision,
 }
 

@@ -74,14 +74,14 @@ impl Checkpoint {
         for (name, tensor) in &self.0 {
             hasher.update(name.as_bytes());
             hasher.update(format!("{:?}{:?}", tensor.kind(), tensor.size()).as_bytes());
-            hasher.update(&bytes_of(tensor));
+            hasher.update(&tensor_bytes(tensor));
         }
         hasher.finalize().to_hex().to_string()
     }
 }
 
 /// The tensor's elements as little-endian bytes.
-fn bytes_of(tensor: &Tensor) -> Vec<u8> {
+fn tensor_bytes(tensor: &Tensor) -> Vec<u8> {
     let flat = tensor.contiguous().reshape([-1]);
     let bytes = flat.view_dtype(Kind::Uint8);
     Vec::<u8>::try_from(bytes).expect("a contiguous CPU tensor has bytes")

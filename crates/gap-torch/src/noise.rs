@@ -104,7 +104,7 @@ impl NoiseStream {
 
     /// The same in plain memory.
     pub fn normal_values(&mut self, n_samples: usize, dim: usize) -> Vec<f32> {
-        self.fill(n_samples, dim, |generator| StandardNormal.sample(generator))
+        self.draw_values(n_samples, dim, |generator| StandardNormal.sample(generator))
     }
 
     /// The next `n_samples` uniform vectors on `[0, 1)` of every datapoint: `[S, B, D]`, `f32`.
@@ -115,7 +115,7 @@ impl NoiseStream {
 
     /// The same in plain memory.
     pub fn uniform_values(&mut self, n_samples: usize, dim: usize) -> Vec<f32> {
-        self.fill(n_samples, dim, |generator| {
+        self.draw_values(n_samples, dim, |generator| {
             // The 24 leading bits: every value is exact in f32, and 1.0 cannot occur.
             (generator.next_u32() >> 8) as f32 * (1.0 / (1 << 24) as f32)
         })
@@ -135,7 +135,7 @@ impl NoiseStream {
         values
     }
 
-    fn fill(
+    fn draw_values(
         &mut self,
         samples: usize,
         width: usize,

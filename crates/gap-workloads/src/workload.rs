@@ -5,7 +5,7 @@ use crate::problem::{
     FAMILY, LATENT_DIM, TRAINING_SET, decoder, encoder, linear_gaussian, observations, training_set,
 };
 use crate::work::{ANNEALING_TRANSITIONS, SMALL_FIT_SEEDS, SMALL_FIT_WIDTHS, Work};
-use gap_estimate::{Anchor, Annealing, ImportanceWeighted, Transitions, estimate_all};
+use gap_estimate::{Annealing, ImportanceWeighted, InitialGaussian, Transitions, estimate_all};
 use gap_infer::ascent::{Objective, SearchState, run_phase};
 use gap_infer::train::{fit_encoder, fit_jointly};
 use gap_infer::{DiagonalGaussian, Encoder, Inference, Refined, VariationalFamily};
@@ -115,7 +115,7 @@ fn free_form_steps(ids: Range<u64>, n_samples: usize, steps: u32) -> impl FnMut(
     let prior_like = vec![0.0; 2 * LATENT_DIM as usize];
     move |key| {
         let mut objective = Objective::new(&model, batch.x()).expect("sizes fit");
-        let mut states = vec![SearchState::at(prior_like.clone()); rows.len()];
+        let mut states = vec![SearchState::starting_at(prior_like.clone()); rows.len()];
         run_phase(
             &mut objective,
             &adam(n_samples as u32, steps),
@@ -185,7 +185,7 @@ fn annealing(ids: Range<u64>, n_chains: usize, leapfrog_steps: u32) -> impl FnMu
         },
         step_size: Some(0.05),
     };
-    let prior = Anchor::prior(batch.len(), LATENT_DIM as usize);
+    let prior = InitialGaussian::prior(batch.len(), LATENT_DIM as usize);
     move |key| {
         let estimates = annealing.forward(&model, &prior, &batch, key, &|_| ());
         let estimates = estimates.expect("sizes fit");

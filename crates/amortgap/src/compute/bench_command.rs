@@ -23,7 +23,7 @@ pub fn bench(arguments: &BenchArguments) -> CommandResult {
 }
 
 fn provenance() -> Value {
-    let here = Provenance::here(DeviceName::Cpu, 1);
+    let here = Provenance::of_this_process(DeviceName::Cpu, 1);
     let mut value = serde_json::to_value(here).expect("provenance is plain data");
     if let Value::Object(entries) = &mut value {
         entries.retain(|key, _| !OF_RUNS.contains(&key.as_str()));

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 pub fn plan(arguments: &PlanArguments) -> CommandResult {
     let experiment = document::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
     Backend::from_environment().map_err(Failure::input)?;
-    let environment = Provenance::here(DeviceName::Cpu, 1).environment();
+    let environment = Provenance::of_this_process(DeviceName::Cpu, 1).environment();
     let plans: Vec<Plan> = experiment
         .problems
         .iter()
-        .map(|problem| Plan::of(problem, &environment))
+        .map(|problem| Plan::new(problem, &environment))
         .collect();
     if arguments.json {
         let stages: Vec<Value> = plans.iter().flat_map(stages_as_json).collect();

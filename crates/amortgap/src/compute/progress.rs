@@ -29,7 +29,7 @@ const TICKS: u64 = 1000;
 
 impl Progress {
     /// For the stages of all `plans`.
-    pub fn of(plans: &[Plan]) -> Self {
+    pub fn for_plans(plans: &[Plan]) -> Self {
         let n_stages = plans.iter().map(|plan| plan.stages().len()).sum();
         let bars = std::io::stderr().is_terminal().then(|| {
             let all = MultiProgress::new();
@@ -45,14 +45,14 @@ impl Progress {
     }
 
     /// The part that is told of the stages of one variant.
-    pub fn of_variant<'a>(&'a self, variant: Option<&'a str>) -> VariantProgress<'a> {
+    pub fn for_variant<'a>(&'a self, variant: Option<&'a str>) -> VariantProgress<'a> {
         VariantProgress {
             progress: self,
             variant,
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         // A bar that a panicking worker left behind is still a bar.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,18 +83,18 @@ impl Observer for VariantProgress<'_> {
             let bar = bars.all.insert_before(&bars.total, ProgressBar::new(TICKS));
             bar.set_style(style("  {bar:20} {elapsed:>4}  {msg}"));
             bar.set_message(self.title(stage));
-            self.progress.state().running.insert(id.clone(), bar);
+            self.progress.lock_state().running.insert(id.clone(), bar);
         }
     }
 
     fn progressed(&self, id: &StageId, fraction: f64) {
-        if let Some(bar) = self.progress.state().running.get(id) {
+        if let Some(bar) = self.progress.lock_state().running.get(id) {
             bar.set_position((fraction * TICKS as f64) as u64);
         }
     }
 
     fn finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome) {
-        let mut state = self.progress.state();
+        let mut state = self.progress.lock_state();
         state.ended += 1;
         let (ended, n) = (state.ended, self.progress.n_stages);
         let title = self.title(stage);

@@ -26,7 +26,7 @@ pub fn run(arguments: &RunArguments) -> CommandResult {
     Backend::from_environment().map_err(Failure::input)?;
     one_thread_per_operation();
     let jobs = jobs(arguments);
-    let mut provenance = Provenance::here(arguments.device, jobs);
+    let mut provenance = Provenance::of_this_process(arguments.device, jobs);
     let (plans, executors) = prepare(&experiment, arguments, &mut provenance)?;
 
     let folder = arguments
@@ -38,7 +38,7 @@ pub fn run(arguments: &RunArguments) -> CommandResult {
         store.forget_stages().map_err(Failure::run)?;
     }
     // A key that no stage depends on, as the question, is published all the same.
-    let same_spec = fs::read_to_string(folder.join(results::SPEC))
+    let same_spec = fs::read_to_string(folder.join(results::SPEC_FILE))
         .is_ok_and(|published| published == document::write(&experiment));
     if same_spec && store.is_finished(&plan::digest(&plans), &result_files(&plans)) {
         println!(
@@ -51,11 +51,11 @@ pub fn run(arguments: &RunArguments) -> CommandResult {
     }
 
     stop_when_interrupted();
-    let progress = Progress::of(&plans);
+    let progress = Progress::for_plans(&plans);
     let mut report = RunReport::default();
     // One variant after the other: what fails in one has nothing to do with the next.
     for (plan, executor) in plans.iter().zip(&executors) {
-        let observer = progress.of_variant(plan.variant());
+        let observer = progress.for_variant(plan.variant());
         report +=
             gap_harness::run::run(plan, &store, executor, &observer, jobs).map_err(Failure::run)?;
     }
@@ -91,7 +91,7 @@ fn prepare(
             }
             Err(error) => return Err(Failure::input(error)),
         };
-        let plan = Plan::of(problem, &environment);
+        let plan = Plan::new(problem, &environment);
         let own_seeds = &problem.spec.seeds;
         seeds.extend(own_seeds);
         match &problem.variant {
@@ -135,19 +135,19 @@ fn jobs(arguments: &RunArguments) -> usize {
 /// What a finished run leaves in its folder.
 fn result_files(plans: &[Plan]) -> Vec<&'static str> {
     let mut files = vec![
-        results::RECORDS,
-        results::SUMMARY,
-        results::SPEC,
-        results::PROVENANCE,
-        results::PAGE,
+        results::RECORDS_FILE,
+        results::SUMMARY_FILE,
+        results::SPEC_FILE,
+        results::PROVENANCE_FILE,
+        results::PAGE_FILE,
     ];
-    if rows::are_expected::<TracePoint>(plans) {
+    if rows::plans_leave_rows::<TracePoint>(plans) {
         files.push(TracePoint::FILE);
     }
-    if rows::are_expected::<CalibrationRow>(plans) {
+    if rows::plans_leave_rows::<CalibrationRow>(plans) {
         files.push(CalibrationRow::FILE);
     }
-    if rows::are_expected::<PictureRow>(plans) {
+    if rows::plans_leave_rows::<PictureRow>(plans) {
         files.push(PictureRow::FILE);
     }
     files
@@ -166,10 +166,10 @@ fn publish_run(
     store.unmark_finished().map_err(Failure::run)?;
     let json = serde_json::to_string_pretty(provenance).expect("provenance is plain data");
     store
-        .publish_text(results::SPEC, document::write(experiment))
+        .publish_text(results::SPEC_FILE, document::write(experiment))
         .map_err(Failure::run)?;
     store
-        .publish_text(results::PROVENANCE, &json)
+        .publish_text(results::PROVENANCE_FILE, &json)
         .map_err(Failure::run)?;
     store
         .publish_records(&records, &json)
@@ -179,7 +179,7 @@ fn publish_run(
     store.publish_rows(&pictures).map_err(Failure::run)?;
     let costs = serde_json::to_string_pretty(&costs(plans, store)).expect("costs are plain data");
     store
-        .publish_text(results::COSTS, &costs)
+        .publish_text(results::COSTS_FILE, &costs)
         .map_err(Failure::run)?;
     let formats = [Format::Html, Format::Svg, Format::Png, Format::Json];
     let table = publish(store.folder(), store.folder(), &formats)?;

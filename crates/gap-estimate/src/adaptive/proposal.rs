@@ -1,6 +1,6 @@
 //! Draws from `q` and a share of the prior, and the weights that they have under the joint.
 
-use crate::annealed::{Anchor, sum_of_squares};
+use crate::annealed::{InitialGaussian, sum_of_squares};
 use crate::estimate::{Accumulator, EstimateError};
 use crate::importance::WeightedDraws;
 use gap_infer::{VariationalFamily, VariationalParams};
@@ -10,12 +10,12 @@ use std::f64::consts::TAU;
 use tch::{Device, Tensor};
 
 /// Draws that are evaluated together.
-const CHUNK: u64 = 1024;
+const DRAWS_AT_A_TIME: u64 = 1024;
 
 /// The fitted `q` of every datapoint.
 pub enum FittedPosterior<'a> {
     /// Diagonal Gaussians, in plain memory.
-    Diagonal(Anchor),
+    Diagonal(InitialGaussian),
     /// Anything else.
     Any {
         family: &'a dyn VariationalFamily,
@@ -27,7 +27,7 @@ pub enum FittedPosterior<'a> {
 impl<'a> FittedPosterior<'a> {
     pub fn new(family: &'a dyn VariationalFamily, params: &'a VariationalParams) -> Self {
         if family.as_diagonal_gaussian().is_some() {
-            return Self::Diagonal(Anchor::of(family, params));
+            return Self::Diagonal(InitialGaussian::matching(family, params));
         }
         let narrow = |row: Vec<f64>| row.into_iter().map(|v| v as f32).collect();
         Self::Any {
@@ -40,7 +40,7 @@ impl<'a> FittedPosterior<'a> {
     /// `D` and `N`.
     fn dims(&self) -> (usize, usize) {
         match self {
-            Self::Diagonal(anchor) => (anchor.latent_dim(), anchor.latent_dim()),
+            Self::Diagonal(initial) => (initial.latent_dim(), initial.latent_dim()),
             Self::Any { family, .. } => (family.latent_dim() as usize, family.noise_dim() as usize),
         }
     }
@@ -48,12 +48,12 @@ impl<'a> FittedPosterior<'a> {
     /// `z` (`[S, D]`) of a datapoint and `log q` (`[S]`) there, from `noise` (`[S, N]`).
     fn draw(&self, point: usize, noise: &[f32], z: &mut [f32], log_q: &mut [f64]) {
         match self {
-            Self::Diagonal(anchor) => {
-                let dim = anchor.latent_dim();
+            Self::Diagonal(initial) => {
+                let dim = initial.latent_dim();
                 let draws = z.chunks_exact_mut(dim).zip(noise.chunks_exact(dim));
                 for ((z, noise), log_q) in draws.zip(log_q) {
-                    anchor.unwhiten(point, noise, z);
-                    *log_q = anchor.log_density(point, sum_of_squares(noise));
+                    initial.unwhiten(point, noise, z);
+                    *log_q = initial.log_density(point, sum_of_squares(noise));
                 }
             }
             Self::Any { family, rows, .. } => family.transform_row(&rows[point], noise, z, log_q),
@@ -63,13 +63,13 @@ impl<'a> FittedPosterior<'a> {
     /// `log q` at any places: `[S, D] -> [S]`.
     fn log_density(&self, point: usize, z: &[f32]) -> Vec<f64> {
         match self {
-            Self::Diagonal(anchor) => {
-                let mut w = vec![0.0; anchor.latent_dim()];
-                let places = z.chunks_exact(anchor.latent_dim());
+            Self::Diagonal(initial) => {
+                let mut w = vec![0.0; initial.latent_dim()];
+                let places = z.chunks_exact(initial.latent_dim());
                 places
                     .map(|z| {
-                        anchor.whiten(point, z, &mut w);
-                        anchor.log_density(point, sum_of_squares(&w))
+                        initial.whiten(point, z, &mut w);
+                        initial.log_density(point, sum_of_squares(&w))
                     })
                     .collect()
             }
@@ -127,7 +127,7 @@ impl<'a> Proposal<'a> {
     ) -> Result<(), EstimateError> {
         let mut left = n_samples;
         while left > 0 {
-            let n = left.min(CHUNK);
+            let n = left.min(DRAWS_AT_A_TIME);
             self.weigh_chunk(joint, n as usize, to)?;
             left -= n;
         }

@@ -1,6 +1,6 @@
 //! Hamiltonian chains of a batch: several for each datapoint, all moved together.
 
-use super::anchor::{Anchor, sum_of_squares};
+use super::initial_gaussian::{InitialGaussian, sum_of_squares};
 use crate::estimate::EstimateError;
 use gap_data::Batch;
 use gap_model::{JointOutputs, JointRows, LatentVariableModel, Precision};
@@ -8,7 +8,7 @@ use gap_torch::{NoiseStream, SeedKey};
 
 /// A step is shortened by up to this factor, drawn for each transition: with one length a trajectory
 /// may come back to where it began in some direction, again and again (Neal 2011, §5.4.2.2).
-const SHORTEST: f32 = 0.8;
+const SHORTEST_STEP_FRACTION: f32 = 0.8;
 
 /// How transitions are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,11 +29,11 @@ pub struct TransitionSettings<'a> {
     pub step_sizes: &'a [f64],
 }
 
-/// `C` chains for each of `B` datapoints, in the coordinates of their anchor; row `c·B + b` is chain
+/// `C` chains for each of `B` datapoints, in the coordinates of their initial Gaussian; row `c·B + b` is chain
 /// `c` of datapoint `b`.
 pub struct Chains<'a> {
     joint: JointRows<'a>,
-    anchor: &'a Anchor,
+    initial: &'a InitialGaussian,
     transitions: Transitions,
     noise: NoiseStream,
     points: Vec<usize>, // [C·B]
@@ -64,59 +64,66 @@ impl ChainState {
 }
 
 impl<'a> Chains<'a> {
-    /// Chains that begin at independent draws from their anchor.
-    pub fn from_anchor(
+    /// Chains that begin at independent draws from their initial Gaussian.
+    pub fn from_initial(
         model: &'a dyn LatentVariableModel,
-        anchor: &'a Anchor,
+        initial: &'a InitialGaussian,
         batch: &Batch,
         n_chains: usize,
         transitions: Transitions,
         key: SeedKey,
     ) -> Result<Self, EstimateError> {
         let mut noise = NoiseStream::new(key, batch.ids(), tch::Device::Cpu);
-        let w = noise.normal_values(n_chains, anchor.latent_dim());
-        Self::at(model, anchor, batch, w, transitions, noise)
+        let w = noise.normal_values(n_chains, initial.latent_dim());
+        Self::at(model, initial, batch, w, transitions, noise)
     }
 
     /// Chains that all begin at one place of their datapoint: `z`, `[B, D]`.
     pub fn from_places(
         model: &'a dyn LatentVariableModel,
-        anchor: &'a Anchor,
+        initial: &'a InitialGaussian,
         batch: &Batch,
         (z, n_chains): (&[f32], usize),
         transitions: Transitions,
         key: SeedKey,
     ) -> Result<Self, EstimateError> {
         let noise = NoiseStream::new(key, batch.ids(), tch::Device::Cpu);
-        let dim = anchor.latent_dim();
+        let dim = initial.latent_dim();
         let mut w = vec![0.0; z.len()];
         let places = w.chunks_exact_mut(dim).zip(z.chunks_exact(dim));
         for (point, (w, z)) in places.enumerate() {
-            anchor.whiten(point, z, w);
+            initial.whiten(point, z, w);
         }
-        Self::at(model, anchor, batch, w.repeat(n_chains), transitions, noise)
+        Self::at(
+            model,
+            initial,
+            batch,
+            w.repeat(n_chains),
+            transitions,
+            noise,
+        )
     }
 
     fn at(
         model: &'a dyn LatentVariableModel,
-        anchor: &'a Anchor,
+        initial: &'a InitialGaussian,
         batch: &Batch,
         w: Vec<f32>,
         transitions: Transitions,
         noise: NoiseStream,
     ) -> Result<Self, EstimateError> {
-        let (n_rows, n_points) = (w.len() / anchor.latent_dim(), anchor.n_points());
+        let (n_rows, n_points) = (w.len() / initial.latent_dim(), initial.n_points());
         let state = ChainState::at(w, n_rows);
         let mut chains = Self {
             joint: JointRows::new(model, batch.x())?,
-            anchor,
+            initial,
             transitions,
             noise,
             points: (0..n_rows).map(|row| row % n_points.max(1)).collect(),
             proposed: state.clone(),
             current: state,
             momentum: Vec::new(),
-            z: vec![0.0; n_rows * anchor.latent_dim()],
+            z: vec![0.0; n_rows * initial.latent_dim()],
             acceptance: vec![0.0; n_rows],
         };
         chains.evaluate_proposal()?;
@@ -128,15 +135,15 @@ impl<'a> Chains<'a> {
 
     /// `B`.
     pub const fn n_points(&self) -> usize {
-        self.anchor.n_points()
+        self.initial.n_points()
     }
 
-    /// `log p(x, z) − log q(z)` of each chain where it is, `q` the anchor: `[C·B]`, nats.
+    /// `log p(x, z) − log q(z)` of each chain where it is, `q` the initial Gaussian: `[C·B]`, nats.
     pub fn log_ratios(&self) -> impl Iterator<Item = f64> {
-        let rows = self.current.w.chunks_exact(self.anchor.latent_dim());
+        let rows = self.current.w.chunks_exact(self.initial.latent_dim());
         let rows = rows.zip(&self.current.log_joint).zip(&self.points);
         rows.map(|((w, log_joint), &point)| {
-            log_joint - self.anchor.log_density(point, sum_of_squares(w))
+            log_joint - self.initial.log_density(point, sum_of_squares(w))
         })
     }
 
@@ -148,7 +155,7 @@ impl<'a> Chains<'a> {
     /// One transition of every chain, by Hamiltonian Monte Carlo (Neal 2011, §5.3), that leaves
     /// `q^(1−β) p^β` as it is.
     pub fn advance(&mut self, settings: &TransitionSettings) -> Result<(), EstimateError> {
-        let dim = self.anchor.latent_dim();
+        let dim = self.initial.latent_dim();
         let n_chains = self.points.len() / self.n_points().max(1);
         self.momentum = self.noise.normal_values(n_chains, dim);
         let uniforms = self.noise.uniform_values(n_chains, 2); // [C·B, 2]
@@ -157,7 +164,8 @@ impl<'a> Chains<'a> {
         self.proposed.score.copy_from_slice(&self.current.score);
         let steps: Vec<f32> = (self.points.iter().zip(uniforms.chunks_exact(2)))
             .map(|(&point, u)| {
-                settings.step_sizes[point] as f32 * (SHORTEST + (1.0 - SHORTEST) * u[0])
+                settings.step_sizes[point] as f32
+                    * (SHORTEST_STEP_FRACTION + (1.0 - SHORTEST_STEP_FRACTION) * u[0])
             })
             .collect();
         self.kick(&steps, 0.5, settings.beta as f32);
@@ -190,7 +198,7 @@ impl<'a> Chains<'a> {
     }
 
     fn accept(&mut self, row: usize) {
-        let dim = self.anchor.latent_dim();
+        let dim = self.initial.latent_dim();
         let own = row * dim..(row + 1) * dim;
         let (to, from) = (&mut self.current, &self.proposed);
         to.w[own.clone()].copy_from_slice(&from.w[own.clone()]);
@@ -200,7 +208,7 @@ impl<'a> Chains<'a> {
 
     /// `−log f_β(w) + ½ |momentum|²`, up to what is the same everywhere.
     fn energies(&self, state: &ChainState, beta: f64) -> Vec<f64> {
-        let dim = self.anchor.latent_dim();
+        let dim = self.initial.latent_dim();
         let places = state.w.chunks_exact(dim).zip(&state.log_joint);
         let rows = places.zip(self.momentum.chunks_exact(dim));
         rows.map(|((w, log_joint), momentum)| {
@@ -212,7 +220,7 @@ impl<'a> Chains<'a> {
 
     /// Part of a step along the gradient: `∇_w log f_β = −(1 − β) w + β std ∘ score`.
     fn kick(&mut self, steps: &[f32], part: f32, beta: f32) {
-        let dim = self.anchor.latent_dim();
+        let dim = self.initial.latent_dim();
         let places = self
             .proposed
             .w
@@ -228,7 +236,7 @@ impl<'a> Chains<'a> {
     }
 
     fn drift(&mut self, steps: &[f32]) {
-        let dim = self.anchor.latent_dim();
+        let dim = self.initial.latent_dim();
         let rows = self
             .proposed
             .w
@@ -242,13 +250,13 @@ impl<'a> Chains<'a> {
     }
 
     fn unwhiten_proposal(&mut self) {
-        let dim = self.anchor.latent_dim();
+        let dim = self.initial.latent_dim();
         let rows = self
             .z
             .chunks_exact_mut(dim)
             .zip(self.proposed.w.chunks_exact(dim));
         for ((z, w), &point) in rows.zip(&self.points) {
-            self.anchor.unwhiten(point, w, z);
+            self.initial.unwhiten(point, w, z);
         }
     }
 
@@ -263,9 +271,9 @@ impl<'a> Chains<'a> {
         let rows = self
             .proposed
             .score
-            .chunks_exact_mut(self.anchor.latent_dim());
+            .chunks_exact_mut(self.initial.latent_dim());
         for (score, &point) in rows.zip(&self.points) {
-            self.anchor.pull_back(point, score);
+            self.initial.pull_back(point, score);
         }
         Ok(())
     }

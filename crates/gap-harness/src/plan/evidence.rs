@@ -21,7 +21,7 @@ impl Planner<'_> {
             return;
         };
         let from_q_star = annealed.start == AnnealedStart::FreeForm;
-        for (part, free_form) in self.measured().into_iter().zip(free_form) {
+        for (part, free_form) in self.measured_chunks().into_iter().zip(free_form) {
             for points in Chunk::cut(POINTS_A_STAGE, part.split, part.n) {
                 self.add(AnnealedWork {
                     seed: model.seed,
@@ -49,7 +49,7 @@ impl Planner<'_> {
         let Some(adaptive) = self.spec.estimators.adaptive else {
             return;
         };
-        for (points, free_form) in self.measured().into_iter().zip(free_form) {
+        for (points, free_form) in self.measured_chunks().into_iter().zip(free_form) {
             self.add(AdaptiveWork {
                 seed: model.seed,
                 model: model.id.clone(),
@@ -83,10 +83,10 @@ impl Planner<'_> {
 
     fn calibrated_estimators(&self) -> Vec<CalibratedEstimator> {
         let bounds = self.spec.estimators.bounds();
-        let from_draws = Estimator::measuring_q(true).filter_map(|estimator| {
+        let from_draws = Estimator::for_fitted_q(true).filter_map(|estimator| {
             Some(CalibratedEstimator::FromDraws {
                 estimator,
-                n_samples: estimator.draws(&bounds)?,
+                n_samples: estimator.n_draws(&bounds)?,
             })
         });
         let mut estimators: Vec<CalibratedEstimator> = from_draws.collect();

@@ -49,7 +49,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The parts of the data that are measured on.
-    pub(super) fn measured(&self) -> [Chunk; 2] {
+    pub(super) fn measured_chunks(&self) -> [Chunk; 2] {
         let data = &self.spec.data;
         [
             Chunk::first(Split::Train, data.measure_train.get()),
@@ -110,9 +110,9 @@ impl<'a> Planner<'a> {
         FrozenModel { seed, id }
     }
 
-    /// The stages of `q*`, one for each of [`Planner::measured`].
+    /// The stages of `q*`, one for each of [`Planner::measured_chunks`].
     fn add_free_form(&mut self, model: &FrozenModel) -> Vec<StageId> {
-        let measured = self.measured().into_iter();
+        let measured = self.measured_chunks().into_iter();
         measured
             .map(|points| {
                 self.add(FreeFormWork {
@@ -162,7 +162,7 @@ impl<'a> Planner<'a> {
         let Some(refinement) = &self.spec.refinement else {
             return;
         };
-        for points in self.measured() {
+        for points in self.measured_chunks() {
             self.add(AmortizedWork {
                 seed: model.seed,
                 model: model.id.clone(),

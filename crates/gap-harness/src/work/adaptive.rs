@@ -2,9 +2,9 @@
 
 use super::Work;
 use crate::chunk::Chunk;
-use crate::context::{Context, rows, seed_key};
+use crate::context::{Context, seed_key, take_rows};
 use crate::error::{RunError, failed};
-use crate::measure::{Answers, EVIDENCE, Origin, records_of_model};
+use crate::measure::{BatchEstimates, EVIDENCE_ROLE, RecordOrigin, records_of_model};
 use crate::stage_id::StageId;
 use gap_estimate::estimate_adaptively;
 use gap_infer::family;
@@ -48,8 +48,8 @@ impl Work for AdaptiveWork {
         let family = family::build(self.family, model.latent_dim());
         let points = context.points(self.seed, model.as_ref(), self.points)?;
         let q_star = context.q_star(&self.free_form, self.points.range())?;
-        let key = seed_key(self.seed).role(EVIDENCE).role("adaptive");
-        let origin = Origin {
+        let key = seed_key(self.seed).role(EVIDENCE_ROLE).role("adaptive");
+        let origin = RecordOrigin {
             dataset: context.observations.name(),
             split: self.points.split,
             seed: self.seed,
@@ -59,10 +59,10 @@ impl Work for AdaptiveWork {
             encoder: None,
         };
         context.in_batches(&points, |batch, from, _| {
-            let own = rows(&q_star, from, batch.len());
+            let own = take_rows(&q_star, from, batch.len());
             let (settings, family) = (&self.adaptive, family.as_ref());
             let estimates = estimate_adaptively(settings, model.as_ref(), family, &own, batch, key);
-            let answers = Answers {
+            let answers = BatchEstimates {
                 estimator: Estimator::AdaptiveImportanceWeighted,
                 estimates: estimates.map_err(failed)?,
             };

@@ -4,7 +4,7 @@ use super::Work;
 use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
 use crate::error::RunError;
-use crate::measure::{Measurement, Origin};
+use crate::measure::{Measurement, RecordOrigin};
 use crate::stage_id::StageId;
 use gap_infer::Refined;
 use gap_schema::Record;
@@ -64,7 +64,7 @@ impl Work for AmortizedWork {
             family,
             bounds: self.bounds,
             key: seed_key(self.seed),
-            origin: Origin {
+            origin: RecordOrigin {
                 dataset: context.observations.name(),
                 split: self.points.split,
                 seed: self.seed,

@@ -1,11 +1,11 @@
 //! Estimates `log p(x)` by annealing, from below.
 
 use super::Work;
-use crate::annealing::{AnnealedPaths, anchor, anchoring_encoder};
+use crate::annealing::{AnnealedPaths, initial, initial_encoder};
 use crate::chunk::Chunk;
-use crate::context::{Context, rows, seed_key};
+use crate::context::{Context, seed_key, take_rows};
 use crate::error::RunError;
-use crate::measure::{EVIDENCE, Origin, records_of_model};
+use crate::measure::{EVIDENCE_ROLE, RecordOrigin, records_of_model};
 use crate::stage_id::StageId;
 use gap_infer::family;
 use gap_schema::Record;
@@ -42,7 +42,7 @@ impl Work for AnnealedWork {
         format!("anneal {} points", self.points.split)
     }
 
-    fn task_of_part(&self) -> String {
+    fn task_with_points(&self) -> String {
         format!("anneal {}", self.points)
     }
 
@@ -57,9 +57,9 @@ impl Work for AnnealedWork {
             )),
             None => None,
         };
-        let companion = anchoring_encoder(&self.annealed, &self.model, context)?;
-        let paths = AnnealedPaths::new(&self.annealed, seed_key(self.seed).role(EVIDENCE));
-        let origin = Origin {
+        let companion = initial_encoder(&self.annealed, &self.model, context)?;
+        let paths = AnnealedPaths::new(&self.annealed, seed_key(self.seed).role(EVIDENCE_ROLE));
+        let origin = RecordOrigin {
             dataset: context.observations.name(),
             split: self.points.split,
             seed: self.seed,
@@ -72,10 +72,10 @@ impl Work for AnnealedWork {
         context.in_batches(&points, |batch, from, progress| {
             let own = q_star
                 .as_ref()
-                .map(|(family, all)| (family.as_ref(), rows(all, from, batch.len())));
+                .map(|(family, all)| (family.as_ref(), take_rows(all, from, batch.len())));
             let own = own.as_ref().map(|(family, params)| (*family, params));
-            let anchor = anchor(&self.annealed, own, companion.as_ref(), batch, latent_dim);
-            let forward = paths.forward(model.as_ref(), &anchor, batch, progress)?;
+            let initial = initial(&self.annealed, own, companion.as_ref(), batch, latent_dim);
+            let forward = paths.forward(model.as_ref(), &initial, batch, progress)?;
             Ok(records_of_model(&origin, vec![forward], batch))
         })
     }

@@ -59,7 +59,7 @@ impl Work for AscentWork {
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
-        let optima = optima::load(&self.optima, context)?;
+        let optima = optima::load_optima(&self.optima, context)?;
         let starts: Vec<Start> = optima.iter().map(|optima| optima.start).collect();
         let model = context.model(&self.model)?;
         let batch = one_batch(self.seed, model.as_ref(), self.points, context)?;
@@ -86,7 +86,7 @@ impl Work for AscentWork {
                 .trace(&schedule, start.to_rows(), key)
                 .map_err(failed)?;
             for look in &traced.snapshots {
-                let standing = Standing::new(&traced, look);
+                let standing = DistancesToOptimum::new(&traced, look);
                 points.push(TracePoint {
                     // A stage may serve several: the plan says which.
                     variant: None,
@@ -107,7 +107,7 @@ impl Work for AscentWork {
                     nats_to_go_std_error: standing.std_error(),
                     nats_to_go_median: Data::new(standing.to_go.clone()).median(),
                     nats_to_go_worst: standing.to_go.as_slice().max(),
-                    above_tolerance: standing.above(REACHED_NATS),
+                    above_tolerance: standing.count_above(REACHED_NATS),
                     other_optimum: standing.elsewhere.len() as u64,
                     other_optimum_nats: standing.elsewhere.iter().sum::<f64>() / batch.len() as f64,
                     non_finite: standing.non_finite,
@@ -138,7 +138,7 @@ impl AscentWork {
 }
 
 /// Where the datapoints of a look stand.
-struct Standing {
+struct DistancesToOptimum {
     /// Datapoints that go on.
     climbing: u64,
     /// Distances to the optimum that each finite datapoint's ascent leads to, nats.
@@ -149,7 +149,7 @@ struct Standing {
     non_finite: u64,
 }
 
-impl Standing {
+impl DistancesToOptimum {
     fn new(traced: &Trace, look: &AscentSnapshot) -> Self {
         let end = traced.snapshots.last().expect("an ascent is looked at");
         let n = look.loss.len();
@@ -177,7 +177,7 @@ impl Standing {
         self.to_go.as_slice().std_dev() / (self.to_go.len() as f64).sqrt()
     }
 
-    fn above(&self, nats: f64) -> u64 {
+    fn count_above(&self, nats: f64) -> u64 {
         self.to_go.iter().filter(|&&to_go| to_go > nats).count() as u64
     }
 }

@@ -7,10 +7,10 @@
 mod coverage;
 
 use super::Work;
-use crate::annealing::{AnnealedPaths, anchor};
+use crate::annealing::{AnnealedPaths, initial};
 use crate::context::{Context, seed_key};
 use crate::error::{RunError, failed};
-use crate::measure::Answers;
+use crate::measure::BatchEstimates;
 use crate::observations::simulated_points;
 use crate::stage_id::StageId;
 use crate::starts::Starts;
@@ -29,7 +29,7 @@ use tch::Kind;
 const REPLICATES_AT_A_TIME: u64 = 100;
 
 /// What is estimated again and again: the evidence of one datapoint, by way of one `q`.
-struct Subject<'a> {
+struct CalibrationProblem<'a> {
     seed: u32,
     model: &'a dyn LatentVariableModel,
     exact: &'a dyn ExactPosterior,
@@ -108,7 +108,7 @@ impl Work for CalibrationWork {
         format!("calibrate {}", self.estimator.estimator())
     }
 
-    fn task_of_part(&self) -> String {
+    fn task_with_points(&self) -> String {
         format!("{} on point {}", self.task(), self.point)
     }
 
@@ -127,7 +127,7 @@ impl Work for CalibrationWork {
             .search(&self.search, family.as_ref())
             .search(model.as_ref(), &datapoint, key.role("free-form"))
             .map_err(failed)?;
-        let subject = Subject {
+        let subject = CalibrationProblem {
             seed: self.seed,
             model: model.as_ref(),
             exact,
@@ -144,15 +144,15 @@ impl Work for CalibrationWork {
     }
 }
 
-impl Subject<'_> {
+impl CalibrationProblem<'_> {
     /// `n` estimates.
     fn replicates(
         &self,
         n: u64,
         estimator: &CalibratedEstimator,
         progress: &dyn Fn(f64),
-    ) -> Result<Answers, RunError> {
-        let mut all: Option<Answers> = None;
+    ) -> Result<BatchEstimates, RunError> {
+        let mut all: Option<BatchEstimates> = None;
         let mut done = 0;
         while done < n {
             let ids: Vec<u64> = (done..n.min(done + REPLICATES_AT_A_TIME)).collect();
@@ -175,7 +175,7 @@ impl Subject<'_> {
         ids: Vec<u64>,
         estimator: &CalibratedEstimator,
         progress: &dyn Fn(f64),
-    ) -> Result<Answers, RunError> {
+    ) -> Result<BatchEstimates, RunError> {
         let n = ids.len() as i64;
         let batch = Batch::new(ids, self.datapoint.x().repeat([n, 1]));
         let params = VariationalParams(self.params.0.repeat([n, 1]));
@@ -196,7 +196,7 @@ impl Subject<'_> {
                     &[written.as_ref()],
                     self.key,
                 );
-                Ok(Answers {
+                Ok(BatchEstimates {
                     estimator: *estimator,
                     estimates: estimates.map_err(failed)?.remove(0),
                 })
@@ -205,21 +205,21 @@ impl Subject<'_> {
                 let key = self.key.role("adaptive");
                 let (model, family) = (self.model, self.family);
                 let estimates = estimate_adaptively(settings, model, family, &params, &batch, key);
-                Ok(Answers {
+                Ok(BatchEstimates {
                     estimator: Estimator::AdaptiveImportanceWeighted,
                     estimates: estimates.map_err(failed)?,
                 })
             }
             CalibratedEstimator::Annealed(spec) => {
-                let anchor = anchor(spec, q_star, None, &batch, latent_dim);
-                AnnealedPaths::new(spec, self.key).forward(self.model, &anchor, &batch, progress)
+                let initial = initial(spec, q_star, None, &batch, latent_dim);
+                AnnealedPaths::new(spec, self.key).forward(self.model, &initial, &batch, progress)
             }
             CalibratedEstimator::AnnealedReverse(spec) => {
                 let z = self.posterior_draws(batch.ids())?;
-                let anchor = anchor(spec, q_star, None, &batch, latent_dim);
+                let initial = initial(spec, q_star, None, &batch, latent_dim);
                 let batch_and_z = (&batch, z.as_slice());
                 let paths = AnnealedPaths::new(spec, self.key);
-                paths.reverse(self.model, &anchor, batch_and_z, progress)
+                paths.reverse(self.model, &initial, batch_and_z, progress)
             }
         }
     }
@@ -237,8 +237,8 @@ impl Subject<'_> {
     }
 
     /// What came of the replicates.
-    fn row(&self, answers: &Answers) -> Result<CalibrationRow, RunError> {
-        let forms = ClosedForms::of(self.exact, self.datapoint.x()).map_err(failed)?;
+    fn row(&self, answers: &BatchEstimates) -> Result<CalibrationRow, RunError> {
+        let forms = ClosedForms::new(self.exact, self.datapoint.x()).map_err(failed)?;
         let exact_nats = forms.log_evidence()[0];
         let family = self.family.gaussian();
         let family = family.expect("a checked spec calibrates Gaussian families only");

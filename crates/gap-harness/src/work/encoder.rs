@@ -52,7 +52,7 @@ impl Work for EncoderWork {
             latent_dim: model.latent_dim(),
         };
         let init = key.role("encoder").role(&self.encoder.name());
-        let mut encoder = if observations.are_drawn() {
+        let mut encoder = if observations.are_synthetic() {
             layout.random_on_standardized(&data, init, context.device)
         } else {
             layout.random(init, context.device)

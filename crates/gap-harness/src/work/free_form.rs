@@ -4,7 +4,7 @@ use super::Work;
 use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
 use crate::error::RunError;
-use crate::measure::{Measurement, Origin};
+use crate::measure::{Measurement, RecordOrigin};
 use crate::stage_id::StageId;
 use crate::starts::Starts;
 use gap_infer::family;
@@ -53,7 +53,7 @@ impl Work for FreeFormWork {
             family: family.as_ref(),
             bounds: self.bounds,
             key: seed_key(self.seed),
-            origin: Origin {
+            origin: RecordOrigin {
                 dataset: context.observations.name(),
                 split: self.points.split,
                 seed: self.seed,

@@ -16,13 +16,13 @@ use gap_spec::{Precision, Start};
 use serde::{Deserialize, Serialize};
 
 /// The optima in their stage's folder.
-const OPTIMA: &str = "optima.json";
+const OPTIMA_FILE: &str = "optima.json";
 
 /// What an optimum is certified to, nats: a twentieth of the default tolerance.
-const TOLERANCE_NATS: f64 = 5e-4;
+const CERTIFIED_WITHIN_NATS: f64 = 5e-4;
 
 /// Steps of all rounds together after which a search for an optimum is given up.
-const MAX_STEPS: u32 = 50_000;
+const SEARCH_MAX_STEPS: u32 = 50_000;
 
 /// Finds the optima that ascents are held against, from each start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -72,8 +72,8 @@ impl Work for OptimaWork {
                 family: &family,
                 starts: vec![starts.starting_point(start)],
                 search: Search::UntilCertified,
-                tolerance_nats: TOLERANCE_NATS,
-                max_steps: MAX_STEPS,
+                tolerance_nats: CERTIFIED_WITHIN_NATS,
+                max_steps: SEARCH_MAX_STEPS,
                 precision: Precision::Full,
             };
             let fit = search
@@ -87,14 +87,17 @@ impl Work for OptimaWork {
             });
             (context.progress)((i + 1) as f64 / self.starts.len() as f64);
         }
-        write_json(&optima, &context.output.join(OPTIMA))?;
+        write_json(&optima, &context.output.join(OPTIMA_FILE))?;
         Ok(Vec::new())
     }
 }
 
 /// The optima of a finished stage.
-pub(super) fn load(stage: &StageId, context: &Context) -> Result<Vec<OptimaOfStart>, RunError> {
-    read_json(&context.store.stage_folder(stage).join(OPTIMA))
+pub(super) fn load_optima(
+    stage: &StageId,
+    context: &Context,
+) -> Result<Vec<OptimaOfStart>, RunError> {
+    read_json(&context.store.stage_folder(stage).join(OPTIMA_FILE))
 }
 
 /// All points of a chunk in one batch.

@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::chunk::Chunk;
-use crate::context::{Context, rows, seed_key};
+use crate::context::{Context, seed_key, take_rows};
 use crate::error::{RunError, failed};
 use crate::stage_id::StageId;
 use gap_data::Batch;
@@ -16,19 +16,19 @@ use serde::Serialize;
 use tch::Tensor;
 
 /// Half of the side on which a posterior is looked for: five standard deviations of the prior.
-const SEARCHED: f64 = 5.0;
+const SEARCH_HALF_WIDTH: f64 = 5.0;
 
 /// Points along a side of the grids on which a posterior's moments are found, the second time near it.
 const MOMENT_POINTS: usize = 160;
 
 /// A picture reaches this many standard deviations of the posterior from its mean.
-const REACH: f64 = 4.0;
+const PICTURE_REACH_STDS: f64 = 4.0;
 
 /// Points along a side of a cell at which the posterior is evaluated.
 const POINTS_IN_A_CELL: usize = 3;
 
 /// Draws of a `q`, which need no density: every family has them.
-const DRAWS: i64 = 100_000;
+const DRAWS_OF_Q: i64 = 100_000;
 
 /// Draws at a time, which bounds the memory.
 const DRAWS_AT_A_TIME: i64 = 10_000;
@@ -41,8 +41,8 @@ struct Square {
     cells: usize,
 }
 
-/// Masses of cells, `[cells, cells]`, the first latent variable along rows.
-type Masses = Vec<f64>;
+/// The masses of the cells, `[cells, cells]`, the first latent variable along rows.
+type CellMasses = Vec<f64>;
 
 impl Square {
     fn cell_width(&self) -> f64 {
@@ -50,18 +50,18 @@ impl Square {
     }
 
     /// The middle of a cell along one of the two axes.
-    fn middle_of(&self, axis: usize, index: usize) -> f64 {
+    fn cell_middle(&self, axis: usize, index: usize) -> f64 {
         self.middle[axis] - self.half_width + (index as f64 + 0.5) * self.cell_width()
     }
 
     /// The middles of all cells, row after row: `[cells², 2]`.
-    fn middles(&self) -> Vec<[f64; 2]> {
+    fn cell_middles(&self) -> Vec<[f64; 2]> {
         let along = 0..self.cells * self.cells;
         along
             .map(|i| {
                 [
-                    self.middle_of(0, i / self.cells),
-                    self.middle_of(1, i % self.cells),
+                    self.cell_middle(0, i / self.cells),
+                    self.cell_middle(1, i % self.cells),
                 ]
             })
             .collect()
@@ -135,14 +135,17 @@ impl Work for PicturesWork {
         let mut picture_rows = Vec::new();
         for position in 0..points.len() {
             let batch = points.batch_at(&[position], context.device);
-            let square = square_of(model.as_ref(), &batch, cells as usize)?;
+            let square = square_around_posterior(model.as_ref(), &batch, cells as usize)?;
             let posterior = posterior_masses(model.as_ref(), &batch, square)?;
-            let best = masses(family, &rows(&q_star, position, 1), square, key);
+            let best = masses_of_draws(family, &take_rows(&q_star, position, 1), square, key);
             let encoded = fitted.encoder.encode(batch.x());
             let pictures = [
                 (Pictured::Posterior, posterior),
                 (Pictured::FreeForm, best),
-                (Pictured::Amortized, masses(family, &encoded, square, key)),
+                (
+                    Pictured::Amortized,
+                    masses_of_draws(family, &encoded, square, key),
+                ),
             ];
             for (pictured, masses) in pictures {
                 let row = |(i, mass): (usize, f64)| PictureRow {
@@ -158,8 +161,8 @@ impl Work for PicturesWork {
                     middle_2: square.middle[1],
                     half_width: square.half_width,
                     cells,
-                    z_1: square.middle_of(0, i / square.cells),
-                    z_2: square.middle_of(1, i % square.cells),
+                    z_1: square.cell_middle(0, i / square.cells),
+                    z_2: square.cell_middle(1, i % square.cells),
                     mass,
                 };
                 let cells = masses.into_iter().enumerate();
@@ -174,19 +177,19 @@ impl Work for PicturesWork {
 }
 
 /// The shares of a `q`'s draws that fall into each cell.
-fn masses(
+fn masses_of_draws(
     family: &dyn VariationalFamily,
     params: &VariationalParams,
     square: Square,
     key: SeedKey,
-) -> Masses {
+) -> CellMasses {
     let mut noise = NoiseStream::new(key, &[0], params.0.device());
     let mut masses = vec![0.0; square.cells * square.cells];
-    for _ in 0..DRAWS / DRAWS_AT_A_TIME {
+    for _ in 0..DRAWS_OF_Q / DRAWS_AT_A_TIME {
         let noise = noise.normal(DRAWS_AT_A_TIME, family.noise_dim());
         let z = floats(&family.transform(params, &noise).z);
         for cell in z.chunks_exact(2).filter_map(|z| square.cell(z)) {
-            masses[cell] += 1.0 / DRAWS as f64;
+            masses[cell] += 1.0 / DRAWS_OF_Q as f64;
         }
     }
     masses
@@ -194,20 +197,20 @@ fn masses(
 
 /// The square around a posterior: its middle is the posterior's mean, and its sides reach as far as the
 /// wider of the two variables asks for.
-fn square_of(
+fn square_around_posterior(
     model: &dyn LatentVariableModel,
     batch: &Batch,
     cells: usize,
 ) -> Result<Square, RunError> {
     let mut square = Square {
         middle: [0.0; 2],
-        half_width: SEARCHED,
+        half_width: SEARCH_HALF_WIDTH,
         cells: MOMENT_POINTS,
     };
     // The second time near what the first one found.
-    for reach in [1.5 * REACH, REACH] {
-        let masses = normalized(&log_joint(model, batch, &square.middles())?);
-        let weighted = || square.middles().into_iter().zip(&masses);
+    for reach in [1.5 * PICTURE_REACH_STDS, PICTURE_REACH_STDS] {
+        let masses = normalized_masses(&log_joint(model, batch, &square.cell_middles())?);
+        let weighted = || square.cell_middles().into_iter().zip(&masses);
         let mean = |axis: usize| weighted().map(|(z, mass)| mass * z[axis]).sum::<f64>();
         let mean = [mean(0), mean(1)];
         let std = |axis: usize| {
@@ -229,9 +232,9 @@ fn posterior_masses(
     model: &dyn LatentVariableModel,
     batch: &Batch,
     square: Square,
-) -> Result<Masses, RunError> {
+) -> Result<CellMasses, RunError> {
     let fine = square.with_cells(square.cells * POINTS_IN_A_CELL);
-    let of_points = normalized(&log_joint(model, batch, &fine.middles())?);
+    let of_points = normalized_masses(&log_joint(model, batch, &fine.cell_middles())?);
     let mut masses = vec![0.0; square.cells * square.cells];
     for (i, mass) in of_points.into_iter().enumerate() {
         let (row, column) = (i / fine.cells, i % fine.cells);
@@ -254,7 +257,7 @@ fn log_joint(
 }
 
 /// `e^log`, scaled to a sum of one.
-fn normalized(logs: &[f64]) -> Vec<f64> {
+fn normalized_masses(logs: &[f64]) -> Vec<f64> {
     let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let masses: Vec<f64> = logs.iter().map(|log| (log - most).exp()).collect();
     let total: f64 = masses.iter().sum();

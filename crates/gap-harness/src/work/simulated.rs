@@ -1,11 +1,11 @@
 //! Estimates `log p(x)` from both sides, and finds `q*`, of points that are drawn from the model.
 
 use super::Work;
-use crate::annealing::{AnnealedPaths, anchor, anchoring_encoder};
+use crate::annealing::{AnnealedPaths, initial, initial_encoder};
 use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
 use crate::error::RunError;
-use crate::measure::{EVIDENCE, Measurement, Origin, records_of_model};
+use crate::measure::{EVIDENCE_ROLE, Measurement, RecordOrigin, records_of_model};
 use crate::observations::simulated_points;
 use crate::stage_id::StageId;
 use crate::starts::Starts;
@@ -47,7 +47,7 @@ impl Work for SimulatedWork {
         format!("both sides of {} points", self.points.split)
     }
 
-    fn task_of_part(&self) -> String {
+    fn task_with_points(&self) -> String {
         format!("both sides of {}", self.points)
     }
 
@@ -60,15 +60,15 @@ impl Work for SimulatedWork {
         let z = floats(&z);
         let starts = Starts::load(self.search.starts(), &self.model, context)?;
         let search = starts.search(&self.search, family.as_ref());
-        let companion = anchoring_encoder(&self.annealed, &self.model, context)?;
+        let companion = initial_encoder(&self.annealed, &self.model, context)?;
         let key = seed_key(self.seed);
-        let paths = AnnealedPaths::new(&self.annealed, key.role(EVIDENCE));
+        let paths = AnnealedPaths::new(&self.annealed, key.role(EVIDENCE_ROLE));
         let measurement = Measurement {
             model: model.as_ref(),
             family: family.as_ref(),
             bounds: self.bounds,
             key,
-            origin: Origin {
+            origin: RecordOrigin {
                 dataset: context.observations.name(),
                 split: self.points.split,
                 seed: self.seed,
@@ -83,7 +83,7 @@ impl Work for SimulatedWork {
             let z = &z[from * dim..(from + batch.len()) * dim];
             let (mut records, q_star) = measurement.free_form(&search, &starts, batch)?;
             let own = Some((family.as_ref(), &q_star));
-            let anchor = anchor(
+            let initial = initial(
                 &self.annealed,
                 own,
                 companion.as_ref(),
@@ -92,8 +92,8 @@ impl Work for SimulatedWork {
             );
             let first = |fraction: f64| progress(0.5 * fraction);
             let second = |fraction: f64| progress(0.5f64.mul_add(fraction, 0.5));
-            let forward = paths.forward(model.as_ref(), &anchor, batch, &first)?;
-            let reverse = paths.reverse(model.as_ref(), &anchor, (batch, z), &second)?;
+            let forward = paths.forward(model.as_ref(), &initial, batch, &first)?;
+            let reverse = paths.reverse(model.as_ref(), &initial, (batch, z), &second)?;
             let both = vec![forward, reverse];
             records.extend(records_of_model(&measurement.origin, both, batch));
             Ok(records)

@@ -90,7 +90,7 @@ pub fn plans_on(text: &str, device: &str) -> Vec<Plan> {
     };
     let problems = experiment.problems.iter();
     problems
-        .map(|problem| Plan::of(problem, &environment))
+        .map(|problem| Plan::new(problem, &environment))
         .collect()
 }
 
@@ -175,7 +175,7 @@ impl MockExecutor {
 }
 
 impl Executor for MockExecutor {
-    fn execute(
+    fn execute_stage(
         &self,
         id: &StageId,
         stage: &Stage,

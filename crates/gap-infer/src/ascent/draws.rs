@@ -1,6 +1,8 @@
 //! Where the draws of an ascent come from: the same at each step, new ones, or a sequence.
 
-use super::point_sets::{balanced_pairs, mirror, moments, pairs_suffice, whiten, whitened_sobol};
+use super::point_sets::{
+    balanced_pairs, has_enough_pairs, mirror, moments, whiten, whitened_sobol,
+};
 use gap_spec::NoiseSource;
 use gap_torch::{NoiseStream, SOBOL_POINTS, SeedKey, sobol_normal_points};
 use nalgebra::{DMatrix, DVector};
@@ -104,7 +106,7 @@ impl DrawSource {
     /// The `step`-th block of one sequence; after its end, of another.
     fn block(&self, step: u32) -> Vec<f32> {
         let dim = self.dim;
-        let antithetic = pairs_suffice(self.n_samples, dim);
+        let antithetic = has_enough_pairs(self.n_samples, dim);
         let first_block = if antithetic {
             self.n_samples / 2
         } else {

@@ -9,7 +9,7 @@ use nalgebra::{DMatrix, DVector};
 /// A score that is linear in `z` is then integrated without error; with antithetic pairs its
 /// quadratic part too.
 pub fn whitened_sobol(key: SeedKey, n: usize, dim: usize) -> Vec<f32> {
-    if pairs_suffice(n, dim) {
+    if has_enough_pairs(n, dim) {
         let mut points = sobol_normal_points(key, 0..(n / 2) as u32, dim);
         points = whiten_symmetric(points, dim);
         mirror(&mut points);
@@ -20,7 +20,7 @@ pub fn whitened_sobol(key: SeedKey, n: usize, dim: usize) -> Vec<f32> {
 }
 
 /// Whether `n / 2` antithetic pairs are comfortably more than `dim`.
-pub(super) const fn pairs_suffice(n: usize, dim: usize) -> bool {
+pub(super) const fn has_enough_pairs(n: usize, dim: usize) -> bool {
     n >= 2 * dim + 8
 }
 
@@ -102,23 +102,23 @@ pub(super) fn whiten(points: Vec<f32>, dim: usize) -> Vec<f32> {
     } else {
         DMatrix::from_diagonal(&covariance.diagonal().map(inverse_root_of_one))
     };
-    turned(&points, &mean, &turn)
+    transformed_points(&points, &mean, &turn)
 }
 
 /// The same for points that stand for themselves and their negatives.
 fn whiten_symmetric(points: Vec<f32>, dim: usize) -> Vec<f32> {
     let (_, second) = moments(&points, dim);
-    turned(&points, &DVector::zeros(dim), &inverse_root(second))
+    transformed_points(&points, &DVector::zeros(dim), &inverse_root(second))
 }
 
-fn turned(points: &[f32], mean: &DVector<f64>, turn: &DMatrix<f64>) -> Vec<f32> {
+fn transformed_points(points: &[f32], mean: &DVector<f64>, turn: &DMatrix<f64>) -> Vec<f32> {
     let dim = mean.len();
-    let mut turned = Vec::with_capacity(points.len());
+    let mut transformed_points = Vec::with_capacity(points.len());
     for point in points.chunks_exact(dim) {
         let centred = DVector::from_fn(dim, |i, _| f64::from(point[i]) - mean[i]);
-        turned.extend((turn * centred).iter().map(|&value| value as f32));
+        transformed_points.extend((turn * centred).iter().map(|&value| value as f32));
     }
-    turned
+    transformed_points
 }
 
 /// The symmetric inverse root, which moves points least.

@@ -43,11 +43,11 @@ pub(super) fn stepper(phase: &Phase, form: Form, params: Vec<f64>) -> Box<dyn St
 }
 
 /// What a rule needs of an evaluation.
-pub(super) const fn request(rule: StepRule) -> EvaluationRequest {
+pub(super) const fn evaluation_request(rule: StepRule) -> EvaluationRequest {
     match rule {
-        StepRule::Lbfgs => lbfgs::REQUEST,
-        StepRule::NewtonStein | StepRule::NaturalGradient => damped::REQUEST,
-        StepRule::AveragedNewton => averaged_newton::REQUEST,
-        StepRule::Adam => adam::REQUEST,
+        StepRule::Lbfgs => lbfgs::EVALUATION_REQUEST,
+        StepRule::NewtonStein | StepRule::NaturalGradient => damped::EVALUATION_REQUEST,
+        StepRule::AveragedNewton => averaged_newton::EVALUATION_REQUEST,
+        StepRule::Adam => adam::EVALUATION_REQUEST,
     }
 }

@@ -3,7 +3,7 @@
 use super::draws::DrawSource;
 use super::evaluation::EvaluationRequest;
 use super::objective::Objective;
-use super::rules::{request, stepper};
+use super::rules::{evaluation_request, stepper};
 use super::schedule::Schedule;
 use super::stepper::{Progress, Stepper};
 use super::stopping::StoppingState;
@@ -31,7 +31,7 @@ pub struct SearchState {
 
 impl SearchState {
     /// A datapoint that has not moved from `params`.
-    pub const fn at(params: Vec<f64>) -> Self {
+    pub const fn starting_at(params: Vec<f64>) -> Self {
         Self {
             params,
             steps: 0,
@@ -75,7 +75,7 @@ pub fn run_phase(
     observer: &mut Observer,
 ) -> Result<(), InferError> {
     let mut clock = Instant::now();
-    let by_rule = request(phase.rule);
+    let by_rule = evaluation_request(phase.rule);
     let asked = EvaluationRequest {
         loss: by_rule.loss || phase.stopping.reads_loss(),
         precision: phase.precision,
@@ -120,12 +120,16 @@ pub fn run_phase(
                 return false;
             }
             let progress = active.stepper.tell(&evaluation, draws);
-            state.params.copy_from_slice(active.stepper.answer());
+            state
+                .params
+                .copy_from_slice(active.stepper.current_solution());
             state.stopped = active
                 .stopping
                 .done(progress, &evaluation, draws.n_samples());
             if state.stopped && progress != Progress::Stuck {
-                state.params.copy_from_slice(active.stepper.end());
+                state
+                    .params
+                    .copy_from_slice(active.stepper.final_solution());
             }
             !state.stopped
         });

@@ -9,14 +9,14 @@ pub trait Stepper {
     fn trial(&self) -> &[f64];
 
     /// The `λ` to end with, if the search ended now.
-    fn answer(&self) -> &[f64];
+    fn current_solution(&self) -> &[f64];
 
     /// The `λ` to end with, now that the stopping rule is met.
     ///
     /// A rule whose steps have kept their promises takes the last small one unevaluated: on decoders
     /// of digits with 2 to 50 dimensions the default search then needs 3 to 10% fewer joint gradients.
-    fn end(&self) -> &[f64] {
-        self.answer()
+    fn final_solution(&self) -> &[f64] {
+        self.current_solution()
     }
 
     /// Takes the finite `evaluation` of the trial on `draws`, and sets the next trial.

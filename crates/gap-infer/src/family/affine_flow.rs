@@ -73,7 +73,7 @@ impl PerDatapointFamily for AffineFlow {
         gradient
     }
 
-    fn with_density(&self) -> Option<&dyn EvaluableFamily> {
+    fn as_evaluable(&self) -> Option<&dyn EvaluableFamily> {
         Some(self)
     }
 }

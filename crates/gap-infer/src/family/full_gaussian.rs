@@ -196,11 +196,11 @@ impl PerDatapointFamily for FullGaussian {
         Some(*self)
     }
 
-    fn with_density(&self) -> Option<&dyn EvaluableFamily> {
+    fn as_evaluable(&self) -> Option<&dyn EvaluableFamily> {
         Some(self)
     }
 
-    fn with_closed_forms(&self) -> Option<&dyn GaussianFamily> {
+    fn as_gaussian(&self) -> Option<&dyn GaussianFamily> {
         Some(self)
     }
 }

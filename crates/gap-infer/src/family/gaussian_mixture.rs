@@ -220,7 +220,7 @@ impl PerDatapointFamily for GaussianMixture {
     }
 
     /// All components in the middle.
-    fn containing_params(&self, smaller: &[f64]) -> Vec<f64> {
+    fn embed_smaller_params(&self, smaller: &[f64]) -> Vec<f64> {
         let dim = self.gaussian.dim();
         let mut params = smaller.to_vec();
         params.resize(self.gaussian.n_params(), 0.0);
@@ -232,7 +232,7 @@ impl PerDatapointFamily for GaussianMixture {
     }
 
     fn off_saddle_params(&self, mut params: Vec<f64>) -> Vec<f64> {
-        let in_the_middle = self.containing_params(&params[..self.gaussian.n_params()]);
+        let in_the_middle = self.embed_smaller_params(&params[..self.gaussian.n_params()]);
         // Numbers that have been 32 bits wide are the middle, too.
         let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6;
         if params.iter().zip(&in_the_middle).all(near) {
@@ -241,7 +241,7 @@ impl PerDatapointFamily for GaussianMixture {
         params
     }
 
-    fn with_density(&self) -> Option<&dyn EvaluableFamily> {
+    fn as_evaluable(&self) -> Option<&dyn EvaluableFamily> {
         Some(self)
     }
 }

@@ -31,8 +31,8 @@ pub trait PerDatapointFamily: Send + Sync {
     /// `∇_λ L`, estimated, from the `score` (`[D, S]`) at the `z` that `noise` gave: `[Q]`.
     fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T>;
 
-    /// As [`VariationalFamily::containing`].
-    fn containing_params(&self, smaller: &[f64]) -> Vec<f64> {
+    /// As [`VariationalFamily::embed_smaller`].
+    fn embed_smaller_params(&self, smaller: &[f64]) -> Vec<f64> {
         let mut params = smaller.to_vec();
         params.resize(self.n_params(), 0.0);
         params
@@ -49,12 +49,12 @@ pub trait PerDatapointFamily: Send + Sync {
     }
 
     /// As [`VariationalFamily::evaluable`].
-    fn with_density(&self) -> Option<&dyn EvaluableFamily> {
+    fn as_evaluable(&self) -> Option<&dyn EvaluableFamily> {
         None
     }
 
     /// As [`VariationalFamily::gaussian`].
-    fn with_closed_forms(&self) -> Option<&dyn GaussianFamily> {
+    fn as_gaussian(&self) -> Option<&dyn GaussianFamily> {
         None
     }
 }
@@ -72,8 +72,8 @@ impl<F: PerDatapointFamily> VariationalFamily for F {
         self.n_normals() as i64
     }
 
-    fn containing(&self, smaller: &[f64]) -> Vec<f64> {
-        self.containing_params(smaller)
+    fn embed_smaller(&self, smaller: &[f64]) -> Vec<f64> {
+        self.embed_smaller_params(smaller)
     }
 
     fn off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
@@ -111,11 +111,11 @@ impl<F: PerDatapointFamily> VariationalFamily for F {
     }
 
     fn evaluable(&self) -> Option<&dyn EvaluableFamily> {
-        self.with_density()
+        self.as_evaluable()
     }
 
     fn gaussian(&self) -> Option<&dyn GaussianFamily> {
-        self.with_closed_forms()
+        self.as_gaussian()
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Draws {
 
 /// A family of distributions over `z`, reparameterised: `z` is a function of `λ` and noise.
 ///
-/// The first `2D` of `λ` are `(μ, log σ)`: [`VariationalFamily::containing`] puts behind them what makes `q`
+/// The first `2D` of `λ` are `(μ, log σ)`: [`VariationalFamily::embed_smaller`] puts behind them what makes `q`
 /// that diagonal Gaussian. So every family contains the smallest one, and its ascent starts where that
 /// one's ended.
 pub trait VariationalFamily: Send + Sync {
@@ -58,13 +58,13 @@ pub trait VariationalFamily: Send + Sync {
 
     /// Parameters that make every `q` the standard normal: `[B, Q]`.
     fn prior_like_params(&self, batch: i64, device: Device) -> VariationalParams {
-        let row = self.containing(&vec![0.0; 2 * self.latent_dim() as usize]);
+        let row = self.embed_smaller(&vec![0.0; 2 * self.latent_dim() as usize]);
         VariationalParams::from_rows(&vec![row.as_slice(); batch as usize], device)
     }
 
     /// The `λ` whose `q` is that of `smaller`, the `λ` of a Gaussian: a diagonal one, or a full one
     /// where this family contains it.
-    fn containing(&self, smaller: &[f64]) -> Vec<f64> {
+    fn embed_smaller(&self, smaller: &[f64]) -> Vec<f64> {
         let mut params = smaller.to_vec();
         params.resize(self.param_dim() as usize, 0.0);
         params

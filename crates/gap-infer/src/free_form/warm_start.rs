@@ -85,14 +85,14 @@ impl FreeForm<'_> {
                     joint_gradients: cost.joint_gradients,
                     seconds: cost.seconds,
                     failed_at,
-                    ..SearchState::at(self.family.containing(params))
+                    ..SearchState::starting_at(self.family.embed_smaller(params))
                 }
             });
         let mut candidates: Vec<Vec<SearchState>> = vec![ends.collect()];
         let mut start_of_candidate = vec![None];
         for (i, (start, rows)) in self.starts.iter().zip(starts).enumerate() {
             if matches!(start, StartingPoint::Encoder(_)) {
-                candidates.push(rows.iter().cloned().map(SearchState::at).collect());
+                candidates.push(rows.iter().cloned().map(SearchState::starting_at).collect());
                 start_of_candidate.push(Some(i));
             }
         }

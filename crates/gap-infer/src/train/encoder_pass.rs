@@ -26,7 +26,7 @@ enum PassKind<'a> {
 /// Whether a step of an encoder's fit can do without tensors: a diagonal Gaussian, a network on the kernels
 /// that sees whole observations, data that lie where those read them.
 pub fn fits_rows(learner: &NetworkLearner, family: &dyn VariationalFamily, data: &Dataset) -> bool {
-    learner.reads_rows()
+    learner.is_on_kernels()
         && family.as_diagonal_gaussian().is_some()
         && learner.input_dim() == data.observed_dim()
         && data.x().device() == Device::Cpu

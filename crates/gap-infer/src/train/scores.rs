@@ -34,13 +34,13 @@ pub struct FrozenModel<'a> {
 }
 
 impl<'a> FrozenModel<'a> {
-    /// `model`, for an encoder of `data`; `reads_rows` if draws in plain memory will be asked about.
+    /// `model`, for an encoder of `data`; `is_on_kernels` if draws in plain memory will be asked about.
     pub fn new(
         model: &'a dyn LatentVariableModel,
         data: &Dataset,
-        reads_rows: bool,
+        is_on_kernels: bool,
     ) -> Result<Self, InferError> {
-        let joint = reads_rows.then(|| JointRows::new(model, data.x()));
+        let joint = is_on_kernels.then(|| JointRows::new(model, data.x()));
         Ok(Self {
             model,
             joint: joint.transpose()?,

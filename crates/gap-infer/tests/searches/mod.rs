@@ -107,7 +107,11 @@ pub fn most(values: &[f64]) -> f64 {
 
 pub fn prior_like(n: usize, dim: i64) -> Vec<SearchState> {
     let start = DiagonalGaussian::new(dim).prior_like_params(n as i64, CPU);
-    start.to_rows().into_iter().map(SearchState::at).collect()
+    start
+        .to_rows()
+        .into_iter()
+        .map(SearchState::starting_at)
+        .collect()
 }
 
 pub fn run_all(

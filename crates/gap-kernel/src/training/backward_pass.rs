@@ -67,9 +67,12 @@ impl<K: Kernel> BackwardPass<'_, K> {
             first: rest[0].pulled.as_slice().as_ptr(),
             stride: layer.out_width,
         };
-        let left = pulled.left(K::DEPTH);
+        let left = pulled.left(K::PRODUCTS_PER_INSTRUCTION);
         let right = rest[0].weight.back(layer);
-        let (n_steps, stride) = (layer.n_out.div_ceil(K::DEPTH), layer.in_width);
+        let (n_steps, stride) = (
+            layer.n_out.div_ceil(K::PRODUCTS_PER_INSTRUCTION),
+            layer.in_width,
+        );
         if let Some(before) = before.last_mut() {
             let epilogue = BackwardEpilogue::<K> {
                 activation: self.learned.activation,
@@ -104,10 +107,10 @@ impl<K: Kernel> BackwardPass<'_, K> {
         let epilogue = WeightStep::<K>::new(layer, space, step);
         unsafe {
             unpacked_product::<K, _>(
-                left.transposed(K::DEPTH),
+                left.transposed(K::PRODUCTS_PER_INSTRUCTION),
                 layer.n_in.next_multiple_of(K::ROWS),
                 right,
-                n_rows.div_ceil(K::DEPTH),
+                n_rows.div_ceil(K::PRODUCTS_PER_INSTRUCTION),
                 n_out,
                 &epilogue,
             );

@@ -1,8 +1,8 @@
 //! Numbers in the orders in which the three products of a step take them.
 //!
-//! An instruction takes [`Kernel::DEPTH`] depths of a column side by side, a *unit* of 32 bits: one
-//! factor of 32, or two of 16. The right factor of a product therefore lies in units, `[depth / DEPTH,
-//! columns, DEPTH]`, while a row of its left factor needs no order of its own. With one factor to a unit
+//! An instruction takes [`Kernel::PRODUCTS_PER_INSTRUCTION`] depths of a column side by side, a *unit* of 32 bits: one
+//! factor of 32, or two of 16. The right factor of a product therefore lies in units, `[depth / PRODUCTS_PER_INSTRUCTION,
+//! columns, PRODUCTS_PER_INSTRUCTION]`, while a row of its left factor needs no order of its own. With one factor to a unit
 //! all of this is the matrix as it is.
 
 use super::parameters::LearnedLayer;
@@ -15,7 +15,7 @@ use std::arch::x86_64::*;
 const SIDE: usize = 8;
 
 /// The first `n_rows` of `rows`, `[rows, width]`, in units that go down the columns:
-/// `[rows / DEPTH, width, DEPTH]`, with zeros for a row that is missing from the last of them.
+/// `[rows / PRODUCTS_PER_INSTRUCTION, width, PRODUCTS_PER_INSTRUCTION]`, with zeros for a row that is missing from the last of them.
 ///
 /// `to` is only written to where a unit holds more than one factor.
 #[inline(always)]
@@ -25,12 +25,16 @@ pub(super) fn down_columns<'a, K: Kernel>(
     width: usize,
     to: &'a mut Aligned<K::Factor>,
 ) -> Rows<K::Factor> {
-    let stride = width * K::DEPTH;
-    if K::DEPTH == 1 {
+    let stride = width * K::PRODUCTS_PER_INSTRUCTION;
+    if K::PRODUCTS_PER_INSTRUCTION == 1 {
         let first = rows.as_ptr();
         return Rows { first, stride };
     }
-    assert_eq!(K::DEPTH, 2, "a unit holds one factor or two");
+    assert_eq!(
+        K::PRODUCTS_PER_INSTRUCTION,
+        2,
+        "a unit holds one factor or two"
+    );
     let places = to.as_mut_slice().chunks_exact_mut(stride);
     for (place, pair) in places.zip(rows[..n_rows * width].chunks(stride)) {
         let (upper, lower) = pair.split_at(width);
@@ -51,8 +55,8 @@ pub(super) fn down_columns<'a, K: Kernel>(
 pub(super) struct WeightFactors<K: Kernel> {
     /// Its values as factors, `[in, out]`; empty if those are the values themselves.
     kept: Aligned<K::Factor>,
-    forward: Aligned<K::Factor>, // [in / DEPTH, out, DEPTH], or empty as above
-    back: Aligned<K::Factor>,    // [out / DEPTH, in, DEPTH]
+    forward: Aligned<K::Factor>, // [in / PRODUCTS_PER_INSTRUCTION, out, PRODUCTS_PER_INSTRUCTION], or empty as above
+    back: Aligned<K::Factor>,    // [out / PRODUCTS_PER_INSTRUCTION, in, PRODUCTS_PER_INSTRUCTION]
 }
 
 impl<K: Kernel> WeightFactors<K> {
@@ -68,14 +72,14 @@ impl<K: Kernel> WeightFactors<K> {
             back: Aligned::zeros(values.len()),
         };
         for (kept, &value) in weight.kept.as_mut_slice().iter_mut().zip(values) {
-            *kept = K::factor(value);
+            *kept = K::to_factor(value);
         }
         weight
     }
 
     /// Where new values are to be kept as factors, if they have to be.
     pub(super) fn place_to_keep(&mut self) -> Option<*mut K::Factor> {
-        (K::DEPTH > 1).then_some(self.kept.as_mut_slice().as_mut_ptr())
+        (K::PRODUCTS_PER_INSTRUCTION > 1).then_some(self.kept.as_mut_slice().as_mut_ptr())
     }
 
     /// Brings what is kept of `layer` into order for the way forward.
@@ -99,7 +103,13 @@ impl<K: Kernel> WeightFactors<K> {
         let back = self.back.as_mut_slice().as_mut_ptr();
         // SAFETY: units are 32 bits wide, and both sides are whole registers, which hold at least
         // `SIDE` units.
-        unsafe { transpose(kept.as_ptr().cast(), [n_in, n_out / K::DEPTH], back.cast()) };
+        unsafe {
+            transpose(
+                kept.as_ptr().cast(),
+                [n_in, n_out / K::PRODUCTS_PER_INSTRUCTION],
+                back.cast(),
+            );
+        };
     }
 
     /// For the way forward.
@@ -107,7 +117,7 @@ impl<K: Kernel> WeightFactors<K> {
         let values = K::as_factors(layer.weight.values.as_slice());
         Rows {
             first: values.unwrap_or(self.forward.as_slice()).as_ptr(),
-            stride: layer.out_width * K::DEPTH,
+            stride: layer.out_width * K::PRODUCTS_PER_INSTRUCTION,
         }
     }
 
@@ -115,7 +125,7 @@ impl<K: Kernel> WeightFactors<K> {
     pub(super) fn back(&self, layer: &LearnedLayer) -> Rows<K::Factor> {
         Rows {
             first: self.back.as_slice().as_ptr(),
-            stride: layer.in_width * K::DEPTH,
+            stride: layer.in_width * K::PRODUCTS_PER_INSTRUCTION,
         }
     }
 }

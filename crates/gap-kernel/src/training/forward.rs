@@ -31,8 +31,11 @@ impl<K: Kernel, E: Epilogue<K::Lanes>> VectorWork for ForwardPass<'_, K, E> {
         let last = learned.layers.len() - 1;
         for (i, (space, layer)) in space.layers.iter_mut().zip(&learned.layers).enumerate() {
             let right = space.weight.forward(layer);
-            let (steps, columns) = (layer.n_in.div_ceil(K::DEPTH), layer.out_width);
-            let rows = left.left(K::DEPTH);
+            let (steps, columns) = (
+                layer.n_in.div_ceil(K::PRODUCTS_PER_INSTRUCTION),
+                layer.out_width,
+            );
+            let rows = left.left(K::PRODUCTS_PER_INSTRUCTION);
             if i == last {
                 let epilogue = &self.last;
                 unsafe { unpacked_product::<K, _>(rows, n_rows, right, steps, columns, epilogue) };

@@ -27,7 +27,7 @@ impl<K: Kernel> Workspace<K> {
         };
         // SAFETY: a path is made only where its instructions are there, and memory holds whole blocks
         // of the most rows.
-        unsafe { K::enter(ascend) };
+        unsafe { K::run_with_instructions(ascend) };
         if let Some(in_input) = in_input {
             let layer = &learned.layers[0];
             copy_rows(&self.in_input, layer.in_width, in_input, layer.n_in);
@@ -53,7 +53,7 @@ impl<K: Kernel> Workspace<K> {
             last: residual,
         };
         // SAFETY: as in `take`.
-        unsafe { K::enter(forward) };
+        unsafe { K::run_with_instructions(forward) };
     }
 }
 
@@ -72,7 +72,7 @@ impl<K: Kernel> TrainingPath for Workspace<K> {
             last: plain,
         };
         // SAFETY: as in `take`.
-        unsafe { K::enter(forward) };
+        unsafe { K::run_with_instructions(forward) };
         copy_rows(&self.output, last.out_width, output, last.n_out);
     }
 

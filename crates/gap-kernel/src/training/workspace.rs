@@ -38,7 +38,11 @@ impl<K: Kernel> Workspace<K> {
         };
         let columns = |width: fn(&LearnedLayer) -> usize| {
             let widest = layers.iter().map(width).max().unwrap_or(0);
-            Aligned::zeros(if K::DEPTH > 1 { rows * widest } else { 0 })
+            Aligned::zeros(if K::PRODUCTS_PER_INSTRUCTION > 1 {
+                rows * widest
+            } else {
+                0
+            })
         };
         let mut workspace = Self {
             layers: layers.iter().enumerate().map(space).collect(),

@@ -154,7 +154,7 @@ pub fn fused(
 pub fn paths() -> Vec<(Instructions, Precision)> {
     let mut paths = Vec::new();
     for path in [Instructions::Avx512, Instructions::Avx2] {
-        if path.is_there() {
+        if path.is_supported() {
             paths.push((path, Precision::Full));
         } else {
             println!("skipped: this processor has no {path}");

@@ -36,7 +36,7 @@ impl<'a> DecoderLearner<'a> {
         let likelihood = decoder.likelihood_mut();
         let scale = (likelihood.n_parameters() > 0).then(|| {
             let adam = FlatAdam::new(likelihood.n_parameters(), kind, device);
-            likelihood.move_to(adam.parameters());
+            likelihood.flatten_into(adam.parameters());
             adam
         });
         Self {
@@ -52,8 +52,8 @@ impl<'a> DecoderLearner<'a> {
     }
 
     /// Whether rows in plain memory are read where they lie.
-    pub const fn reads_rows(&self) -> bool {
-        self.network.reads_rows() && self.likelihood.on_kernels().is_some()
+    pub const fn is_on_kernels(&self) -> bool {
+        self.network.is_on_kernels() && self.likelihood.on_kernels().is_some()
     }
 
     /// One step, by draws in plain memory; writes `∇_z log p(x, z)` before it: `[N, D]`.

@@ -38,7 +38,7 @@ impl<'a> NetworkLearner<'a> {
             Some(learner) => Engine::Kernels(BackgroundLearner::new(learner, has_thread)),
             None => {
                 let adam = FlatAdam::new(network.n_weights(), network.kind(), network.device());
-                network.move_to(adam.parameters());
+                network.flatten_into(adam.parameters());
                 Engine::Libtorch {
                     adam,
                     values: Vec::new(),
@@ -100,7 +100,7 @@ impl<'a> NetworkLearner<'a> {
     }
 
     /// Whether rows in plain memory are read where they lie.
-    pub const fn reads_rows(&self) -> bool {
+    pub const fn is_on_kernels(&self) -> bool {
         matches!(self.engine, Engine::Kernels(_))
     }
 

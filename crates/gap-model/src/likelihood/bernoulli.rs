@@ -1,6 +1,6 @@
 //! Binary observations from logits: `mean = σ(output)`, `dispersion = 1`.
 
-use super::formulas::{Canonical, LikelihoodFormulas, Support, sum_over_observed};
+use super::formulas::{CanonicalGradient, LikelihoodFormulas, Support, sum_over_observed};
 use gap_torch::NoiseStream;
 use tch::Tensor;
 
@@ -37,8 +37,8 @@ impl LikelihoodFormulas for Bernoulli {
         }
     }
 
-    fn canonical(&self) -> Option<Canonical> {
-        Some(Canonical {
+    fn canonical(&self) -> Option<CanonicalGradient> {
+        Some(CanonicalGradient {
             dispersion: 1.0,
             mean_in_place,
         })

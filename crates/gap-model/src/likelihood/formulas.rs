@@ -18,7 +18,7 @@ pub(super) trait LikelihoodFormulas {
     fn support(&self, x: &Tensor) -> Support;
 
     /// Its gradient's form, if it is that one.
-    fn canonical(&self) -> Option<Canonical> {
+    fn canonical(&self) -> Option<CanonicalGradient> {
         None
     }
 
@@ -40,7 +40,7 @@ pub(super) struct Support {
 /// That is so where `log p(x | η) = (x η − A(η)) / φ + c(x)` and the decoder gives `η`: the mean of
 /// `x` is then `A'(η)` (Nelder and Wedderburn 1972, "Generalized Linear Models"). As the gradient is
 /// affine in `x`, its part in `x` can be taken through an affine last layer once per observation.
-pub(crate) struct Canonical {
+pub(crate) struct CanonicalGradient {
     /// The variance of an observation over the derivative of its mean in the output.
     pub(crate) dispersion: f64,
     /// Writes the mean of `x` over the output.

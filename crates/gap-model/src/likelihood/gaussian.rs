@@ -1,6 +1,6 @@
 //! Real observations `N(output, std² I)`: `mean = output`, `dispersion = std²`.
 
-use super::formulas::{Canonical, LikelihoodFormulas, Support, sum_over_observed};
+use super::formulas::{CanonicalGradient, LikelihoodFormulas, Support, sum_over_observed};
 use gap_torch::NoiseStream;
 use std::f64::consts::TAU;
 use tch::Tensor;
@@ -40,8 +40,8 @@ impl LikelihoodFormulas for Gaussian {
         support(x)
     }
 
-    fn canonical(&self) -> Option<Canonical> {
-        Some(Canonical {
+    fn canonical(&self) -> Option<CanonicalGradient> {
+        Some(CanonicalGradient {
             dispersion: self.std.powi(2),
             mean_in_place: |_| (),
         })

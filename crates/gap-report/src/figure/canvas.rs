@@ -3,7 +3,9 @@
 //! plotters is the canvas only. Axes are our own, since categories, error bars that pass zero on a
 //! log axis and labels at the ends of one need more than its meshes give.
 
-use super::geometry::{MARKER_RADIUS, Position, SMALL_TEXT, TEXT, TITLE_TEXT, dashes};
+use super::geometry::{
+    MARKER_RADIUS, Position, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_TEXT_SIZE, dashes,
+};
 use super::style::{LineStyle, Marker, NO_LINE};
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -193,7 +195,7 @@ pub(crate) struct Text {
 impl Text {
     pub(crate) const fn plain() -> Self {
         Self {
-            size: TEXT,
+            size: TEXT_SIZE,
             bold: false,
             upwards: false,
         }
@@ -208,7 +210,7 @@ impl Text {
 
     pub(crate) const fn small() -> Self {
         Self {
-            size: SMALL_TEXT,
+            size: SMALL_TEXT_SIZE,
             bold: false,
             upwards: false,
         }
@@ -216,7 +218,7 @@ impl Text {
 
     pub(crate) const fn title() -> Self {
         Self {
-            size: TITLE_TEXT,
+            size: TITLE_TEXT_SIZE,
             bold: true,
             upwards: false,
         }

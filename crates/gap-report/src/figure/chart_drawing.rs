@@ -4,7 +4,8 @@ use super::canvas::{Canvas, DrawResult, GRID, INK, Text};
 use super::chart::{Chart, MarkerPlacement, Panel, ReferenceLine, Series};
 use super::drawing::Draw;
 use super::geometry::{
-    LINE, PANEL_HEIGHT, PANEL_SPACE, PANEL_TITLE, PanelFrame, Position, RIGHT, TICK_SPACE,
+    LEGEND_SPACE, LINE_HEIGHT, PANEL_HEIGHT, PANEL_SPACE, PANEL_TITLE, PanelFrame, Position,
+    TICK_SPACE,
 };
 use super::style::LineStyle;
 use plotters::prelude::*;
@@ -46,7 +47,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
         let [title, (left, note)] = chart.heading();
         self.text(&chart.title, title, corner, Text::title())?;
         for (i, line) in chart.note_lines().iter().enumerate() {
-            let place = (left, note + i as f64 * LINE);
+            let place = (left, note + i as f64 * LINE_HEIGHT);
             self.text(line, place, corner, Text::small())?;
         }
         let (left, top, width) = (chart.left(), chart.plot_top(), chart.panel_width());
@@ -72,7 +73,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
         let below = (left + 0.5 * chart.panels_width(), chart.height() - 14.0);
         let centre = (HPos::Center, VPos::Bottom);
         self.text(chart.x_label, below, centre, Text::plain())?;
-        self.legend(chart, (left + chart.panels_width() + RIGHT, top))
+        self.legend(chart, (left + chart.panels_width() + LEGEND_SPACE, top))
     }
 
     fn axes(&self, frame: &PanelFrame<'_>, with_labels: bool) -> DrawResult<DB> {
@@ -95,7 +96,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
             let x = frame.x(value);
             self.line((x, bottom), (x, bottom + 5.0), axis)?;
             for (row, line) in lines.iter().enumerate() {
-                let y = bottom + 10.0 + row as f64 * LINE;
+                let y = bottom + 10.0 + row as f64 * LINE_HEIGHT;
                 self.text(line, (x, y), (HPos::Center, VPos::Top), Text::plain())?;
             }
         }
@@ -165,7 +166,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
         let lines = chart.references.iter();
         let keys = keys.chain(lines.map(|line| (&line.label, REFERENCE_STYLE)));
         for (i, (label, style)) in keys.enumerate() {
-            let y = top + 8.0 + i as f64 * (LINE + 5.0);
+            let y = top + 8.0 + i as f64 * (LINE_HEIGHT + 5.0);
             self.path(&[(left, y), (left + 34.0, y)], style)?;
             self.marker((left + 17.0, y), style)?;
             let place = (left + 42.0, y);

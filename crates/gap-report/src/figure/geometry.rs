@@ -4,18 +4,18 @@ use super::axis::{Scale, XAxis};
 use super::chart::Chart;
 
 pub(crate) const MARGIN: f64 = 14.0;
-pub(crate) const RIGHT: f64 = 18.0;
-const TOP: f64 = 66.0;
+pub(crate) const LEGEND_SPACE: f64 = 18.0;
+const TOP_SPACE: f64 = 66.0;
 pub(crate) const PANEL_TITLE: f64 = 22.0;
 pub(crate) const PANEL_HEIGHT: f64 = 300.0;
 pub(crate) const PANEL_SPACE: f64 = 26.0;
-pub(crate) const LINE: f64 = 17.0;
+pub(crate) const LINE_HEIGHT: f64 = 17.0;
 pub(crate) const MARKER_RADIUS: f64 = 4.2;
-pub(crate) const TITLE_TEXT: f64 = 20.0;
-pub(crate) const TEXT: f64 = 15.0;
-pub(crate) const SMALL_TEXT: f64 = 13.5;
-/// The mean width of a character of [`TEXT`].
-pub(crate) const CHARACTER: f64 = 7.4;
+pub(crate) const TITLE_TEXT_SIZE: f64 = 20.0;
+pub(crate) const TEXT_SIZE: f64 = 15.0;
+pub(crate) const SMALL_TEXT_SIZE: f64 = 13.5;
+/// The mean width of a character of [`TEXT_SIZE`].
+pub(crate) const CHARACTER_WIDTH: f64 = 7.4;
 /// From an axis to its tick labels.
 pub(crate) const TICK_SPACE: f64 = 8.0;
 
@@ -23,11 +23,11 @@ pub(crate) const TICK_SPACE: f64 = 8.0;
 pub(crate) type Position = (f64, f64);
 
 pub(crate) fn text_width(text: &str, size: f64) -> f64 {
-    text.chars().count() as f64 * CHARACTER * size / TEXT
+    text.chars().count() as f64 * CHARACTER_WIDTH * size / TEXT_SIZE
 }
 
 /// Text of some size in lines that are no wider than `width`.
-pub(crate) fn broken(text: &str, size: f64, width: f64) -> Vec<String> {
+pub(crate) fn wrap_text(text: &str, size: f64, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -44,12 +44,12 @@ impl Chart {
     /// Where the first panel begins: the labels of its ticks and of the axis are left of it.
     pub(crate) fn left(&self) -> f64 {
         let ticks = self.y_scale.ticks();
-        let widths = ticks.iter().map(|(_, label)| text_width(label, TEXT));
-        self.y_label_middle() + TEXT + widths.fold(0.0, f64::max) + TICK_SPACE
+        let widths = ticks.iter().map(|(_, label)| text_width(label, TEXT_SIZE));
+        self.y_label_middle() + TEXT_SIZE + widths.fold(0.0, f64::max) + TICK_SPACE
     }
 
     pub(crate) fn y_label_middle(&self) -> f64 {
-        MARGIN + 0.5 * TEXT
+        MARGIN + 0.5 * TEXT_SIZE
     }
 
     pub(crate) fn panel_width(&self) -> f64 {
@@ -58,7 +58,9 @@ impl Chart {
             return fewest;
         };
         let lines = categories.iter().flatten();
-        let widest = lines.map(|line| text_width(line, TEXT)).fold(0.0, f64::max);
+        let widest = lines
+            .map(|line| text_width(line, TEXT_SIZE))
+            .fold(0.0, f64::max);
         (categories.len() as f64 * (widest + 16.0)).max(fewest)
     }
 
@@ -70,18 +72,18 @@ impl Chart {
     fn legend_width(&self) -> f64 {
         let keys = self.legend.iter().map(|key| &key.label);
         let labels = keys.chain(self.references.iter().map(|reference| &reference.label));
-        let widths = labels.map(|label| text_width(label, TEXT));
+        let widths = labels.map(|label| text_width(label, TEXT_SIZE));
         widths.fold(0.0, f64::max) + 56.0
     }
 
     fn width(&self) -> f64 {
-        let content = self.left() + self.panels_width() + RIGHT + self.legend_width();
-        content.max(text_width(&self.title, TITLE_TEXT) * 1.15 + 2.0 * MARGIN)
+        let content = self.left() + self.panels_width() + LEGEND_SPACE + self.legend_width();
+        content.max(text_width(&self.title, TITLE_TEXT_SIZE) * 1.15 + 2.0 * MARGIN)
     }
 
     /// The note, broken into lines that are no wider than the figure.
     pub(crate) fn note_lines(&self) -> Vec<String> {
-        broken(&self.note, SMALL_TEXT, self.width() - 2.0 * MARGIN)
+        wrap_text(&self.note, SMALL_TEXT_SIZE, self.width() - 2.0 * MARGIN)
     }
 
     /// Where the title, and below it the first line of the note begin.
@@ -92,7 +94,7 @@ impl Chart {
     pub(crate) fn plot_top(&self) -> f64 {
         let titled = self.panels.iter().any(|panel| !panel.title.is_empty());
         let more_lines = self.note_lines().len().saturating_sub(1);
-        let top = TOP + more_lines as f64 * LINE;
+        let top = TOP_SPACE + more_lines as f64 * LINE_HEIGHT;
         if titled { top + PANEL_TITLE } else { top }
     }
 
@@ -101,9 +103,9 @@ impl Chart {
             XAxis::Categories(categories) => categories.iter().map(Vec::len).max().unwrap_or(1),
             XAxis::Log(_) => 1,
         };
-        let below_axis = 10.0 + lines as f64 * LINE + 30.0;
+        let below_axis = 10.0 + lines as f64 * LINE_HEIGHT + 30.0;
         let keys = self.legend.len() + self.references.len();
-        let legend = keys as f64 * (LINE + 5.0);
+        let legend = keys as f64 * (LINE_HEIGHT + 5.0);
         self.plot_top() + PANEL_HEIGHT.max(legend) + below_axis
     }
 
@@ -144,8 +146,8 @@ impl PanelFrame<'_> {
         };
         let overlap = |ticks: &[(f64, String)]| {
             ticks.windows(2).any(|pair| {
-                let widths = pair.iter().map(|(_, label)| text_width(label, TEXT));
-                let needed = 0.5 * widths.sum::<f64>() + CHARACTER;
+                let widths = pair.iter().map(|(_, label)| text_width(label, TEXT_SIZE));
+                let needed = 0.5 * widths.sum::<f64>() + CHARACTER_WIDTH;
                 self.x(pair[1].0) - self.x(pair[0].0) < needed
             })
         };

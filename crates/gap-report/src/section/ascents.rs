@@ -4,7 +4,7 @@ mod analysis;
 mod figures;
 mod tables;
 
-use super::contribution::{AnalysisInput, Block, Chapter, PagePlace, Section};
+use super::interface::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::figure::{Figure, boxed};
 use crate::table::Table;
@@ -17,7 +17,7 @@ impl Section for AscentsSection {
         summary.ascents = analysis::ascent_cells(&input.rows.trace);
     }
 
-    fn stands_alone(&self, summary: &Summary) -> bool {
+    fn is_report_without_gaps(&self, summary: &Summary) -> bool {
         !summary.ascents.is_empty()
     }
 

@@ -5,7 +5,7 @@ mod figures;
 mod prose;
 mod tables;
 
-use super::contribution::{AnalysisInput, Block, Chapter, PagePlace, Section};
+use super::interface::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::csv::{CsvRow, fields};
 use crate::figure::{Figure, boxed};
@@ -19,7 +19,7 @@ impl Section for CalibrationsSection {
         summary.calibration = analysis::calibrations(&input.rows.calibration);
     }
 
-    fn stands_alone(&self, summary: &Summary) -> bool {
+    fn is_report_without_gaps(&self, summary: &Summary) -> bool {
         !summary.calibration.is_empty()
     }
 

@@ -2,7 +2,7 @@
 
 mod tables;
 
-use super::contribution::{Block, Chapter, PagePlace, Section};
+use super::interface::{Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 
 pub(super) struct CostsSection;

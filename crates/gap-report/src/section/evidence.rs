@@ -4,7 +4,7 @@ pub(super) mod analysis;
 mod figures;
 mod tables;
 
-use super::contribution::{Block, Chapter, PagePlace, Section};
+use super::interface::{Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::figure::{Figure, boxed};
 use crate::table::Table;
@@ -34,10 +34,10 @@ impl Section for EvidenceSection {
         );
         if let Some(chapter) = &mut chapter {
             chapter.blocks.push(Block::Figures(""));
-            chapter.blocks.push(Block::paragraph(CHOICE));
+            chapter.blocks.push(Block::paragraph(CHOICE_NOTE));
         }
         chapter.into_iter().collect()
     }
 }
 
-const CHOICE: &str = "log p̂(x) is the exact value where the model has one, and otherwise the lower bound whose mean over the data is the highest. It is chosen for the data set as a whole: the higher of two noisy bounds at each datapoint would lie above log p(x) where both are near it. An estimate on neither side, as that from smoothed weights, is never chosen. The bounds of each encoder's <i>q</i> are under \"Bounds\".";
+const CHOICE_NOTE: &str = "log p̂(x) is the exact value where the model has one, and otherwise the lower bound whose mean over the data is the highest. It is chosen for the data set as a whole: the higher of two noisy bounds at each datapoint would lie above log p(x) where both are near it. An estimate on neither side, as that from smoothed weights, is never chosen. The bounds of each encoder's <i>q</i> are under \"Bounds\".";

@@ -5,7 +5,7 @@ mod figures;
 mod prose;
 mod tables;
 
-use super::contribution::{AnalysisInput, Block, Chapter, PagePlace, Section};
+use super::interface::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::csv::{CsvRow, fields};
 use crate::figure::{Figure, boxed};
@@ -20,7 +20,7 @@ impl Section for GapsSection {
         summary.cells = analysis::cells(input.cells);
     }
 
-    fn sentences(&self, summary: &Summary) -> Vec<String> {
+    fn outcome_sentences(&self, summary: &Summary) -> Vec<String> {
         prose::sentences(summary)
     }
 

@@ -4,7 +4,7 @@ mod analysis;
 mod prose;
 mod tables;
 
-use super::contribution::{AnalysisInput, Chapter, PagePlace, Section};
+use super::interface::{AnalysisInput, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::table::Table;
 use gap_schema::Summary;
@@ -16,7 +16,7 @@ impl Section for NestingSection {
         summary.nesting = analysis::nestings(input.cells);
     }
 
-    fn sentences(&self, summary: &Summary) -> Vec<String> {
+    fn outcome_sentences(&self, summary: &Summary) -> Vec<String> {
         prose::sentences(summary)
     }
 

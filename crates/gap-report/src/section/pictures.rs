@@ -2,7 +2,7 @@
 
 mod figures;
 
-use super::contribution::{Block, Chapter, PagePlace, Section};
+use super::interface::{Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::figure::{Figure, boxed};
 

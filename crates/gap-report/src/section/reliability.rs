@@ -4,7 +4,7 @@ pub(super) mod analysis;
 mod prose;
 mod tables;
 
-use super::contribution::{Block, Chapter, PagePlace, Section};
+use super::interface::{Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use gap_schema::Summary;
 
@@ -12,7 +12,7 @@ use gap_schema::Summary;
 pub(super) struct ReliabilitySection;
 
 impl Section for ReliabilitySection {
-    fn sentences(&self, summary: &Summary) -> Vec<String> {
+    fn outcome_sentences(&self, summary: &Summary) -> Vec<String> {
         prose::search_sentence(summary).into_iter().collect()
     }
 

@@ -3,7 +3,7 @@
 mod analysis;
 mod tables;
 
-use super::contribution::{AnalysisInput, Block, Chapter, PagePlace, Section};
+use super::interface::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use crate::table::Table;
 use gap_schema::Summary;
@@ -16,7 +16,7 @@ impl Section for SandwichesSection {
         analysis::add_widths(&summary.sandwich, &mut summary.cells);
     }
 
-    fn stands_alone(&self, summary: &Summary) -> bool {
+    fn is_report_without_gaps(&self, summary: &Summary) -> bool {
         !summary.sandwich.is_empty()
     }
 
@@ -33,10 +33,10 @@ impl Section for SandwichesSection {
         };
         let mut chapter = Chapter::of_table(place, "Sandwich", tables::sandwiches(summary));
         if let Some(chapter) = &mut chapter {
-            chapter.blocks.push(Block::paragraph(MEANING));
+            chapter.blocks.push(Block::paragraph(MEANING_NOTE));
         }
         chapter.into_iter().collect()
     }
 }
 
-const MEANING: &str = "On a point that the model drew, a draw of the posterior is known, from which annealing can run backwards and bound log p(x) from above. The width bounds the error of the annealed lower bound there, Monte Carlo error apart. Data that the model did not draw may be harder: there it is what to expect of the same settings, not a bound.";
+const MEANING_NOTE: &str = "On a point that the model drew, a draw of the posterior is known, from which annealing can run backwards and bound log p(x) from above. The width bounds the error of the annealed lower bound there, Monte Carlo error apart. Data that the model did not draw may be harder: there it is what to expect of the same settings, not a bound.";

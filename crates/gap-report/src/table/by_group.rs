@@ -1,7 +1,7 @@
 //! Tables with a row, or several, for each variant, encoder and split.
 
 use super::content::Table;
-use super::number::option;
+use super::number::text_or_absent;
 use crate::across_seeds::SeedGroup;
 
 /// The rows that `rows` makes of each group, the group's names before them; without the column of
@@ -14,7 +14,7 @@ pub(crate) fn table_by_group(
     let mut table = Table::new(3, &[&["variant", "encoder", "split"], headings].concat());
     for group in groups {
         let names = [
-            option(group.variant(), str::to_owned),
+            text_or_absent(group.variant(), str::to_owned),
             encoder_name(group),
             group.split().to_string(),
         ];

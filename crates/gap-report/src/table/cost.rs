@@ -1,12 +1,12 @@
 //! What was spent, as text.
 
-use super::number::{grouped, option, seconds};
+use super::number::{grouped, seconds, text_or_absent};
 use crate::across_seeds::SeedGroup;
 use gap_schema::summary::{Cell, Cost};
 
 /// Wall seconds of all datapoints, the mean over seeds.
 pub(crate) fn mean_seconds(group: &SeedGroup<'_>, cost: impl Fn(&Cell) -> Option<Cost>) -> String {
-    option(group.average(|c| Some(cost(c)?.seconds)), seconds)
+    text_or_absent(group.average(|c| Some(cost(c)?.seconds)), seconds)
 }
 
 /// Joint gradients, the mean over seeds.
@@ -15,5 +15,5 @@ pub(crate) fn mean_gradients(
     cost: impl Fn(&Cell) -> Option<Cost>,
 ) -> String {
     let mean = group.average(|c| Some(cost(c)?.joint_gradients));
-    option(mean, |mean| grouped(mean.round() as u64))
+    text_or_absent(mean, |mean| grouped(mean.round() as u64))
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(crate) const ABSENT: &str = "–";
 
 /// The text of a value that may be absent.
-pub(crate) fn option<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
+pub(crate) fn text_or_absent<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
     value.map_or_else(|| ABSENT.to_owned(), text)
 }
 
@@ -24,7 +24,10 @@ pub(crate) fn plus_minus(mean: f64, std_error: f64) -> String {
         return format!("{} ± 0", significant(mean, 3));
     }
     let decimals = decimals_for(std_error, 2);
-    format!("{} ± {std_error:.decimals$}", fixed(mean, decimals))
+    format!(
+        "{} ± {std_error:.decimals$}",
+        fixed_decimals(mean, decimals)
+    )
 }
 
 /// `value` with `digits` significant digits, without exponent above 1e-6.
@@ -36,7 +39,7 @@ pub(crate) fn significant(value: f64, digits: i32) -> String {
     } else if value.abs() < 1e-6 {
         format!("{value:.0e}")
     } else {
-        fixed(value, decimals_for(value, digits))
+        fixed_decimals(value, decimals_for(value, digits))
     }
 }
 
@@ -46,7 +49,7 @@ fn decimals_for(value: f64, digits: i32) -> usize {
 }
 
 /// No `-0.00`: a rounded zero has no sign.
-fn fixed(value: f64, decimals: usize) -> String {
+fn fixed_decimals(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     if text.chars().any(|c| ('1'..='9').contains(&c)) {
         text
@@ -75,7 +78,7 @@ pub(crate) fn seconds(value: f64) -> String {
 
 /// A mean over seeds with its error, nats.
 pub(crate) fn mean_text(mean: Option<SeedMean>) -> String {
-    option(mean, |m| plus_minus(m.mean_nats, m.std_error_nats))
+    text_or_absent(mean, |m| plus_minus(m.mean_nats, m.std_error_nats))
 }
 
 /// `500`, or `490–500` where the values differ; `0` of none.

@@ -7,7 +7,7 @@ use crate::experiment::ExperimentSpec;
 use crate::model::ModelKind;
 
 /// Why a model whose prior depends on what came before does not go with draws from a prior.
-const OF_STANDARD_NORMAL: &str =
+const NEEDS_STANDARD_NORMAL_PRIOR: &str =
     "which is of the standard normal, and that is not the prior of `model.kind = \"time-series\"`";
 
 impl ExperimentSpec {
@@ -18,7 +18,7 @@ impl ExperimentSpec {
             if share > 0.0 && self.model.kind == ModelKind::TimeSeries {
                 return refuse(
                     "estimators.adaptive.prior_share",
-                    format!("is {share}, {OF_STANDARD_NORMAL}; set it to 0"),
+                    format!("is {share}, {NEEDS_STANDARD_NORMAL_PRIOR}; set it to 0"),
                 );
             }
         }
@@ -35,7 +35,7 @@ impl ExperimentSpec {
         if annealed.start == AnnealedStart::Prior && self.model.kind == ModelKind::TimeSeries {
             return refuse(
                 "estimators.annealed.start",
-                format!("is `prior`, {OF_STANDARD_NORMAL}; use \"free-form\""),
+                format!("is `prior`, {NEEDS_STANDARD_NORMAL_PRIOR}; use \"free-form\""),
             );
         }
         if annealed.start == AnnealedStart::Encoder && self.model.training.is_none() {

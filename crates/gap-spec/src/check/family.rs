@@ -22,13 +22,13 @@ impl ExperimentSpec {
         }
         if let Some(refinement) = &self.refinement
             && let Some(rule) = refinement.rule
-            && !rule.knows(family)
+            && !rule.supports(family)
         {
             return refuse(
                 "refinement.rule",
                 format!(
                     "is `{rule}`, which knows Gaussians only and does not go with `family.kind = \"{family}\"`; use `refinement.rule = \"{}\"`",
-                    refining_rules(family)
+                    refining_rule_names(family)
                 ),
             );
         }
@@ -88,8 +88,8 @@ impl ExperimentSpec {
 }
 
 /// The rules that refine a `q` of this family, for a sentence.
-fn refining_rules(family: Family) -> String {
-    let fitting = StepRule::refining().filter(|(rule, _)| rule.knows(family));
+fn refining_rule_names(family: Family) -> String {
+    let fitting = StepRule::refining().filter(|(rule, _)| rule.supports(family));
     let names: Vec<&str> = fitting.map(|(rule, _)| rule.as_str()).collect();
     names.join("\"` or `\"")
 }

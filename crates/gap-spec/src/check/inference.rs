@@ -37,7 +37,7 @@ impl ExperimentSpec {
             );
         }
         check_draws("refinement.n_samples", refinement.n_samples)?;
-        let rule = refinement.rule_for(self.family.kind);
+        let rule = refinement.step_rule_for(self.family.kind);
         if rule != StepRule::Adam && refinement.learning_rate.is_some() {
             return refuse(
                 "refinement.learning_rate",

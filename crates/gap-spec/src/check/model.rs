@@ -20,13 +20,13 @@ impl ExperimentSpec {
             ModelKind::LinearGaussian => {
                 self.refuse_decoder_keys()?;
                 self.check_condition_number()?;
-                self.check_drawn()
+                self.check_data_is_synthetic()
             }
             kind if kind.is_scalar() => {
                 self.refuse_decoder_keys()?;
                 self.refuse_key("noise_std", self.model.noise_std.is_some())?;
                 self.refuse_condition_number()?;
-                self.check_drawn()
+                self.check_data_is_synthetic()
             }
             ModelKind::ConvDecoder => {
                 self.refuse_key("hidden", self.model.hidden.is_some())?;
@@ -116,7 +116,7 @@ impl ExperimentSpec {
     }
 
     /// A model that is not fitted is the truth of its data.
-    fn check_drawn(&self) -> Result<(), SpecConflict> {
+    fn check_data_is_synthetic(&self) -> Result<(), SpecConflict> {
         if self.data.is_synthetic() {
             return Ok(());
         }

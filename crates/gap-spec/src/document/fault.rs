@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The table of variants.
-pub(super) const VARIANTS: &str = "variants";
+pub(super) const VARIANTS_KEY: &str = "variants";
 
 /// What is wrong with a text.
 pub(super) struct Fault {
@@ -21,21 +21,24 @@ pub(super) struct Fault {
 pub(super) fn toml_fault(text: &str, error: &toml::de::Error) -> Fault {
     let span = error.span().unwrap_or(0..0);
     let said = plain_words(&one_line(error.message()));
-    let places = places(text);
+    let key_spans = key_spans(text);
     let (key, message) = if let Some(rest) = said.strip_prefix("missing field `") {
-        let section = places.iter().rfind(|place| place.value == span);
+        let section = key_spans.iter().rfind(|place| place.value == span);
         let section = section.map_or_else(String::new, |place| format!("{}.", place.key));
         let key = format!("{section}{}", rest.trim_end_matches('`'));
         let message = format!("missing key `{key}`");
         (key, message)
-    } else if let Some(place) = error.span().and_then(|span| innermost(places, span.start)) {
+    } else if let Some(place) = error
+        .span()
+        .and_then(|span| innermost_span(key_spans, span.start))
+    {
         let unknown = said.strip_prefix("unknown field `");
         let message = match unknown.and_then(|rest| rest.split_once('`')) {
             Some((_, rest)) if place.key.contains(['.', '[']) => {
                 format!("unknown key `{}`{rest}", place.key)
             }
             // The variants are no part of a single spec.
-            Some((_, rest)) => format!("unknown key `{}`{rest}, `{VARIANTS}`", place.key),
+            Some((_, rest)) => format!("unknown key `{}`{rest}, `{VARIANTS_KEY}`", place.key),
             None => format!("`{}`: {said}", place.key),
         };
         (place.key, message)
@@ -75,16 +78,16 @@ fn plain_words(message: &str) -> String {
 }
 
 /// Where a key and its value stand in a text.
-pub(super) struct Place {
+pub(super) struct KeySpan {
     pub key: String,
     pub name: Range<usize>,
     pub value: Range<usize>,
 }
 
 /// Every key of `text`, and every element of a list; none if it is not TOML.
-pub(super) fn places(text: &str) -> Vec<Place> {
-    fn walk(key: &str, name: Range<usize>, value: &Spanned<DeValue<'_>>, into: &mut Vec<Place>) {
-        into.push(Place {
+pub(super) fn key_spans(text: &str) -> Vec<KeySpan> {
+    fn walk(key: &str, name: Range<usize>, value: &Spanned<DeValue<'_>>, into: &mut Vec<KeySpan>) {
+        into.push(KeySpan {
             key: key.to_owned(),
             name,
             value: value.span(),
@@ -108,20 +111,20 @@ pub(super) fn places(text: &str) -> Vec<Place> {
             _ => {}
         }
     }
-    let mut places = Vec::new();
+    let mut key_spans = Vec::new();
     if let Ok(document) = DeTable::parse(text) {
         for (name, value) in document.get_ref() {
-            walk(name.get_ref(), name.span(), value, &mut places);
+            walk(name.get_ref(), name.span(), value, &mut key_spans);
         }
     }
-    places
+    key_spans
 }
 
 /// The place of `key`, or of the section around it.
-pub(super) fn place_of<'a>(places: &'a [Place], key: &str) -> Option<&'a Place> {
+pub(super) fn span_around_key<'a>(key_spans: &'a [KeySpan], key: &str) -> Option<&'a KeySpan> {
     let mut key = key;
     loop {
-        if let Some(place) = places.iter().find(|place| place.key == key) {
+        if let Some(place) = key_spans.iter().find(|place| place.key == key) {
             return Some(place);
         }
         key = &key[..key.rfind(['.', '['])?];
@@ -129,13 +132,13 @@ pub(super) fn place_of<'a>(places: &'a [Place], key: &str) -> Option<&'a Place> 
 }
 
 /// The place of the shortest key or value around the byte `at`.
-fn innermost(places: Vec<Place>, at: usize) -> Option<Place> {
-    let size = |place: &Place| {
+fn innermost_span(key_spans: Vec<KeySpan>, at: usize) -> Option<KeySpan> {
+    let size = |place: &KeySpan| {
         let around = [&place.name, &place.value];
         let sizes = around.into_iter().filter(|range| range.contains(&at));
         sizes.map(ExactSizeIterator::len).min()
     };
-    places
+    key_spans
         .into_iter()
         .filter(|place| size(place).is_some())
         .min_by_key(size)

@@ -1,10 +1,10 @@
 //! `--set key=value`: what it changes, which of several is at fault, and which changes nothing.
 
-use super::fault::VARIANTS;
+use super::fault::VARIANTS_KEY;
 use toml::{Table, Value};
 
 /// The overrides of `key`, of a part of it or of the section around it; all where none is.
-pub(super) fn blamed(overrides: &[String], key: &str) -> String {
+pub(super) fn blamed_overrides(overrides: &[String], key: &str) -> String {
     let key = key.replace('[', ".").replace(']', "");
     let within = |inner: &str, outer: &str| {
         let rest = inner.strip_prefix(outer);
@@ -27,16 +27,16 @@ pub(super) fn blamed(overrides: &[String], key: &str) -> String {
 pub(super) fn hidden_by_variants(file: &Table, assignment: &str) -> Option<String> {
     let key = assignment.split('=').next().unwrap_or_default().trim();
     let parts: Vec<&str> = key.split('.').collect();
-    let Some(Value::Table(variants)) = file.get(VARIANTS) else {
+    let Some(Value::Table(variants)) = file.get(VARIANTS_KEY) else {
         return None;
     };
     let set = value_at(file, &parts);
     let hides = |own: &Value| set.is_some_and(|set| is_hidden(own, &parts, set));
     let first = variants.keys().next()?;
-    let all_hide = parts[0] != VARIANTS && variants.values().all(hides);
+    let all_hide = parts[0] != VARIANTS_KEY && variants.values().all(hides);
     all_hide.then(|| {
         format!(
-            "changes nothing: every variant has a `{key}` of its own; set it there, as in {VARIANTS}.{first}.{assignment}"
+            "changes nothing: every variant has a `{key}` of its own; set it there, as in {VARIANTS_KEY}.{first}.{assignment}"
         )
     })
 }
@@ -89,14 +89,14 @@ pub(super) fn set(table: &mut Table, assignment: &str) -> Result<(), String> {
     let mut root = Value::Table(std::mem::take(table));
     let result = parts
         .iter()
-        .try_fold(&mut root, |at, part| child(at, part))
+        .try_fold(&mut root, |at, part| child_value(at, part))
         .and_then(|parent| match parent {
             Value::Table(table) => {
                 table.insert(last.to_owned(), value);
                 Ok(())
             }
             other => {
-                *child(other, last)? = value;
+                *child_value(other, last)? = value;
                 Ok(())
             }
         });
@@ -106,7 +106,7 @@ pub(super) fn set(table: &mut Table, assignment: &str) -> Result<(), String> {
     result
 }
 
-fn child<'a>(at: &'a mut Value, part: &str) -> Result<&'a mut Value, String> {
+fn child_value<'a>(at: &'a mut Value, part: &str) -> Result<&'a mut Value, String> {
     match at {
         Value::Table(table) => Ok(table
             .entry(part.to_owned())

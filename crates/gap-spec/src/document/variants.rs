@@ -1,51 +1,66 @@
 //! `[variants.NAME]`: the base of a file with the keys of a variant in their place.
 
-use super::fault::{Fault, Place, VARIANTS, places};
+use super::fault::{Fault, KeySpan, VARIANTS_KEY, key_spans};
 use super::parse_spec;
 use crate::check::is_plain_name;
 use crate::problem::{Experiment, Problem};
 use toml::{Table, Value};
 
 /// What belongs to the experiment, whatever the variant.
-const OF_THE_EXPERIMENT: [&str; 4] = ["name", "question", "surprise", VARIANTS];
+const KEYS_OF_ALL_VARIANTS: [&str; 4] = ["name", "question", "surprise", VARIANTS_KEY];
 
 /// Checks each variant of `file`, which is the table of `text`; `None` if it has no variants.
 pub(super) fn experiment(text: &str, file: &Table) -> Result<Option<Experiment>, Fault> {
-    let Some(variants) = file.get(VARIANTS) else {
+    let Some(variants) = file.get(VARIANTS_KEY) else {
         return Ok(None);
     };
-    let places = places(text);
+    let key_spans = key_spans(text);
     let example = "give a table for each, as in [variants.digits-z2.model]";
     let variants = match variants {
         Value::Table(variants) if !variants.is_empty() => variants,
         Value::Table(_) => {
-            return Err(at_name(&places, VARIANTS, &format!("is empty; {example}")));
+            return Err(fault_at_name(
+                &key_spans,
+                VARIANTS_KEY,
+                &format!("is empty; {example}"),
+            ));
         }
         _ => {
-            return Err(at_name(
-                &places,
-                VARIANTS,
+            return Err(fault_at_name(
+                &key_spans,
+                VARIANTS_KEY,
                 &format!("is no table; {example}"),
             ));
         }
     };
     let mut base = file.clone();
-    base.remove(VARIANTS);
+    base.remove(VARIANTS_KEY);
     let base_text = as_text(&base);
     let mut problems = Vec::new();
     for (name, own) in variants {
-        let key = format!("{VARIANTS}.{name}");
+        let key = format!("{VARIANTS_KEY}.{name}");
         if !is_plain_name(name) {
             let message = "must be called by letters, digits, `-`, `_` and `.`";
-            return Err(at_name(&places, &key, message));
+            return Err(fault_at_name(&key_spans, &key, message));
         }
         let Value::Table(own) = own else {
-            return Err(at_name(&places, &key, &format!("is no table; {example}")));
+            return Err(fault_at_name(
+                &key_spans,
+                &key,
+                &format!("is no table; {example}"),
+            ));
         };
-        if let Some(shared) = OF_THE_EXPERIMENT.iter().find(|key| own.contains_key(**key)) {
+        if let Some(shared) = KEYS_OF_ALL_VARIANTS
+            .iter()
+            .find(|key| own.contains_key(**key))
+        {
             let message =
                 format!("cannot be set here: all variants share one `{shared}`; remove it");
-            return Err(at_name(&places, &format!("{key}.{shared}"), &message));
+            return Err(fault_at_name(
+                &key_spans,
+                &format!("{key}.{shared}"),
+                &message,
+            ));
         }
         let mut merged = base.clone();
         merge(&mut merged, own);
@@ -53,14 +68,14 @@ pub(super) fn experiment(text: &str, file: &Table) -> Result<Option<Experiment>,
         let spec = parse_spec(&merged).map_err(|fault| {
             // A mistake that the base has without the variant is not the variant's.
             let own = format!("{key}.{}", fault.key);
-            let is_of_base = !places.iter().any(|place| place.key == own)
+            let is_of_base = !key_spans.iter().any(|place| place.key == own)
                 && parse_spec(&base_text).is_err_and(|base| base.message == fault.message);
             let within = if is_of_base { "" } else { key.as_str() };
-            let (key, at) = place_in_file(&places, within, &merged, &fault);
+            let (key, at) = locate_in_file(&key_spans, within, &merged, &fault);
             let message = if is_of_base {
                 fault.message
             } else {
-                format!("variant `{name}`: {}", in_a_variant(&fault))
+                format!("variant `{name}`: {}", without_keys_of_all_variants(&fault))
             };
             Fault { key, at, message }
         })?;
@@ -95,8 +110,8 @@ fn as_text(table: &Table) -> String {
     toml::to_string(table).expect("a parsed table can be written")
 }
 
-fn at_name(places: &[Place], key: &str, message: &str) -> Fault {
-    let place = places.iter().find(|place| place.key == key);
+fn fault_at_name(key_spans: &[KeySpan], key: &str, message: &str) -> Fault {
+    let place = key_spans.iter().find(|place| place.key == key);
     Fault {
         key: key.to_owned(),
         at: place.map_or(0, |place| place.name.start),
@@ -105,10 +120,10 @@ fn at_name(places: &[Place], key: &str, message: &str) -> Fault {
 }
 
 /// The message; where it lists the keys of a file, without those that a variant cannot set.
-fn in_a_variant(fault: &Fault) -> String {
+fn without_keys_of_all_variants(fault: &Fault) -> String {
     let mut message = fault.message.clone();
     if message.starts_with("unknown key") && !fault.key.contains(['.', '[']) {
-        for key in OF_THE_EXPERIMENT {
+        for key in KEYS_OF_ALL_VARIANTS {
             message = message.replace(&format!("`{key}`, "), "");
             message = message.replace(&format!(", `{key}`"), "");
         }
@@ -118,8 +133,8 @@ fn in_a_variant(fault: &Fault) -> String {
 
 /// Where the key of a fault in the text `merged` stands in the file: below the key `within`, or else
 /// in the base; of a key that is missing, the place of the section around it.
-fn place_in_file(file: &[Place], within: &str, merged: &str, fault: &Fault) -> (String, usize) {
-    let in_merged = places(merged);
+fn locate_in_file(file: &[KeySpan], within: &str, merged: &str, fault: &Fault) -> (String, usize) {
+    let in_merged = key_spans(merged);
     let mut key = fault.key.as_str();
     // A list of the variant's may lack what the base's has, so a key that is missing here is not looked
     // for there.

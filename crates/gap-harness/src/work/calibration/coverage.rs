@@ -7,10 +7,10 @@ use statrs::statistics::Statistics;
 use std::collections::HashMap;
 
 /// The part of intervals that should hold their target.
-const LEVEL: f64 = 0.95;
+const INTERVAL_LEVEL: f64 = 0.95;
 
 /// From so many draws on an interval is a normal one.
-const MANY: u64 = 1000;
+const NORMAL_FROM_SAMPLES: u64 = 1000;
 
 /// What replicates say.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,7 +48,7 @@ impl Coverage {
         let mut holds = |e: &Estimate| {
             let quantile = quantiles
                 .entry(e.n_samples)
-                .or_insert_with(|| quantile(e.n_samples));
+                .or_insert_with(|| interval_quantile(e.n_samples));
             (e.value_nats - target).abs() <= *quantile * e.std_error_nats
         };
         let (mut held, mut held_trusted, mut trusted) = (0.0, 0.0, 0.0);
@@ -79,9 +79,9 @@ impl Coverage {
 
 /// How many standard errors an interval reaches to either side: of a few draws (or chains) the error is
 /// itself an estimate, as Student's distribution has it.
-fn quantile(n_samples: u64) -> f64 {
-    let upper = 0.5 + 0.5 * LEVEL;
-    if n_samples > MANY {
+fn interval_quantile(n_samples: u64) -> f64 {
+    let upper = 0.5 + 0.5 * INTERVAL_LEVEL;
+    if n_samples > NORMAL_FROM_SAMPLES {
         return Normal::standard().inverse_cdf(upper);
     }
     let freedom = n_samples.saturating_sub(1).max(1) as f64;

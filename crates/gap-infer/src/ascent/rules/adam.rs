@@ -9,10 +9,10 @@ const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 /// The weight of the newest iterate in the average after `t` steps is `4 / (t + 3)`: the first
 /// half of the way then counts a sixteenth.
-const AVERAGING: f64 = 3.0;
+const AVERAGING_DECAY: f64 = 3.0;
 
 /// A gradient is all it takes.
-pub const REQUEST: EvaluationRequest = EvaluationRequest::GRADIENT;
+pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest::GRADIENT;
 
 /// Kingma and Ba 2015, "Adam", Algorithm 1, with their constants.
 pub struct Adam {
@@ -89,7 +89,7 @@ impl Stepper for Adam {
         &self.params
     }
 
-    fn answer(&self) -> &[f64] {
+    fn current_solution(&self) -> &[f64] {
         if self.settings.averaged {
             &self.average
         } else {
@@ -114,7 +114,7 @@ impl Stepper for Adam {
                 decrement: f64::NAN,
             };
         }
-        let weight = (AVERAGING + 1.0) / (f64::from(self.step) + AVERAGING);
+        let weight = (AVERAGING_DECAY + 1.0) / (f64::from(self.step) + AVERAGING_DECAY);
         for (average, params) in self.average.iter_mut().zip(&self.params) {
             *average += weight * (params - *average);
         }

@@ -10,7 +10,7 @@ use crate::ascent::stepper::{Progress, Stepper};
 pub const LONGEST_STEP: f64 = 1.0;
 const LONGEST_LOG_STEP: f64 = 0.5;
 
-pub const REQUEST: EvaluationRequest = EvaluationRequest {
+pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     curvature: true,
     ..EvaluationRequest::GRADIENT
 };
@@ -40,7 +40,7 @@ impl Stepper for AveragedNewton {
         &self.params
     }
 
-    fn answer(&self) -> &[f64] {
+    fn current_solution(&self) -> &[f64] {
         &self.params
     }
 
@@ -51,7 +51,7 @@ impl Stepper for AveragedNewton {
             mut averaged,
             weight,
             damping,
-        } = self.blocks.take(evaluation, draws);
+        } = self.blocks.add_block(evaluation, draws);
         let log_std_gradient = curvature.diagonal().add_scalar(-1.0);
         let metric = NewtonMetric::new(&averaged, damping);
         let (step, log_step) = metric.step(&gradient, &log_std_gradient);
@@ -71,7 +71,7 @@ impl Stepper for AveragedNewton {
             averaged.row_mut(i).scale_mut((-log_move).exp());
             averaged.column_mut(i).scale_mut((-log_move).exp());
         }
-        self.blocks.keep(averaged);
+        self.blocks.set_curvature(averaged);
         Progress::Iterate { decrement }
     }
 }

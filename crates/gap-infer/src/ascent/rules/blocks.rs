@@ -42,7 +42,7 @@ impl BlockAverage {
     }
 
     /// The next block.
-    pub fn take(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> CorrectedBlock {
+    pub fn add_block(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> CorrectedBlock {
         let drawn = draws.n_samples() as f64;
         self.drawn += drawn;
         let weight = (FORGETTING * drawn / self.drawn).min(1.0);
@@ -74,7 +74,7 @@ impl BlockAverage {
     }
 
     /// Keeps `C` of all blocks, in the coordinates of the `q` that was moved to.
-    pub fn keep(&mut self, averaged: DMatrix<f64>) {
+    pub fn set_curvature(&mut self, averaged: DMatrix<f64>) {
         self.curvature = Some(averaged);
     }
 }

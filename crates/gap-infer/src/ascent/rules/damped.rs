@@ -19,7 +19,7 @@ const MOST_DAMPING: f64 = 1e4;
 /// The longest step in any one mean, standard deviations.
 const LONGEST_STEP: f64 = 3.0;
 
-pub const REQUEST: EvaluationRequest = EvaluationRequest {
+pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     loss: true,
     curvature: true,
     ..EvaluationRequest::GRADIENT
@@ -82,11 +82,11 @@ impl<D: Direction> Stepper for Damped<D> {
         &self.trial
     }
 
-    fn answer(&self) -> &[f64] {
+    fn current_solution(&self) -> &[f64] {
         self.last.as_ref().map_or(&self.trial, |last| &last.params)
     }
 
-    fn end(&self) -> &[f64] {
+    fn final_solution(&self) -> &[f64] {
         &self.trial
     }
 

@@ -31,7 +31,7 @@ impl FullNewton {
     }
 
     /// `μ ← μ + L w`, `L ← L M`.
-    fn go(&mut self, w: &DVector<f64>, factor: &DMatrix<f64>) {
+    fn move_by(&mut self, w: &DVector<f64>, factor: &DMatrix<f64>) {
         let dim = self.dim;
         let mut own = DMatrix::zeros(dim, dim);
         let mut next = 2 * dim;
@@ -78,7 +78,7 @@ impl Stepper for FullNewton {
         &self.params
     }
 
-    fn answer(&self) -> &[f64] {
+    fn current_solution(&self) -> &[f64] {
         &self.params
     }
 
@@ -89,7 +89,7 @@ impl Stepper for FullNewton {
             mut averaged,
             weight,
             damping,
-        } = self.blocks.take(evaluation, draws);
+        } = self.blocks.add_block(evaluation, draws);
         let dim = self.dim;
         let step = NewtonMetric::new(&averaged, damping).mean_step(&gradient);
         let identity = DMatrix::identity(dim, dim);
@@ -107,9 +107,9 @@ impl Stepper for FullNewton {
         };
         let longest = step.amax();
         let shrink = (super::averaged_newton::LONGEST_STEP / longest).min(1.0);
-        self.go(&(step * (-weight * shrink)), &factor);
+        self.move_by(&(step * (-weight * shrink)), &factor);
         averaged = factor.transpose() * averaged * &factor;
-        self.blocks.keep(averaged);
+        self.blocks.set_curvature(averaged);
         Progress::Iterate { decrement }
     }
 }

@@ -15,7 +15,7 @@ const ARMIJO: f64 = 1e-4;
 const VALUE_SLACK: f64 = 1e-4;
 const MOST_BACKTRACKS: u32 = 6;
 
-pub const REQUEST: EvaluationRequest = EvaluationRequest {
+pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     loss: true,
     ..EvaluationRequest::GRADIENT
 };
@@ -130,7 +130,7 @@ impl Stepper for Lbfgs {
         &self.trial
     }
 
-    fn answer(&self) -> &[f64] {
+    fn current_solution(&self) -> &[f64] {
         &self.answer
     }
 

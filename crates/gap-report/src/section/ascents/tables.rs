@@ -2,7 +2,9 @@
 
 use crate::across_seeds::{SeedMean, SpreadOver, spread_meaning};
 use crate::table::Table;
-use crate::table::number::{self, grouped, mean_text, option, same_or_range, seconds, significant};
+use crate::table::number::{
+    self, grouped, mean_text, same_or_range, seconds, significant, text_or_absent,
+};
 use crate::variant::variant_order;
 use gap_schema::Summary;
 use gap_schema::summary::{AscentCell, AscentReached, Mean};
@@ -60,7 +62,7 @@ impl<'a> AscentGroup<'a> {
             Some(time(cell)? / time(baseline?)?)
         });
         let (n, of) = (ratios.clone().count(), self.cells.len());
-        let text = option(MedianAndRange::new(ratios), |median| {
+        let text = text_or_absent(MedianAndRange::new(ratios), |median| {
             median.text(|r| significant(r, 3))
         });
         if n == 0 || n == of {
@@ -173,7 +175,7 @@ pub(super) fn ascents(summary: &Summary) -> Table {
     for group in &groups {
         let cell = group.cells[0];
         table.rows.push(vec![
-            option(cell.variant.clone(), |variant| variant),
+            text_or_absent(cell.variant.clone(), |variant| variant),
             cell.split.to_string(),
             cell.start.to_string(),
             cell.ascent.clone(),

@@ -1,7 +1,7 @@
 //! How to read a calibration, on the page.
 
 use super::analysis::COVERAGE_BAND;
-use crate::section::contribution::Block;
+use crate::section::interface::Block;
 
 /// What it means for a coverage to be within the band, below it or above.
 pub(super) fn reading_aid() -> [Block; 2] {

@@ -3,7 +3,7 @@
 
 use super::analysis::{COVERAGE_BAND, CalibrationGroup, Coverage, ReplicateMean};
 use crate::table::Table;
-use crate::table::number::{self, grouped, option, plus_minus, same_or_range, seconds};
+use crate::table::number::{self, grouped, plus_minus, same_or_range, seconds, text_or_absent};
 use gap_schema::Summary;
 use gap_spec::Estimator;
 
@@ -51,19 +51,20 @@ fn row(group: &CalibrationGroup<'_>) -> Vec<String> {
     let sides = group.points.iter().filter_map(|point| point.side_holds);
     let (holding, sided) = (sides.clone().filter(|holds| *holds).count(), sides.count());
     let replicate_mean_text =
-        |value: Option<ReplicateMean>| option(value, |m| plus_minus(m.mean, m.std_error));
-    let average =
-        |number: Option<ReplicateMean>, text: fn(f64) -> String| option(number, |m| text(m.mean));
+        |value: Option<ReplicateMean>| text_or_absent(value, |m| plus_minus(m.mean, m.std_error));
+    let average = |number: Option<ReplicateMean>, text: fn(f64) -> String| {
+        text_or_absent(number, |m| text(m.mean))
+    };
     vec![
-        option(variant, str::to_owned),
+        text_or_absent(variant, str::to_owned),
         dimensions.to_string(),
         first.estimator.to_string(),
         average(group.mean(|c| Some((c.row.n_samples, 0.0))), draws),
-        option(first.n_temperatures, |n| grouped(u64::from(n))),
+        text_or_absent(first.n_temperatures, |n| grouped(u64::from(n))),
         group.points.len().to_string(),
         grouped(replicates),
         coverage_text(group.coverage()),
-        option(group.coverage(), |coverage| {
+        text_or_absent(group.coverage(), |coverage| {
             band_text(coverage, group.points_below(COVERAGE_BAND[0]))
         }),
         coverage_text(group.coverage_trusted()),
@@ -91,7 +92,7 @@ fn percent(part: f64) -> String {
 }
 
 fn coverage_text(coverage: Option<Coverage>) -> String {
-    option(coverage, |coverage| {
+    text_or_absent(coverage, |coverage| {
         let [low, high] = coverage.interval.map(|end| 100.0 * end);
         format!("{} ({low:.1}–{high:.1})", percent(coverage.part))
     })

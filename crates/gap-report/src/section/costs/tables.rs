@@ -1,7 +1,7 @@
 //! What inference costs: parameters, wall time and joint gradients.
 
 use crate::across_seeds::SeedGroup;
-use crate::table::number::{grouped, option, same_or_range, seconds, significant};
+use crate::table::number::{grouped, same_or_range, seconds, significant, text_or_absent};
 use crate::table::{Table, mean_gradients, mean_seconds, table_by_group};
 use gap_schema::Summary;
 use gap_schema::summary::StageCost;
@@ -23,8 +23,8 @@ pub(super) fn parameters(summary: &Summary) -> Table {
         vec![vec![
             same_or_range(group.cells.iter().map(|c| c.n)),
             same_or_range(free_form()),
-            option(weights, grouped),
-            option(ratio, |(free_form, weights)| {
+            text_or_absent(weights, grouped),
+            text_or_absent(ratio, |(free_form, weights)| {
                 significant(free_form as f64 / weights as f64, 2)
             }),
         ]]
@@ -63,7 +63,7 @@ pub(super) fn stages(summary: &Summary) -> Table {
     costs.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     for cost in costs {
         table.rows.push(vec![
-            option(cost.variant.as_deref(), str::to_owned),
+            text_or_absent(cost.variant.as_deref(), str::to_owned),
             cost.stage.clone(),
             cost.n.to_string(),
             seconds(cost.seconds),

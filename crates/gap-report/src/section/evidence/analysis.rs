@@ -2,7 +2,7 @@
 
 use crate::columns::{ADAPTIVE_IW, AMORTIZED_IW, ANNEALED, CLOSED_FORM, CellColumns, FREE_FORM_IW};
 use crate::paired_column::{PairedColumn, mean};
-use crate::pairing::Term;
+use crate::pairing::MeasuredQuantity;
 use crate::section::reliability::analysis::{mean_acceptance, untrusted_by_reason};
 use gap_schema::record::Record;
 use gap_schema::summary::{Agreement, EvidenceEstimate, LogEvidence};
@@ -10,7 +10,7 @@ use gap_spec::{Estimator, Side, Trust};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The lower bounds that may stand for `log p(x)`; of equal ones the first does.
-const BOUNDS: [Term; 4] = [FREE_FORM_IW, AMORTIZED_IW, ADAPTIVE_IW, ANNEALED];
+const BOUNDS: [MeasuredQuantity; 4] = [FREE_FORM_IW, AMORTIZED_IW, ADAPTIVE_IW, ANNEALED];
 
 /// `log p̂(x)` of a cell: the exact value where there is one, and otherwise the best lower bound.
 ///
@@ -62,7 +62,7 @@ impl BestEvidence {
 }
 
 /// Whether the term is an estimate of `log p(x)`; an exact ELBO or its maximum tells of `q` instead.
-fn is_estimate(term: &Term) -> bool {
+fn is_estimate(term: &MeasuredQuantity) -> bool {
     let about_q = [Estimator::ExactElbo, Estimator::OptimalElbo];
     term.steps.is_none() && !about_q.contains(&term.estimator)
 }
@@ -130,7 +130,10 @@ fn student_quantile(freedom: f64) -> f64 {
 
 /// How often the annealed estimate and the importance-weighted one of `term` agree, as [`Agreement`]
 /// defines it; `None` where one of them was not measured, or has no weights of its own.
-pub(crate) fn annealed_agreement(columns: &CellColumns<'_>, term: Term) -> Option<Agreement> {
+pub(crate) fn annealed_agreement(
+    columns: &CellColumns<'_>,
+    term: MeasuredQuantity,
+) -> Option<Agreement> {
     let is_weighted = [FREE_FORM_IW, ADAPTIVE_IW].contains(&term);
     (is_weighted && columns.has(term) && columns.has(ANNEALED)).then(|| {
         let pairs = columns.rows(term).zip(columns.rows(ANNEALED));

@@ -25,17 +25,19 @@ pub(super) fn charts(summary: &Summary) -> Vec<Chart> {
 }
 
 /// What was estimated without an encoder, and is not exact.
-fn shown(cell: &Cell) -> impl Iterator<Item = ((Method, Estimator), &EvidenceEstimate)> {
+fn plotted_estimates(
+    cell: &Cell,
+) -> impl Iterator<Item = ((Method, Estimator), &EvidenceEstimate)> {
     let all = cell.evidence.iter();
-    let shown =
+    let plotted_estimates =
         all.filter(|e| e.method != Method::Amortized && e.estimator != Estimator::ClosedForm);
-    shown.map(|e| ((e.method, e.estimator), e))
+    plotted_estimates.map(|e| ((e.method, e.estimator), e))
 }
 
 fn chart(groups: &[SeedGroup<'_>]) -> Chart {
     let cells = || groups.iter().flat_map(|group| &group.cells);
     let estimators: BTreeSet<(Method, Estimator)> = cells()
-        .flat_map(|cell| shown(cell).map(|(key, _)| key))
+        .flat_map(|cell| plotted_estimates(cell).map(|(key, _)| key))
         .collect();
     let estimators: Vec<(Method, Estimator)> = estimators.into_iter().collect();
     let labels = labels(groups);
@@ -47,7 +49,7 @@ fn chart(groups: &[SeedGroup<'_>]) -> Chart {
                 let label = label(group, cell, groups);
                 let i = labels.iter().position(|other| *other == label);
                 let style = LineStyle::nth(i.expect("the labels are those of all cells"), NO_LINE);
-                let points = shown(cell).filter_map(|(key, estimate)| {
+                let points = plotted_estimates(cell).filter_map(|(key, estimate)| {
                     let category = estimators.iter().position(|other| *other == key)?;
                     let mean = estimate.minus_log_evidence;
                     Point::with_error(category as f64, mean.mean_nats, mean.std_error_nats)
@@ -71,7 +73,7 @@ fn chart(groups: &[SeedGroup<'_>]) -> Chart {
     }
     let categories = estimators
         .iter()
-        .map(|&(method, estimator)| lines(&estimate_name(method, estimator)));
+        .map(|&(method, estimator)| wrapped_label_lines(&estimate_name(method, estimator)));
     Chart {
         name: "evidence".to_owned(),
         title: "Estimates of log p(x), side by side".to_owned(),
@@ -113,11 +115,11 @@ fn labels(groups: &[SeedGroup<'_>]) -> Vec<String> {
     labels
 }
 
-/// A name in lines: `importance-weighted of q*` has three.
-fn lines(name: &str) -> Vec<String> {
+/// The lines of a name that is too long for one: `importance-weighted of q*` has three.
+fn wrapped_label_lines(name: &str) -> Vec<String> {
     let (estimator, of) = name.split_once(' ').unwrap_or((name, ""));
-    let lines = estimator.split('-').chain([of]);
-    lines
+    let wrapped_label_lines = estimator.split('-').chain([of]);
+    wrapped_label_lines
         .filter(|line| !line.is_empty())
         .map(str::to_owned)
         .collect()

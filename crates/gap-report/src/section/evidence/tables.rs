@@ -2,8 +2,8 @@
 
 use crate::across_seeds::{SeedGroup, seed_counts, spread_meaning};
 use crate::table::number::{
-    self, grouped, mean_text, option, part_of_all, range_or_absent, reasons_text, seconds,
-    significant,
+    self, grouped, mean_text, part_of_all, range_or_absent, reasons_text, seconds, significant,
+    text_or_absent,
 };
 use crate::table::{Table, table_by_group};
 use gap_schema::Summary;
@@ -90,22 +90,22 @@ fn evidence_row(group: &SeedGroup<'_>, (method, estimator): (Method, Estimator))
         .collect();
     vec![
         estimate_name(method, estimator),
-        option(estimates.first(), |e| e.side.to_string()),
+        text_or_absent(estimates.first(), |e| e.side.to_string()),
         mean(|e| Some(e.mean)),
         mean(|e| Some(e.minus_log_evidence)),
         rounded(average(|e| Some(e.n_samples))),
         range_or_absent(temperatures),
-        option(average(|e| e.acceptance), |rate| significant(rate, 2)),
+        text_or_absent(average(|e| e.acceptance), |rate| significant(rate, 2)),
         mean(|e| e.sandwich_width),
         agreement_text(&agreements),
         reasons_text(estimates.iter().map(|e| &e.untrusted_by_reason)),
-        option(average(|e| Some(e.seconds)), seconds),
+        text_or_absent(average(|e| Some(e.seconds)), seconds),
         rounded(average(|e| Some(e.joint_evaluations))),
     ]
 }
 
 fn rounded(value: Option<f64>) -> String {
-    option(value, |value| grouped(value.round() as u64))
+    text_or_absent(value, |value| grouped(value.round() as u64))
 }
 
 /// `57 of 60 (59)`: those that agree, and those whose intervals overlap; nothing of none.

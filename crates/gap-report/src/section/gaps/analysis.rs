@@ -8,7 +8,7 @@ use crate::columns::{
     FREE_FORM_IW, OPTIMAL_ELBO,
 };
 use crate::paired_column::PairedColumn;
-use crate::pairing::{PairedCell, Term};
+use crate::pairing::{MeasuredQuantity, PairedCell};
 use crate::section::evidence::analysis::{BestEvidence, annealed_agreement, estimates};
 use crate::section::reliability::analysis::{count_heavy_tails, untrusted_by_reason};
 use gap_schema::record::Record;
@@ -46,7 +46,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
     let different_optima_points = different_optima_points(&columns);
     let refinement = refinement_points(&columns, &free_form);
     let most_steps = refinement.last().map(|point| point.steps);
-    let refined_elbo = most_steps.map(|steps| Term::refined(steps, Estimator::Elbo));
+    let refined_elbo = most_steps.map(|steps| MeasuredQuantity::refined(steps, Estimator::Elbo));
     let n = cell.points.len() as u64;
     let stops = columns.all_rows(FREE_FORM_ELBO);
     let untrusted = untrusted_by_reason(columns.rows_of_all_terms());
@@ -147,7 +147,7 @@ fn refinement_points(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec
     let steps = columns.refinement_steps().into_iter();
     steps
         .filter_map(|steps| {
-            let term = Term::refined(steps, Estimator::Elbo);
+            let term = MeasuredQuantity::refined(steps, Estimator::Elbo);
             let cost = columns.cost(term)?;
             Some(RefinementPoint {
                 steps,

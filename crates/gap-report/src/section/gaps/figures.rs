@@ -5,7 +5,7 @@ use crate::figure::{
     COLOURS, Chart, LegendEntry, LineStyle, MARKERS, Marker, MarkerPlacement, NO_LINE, Panel,
     Point, ReferenceLine, Scale, Series, THICK, XAxis, scale_covering,
 };
-use crate::pairing::capacity;
+use crate::pairing::capacity_sort_key;
 use crate::table::encoder_name;
 use crate::table::number::grouped;
 use gap_schema::Summary;
@@ -31,7 +31,7 @@ pub(super) fn charts(summary: &Summary) -> Vec<Chart> {
 
 fn encoders<'a>(groups: &[SeedGroup<'a>]) -> Vec<&'a EncoderLabel> {
     let mut encoders: Vec<&EncoderLabel> = groups.iter().filter_map(SeedGroup::encoder).collect();
-    encoders.sort_by(|a, b| capacity(Some(a)).cmp(&capacity(Some(b))));
+    encoders.sort_by(|a, b| capacity_sort_key(Some(a)).cmp(&capacity_sort_key(Some(b))));
     encoders.dedup();
     encoders
 }

@@ -1,7 +1,7 @@
 //! What the gaps say, in sentences and on the page.
 
 use crate::across_seeds::{SeedGroup, SeedMean, reported_split, seed_counts, spread_meaning};
-use crate::section::contribution::Block;
+use crate::section::interface::Block;
 use crate::table::encoder_name;
 use crate::table::number::{plus_minus, significant};
 use gap_schema::Summary;
@@ -29,7 +29,7 @@ fn seed_mean_text(mean: SeedMean) -> String {
 }
 
 /// `, 29% of it`; nothing where the whole is not told from none, or its part is no part.
-fn share_of(part: SeedMean, whole: SeedMean, name: &str) -> String {
+fn percent_clause(part: SeedMean, whole: SeedMean, name: &str) -> String {
     let is_there = whole.mean_nats > 3.0 * whole.std_error_nats;
     if is_there && (0.0..=whole.mean_nats).contains(&part.mean_nats) {
         let percent = 100.0 * part.mean_nats / whole.mean_nats;
@@ -48,7 +48,7 @@ fn context_sentences(groups: &[&SeedGroup<'_>]) -> Vec<String> {
                 return false;
             };
             let same_network = (more.kind, &more.hidden) == (fewer.kind, &fewer.hidden);
-            more.context > fewer.context && same_network && on_one_problem(with, without)
+            more.context > fewer.context && same_network && is_same_problem(with, without)
         });
         without.map(move |without| (*without, *with))
     });
@@ -64,14 +64,14 @@ fn context_sentences(groups: &[&SeedGroup<'_>]) -> Vec<String> {
             without.encoder()?.context,
             seed_mean_text(beside),
             with.encoder()?.context,
-            share_of(beside, alone, "it")
+            percent_clause(beside, alone, "it")
         ))
     };
     pairs.filter_map(sentence).collect()
 }
 
 /// Whether two groups are of one family, and of the same models on the same data.
-fn on_one_problem(a: &SeedGroup<'_>, b: &SeedGroup<'_>) -> bool {
+fn is_same_problem(a: &SeedGroup<'_>, b: &SeedGroup<'_>) -> bool {
     let models = |group: &SeedGroup<'_>| {
         let cells = group.cells.iter();
         let problems = cells.map(|c| (c.seed, c.family, c.dataset.clone(), c.model.clone()));
@@ -100,7 +100,7 @@ fn encoder_sentence(groups: &[&SeedGroup<'_>]) -> Option<String> {
             encoder_name(last),
             seed_mean_text(narrow),
             seed_mean_text(wide),
-            share_of(wide, narrow, "it")
+            percent_clause(wide, narrow, "it")
         )
     } else {
         format!(
@@ -111,7 +111,7 @@ fn encoder_sentence(groups: &[&SeedGroup<'_>]) -> Option<String> {
     };
     let approximation = last.mean(|cell| Some(cell.approximation_gap))?;
     let inference = last.mean(|cell| cell.inference_gap)?;
-    let share = share_of(approximation, inference, "the inference gap");
+    let share = percent_clause(approximation, inference, "the inference gap");
     Some(format!(
         "{variant}{change}. With {} the approximation gap is {} nats{share}.",
         encoder_name(last),

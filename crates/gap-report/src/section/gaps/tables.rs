@@ -3,7 +3,7 @@
 
 use crate::across_seeds::{SeedGroup, seed_counts, spread_meaning};
 use crate::table::number::{
-    self, grouped, mean_text, option, plus_minus, same_or_range, significant,
+    self, grouped, mean_text, plus_minus, same_or_range, significant, text_or_absent,
 };
 use crate::table::{Table, mean_gradients, mean_seconds, table_by_group};
 use gap_schema::Summary;
@@ -30,7 +30,7 @@ pub(super) fn gaps(summary: &Summary) -> Table {
         let refined = group.mean(|c| c.refined_gap);
         let steps = group.refinement_steps().last().copied();
         vec![vec![
-            option(group.encoder(), |e| grouped(e.weights)),
+            text_or_absent(group.encoder(), |e| grouped(e.weights)),
             same_or_range(group.cells.iter().map(|c| c.n)),
             group.n_seeds().to_string(),
             evidence_sources(group),
@@ -160,7 +160,8 @@ pub(super) fn cells(summary: &Summary) -> Table {
             "inference",
         ],
     );
-    let text = |mean: Option<Mean>| option(mean, |m| plus_minus(m.mean_nats, m.std_error_nats));
+    let text =
+        |mean: Option<Mean>| text_or_absent(mean, |m| plus_minus(m.mean_nats, m.std_error_nats));
     for cell in &summary.cells {
         table.rows.push(vec![
             cell.cell.clone(),

@@ -3,7 +3,8 @@
 
 use crate::figure::canvas::{Canvas, DrawResult, GRID, INK, PAPER, Text};
 use crate::figure::geometry::{
-    LINE, MARGIN, Position, SMALL_TEXT, TEXT, TITLE_TEXT, broken, text_width,
+    LINE_HEIGHT, MARGIN, Position, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_TEXT_SIZE, text_width,
+    wrap_text,
 };
 use crate::figure::{COLOURS, Draw};
 use crate::variant::variant_order;
@@ -15,12 +16,12 @@ use plotters::style::text_anchor::{HPos, VPos};
 use std::collections::BTreeMap;
 
 /// The side of a picture.
-const SIDE: f64 = 150.0;
-const SPACE: f64 = 14.0;
-const HEADING: f64 = 40.0;
+const PICTURE_SIDE: f64 = 150.0;
+const PICTURE_SPACE: f64 = 14.0;
+const HEADING_HEIGHT: f64 = 40.0;
 
 /// Cells that are fainter than this part of the darkest are not drawn.
-const FAINTEST: f64 = 0.004;
+const FAINTEST_SHADE: f64 = 0.004;
 
 /// One datapoint: its posterior, then a column for each variant.
 pub(super) struct PosteriorFigure {
@@ -85,7 +86,9 @@ fn figure(seed: u64, datapoint: u64, rows: &[&PictureRow]) -> PosteriorFigure {
         let own = rows.iter().filter(|row| row.variant.as_deref() == variant);
         let own: Vec<&&PictureRow> = own.filter(|row| row.pictured == pictured).collect();
         let most = own.iter().map(|row| row.mass).fold(0.0, f64::max);
-        let seen = own.into_iter().filter(|row| row.mass > FAINTEST * most);
+        let seen = own
+            .into_iter()
+            .filter(|row| row.mass > FAINTEST_SHADE * most);
         seen.map(|row| shade(row, most)).collect()
     };
     let first = variants[0];
@@ -166,22 +169,22 @@ impl PosteriorFigure {
 
     fn width(&self) -> f64 {
         let n = self.columns.len() as f64;
-        let pictures = n * SIDE + (n - 1.0) * SPACE + 2.0 * MARGIN;
-        pictures.max(text_width(&self.title, TITLE_TEXT) * 1.15 + 2.0 * MARGIN)
+        let pictures = n * PICTURE_SIDE + (n - 1.0) * PICTURE_SPACE + 2.0 * MARGIN;
+        pictures.max(text_width(&self.title, TITLE_TEXT_SIZE) * 1.15 + 2.0 * MARGIN)
     }
 
     fn note_lines(&self) -> Vec<String> {
-        broken(&self.note, SMALL_TEXT, self.width() - 2.0 * MARGIN)
+        wrap_text(&self.note, SMALL_TEXT_SIZE, self.width() - 2.0 * MARGIN)
     }
 
     fn top(&self) -> f64 {
-        38.0 + self.note_lines().len() as f64 * LINE + HEADING
+        38.0 + self.note_lines().len() as f64 * LINE_HEIGHT + HEADING_HEIGHT
     }
 
     fn height(&self) -> f64 {
         let rows = self.columns.iter().map(|column| column.pictures.len());
         let rows = rows.max().unwrap_or(0) as f64;
-        self.top() + rows * (SIDE + LINE + SPACE) + MARGIN
+        self.top() + rows * (PICTURE_SIDE + LINE_HEIGHT + PICTURE_SPACE) + MARGIN
     }
 }
 
@@ -207,12 +210,12 @@ impl Draw for PosteriorFigure {
         let corner = (HPos::Left, VPos::Top);
         canvas.text(&self.title, (MARGIN, 12.0), corner, Text::title())?;
         for (i, line) in self.note_lines().iter().enumerate() {
-            let place = (MARGIN, 38.0 + i as f64 * LINE);
+            let place = (MARGIN, 38.0 + i as f64 * LINE_HEIGHT);
             canvas.text(line, place, corner, Text::small())?;
         }
         for (i, column) in self.columns.iter().enumerate() {
-            let left = MARGIN + i as f64 * (SIDE + SPACE);
-            let middle = (left + 0.5 * SIDE, self.top() - TEXT - 4.0);
+            let left = MARGIN + i as f64 * (PICTURE_SIDE + PICTURE_SPACE);
+            let middle = (left + 0.5 * PICTURE_SIDE, self.top() - TEXT_SIZE - 4.0);
             canvas.text(
                 &column.heading,
                 middle,
@@ -220,13 +223,13 @@ impl Draw for PosteriorFigure {
                 Text::plain(),
             )?;
             for (j, (label, shades)) in column.pictures.iter().enumerate() {
-                let top = self.top() + j as f64 * (SIDE + LINE + SPACE);
+                let top = self.top() + j as f64 * (PICTURE_SIDE + LINE_HEIGHT + PICTURE_SPACE);
                 canvas.picture((left, top), shades)?;
-                let below = (left + 0.5 * SIDE, top + SIDE + 3.0);
+                let below = (left + 0.5 * PICTURE_SIDE, top + PICTURE_SIDE + 3.0);
                 canvas.text(label, below, (HPos::Center, VPos::Top), Text::small())?;
             }
         }
-        let axes = (MARGIN, self.height() - SMALL_TEXT - 6.0);
+        let axes = (MARGIN, self.height() - SMALL_TEXT_SIZE - 6.0);
         canvas.text(&self.axes, axes, corner, Text::small())
     }
 }
@@ -234,11 +237,16 @@ impl Draw for PosteriorFigure {
 impl<DB: DrawingBackend> Canvas<DB> {
     fn picture(&self, (left, top): Position, shades: &[ShadedCell]) -> DrawResult<DB> {
         for shade in shades {
-            let place = |[across, up]: [f64; 2]| (left + across * SIDE, top + (1.0 - up) * SIDE);
+            let place = |[across, up]: [f64; 2]| {
+                (
+                    left + across * PICTURE_SIDE,
+                    top + (1.0 - up) * PICTURE_SIDE,
+                )
+            };
             let corners = [place(shade.from), place(shade.to)];
             self.rectangle(corners, colour(shade.darkness).filled())?;
         }
-        let (right, bottom) = (left + SIDE, top + SIDE);
+        let (right, bottom) = (left + PICTURE_SIDE, top + PICTURE_SIDE);
         let frame = [
             (left, top),
             (right, top),
@@ -249,7 +257,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
         for ends in frame.windows(2) {
             self.line(ends[0], ends[1], self.stroke(INK, 1.0))?;
         }
-        let (middle_x, middle_y) = (left + 0.5 * SIDE, top + 0.5 * SIDE);
+        let (middle_x, middle_y) = (left + 0.5 * PICTURE_SIDE, top + 0.5 * PICTURE_SIDE);
         for (x, y) in [(middle_x, bottom), (left, middle_y)] {
             // The posterior's mean on both axes.
             let inwards = if x == left {

@@ -1,6 +1,6 @@
 //! How far the numbers can be relied on, in sentences and on the page.
 
-use crate::section::contribution::Block;
+use crate::section::interface::Block;
 use gap_schema::Summary;
 use gap_schema::summary::DIFFERENT_OPTIMA_NATS;
 

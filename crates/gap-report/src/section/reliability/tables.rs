@@ -1,7 +1,7 @@
 //! How far the numbers can be relied on, and how they compare with closed forms.
 
 use crate::across_seeds::SeedGroup;
-use crate::table::number::{grouped, mean_text, option, reasons_text, significant};
+use crate::table::number::{grouped, mean_text, reasons_text, significant, text_or_absent};
 use crate::table::{Table, table_by_group};
 use gap_schema::Summary;
 use gap_schema::summary::{Cell, Mean, Oracle};
@@ -26,14 +26,15 @@ pub(super) fn reliability(summary: &Summary) -> Table {
     ];
     table_by_group(&SeedGroup::all(summary), &headings, |group| {
         let gap = group.mean(|c| c.amortization_gap);
-        let largest =
-            |pick: fn(&Cell) -> Option<f64>| option(group.largest(pick), |n| significant(n, 2));
+        let largest = |pick: fn(&Cell) -> Option<f64>| {
+            text_or_absent(group.largest(pick), |n| significant(n, 2))
+        };
         vec![vec![
             grouped(group.total(|c| c.n)),
             mean_text(gap),
             mean_text(group.mean(|c| c.amortization_gap_converged)),
             mean_text(group.mean(|c| c.amortization_gap_same_optimum)),
-            option(gap, |gap| significant(gap.mc_std_error_nats, 2)),
+            text_or_absent(gap, |gap| significant(gap.mc_std_error_nats, 2)),
             grouped(group.total(|c| c.negative_gaps)),
             grouped(group.total(|c| c.unconverged)),
             grouped(group.total(|c| c.different_optima)),

@@ -3,8 +3,8 @@
 use crate::across_seeds::{SeedMean, SpreadOver};
 use crate::table::Table;
 use crate::table::number::{
-    grouped, mean_text, option, part_of_all, range_or_absent, reasons_text, same_or_range, seconds,
-    significant,
+    grouped, mean_text, part_of_all, range_or_absent, reasons_text, same_or_range, seconds,
+    significant, text_or_absent,
 };
 use crate::variant::variant_order;
 use gap_schema::Summary;
@@ -70,7 +70,7 @@ fn sandwich_row(models: &[&Sandwich]) -> Vec<String> {
     let with_exact = models.iter().filter(|model| model.exact.is_some());
     let temperatures = models.iter().filter_map(|model| model.n_temperatures);
     vec![
-        option(models[0].variant.as_deref(), str::to_owned),
+        text_or_absent(models[0].variant.as_deref(), str::to_owned),
         models[0].dataset.clone(),
         models.len().to_string(),
         same_or_range(models.iter().map(|model| model.n)),
@@ -88,13 +88,13 @@ fn sandwich_row(models: &[&Sandwich]) -> Vec<String> {
         grouped(total(|s| s.negative_widths)),
         grouped(total(|s| s.non_finite)),
         reasons_text(models.iter().map(|model| &model.untrusted_by_reason)),
-        option(average(|s| s.acceptance), |rate| significant(rate, 2)),
+        text_or_absent(average(|s| s.acceptance), |rate| significant(rate, 2)),
         format!(
             "{} × {}",
             same_or_range(models.iter().map(|model| model.n_chains)),
             range_or_absent(temperatures.map(u64::from))
         ),
-        option(average(|s| Some(s.seconds)), seconds),
+        text_or_absent(average(|s| Some(s.seconds)), seconds),
     ]
 }
 

@@ -5,12 +5,12 @@ use gap_torch::{NoiseStream, SeedKey, floats};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
-/// Draws whose moments an anchor has where its `q` is no diagonal Gaussian, and as many opposite ones.
+/// Draws whose moments an initial Gaussian has where its `q` is no diagonal Gaussian, and as many opposite ones.
 const MOMENT_DRAWS: i64 = 2048;
 
 /// A Gaussian of each datapoint. Chains move in `w`, where it is the standard normal: `z = mean + F w`.
 #[derive(Clone, Debug)]
-pub struct Anchor {
+pub struct InitialGaussian {
     latent_dim: usize,
     mean: Vec<f32>, // [B, D]
     factor: ScaleFactor,
@@ -27,7 +27,7 @@ enum ScaleFactor {
     Lower(Vec<f32>),
 }
 
-impl Anchor {
+impl InitialGaussian {
     /// The standard normal prior, for `n_points` datapoints.
     pub fn prior(n_points: usize, latent_dim: usize) -> Self {
         let std = vec![1.0; n_points * latent_dim];
@@ -36,7 +36,7 @@ impl Anchor {
 
     /// The Gaussian with the moments of a fitted `q`, for each datapoint: `q` itself where that is a
     /// diagonal Gaussian, and otherwise from draws of it.
-    pub fn of(family: &dyn VariationalFamily, params: &VariationalParams) -> Self {
+    pub fn matching(family: &dyn VariationalFamily, params: &VariationalParams) -> Self {
         match family.as_diagonal_gaussian() {
             Some(diagonal) => {
                 let (mean, log_std) = diagonal.mean_and_log_std(params);

@@ -15,12 +15,12 @@ pub(crate) trait Section: Sync {
     fn analyse(&self, _input: &AnalysisInput<'_>, _summary: &mut Summary) {}
 
     /// Whether the summary has results of this topic that are a report of their own, without gaps.
-    fn stands_alone(&self, _summary: &Summary) -> bool {
+    fn is_report_without_gaps(&self, _summary: &Summary) -> bool {
         false
     }
 
     /// The outcome in sentences, made from the summary alone: what was not measured cannot be said.
-    fn sentences(&self, _summary: &Summary) -> Vec<String> {
+    fn outcome_sentences(&self, _summary: &Summary) -> Vec<String> {
         Vec::new()
     }
 
