@@ -151,6 +151,27 @@ fn columns_that_are_absent_throughout_survive() {
     round_trip(&[]);
 }
 
+#[test]
+fn an_empty_table_has_the_columns_of_a_full_one() {
+    let empty = to_frame(&[]).unwrap();
+    let full = to_frame(&[plain(), full(vec![64])]).unwrap();
+    assert_eq!(empty.schema(), full.schema());
+    assert_eq!(empty.height(), 0);
+}
+
+#[test]
+fn an_empty_cell_of_a_required_column_is_an_error_that_names_row_and_column() {
+    let empty = |frame: &mut DataFrame| {
+        let column = Column::new("seed".into(), [None::<u64>]);
+        frame.with_column(column).unwrap();
+    };
+    let message = read_changed(empty).unwrap_err().to_string();
+    assert!(
+        message.contains("row 0: column `seed` has an empty value"),
+        "{message}"
+    );
+}
+
 proptest! {
     #[test]
     fn any_numbers_survive(
