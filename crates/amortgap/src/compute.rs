@@ -9,8 +9,8 @@ mod progress;
 mod run_command;
 mod status_command;
 
-pub use bench_command::bench;
-pub use data_command::data;
-pub use plan_command::plan;
-pub use run_command::run;
-pub use status_command::status;
+pub use bench_command::report_criterion_benches;
+pub use data_command::list_or_check_datasets;
+pub use plan_command::print_plan;
+pub use run_command::run_experiment;
+pub use status_command::print_run_status;

@@ -13,17 +13,17 @@ pub enum Failure {
 
 impl Failure {
     /// The input is wrong.
-    pub fn input(error: impl Error) -> Self {
-        Self::Input(one_line(&error))
+    pub fn from_input_error(error: impl Error) -> Self {
+        Self::Input(error_chain_in_one_line(&error))
     }
 
     /// The run failed.
-    pub fn run(error: impl Error) -> Self {
-        Self::Run(one_line(&error))
+    pub fn from_run_error(error: impl Error) -> Self {
+        Self::Run(error_chain_in_one_line(&error))
     }
 
     /// Says so on stderr, in one line, and gives the exit status.
-    pub fn report(&self) -> ExitCode {
+    pub fn print_and_get_exit_code(&self) -> ExitCode {
         let (message, status) = match self {
             Self::Input(message) => (message, 2),
             Self::Run(message) => (message, 1),
@@ -34,7 +34,7 @@ impl Failure {
 }
 
 /// An error and its causes, in one line, each cause said once.
-fn one_line(error: &dyn Error) -> String {
+fn error_chain_in_one_line(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -48,7 +48,7 @@ fn one_line(error: &dyn Error) -> String {
 }
 
 /// A panic is a mistake of ours: it is said in one line, without a backtrace.
-pub fn one_line_panics() {
+pub fn set_one_line_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
             .location()
@@ -68,7 +68,7 @@ pub fn one_line_panics() {
 /// A reader that goes away, as `head` does, ends the program quietly, as it does every other.
 ///
 /// Rust ignores the signal, and then panics where it prints.
-pub fn end_with_the_reader() {
+pub fn restore_default_sigpipe() {
     #[cfg(unix)]
     // SAFETY: no other thread runs yet, and the default disposition calls no code of ours.
     unsafe {
@@ -78,7 +78,7 @@ pub fn end_with_the_reader() {
 
 /// On Ctrl-C and SIGTERM: stop at once. What is finished was published whole, so nothing is lost.
 #[cfg(feature = "compute")]
-pub fn stop_when_interrupted() {
+pub fn exit_on_interrupt_signal() {
     let stop = || {
         eprintln!("interrupted: finished stages are kept; the same command goes on from there");
         // SAFETY: it ends the process and touches no memory. `std::process::exit` would run

@@ -14,37 +14,37 @@ use exit::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    exit::one_line_panics();
-    exit::end_with_the_reader();
+    exit::set_one_line_panic_hook();
+    exit::restore_default_sigpipe();
     let arguments = Arguments::parse();
     // What a panic has to say, the hook has said.
-    match std::panic::catch_unwind(|| run_command(&arguments.command)) {
+    match std::panic::catch_unwind(|| dispatch_command(&arguments.command)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(failure)) => failure.report(),
+        Ok(Err(failure)) => failure.print_and_get_exit_code(),
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn run_command(command: &Command) -> CommandResult {
+fn dispatch_command(command: &Command) -> CommandResult {
     match command {
         #[cfg(feature = "compute")]
-        Command::Run(run) => compute::run(run),
-        Command::Report(report) => report_command::report(report),
+        Command::Run(run) => compute::run_experiment(run),
+        Command::Report(report) => report_command::rewrite_reports(report),
         #[cfg(feature = "compute")]
-        Command::Plan(plan) => compute::plan(plan),
+        Command::Plan(plan) => compute::print_plan(plan),
         #[cfg(feature = "compute")]
-        Command::Status(status) => compute::status(status),
+        Command::Status(status) => compute::print_run_status(status),
         #[cfg(feature = "compute")]
-        Command::Bench(bench) => compute::bench(bench),
+        Command::Bench(bench) => compute::report_criterion_benches(bench),
         #[cfg(feature = "compute")]
-        Command::Data(data) => compute::data(data),
+        Command::Data(data) => compute::list_or_check_datasets(data),
         Command::Completions { shell } => {
             let out = &mut std::io::stdout();
             clap_complete::generate(*shell, &mut Arguments::command(), "amortgap", out);
             Ok(())
         }
         #[cfg(not(feature = "compute"))]
-        Command::Other(words) => reporting_only::refuse(words),
+        Command::Other(words) => reporting_only::refuse_unavailable_command(words),
     }
 }
 

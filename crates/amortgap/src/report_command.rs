@@ -3,7 +3,7 @@
 use crate::CommandResult;
 use crate::arguments::ReportArguments;
 use crate::exit::Failure;
-use gap_report::{Format, ReportContent, summarize, text_table, write_report};
+use gap_report::{Format, ReportContent, main_results_text, summarize, write_report};
 use gap_schema::results::{self, ResultRows};
 use gap_schema::summary::StageCost;
 use gap_spec::{Experiment, document};
@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 /// Writes each folder's report again.
-pub fn report(arguments: &ReportArguments) -> CommandResult {
+pub fn rewrite_reports(arguments: &ReportArguments) -> CommandResult {
     if arguments.out.is_some() && arguments.folders.len() > 1 {
         return Err(Failure::Input(
             "--out takes the report of a single folder; leave it out, or name one folder"
@@ -27,20 +27,27 @@ pub fn report(arguments: &ReportArguments) -> CommandResult {
             )));
         }
         let out = arguments.out.as_deref().unwrap_or(folder);
-        println!("{}", publish(folder, out, &arguments.format)?);
+        println!(
+            "{}",
+            write_report_of_folder(folder, out, &arguments.format)?
+        );
     }
     Ok(())
 }
 
 /// Reads the records in `folder`, writes the report to `out`, and gives the summary table.
-pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, Failure> {
+pub fn write_report_of_folder(
+    folder: &Path,
+    out: &Path,
+    formats: &[Format],
+) -> Result<String, Failure> {
     let experiment =
-        document::read(&folder.join(results::SPEC_FILE), &[]).map_err(Failure::input)?;
-    let rows = ResultRows::read(folder, &experiment).map_err(Failure::input)?;
+        document::read(&folder.join(results::SPEC_FILE), &[]).map_err(Failure::from_input_error)?;
+    let rows = ResultRows::read(folder, &experiment).map_err(Failure::from_input_error)?;
     let provenance = read_json(&folder.join(results::PROVENANCE_FILE))?;
-    check_variants(folder, &experiment, &rows)?;
+    check_variants_in_spec(folder, &experiment, &rows)?;
     let mut summary = summarize(&experiment.name, &rows);
-    summary.cost = read_costs(&folder.join(results::COSTS_FILE))?;
+    summary.cost = read_stage_costs(&folder.join(results::COSTS_FILE))?;
     let content = ReportContent {
         summary: &summary,
         rows: &rows,
@@ -48,12 +55,12 @@ pub fn publish(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, 
         surprise: &experiment.surprise,
         provenance: &provenance,
     };
-    write_report(out, &content, formats).map_err(Failure::run)?;
-    Ok(text_table(&summary))
+    write_report(out, &content, formats).map_err(Failure::from_run_error)?;
+    Ok(main_results_text(&summary))
 }
 
 /// Refuses results of a variant that the spec beside them does not have.
-fn check_variants(
+fn check_variants_in_spec(
     folder: &Path,
     experiment: &Experiment,
     rows: &ResultRows,
@@ -76,7 +83,7 @@ fn check_variants(
 }
 
 /// Where the time went; nothing where an older program left no word of it.
-fn read_costs(path: &Path) -> Result<Vec<StageCost>, Failure> {
+fn read_stage_costs(path: &Path) -> Result<Vec<StageCost>, Failure> {
     if !path.is_file() {
         return Ok(Vec::new());
     }

@@ -7,14 +7,14 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
 
-const COMPUTING: [&str; 5] = ["run", "plan", "status", "bench", "data"];
+const LIBTORCH_COMMANDS: [&str; 5] = ["run", "plan", "status", "bench", "data"];
 
 /// Refuses a command that this build does not have, with the way to the build that has it.
-pub fn refuse(words: &[OsString]) -> CommandResult {
+pub fn refuse_unavailable_command(words: &[OsString]) -> CommandResult {
     let name = words
         .first()
         .map_or_else(String::new, |word| word.to_string_lossy().into_owned());
-    if COMPUTING.contains(&name.as_str()) {
+    if LIBTORCH_COMMANDS.contains(&name.as_str()) {
         return Err(Failure::Input(format!(
             "`amortgap {name}` needs libtorch, and this build only reports; build with default features for the rest (`cargo build -p amortgap`)"
         )));

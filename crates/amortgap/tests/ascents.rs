@@ -63,7 +63,8 @@ name = "mnist-binarized"
 /// A copy of the trace in `out`, without wall times.
 fn trace(bench: &Bench, out: &str) -> Vec<gap_schema::TracePoint> {
     let path = bench.path(&format!("{out}/ascents.csv"));
-    let mut trace: Vec<gap_schema::TracePoint> = gap_schema::rows_file::read(&path).unwrap();
+    let mut trace: Vec<gap_schema::TracePoint> =
+        gap_schema::rows_file::read_csv_rows(&path).unwrap();
     for point in &mut trace {
         point.seconds = 0.0;
     }

@@ -50,7 +50,7 @@ condition_number = 3.0
 "#;
 
 fn rows(bench: &Bench, out: &str) -> Vec<CalibrationRow> {
-    rows_file::read(&bench.path(out).join("calibration.csv")).unwrap()
+    rows_file::read_csv_rows(&bench.path(out).join("calibration.csv")).unwrap()
 }
 
 /// The rows as they are whatever the time they took.

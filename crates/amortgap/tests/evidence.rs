@@ -29,7 +29,7 @@ fn digits(annealed: &str) -> String {
 }
 
 fn records(bench: &Bench, out: &str) -> Vec<Record> {
-    parquet::read(&bench.path(out).join("records.parquet")).unwrap()
+    parquet::read_records(&bench.path(out).join("records.parquet")).unwrap()
 }
 
 /// The records of one estimator of the model on one split, by datapoint.

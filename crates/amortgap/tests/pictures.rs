@@ -5,7 +5,7 @@
 mod experiment;
 
 use experiment::{Bench, DIGITS, edited, refusal, succeeds};
-use gap_schema::picture::{PictureRow, Pictured};
+use gap_schema::picture::{Pictured, PosteriorGridCellRow};
 use gap_schema::rows_file;
 use gap_spec::Family;
 use std::collections::BTreeMap;
@@ -25,7 +25,8 @@ fn small() -> String {
 fn pictures_hold_the_mass_of_what_they_show_and_every_point_has_its_figure() {
     let bench = Bench::with(&small());
     succeeds(&mut bench.run("out", &[]));
-    let rows: Vec<PictureRow> = rows_file::read(&bench.path("out/pictures.csv")).unwrap();
+    let rows: Vec<PosteriorGridCellRow> =
+        rows_file::read_csv_rows(&bench.path("out/pictures.csv")).unwrap();
     let mut masses: BTreeMap<(u64, Family, Pictured), f64> = BTreeMap::new();
     let mut means: BTreeMap<(u64, Family, Pictured), [f64; 2]> = BTreeMap::new();
     for row in &rows {

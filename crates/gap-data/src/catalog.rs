@@ -47,19 +47,19 @@ pub struct CatalogEntry {
     pub binary: bool,
     /// Equally spaced levels from 0 to 1 that numbers lie on.
     pub n_levels: i64,
-    origin: Origin,
+    origin: BaseDataset,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+enum BaseDataset {
     Digits,
     Mnist,
 }
 
-const DIGITS: CatalogEntry = CatalogEntry {
+const DIGITS_ENTRY: CatalogEntry = CatalogEntry {
     name: "digits",
     title: "UCI optical digits, grey",
-    n_train: digits::N_DIGITS - 500,
+    n_train: digits::N_DIGIT_IMAGES - 500,
     n_test: 500,
     observed_dim: 64,
     image_shape: Some(digits::IMAGE_SHAPE),
@@ -73,10 +73,10 @@ const DIGITS: CatalogEntry = CatalogEntry {
     published_split: false,
     binary: false,
     n_levels: 17,
-    origin: Origin::Digits,
+    origin: BaseDataset::Digits,
 };
 
-const MNIST: CatalogEntry = CatalogEntry {
+const MNIST_ENTRY: CatalogEntry = CatalogEntry {
     name: "mnist",
     title: "MNIST handwritten digits, grey",
     n_train: 60_000,
@@ -99,25 +99,25 @@ const MNIST: CatalogEntry = CatalogEntry {
     published_split: true,
     binary: false,
     n_levels: 256,
-    origin: Origin::Mnist,
+    origin: BaseDataset::Mnist,
 };
 
 static CATALOG: [CatalogEntry; 4] = [
-    DIGITS,
+    DIGITS_ENTRY,
     CatalogEntry {
         name: "digits-binarized",
         title: "UCI optical digits, 1 where grey is at least 8 of 16",
         binary: true,
         n_levels: 2,
-        ..DIGITS
+        ..DIGITS_ENTRY
     },
-    MNIST,
+    MNIST_ENTRY,
     CatalogEntry {
         name: "mnist-binarized",
         title: "MNIST handwritten digits, 1 where grey is at least 128 of 255",
         binary: true,
         n_levels: 2,
-        ..MNIST
+        ..MNIST_ENTRY
     },
 ];
 
@@ -182,8 +182,8 @@ pub fn load(name: &str, options: &LoadOptions<'_>) -> Result<Splits, DataError> 
             })?,
     };
     let grey = match entry.origin {
-        Origin::Digits => split_digits(entry, options.split_seed, n_train),
-        Origin::Mnist => read_mnist(entry, options.data_dir, n_train)?,
+        BaseDataset::Digits => split_digits(entry, options.split_seed, n_train),
+        BaseDataset::Mnist => read_mnist(entry, options.data_dir, n_train)?,
     };
     if !entry.binary {
         return Ok(grey);
@@ -195,9 +195,9 @@ pub fn load(name: &str, options: &LoadOptions<'_>) -> Result<Splits, DataError> 
 }
 
 fn split_digits(entry: &CatalogEntry, split_seed: u32, n_train: usize) -> Splits {
-    let ids = (0..digits::N_DIGITS as u64).collect();
-    let all = grey(entry, ids, &digits::levels(), digits::WHITE_LEVEL);
-    let key = SeedKey::root(u64::from(split_seed)).role("digits-split");
+    let ids = (0..digits::N_DIGIT_IMAGES as u64).collect();
+    let all = grey_dataset(entry, ids, &digits::grey_levels(), digits::WHITE_LEVEL);
+    let key = SeedKey::root(u64::from(split_seed)).for_role("digits-split");
     let order = uniform_permutation(key, all.len());
     Splits {
         train: all.select(&order[..n_train]),
@@ -211,9 +211,9 @@ fn read_mnist(
     n_train: usize,
 ) -> Result<Splits, DataError> {
     let part = |file: &DataFile, first_id: usize, n: usize| {
-        let (path, bytes) = open(entry, file, data_dir)?;
+        let (path, bytes) = locate_and_read_file(entry, file, data_dir)?;
         let images = idx::parse_images(&bytes, &path)?;
-        let found = sha256(&bytes);
+        let found = sha256_hex(&bytes);
         if found != file.sha256 {
             return Err(DataError::WrongChecksum {
                 path,
@@ -223,7 +223,7 @@ fn read_mnist(
         }
         let ids = (first_id as u64..(first_id + n) as u64).collect();
         let kept = &images.pixels[..n * images.height * images.width];
-        Ok(grey(entry, ids, kept, 255.0))
+        Ok(grey_dataset(entry, ids, kept, 255.0))
     };
     Ok(Splits {
         train: part(&entry.files[0], 0, n_train)?,
@@ -232,7 +232,7 @@ fn read_mnist(
 }
 
 /// Levels from 0 to `white` as numbers on `[0, 1]`.
-fn grey(entry: &CatalogEntry, ids: Vec<u64>, levels: &[u8], white: f64) -> Dataset {
+fn grey_dataset(entry: &CatalogEntry, ids: Vec<u64>, levels: &[u8], white: f64) -> Dataset {
     let x = Tensor::from_slice(levels)
         .view([ids.len() as i64, entry.observed_dim]) // [N, X]
         .to_kind(Kind::Float)
@@ -262,8 +262,8 @@ pub struct ChecksumResult {
 pub fn check(name: &str, data_dir: Option<&Path>) -> Result<Vec<ChecksumResult>, DataError> {
     let entry = entry(name)?;
     let check_file = |file: &DataFile| {
-        let (path, bytes) = open(entry, file, data_dir)?;
-        let found = sha256(&bytes);
+        let (path, bytes) = locate_and_read_file(entry, file, data_dir)?;
+        let found = sha256_hex(&bytes);
         Ok(ChecksumResult {
             path,
             ok: found == file.sha256,
@@ -275,13 +275,16 @@ pub fn check(name: &str, data_dir: Option<&Path>) -> Result<Vec<ChecksumResult>,
 }
 
 /// Where `file` is, and its uncompressed bytes.
-fn open(
+fn locate_and_read_file(
     entry: &CatalogEntry,
     file: &DataFile,
     data_dir: Option<&Path>,
 ) -> Result<(PathBuf, Vec<u8>), DataError> {
     if entry.built_in {
-        return Ok((PathBuf::from(file.name), digits::csv().into_bytes()));
+        return Ok((
+            PathBuf::from(file.name),
+            digits::decompressed_csv().into_bytes(),
+        ));
     }
     let data_dir = data_dir.ok_or(DataError::NoDataDir {
         name: entry.name,
@@ -303,11 +306,11 @@ fn open(
             .map(|folder| folder.display().to_string())
             .join(" or "),
     })?;
-    let bytes = idx::read_bytes(&path)?;
+    let bytes = idx::read_decompressed(&path)?;
     Ok((path, bytes))
 }
 
-fn sha256(bytes: &[u8]) -> String {
+fn sha256_hex(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -30,7 +30,7 @@ pub struct Images {
 /// # Errors
 ///
 /// [`DataError::Unreadable`] if it cannot be read, [`DataError::Gzip`] if it does not decompress.
-pub fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
+pub fn read_decompressed(path: &Path) -> Result<Vec<u8>, DataError> {
     let stored = fs::read(path).map_err(|source| DataError::Unreadable {
         path: path.to_owned(),
         source,
@@ -70,14 +70,14 @@ pub fn parse_images(bytes: &[u8], path: &Path) -> Result<Images, DataError> {
         LABELS_MAGIC => {
             return Err(DataError::Labels {
                 path: path.to_owned(),
-                wanted: images_name(path),
+                wanted: images_file_name(path),
             });
         }
         magic => {
             return Err(DataError::NotIdx {
                 path: path.to_owned(),
                 magic,
-                wanted: images_name(path),
+                wanted: images_file_name(path),
             });
         }
     }
@@ -109,7 +109,7 @@ pub fn parse_images(bytes: &[u8], path: &Path) -> Result<Images, DataError> {
 }
 
 /// The standard name of the file of images that `path` stands for.
-fn images_name(path: &Path) -> String {
+fn images_file_name(path: &Path) -> String {
     let name = path
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());

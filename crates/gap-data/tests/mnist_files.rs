@@ -5,7 +5,7 @@
 )]
 
 use flate2::{Compression, write::GzEncoder};
-use gap_data::idx::{Images, parse_images, read_bytes};
+use gap_data::idx::{Images, parse_images, read_decompressed};
 use gap_data::{DataError, LoadOptions, check, load};
 use std::fs;
 use std::io::Write;
@@ -65,7 +65,7 @@ fn a_well_formed_file_is_read_with_or_without_gzip() {
     let dir = folder(&[("plain", &bytes), ("packed.gz", &gzip(&bytes))]);
     for name in ["plain", "packed.gz"] {
         let path = dir.path().join(name);
-        let images = parse_images(&read_bytes(&path).unwrap(), &path).unwrap();
+        let images = parse_images(&read_decompressed(&path).unwrap(), &path).unwrap();
         let expected = Images {
             n: 2,
             height: 2,

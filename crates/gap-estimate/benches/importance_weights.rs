@@ -7,16 +7,16 @@ use gap_data::Batch;
 use gap_estimate::{ImportanceWeighted, PosteriorEstimator, estimate_all};
 use gap_infer::{DiagonalGaussian, VariationalFamily};
 use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
-use gap_torch::math_library::{MathPath, math_path};
+use gap_torch::math_library::{MklPath, detect_mkl_path};
 use gap_torch::{NoiseStream, SeedKey, device};
 use std::hint::black_box;
 use tch::Device;
 
 fn importance_weights(criterion: &mut Criterion) {
-    device::one_thread_per_operation();
-    eprintln!("math library: {}", math_path());
-    assert!(!cfg!(target_os = "linux") || math_path() != MathPath::NotExported);
-    let network = Mlp::random(
+    device::set_one_thread_per_operation();
+    eprintln!("math library: {}", detect_mkl_path());
+    assert!(!cfg!(target_os = "linux") || detect_mkl_path() != MklPath::NotExported);
+    let network = Mlp::random_perceptron(
         &[50, 200, 200, 784],
         Activation::Tanh,
         SeedKey::root(1),
@@ -28,7 +28,7 @@ fn importance_weights(criterion: &mut Criterion) {
     let mut noise = NoiseStream::new(SeedKey::root(2), &ids, Device::Cpu);
     let (x, _) = model.sample_joint(&mut noise).expect("sizes fit");
     let batch = Batch::new(ids, x);
-    let params = family.prior_like_params(100, Device::Cpu);
+    let params = family.standard_normal_params(100, Device::Cpu);
     let mut group = criterion.benchmark_group("importance-weights");
     group.sample_size(10);
     for n_samples in [100, 1000] {

@@ -3,10 +3,10 @@
 mod proposal;
 
 use crate::estimate::{Accumulator, Estimate, EstimateError};
-use crate::importance::WeightedDraws;
+use crate::importance::ImportanceWeightStats;
 use gap_data::Batch;
 use gap_infer::{VariationalFamily, VariationalParams};
-use gap_model::{JointRows, LatentVariableModel};
+use gap_model::{JointRowEvaluator, LatentVariableModel};
 use gap_spec::AdaptiveSpec;
 use gap_torch::SeedKey;
 use proposal::{FittedPosterior, Proposal};
@@ -36,17 +36,17 @@ pub fn estimate_adaptively(
     key: SeedKey,
 ) -> Result<Vec<Estimate>, EstimateError> {
     let _no_grad = tch::no_grad_guard();
-    if settings.prior_share > 0.0 && family.evaluable().is_none() {
+    if settings.prior_share > 0.0 && family.evaluable_density().is_none() {
         return Err(EstimateError::NoDensity);
     }
     let q = FittedPosterior::new(family, params);
-    let mut joint = JointRows::new(model, batch.x())?;
+    let mut joint = JointRowEvaluator::new(model, batch.x())?;
     let mut estimate_point = |(point, &id): (usize, &u64)| {
         let clock = Instant::now();
         let weights =
-            |role: &str| Proposal::new(&q, point, id, settings.prior_share, key.role(role));
+            |role: &str| Proposal::new(&q, point, id, settings.prior_share, key.for_role(role));
         let n_samples = choose_n_samples(settings, &mut joint, weights("judge"))?;
-        let mut reported = WeightedDraws::for_draws(n_samples);
+        let mut reported = ImportanceWeightStats::for_draws(n_samples);
         weights("report").weigh(&mut joint, n_samples, &mut reported)?;
         let mut estimate = reported.finish();
         estimate.diagnostics.seconds = clock.elapsed().as_secs_f64();
@@ -64,11 +64,11 @@ pub fn estimate_adaptively(
 /// The first `K`, doubled, whose standard error is small enough.
 fn choose_n_samples(
     settings: &AdaptiveSpec,
-    joint: &mut JointRows,
+    joint: &mut JointRowEvaluator,
     mut from: Proposal,
 ) -> Result<u64, EstimateError> {
     let most_samples = u64::from(settings.most_samples.get());
-    let mut weights = WeightedDraws::for_draws(most_samples);
+    let mut weights = ImportanceWeightStats::for_draws(most_samples);
     let (mut n_samples, mut taken) = (u64::from(settings.first_samples.get()), 0);
     loop {
         from.weigh(joint, n_samples - taken, &mut weights)?;

@@ -12,7 +12,7 @@ mod chains;
 mod initial_gaussian;
 mod step_sizes;
 
-pub use chains::Transitions;
+pub use chains::HmcSettings;
 pub use initial_gaussian::InitialGaussian;
 pub(crate) use initial_gaussian::sum_of_squares;
 
@@ -25,19 +25,19 @@ use gap_model::LatentVariableModel;
 use gap_spec::{Diagnostics, Trust};
 use gap_torch::SeedKey;
 use std::time::Instant;
-use step_sizes::{evaluations_of_a_transition, step_sizes};
+use step_sizes::{adapt_step_sizes, evaluations_per_transition};
 
 /// Below this mean acceptance chains may have stood still along the path.
-const LEAST_ACCEPTANCE: f64 = 0.4;
+const MIN_TRUSTED_ACCEPTANCE: f64 = 0.4;
 
 /// Below this share of chains carrying the weight, the spread of a few says little of the error: with
 /// log-weights that are skewed to the right, 95% intervals of 16 chains hold their mean 92 times in 100 or
 /// more above it, and fewer below.
-const LEAST_EFFECTIVE_SHARE: f64 = 2.0 / 3.0;
+const MIN_TRUSTED_EFFECTIVE_SHARE: f64 = 2.0 / 3.0;
 
 /// Transitions at the joint itself that take reverse chains of one posterior draw apart: each is then
 /// a draw of the posterior still, and less like the others.
-const TRANSITIONS_APART: u32 = 20;
+const REVERSE_DECORRELATION_TRANSITIONS: u32 = 20;
 
 /// How a path is walked.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +47,7 @@ pub struct Annealing {
     /// `C`, chains for each datapoint.
     pub n_chains: usize,
     /// The transitions, one at each temperature between the ends.
-    pub transitions: Transitions,
+    pub transitions: HmcSettings,
     /// Their step size in units of the initial Gaussian's standard deviations; otherwise one is found for each
     /// datapoint.
     pub step_size: Option<f64>,
@@ -78,14 +78,14 @@ impl Annealing {
     ) -> Result<Vec<Estimate>, EstimateError> {
         let clock = Instant::now();
         let _no_grad = tch::no_grad_guard();
-        self.check();
+        self.assert_temperatures_rise();
         let step_sizes = self.step_sizes(model, initial, batch, key)?;
         let (n, transitions) = (self.n_chains, self.transitions);
-        let key = key.role("forward");
-        let chains = Chains::from_initial(model, initial, batch, n, transitions, key)?;
+        let key = key.for_role("forward");
+        let chains = Chains::from_initial_draws(model, initial, batch, n, transitions, key)?;
         let mut run = AnnealingRun::new(chains, step_sizes);
         for (t, pair) in self.inverse_temperatures.windows(2).enumerate() {
-            run.weigh(pair[1] - pair[0]);
+            run.add_log_weight_increments(pair[1] - pair[0]);
             if pair[1] < 1.0 {
                 run.advance(pair[1])?;
             }
@@ -115,17 +115,17 @@ impl Annealing {
     ) -> Result<Vec<Estimate>, EstimateError> {
         let clock = Instant::now();
         let _no_grad = tch::no_grad_guard();
-        self.check();
+        self.assert_temperatures_rise();
         let step_sizes = self.step_sizes(model, initial, batch, key)?;
         let places = (z, self.n_chains);
-        let key = key.role("reverse");
-        let chains = Chains::from_places(model, initial, batch, places, self.transitions, key)?;
+        let key = key.for_role("reverse");
+        let chains = Chains::from_positions(model, initial, batch, places, self.transitions, key)?;
         let mut run = AnnealingRun::new(chains, step_sizes);
-        for _ in 0..TRANSITIONS_APART {
+        for _ in 0..REVERSE_DECORRELATION_TRANSITIONS {
             run.advance(1.0)?;
         }
         for (t, pair) in self.inverse_temperatures.windows(2).rev().enumerate() {
-            run.weigh(pair[0] - pair[1]);
+            run.add_log_weight_increments(pair[0] - pair[1]);
             if pair[0] > 0.0 {
                 run.advance(pair[0])?;
             }
@@ -143,11 +143,11 @@ impl Annealing {
     ) -> Result<Vec<f64>, EstimateError> {
         match self.step_size {
             Some(step_size) => Ok(vec![step_size; initial.n_points()]),
-            None => step_sizes(model, initial, batch, self.transitions, key),
+            None => adapt_step_sizes(model, initial, batch, self.transitions, key),
         }
     }
 
-    fn check(&self) {
+    fn assert_temperatures_rise(&self) {
         let betas = &self.inverse_temperatures;
         let rises = betas.is_sorted_by(|a, b| a < b);
         let ends = [betas.first(), betas.last()] == [Some(&0.0), Some(&1.0)];
@@ -157,18 +157,18 @@ impl Annealing {
     /// `sign · log (1/C) Σ w` of each datapoint.
     fn estimates(&self, run: &AnnealingRun, sign: f64, clock: Instant) -> Vec<Estimate> {
         let seconds = clock.elapsed().as_secs_f64() / run.chains.n_points().max(1) as f64;
-        let per_chain = 2 + run.n_transitions * evaluations_of_a_transition(self.transitions);
-        let joint_evaluations =
-            step_sizes::joint_evaluations(self.transitions) + self.n_chains as u64 * per_chain;
+        let per_chain = 2 + run.n_transitions * evaluations_per_transition(self.transitions);
+        let joint_evaluations = step_sizes::n_adaptation_evaluations(self.transitions)
+            + self.n_chains as u64 * per_chain;
         let estimate_point = |(point, chains): (usize, ChainWeights)| {
             let value_nats = sign * chains.weights.value();
             let effective = chains.weights.effective_sample_size();
-            let acceptance = run.acceptance(point);
+            let acceptance = run.mean_acceptance(point);
             let trust = if !value_nats.is_finite() {
                 Trust::NonFinite
-            } else if acceptance.is_some_and(|rate| rate < LEAST_ACCEPTANCE) {
+            } else if acceptance.is_some_and(|rate| rate < MIN_TRUSTED_ACCEPTANCE) {
                 Trust::LowAcceptance
-            } else if effective < LEAST_EFFECTIVE_SHARE * self.n_chains as f64 {
+            } else if effective < MIN_TRUSTED_EFFECTIVE_SHARE * self.n_chains as f64 {
                 Trust::FewEffectiveSamples
             } else {
                 Trust::Ok
@@ -189,7 +189,7 @@ impl Annealing {
                 },
             }
         };
-        run.weights()
+        run.weights_per_point()
             .into_iter()
             .enumerate()
             .map(estimate_point)
@@ -231,7 +231,7 @@ struct AnnealingRun<'a> {
 impl<'a> AnnealingRun<'a> {
     fn new(chains: Chains<'a>, step_sizes: Vec<f64>) -> Self {
         Self {
-            log_weights: vec![0.0; chains.acceptance().len()],
+            log_weights: vec![0.0; chains.acceptance_probabilities().len()],
             accepted: vec![0.0; chains.n_points()],
             n_transitions: 0,
             chains,
@@ -240,8 +240,12 @@ impl<'a> AnnealingRun<'a> {
     }
 
     /// Where the chains are now, `by` further along the path (or back, if it is negative).
-    fn weigh(&mut self, by: f64) {
-        for (weight, ratio) in self.log_weights.iter_mut().zip(self.chains.log_ratios()) {
+    fn add_log_weight_increments(&mut self, by: f64) {
+        for (weight, ratio) in self
+            .log_weights
+            .iter_mut()
+            .zip(self.chains.log_joint_to_initial_ratios())
+        {
             *weight += by * ratio;
         }
     }
@@ -252,21 +256,21 @@ impl<'a> AnnealingRun<'a> {
             .advance(&TransitionSettings { beta, step_sizes })?;
         self.n_transitions += 1;
         let n_points = self.accepted.len();
-        for (row, accepted) in self.chains.acceptance().iter().enumerate() {
+        for (row, accepted) in self.chains.acceptance_probabilities().iter().enumerate() {
             self.accepted[row % n_points] += accepted;
         }
         Ok(())
     }
 
     /// The mean acceptance of a datapoint; none without transitions.
-    fn acceptance(&self, point: usize) -> Option<f64> {
+    fn mean_acceptance(&self, point: usize) -> Option<f64> {
         let n_chains = self.log_weights.len() / self.accepted.len();
         let n = self.n_transitions * n_chains as u64;
         (n > 0).then(|| self.accepted[point] / n as f64)
     }
 
     /// The weights of each datapoint's chains, `[B]`.
-    fn weights(&self) -> Vec<ChainWeights> {
+    fn weights_per_point(&self) -> Vec<ChainWeights> {
         let mut weights = vec![ChainWeights::default(); self.accepted.len()];
         let n_points = weights.len();
         for (row, &weight) in self.log_weights.iter().enumerate() {

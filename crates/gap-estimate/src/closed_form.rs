@@ -1,9 +1,9 @@
 //! Exact values, where the model's posterior is a known Gaussian: the truth that estimates are held to.
 
 use crate::estimate::EstimateError;
-use gap_infer::{GaussianFamily, VariationalParams};
+use gap_infer::{ClosedFormGaussianFamily, VariationalParams};
 use gap_model::ExactPosterior;
-use gap_torch::doubles;
+use gap_torch::to_f64_values;
 use tch::Tensor;
 
 /// The closed forms of a model for one batch.
@@ -30,17 +30,21 @@ impl ClosedForms {
 
     /// `log p(x)`, nats, one for each datapoint.
     pub fn log_evidence(&self) -> Vec<f64> {
-        doubles(&self.log_evidence)
+        to_f64_values(&self.log_evidence)
     }
 
     /// `L[q] = log p(x) − KL(q ‖ p(z | x))`, nats, one for each datapoint.
-    pub fn elbo(&self, family: &dyn GaussianFamily, params: &VariationalParams) -> Vec<f64> {
+    pub fn elbo(
+        &self,
+        family: &dyn ClosedFormGaussianFamily,
+        params: &VariationalParams,
+    ) -> Vec<f64> {
         let kl = family.kl_to_gaussian(params, &self.mean, &self.covariance);
-        doubles(&(&self.log_evidence - kl))
+        to_f64_values(&(&self.log_evidence - kl))
     }
 
     /// The largest `L[q]` of the family, nats, one for each datapoint.
-    pub fn optimal_elbo(&self, family: &dyn GaussianFamily) -> Vec<f64> {
-        doubles(&(&self.log_evidence - family.least_kl_to_gaussian(&self.covariance)))
+    pub fn optimal_elbo(&self, family: &dyn ClosedFormGaussianFamily) -> Vec<f64> {
+        to_f64_values(&(&self.log_evidence - family.min_kl_to_gaussian(&self.covariance)))
     }
 }

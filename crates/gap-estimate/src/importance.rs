@@ -2,11 +2,11 @@
 
 use crate::estimate::{Accumulator, Estimate, PosteriorEstimator};
 use crate::log_mean_exp::LogMeanExp;
-use crate::weight_tail::{WeightTail, highest_trusted_shape};
+use crate::weight_tail::{WeightTail, max_trusted_pareto_shape};
 use gap_spec::{Diagnostics, Estimator, Trust};
 
 /// Below this many effective draws the delta method's error is not to be relied on.
-const FEWEST_EFFECTIVE: f64 = 20.0;
+const MIN_TRUSTED_EFFECTIVE_SAMPLES: f64 = 20.0;
 
 /// The log-mean-exp of `K` log-weights (Burda, Grosse and Salakhutdinov 2016): from below,
 /// tighter with every draw. Its standard error is the delta method's, `sd(w) / (√K mean(w))`, where the
@@ -30,17 +30,17 @@ impl PosteriorEstimator for ImportanceWeighted {
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
-        Box::new(WeightedDraws::for_draws(self.n_samples))
+        Box::new(ImportanceWeightStats::for_draws(self.n_samples))
     }
 }
 
 /// The weights of some draws: their sums, and their tail.
-pub struct WeightedDraws {
+pub struct ImportanceWeightStats {
     pub weights: LogMeanExp,
     pub tail: WeightTail,
 }
 
-impl WeightedDraws {
+impl ImportanceWeightStats {
     /// For `n` draws.
     pub fn for_draws(n: u64) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl WeightedDraws {
     }
 }
 
-impl Accumulator for WeightedDraws {
+impl Accumulator for ImportanceWeightStats {
     fn push(&mut self, log_weight: f64) {
         self.weights.push(log_weight);
         self.tail.push(log_weight);
@@ -62,15 +62,15 @@ impl Accumulator for WeightedDraws {
         let tail = self.tail.fit();
         let pareto_k = tail.map(|tail| tail.shape);
         let expected = tail.and_then(|tail| {
-            let sums = self.tail.sums(&tail)?;
-            Some(self.weights.with_tail(&sums, sums.expected?))
+            let sums = self.tail.tail_sums(&tail)?;
+            Some(self.weights.with_tail_sums_replaced(&sums, sums.expected?))
         });
-        let is_heavy = pareto_k.is_some_and(|k| k > highest_trusted_shape(n_samples));
+        let is_heavy = pareto_k.is_some_and(|k| k > max_trusted_pareto_shape(n_samples));
         let trust = if !self.weights.value().is_finite() {
             Trust::NonFinite
         } else if is_heavy {
             Trust::HeavyTail
-        } else if effective < FEWEST_EFFECTIVE {
+        } else if effective < MIN_TRUSTED_EFFECTIVE_SAMPLES {
             Trust::FewEffectiveSamples
         } else {
             Trust::Ok
@@ -78,7 +78,7 @@ impl Accumulator for WeightedDraws {
         Estimate {
             value_nats: self.weights.value(),
             std_error_nats: match expected {
-                Some(expected) => self.weights.std_error_of_wider(&expected),
+                Some(expected) => self.weights.std_error_with_wider_spread(&expected),
                 None => self.weights.std_error(),
             },
             trust,

@@ -17,7 +17,7 @@ pub mod stream;
 mod weight_tail;
 
 pub use adaptive::estimate_adaptively;
-pub use annealed::{Annealing, InitialGaussian, Transitions};
+pub use annealed::{Annealing, HmcSettings, InitialGaussian};
 pub use closed_form::ClosedForms;
 pub use elbo::Elbo;
 pub use estimate::{Accumulator, Estimate, EstimateError, PosteriorEstimator};

@@ -52,7 +52,7 @@ impl LogMeanExp {
 
     /// The same with other sums, `Σw` and `Σw²`, in place of those of a tail that holds the largest weight.
     #[must_use]
-    pub fn with_tail(&self, tail: &TailSums, other: [f64; 2]) -> Self {
+    pub fn with_tail_sums_replaced(&self, tail: &TailSums, other: [f64; 2]) -> Self {
         debug_assert!(self.max == tail.reference || self.poisoned);
         // The sums are of one magnitude unless the tail is nearly all, and then what is left matters
         // little.
@@ -87,26 +87,26 @@ impl LogMeanExp {
         if self.poisoned || self.sum == 0.0 {
             return f64::NAN;
         }
-        self.spread() / ((self.count as f64).sqrt() * self.mean())
+        self.relative_weight_std() / ((self.count as f64).sqrt() * self.relative_mean_weight())
     }
 
     /// The same with the spread of `other` weights where that is the larger one.
-    pub fn std_error_of_wider(&self, other: &Self) -> f64 {
-        self.std_error() * (other.spread() / self.spread()).max(1.0)
+    pub fn std_error_with_wider_spread(&self, other: &Self) -> f64 {
+        self.std_error() * (other.relative_weight_std() / self.relative_weight_std()).max(1.0)
     }
 
     /// The mean weight, divided by the largest one.
-    fn mean(&self) -> f64 {
+    fn relative_mean_weight(&self) -> f64 {
         self.sum / self.count as f64
     }
 
     /// The standard deviation of the weights, divided by the largest one; infinite for a single weight.
-    fn spread(&self) -> f64 {
+    fn relative_weight_std(&self) -> f64 {
         if self.count < 2 {
             return f64::INFINITY;
         }
         let n = self.count as f64;
-        let mean = self.mean();
+        let mean = self.relative_mean_weight();
         ((self.sum_of_squares / n - mean * mean).max(0.0) * n / (n - 1.0)).sqrt()
     }
 

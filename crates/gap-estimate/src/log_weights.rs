@@ -3,28 +3,28 @@
 use crate::estimate::EstimateError;
 use gap_data::Batch;
 use gap_infer::{DiagonalGaussian, VariationalFamily, VariationalParams};
-use gap_model::{JointRows, LatentVariableModel};
-use gap_torch::{NoiseStream, SeedKey, doubles, floats};
+use gap_model::{JointRowEvaluator, LatentVariableModel};
+use gap_torch::{NoiseStream, SeedKey, to_f32_values, to_f64_values};
 use tch::Tensor;
 
 /// A chunk of draws on tensors has about this many rows.
 ///
 /// Rows go through a decoder in blocks that stay in cache however many they are, so this only
 /// bounds what the draws themselves take, 16 MB at 256 dimensions.
-const TENSOR_ROWS: usize = 16_384;
+const TENSOR_CHUNK_ROWS: usize = 16_384;
 
 /// A chunk in plain memory, which is used again and so stays in cache.
-const ROWS_IN_CACHE: usize = 1024;
+const CACHED_CHUNK_ROWS: usize = 1024;
 
 /// The log-weights of a batch's datapoints, chunk after chunk.
 pub struct LogWeights<'a> {
     noise: NoiseStream,
     n_points: usize,
-    source: Source<'a>,
+    source: LogWeightSource<'a>,
 }
 
-enum Source<'a> {
-    Rows(RowWeights<'a>),
+enum LogWeightSource<'a> {
+    Rows(DiagonalGaussianLogWeights<'a>),
     Tensors {
         model: &'a dyn LatentVariableModel,
         family: &'a dyn VariationalFamily,
@@ -42,27 +42,27 @@ impl<'a> LogWeights<'a> {
         batch: &'a Batch,
         key: SeedKey,
     ) -> Result<Self, EstimateError> {
-        let rows = RowWeights::new(model, family, params, batch)?;
+        let rows = DiagonalGaussianLogWeights::new(model, family, params, batch)?;
         Ok(Self {
             noise: NoiseStream::new(key, batch.ids(), batch.x().device()),
             n_points: batch.len(),
             source: rows.map_or(
-                Source::Tensors {
+                LogWeightSource::Tensors {
                     model,
                     family,
                     params,
                     x: batch.x(),
                 },
-                Source::Rows,
+                LogWeightSource::Rows,
             ),
         })
     }
 
     /// Samples of each datapoint in a chunk.
-    pub const fn samples_in_a_chunk(&self) -> u64 {
+    pub const fn samples_per_chunk(&self) -> u64 {
         let rows = match self.source {
-            Source::Rows(_) => ROWS_IN_CACHE,
-            Source::Tensors { .. } => TENSOR_ROWS,
+            LogWeightSource::Rows(_) => CACHED_CHUNK_ROWS,
+            LogWeightSource::Tensors { .. } => TENSOR_CHUNK_ROWS,
         };
         let n_points = if self.n_points == 0 { 1 } else { self.n_points };
         let n_samples = rows / n_points;
@@ -72,8 +72,8 @@ impl<'a> LogWeights<'a> {
     /// The next `n_samples` of each datapoint, sample after sample: `[S, B]`, nats.
     pub fn next(&mut self, n_samples: u64) -> Result<Vec<f64>, EstimateError> {
         match &mut self.source {
-            Source::Rows(rows) => Ok(rows.next(n_samples as usize, &mut self.noise)),
-            Source::Tensors {
+            LogWeightSource::Rows(rows) => Ok(rows.next(n_samples as usize, &mut self.noise)),
+            LogWeightSource::Tensors {
                 model,
                 family,
                 params,
@@ -81,15 +81,15 @@ impl<'a> LogWeights<'a> {
             } => {
                 let draws = family.sample(params, n_samples as i64, &mut self.noise);
                 let log_weights = model.log_joint(x, &draws.z)? - draws.log_q;
-                Ok(doubles(&log_weights))
+                Ok(to_f64_values(&log_weights))
             }
         }
     }
 }
 
 /// A diagonal Gaussian under a model whose likelihood can be asked apart from its standard-normal prior.
-struct RowWeights<'a> {
-    joint: JointRows<'a>,
+struct DiagonalGaussianLogWeights<'a> {
+    joint: JointRowEvaluator<'a>,
     family: DiagonalGaussian,
     params: Vec<f32>,         // [B, 2D]
     log_std_sums: Vec<f64>,   // [B]
@@ -99,7 +99,7 @@ struct RowWeights<'a> {
     log_likelihood: Vec<f64>,
 }
 
-impl<'a> RowWeights<'a> {
+impl<'a> DiagonalGaussianLogWeights<'a> {
     /// `None` where it has to be done on tensors.
     fn new(
         model: &'a dyn LatentVariableModel,
@@ -110,11 +110,11 @@ impl<'a> RowWeights<'a> {
         let Some(family) = family.as_diagonal_gaussian() else {
             return Ok(None);
         };
-        let joint = JointRows::new(model, batch.x())?;
-        if joint.likelihood().is_none() {
+        let joint = JointRowEvaluator::new(model, batch.x())?;
+        if joint.likelihood_evaluator().is_none() {
             return Ok(None);
         }
-        let params = floats(&params.0);
+        let params = to_f32_values(&params.0);
         let dim = family.latent_dim() as usize;
         let log_std_sum = |row: &[f32]| row[dim..].iter().map(|&r| f64::from(r)).sum();
         Ok(Some(Self {
@@ -142,7 +142,7 @@ impl<'a> RowWeights<'a> {
         self.observations
             .extend((0..n_rows).map(|row| row % n_points));
         self.log_likelihood.resize(n_rows, 0.0);
-        let likelihood = self.joint.likelihood();
+        let likelihood = self.joint.likelihood_evaluator();
         let likelihood = likelihood.expect("it was there when this was made");
         likelihood.evaluate(&self.observations, &self.z, &mut self.log_likelihood);
         let rows = noise.chunks_exact(dim).zip(self.z.chunks_exact(dim));

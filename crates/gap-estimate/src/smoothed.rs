@@ -1,7 +1,7 @@
 //! Importance weights whose tail is smoothed: less noise where weights are heavy, and no bound.
 
 use crate::estimate::{Accumulator, Estimate, PosteriorEstimator};
-use crate::importance::WeightedDraws;
+use crate::importance::ImportanceWeightStats;
 use gap_spec::{Diagnostics, Estimator};
 
 /// The log-mean-exp of `K` log-weights with the largest ones replaced by quantiles of the generalised
@@ -24,29 +24,31 @@ impl PosteriorEstimator for ParetoSmoothed {
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
-        Box::new(Smoothing(WeightedDraws::for_draws(self.n_samples)))
+        Box::new(ParetoSmoothedAccumulator(ImportanceWeightStats::for_draws(
+            self.n_samples,
+        )))
     }
 }
 
-struct Smoothing(WeightedDraws);
+struct ParetoSmoothedAccumulator(ImportanceWeightStats);
 
-impl Accumulator for Smoothing {
+impl Accumulator for ParetoSmoothedAccumulator {
     fn push(&mut self, log_weight: f64) {
         self.0.push(log_weight);
     }
 
     fn finish(&self) -> Estimate {
-        let WeightedDraws { weights, tail } = &self.0;
+        let ImportanceWeightStats { weights, tail } = &self.0;
         let plain = self.0.finish();
-        let Some(sums) = tail.fit().and_then(|fitted| tail.sums(&fitted)) else {
+        let Some(sums) = tail.fit().and_then(|fitted| tail.tail_sums(&fitted)) else {
             return plain;
         };
-        let smoothed = weights.with_tail(&sums, sums.smoothed);
+        let smoothed = weights.with_tail_sums_replaced(&sums, sums.smoothed);
         let expected = sums.expected.unwrap_or(sums.smoothed);
-        let expected = weights.with_tail(&sums, expected);
+        let expected = weights.with_tail_sums_replaced(&sums, expected);
         Estimate {
             value_nats: smoothed.value(),
-            std_error_nats: smoothed.std_error_of_wider(&expected),
+            std_error_nats: smoothed.std_error_with_wider_spread(&expected),
             diagnostics: Diagnostics {
                 effective_samples: Some(smoothed.effective_sample_size()),
                 ..plain.diagnostics

@@ -34,7 +34,7 @@ pub fn estimate_all(
         .collect();
     let most = estimators.iter().map(|e| e.n_samples()).max().unwrap_or(0);
     let mut log_weights = LogWeights::new(model, family, params, batch, key)?;
-    let chunk = log_weights.samples_in_a_chunk();
+    let chunk = log_weights.samples_per_chunk();
     let mut done = 0;
     while done < most {
         let n_samples = chunk.min(most - done);

@@ -11,12 +11,12 @@ pub fn tail_length(n: u64) -> usize {
 
 /// The shape `k̂` above which `n` draws are too few for their mean to be trusted:
 /// `min(1 − 1 / log₁₀ n, 0.7)` (Vehtari et al. 2024, §3.2.4).
-pub fn highest_trusted_shape(n: u64) -> f64 {
+pub fn max_trusted_pareto_shape(n: u64) -> f64 {
     (1.0 - 1.0 / (n as f64).log10()).min(0.7)
 }
 
 /// From fewer draws no shape is had.
-const FEWEST_IN_A_TAIL: usize = 5;
+const MIN_TAIL_WEIGHTS: usize = 5;
 
 /// A finite number in its order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,7 +83,7 @@ impl WeightTail {
 
     /// The tail, rising, and the log-weight below it; `None` if there are too few.
     fn sorted(&self) -> Option<(f64, Vec<f64>)> {
-        if self.largest.len() < self.capacity || self.capacity <= FEWEST_IN_A_TAIL {
+        if self.largest.len() < self.capacity || self.capacity <= MIN_TAIL_WEIGHTS {
             return None;
         }
         let mut all: Vec<f64> = self.largest.iter().map(|weight| weight.0.0).collect();
@@ -110,17 +110,19 @@ impl WeightTail {
 
     /// The tail as it is, and as the fitted distribution has it: its quantiles in place of the weights,
     /// none above the largest (Vehtari et al. 2024, §3.1).
-    pub fn sums(&self, fitted: &ParetoTail) -> Option<TailSums> {
+    pub fn tail_sums(&self, fitted: &ParetoTail) -> Option<TailSums> {
         let (_, tail) = self.sorted()?;
         let n = tail.len() as f64;
         let below = (fitted.threshold - fitted.reference).exp();
         let quantile = |i: usize| fitted.quantile((i as f64 + 0.5) / n);
         Some(TailSums {
             reference: fitted.reference,
-            raw: sums(tail.iter().map(|t| (t - fitted.reference).exp())),
-            smoothed: sums((0..tail.len()).map(|i| (quantile(i) + below).min(1.0))),
-            expected: (tail.len() >= FEWEST_TO_EXPECT_FROM)
-                .then(|| fitted.moments(below).map(|moment| n * moment)),
+            raw: sum_and_sum_of_squares(tail.iter().map(|t| (t - fitted.reference).exp())),
+            smoothed: sum_and_sum_of_squares(
+                (0..tail.len()).map(|i| (quantile(i) + below).min(1.0)),
+            ),
+            expected: (tail.len() >= MIN_TAIL_FOR_EXPECTED_SUMS)
+                .then(|| fitted.first_two_moments(below).map(|moment| n * moment)),
         })
     }
 }
@@ -139,22 +141,22 @@ pub struct TailSums {
     pub expected: Option<[f64; 2]>,
 }
 
-fn sums(weights: impl Iterator<Item = f64>) -> [f64; 2] {
+fn sum_and_sum_of_squares(weights: impl Iterator<Item = f64>) -> [f64; 2] {
     weights.fold([0.0, 0.0], |[sum, squares], w| [sum + w, squares + w * w])
 }
 
 /// The shape of a tail of 50 weights is known to 0.2; with 20, from 100 draws, the expected squares made
 /// standard errors half as large again as the spread.
-const FEWEST_TO_EXPECT_FROM: usize = 50;
+const MIN_TAIL_FOR_EXPECTED_SUMS: usize = 50;
 
 /// From a shape of ½ on a Pareto distribution has no variance. Shapes are known to about 0.1; above this
 /// one the expected square is more of a guess than of an estimate.
-const LARGEST_SHAPE_WITH_VARIANCE: f64 = 0.45;
+const MAX_SHAPE_FOR_EXPECTED_SUMS: f64 = 0.45;
 
 impl ParetoTail {
     /// `E[w]` and `E[w²]` of a weight in the tail, which begins at `below`.
-    fn moments(&self, below: f64) -> [f64; 2] {
-        let shape = self.shape.min(LARGEST_SHAPE_WITH_VARIANCE);
+    fn first_two_moments(&self, below: f64) -> [f64; 2] {
+        let shape = self.shape.min(MAX_SHAPE_FOR_EXPECTED_SUMS);
         let mean = self.scale / (1.0 - shape);
         let square = 2.0 * self.scale * mean / (1.0 - 2.0 * shape);
         [below + mean, below * below + 2.0 * below * mean + square]
@@ -242,7 +244,7 @@ mod tests {
     fn smoothing_a_tail_that_is_pareto_changes_little_and_never_exceeds_the_largest() {
         let tail = pareto(0.4, 10_000);
         let fitted = tail.fit().unwrap();
-        let sums = tail.sums(&fitted).unwrap();
+        let sums = tail.tail_sums(&fitted).unwrap();
         let ratio = sums.raw[0] / sums.smoothed[0];
         assert!((ratio - 1.0).abs() < 0.02, "{sums:?}");
         assert!(sums.smoothed[1] < sums.smoothed[0]);
@@ -258,8 +260,8 @@ mod tests {
 
     #[test]
     fn the_threshold_depends_on_the_number_of_draws() {
-        assert!((highest_trusted_shape(100) - 0.5).abs() < 1e-12);
-        assert!((highest_trusted_shape(1_000_000) - 0.7).abs() < 1e-12);
+        assert!((max_trusted_pareto_shape(100) - 0.5).abs() < 1e-12);
+        assert!((max_trusted_pareto_shape(1_000_000) - 0.7).abs() < 1e-12);
         assert_eq!(tail_length(100), 20);
         assert_eq!(tail_length(10_000), 300);
     }

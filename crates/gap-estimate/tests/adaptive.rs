@@ -5,7 +5,7 @@ mod oracle_problem;
 
 use gap_data::Batch;
 use gap_estimate::{Estimate, EstimateError, estimate_adaptively};
-use gap_infer::family::build;
+use gap_infer::family::build_family;
 use gap_infer::{DiagonalGaussian, VariationalFamily, VariationalParams};
 use gap_model::{ExactPosterior, LinearGaussian};
 use gap_spec::{AdaptiveSpec, Count, Family, Positive, Trust};
@@ -128,7 +128,7 @@ fn posterior_in(
     let rows: Vec<Vec<f64>> = VariationalParams(mean)
         .to_rows()
         .iter()
-        .map(|mean| family.embed_smaller(&[&mean[..], &of_factor].concat()))
+        .map(|mean| family.embed_smaller_family(&[&mean[..], &of_factor].concat()))
         .collect();
     let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
     VariationalParams::from_rows(&rows, Device::Cpu)
@@ -141,7 +141,7 @@ fn any_family_can_be_the_proposal_and_where_it_is_the_posterior_every_weight_is_
     let exact = exact_evidence(&model, &batch);
     let all = Family::ALL.iter();
     for &name in all.filter(|&&family| family != Family::DiagonalGaussian) {
-        let family = build(name, 3);
+        let family = build_family(name, 3);
         let params = posterior_in(family.as_ref(), &model, &batch);
         let plain = AdaptiveSpec {
             first_samples: Count::new(200),
@@ -161,7 +161,7 @@ fn any_family_can_be_the_proposal_and_where_it_is_the_posterior_every_weight_is_
             ..ADAPTIVE
         };
         let found = estimate_adaptively(&defended, &model, family.as_ref(), &params, &batch, key);
-        match family.evaluable() {
+        match family.evaluable_density() {
             None => assert!(matches!(found, Err(EstimateError::NoDensity)), "{name}"),
             Some(_) => {
                 for (estimate, exact) in found.unwrap().iter().zip(&exact) {

@@ -4,9 +4,9 @@
 mod oracle_problem;
 
 use gap_data::Batch;
-use gap_estimate::{Annealing, Estimate, InitialGaussian, Transitions};
-use gap_infer::free_form::{Search, StartingPoint};
-use gap_infer::{DiagonalGaussian, FreeForm, FullGaussian, Inference};
+use gap_estimate::{Annealing, Estimate, HmcSettings, InitialGaussian};
+use gap_infer::free_form::{SearchMode, StartingPoint};
+use gap_infer::{DiagonalGaussian, FreeFormInference, FullGaussian, Inference};
 use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian, ModelError};
 use gap_spec::Precision;
 use gap_spec::Trust;
@@ -19,7 +19,7 @@ fn annealing(n_temperatures: u32, n_chains: usize) -> Annealing {
     Annealing {
         inverse_temperatures: (0..n_temperatures).map(|t| f64::from(t) / last).collect(),
         n_chains,
-        transitions: Transitions {
+        transitions: HmcSettings {
             leapfrog_steps: 10,
             precision: Precision::Mixed,
         },
@@ -42,7 +42,7 @@ fn forward(
 
 fn optimal_anchor(model: &LinearGaussian, batch: &Batch) -> InitialGaussian {
     let family = DiagonalGaussian::new(model.latent_dim());
-    InitialGaussian::matching(&family, &optimum(model, batch))
+    InitialGaussian::matching_moments_of(&family, &optimum(model, batch))
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn means_of_weights_are_the_evidence_from_any_start_and_on_any_path() {
     let exact = exact_evidence(&model, &batch);
     let starts = [
         optimal_anchor(&model, &batch),
-        InitialGaussian::prior(10, 3),
+        InitialGaussian::standard_normal_prior(10, 3),
     ];
     let plain = Plain(oracle(3, 0.7));
     for initial in &starts {
@@ -235,16 +235,16 @@ fn a_path_from_a_q_with_correlations_begins_at_its_moments() {
     let model = oracle(6, 0.5);
     let (batch, _) = drawn(&model, 5);
     let family = FullGaussian::new(6);
-    let search = FreeForm {
+    let search = FreeFormInference {
         family: &family,
         starts: vec![StartingPoint::Prior],
-        search: Search::UntilCertified,
+        search: SearchMode::UntilCertified,
         tolerance_nats: 0.005,
         max_steps: 5000,
         precision: Precision::Full,
     };
     let fitted = search.infer(&model, &batch, SeedKey::root(8)).unwrap();
-    let initial = InitialGaussian::matching(&family, &fitted.params);
+    let initial = InitialGaussian::matching_moments_of(&family, &fitted.params);
     let (mean, _) = model.posterior_moments(batch.x()).unwrap();
     let mean = Vec::<f64>::try_from(mean.contiguous().view([-1])).unwrap();
     let (mut z, mut w) = (vec![0.0_f32; 6], vec![0.0_f32; 6]);

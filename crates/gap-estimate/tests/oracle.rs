@@ -7,11 +7,12 @@ use gap_data::{Batch, Dataset};
 use gap_estimate::{
     ClosedForms, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
 };
-use gap_infer::ascent::averaged_newton;
-use gap_infer::free_form::{Search, StartingPoint};
+use gap_infer::ascent::averaged_newton_phase;
+use gap_infer::free_form::{SearchMode, StartingPoint};
 use gap_infer::train::fit_encoder;
 use gap_infer::{
-    Amortized, DiagonalGaussian, Encoder, FreeForm, Inference, Refined, Stop, VariationalFamily,
+    AmortizedInference, DiagonalGaussian, Encoder, FreeFormInference, Inference, RefinedInference,
+    StopReason, VariationalFamily,
 };
 use gap_model::{Activation, LinearGaussian};
 use gap_spec::Diagnostics;
@@ -24,7 +25,7 @@ use tch::Device;
 fn refinement() -> Phase {
     Phase {
         stopping: StoppingRule::Never,
-        ..averaged_newton(32, 0.0, 1000)
+        ..averaged_newton_phase(32, 0.0, 1000)
     }
 }
 
@@ -32,11 +33,11 @@ fn batch(model: &LinearGaussian, n: u64) -> Batch {
     drawn(model, n).0
 }
 
-fn free_form(family: &DiagonalGaussian) -> FreeForm<'_> {
-    FreeForm {
+fn free_form(family: &DiagonalGaussian) -> FreeFormInference<'_> {
+    FreeFormInference {
         family,
         starts: vec![StartingPoint::Prior],
-        search: Search::UntilCertified,
+        search: SearchMode::UntilCertified,
         tolerance_nats: 0.005,
         max_steps: 5000,
         precision: Precision::Mixed,
@@ -137,7 +138,7 @@ fn the_free_form_optimum_is_the_closed_form_one() {
                 (-1e-4..0.01).contains(&short),
                 "D = {latent_dim}, point {b}: {short} short"
             );
-            let Stop::Converged { remaining, .. } = fitted.stops[b] else {
+            let StopReason::Converged { remaining, .. } = fitted.stops[b] else {
                 panic!("D = {latent_dim}, point {b}: {:?}", fitted.stops[b]);
             };
             assert!(
@@ -154,7 +155,7 @@ fn a_datapoint_is_inferred_and_estimated_alike_alone_and_in_a_batch() {
     let model = oracle(6, 0.5);
     let family = DiagonalGaussian::new(6);
     let all = batch(&model, 33);
-    let encoder = Encoder::random(
+    let encoder = Encoder::with_random_hidden_layers(
         16,
         &[20],
         &family,
@@ -162,17 +163,17 @@ fn a_datapoint_is_inferred_and_estimated_alike_alone_and_in_a_batch() {
         SeedKey::root(4),
         Device::Cpu,
     );
-    let refined = Refined {
+    let refined = RefinedInference {
         family: &family,
         encoder: &encoder,
         phase: refinement(),
         steps: vec![1, 3, 10],
     };
-    let amortized = Amortized {
+    let amortized = AmortizedInference {
         family: &family,
         encoder: &encoder,
     };
-    let free_form = FreeForm {
+    let free_form = FreeFormInference {
         starts: vec![StartingPoint::Prior, StartingPoint::Encoder(&encoder)],
         ..free_form(&family)
     };
@@ -232,7 +233,7 @@ fn on_shared_draws_the_elbo_is_never_above_the_importance_weighted_bound() {
     let model = oracle(5, 0.5);
     let family = DiagonalGaussian::new(5);
     let batch = batch(&model, 10);
-    let params = family.prior_like_params(10, Device::Cpu);
+    let params = family.standard_normal_params(10, Device::Cpu);
     let estimators: [&dyn PosteriorEstimator; 2] = [
         &Elbo { n_samples: 64 },
         &ImportanceWeighted { n_samples: 64 },
@@ -262,7 +263,7 @@ fn a_linear_encoder_reaches_the_optimum_and_refining_keeps_it() {
         batch.x().copy(),
         None,
     );
-    let mut encoder = Encoder::random(
+    let mut encoder = Encoder::with_random_hidden_layers(
         14,
         &[],
         &family,
@@ -296,13 +297,16 @@ fn a_linear_encoder_reaches_the_optimum_and_refining_keeps_it() {
         best - amortized
     );
 
-    let refined = Refined {
+    let refined = RefinedInference {
         family: &family,
         encoder: &encoder,
         phase: refinement(),
         steps: vec![5, 50],
     };
-    for fitted in refined.path(&model, &batch, SeedKey::root(10)).unwrap() {
+    for fitted in refined
+        .fit_after_each_step_count(&model, &batch, SeedKey::root(10))
+        .unwrap()
+    {
         let short = best - mean(&forms.elbo(&family, &fitted.params));
         assert!((0.0..0.02).contains(&short), "{short}");
     }
@@ -322,7 +326,7 @@ fn a_non_finite_datapoint_is_recorded_and_does_not_spread() {
     let fitted = free_form(&family)
         .infer(&model, &spoiled, SeedKey::root(11))
         .unwrap();
-    assert_eq!(fitted.stops[2], Stop::NonFinite { step: 1 });
+    assert_eq!(fitted.stops[2], StopReason::NonFinite { step: 1 });
     for b in [0, 1, 3, 4] {
         assert!(
             fitted.params.0.get(b).equal(&expected.params.0.get(b)),

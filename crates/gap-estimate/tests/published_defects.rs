@@ -8,11 +8,11 @@ mod oracle_problem;
 
 use gap_data::{Batch, LoadOptions};
 use gap_estimate::{
-    Annealing, ClosedForms, Elbo, ImportanceWeighted, InitialGaussian, PosteriorEstimator,
-    Transitions, estimate_all,
+    Annealing, ClosedForms, Elbo, HmcSettings, ImportanceWeighted, InitialGaussian,
+    PosteriorEstimator, estimate_all,
 };
-use gap_infer::free_form::{Search, StartingPoint};
-use gap_infer::{DiagonalGaussian, FreeForm, Inference, Stop, VariationalFamily};
+use gap_infer::free_form::{SearchMode, StartingPoint};
+use gap_infer::{DiagonalGaussian, FreeFormInference, Inference, StopReason, VariationalFamily};
 use gap_model::LinearGaussian;
 use gap_spec::Precision;
 use gap_spec::Trust;
@@ -24,11 +24,11 @@ use tch::{Device, Kind, Tensor};
 const DIM: i64 = 4;
 const FAMILY: DiagonalGaussian = DiagonalGaussian::new(DIM);
 
-fn search() -> FreeForm<'static> {
-    FreeForm {
+fn search() -> FreeFormInference<'static> {
+    FreeFormInference {
         family: &FAMILY,
         starts: vec![StartingPoint::Prior],
-        search: Search::UntilCertified,
+        search: SearchMode::UntilCertified,
         tolerance_nats: 0.005,
         max_steps: 5000,
         precision: Precision::Mixed,
@@ -39,7 +39,7 @@ fn annealing() -> Annealing {
     Annealing {
         inverse_temperatures: (0..40).map(|t| f64::from(t) / 39.0).collect(),
         n_chains: 8,
-        transitions: Transitions {
+        transitions: HmcSettings {
             leapfrog_steps: 4,
             precision: Precision::Mixed,
         },
@@ -125,7 +125,7 @@ fn defect_5_every_batch_counts_and_a_nan_is_a_row_of_its_own() {
     let _ = x.narrow(0, 1, 1).fill_(f64::NAN);
     let spoiled = Batch::new(all.ids().to_vec(), x);
     let estimate = |batch: &Batch| {
-        let prior = InitialGaussian::prior(batch.len(), DIM as usize);
+        let prior = InitialGaussian::standard_normal_prior(batch.len(), DIM as usize);
         annealing()
             .forward(&model, &prior, batch, SeedKey::root(5), &|_| ())
             .unwrap()
@@ -163,7 +163,7 @@ fn defect_6_a_step_size_is_fixed_before_the_chain_and_is_the_datapoints_own() {
     let model = oracle(DIM, 0.7);
     let (batch, _) = drawn(&model, 5);
     let sizes = |batch: &Batch| -> Vec<Option<f64>> {
-        let prior = InitialGaussian::prior(batch.len(), DIM as usize);
+        let prior = InitialGaussian::standard_normal_prior(batch.len(), DIM as usize);
         let estimates = annealing().forward(&model, &prior, batch, SeedKey::root(6), &|_| ());
         estimates
             .unwrap()
@@ -175,7 +175,7 @@ fn defect_6_a_step_size_is_fixed_before_the_chain_and_is_the_datapoints_own() {
     let last = Batch::new(batch.ids()[4..].to_vec(), batch.x().narrow(0, 4, 1));
     assert_eq!(sizes(&last)[0], together[4]);
     // With the sizes that were found given from the start, the estimate is the same to the last bit.
-    let prior = InitialGaussian::prior(1, DIM as usize);
+    let prior = InitialGaussian::standard_normal_prior(1, DIM as usize);
     let tuned = annealing()
         .forward(&model, &prior, &last, SeedKey::root(6), &|_| ())
         .unwrap();
@@ -198,7 +198,7 @@ fn defect_7_log_likelihoods_have_their_constants_and_every_datapoint() {
     let model = LinearGaussian::new(zeros(&[x_dim, 2]), zeros(&[x_dim]), std);
     let (batch, _) = drawn(&model, 7);
     let family = DiagonalGaussian::new(2);
-    let prior = family.prior_like_params(7, Device::Cpu);
+    let prior = family.standard_normal_params(7, Device::Cpu);
     let iw = ImportanceWeighted { n_samples: 10 };
     let estimators: [&dyn PosteriorEstimator; 1] = [&iw];
     let key = SeedKey::root(7);
@@ -236,7 +236,7 @@ fn defect_8_a_datapoint_stops_by_itself() {
     let alone = search().infer(&model, &easy, key).unwrap();
     let batched = search().infer(&model, &together, key).unwrap();
     assert_eq!(alone.stops[0], batched.stops[0]);
-    assert!(matches!(alone.stops[0], Stop::Converged { .. }));
+    assert!(matches!(alone.stops[0], StopReason::Converged { .. }));
     assert!(alone.params.0.get(0).equal(&batched.params.0.get(0)));
     assert_eq!(
         alone.costs[0].joint_gradients,

@@ -2,11 +2,11 @@
 
 use crate::context::Context;
 use crate::encoders::FittedEncoder;
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use crate::measure::BatchEstimates;
 use crate::stage_id::StageId;
 use gap_data::Batch;
-use gap_estimate::{Annealing, InitialGaussian, Transitions};
+use gap_estimate::{Annealing, HmcSettings, InitialGaussian};
 use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::LatentVariableModel;
 use gap_spec::{AnnealedSpec, AnnealedStart, Estimator};
@@ -25,13 +25,13 @@ impl AnnealedPaths {
             annealing: Annealing {
                 inverse_temperatures: spec.inverse_temperatures(),
                 n_chains: spec.chains.get() as usize,
-                transitions: Transitions {
+                transitions: HmcSettings {
                     leapfrog_steps: spec.leapfrog_steps.get(),
                     precision: spec.precision,
                 },
                 step_size: None,
             },
-            key: key.role("annealed"),
+            key: key.for_role("annealed"),
         }
     }
 
@@ -48,7 +48,7 @@ impl AnnealedPaths {
             .forward(model, initial, batch, self.key, progress);
         Ok(BatchEstimates {
             estimator: Estimator::Annealed,
-            estimates: estimates.map_err(failed)?,
+            estimates: estimates.map_err(stage_error)?,
         })
     }
 
@@ -65,7 +65,7 @@ impl AnnealedPaths {
             .reverse(model, initial, batch_and_z, self.key, progress);
         Ok(BatchEstimates {
             estimator: Estimator::AnnealedReverse,
-            estimates: estimates.map_err(failed)?,
+            estimates: estimates.map_err(stage_error)?,
         })
     }
 }
@@ -77,7 +77,7 @@ pub fn initial_encoder(
     context: &Context,
 ) -> Result<Option<FittedEncoder>, RunError> {
     match spec.start {
-        AnnealedStart::Encoder => Ok(Some(context.encoder(model)?)),
+        AnnealedStart::Encoder => Ok(Some(context.load_encoder(model)?)),
         AnnealedStart::FreeForm | AnnealedStart::Prior => Ok(None),
     }
 }
@@ -93,13 +93,15 @@ pub fn initial(
 ) -> InitialGaussian {
     match (spec.start, q_star, companion) {
         (AnnealedStart::FreeForm, Some((family, params)), _) => {
-            InitialGaussian::matching(family, params)
+            InitialGaussian::matching_moments_of(family, params)
         }
         (AnnealedStart::Encoder, _, Some(fitted)) => {
             let params = fitted.encoder.encode(batch.x());
-            InitialGaussian::matching(fitted.family.as_ref(), &params)
+            InitialGaussian::matching_moments_of(fitted.family.as_ref(), &params)
         }
-        (AnnealedStart::Prior, ..) => InitialGaussian::prior(batch.len(), latent_dim as usize),
+        (AnnealedStart::Prior, ..) => {
+            InitialGaussian::standard_normal_prior(batch.len(), latent_dim as usize)
+        }
         (start, ..) => unreachable!("the stage was given no `q` to start from: {start}"),
     }
 }

@@ -18,12 +18,12 @@ pub struct Chunk {
 
 impl Chunk {
     /// The first `n` points of a part.
-    pub const fn first(split: Split, n: u32) -> Self {
+    pub const fn first_points(split: Split, n: u32) -> Self {
         Self { split, from: 0, n }
     }
 
     /// The first `n` points of a part, at most `most` at a time.
-    pub fn cut(most: u32, split: Split, n: u32) -> impl Iterator<Item = Self> {
+    pub fn split_into_chunks(most: u32, split: Split, n: u32) -> impl Iterator<Item = Self> {
         let starts = (0..n).step_by(most as usize);
         starts.map(move |from| Self {
             split,

@@ -2,7 +2,7 @@
 
 use crate::chunk::Chunk;
 use crate::encoders::{self, FittedEncoder};
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use crate::models;
 use crate::observations::Observations;
 use crate::stage_id::StageId;
@@ -41,13 +41,13 @@ const Q_STAR_KEY: &str = "free_form.params";
 
 impl Context<'_> {
     /// The frozen model of a finished stage.
-    pub fn model(&self, stage: &StageId) -> Result<Box<dyn LatentVariableModel>, RunError> {
-        models::load(&self.store.stage_folder(stage), self.device)
+    pub fn load_model(&self, stage: &StageId) -> Result<Box<dyn LatentVariableModel>, RunError> {
+        models::load_model(&self.store.stage_folder(stage), self.device)
     }
 
     /// The encoder of a finished stage: the one that was fitted there, or with its model.
-    pub fn encoder(&self, stage: &StageId) -> Result<FittedEncoder, RunError> {
-        encoders::load(&self.store.stage_folder(stage), self.device)
+    pub fn load_encoder(&self, stage: &StageId) -> Result<FittedEncoder, RunError> {
+        encoders::load_encoder(&self.store.stage_folder(stage), self.device)
     }
 
     /// The points of a chunk, under the model of a seed.
@@ -66,7 +66,7 @@ impl Context<'_> {
         checkpoint.insert(Q_STAR_KEY, &Tensor::cat(batches, 0));
         checkpoint
             .save(&self.output.join(Q_STAR_FILE))
-            .map_err(failed)
+            .map_err(stage_error)
     }
 
     /// `λ` of some of the points of a finished stage.
@@ -76,15 +76,17 @@ impl Context<'_> {
         points: Range<u32>,
     ) -> Result<VariationalParams, RunError> {
         let path = self.store.stage_folder(stage).join(Q_STAR_FILE);
-        let checkpoint = Checkpoint::load(&path).map_err(failed)?;
-        let all = checkpoint.get(Q_STAR_KEY, self.device).map_err(failed)?;
+        let checkpoint = Checkpoint::load(&path).map_err(stage_error)?;
+        let all = checkpoint
+            .get(Q_STAR_KEY, self.device)
+            .map_err(stage_error)?;
         let (from, n) = (i64::from(points.start), points.len() as i64);
         Ok(VariationalParams(all.narrow(0, from, n)))
     }
 
     /// `measure` over the points, a batch at a time; no result depends on the batch size. It is given the
     /// position of the batch's first point, and may tell the fraction of the batch that is done.
-    pub fn in_batches(
+    pub fn measure_in_batches(
         &self,
         points: &Dataset,
         mut measure: impl FnMut(&Batch, usize, &dyn Fn(f64)) -> Result<Vec<Record>, RunError>,

@@ -10,7 +10,7 @@ pub fn costs(plans: &[Plan], store: &Store) -> Vec<StageCost> {
     let mut costs: Vec<StageCost> = Vec::new();
     for plan in plans {
         for (id, stage) in plan.stages() {
-            let (variant, task) = (plan.variant().map(str::to_owned), stage.task());
+            let (variant, task) = (plan.variant().map(str::to_owned), stage.task_description());
             let seconds = store.stage_seconds(id);
             let known = costs
                 .iter_mut()

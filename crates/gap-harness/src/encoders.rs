@@ -1,6 +1,6 @@
 //! Encoders in the folders of stages: what they are built from, their weights, and what fitting them cost.
 
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use crate::models::ObservationShape;
 use gap_data::Dataset;
 use gap_infer::train::TrainingCost;
@@ -24,7 +24,7 @@ const WEIGHTS_PREFIX: &str = "encoder";
 const FIT_COST_FILE: &str = "fit.json";
 
 /// A number that is always the same has no standard deviation to divide by.
-const LEAST_STD: f64 = 1e-6;
+const MIN_STANDARDIZATION_STD: f64 = 1e-6;
 
 /// What an encoder's network is built from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,32 +59,38 @@ impl EncoderLayout {
                     .chain(hidden)
                     .chain([n_outputs])
                     .collect();
-                Network::random(&widths, activation, key, device)
+                Network::random_perceptron(&widths, activation, key, device)
             }
             EncoderKind::Conv => {
                 let channels: Vec<i64> = hidden.collect();
-                let shape = ConvShape::halving(self.observed.side(), [channels[0], channels[1]]);
-                shape.encoder(n_outputs, activation, key, device)
+                let shape =
+                    ConvShape::with_stride_two(self.observed.side(), [channels[0], channels[1]]);
+                shape.random_encoder(n_outputs, activation, key, device)
             }
         }
     }
 
     /// A new encoder, drawn with `key`.
     pub fn random(&self, key: SeedKey, device: Device) -> Encoder {
-        Encoder::starting_at_zero(self.network(key, device))
+        Encoder::with_zero_output_layer(self.network(key, device))
     }
 
     /// The same for real numbers of any size, as `data` has them: it begins as a random network of what is
     /// left when their means are taken away and their standard deviations divided out.
-    pub fn random_on_standardized(&self, data: &Dataset, key: SeedKey, device: Device) -> Encoder {
+    pub fn random_encoder_on_standardized(
+        &self,
+        data: &Dataset,
+        key: SeedKey,
+        device: Device,
+    ) -> Encoder {
         let network = self.network(key, device);
         let x = data.x().narrow(1, 0, network.input_dim()).to_device(device);
         let rows = [0_i64];
         let mean = x.mean_dim(rows.as_slice(), false, Kind::Float);
         let std = x
             .std_dim(rows.as_slice(), false, false)
-            .clamp_min(LEAST_STD);
-        Encoder::starting_at_zero(network.on_standardized(&mean, &std))
+            .clamp_min(MIN_STANDARDIZATION_STD);
+        Encoder::with_zero_output_layer(network.fold_in_standardization(&mean, &std))
     }
 }
 
@@ -110,7 +116,7 @@ struct FitCostFile {
 }
 
 /// Keeps a fitted encoder, what it is built from and what it cost, in its stage's folder.
-pub fn save(
+pub fn save_encoder(
     layout: &EncoderLayout,
     encoder: &Encoder,
     cost: TrainingCost,
@@ -120,7 +126,7 @@ pub fn save(
     encoder.network().store(&mut checkpoint, WEIGHTS_PREFIX);
     checkpoint
         .save(&folder.join(WEIGHTS_FILE))
-        .map_err(failed)?;
+        .map_err(stage_error)?;
     let fit = FitCostFile {
         seconds: cost.seconds,
         joint_gradients: cost.joint_gradients,
@@ -130,12 +136,12 @@ pub fn save(
 }
 
 /// The encoder in the folder of a finished stage.
-pub fn load(folder: &Path, device: Device) -> Result<FittedEncoder, RunError> {
+pub fn load_encoder(folder: &Path, device: Device) -> Result<FittedEncoder, RunError> {
     let layout: EncoderLayout = read_json(&folder.join(LAYOUT_FILE))?;
-    let checkpoint = Checkpoint::load(&folder.join(WEIGHTS_FILE)).map_err(failed)?;
+    let checkpoint = Checkpoint::load(&folder.join(WEIGHTS_FILE)).map_err(stage_error)?;
     let network = layout.network(SeedKey::root(0), Device::Cpu);
     let network = network.restored(&checkpoint, WEIGHTS_PREFIX, device);
-    let encoder = Encoder::new(network.map_err(failed)?);
+    let encoder = Encoder::new(network.map_err(stage_error)?);
     let fit: FitCostFile = read_json(&folder.join(FIT_COST_FILE))?;
     Ok(FittedEncoder {
         label: EncoderLabel {
@@ -144,7 +150,7 @@ pub fn load(folder: &Path, device: Device) -> Result<FittedEncoder, RunError> {
             weights: encoder.network().n_weights(),
             context: layout.context(),
         },
-        family: family::build(layout.family, layout.latent_dim),
+        family: family::build_family(layout.family, layout.latent_dim),
         encoder,
         cost: TrainingCost {
             seconds: fit.seconds,
@@ -155,12 +161,12 @@ pub fn load(folder: &Path, device: Device) -> Result<FittedEncoder, RunError> {
 
 /// Writes plain data to a file.
 pub fn write_json(content: &impl Serialize, path: &Path) -> Result<(), RunError> {
-    let text = serde_json::to_string(content).map_err(failed)?;
-    fs::write(path, text).map_err(failed)
+    let text = serde_json::to_string(content).map_err(stage_error)?;
+    fs::write(path, text).map_err(stage_error)
 }
 
 /// What [`write_json`] wrote.
 pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, RunError> {
-    let text = fs::read_to_string(path).map_err(failed)?;
-    serde_json::from_str(&text).map_err(failed)
+    let text = fs::read_to_string(path).map_err(stage_error)?;
+    serde_json::from_str(&text).map_err(stage_error)
 }

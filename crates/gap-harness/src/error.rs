@@ -22,6 +22,6 @@ pub enum RunError {
 }
 
 /// Anything that stops a stage, as its message.
-pub(crate) fn failed(error: impl std::fmt::Display) -> RunError {
+pub(crate) fn stage_error(error: impl std::fmt::Display) -> RunError {
     RunError::Stage(error.to_string())
 }

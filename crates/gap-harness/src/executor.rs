@@ -32,7 +32,7 @@ impl LibtorchExecutor {
         data_dir: Option<&Path>,
     ) -> Result<Self, InputError> {
         Ok(Self {
-            device: device.open()?,
+            device: device.to_available_device()?,
             observations: Observations::read(spec, data_dir)?,
             batch_size: spec.evaluation.batch_size.get() as usize,
         })

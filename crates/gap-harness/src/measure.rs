@@ -1,14 +1,14 @@
 //! Fitted `q`s to records: one row for each datapoint, method and estimator.
 
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use crate::stage_id::StageId;
 use crate::starts::Starts;
 use gap_data::Batch;
 use gap_estimate::{ClosedForms, Estimate, PosteriorEstimator, estimate_all, posterior_estimator};
 use gap_infer::train::TrainingCost;
 use gap_infer::{
-    Amortized, FitCost, FittedBatch, FreeForm, Inference, Refined, Remaining, Stop,
-    VariationalFamily, VariationalParams,
+    AmortizedInference, FitCost, FittedBatch, FreeFormInference, Inference, RefinedInference,
+    Remaining, StopReason, VariationalFamily, VariationalParams,
 };
 use gap_model::LatentVariableModel;
 use gap_schema::Record;
@@ -16,7 +16,7 @@ use gap_spec::{BoundSpec, EncoderLabel, Estimator, Family, Method, Split, Start,
 use gap_torch::SeedKey;
 
 /// The role, below a seed, of all draws that estimates of `log p(x)` are made from.
-pub const EVIDENCE_ROLE: &str = "evidence";
+pub const EVIDENCE_SEED_ROLE: &str = "evidence";
 
 /// What all records of a stage have in common.
 #[derive(Clone, Copy)]
@@ -72,13 +72,13 @@ impl Measurement<'_> {
     /// `q*` of a batch: its records, with what the model knows exactly, and its parameters.
     pub fn free_form(
         &self,
-        search: &FreeForm,
+        search: &FreeFormInference,
         starts: &Starts,
         batch: &Batch,
     ) -> Result<(Vec<Record>, VariationalParams), RunError> {
         let fit = search
-            .search(self.model, batch, self.key.role("free-form"))
-            .map_err(failed)?;
+            .search(self.model, batch, self.key.for_role("free-form"))
+            .map_err(stage_error)?;
         let winners: Vec<Start> = fit.won_by.iter().map(|&i| starts.starts[i]).collect();
         let snapshot = Snapshot {
             method: Method::FreeForm,
@@ -96,13 +96,19 @@ impl Measurement<'_> {
     }
 
     /// `q` of a batch as the encoder gives it, and after each number of refinement steps.
-    pub fn amortized(&self, refined: &Refined, batch: &Batch) -> Result<Vec<Record>, RunError> {
-        let amortized = Amortized {
+    pub fn amortized(
+        &self,
+        refined: &RefinedInference,
+        batch: &Batch,
+    ) -> Result<Vec<Record>, RunError> {
+        let amortized = AmortizedInference {
             family: refined.family,
             encoder: refined.encoder,
         };
-        let key = self.key.role("refined");
-        let fitted = amortized.infer(self.model, batch, key).map_err(failed)?;
+        let key = self.key.for_role("refined");
+        let fitted = amortized
+            .infer(self.model, batch, key)
+            .map_err(stage_error)?;
         let forward = Snapshot {
             method: Method::Amortized,
             refinement_steps: None,
@@ -111,7 +117,9 @@ impl Measurement<'_> {
             is_last: true,
         };
         let mut records = self.records(forward, batch)?;
-        let path = refined.path(self.model, batch, key).map_err(failed)?;
+        let path = refined
+            .fit_after_each_step_count(self.model, batch, key)
+            .map_err(stage_error)?;
         for (i, (&steps, fitted)) in refined.steps.iter().zip(&path).enumerate() {
             let snapshot = Snapshot {
                 method: Method::Refined,
@@ -129,14 +137,14 @@ impl Measurement<'_> {
     fn records(&self, snapshot: Snapshot, batch: &Batch) -> Result<Vec<Record>, RunError> {
         let estimators: Vec<Box<dyn PosteriorEstimator>> =
             Estimator::for_fitted_q(snapshot.is_last)
-                .map(|estimator| draw_estimator(estimator, &self.bounds))
+                .map(|estimator| new_draws_based_estimator(estimator, &self.bounds))
                 .collect();
         let borrowed: Vec<&dyn PosteriorEstimator> =
             estimators.iter().map(|e| e.as_ref()).collect();
         let params = &snapshot.fitted.params;
-        let key = self.key.role("evaluate");
-        let estimates =
-            estimate_all(self.model, self.family, params, batch, &borrowed, key).map_err(failed)?;
+        let key = self.key.for_role("evaluate");
+        let estimates = estimate_all(self.model, self.family, params, batch, &borrowed, key)
+            .map_err(stage_error)?;
         let mut answers: Vec<BatchEstimates> = estimators
             .iter()
             .zip(estimates)
@@ -145,9 +153,12 @@ impl Measurement<'_> {
                 estimates,
             })
             .collect();
-        if let (Some(exact), Some(family)) = (self.model.exact(), self.family.gaussian()) {
-            let forms = ClosedForms::new(exact, batch.x()).map_err(failed)?;
-            answers.push(exact_answers(
+        if let (Some(exact), Some(family)) = (
+            self.model.exact_posterior(),
+            self.family.closed_form_gaussian(),
+        ) {
+            let forms = ClosedForms::new(exact, batch.x()).map_err(stage_error)?;
+            answers.push(exact_batch_estimates(
                 Estimator::ExactElbo,
                 forms.elbo(family, params),
             ));
@@ -163,16 +174,19 @@ impl Measurement<'_> {
 
     /// What the model knows exactly, if anything.
     fn exact_records(&self, batch: &Batch) -> Result<Vec<Record>, RunError> {
-        let Some(exact) = self.model.exact() else {
+        let Some(exact) = self.model.exact_posterior() else {
             return Ok(Vec::new());
         };
-        let forms = ClosedForms::new(exact, batch.x()).map_err(failed)?;
-        let mut answers = vec![exact_answers(Estimator::ClosedForm, forms.log_evidence())];
-        if let Some(family) = self.family.gaussian() {
+        let forms = ClosedForms::new(exact, batch.x()).map_err(stage_error)?;
+        let mut answers = vec![exact_batch_estimates(
+            Estimator::ClosedForm,
+            forms.log_evidence(),
+        )];
+        if let Some(family) = self.family.closed_form_gaussian() {
             let optimum = forms.optimal_elbo(family);
-            answers.push(exact_answers(Estimator::OptimalElbo, optimum));
+            answers.push(exact_batch_estimates(Estimator::OptimalElbo, optimum));
         }
-        Ok(records_of_model(&self.origin, answers, batch))
+        Ok(evidence_records(&self.origin, answers, batch))
     }
 }
 
@@ -181,14 +195,17 @@ impl Measurement<'_> {
 /// # Panics
 ///
 /// If it is not made from draws of a `q`, or has not been written.
-fn draw_estimator(estimator: Estimator, bounds: &BoundSpec) -> Box<dyn PosteriorEstimator> {
+fn new_draws_based_estimator(
+    estimator: Estimator,
+    bounds: &BoundSpec,
+) -> Box<dyn PosteriorEstimator> {
     let n_samples = estimator.n_draws(bounds).map(|n| u64::from(n.get()));
     let written = n_samples.and_then(|n| posterior_estimator(estimator, n));
     written.expect("every estimator of a `q` has been written")
 }
 
 /// Estimates of `log p(x)` itself for a batch: no `q` took part that they could depend on.
-pub fn records_of_model(
+pub fn evidence_records(
     origin: &RecordOrigin,
     answers: Vec<BatchEstimates>,
     batch: &Batch,
@@ -207,7 +224,7 @@ fn records(
     let mut records = Vec::with_capacity(answers.len() * batch.len());
     for answer in answers {
         for (b, estimate) in answer.estimates.into_iter().enumerate() {
-            let stop = snapshot.map_or(Stop::Direct { steps: 0 }, |s| s.fitted.stops[b]);
+            let stop = snapshot.map_or(StopReason::Direct { steps: 0 }, |s| s.fitted.stops[b]);
             let cost = snapshot.map_or(FitCost::default(), |s| s.fitted.costs[b]);
             let (stop, stop_steps, remaining) = stop_columns(stop);
             let starts = snapshot.and_then(|snapshot| snapshot.starts);
@@ -235,7 +252,7 @@ fn records(
                 stop_steps,
                 remaining_nats: remaining.map(|r| r.nats),
                 remaining_std_error_nats: remaining.map(|r| r.std_error_nats),
-                remaining_bound_nats: remaining.map(Remaining::bound_nats),
+                remaining_bound_nats: remaining.map(Remaining::upper_bound_nats),
                 starts_apart_nats: starts.and_then(|starts| starts.apart_nats[b]),
                 start: starts.map(|starts| starts.winners[b].to_string()),
                 seconds: cost.seconds,
@@ -248,18 +265,20 @@ fn records(
     records
 }
 
-fn exact_answers(estimator: Estimator, values: Vec<f64>) -> BatchEstimates {
+fn exact_batch_estimates(estimator: Estimator, values: Vec<f64>) -> BatchEstimates {
     BatchEstimates {
         estimator,
         estimates: values.into_iter().map(Estimate::exact).collect(),
     }
 }
 
-const fn stop_columns(stop: Stop) -> (StopKind, u32, Option<Remaining>) {
+const fn stop_columns(stop: StopReason) -> (StopKind, u32, Option<Remaining>) {
     match stop {
-        Stop::Direct { steps } => (StopKind::Direct, steps, None),
-        Stop::Converged { steps, remaining } => (StopKind::Converged, steps, Some(remaining)),
-        Stop::BudgetSpent { steps, remaining } => (StopKind::BudgetSpent, steps, Some(remaining)),
-        Stop::NonFinite { step } => (StopKind::NonFinite, step, None),
+        StopReason::Direct { steps } => (StopKind::Direct, steps, None),
+        StopReason::Converged { steps, remaining } => (StopKind::Converged, steps, Some(remaining)),
+        StopReason::BudgetSpent { steps, remaining } => {
+            (StopKind::BudgetSpent, steps, Some(remaining))
+        }
+        StopReason::NonFinite { step } => (StopKind::NonFinite, step, None),
     }
 }

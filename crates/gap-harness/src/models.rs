@@ -1,6 +1,6 @@
 //! Models in the folders of stages: what they are built from, drawn or fitted, and their weights.
 
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use gap_model::likelihood::ObservedValues;
 use gap_model::{
     ConvShape, Decoder, LatentVariableModel, Likelihood, LinearGaussian, Network,
@@ -77,12 +77,12 @@ impl Model {
         }
         checkpoint
             .save(&folder.join(WEIGHTS_FILE))
-            .map_err(failed)?;
-        let text = serde_json::to_string(layout).map_err(failed)?;
-        fs::write(folder.join(LAYOUT_FILE), text).map_err(failed)
+            .map_err(stage_error)?;
+        let text = serde_json::to_string(layout).map_err(stage_error)?;
+        fs::write(folder.join(LAYOUT_FILE), text).map_err(stage_error)
     }
 
-    fn boxed(self) -> Box<dyn LatentVariableModel> {
+    fn into_boxed(self) -> Box<dyn LatentVariableModel> {
         match self {
             Self::Decoder(model) => Box::new(model),
             Self::LinearGaussian(model) => Box::new(model),
@@ -93,12 +93,12 @@ impl Model {
 }
 
 /// The frozen model in the folder of a finished stage.
-pub fn load(folder: &Path, device: Device) -> Result<Box<dyn LatentVariableModel>, RunError> {
-    let text = fs::read_to_string(folder.join(LAYOUT_FILE)).map_err(failed)?;
-    let layout: ModelLayout = serde_json::from_str(&text).map_err(failed)?;
-    let checkpoint = Checkpoint::load(&folder.join(WEIGHTS_FILE)).map_err(failed)?;
-    let model = layout.restored(&checkpoint, device).map_err(failed)?;
-    Ok(model.boxed())
+pub fn load_model(folder: &Path, device: Device) -> Result<Box<dyn LatentVariableModel>, RunError> {
+    let text = fs::read_to_string(folder.join(LAYOUT_FILE)).map_err(stage_error)?;
+    let layout: ModelLayout = serde_json::from_str(&text).map_err(stage_error)?;
+    let checkpoint = Checkpoint::load(&folder.join(WEIGHTS_FILE)).map_err(stage_error)?;
+    let model = layout.restored(&checkpoint, device).map_err(stage_error)?;
+    Ok(model.into_boxed())
 }
 
 /// What a model is built from.
@@ -124,18 +124,20 @@ impl ModelLayout {
             }
             ModelKind::LinearGaussian => {
                 let dims = [self.latent_dim(), self.observed.dim];
-                let (std, key) = (noise_std(&self.model), key.role("model"));
+                let (std, key) = (noise_std(&self.model), key.for_role("model"));
                 Model::LinearGaussian(match self.model.condition_number {
                     None => LinearGaussian::random(dims[0], dims[1], std, key, device),
                     Some(number) => {
-                        LinearGaussian::of_condition_number(dims, std, number.get(), key, device)
+                        LinearGaussian::with_condition_number(dims, std, number.get(), key, device)
                     }
                 })
             }
             ModelKind::TimeSeries => {
-                Model::TimeSeries(TimeSeries::new(SeriesCoefficients::SAW, device))
+                Model::TimeSeries(TimeSeries::new(SeriesCoefficients::SAW_NOTEBOOK, device))
             }
-            ModelKind::HierarchicalLinear => Model::LinearGaussian(hierarchical::linear(device)),
+            ModelKind::HierarchicalLinear => {
+                Model::LinearGaussian(hierarchical::new_linear_hierarchical(device))
+            }
             ModelKind::HierarchicalNonlinear => {
                 Model::NonlinearHierarchical(NonlinearHierarchical::new(0.0, device))
             }
@@ -161,12 +163,12 @@ impl ModelLayout {
     /// A decoder with random weights, drawn with `key`.
     pub fn random_decoder(&self, key: SeedKey, device: Device) -> Decoder {
         let activation = self.model.activation();
-        let key = key.role("model");
+        let key = key.for_role("model");
         let network = match (self.model.kind, self.model.channels) {
             (ModelKind::ConvDecoder, Some(channels)) => {
                 let channels = channels.map(|count| i64::from(count.get()));
-                let shape = ConvShape::halving(self.observed.side(), channels);
-                shape.decoder(self.latent_dim(), activation, key, device)
+                let shape = ConvShape::with_stride_two(self.observed.side(), channels);
+                shape.random_decoder(self.latent_dim(), activation, key, device)
             }
             _ => {
                 let hidden = self.model.hidden.iter().flatten();
@@ -174,7 +176,7 @@ impl ModelLayout {
                     .chain(hidden.map(|width| i64::from(width.get())))
                     .chain([self.observed.dim])
                     .collect();
-                Network::random(&widths, activation, key, device)
+                Network::random_perceptron(&widths, activation, key, device)
             }
         };
         Decoder::new(network, likelihood(&self.model, self.observed, device))
@@ -187,7 +189,7 @@ pub fn likelihood(model: &ModelSpec, observed: ObservationShape, device: Device)
         dim: observed.dim,
         n_levels: observed.n_levels,
     };
-    Likelihood::initial(model.likelihood(), observations, noise_std(model), device)
+    Likelihood::from_kind(model.likelihood(), observations, noise_std(model), device)
 }
 
 fn noise_std(model: &ModelSpec) -> f64 {

@@ -1,7 +1,7 @@
 //! The observations of an experiment: read once, or drawn from its model.
 
 use crate::chunk::Chunk;
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use crate::models::{self, ObservationShape};
 use gap_data::{DataError, Dataset, LoadOptions, Splits};
 use gap_model::{LatentVariableModel, ModelError};
@@ -64,7 +64,7 @@ impl Observations {
                 dim: models::observed_dim(&spec.model),
                 side: None,
                 n_levels: None,
-                most_context: spec.model.kind.most_context(),
+                most_context: spec.model.kind.max_encoder_context(),
             };
             return Ok(Self::Drawn {
                 name: name.clone(),
@@ -216,7 +216,7 @@ impl Observations {
         let Self::Drawn { name, .. } = self else {
             unreachable!("only drawn data is drawn");
         };
-        let key = SeedKey::root(u64::from(seed)).role("synthetic-data");
+        let key = SeedKey::root(u64::from(seed)).for_role("synthetic-data");
         let ids = u64::from(from)..u64::from(from) + u64::from(n);
         Ok(drawn_points(name, model, ids, key)?.0)
     }
@@ -229,7 +229,7 @@ pub fn simulated_points(
     model: &dyn LatentVariableModel,
     ids: Range<u64>,
 ) -> Result<(Dataset, Tensor), RunError> {
-    let key = SeedKey::root(u64::from(seed)).role("simulated-data");
+    let key = SeedKey::root(u64::from(seed)).for_role("simulated-data");
     drawn_points(Split::Simulated.as_str(), model, ids, key)
 }
 
@@ -239,7 +239,7 @@ fn drawn_points(
     ids: Range<u64>,
     key: SeedKey,
 ) -> Result<(Dataset, Tensor), RunError> {
-    let (x, z) = model.sample_points(key, ids.clone()).map_err(failed)?;
+    let (x, z) = model.sample_points(key, ids.clone()).map_err(stage_error)?;
     Ok((Dataset::new(name.to_owned(), ids.collect(), x, None), z))
 }
 

@@ -3,7 +3,7 @@
 use crate::stage_id::Environment;
 use gap_model::Backend;
 use gap_torch::device::{DeviceName, LIBTORCH_VERSION};
-use gap_torch::math_library::math_path;
+use gap_torch::math_library::detect_mkl_path;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -71,7 +71,7 @@ impl Provenance {
             dirty: env!("AMORTGAP_DIRTY").to_owned(),
             source: env!("AMORTGAP_SOURCE_DIGEST").to_owned(),
             libtorch: LIBTORCH_VERSION.to_owned(),
-            math: math_path().to_string(),
+            math: detect_mkl_path().to_string(),
             kernels: kernel_path(),
             cpu: cpu_model(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -99,7 +99,7 @@ impl Provenance {
 }
 
 fn kernel_path() -> String {
-    Backend::default().provenance()
+    Backend::default().arithmetic_label()
 }
 
 fn cpu_model() -> String {

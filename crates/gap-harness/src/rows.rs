@@ -7,7 +7,7 @@ use gap_schema::RowFile;
 /// Whether a run of these plans leaves rows of this kind.
 pub fn plans_leave_rows<T: RowFile>(plans: &[Plan]) -> bool {
     let mut stages = plans.iter().flat_map(Plan::stages);
-    stages.any(|(_, stage)| stage.row_file() == Some(T::FILE))
+    stages.any(|(_, stage)| stage.row_file_name() == Some(T::FILE_NAME))
 }
 
 /// The rows of every stage, in the order of the plans, each with its variant.
@@ -15,11 +15,11 @@ pub fn plans_leave_rows<T: RowFile>(plans: &[Plan]) -> bool {
 /// # Errors
 ///
 /// [`StoreError`] if a stage's rows cannot be read.
-pub fn collect<T: RowFile>(plans: &[Plan], store: &Store) -> Result<Vec<T>, StoreError> {
+pub fn collect_rows<T: RowFile>(plans: &[Plan], store: &Store) -> Result<Vec<T>, StoreError> {
     let mut rows = Vec::new();
     for plan in plans {
         let stages = plan.stages().iter();
-        for (id, _) in stages.filter(|(_, stage)| stage.row_file() == Some(T::FILE)) {
+        for (id, _) in stages.filter(|(_, stage)| stage.row_file_name() == Some(T::FILE_NAME)) {
             let stage_rows: Vec<T> = store.stage_rows(id)?;
             let variant = || plan.variant().map(str::to_owned);
             rows.extend(

@@ -64,11 +64,11 @@ pub enum Outcome {
 /// Is told what happens. Called from worker threads.
 pub trait Observer: Sync {
     /// A stage begins.
-    fn started(&self, id: &StageId, stage: &Stage);
+    fn stage_started(&self, id: &StageId, stage: &Stage);
     /// A fraction of a stage is done.
-    fn progressed(&self, id: &StageId, fraction: f64);
+    fn stage_progressed(&self, id: &StageId, fraction: f64);
     /// A stage ended.
-    fn finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome);
+    fn stage_finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome);
 }
 
 /// What a run did.
@@ -126,39 +126,39 @@ pub fn run(
             jobs,
             message: error.to_string(),
         })?;
-    let schedule = Schedule {
+    let schedule = RunSchedule {
         plan,
         store,
         executor,
         observer,
-        state: Mutex::new(State::new(plan)),
+        state: Mutex::new(ScheduleState::new(plan)),
     };
-    workers.in_place_scope(|scope| schedule.start_ready(scope));
+    workers.in_place_scope(|scope| schedule.start_ready_stages(scope));
     let state = schedule.state.into_inner().expect("no worker panicked");
     Ok(state.report)
 }
 
-struct Schedule<'a> {
+struct RunSchedule<'a> {
     plan: &'a Plan,
     store: &'a Store,
     executor: &'a dyn Executor,
     observer: &'a dyn Observer,
-    state: Mutex<State>,
+    state: Mutex<ScheduleState>,
 }
 
-struct State {
+struct ScheduleState {
     /// Stages that wait, by position, with the dependencies that they still wait for.
     waiting: HashMap<usize, HashSet<StageId>>,
     report: RunReport,
 }
 
-impl State {
+impl ScheduleState {
     fn new(plan: &Plan) -> Self {
         let waiting = plan
             .stages()
             .iter()
             .enumerate()
-            .map(|(i, (_, stage))| (i, stage.inputs().into_iter().cloned().collect()));
+            .map(|(i, (_, stage))| (i, stage.input_stages().into_iter().cloned().collect()));
         Self {
             waiting: waiting.collect(),
             report: RunReport::default(),
@@ -166,7 +166,7 @@ impl State {
     }
 
     /// The stages that wait for nothing, in the plan's order; they wait no more.
-    fn take_ready(&mut self) -> Vec<usize> {
+    fn take_ready_stages(&mut self) -> Vec<usize> {
         let mut ready: Vec<usize> = self
             .waiting
             .iter()
@@ -181,17 +181,21 @@ impl State {
     }
 }
 
-impl<'a> Schedule<'a> {
-    fn start_ready<'s>(&'s self, scope: &rayon::Scope<'s>)
+impl<'a> RunSchedule<'a> {
+    fn start_ready_stages<'s>(&'s self, scope: &rayon::Scope<'s>)
     where
         'a: 's,
     {
-        let ready = self.state.lock().expect("no worker panicked").take_ready();
+        let ready = self
+            .state
+            .lock()
+            .expect("no worker panicked")
+            .take_ready_stages();
         for i in ready {
             scope.spawn(move |scope| {
                 let finished = self.process_stage(i);
                 self.release_or_skip_dependents(i, finished);
-                self.start_ready(scope);
+                self.start_ready_stages(scope);
             });
         }
     }
@@ -202,7 +206,7 @@ impl<'a> Schedule<'a> {
         let outcome = if self.store.has_stage(id) {
             Outcome::Cached
         } else {
-            self.observer.started(id, stage);
+            self.observer.stage_started(id, stage);
             let clock = Instant::now();
             // A panic is a mistake of ours in one stage; the others have nothing to do with it.
             match catch_unwind(AssertUnwindSafe(|| self.execute_and_publish(id, stage))) {
@@ -217,7 +221,7 @@ impl<'a> Schedule<'a> {
                 },
             }
         };
-        self.observer.finished(id, stage, &outcome);
+        self.observer.stage_finished(id, stage, &outcome);
         let mut state = self.state.lock().expect("no worker panicked");
         match outcome {
             Outcome::Cached => state.report.cached += 1,
@@ -233,7 +237,7 @@ impl<'a> Schedule<'a> {
 
     fn execute_and_publish(&self, id: &StageId, stage: &Stage) -> Result<(), RunError> {
         let partial = self.store.begin_stage(id)?;
-        let progress = |fraction| self.observer.progressed(id, fraction);
+        let progress = |fraction| self.observer.stage_progressed(id, fraction);
         let workspace = Workspace {
             output: &partial,
             store: self.store,
@@ -268,7 +272,7 @@ impl<'a> Schedule<'a> {
                 state.waiting.remove(&i);
                 state.report.skipped += 1;
                 let (id, stage) = &self.plan.stages()[i];
-                self.observer.finished(id, stage, &Outcome::Skipped);
+                self.observer.stage_finished(id, stage, &Outcome::Skipped);
                 lost.push(id.clone());
             }
         }
@@ -289,7 +293,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 /// # Errors
 ///
 /// [`StoreError`] if a stage's records cannot be read.
-pub fn collect(plans: &[Plan], store: &Store) -> Result<Vec<Record>, StoreError> {
+pub fn collect_records(plans: &[Plan], store: &Store) -> Result<Vec<Record>, StoreError> {
     let mut records = Vec::new();
     for plan in plans {
         for (id, _) in plan.stages() {

@@ -5,7 +5,7 @@ use crate::encoders::FittedEncoder;
 use crate::error::RunError;
 use crate::stage_id::StageId;
 use gap_infer::free_form::StartingPoint;
-use gap_infer::{FreeForm, VariationalFamily};
+use gap_infer::{FreeFormInference, VariationalFamily};
 use gap_spec::{FreeFormSpec, Start};
 
 /// Where searches start: the model's own encoder is there if one of them starts from it.
@@ -18,7 +18,7 @@ impl<'a> Starts<'a> {
     /// The starts of a search under a model, with the model's encoder where it is one of them.
     pub fn load(starts: &'a [Start], model: &StageId, context: &Context) -> Result<Self, RunError> {
         let companion = if starts.contains(&Start::Encoder) {
-            Some(context.encoder(model)?)
+            Some(context.load_encoder(model)?)
         } else {
             None
         };
@@ -38,9 +38,9 @@ impl<'a> Starts<'a> {
         &'b self,
         spec: &FreeFormSpec,
         family: &'b dyn VariationalFamily,
-    ) -> FreeForm<'b> {
+    ) -> FreeFormInference<'b> {
         let starts = self.starts.iter();
         let starts = starts.map(|&start| self.starting_point(start));
-        FreeForm::new(family, starts.collect(), spec)
+        FreeFormInference::new(family, starts.collect(), spec)
     }
 }

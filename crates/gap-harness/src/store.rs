@@ -108,7 +108,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Unwritable`].
-    pub fn forget_stages(&self) -> Result<(), StoreError> {
+    pub fn delete_stages(&self) -> Result<(), StoreError> {
         let stages = self.folder.join(STAGES_FOLDER);
         let unwritable = |source| StoreError::Unwritable {
             path: stages.clone(),
@@ -169,7 +169,7 @@ impl Store {
         records: &[Record],
         seconds: f64,
     ) -> Result<(), StoreError> {
-        on_own_thread(|| parquet::write(&partial.join(RECORDS_FILE), records, "{}"))?;
+        run_on_own_thread(|| parquet::write_records(&partial.join(RECORDS_FILE), records, "{}"))?;
         let unwritable = |source| StoreError::Unwritable {
             path: partial.to_owned(),
             source,
@@ -195,7 +195,9 @@ impl Store {
     ///
     /// [`StoreError::Table`].
     pub fn stage_records(&self, id: &StageId) -> Result<Vec<Record>, StoreError> {
-        Ok(parquet::read(&self.stage_folder(id).join(RECORDS_FILE))?)
+        Ok(parquet::read_records(
+            &self.stage_folder(id).join(RECORDS_FILE),
+        )?)
     }
 
     /// The rows of one kind that a finished stage left.
@@ -204,7 +206,9 @@ impl Store {
     ///
     /// [`StoreError::Rows`].
     pub fn stage_rows<T: RowFile>(&self, id: &StageId) -> Result<Vec<T>, StoreError> {
-        Ok(rows_file::read(&self.stage_folder(id).join(T::FILE))?)
+        Ok(rows_file::read_csv_rows(
+            &self.stage_folder(id).join(T::FILE_NAME),
+        )?)
     }
 
     /// Writes `name` in the folder of results: whole or not at all.
@@ -223,7 +227,7 @@ impl Store {
     /// [`StoreError`] if the disk refuses.
     pub fn publish_records(&self, records: &[Record], provenance: &str) -> Result<(), StoreError> {
         self.publish(RECORDS_FILE, |path| {
-            Ok(parquet::write(path, records, provenance)?)
+            Ok(parquet::write_records(path, records, provenance)?)
         })
     }
 
@@ -234,9 +238,11 @@ impl Store {
     /// [`StoreError`] if the disk refuses.
     pub fn publish_rows<T: RowFile>(&self, rows: &[T]) -> Result<(), StoreError> {
         if rows.is_empty() {
-            return remove_if_there(&self.folder.join(T::FILE));
+            return remove_if_there(&self.folder.join(T::FILE_NAME));
         }
-        self.publish(T::FILE, |path| Ok(rows_file::write(path, rows)?))
+        self.publish(T::FILE_NAME, |path| {
+            Ok(rows_file::write_csv_rows(path, rows)?)
+        })
     }
 
     /// Publishes the file that `write` writes to a path.
@@ -326,7 +332,7 @@ fn readable_temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
 ///
 /// polars waits for a thread pool of its own; a worker of ours that waits in another pool would
 /// begin the next stage meanwhile, inside the one that it has not finished.
-fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+fn run_on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(work).join())
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

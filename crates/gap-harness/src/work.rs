@@ -23,9 +23,9 @@ pub use ascent::AscentWork;
 pub use calibration::{CalibratedEstimator, CalibrationWork};
 pub use encoder::EncoderWork;
 pub use free_form::FreeFormWork;
-pub use model::{FittedTo, ModelWork};
+pub use model::{ModelWork, TrainingDataKey};
 pub use optima::OptimaWork;
-pub use pictures::PicturesWork;
+pub use pictures::PosteriorGridWork;
 pub use simulated::SimulatedWork;
 
 use crate::context::Context;
@@ -40,18 +40,18 @@ pub trait Work {
     fn seed(&self) -> u32;
 
     /// The stages whose results it reads.
-    fn inputs(&self) -> Vec<&StageId>;
+    fn input_stages(&self) -> Vec<&StageId>;
 
     /// What it does, in a few words: the same for every seed, and for every part of one work.
-    fn task(&self) -> String;
+    fn task_description(&self) -> String;
 
     /// The same, with the points of this part.
-    fn task_with_points(&self) -> String {
-        self.task()
+    fn task_description_with_points(&self) -> String {
+        self.task_description()
     }
 
     /// The file of rows that it leaves beside its records, if it leaves some.
-    fn row_file(&self) -> Option<&'static str> {
+    fn row_file_name(&self) -> Option<&'static str> {
         None
     }
 
@@ -111,7 +111,7 @@ works! {
     /// Holds the errors that one estimator reports to the spread of its estimates, on one datapoint.
     Calibration = "calibration": CalibrationWork,
     /// Shows the posteriors of some test points, and what stands for them.
-    Pictures = "pictures": PicturesWork,
+    Pictures = "pictures": PosteriorGridWork,
     /// Finds the optima that ascents are held against, from each start.
     Optima = "optima": OptimaWork,
     /// Follows one ascent from each start, with an eye on how far it has come.
@@ -120,8 +120,8 @@ works! {
 
 impl Stage {
     /// The stages whose results it reads.
-    pub fn inputs(&self) -> Vec<&StageId> {
-        self.as_work().inputs()
+    pub fn input_stages(&self) -> Vec<&StageId> {
+        self.as_work().input_stages()
     }
 
     /// The seed of the repetition that it belongs to.
@@ -129,20 +129,24 @@ impl Stage {
         self.as_work().seed()
     }
 
-    /// See [`Work::task`].
-    pub fn task(&self) -> String {
-        self.as_work().task()
+    /// See [`Work::task_description`].
+    pub fn task_description(&self) -> String {
+        self.as_work().task_description()
     }
 
-    /// See [`Work::row_file`].
-    pub fn row_file(&self) -> Option<&'static str> {
-        self.as_work().row_file()
+    /// See [`Work::row_file_name`].
+    pub fn row_file_name(&self) -> Option<&'static str> {
+        self.as_work().row_file_name()
     }
 
     /// What it does, for people.
     pub fn title(&self) -> String {
         let work = self.as_work();
-        format!("seed {}: {}", work.seed(), work.task_with_points())
+        format!(
+            "seed {}: {}",
+            work.seed(),
+            work.task_description_with_points()
+        )
     }
 
     /// See [`Work::run`].

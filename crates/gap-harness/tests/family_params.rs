@@ -26,7 +26,7 @@ fn completed(family: Family, latent_dim: u32) -> u64 {
         family_params: 0,
         ..mock::record(stage)
     };
-    parquet::write(&folder.path().join(RECORDS_FILE), &[record], "{}").unwrap();
+    parquet::write_records(&folder.path().join(RECORDS_FILE), &[record], "{}").unwrap();
     let rows = ResultRows::read(folder.path(), &experiment).unwrap();
     rows.records[0].family_params
 }
@@ -35,7 +35,7 @@ fn completed(family: Family, latent_dim: u32) -> u64 {
 fn the_parameters_of_older_tables_are_those_of_the_families() {
     for &kind in Family::ALL {
         for latent_dim in [2, 3, 10, 33] {
-            let family = family::build(kind, i64::from(latent_dim));
+            let family = family::build_family(kind, i64::from(latent_dim));
             assert_eq!(
                 completed(kind, latent_dim),
                 family.param_dim() as u64,

@@ -321,7 +321,7 @@ fn every_stage_has_a_name_of_its_own_and_comes_after_those_that_it_depends_on() 
     assert_eq!(ids(&plan).len(), plan.stages().len());
     let mut before = BTreeSet::new();
     for (id, stage) in plan.stages() {
-        for dependency in stage.inputs() {
+        for dependency in stage.input_stages() {
             assert!(before.contains(dependency), "{}", stage.title());
         }
         before.insert(id);

@@ -2,7 +2,7 @@
 
 mod mock;
 
-use gap_harness::run::{collect, run};
+use gap_harness::run::{collect_records, run};
 use gap_harness::{Outcome, RunReport, Stage, StageId, rows};
 use gap_schema::RowFile;
 use gap_schema::TracePoint;
@@ -88,7 +88,7 @@ fn forgotten_stages_run_again() {
     let (plan, store) = (plan(), open(folder.path()));
     let executor = MockExecutor::obedient();
     run(&plan, &store, &executor, &Log::default(), 2).unwrap();
-    store.forget_stages().unwrap();
+    store.delete_stages().unwrap();
     let report = run(&plan, &store, &executor, &Log::default(), 2).unwrap();
     assert_eq!(report.done, STAGES);
     assert_eq!(executor.executed().len(), 2 * STAGES);
@@ -114,7 +114,7 @@ fn a_failure_skips_those_that_depend_on_it_and_no_other() {
         let skipped = log.ended().into_iter();
         let skipped = skipped.filter(|(_, outcome)| *outcome == Outcome::Skipped);
         assert_eq!(skipped.count(), AFTER_A_MODEL);
-        assert!(collect(std::slice::from_ref(&plan), &store).is_err());
+        assert!(collect_records(std::slice::from_ref(&plan), &store).is_err());
 
         let executor = MockExecutor::obedient();
         let report = run(&plan, &store, &executor, &Log::default(), jobs).unwrap();
@@ -186,7 +186,7 @@ fn wherever_a_run_breaks_off_the_next_one_does_the_rest() {
         let second = run(&plan, &store, &executor, &Log::default(), 2).unwrap();
         assert_eq!((second.cached, second.done), (k, STAGES - k));
         assert_eq!(executor.executed().len(), STAGES - k);
-        assert!(collect(std::slice::from_ref(&plan), &store).is_ok());
+        assert!(collect_records(std::slice::from_ref(&plan), &store).is_ok());
     }
 }
 
@@ -231,7 +231,7 @@ fn records_come_in_the_plans_order_whatever_the_number_of_jobs() {
             jobs,
         )
         .unwrap();
-        let records = collect(std::slice::from_ref(&plan), &store).unwrap();
+        let records = collect_records(std::slice::from_ref(&plan), &store).unwrap();
         let titles: Vec<String> = records.into_iter().map(|record| record.model).collect();
         assert_eq!(titles, expected, "{jobs} jobs");
     }
@@ -273,8 +273,8 @@ fn records_and_traces_are_collected_with_their_variant() {
         report.done + report.cached,
         plans.iter().map(|plan| plan.stages().len()).sum::<usize>()
     );
-    let records = collect(&plans, &store).unwrap();
-    let trace: Vec<TracePoint> = rows::collect(&plans, &store).unwrap();
+    let records = collect_records(&plans, &store).unwrap();
+    let trace: Vec<TracePoint> = rows::collect_rows(&plans, &store).unwrap();
     let n_ascents = |stages: &[(StageId, Stage)]| {
         stages
             .iter()
@@ -299,11 +299,14 @@ fn records_and_traces_are_collected_with_their_variant() {
     assert_eq!(trace.len(), 4);
     store.publish_rows(&trace).unwrap();
     assert_eq!(
-        gap_schema::rows_file::read::<TracePoint>(&folder.path().join(TracePoint::FILE)).unwrap(),
+        gap_schema::rows_file::read_csv_rows::<TracePoint>(
+            &folder.path().join(TracePoint::FILE_NAME)
+        )
+        .unwrap(),
         trace
     );
     // A run without ascents leaves no trace of an earlier one.
     store.publish_rows::<TracePoint>(&[]).unwrap();
     store.publish_rows::<TracePoint>(&[]).unwrap();
-    assert!(!folder.path().join(TracePoint::FILE).exists());
+    assert!(!folder.path().join(TracePoint::FILE_NAME).exists());
 }

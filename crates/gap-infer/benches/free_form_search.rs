@@ -7,12 +7,12 @@ use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use gap_data::LoadOptions;
-use gap_infer::free_form::{Search, StartingPoint};
-use gap_infer::train::fit_jointly;
-use gap_infer::{DiagonalGaussian, Encoder, FreeForm};
+use gap_infer::free_form::{SearchMode, StartingPoint};
+use gap_infer::train::fit_decoder_and_encoder;
+use gap_infer::{DiagonalGaussian, Encoder, FreeFormInference};
 use gap_model::{Activation, Likelihood, Mlp, MlpDecoder};
 use gap_spec::{Count, Positive, Precision, TrainingSpec};
-use gap_torch::math_library::{MathPath, math_path};
+use gap_torch::math_library::{MklPath, detect_mkl_path};
 use gap_torch::{SeedKey, device};
 use std::hint::black_box;
 use tch::Device;
@@ -20,23 +20,24 @@ use tch::Device;
 const LATENT_DIM: i64 = 10;
 
 fn search(criterion: &mut Criterion) {
-    device::one_thread_per_operation();
-    eprintln!("math library: {}", math_path());
-    assert!(!cfg!(target_os = "linux") || math_path() != MathPath::NotExported);
+    device::set_one_thread_per_operation();
+    eprintln!("math library: {}", detect_mkl_path());
+    assert!(!cfg!(target_os = "linux") || detect_mkl_path() != MklPath::NotExported);
     let family = DiagonalGaussian::new(LATENT_DIM);
     let data = gap_data::load("digits-binarized", &LoadOptions::default()).expect("built in");
     let tanh = Activation::Tanh;
     let key = SeedKey::root(0);
     let mut model = MlpDecoder::new(
-        Mlp::random(
+        Mlp::random_perceptron(
             &[LATENT_DIM, 64, 64, 64],
             tanh,
-            key.role("model"),
+            key.for_role("model"),
             Device::Cpu,
         ),
         Likelihood::Bernoulli,
     );
-    let mut encoder = Encoder::random(64, &[128, 128], &family, tanh, key, Device::Cpu);
+    let mut encoder =
+        Encoder::with_random_hidden_layers(64, &[128, 128], &family, tanh, key, Device::Cpu);
     let training = TrainingSpec {
         steps: Count::new(4000),
         batch_size: Count::new(100),
@@ -44,7 +45,7 @@ fn search(criterion: &mut Criterion) {
         n_samples: Count::new(1),
         precision: Precision::Mixed,
     };
-    fit_jointly(
+    fit_decoder_and_encoder(
         &mut model,
         &family,
         &mut encoder,
@@ -54,10 +55,10 @@ fn search(criterion: &mut Criterion) {
         &|_| (),
     )
     .expect("the fit stays finite");
-    let free_form = FreeForm {
+    let free_form = FreeFormInference {
         family: &family,
         starts: vec![StartingPoint::Prior],
-        search: Search::UntilCertified,
+        search: SearchMode::UntilCertified,
         tolerance_nats: 0.01,
         max_steps: 5000,
         precision: Precision::Mixed,

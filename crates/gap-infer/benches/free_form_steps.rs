@@ -8,8 +8,8 @@ use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use gap_data::{Batch, LoadOptions};
-use gap_infer::ascent::{Objective, SearchState, best_rule, run_phase};
-use gap_infer::family::build;
+use gap_infer::ascent::{Objective, SearchState, best_step_rule_for_family, run_phase};
+use gap_infer::family::build_family;
 use gap_infer::{DiagonalGaussian, VariationalFamily};
 use gap_model::likelihood::{DiscretizedLogistic, LearnedGaussian, LearnedScale};
 use gap_model::{Activation, Decoder, Likelihood, Network};
@@ -32,12 +32,12 @@ fn points(name: &str) -> Batch {
 
 fn decoder(likelihood: Likelihood) -> Decoder {
     let (tanh, key) = (Activation::Tanh, SeedKey::root(0));
-    let network = Network::random(&[LATENT_DIM, 64, 64, 64], tanh, key, Device::Cpu);
+    let network = Network::random_perceptron(&[LATENT_DIM, 64, 64, 64], tanh, key, Device::Cpu);
     Decoder::new(network, likelihood)
 }
 
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
-    device::one_thread_per_operation();
+    device::set_one_thread_per_operation();
     let mut group = criterion.benchmark_group(name);
     let gradients = POINTS as u64 * u64::from(STEPS) * DRAWS as u64;
     group.throughput(Throughput::Elements(gradients));
@@ -55,9 +55,9 @@ fn steps(
     let phase = Phase {
         noise: NoiseSource::Sequence,
         n_samples: DRAWS as u32,
-        ..Phase::new(best_rule(family), STEPS)
+        ..Phase::new(best_step_rule_for_family(family), STEPS)
     };
-    let start = family.prior_like_params(POINTS as i64, Device::Cpu);
+    let start = family.standard_normal_params(POINTS as i64, Device::Cpu);
     let start = start.to_rows();
     let rows: Vec<usize> = (0..POINTS).collect();
     let objective = Objective::for_family(family, phase.rule, model, batch.x());
@@ -89,7 +89,7 @@ fn by_family(criterion: &mut Criterion) {
     let (model, batch) = (decoder(Likelihood::Bernoulli), points("digits-binarized"));
     let mut group = group(criterion, "free-form-steps-by-family");
     for &name in Family::ALL {
-        let family = build(name, LATENT_DIM);
+        let family = build_family(name, LATENT_DIM);
         steps(&mut group, name.as_str(), family.as_ref(), &model, &batch);
     }
     group.finish();

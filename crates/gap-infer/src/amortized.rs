@@ -2,22 +2,22 @@
 
 use crate::encoder::Encoder;
 use crate::family::VariationalFamily;
-use crate::inference::{FitCost, FittedBatch, InferError, Inference, Stop};
+use crate::inference::{FitCost, FittedBatch, InferError, Inference, StopReason};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_torch::{SeedKey, device};
 use std::time::Instant;
 
 /// `q` is what the encoder says.
-pub struct Amortized<'a> {
+pub struct AmortizedInference<'a> {
     /// The family.
     pub family: &'a dyn VariationalFamily,
     /// The encoder.
     pub encoder: &'a Encoder,
 }
 
-impl Inference for Amortized<'_> {
-    fn family(&self) -> &dyn VariationalFamily {
+impl Inference for AmortizedInference<'_> {
+    fn variational_family(&self) -> &dyn VariationalFamily {
         self.family
     }
 
@@ -36,7 +36,7 @@ impl Inference for Amortized<'_> {
         };
         Ok(FittedBatch {
             params,
-            stops: vec![Stop::Direct { steps: 0 }; batch.len()],
+            stops: vec![StopReason::Direct { steps: 0 }; batch.len()],
             costs: vec![cost; batch.len()],
         })
     }

@@ -14,8 +14,8 @@
 //! has a clean certificate too.
 
 use crate::ascent::{
-    Evaluation, EvaluationRequest, Form, NewtonMetric, NoiseDraws, Objective, WhitenedGradient,
-    least_curvature, whitened_sobol,
+    Evaluation, EvaluationRequest, FamilyKind, NewtonPreconditioner, NoiseDraws, Objective,
+    WhitenedGradient, clamp_log_std_curvature, whitened_sobol_normals,
 };
 use crate::inference::InferError;
 use crate::remaining::Remaining;
@@ -23,22 +23,22 @@ use gap_torch::SeedKey;
 use nalgebra::{DMatrix, DVector};
 
 /// Independent sets of draws.
-const N_SETS: usize = 4;
+const N_INDEPENDENT_DRAW_SETS: usize = 4;
 
 /// The fewest draws in a set. On a 10-dimensional decoder of digits the estimate's standard error
 /// is 0.004 nats with 32 draws and 0.002 with 64.
-const FEWEST_DRAWS: usize = 64;
+const MIN_DRAWS_PER_SET: usize = 64;
 
-/// How many joint gradients [`certify`] costs for each datapoint.
-pub const fn joint_gradients(objective: &Objective, doublings: u32) -> u64 {
-    (N_SETS * draws_per_set(objective.dim(), doublings)) as u64
+/// How many joint gradients [`estimate_remaining_nats`] costs for each datapoint.
+pub const fn joint_gradients_per_certificate(objective: &Objective, doublings: u32) -> u64 {
+    (N_INDEPENDENT_DRAW_SETS * draws_per_set(objective.latent_dim(), doublings)) as u64
 }
 
 const fn draws_per_set(dim: usize, doublings: u32) -> usize {
     // Enough antithetic pairs to be whitened.
     let enough = 2 * dim + 8;
-    let fewest = if enough < FEWEST_DRAWS {
-        FEWEST_DRAWS
+    let fewest = if enough < MIN_DRAWS_PER_SET {
+        MIN_DRAWS_PER_SET
     } else {
         enough
     };
@@ -55,64 +55,81 @@ const fn draws_per_set(dim: usize, doublings: u32) -> usize {
 /// # Errors
 ///
 /// [`InferError::Model`] if sizes do not fit.
-pub fn certify(
+pub fn estimate_remaining_nats(
     objective: &mut Objective,
     rows: &[usize],
     params: &[&[f64]],
     doublings: u32,
     key: SeedKey,
 ) -> Result<Vec<Remaining>, InferError> {
-    let form = objective.form();
-    let dim = objective.dim();
+    let form = objective.family_kind();
+    let dim = objective.latent_dim();
     assert!(
-        !matches!(form, Form::Any(_)),
+        !matches!(form, FamilyKind::Any(_)),
         "certificates by curvature are of Gaussians"
     );
     let request = EvaluationRequest {
         curvature: true,
-        ..EvaluationRequest::GRADIENT
+        ..EvaluationRequest::GRADIENT_ONLY
     };
-    let mut sets: Vec<Vec<Evaluation>> = Vec::with_capacity(N_SETS);
-    for set in 0..N_SETS {
-        let points = whitened_sobol(key.index(set as u64), draws_per_set(dim, doublings), dim);
-        sets.push(objective.evaluate(rows, params, &NoiseDraws::common(points, dim), request)?);
+    let mut sets: Vec<Vec<Evaluation>> = Vec::with_capacity(N_INDEPENDENT_DRAW_SETS);
+    for set in 0..N_INDEPENDENT_DRAW_SETS {
+        let points = whitened_sobol_normals(
+            key.for_index(set as u64),
+            draws_per_set(dim, doublings),
+            dim,
+        );
+        sets.push(objective.evaluate(
+            rows,
+            params,
+            &NoiseDraws::from_common_normals(points, dim),
+            request,
+        )?);
     }
     Ok((0..rows.len())
         .map(|row| {
             let own: Vec<&Evaluation> = sets.iter().map(|set| &set[row]).collect();
-            certify_one(form, &own)
+            remaining_from_evaluations(form, &own)
         })
         .collect())
 }
 
 /// From one datapoint's evaluations on independent draws.
-fn certify_one(form: Form, evaluations: &[&Evaluation]) -> Remaining {
+fn remaining_from_evaluations(form: FamilyKind, evaluations: &[&Evaluation]) -> Remaining {
     if !evaluations.iter().all(|e| e.is_finite()) {
         return Remaining {
             nats: f64::NAN,
             std_error_nats: f64::NAN,
         };
     }
-    let gradients: Vec<&WhitenedGradient> = evaluations.iter().map(|e| e.whitened()).collect();
+    let gradients: Vec<&WhitenedGradient> =
+        evaluations.iter().map(|e| e.whitened_gradient()).collect();
     let k = gradients.len();
     let dim = gradients[0].mean.len();
     let curvature = gradients
         .iter()
         .fold(DMatrix::zeros(dim, dim), |sum, g| sum + g.curvature())
         / k as f64;
-    let metric = NewtonMetric::new(&curvature, 0.0);
+    let metric = NewtonPreconditioner::new(&curvature, 0.0);
     let products = match form {
-        Form::Full(_) => full_products(&gradients, &metric, curvature.clone()),
-        Form::Diagonal | Form::Any(_) => diagonal_products(&gradients, &metric),
+        FamilyKind::Full(_) => {
+            full_gaussian_gradient_products(&gradients, &metric, curvature.clone())
+        }
+        FamilyKind::Diagonal | FamilyKind::Any(_) => {
+            diagonal_gradient_products(&gradients, &metric)
+        }
     };
-    estimate(&products)
+    remaining_from_products(&products)
 }
 
-fn diagonal_products(gradients: &[&WhitenedGradient], metric: &NewtonMetric) -> DMatrix<f64> {
+fn diagonal_gradient_products(
+    gradients: &[&WhitenedGradient],
+    metric: &NewtonPreconditioner,
+) -> DMatrix<f64> {
     let k = gradients.len();
     let steps: Vec<(DVector<f64>, DVector<f64>)> = gradients
         .iter()
-        .map(|g| metric.step(&g.mean, &g.log_std))
+        .map(|g| metric.newton_mean_and_log_std_steps(&g.mean, &g.log_std))
         .collect();
     let mut products = DMatrix::zeros(k, k);
     for (i, g) in gradients.iter().enumerate() {
@@ -123,9 +140,9 @@ fn diagonal_products(gradients: &[&WhitenedGradient], metric: &NewtonMetric) -> 
     products
 }
 
-fn full_products(
+fn full_gaussian_gradient_products(
     gradients: &[&WhitenedGradient],
-    metric: &NewtonMetric,
+    metric: &NewtonPreconditioner,
     curvature: DMatrix<f64>,
 ) -> DMatrix<f64> {
     let dim = curvature.nrows();
@@ -137,13 +154,13 @@ fn full_products(
         .map(|g| turn.tr_mul(&(g.curvature() - &identity)) * &turn)
         .collect();
     let inverse = DMatrix::from_fn(dim, dim, |i, j| {
-        1.0 / (least_curvature(h[i]) + least_curvature(h[j]))
+        1.0 / (clamp_log_std_curvature(h[i]) + clamp_log_std_curvature(h[j]))
     });
     let steps: Vec<(DVector<f64>, DMatrix<f64>)> = gradients
         .iter()
         .zip(&excesses)
         .map(|(g, excess)| {
-            let for_mean = metric.mean_step(&g.mean);
+            let for_mean = metric.newton_mean_step(&g.mean);
             (for_mean, excess.component_mul(&inverse))
         })
         .collect();
@@ -154,7 +171,7 @@ fn full_products(
 }
 
 /// Half the mean product over pairs of different sets, and its jackknife standard error.
-fn estimate(products: &DMatrix<f64>) -> Remaining {
+fn remaining_from_products(products: &DMatrix<f64>) -> Remaining {
     let k = products.nrows();
     let half_mean_without = |left_out: Option<usize>| {
         let kept: Vec<usize> = (0..k).filter(|&i| Some(i) != left_out).collect();

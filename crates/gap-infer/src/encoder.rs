@@ -20,7 +20,7 @@ impl Encoder {
     ///
     /// Hidden layers are random, the last is zero: it starts from `λ = 0` everywhere. From a random
     /// last layer `σ = e^(w·x)` is huge at some points, and fits of a linear encoder ran away.
-    pub fn random(
+    pub fn with_random_hidden_layers(
         observed_dim: i64,
         hidden: &[i64],
         family: &dyn VariationalFamily,
@@ -31,11 +31,11 @@ impl Encoder {
         let mut widths = vec![observed_dim];
         widths.extend_from_slice(hidden);
         widths.push(family.param_dim());
-        Self::starting_at_zero(Mlp::random(&widths, activation, key, device))
+        Self::with_zero_output_layer(Mlp::random_perceptron(&widths, activation, key, device))
     }
 
-    /// A new encoder with this network, whose last layer is put to zero, as in [`Encoder::random`].
-    pub fn starting_at_zero(network: Mlp) -> Self {
+    /// A new encoder with this network, whose last layer is put to zero, as in [`Encoder::with_random_hidden_layers`].
+    pub fn with_zero_output_layer(network: Mlp) -> Self {
         Self::new(network.with_zero_output())
     }
 

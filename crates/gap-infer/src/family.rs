@@ -19,20 +19,20 @@ mod variational;
 
 pub use affine_flow::AffineFlow;
 pub use auxiliary_flow::AuxiliaryFlow;
-pub use columns::Columns;
+pub use columns::FeatureColumns;
 pub use gaussian_mixture::GaussianMixture;
 pub use gaussians::{DiagonalGaussian, FullGaussian};
-pub use number::Number;
+pub use number::FloatNumber;
 pub use per_datapoint::PerDatapointFamily;
 pub use planar_flow::PlanarFlow;
 pub use variational::{
-    Draws, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams,
+    ClosedFormGaussianFamily, Draws, EvaluableDensityFamily, VariationalFamily, VariationalParams,
 };
 
 use gap_spec::Family;
 
 /// The family over `latent_dim` dimensions, with its default sizes.
-pub fn build(family: Family, latent_dim: i64) -> Box<dyn VariationalFamily> {
+pub fn build_family(family: Family, latent_dim: i64) -> Box<dyn VariationalFamily> {
     match family {
         Family::DiagonalGaussian => Box::new(DiagonalGaussian::new(latent_dim)),
         Family::FullGaussian => Box::new(FullGaussian::new(latent_dim)),

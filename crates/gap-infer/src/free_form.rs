@@ -8,20 +8,24 @@ mod rounds;
 mod warm_start;
 
 use crate::ascent::{
-    Form, Objective, Schedule, SearchState, averaged_newton, best_rule, draws_for,
+    FamilyKind, Objective, PhaseSchedule, SearchState, averaged_newton_phase,
+    best_step_rule_for_family, n_draws_for_latent_dim,
 };
 use crate::certificate;
 use crate::encoder::Encoder;
 use crate::family::{VariationalFamily, VariationalParams};
-use crate::inference::{FittedBatch, InferError, Inference, Stop};
+use crate::inference::{FittedBatch, InferError, Inference, StopReason};
 use crate::remaining::Remaining;
-use best_end::{BestEnds, best_end, compare_all_ends, failure_stop, fitted_batch};
+use best_end::{
+    BestEnds, best_end_with_total_cost, compare_all_ends, fitted_batch_from_states,
+    stop_of_failed_state,
+};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_spec::{FreeFormSpec, Precision, Protocol, StepRule};
 use gap_torch::SeedKey;
 use std::time::Instant;
-use warm_start::run_unless_worse;
+use warm_start::run_and_revert_if_worse;
 
 /// Where an ascent starts.
 #[derive(Clone, Copy)]
@@ -38,14 +42,15 @@ impl StartingPoint<'_> {
     pub fn params(self, family: &dyn VariationalFamily, batch: &Batch) -> VariationalParams {
         let device = batch.x().device();
         match self {
-            Self::Prior => family.prior_like_params(batch.len() as i64, device),
+            Self::Prior => family.standard_normal_params(batch.len() as i64, device),
             Self::Encoder(encoder) => {
                 let params = encoder.encode(batch.x());
                 if encoder.param_dim() == family.param_dim() {
                     return params;
                 }
                 let rows = params.to_rows().into_iter();
-                let rows: Vec<Vec<f64>> = rows.map(|row| family.embed_smaller(&row)).collect();
+                let rows: Vec<Vec<f64>> =
+                    rows.map(|row| family.embed_smaller_family(&row)).collect();
                 let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
                 VariationalParams::from_rows(&rows, device)
             }
@@ -55,40 +60,40 @@ impl StartingPoint<'_> {
 
 /// How an ascent goes on after its schedule.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Search {
+pub enum SearchMode {
     /// The schedule's answer is final.
-    Once(Schedule),
-    /// [`Schedule::default_for`], and averaged Newton steps on twice the draws each round while the
+    Once(PhaseSchedule),
+    /// [`PhaseSchedule::default_for_latent_dim`], and averaged Newton steps on twice the draws each round while the
     /// certificate is not content; for other families than the diagonal Gaussian, what goes furthest
     /// for them, from the end of the family within.
     UntilCertified,
 }
 
-impl Search {
+impl SearchMode {
     /// That of a protocol; a published one ends after `max_steps` at the latest.
     pub fn new(protocol: Protocol, max_steps: u32) -> Self {
         match protocol {
             Protocol::Default => Self::UntilCertified,
-            Protocol::AdamCremer2018 => Self::Once(Schedule::adam_cremer_2018(max_steps)),
+            Protocol::AdamCremer2018 => Self::Once(PhaseSchedule::adam_cremer_2018(max_steps)),
         }
     }
 }
 
 /// An ascent for each datapoint from each start; the better end is kept, and certified.
-pub struct FreeForm<'a> {
+pub struct FreeFormInference<'a> {
     /// The family.
     pub family: &'a dyn VariationalFamily,
     /// Where to start; with several, the better end is kept for each datapoint.
     pub starts: Vec<StartingPoint<'a>>,
     /// The ascent.
-    pub search: Search,
+    pub search: SearchMode,
     /// A datapoint is done when the bound on its remaining distance is below, nats.
     pub tolerance_nats: f64,
     /// Evaluations, of all starts together, after which no new round begins; a larger family has as many
     /// again for itself.
     pub max_steps: u32,
     /// How exact the products of gradients are until the first certificate, where
-    /// [`Search::UntilCertified`]; from then on in full.
+    /// [`SearchMode::UntilCertified`]; from then on in full.
     pub precision: Precision,
 }
 
@@ -97,14 +102,14 @@ pub struct FreeForm<'a> {
 pub struct FreeFormFit {
     /// `q*` of each datapoint; the cost is that of all starts.
     pub fitted: FittedBatch,
-    /// The index into [`FreeForm::starts`] of the start that won.
+    /// The index into [`FreeFormInference::starts`] of the start that won.
     pub won_by: Vec<usize>,
     /// How far below the winner the worst other start ended, nats; NaN where a start failed, none
     /// with one start, or for a family whose ascent starts at the end of the one within it.
     pub starts_apart_nats: Vec<Option<f64>>,
 }
 
-impl<'a> FreeForm<'a> {
+impl<'a> FreeFormInference<'a> {
     /// The search that `settings` ask for, from `starts`: those that it names, with their encoders.
     pub fn new(
         family: &'a dyn VariationalFamily,
@@ -115,7 +120,7 @@ impl<'a> FreeForm<'a> {
         Self {
             family,
             starts,
-            search: Search::new(settings.protocol, max_steps),
+            search: SearchMode::new(settings.protocol, max_steps),
             tolerance_nats: settings.tolerance_nats.get(),
             max_steps,
             precision: settings.precision,
@@ -135,11 +140,11 @@ impl<'a> FreeForm<'a> {
     ) -> Result<FreeFormFit, InferError> {
         let starts = self.starts.iter();
         let starts = starts.map(|start| start.params(self.family, batch).to_rows());
-        self.search_from(starts.collect(), model, batch, key)
+        self.search_from_params(starts.collect(), model, batch, key)
     }
 
     /// The same from a `λ` of each datapoint for each start.
-    fn search_from(
+    fn search_from_params(
         &self,
         starts: Vec<Vec<Vec<f64>>>,
         model: &dyn LatentVariableModel,
@@ -147,23 +152,29 @@ impl<'a> FreeForm<'a> {
         key: SeedKey,
     ) -> Result<FreeFormFit, InferError> {
         match &self.search {
-            Search::UntilCertified if self.family.as_diagonal_gaussian().is_none() => {
+            SearchMode::UntilCertified if self.family.as_diagonal_gaussian().is_none() => {
                 self.search_from_smaller_family(&starts, model, batch, key)
             }
-            Search::UntilCertified => {
+            SearchMode::UntilCertified => {
                 let dim = model.latent_dim() as usize;
-                let schedule = Schedule::default_for(dim, self.first_tolerance(), self.max_steps)
-                    .with_precision(self.precision);
-                self.ascend(&schedule, starts, model, batch, key)
+                let schedule = PhaseSchedule::default_for_latent_dim(
+                    dim,
+                    self.ascent_tolerance_nats(),
+                    self.max_steps,
+                )
+                .with_precision(self.precision);
+                self.ascend_and_certify(&schedule, starts, model, batch, key)
             }
-            Search::Once(schedule) => self.ascend(schedule, starts, model, batch, key),
+            SearchMode::Once(schedule) => {
+                self.ascend_and_certify(schedule, starts, model, batch, key)
+            }
         }
     }
 
     /// Ascends by `schedule` from all starts, and certifies the better ends.
-    fn ascend(
+    fn ascend_and_certify(
         &self,
-        schedule: &Schedule,
+        schedule: &PhaseSchedule,
         starts: Vec<Vec<Vec<f64>>>,
         model: &dyn LatentVariableModel,
         batch: &Batch,
@@ -179,7 +190,7 @@ impl<'a> FreeForm<'a> {
         for (i, params) in starts.into_iter().enumerate() {
             let mut states: Vec<SearchState> =
                 params.into_iter().map(SearchState::starting_at).collect();
-            let key = key.role("start").index(i as u64);
+            let key = key.for_role("start").for_index(i as u64);
             schedule.run(
                 &mut objective,
                 &rows,
@@ -190,16 +201,16 @@ impl<'a> FreeForm<'a> {
             )?;
             ends.push(states);
         }
-        let best_ends = self.select_ends(&mut objective, ends, batch.ids(), key)?;
+        let best_ends = self.select_best_ends(&mut objective, ends, batch.ids(), key)?;
         let mut states = best_ends.best_states;
         // Certified by what is known of the family, whichever rule it ascended by.
-        let best = best_rule(self.family);
-        if best != rule && matches!(objective.form(), Form::Any(_)) {
+        let best = best_step_rule_for_family(self.family);
+        if best != rule && matches!(objective.family_kind(), FamilyKind::Any(_)) {
             objective = Objective::for_family(self.family, best, model, batch.x())?;
         }
         let ids = batch.ids();
-        let stops = match objective.form() {
-            Form::Any(_) => {
+        let stops = match objective.family_kind() {
+            FamilyKind::Any(_) => {
                 // A round says what there is to gain, and the schedule's answer stays.
                 let answers: Vec<Vec<f64>> = states.iter().map(|c| c.params.clone()).collect();
                 let stops = self.ascend_in_rounds(&mut objective, &mut states, ids, 1, key)?;
@@ -208,36 +219,36 @@ impl<'a> FreeForm<'a> {
                 }
                 stops
             }
-            Form::Diagonal | Form::Full(_) => {
-                self.certify(&mut objective, &mut states, ids, key)?
+            FamilyKind::Diagonal | FamilyKind::Full(_) => {
+                self.certify_or_resume(&mut objective, &mut states, ids, key)?
             }
         };
         Ok(FreeFormFit {
-            fitted: fitted_batch(&states, stops, model),
+            fitted: fitted_batch_from_states(&states, stops, model),
             won_by: best_ends.won_by,
             starts_apart_nats: best_ends.apart_nats,
         })
     }
 
     /// The ascent's own estimate is to fall this low before the certificate is asked, nats.
-    fn first_tolerance(&self) -> f64 {
-        FIRST_TOLERANCE * self.tolerance_nats
+    fn ascent_tolerance_nats(&self) -> f64 {
+        ASCENT_TOLERANCE_FRACTION * self.tolerance_nats
     }
 
     /// The better end of each datapoint. Where the ends of two starts are not one, both go on for a
     /// while first: an end that was only late is no other optimum. Where they are one, their mean is
     /// nearer to it than either, since their draws were independent.
-    fn select_ends(
+    fn select_best_ends(
         &self,
         objective: &mut Objective,
         mut ends: Vec<Vec<SearchState>>,
         ids: &[u64],
         key: SeedKey,
     ) -> Result<BestEnds, InferError> {
-        let selection = key.role("selection");
+        let selection = key.for_role("selection");
         let all: Vec<usize> = (0..ids.len()).collect();
         let mut choices = compare_all_ends(objective, &mut ends, &all, selection)?;
-        for round in 0..ROUNDS_TO_MEET {
+        for round in 0..MAX_ROUNDS_TO_MERGE_ENDS {
             let apart: Vec<usize> = (0..ids.len())
                 .filter(|&row| {
                     choices[row]
@@ -245,12 +256,12 @@ impl<'a> FreeForm<'a> {
                         .is_some_and(|a| a > 0.5 * self.tolerance_nats)
                 })
                 .collect();
-            if apart.is_empty() || matches!(self.search, Search::Once(_)) {
+            if apart.is_empty() || matches!(self.search, SearchMode::Once(_)) {
                 break;
             }
             for (i, states) in ends.iter_mut().enumerate() {
-                let key = key.role("meet").index(i as u64);
-                self.resume(objective, &apart, states, ids, round, key)?;
+                let key = key.for_role("meet").for_index(i as u64);
+                self.resume_on_more_draws(objective, &apart, states, ids, round, key)?;
             }
             let again = compare_all_ends(objective, &mut ends, &apart, selection)?;
             for (&row, choice) in apart.iter().zip(again) {
@@ -259,8 +270,8 @@ impl<'a> FreeForm<'a> {
         }
         let best_states = choices.iter().enumerate().map(|(row, choice)| {
             let own: Vec<&SearchState> = ends.iter().map(|end| &end[row]).collect();
-            let mean_counts = matches!(self.search, Search::UntilCertified);
-            best_end(&own, choice.best, mean_counts)
+            let mean_counts = matches!(self.search, SearchMode::UntilCertified);
+            best_end_with_total_cost(&own, choice.best, mean_counts)
         });
         Ok(BestEnds {
             best_states: best_states.collect(),
@@ -271,31 +282,31 @@ impl<'a> FreeForm<'a> {
 
     /// Certifies every state. Those that are not there yet go on; those of which it is not known
     /// are certified on more draws.
-    fn certify(
+    fn certify_or_resume(
         &self,
         objective: &mut Objective,
         states: &mut [SearchState],
         ids: &[u64],
         key: SeedKey,
-    ) -> Result<Vec<Stop>, InferError> {
-        let mut stops: Vec<Stop> = states.iter().map(failure_stop).collect();
+    ) -> Result<Vec<StopReason>, InferError> {
+        let mut stops: Vec<StopReason> = states.iter().map(stop_of_failed_state).collect();
         let mut rows: Vec<usize> = (0..states.len())
             .filter(|&row| states[row].failed_at.is_none())
             .collect();
-        for round in 0..MOST_CERTIFICATES {
+        for round in 0..MAX_CERTIFICATES_PER_DATAPOINT {
             if rows.is_empty() {
                 break;
             }
-            let round_key = key.role("certificate").index(u64::from(round));
-            let remaining = certify_rows(objective, &rows, states, round, round_key)?;
+            let round_key = key.for_role("certificate").for_index(u64::from(round));
+            let remaining = certify_and_charge_rows(objective, &rows, states, round, round_key)?;
             let mut open = Vec::new();
             let mut unfinished = Vec::new();
             for (&row, remaining) in rows.iter().zip(remaining) {
-                stops[row] = self.stop_after(&mut states[row], remaining);
-                let Stop::BudgetSpent { steps, remaining } = stops[row] else {
+                stops[row] = self.stop_from_remaining(&mut states[row], remaining);
+                let StopReason::BudgetSpent { steps, remaining } = stops[row] else {
                     continue;
                 };
-                if matches!(self.search, Search::Once(_)) || steps >= self.max_steps {
+                if matches!(self.search, SearchMode::Once(_)) || steps >= self.max_steps {
                     continue;
                 }
                 open.push(row);
@@ -304,14 +315,14 @@ impl<'a> FreeForm<'a> {
                 }
             }
             // What goes on is certified again: a certificate is of the `q` that is returned.
-            if round + 1 == MOST_CERTIFICATES {
+            if round + 1 == MAX_CERTIFICATES_PER_DATAPOINT {
                 break;
             }
-            self.resume(objective, &unfinished, states, ids, round, key)?;
+            self.resume_on_more_draws(objective, &unfinished, states, ids, round, key)?;
             rows = open;
             rows.retain(|&row| match states[row].failed_at {
                 Some(step) => {
-                    stops[row] = Stop::NonFinite { step };
+                    stops[row] = StopReason::NonFinite { step };
                     false
                 }
                 None => true,
@@ -320,20 +331,20 @@ impl<'a> FreeForm<'a> {
         Ok(stops)
     }
 
-    fn stop_after(&self, state: &mut SearchState, remaining: Remaining) -> Stop {
+    fn stop_from_remaining(&self, state: &mut SearchState, remaining: Remaining) -> StopReason {
         let steps = state.steps;
         if !remaining.nats.is_finite() {
             state.failed_at = Some(steps);
-            Stop::NonFinite { step: steps }
-        } else if remaining.bound_nats() < self.tolerance_nats {
-            Stop::Converged { steps, remaining }
+            StopReason::NonFinite { step: steps }
+        } else if remaining.upper_bound_nats() < self.tolerance_nats {
+            StopReason::Converged { steps, remaining }
         } else {
-            Stop::BudgetSpent { steps, remaining }
+            StopReason::BudgetSpent { steps, remaining }
         }
     }
 
     /// Averaged Newton steps on more draws and to a lower tolerance in each round.
-    fn resume(
+    fn resume_on_more_draws(
         &self,
         objective: &mut Objective,
         rows: &[usize],
@@ -343,18 +354,20 @@ impl<'a> FreeForm<'a> {
         key: SeedKey,
     ) -> Result<(), InferError> {
         let doublings = round + 1;
-        let phase = averaged_newton(
-            (2 * draws_for(objective.dim())) << doublings,
-            self.first_tolerance() / f64::from(1_u32 << doublings),
-            STEPS_A_ROUND,
+        let phase = averaged_newton_phase(
+            (2 * n_draws_for_latent_dim(objective.latent_dim())) << doublings,
+            self.ascent_tolerance_nats() / f64::from(1_u32 << doublings),
+            MAX_STEPS_PER_ROUND,
         );
-        let schedule = Schedule {
+        let schedule = PhaseSchedule {
             phases: vec![phase],
         };
-        let key = key.role("go on").index(u64::from(round));
-        match objective.form() {
-            Form::Full(_) => run_unless_worse(&schedule, objective, rows, states, ids, key),
-            Form::Diagonal | Form::Any(_) => {
+        let key = key.for_role("go on").for_index(u64::from(round));
+        match objective.family_kind() {
+            FamilyKind::Full(_) => {
+                run_and_revert_if_worse(&schedule, objective, rows, states, ids, key)
+            }
+            FamilyKind::Diagonal | FamilyKind::Any(_) => {
                 schedule.run(objective, rows, states, ids, key, &mut |_| ())
             }
         }
@@ -362,18 +375,18 @@ impl<'a> FreeForm<'a> {
 }
 
 /// The part of the tolerance that an ascent's own estimate is to fall below.
-pub const FIRST_TOLERANCE: f64 = 0.05;
+pub const ASCENT_TOLERANCE_FRACTION: f64 = 0.05;
 
 /// The most steps of a round; a budget is looked at between rounds.
-const STEPS_A_ROUND: u32 = 50;
+const MAX_STEPS_PER_ROUND: u32 = 50;
 
 /// Certificates of one datapoint, each on twice the draws, before it is given up.
-const MOST_CERTIFICATES: u32 = 5;
+const MAX_CERTIFICATES_PER_DATAPOINT: u32 = 5;
 
 /// Rounds in which the ends of two starts may come together.
-const ROUNDS_TO_MEET: u32 = 2;
+const MAX_ROUNDS_TO_MERGE_ENDS: u32 = 2;
 
-fn certify_rows(
+fn certify_and_charge_rows(
     objective: &mut Objective,
     rows: &[usize],
     states: &mut [SearchState],
@@ -385,17 +398,18 @@ fn certify_rows(
         .iter()
         .map(|&row| states[row].params.as_slice())
         .collect();
-    let remaining = certificate::certify(objective, rows, &params, doublings, key)?;
+    let remaining = certificate::estimate_remaining_nats(objective, rows, &params, doublings, key)?;
     let share = clock.elapsed().as_secs_f64() / rows.len().max(1) as f64;
     for &row in rows {
         states[row].seconds += share;
-        states[row].joint_gradients += certificate::joint_gradients(objective, doublings);
+        states[row].joint_gradients +=
+            certificate::joint_gradients_per_certificate(objective, doublings);
     }
     Ok(remaining)
 }
 
-impl Inference for FreeForm<'_> {
-    fn family(&self) -> &dyn VariationalFamily {
+impl Inference for FreeFormInference<'_> {
+    fn variational_family(&self) -> &dyn VariationalFamily {
         self.family
     }
 

@@ -7,7 +7,7 @@ use gap_model::{LatentVariableModel, ModelError};
 use gap_spec::StepRule;
 use gap_torch::SeedKey;
 
-/// Inference could not be carried out. Bad numerics are not errors: see [`Stop`].
+/// Inference could not be carried out. Bad numerics are not errors: see [`StopReason`].
 #[derive(Debug, thiserror::Error)]
 pub enum InferError {
     /// The model refused.
@@ -37,7 +37,7 @@ pub enum InferError {
 
 /// Why the search for a datapoint's `q` ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Stop {
+pub enum StopReason {
     /// There was no search: one forward pass, or a fixed number of steps.
     Direct {
         /// The number of steps, 0 for a forward pass.
@@ -79,7 +79,7 @@ pub struct FittedBatch {
     /// `λ`, `[B, Q]`.
     pub params: VariationalParams,
     /// Why each search ended, `B` of them.
-    pub stops: Vec<Stop>,
+    pub stops: Vec<StopReason>,
     /// What each cost, `B` of them.
     pub costs: Vec<FitCost>,
 }
@@ -87,7 +87,7 @@ pub struct FittedBatch {
 /// A way of finding `q(z)` for each datapoint of a batch.
 pub trait Inference {
     /// The family that `q` comes from.
-    fn family(&self) -> &dyn VariationalFamily;
+    fn variational_family(&self) -> &dyn VariationalFamily;
 
     /// One `q` for each datapoint; none depends on the others.
     ///

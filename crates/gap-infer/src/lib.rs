@@ -16,13 +16,14 @@ pub mod remaining;
 pub mod trace;
 pub mod train;
 
-pub use amortized::Amortized;
+pub use amortized::AmortizedInference;
 pub use encoder::Encoder;
 pub use family::{
-    AffineFlow, AuxiliaryFlow, DiagonalGaussian, Draws, EvaluableFamily, FullGaussian,
-    GaussianFamily, GaussianMixture, PlanarFlow, VariationalFamily, VariationalParams,
+    AffineFlow, AuxiliaryFlow, ClosedFormGaussianFamily, DiagonalGaussian, Draws,
+    EvaluableDensityFamily, FullGaussian, GaussianMixture, PlanarFlow, VariationalFamily,
+    VariationalParams,
 };
-pub use free_form::FreeForm;
-pub use inference::{FitCost, FittedBatch, InferError, Inference, Stop};
-pub use refined::Refined;
+pub use free_form::FreeFormInference;
+pub use inference::{FitCost, FittedBatch, InferError, Inference, StopReason};
+pub use refined::RefinedInference;
 pub use remaining::Remaining;

@@ -1,10 +1,10 @@
 //! Refinement: a fixed number of ascent steps from the encoder's output, several numbers in one pass.
 
-use crate::amortized::Amortized;
+use crate::amortized::AmortizedInference;
 use crate::ascent::{Objective, SearchState, run_phase};
 use crate::encoder::Encoder;
 use crate::family::{VariationalFamily, VariationalParams};
-use crate::inference::{FitCost, FittedBatch, InferError, Inference, Stop};
+use crate::inference::{FitCost, FittedBatch, InferError, Inference, StopReason};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_spec::Phase;
@@ -12,7 +12,7 @@ use gap_torch::SeedKey;
 use tch::Device;
 
 /// Ascent from what the encoder says.
-pub struct Refined<'a> {
+pub struct RefinedInference<'a> {
     /// The family.
     pub family: &'a dyn VariationalFamily,
     /// The encoder.
@@ -23,7 +23,7 @@ pub struct Refined<'a> {
     pub steps: Vec<u32>,
 }
 
-impl Refined<'_> {
+impl RefinedInference<'_> {
     /// One fitted batch for each number of steps, from one ascent.
     ///
     /// The cost of each holds the encoder's forward pass and the steps up to it.
@@ -31,13 +31,13 @@ impl Refined<'_> {
     /// # Errors
     ///
     /// [`InferError`] if sizes do not fit.
-    pub fn path(
+    pub fn fit_after_each_step_count(
         &self,
         model: &dyn LatentVariableModel,
         batch: &Batch,
         key: SeedKey,
     ) -> Result<Vec<FittedBatch>, InferError> {
-        let amortized = Amortized {
+        let amortized = AmortizedInference {
             family: self.family,
             encoder: self.encoder,
         };
@@ -55,10 +55,15 @@ impl Refined<'_> {
         let mut observer = |states: &[SearchState]| {
             round += 1;
             if self.steps.contains(&round) {
-                path.push(snapshot(states, &start, round, model.device()));
+                path.push(fitted_batch_after_steps(
+                    states,
+                    &start,
+                    round,
+                    model.device(),
+                ));
             }
         };
-        let key = key.role("refinement");
+        let key = key.for_role("refinement");
         run_phase(
             &mut objective,
             &self.phase,
@@ -70,21 +75,26 @@ impl Refined<'_> {
         )?;
         // Where every datapoint had failed or could not move, the ascent ended early.
         for &steps in &self.steps[path.len()..] {
-            path.push(snapshot(&states, &start, steps, model.device()));
+            path.push(fitted_batch_after_steps(
+                &states,
+                &start,
+                steps,
+                model.device(),
+            ));
         }
         Ok(path)
     }
 }
 
-fn snapshot(
+fn fitted_batch_after_steps(
     states: &[SearchState],
     start: &FittedBatch,
     steps: u32,
     device: Device,
 ) -> FittedBatch {
     let stop = |state: &SearchState| match state.failed_at {
-        Some(step) => Stop::NonFinite { step },
-        None => Stop::Direct { steps },
+        Some(step) => StopReason::NonFinite { step },
+        None => StopReason::Direct { steps },
     };
     let cost = |(forward, state): (&FitCost, &SearchState)| FitCost {
         seconds: forward.seconds + state.seconds,
@@ -98,8 +108,8 @@ fn snapshot(
     }
 }
 
-impl Inference for Refined<'_> {
-    fn family(&self) -> &dyn VariationalFamily {
+impl Inference for RefinedInference<'_> {
+    fn variational_family(&self) -> &dyn VariationalFamily {
         self.family
     }
 
@@ -110,7 +120,7 @@ impl Inference for Refined<'_> {
         batch: &Batch,
         key: SeedKey,
     ) -> Result<FittedBatch, InferError> {
-        let mut path = self.path(model, batch, key)?;
+        let mut path = self.fit_after_each_step_count(model, batch, key)?;
         Ok(path.pop().expect("a checked spec has a number of steps"))
     }
 }

@@ -12,7 +12,7 @@ pub struct Remaining {
 impl Remaining {
     /// What `L[q*] − L[q]` is below, for at least 95% of points: half as much again as the
     /// estimate, for what is not quadratic, two standard errors, and the accuracy of `f32`.
-    pub fn bound_nats(self) -> f64 {
+    pub fn upper_bound_nats(self) -> f64 {
         1.5 * self.nats + 2.0 * self.std_error_nats + 2e-4
     }
 }

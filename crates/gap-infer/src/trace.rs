@@ -5,7 +5,8 @@
 //! that ends near none of them goes on from its end until it has found one.
 
 use crate::ascent::{
-    Evaluation, EvaluationRequest, NoiseDraws, Objective, Schedule, SearchState, whitened_sobol,
+    Evaluation, EvaluationRequest, NoiseDraws, Objective, PhaseSchedule, SearchState,
+    whitened_sobol_normals,
 };
 use crate::inference::InferError;
 use gap_data::Batch;
@@ -13,10 +14,10 @@ use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
 
 /// Joint gradients grow by this factor from one snapshot to the next.
-const GROWTH_BETWEEN_SNAPSHOTS: f64 = 1.15;
+const SNAPSHOT_GRADIENT_GROWTH_FACTOR: f64 = 1.15;
 
 /// An end that is further than this from every known optimum may lead to another, nats.
-const NEAR_NATS: f64 = 0.5;
+const SAME_OPTIMUM_DISTANCE_NATS: f64 = 0.5;
 
 /// Where an ascent stood at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +36,7 @@ pub struct AscentSnapshot {
 
 /// A whole ascent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trace {
+pub struct AscentTrace {
     /// From the first step to the last.
     pub snapshots: Vec<AscentSnapshot>,
     /// Which datapoints had met the ascent's own stopping rule when it ended.
@@ -47,7 +48,7 @@ pub struct Trace {
 }
 
 /// Looks at ascents of the datapoints of one batch.
-pub struct Tracer<'a> {
+pub struct AscentTracer<'a> {
     /// The model.
     pub model: &'a dyn LatentVariableModel,
     /// The datapoints.
@@ -60,30 +61,31 @@ pub struct Tracer<'a> {
     pub key: SeedKey,
 }
 
-impl Tracer<'_> {
+impl AscentTracer<'_> {
     /// Takes all datapoints from `start` through the schedule.
     ///
     /// # Errors
     ///
     /// [`InferError::Model`] if sizes do not fit.
-    pub fn trace(
+    pub fn trace_ascent(
         &self,
-        schedule: &Schedule,
+        schedule: &PhaseSchedule,
         start: Vec<Vec<f64>>,
         key: SeedKey,
-    ) -> Result<Trace, InferError> {
+    ) -> Result<AscentTrace, InferError> {
         let rows: Vec<usize> = (0..self.batch.len()).collect();
         let mut states: Vec<SearchState> =
             start.into_iter().map(SearchState::starting_at).collect();
         let mut recorder = TraceRecorder::new(self)?;
         let mut objective = Objective::new(self.model, self.batch.x())?;
         let ids = self.batch.ids();
-        let mut observer = |states: &[SearchState]| recorder.observe(states);
+        let mut observer = |states: &[SearchState]| recorder.record_if_due(states);
         schedule.run(&mut objective, &rows, &mut states, ids, key, &mut observer)?;
-        recorder.record(&states)?;
-        let (leads_to, best) = self.reached_optima(&mut objective, &mut recorder, &states, key)?;
-        Ok(Trace {
-            snapshots: recorder.finish()?,
+        recorder.record_snapshot(&states)?;
+        let (leads_to, best) =
+            self.reached_and_best_losses(&mut objective, &mut recorder, &states, key)?;
+        Ok(AscentTrace {
+            snapshots: recorder.into_snapshots()?,
             stopped: states.iter().map(|state| state.stopped).collect(),
             leads_to,
             best,
@@ -91,7 +93,7 @@ impl Tracer<'_> {
     }
 
     /// `−L` of the optimum that each end leads to, and of the best that is known.
-    fn reached_optima(
+    fn reached_and_best_losses(
         &self,
         objective: &mut Objective,
         recorder: &mut TraceRecorder,
@@ -111,16 +113,21 @@ impl Tracer<'_> {
             .collect();
         let strays: Vec<usize> = (0..ends.len())
             .filter(|&row| {
-                let near =
-                    |optima: &Vec<SearchState>| ends[row].distance_nats(&optima[row]) < NEAR_NATS;
+                let near = |optima: &Vec<SearchState>| {
+                    ends[row].second_order_kl_nats(&optima[row]) < SAME_OPTIMUM_DISTANCE_NATS
+                };
                 ends[row].failed_at.is_none() && !known.iter().any(near)
             })
             .collect();
         if !strays.is_empty() {
             let mut further: Vec<SearchState> = ends.to_vec();
-            let schedule = Schedule::default_for(objective.dim(), 5e-4, MOST_STEPS);
+            let schedule = PhaseSchedule::default_for_latent_dim(
+                objective.latent_dim(),
+                5e-4,
+                MAX_FURTHER_STEPS,
+            );
             let ids = self.batch.ids();
-            let key = key.role("further");
+            let key = key.for_role("further");
             schedule.run(objective, &strays, &mut further, ids, key, &mut |_| ())?;
             // Where an end was near a known optimum, that one is said twice.
             for row in (0..ends.len()).filter(|row| !strays.contains(row)) {
@@ -130,10 +137,10 @@ impl Tracer<'_> {
         }
         let mut losses = Vec::with_capacity(known.len());
         for optima in &known {
-            losses.push(recorder.losses(optima)?);
+            losses.push(recorder.losses_of_all_states(optima)?);
         }
         let nearest = |row: usize| {
-            let distance = |i: &usize| ends[row].distance_nats(&known[*i][row]);
+            let distance = |i: &usize| ends[row].second_order_kl_nats(&known[*i][row]);
             let nearest = (0..known.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
             losses[nearest.expect("there is a start")][row]
         };
@@ -151,7 +158,7 @@ impl Tracer<'_> {
 }
 
 /// The most steps that a stray end takes to its optimum.
-const MOST_STEPS: u32 = 500;
+const MAX_FURTHER_STEPS: u32 = 500;
 
 /// Records an ascent each time that enough joint gradients have been spent since it last did.
 struct TraceRecorder<'a> {
@@ -163,11 +170,14 @@ struct TraceRecorder<'a> {
 }
 
 impl<'a> TraceRecorder<'a> {
-    fn new(tracer: &Tracer<'a>) -> Result<Self, InferError> {
+    fn new(tracer: &AscentTracer<'a>) -> Result<Self, InferError> {
         let objective = Objective::new(tracer.model, tracer.batch.x())?;
-        let dim = objective.dim();
+        let dim = objective.latent_dim();
         Ok(Self {
-            draws: NoiseDraws::common(whitened_sobol(tracer.key, tracer.n_samples, dim), dim),
+            draws: NoiseDraws::from_common_normals(
+                whitened_sobol_normals(tracer.key, tracer.n_samples, dim),
+                dim,
+            ),
             objective,
             next_record: 0.0,
             snapshots: Vec::new(),
@@ -176,16 +186,16 @@ impl<'a> TraceRecorder<'a> {
     }
 
     /// Looks, if enough has been done since it last did.
-    fn observe(&mut self, states: &[SearchState]) {
+    fn record_if_due(&mut self, states: &[SearchState]) {
         let spent: u64 = states.iter().map(|state| state.joint_gradients).sum();
         if (spent as f64) < self.next_record || self.failure.is_some() {
             return;
         }
-        self.next_record = GROWTH_BETWEEN_SNAPSHOTS * spent as f64;
-        self.failure = self.record(states).err();
+        self.next_record = SNAPSHOT_GRADIENT_GROWTH_FACTOR * spent as f64;
+        self.failure = self.record_snapshot(states).err();
     }
 
-    fn record(&mut self, states: &[SearchState]) -> Result<(), InferError> {
+    fn record_snapshot(&mut self, states: &[SearchState]) -> Result<(), InferError> {
         let steps: Vec<u32> = states.iter().map(|state| state.steps).collect();
         let rows = 0..states.len();
         let (moved, mut loss): (Vec<usize>, Vec<f64>) = match self.snapshots.last() {
@@ -198,7 +208,7 @@ impl<'a> TraceRecorder<'a> {
         if moved.is_empty() {
             return Ok(());
         }
-        for (&row, new) in moved.iter().zip(self.state_losses(&moved, states)?) {
+        for (&row, new) in moved.iter().zip(self.losses_of_rows(&moved, states)?) {
             loss[row] = new;
         }
         self.snapshots.push(AscentSnapshot {
@@ -211,12 +221,12 @@ impl<'a> TraceRecorder<'a> {
         Ok(())
     }
 
-    fn losses(&mut self, states: &[SearchState]) -> Result<Vec<f64>, InferError> {
+    fn losses_of_all_states(&mut self, states: &[SearchState]) -> Result<Vec<f64>, InferError> {
         let all: Vec<usize> = (0..states.len()).collect();
-        self.state_losses(&all, states)
+        self.losses_of_rows(&all, states)
     }
 
-    fn state_losses(
+    fn losses_of_rows(
         &mut self,
         rows: &[usize],
         states: &[SearchState],
@@ -227,7 +237,7 @@ impl<'a> TraceRecorder<'a> {
             .collect();
         let request = EvaluationRequest {
             loss: true,
-            ..EvaluationRequest::GRADIENT
+            ..EvaluationRequest::GRADIENT_ONLY
         };
         let evaluations = self
             .objective
@@ -235,7 +245,7 @@ impl<'a> TraceRecorder<'a> {
         Ok(evaluations.iter().map(Evaluation::loss_nats).collect())
     }
 
-    fn finish(self) -> Result<Vec<AscentSnapshot>, InferError> {
+    fn into_snapshots(self) -> Result<Vec<AscentSnapshot>, InferError> {
         self.failure.map_or(Ok(self.snapshots), Err)
     }
 }

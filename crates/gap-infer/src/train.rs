@@ -13,17 +13,17 @@ mod trainer;
 use crate::encoder::Encoder;
 use crate::family::VariationalFamily;
 use crate::inference::InferError;
-use encoder_pass::{EncoderPass, fits_rows};
+use encoder_pass::{EncoderLearner, can_train_without_tensors};
 use gap_data::Dataset;
 use gap_model::{DecoderLearner, LatentVariableModel, MlpDecoder, NetworkLearner};
 use gap_spec::TrainingSpec;
 use gap_torch::SeedKey;
 use scores::FrozenModel;
 use std::time::Instant;
-use trainer::{Fit, FitSubject, Trainer};
+use trainer::{FitSettings, FitSubject, Trainer};
 
 /// Datapoints in a step on `data`, which may have fewer than were asked for.
-fn points_in_a_step(training: &TrainingSpec, data: &Dataset) -> usize {
+fn minibatch_size(training: &TrainingSpec, data: &Dataset) -> usize {
     (training.batch_size.get() as usize).min(data.len())
 }
 
@@ -58,13 +58,13 @@ pub fn fit_encoder(
         what: "encoder",
         rate_key: "encoder_training.learning_rate",
     };
-    let learner = NetworkLearner::new(encoder.network_mut(), points_in_a_step(training, data));
-    let on_rows = fits_rows(&learner, family, data) && model.is_on_kernels();
+    let learner = NetworkLearner::new(encoder.network_mut(), minibatch_size(training, data));
+    let on_rows = can_train_without_tensors(&learner, family, data) && model.is_on_kernels();
     let trainer = Trainer {
-        encoder: EncoderPass::new(learner, family, data, model.device(), on_rows),
+        encoder: EncoderLearner::new(learner, family, data, model.device(), on_rows),
         scores: FrozenModel::new(model, data, on_rows)?,
     };
-    let fit = Fit {
+    let fit = FitSettings {
         subject,
         training,
         noise_dim: family.noise_dim() as usize,
@@ -75,7 +75,7 @@ pub fn fit_encoder(
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: u64::from(training.steps.get())
-            * points_in_a_step(training, data) as u64
+            * minibatch_size(training, data) as u64
             * u64::from(training.n_samples.get()),
     })
 }
@@ -88,7 +88,7 @@ pub fn fit_encoder(
 /// # Errors
 ///
 /// [`InferError::Diverged`] if a weight stops being finite.
-pub fn fit_jointly(
+pub fn fit_decoder_and_encoder(
     decoder: &mut MlpDecoder,
     family: &dyn VariationalFamily,
     encoder: &mut Encoder,
@@ -103,16 +103,16 @@ pub fn fit_jointly(
         rate_key: "model.training.learning_rate",
     };
     let device = decoder.device();
-    let most_rows = points_in_a_step(training, data);
+    let most_rows = minibatch_size(training, data);
     let most_draws = most_rows * training.n_samples.get() as usize;
     let learner = NetworkLearner::new(encoder.network_mut(), most_rows);
     let scores = DecoderLearner::new(decoder, most_draws, threads > 1);
-    let on_rows = fits_rows(&learner, family, data) && scores.is_on_kernels();
+    let on_rows = can_train_without_tensors(&learner, family, data) && scores.is_on_kernels();
     let trainer = Trainer {
-        encoder: EncoderPass::new(learner, family, data, device, on_rows),
+        encoder: EncoderLearner::new(learner, family, data, device, on_rows),
         scores,
     };
-    let fit = Fit {
+    let fit = FitSettings {
         subject,
         training,
         noise_dim: family.noise_dim() as usize,

@@ -5,11 +5,11 @@ mod searches;
 
 use gap_data::Batch;
 use gap_infer::ascent::{
-    EvaluationRequest, NoiseDraws, Objective, SearchState, run_phase, whitened_sobol,
+    EvaluationRequest, NoiseDraws, Objective, SearchState, run_phase, whitened_sobol_normals,
 };
-use gap_infer::certificate::certify;
-use gap_infer::free_form::{Search, StartingPoint};
-use gap_infer::{DiagonalGaussian, FreeForm, GaussianFamily, VariationalParams};
+use gap_infer::certificate::estimate_remaining_nats;
+use gap_infer::free_form::{SearchMode, StartingPoint};
+use gap_infer::{ClosedFormGaussianFamily, DiagonalGaussian, FreeFormInference, VariationalParams};
 use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian, MlpDecoder};
 use gap_spec::{NoiseSource, Phase, Precision, StepRule, StoppingRule};
 use gap_torch::{NoiseStream, SeedKey};
@@ -19,15 +19,15 @@ use tch::{Device, Kind, Tensor};
 const DISTANCES: [f64; 6] = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
 const VALUE: EvaluationRequest = EvaluationRequest {
     loss: true,
-    ..EvaluationRequest::GRADIENT
+    ..EvaluationRequest::GRADIENT_ONLY
 };
 
 /// The certified end of each datapoint's search.
 fn searched(model: &MlpDecoder, batch: &Batch) -> Vec<Vec<f64>> {
-    let free_form = FreeForm {
+    let free_form = FreeFormInference {
         family: &DiagonalGaussian::new(model.latent_dim()),
         starts: vec![StartingPoint::Prior],
-        search: Search::UntilCertified,
+        search: SearchMode::UntilCertified,
         tolerance_nats: 0.005,
         max_steps: 300,
         precision: Precision::Mixed,
@@ -144,7 +144,7 @@ fn check(dim: i64, hidden: i64, n: usize) {
     let found = searched(model, batch);
     let optima = polished(model, batch, &found, key, n);
     // The polishing's key gives its draws.
-    let draws = NoiseDraws::common(whitened_sobol(key, n, dim), dim);
+    let draws = NoiseDraws::from_common_normals(whitened_sobol_normals(key, n, dim), dim);
     let double = model.to_kind(Kind::Double);
     let mut exact = Objective::new(&double, &batch.x().to_kind(Kind::Double)).unwrap();
     let mut objective = Objective::new(model, batch.x()).unwrap();
@@ -161,15 +161,16 @@ fn check(dim: i64, hidden: i64, n: usize) {
     println!("D = {dim}\n  nats   median ratio   least   most   covered   median error");
     let (mut ratios, mut covered) = (Vec::new(), 0);
     for (i, target) in DISTANCES.into_iter().enumerate() {
-        let direction_key = SeedKey::root(8).index(i as u64);
+        let direction_key = SeedKey::root(8).for_index(i as u64);
         let (moved, distances) = at_distance(&mut exact, &optima, &draws, target, direction_key);
         let moved: Vec<&[f64]> = moved.iter().map(Vec::as_slice).collect();
-        let certificate_key = SeedKey::root(9).index(i as u64);
-        let certificates = certify(&mut objective, &rows, &moved, 0, certificate_key).unwrap();
+        let certificate_key = SeedKey::root(9).for_index(i as u64);
+        let certificates =
+            estimate_remaining_nats(&mut objective, &rows, &moved, 0, certificate_key).unwrap();
         let pairs = || certificates.iter().zip(&distances);
         let own: Vec<f64> = pairs().map(|(c, truth)| c.nats / truth).collect();
         let own_covered = pairs()
-            .filter(|(c, truth)| c.bound_nats() >= **truth)
+            .filter(|(c, truth)| c.upper_bound_nats() >= **truth)
             .count();
         println!(
             "{target:6}   {:12.3}   {:5.2}   {:4.2}   {own_covered:3}/{}   {:.5}",
@@ -228,18 +229,20 @@ fn the_certificate_knows_its_distance_to_a_known_optimum() {
             let direction = normal(SeedKey::root(seed), &ids, 2 * dim) * scale.to_kind(Kind::Float);
             let params = VariationalParams(&optimum + direction * size);
             let truth = family.kl_to_gaussian(&params, &mean, &covariance)
-                - family.least_kl_to_gaussian(&covariance);
+                - family.min_kl_to_gaussian(&covariance);
             let rows: Vec<usize> = (0..ids.len()).collect();
             let of_rows = params.to_rows();
             let of_rows: Vec<&[f64]> = of_rows.iter().map(Vec::as_slice).collect();
             let mut objective = Objective::new(&model, &x).unwrap();
-            let estimates = certify(&mut objective, &rows, &of_rows, 0, SeedKey::root(11)).unwrap();
+            let estimates =
+                estimate_remaining_nats(&mut objective, &rows, &of_rows, 0, SeedKey::root(11))
+                    .unwrap();
             let mut ratios: Vec<f64> = Vec::new();
             let mut covered = 0;
             for (b, estimate) in estimates.iter().enumerate() {
                 let truth = truth.double_value(&[b as i64]);
                 ratios.push(estimate.nats / truth);
-                covered += usize::from(estimate.bound_nats() >= truth);
+                covered += usize::from(estimate.upper_bound_nats() >= truth);
             }
             ratios.sort_by(f64::total_cmp);
             let median = ratios[ratios.len() / 2];

@@ -4,14 +4,14 @@
 mod searches;
 
 use gap_data::Batch;
-use gap_infer::ascent::{Objective, Schedule, SearchState};
+use gap_infer::ascent::{Objective, PhaseSchedule, SearchState};
 use gap_infer::free_form::StartingPoint;
-use gap_infer::{Encoder, Stop};
+use gap_infer::{Encoder, StopReason};
 use gap_model::{Activation, Backend, Mlp};
 use gap_spec::Phase;
 use gap_torch::SeedKey;
-use gap_torch::device::one_thread_per_operation;
-use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};
+use gap_torch::device::set_one_thread_per_operation;
+use gap_torch::math_library::{MKL_SWITCH_ENV_VARIABLE, MklPath, detect_mkl_path};
 use searches::{CPU, decoder, encoder, only, phases, prior_like, run_all, sampled, search};
 use std::process::Command;
 
@@ -23,7 +23,7 @@ fn a_non_finite_evaluation_is_recorded_and_never_spreads_under_any_rule() {
     let _ = x.narrow(0, 2, 1).fill_(f64::NAN);
     let spoiled = Batch::new(clean.ids().to_vec(), x);
     let mut phases = phases(4);
-    phases.extend(Schedule::adam_cremer_2018(200).phases);
+    phases.extend(PhaseSchedule::adam_cremer_2018(200).phases);
     for phase in phases {
         let phase = Phase {
             max_steps: phase.max_steps.min(60),
@@ -49,7 +49,7 @@ fn a_non_finite_evaluation_is_recorded_and_never_spreads_under_any_rule() {
     }
     let expected = search(&model, &clean, vec![StartingPoint::Prior], 0.005).fitted;
     let fitted = search(&model, &spoiled, vec![StartingPoint::Prior], 0.005).fitted;
-    assert_eq!(fitted.stops[2], Stop::NonFinite { step: 1 });
+    assert_eq!(fitted.stops[2], StopReason::NonFinite { step: 1 });
     for b in [0, 1, 3, 4, 5] {
         assert_eq!(fitted.stops[b], expected.stops[b]);
         assert!(
@@ -82,7 +82,7 @@ fn a_start_too_wide_for_f32_fails_where_it_stands() {
 fn a_start_that_fails_leaves_the_other_to_win() {
     let model = decoder(&[3, 8, 12]);
     let batch = sampled(&model, 4);
-    let network = Mlp::random(&[12, 6], Activation::Tanh, SeedKey::root(13), CPU);
+    let network = Mlp::random_perceptron(&[12, 6], Activation::Tanh, SeedKey::root(13), CPU);
     let network = network.with_zero_output();
     let _ = network.parameters()[1].narrow(0, 3, 3).fill_(100.0); // log σ: too wide for f32
     let wild = Encoder::new(network);
@@ -90,7 +90,7 @@ fn a_start_that_fails_leaves_the_other_to_win() {
     let fit = search(&model, &batch, starts, 0.005);
     for b in 0..4 {
         assert_eq!(fit.won_by[b], 1, "point {b}");
-        assert!(matches!(fit.fitted.stops[b], Stop::Converged { .. }));
+        assert!(matches!(fit.fitted.stops[b], StopReason::Converged { .. }));
         assert!(fit.starts_apart_nats[b].unwrap().is_nan(), "point {b}");
     }
 }
@@ -108,7 +108,7 @@ fn cremers_protocol_stops_by_its_plateau_and_keeps_datapoints_apart() {
         .map(SearchState::starting_at)
         .collect();
     let most_steps = 30_000;
-    let schedule = Schedule::adam_cremer_2018(most_steps);
+    let schedule = PhaseSchedule::adam_cremer_2018(most_steps);
     let run = |batch: &Batch, mut states: Vec<SearchState>| {
         let mut objective = Objective::new(&model, batch.x()).unwrap();
         let rows: Vec<usize> = (0..batch.len()).collect();
@@ -150,7 +150,7 @@ fn cremers_protocol_stops_by_its_plateau_and_keeps_datapoints_apart() {
 
 #[test]
 fn a_batch_of_one_is_searched_like_a_batch_of_many_to_the_last_bit() {
-    one_thread_per_operation(); // Tests already run beside one another.
+    set_one_thread_per_operation(); // Tests already run beside one another.
     // Of odd widths too: their rows are not aligned by themselves.
     for widths in [&[10, 64, 64, 64][..], &[3, 17, 33]] {
         let model = decoder(widths);
@@ -180,8 +180,8 @@ fn a_batch_of_one_is_searched_like_a_batch_of_many_to_the_last_bit() {
 #[test]
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 fn the_same_holds_on_the_stock_path() {
-    if std::env::var_os(SWITCH_VARIABLE).is_some_and(|value| value == "off") {
-        assert_eq!(math_path(), MathPath::Stock);
+    if std::env::var_os(MKL_SWITCH_ENV_VARIABLE).is_some_and(|value| value == "off") {
+        assert_eq!(detect_mkl_path(), MklPath::Stock);
         assert_eq!(Backend::from_environment(), Ok(Backend::Libtorch));
         return;
     }
@@ -192,8 +192,8 @@ fn the_same_holds_on_the_stock_path() {
     ];
     let again = again.arg("--exact").args(tests);
     let again = again
-        .env(SWITCH_VARIABLE, "off")
-        .env(Backend::VARIABLE, "off");
+        .env(MKL_SWITCH_ENV_VARIABLE, "off")
+        .env(Backend::ENVIRONMENT_VARIABLE, "off");
     let output = again.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");

@@ -21,7 +21,8 @@ fn largest(difference: &Tensor) -> f64 {
 fn an_encoder_says_what_its_network_says_in_any_batch() {
     let x = digits().first(150).x().shallow_clone();
     for widths in [&[64, 8][..], &[64, 33, 17, 8]] {
-        let network = Mlp::random(widths, Activation::Tanh, SeedKey::root(1), Device::Cpu);
+        let network =
+            Mlp::random_perceptron(widths, Activation::Tanh, SeedKey::root(1), Device::Cpu);
         let double = network.to_kind(Kind::Double);
         let encoder = Encoder::new(network);
         let all = encoder.encode(&x).0;
@@ -42,7 +43,8 @@ fn an_encoder_says_what_its_network_says_in_any_batch() {
 fn an_encoder_that_was_changed_says_something_else() {
     let family = DiagonalGaussian::new(4);
     let (key, cpu) = (SeedKey::root(2), Device::Cpu);
-    let mut encoder = Encoder::random(64, &[8], &family, Activation::Tanh, key, cpu);
+    let mut encoder =
+        Encoder::with_random_hidden_layers(64, &[8], &family, Activation::Tanh, key, cpu);
     let x = digits().first(5).x().shallow_clone();
     // The last layer of a new encoder is zero.
     assert_eq!(largest(&encoder.encode(&x).0), 0.0);

@@ -5,12 +5,12 @@ mod searches;
 
 use gap_data::LoadOptions;
 use gap_infer::elbo_gradient::elbo_gradient;
-use gap_infer::family::build;
+use gap_infer::family::build_family;
 use gap_infer::train::fit_encoder;
 use gap_infer::{DiagonalGaussian, Encoder, VariationalFamily, VariationalParams};
 use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
 use gap_spec::{Count, Family, Positive, Precision, TrainingSpec};
-use gap_torch::device::one_thread_per_operation;
+use gap_torch::device::set_one_thread_per_operation;
 use gap_torch::{NoiseStream, SeedKey};
 use searches::{CPU, losses, of_digits, only, searched};
 use tch::{Kind, Tensor};
@@ -20,7 +20,7 @@ const DIM: i64 = 3;
 /// Every family over `dim` dimensions, by name.
 fn families(dim: i64) -> impl Iterator<Item = (Family, Box<dyn VariationalFamily>)> {
     let all = Family::ALL.iter();
-    all.map(move |&family| (family, build(family, dim)))
+    all.map(move |&family| (family, build_family(family, dim)))
 }
 
 #[test]
@@ -30,8 +30,16 @@ fn the_table_of_families_has_the_sizes_that_they_are_built_with() {
             let sizes = (family.param_dim() as usize, family.noise_dim() as usize);
             let dim = dim as usize;
             assert_eq!((name.param_dim(dim), name.noise_dim(dim)), sizes, "{name}");
-            assert_eq!(name.has_density(), family.evaluable().is_some(), "{name}");
-            assert_eq!(name.is_gaussian(), family.gaussian().is_some(), "{name}");
+            assert_eq!(
+                name.has_density(),
+                family.evaluable_density().is_some(),
+                "{name}"
+            );
+            assert_eq!(
+                name.is_gaussian(),
+                family.closed_form_gaussian().is_some(),
+                "{name}"
+            );
         }
     }
 }
@@ -50,7 +58,7 @@ fn normal(seed: u64, n_samples: i64, batch: usize, width: i64) -> Tensor {
 }
 
 fn decoder_in_double() -> MlpDecoder {
-    let network = Mlp::random(&[DIM, 8, 12], Activation::Tanh, SeedKey::root(1), CPU);
+    let network = Mlp::random_perceptron(&[DIM, 8, 12], Activation::Tanh, SeedKey::root(1), CPU);
     MlpDecoder::new(network, Likelihood::Bernoulli).to_kind(Kind::Double)
 }
 
@@ -62,7 +70,7 @@ fn largest(difference: &Tensor) -> f64 {
 fn the_density_at_a_draw_is_that_of_the_draw() {
     for dim in [1, 2, 5] {
         for (name, family) in families(dim) {
-            let Some(evaluable) = family.evaluable() else {
+            let Some(evaluable) = family.evaluable_density() else {
                 continue;
             };
             let params = VariationalParams(somewhere(family.as_ref(), 4, 0.4));
@@ -78,7 +86,7 @@ fn the_density_at_a_draw_is_that_of_the_draw() {
 #[test]
 fn densities_integrate_to_one() {
     for (name, family) in families(2) {
-        let Some(evaluable) = family.evaluable() else {
+        let Some(evaluable) = family.evaluable_density() else {
             continue;
         };
         let params = VariationalParams(somewhere(family.as_ref(), 3, 0.3));
@@ -116,11 +124,11 @@ fn the_gradient_is_the_slope_of_the_elbo_on_the_same_noise() {
             let draws = family.transform(&at(moved), &noise);
             let log_joint = model.log_joint(&x, &draws.z).unwrap();
             let mean = |t: Tensor| t.mean_dim([0_i64].as_slice(), false, Kind::Double);
-            let along = match family.gaussian() {
+            let along = match family.closed_form_gaussian() {
                 Some(gaussian) => mean(log_joint.shallow_clone()) + gaussian.entropy(&at(moved)),
                 None => mean(&log_joint - &draws.log_q),
             };
-            let fast = family.evaluable().map_or_else(
+            let fast = family.evaluable_density().map_or_else(
                 || along.shallow_clone(),
                 |evaluable| mean(log_joint - evaluable.log_prob(&at(&params), &draws.z)),
             );
@@ -140,7 +148,7 @@ fn the_gradient_is_the_slope_of_the_elbo_on_the_same_noise() {
         let is_slope = worst[0].min(worst[1]) < 1e-6;
         // What has no density but at its own draws is held to the mean, below.
         assert!(
-            is_slope || family.evaluable().is_none(),
+            is_slope || family.evaluable_density().is_none(),
             "{name}: {worst:?}"
         );
     }
@@ -226,12 +234,12 @@ fn every_family_contains_the_diagonal_gaussian() {
     let diagonal = DiagonalGaussian::new(DIM);
     let smaller = VariationalParams(somewhere(&diagonal, 4, 0.5).to_kind(Kind::Float));
     let z = normal(8, 20, 4, DIM);
-    let expected = gap_infer::EvaluableFamily::log_prob(&diagonal, &smaller, &z);
+    let expected = gap_infer::EvaluableDensityFamily::log_prob(&diagonal, &smaller, &z);
     for (name, family) in families(DIM) {
         let rows: Vec<Vec<f64>> = smaller
             .to_rows()
             .iter()
-            .map(|r| family.embed_smaller(r))
+            .map(|r| family.embed_smaller_family(r))
             .collect();
         assert!(
             rows.iter()
@@ -240,13 +248,13 @@ fn every_family_contains_the_diagonal_gaussian() {
         );
         let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
         let params = VariationalParams::from_rows(&rows, CPU);
-        if let Some(evaluable) = family.evaluable() {
+        if let Some(evaluable) = family.evaluable_density() {
             let off = largest(&(evaluable.log_prob(&params, &z) - &expected));
             assert!(off < 1e-4, "{name}: {off}");
         }
         let noise = normal(9, 20, 4, family.noise_dim());
         let draws = family.transform(&params, &noise);
-        let own = gap_infer::EvaluableFamily::log_prob(&diagonal, &smaller, &draws.z);
+        let own = gap_infer::EvaluableDensityFamily::log_prob(&diagonal, &smaller, &draws.z);
         // Where there is more than z, the bound's log q is that of z alone here too.
         let off = largest(&(own - draws.log_q));
         assert!(off < 1e-4, "{name}: {off}");
@@ -319,7 +327,7 @@ fn a_datapoint_is_searched_alone_as_in_a_batch_to_the_last_bit() {
 
 #[test]
 fn an_encoder_learns_to_say_the_parameters_of_any_family() {
-    one_thread_per_operation(); // Tests already run beside one another.
+    set_one_thread_per_operation(); // Tests already run beside one another.
     let (model, batch) = of_digits(4, 32, 100);
     let data = gap_data::load("digits-binarized", &LoadOptions::default())
         .unwrap()
@@ -334,7 +342,8 @@ fn an_encoder_learns_to_say_the_parameters_of_any_family() {
     let (tanh, key) = (Activation::Tanh, SeedKey::root(12));
     let mut of_diagonal = f64::NAN;
     for (name, family) in families(4) {
-        let mut encoder = Encoder::random(64, &[64], family.as_ref(), tanh, key, CPU);
+        let mut encoder =
+            Encoder::with_random_hidden_layers(64, &[64], family.as_ref(), tanh, key, CPU);
         let clock = std::time::Instant::now();
         fit_encoder(
             &model,

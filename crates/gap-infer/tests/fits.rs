@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_data::{Batch, Dataset, LoadOptions};
-use gap_infer::ascent::averaged_newton;
-use gap_infer::train::{fit_encoder, fit_jointly};
+use gap_infer::ascent::averaged_newton_phase;
+use gap_infer::train::{fit_decoder_and_encoder, fit_encoder};
 use gap_infer::{
-    DiagonalGaussian, Encoder, InferError, Refined, VariationalFamily, VariationalParams,
+    DiagonalGaussian, Encoder, InferError, RefinedInference, VariationalFamily, VariationalParams,
 };
 use gap_model::likelihood::{LearnedGaussian, LearnedScale};
 use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
@@ -29,7 +29,7 @@ fn digits() -> Dataset {
 
 fn network() -> Mlp {
     let widths = [4, 16, 64];
-    Mlp::random(&widths, Activation::Tanh, SeedKey::root(1), Device::Cpu)
+    Mlp::random_perceptron(&widths, Activation::Tanh, SeedKey::root(1), Device::Cpu)
 }
 
 fn decoder() -> MlpDecoder {
@@ -38,7 +38,7 @@ fn decoder() -> MlpDecoder {
 
 fn encoder(hidden: &[i64]) -> Encoder {
     let family = DiagonalGaussian::new(4);
-    Encoder::random(
+    Encoder::with_random_hidden_layers(
         64,
         hidden,
         &family,
@@ -60,7 +60,7 @@ fn jointly_fitted() -> (MlpDecoder, Encoder) {
     let (mut decoder, mut encoder) = (decoder(), encoder(&[32]));
     let family = DiagonalGaussian::new(4);
     let key = SeedKey::root(4);
-    fit_jointly(
+    fit_decoder_and_encoder(
         &mut decoder,
         &family,
         &mut encoder,
@@ -140,16 +140,18 @@ fn refining_raises_the_elbo_on_average() {
         .unwrap();
     let phase = Phase {
         stopping: StoppingRule::Never,
-        ..averaged_newton(32, 0.0, 50)
+        ..averaged_newton_phase(32, 0.0, 50)
     };
-    let refined = Refined {
+    let refined = RefinedInference {
         family: &family,
         encoder: &encoder,
         phase,
         steps: vec![1, 2, 5, 10, 50],
     };
     let amortized = mean_elbo(&decoder, &encoder.encode(batch.x()), &batch);
-    let path = refined.path(&decoder, &batch, SeedKey::root(6)).unwrap();
+    let path = refined
+        .fit_after_each_step_count(&decoder, &batch, SeedKey::root(6))
+        .unwrap();
     let elbos: Vec<f64> = path
         .iter()
         .map(|fitted| mean_elbo(&decoder, &fitted.params, &batch))
@@ -182,7 +184,7 @@ fn a_diverging_fit_is_an_error_that_names_the_cure() {
         ..TRAINING
     };
     let family = DiagonalGaussian::new(4);
-    let error = fit_jointly(
+    let error = fit_decoder_and_encoder(
         &mut decoder,
         &family,
         &mut encoder,
@@ -217,7 +219,7 @@ fn a_joint_fit_learns_the_scales_of_its_likelihood() {
             steps: Count::new(1500),
             ..TRAINING
         };
-        fit_jointly(
+        fit_decoder_and_encoder(
             &mut decoder,
             &family,
             &mut encoder,
@@ -243,7 +245,7 @@ fn a_joint_fit_learns_the_scales_of_its_likelihood() {
         .mean_dim([0_i64].as_slice(), false, Kind::Double)
         .sqrt();
     let likelihood = decoder.likelihood();
-    let scale = likelihood.scale().unwrap().log_scale().exp();
+    let scale = likelihood.learned_scale().unwrap().log_scale().exp();
     // Where there is something to explain, the scale is what is left of it, the spread of z included.
     for pixel in 0..64 {
         let (left, scale) = (left.double_value(&[pixel]), scale.double_value(&[pixel]));

@@ -4,11 +4,12 @@
 mod searches;
 
 use gap_data::Batch;
-use gap_infer::ascent::{Objective, SearchState, best_rule, run_phase};
-use gap_infer::family::build;
-use gap_infer::free_form::{Search, StartingPoint};
+use gap_infer::ascent::{Objective, SearchState, best_step_rule_for_family, run_phase};
+use gap_infer::family::build_family;
+use gap_infer::free_form::{SearchMode, StartingPoint};
 use gap_infer::{
-    DiagonalGaussian, Encoder, FreeForm, Refined, Stop, VariationalFamily, VariationalParams,
+    DiagonalGaussian, Encoder, FreeFormInference, RefinedInference, StopReason, VariationalFamily,
+    VariationalParams,
 };
 use gap_model::{Activation, ExactPosterior, LatentVariableModel, LinearGaussian};
 use gap_spec::{AdamSettings, Family, NoiseSource, Phase, Precision, StepRule};
@@ -58,7 +59,7 @@ fn the_search_stays_at_the_exact_posterior_of_a_linear_gaussian() {
         let evidence = model.log_evidence(batch.x()).unwrap();
         let evidence = Vec::<f64>::try_from(evidence).unwrap();
         for name in FLOWS {
-            let family = build(name, dim);
+            let family = build_family(name, dim);
             let fit = searched(family.as_ref(), &model, &batch, 0.01);
             let params = fit.fitted.params.to_rows();
             let losses = losses(family.as_ref(), &model, &batch, &params, 1024);
@@ -66,7 +67,10 @@ fn the_search_stays_at_the_exact_posterior_of_a_linear_gaussian() {
             println!("{name}, D = {dim}: {:.1e} nats", most(&gap));
             assert!(most(&gap) < 1e-3, "{name}, D = {dim}: {gap:?}");
             for stop in &fit.fitted.stops {
-                assert!(matches!(stop, Stop::Converged { .. }), "{name}: {stop:?}");
+                assert!(
+                    matches!(stop, StopReason::Converged { .. }),
+                    "{name}: {stop:?}"
+                );
             }
         }
     }
@@ -80,13 +84,15 @@ fn adam_alone_finds_the_posterior_of_a_linear_gaussian() {
     let evidence = model.log_evidence(batch.x()).unwrap();
     let evidence = Vec::<f64>::try_from(evidence).unwrap();
     for name in FLOWS.into_iter().chain([Family::FullGaussian]) {
-        let family = build(name, 2);
+        let family = build_family(name, 2);
         let phase = Phase {
             noise: NoiseSource::Sequence,
             n_samples: 64,
             ..Phase::new(StepRule::Adam, 1000)
         };
-        let start = family.prior_like_params(batch.len() as i64, CPU).to_rows();
+        let start = family
+            .standard_normal_params(batch.len() as i64, CPU)
+            .to_rows();
         let params = found(family.as_ref(), &model, &batch, start, (&phase, 4));
         // A full Gaussian's loss is that of its draws here, whose density is exact.
         let losses = losses(family.as_ref(), &model, &batch, &params, 1024);
@@ -101,14 +107,14 @@ fn adam_alone_finds_the_posterior_of_a_linear_gaussian() {
 fn the_bound_covers_what_a_much_longer_search_finds() {
     let (model, batch) = of_digits(4, 32, 20);
     for name in FLOWS {
-        let family = build(name, 4);
+        let family = build_family(name, 4);
         let fit = searched(family.as_ref(), &model, &batch, 0.05);
         let params = fit.fitted.params.to_rows();
         let short = losses(family.as_ref(), &model, &batch, &params, 4096);
         let phase = Phase {
             adam: AdamSettings {
                 learning_rate: 0.01,
-                ..AdamSettings::FLOWS
+                ..AdamSettings::FLOW_DEFAULTS
             },
             noise: NoiseSource::Sequence,
             n_samples: 128,
@@ -118,10 +124,10 @@ fn the_bound_covers_what_a_much_longer_search_finds() {
         let long = losses(family.as_ref(), &model, &batch, &params, 4096);
         let (mut covered, mut estimated) = (0, 0.0);
         for ((stop, short), long) in fit.fitted.stops.iter().zip(&short).zip(&long) {
-            let Stop::Converged { remaining, .. } = stop else {
+            let StopReason::Converged { remaining, .. } = stop else {
                 panic!("{name}: {stop:?}");
             };
-            covered += usize::from(remaining.bound_nats() >= short - long);
+            covered += usize::from(remaining.upper_bound_nats() >= short - long);
             estimated += remaining.nats / batch.len() as f64;
         }
         let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
@@ -135,20 +141,22 @@ fn the_bound_covers_what_a_much_longer_search_finds() {
 #[test]
 fn refining_a_flow_raises_its_bound() {
     let (model, batch) = of_digits(4, 32, 20);
-    let family = build(Family::AffineFlow, 4);
+    let family = build_family(Family::AffineFlow, 4);
     let (tanh, key) = (Activation::Tanh, SeedKey::root(12));
-    let encoder = Encoder::random(64, &[8], family.as_ref(), tanh, key, CPU);
-    let refined = Refined {
+    let encoder = Encoder::with_random_hidden_layers(64, &[8], family.as_ref(), tanh, key, CPU);
+    let refined = RefinedInference {
         family: family.as_ref(),
         encoder: &encoder,
         phase: Phase {
             noise: NoiseSource::Sequence,
             n_samples: 32,
-            ..Phase::new(best_rule(family.as_ref()), 100)
+            ..Phase::new(best_step_rule_for_family(family.as_ref()), 100)
         },
         steps: vec![10, 100],
     };
-    let path = refined.path(&model, &batch, SeedKey::root(6)).unwrap();
+    let path = refined
+        .fit_after_each_step_count(&model, &batch, SeedKey::root(6))
+        .unwrap();
     let mean = |params: Vec<Vec<f64>>| {
         let losses = losses(family.as_ref(), &model, &batch, &params, 1024);
         losses.iter().sum::<f64>() / losses.len() as f64
@@ -165,13 +173,13 @@ fn refining_a_flow_raises_its_bound() {
 #[test]
 fn a_search_never_ends_below_its_encoder() {
     let (model, batch) = of_digits(4, 32, 8);
-    let family = build(Family::AffineFlow, 4);
+    let family = build_family(Family::AffineFlow, 4);
     let (tanh, key) = (Activation::Tanh, SeedKey::root(12));
-    let encoder = Encoder::random(64, &[8], family.as_ref(), tanh, key, CPU);
-    let free_form = FreeForm {
+    let encoder = Encoder::with_random_hidden_layers(64, &[8], family.as_ref(), tanh, key, CPU);
+    let free_form = FreeFormInference {
         family: family.as_ref(),
         starts: vec![StartingPoint::Prior, StartingPoint::Encoder(&encoder)],
-        search: Search::UntilCertified,
+        search: SearchMode::UntilCertified,
         tolerance_nats: 0.1,
         max_steps: 5000,
         precision: Precision::Full,
@@ -196,7 +204,7 @@ fn weights_of_any_flow_have_the_evidence_as_their_mean() {
     let evidence = model.log_evidence(batch.x()).unwrap();
     let evidence = Vec::<f64>::try_from(evidence).unwrap();
     for name in FLOWS {
-        let family = build(name, 2);
+        let family = build_family(name, 2);
         let near = searched(&DiagonalGaussian::new(2), &model, &batch, 0.01);
         let near = near.fitted.params.to_rows();
         let ids = batch.ids();
@@ -205,7 +213,7 @@ fn weights_of_any_flow_have_the_evidence_as_their_mean() {
             .iter()
             .zip(bent.chunks_exact(family.param_dim() as usize))
             .map(|(near, bent)| {
-                let contained = family.embed_smaller(near);
+                let contained = family.embed_smaller_family(near);
                 let pairs = contained.iter().zip(bent);
                 pairs.map(|(at, by)| at + 0.15 * f64::from(*by)).collect()
             })

@@ -1,10 +1,13 @@
 //! `∇_λ ELBO`, by every way there is to it, against definitions that do not use them.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use gap_infer::ascent::{EvaluationRequest, NoiseDraws, Objective, draws_for, whitened_sobol};
+use gap_infer::ascent::{
+    EvaluationRequest, NoiseDraws, Objective, n_draws_for_latent_dim, whitened_sobol_normals,
+};
 use gap_infer::elbo_gradient::elbo_gradient;
 use gap_infer::{
-    DiagonalGaussian, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams,
+    ClosedFormGaussianFamily, DiagonalGaussian, EvaluableDensityFamily, VariationalFamily,
+    VariationalParams,
 };
 use gap_model::{
     Activation, ExactPosterior, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder,
@@ -37,7 +40,8 @@ fn elbo(
 
 /// A decoder with `D = 3` and `X = 12`, in `f64`.
 fn decoder() -> MlpDecoder {
-    let network = Mlp::random(&[3, 8, 12], Activation::Tanh, SeedKey::root(1), Device::Cpu);
+    let network =
+        Mlp::random_perceptron(&[3, 8, 12], Activation::Tanh, SeedKey::root(1), Device::Cpu);
     MlpDecoder::new(network, Likelihood::Bernoulli).to_kind(Kind::Double)
 }
 
@@ -123,11 +127,11 @@ fn loss(model: &dyn LatentVariableModel, x: &Tensor, params: &[f64], noise: &Ten
 fn an_evaluation_is_the_loss_and_its_slopes_on_its_draws() {
     let model = decoder();
     let x = observations(&model, &[0, 1, 2]).to_kind(Kind::Double);
-    let points = whitened_sobol(SeedKey::root(10), 64, 3);
+    let points = whitened_sobol_normals(SeedKey::root(10), 64, 3);
     let noise = Tensor::from_slice(&points)
         .view([-1, 3])
         .to_kind(Kind::Double);
-    let draws = NoiseDraws::common(points, 3);
+    let draws = NoiseDraws::from_common_normals(points, 3);
     let params = [
         [0.3, -0.4, 1.1, -0.2, 0.1, -0.7],
         [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
@@ -137,7 +141,7 @@ fn an_evaluation_is_the_loss_and_its_slopes_on_its_draws() {
         let request = EvaluationRequest {
             loss: true,
             curvature,
-            ..EvaluationRequest::GRADIENT
+            ..EvaluationRequest::GRADIENT_ONLY
         };
         let mut objective = Objective::new(&model, &x).unwrap();
         let trials: Vec<&[f64]> = params.iter().map(<[f64; 6]>::as_slice).collect();
@@ -158,9 +162,9 @@ fn an_evaluation_is_the_loss_and_its_slopes_on_its_draws() {
                 };
                 let slope = (at(step) - at(-step)) / (2.0 * step);
                 let own = if q < 3 {
-                    evaluation.whitened().mean[q] / params[b][3 + q].exp()
+                    evaluation.whitened_gradient().mean[q] / params[b][3 + q].exp()
                 } else {
-                    evaluation.whitened().log_std[q - 3]
+                    evaluation.whitened_gradient().log_std[q - 3]
                 };
                 // Draws and sums are of 24 bits: 6e-8 of terms that are of size 1.
                 assert!(
@@ -180,18 +184,18 @@ fn the_curvature_on_a_linear_gaussian_is_the_precision_stretched() {
         let (_, covariance) = model.posterior_moments(&x).unwrap();
         let precision = Tensor::linalg_inv(&covariance);
         let n = dim as usize;
-        let points = whitened_sobol(SeedKey::root(12), draws_for(n), n);
-        let draws = NoiseDraws::common(points, n);
+        let points = whitened_sobol_normals(SeedKey::root(12), n_draws_for_latent_dim(n), n);
+        let draws = NoiseDraws::from_common_normals(points, n);
         let params: Vec<f64> = (0..2 * n).map(|i| 0.3 * (i as f64).sin()).collect();
         let request = EvaluationRequest {
             curvature: true,
-            ..EvaluationRequest::GRADIENT
+            ..EvaluationRequest::GRADIENT_ONLY
         };
         let mut objective = Objective::new(&model, &x).unwrap();
         let evaluations = objective
             .evaluate(&[0], &[&params], &draws, request)
             .unwrap();
-        let curvature = evaluations[0].whitened().curvature();
+        let curvature = evaluations[0].whitened_gradient().curvature();
         let largest = precision.abs().max().double_value(&[]);
         for i in 0..n {
             for j in 0..n {
@@ -216,7 +220,7 @@ proptest! {
         let (mean, covariance) = model.posterior_moments(&x).unwrap();
         let params = VariationalParams(normal(seed + 1, 1, &[0], 6).squeeze_dim(0));
         let kl = family.kl_to_gaussian(&params, &mean, &covariance).double_value(&[0]);
-        let least = family.least_kl_to_gaussian(&covariance);
+        let least = family.min_kl_to_gaussian(&covariance);
         prop_assert!(least > -1e-9 && kl >= least - 1e-9, "{kl} below {least}");
     }
 }

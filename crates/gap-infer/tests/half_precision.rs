@@ -4,7 +4,8 @@
 mod searches;
 
 use gap_infer::ascent::{
-    EvaluationRequest, NoiseDraws, Objective, Schedule, SearchState, draws_for, whitened_sobol,
+    EvaluationRequest, NoiseDraws, Objective, PhaseSchedule, SearchState, n_draws_for_latent_dim,
+    whitened_sobol_normals,
 };
 use gap_model::Backend;
 use gap_spec::{AdamSettings, NoiseSource, Phase, Precision, StepRule};
@@ -23,7 +24,7 @@ fn is_half_there() -> bool {
 
 /// How much worse the ends of half precision are than those of full, nats, each datapoint's, in `f64`
 /// on 4,096 draws; both ascend on the same draws.
-fn worse(dim: i64, hidden: i64, schedule: &Schedule) -> Vec<f64> {
+fn worse(dim: i64, hidden: i64, schedule: &PhaseSchedule) -> Vec<f64> {
     let (model, batch) = of_digits(dim, hidden, 100);
     let rows: Vec<usize> = (0..batch.len()).collect();
     let [full, half] = [Precision::Full, Precision::Mixed].map(|precision| {
@@ -43,12 +44,13 @@ fn worse(dim: i64, hidden: i64, schedule: &Schedule) -> Vec<f64> {
     let double = model.to_kind(Kind::Double);
     let mut exact = Objective::new(&double, &batch.x().to_kind(Kind::Double)).unwrap();
     let d = dim as usize;
-    let draws = NoiseDraws::common(whitened_sobol(SeedKey::root(22), 4096, d), d);
+    let draws =
+        NoiseDraws::from_common_normals(whitened_sobol_normals(SeedKey::root(22), 4096, d), d);
     let mut losses = |ends: &[SearchState]| -> Vec<f64> {
         let params: Vec<&[f64]> = ends.iter().map(|end| end.params.as_slice()).collect();
         let request = EvaluationRequest {
             loss: true,
-            ..EvaluationRequest::GRADIENT
+            ..EvaluationRequest::GRADIENT_ONLY
         };
         let evaluations = exact.evaluate(&rows, &params, &draws, request).unwrap();
         evaluations.iter().map(|e| e.loss_nats()).collect()
@@ -78,7 +80,7 @@ fn the_default_search_ends_where_full_precision_does() {
         return;
     }
     for (dim, hidden) in [(2, 32), (10, 64), (50, 64)] {
-        let schedule = Schedule::default_for(dim as usize, 5e-4, 300);
+        let schedule = PhaseSchedule::default_for_latent_dim(dim as usize, 5e-4, 300);
         check("default", dim, &worse(dim, hidden, &schedule));
     }
 }
@@ -93,16 +95,16 @@ fn gradients_alone_end_where_full_precision_does() {
         learning_rate: 0.03,
         averaged: true,
         log_variance: false,
-        epsilon: AdamSettings::EPSILON,
+        epsilon: AdamSettings::DEFAULT_EPSILON,
     };
     for (dim, hidden) in [(2, 32), (10, 64), (50, 64)] {
         let phase = Phase {
             adam,
             noise: NoiseSource::Sequence,
-            n_samples: draws_for(dim as usize) as u32,
+            n_samples: n_draws_for_latent_dim(dim as usize) as u32,
             ..Phase::new(StepRule::Adam, 1500)
         };
-        let schedule = Schedule {
+        let schedule = PhaseSchedule {
             phases: vec![phase],
         };
         check("Adam", dim, &worse(dim, hidden, &schedule));

@@ -3,13 +3,13 @@
 
 mod searches;
 
-use gap_infer::Stop;
-use gap_infer::ascent::draws_for;
+use gap_infer::StopReason;
+use gap_infer::ascent::n_draws_for_latent_dim;
 use gap_infer::free_form::StartingPoint;
 use gap_model::{LatentVariableModel, LinearGaussian};
 use gap_spec::{NoiseSource, Phase, StepRule, StoppingRule};
 use gap_torch::SeedKey;
-use gap_torch::device::one_thread_per_operation;
+use gap_torch::device::set_one_thread_per_operation;
 use searches::{
     CPU, encoder, most, params_of, phases, prior_like, run_all, sampled, search, short_of_optimum,
 };
@@ -33,7 +33,7 @@ fn oracles() -> impl Iterator<Item = LinearGaussian> {
 
 #[test]
 fn the_default_search_ends_at_the_closed_form_optimum() {
-    one_thread_per_operation(); // Tests already run beside one another.
+    set_one_thread_per_operation(); // Tests already run beside one another.
     for model in oracles() {
         let batch = sampled(&model, 20);
         // It has seen nothing, so that many of its datapoints start hundreds of nats away.
@@ -44,7 +44,7 @@ fn the_default_search_ends_at_the_closed_form_optimum() {
             let short = short_of_optimum(&model, &batch, &fit.fitted.params);
             println!("D = {}: {:.2e} nats", model.latent_dim(), most(&short));
             for (stop, short) in fit.fitted.stops.iter().zip(&short) {
-                let converged = matches!(stop, Stop::Converged { .. });
+                let converged = matches!(stop, StopReason::Converged { .. });
                 assert!(converged, "{stop:?}, {short} short");
             }
             assert!(most(&short) < 1e-4, "{short:?}");
@@ -61,7 +61,7 @@ fn newton_stein_is_exact_where_the_score_is_linear() {
         let batch = sampled(&model, 20);
         let phase = Phase {
             noise: NoiseSource::Fixed,
-            n_samples: draws_for(dim as usize) as u32,
+            n_samples: n_draws_for_latent_dim(dim as usize) as u32,
             stopping: StoppingRule::Decrement,
             below_nats: 1e-6,
             ..Phase::new(StepRule::NewtonStein, 60)

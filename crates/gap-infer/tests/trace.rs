@@ -5,9 +5,9 @@ mod searches;
 
 use gap_data::Batch;
 use gap_infer::VariationalFamily;
-use gap_infer::ascent::Schedule;
+use gap_infer::ascent::PhaseSchedule;
 use gap_infer::free_form::StartingPoint;
-use gap_infer::trace::{Trace, Tracer};
+use gap_infer::trace::{AscentTrace, AscentTracer};
 use gap_model::{LatentVariableModel, MlpDecoder};
 use gap_torch::SeedKey;
 use searches::{CPU, decoder, most, sampled, search};
@@ -30,9 +30,9 @@ fn trace(
     model: &dyn LatentVariableModel,
     batch: &Batch,
     optima: &[Vec<Vec<f64>>],
-    schedule: &Schedule,
-) -> Trace {
-    let tracer = Tracer {
+    schedule: &PhaseSchedule,
+) -> AscentTrace {
+    let tracer = AscentTracer {
         model,
         batch,
         optima,
@@ -40,8 +40,12 @@ fn trace(
         key: SeedKey::root(20),
     };
     let family = gap_infer::DiagonalGaussian::new(DIM);
-    let start = family.prior_like_params(batch.len() as i64, CPU).to_rows();
-    let mut trace = tracer.trace(schedule, start, SeedKey::root(21)).unwrap();
+    let start = family
+        .standard_normal_params(batch.len() as i64, CPU)
+        .to_rows();
+    let mut trace = tracer
+        .trace_ascent(schedule, start, SeedKey::root(21))
+        .unwrap();
     let mut seconds = 0.0;
     for look in &mut trace.snapshots {
         assert!(look.seconds >= seconds, "time does not run back");
@@ -50,12 +54,12 @@ fn trace(
     trace
 }
 
-fn default_schedule() -> Schedule {
-    Schedule::default_for(DIM as usize, 5e-4, 500)
+fn default_schedule() -> PhaseSchedule {
+    PhaseSchedule::default_for_latent_dim(DIM as usize, 5e-4, 500)
 }
 
 /// What an ascent of a few steps comes to: far from any optimum.
-fn short_schedule() -> Schedule {
+fn short_schedule() -> PhaseSchedule {
     let mut schedule = default_schedule();
     for phase in &mut schedule.phases {
         phase.max_steps = 1;

@@ -5,7 +5,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gap_kernel::{
-    Activation, FusedTraining, Instructions, KernelLikelihood, Layer, Observed, Precision,
+    Activation, FusedTraining, Instructions, KernelLikelihood, Layer, LikelihoodTarget, Precision,
 };
 use std::hint::black_box;
 
@@ -61,7 +61,7 @@ fn encoder(criterion: &mut Criterion, widths: &[usize], n_rows: usize) {
         group.bench_function(BenchmarkId::new("ascend", path), |bencher| {
             bencher.iter(|| {
                 fused.forward_into(black_box(&input), &mut output);
-                fused.ascend(black_box(&gradient), LEARNING_RATE, None);
+                fused.ascend_from_output_gradient(black_box(&gradient), LEARNING_RATE, None);
             });
         });
     }
@@ -82,7 +82,7 @@ fn decoder(criterion: &mut Criterion) {
         .map(|x| f32::from(u8::from(*x > 0.0)))
         .collect();
     let rows: Vec<usize> = (0..N_ROWS).collect();
-    let observed = Observed {
+    let observed = LikelihoodTarget {
         x: &x,
         rows: &rows,
         likelihood: KernelLikelihood::Bernoulli,
@@ -95,7 +95,7 @@ fn decoder(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("learn", path), |bencher| {
             bencher.iter(|| {
                 let in_input = Some(&mut in_input[..]);
-                fused.learn(black_box(&z), &observed, LEARNING_RATE, in_input);
+                fused.ascend_log_likelihood(black_box(&z), &observed, LEARNING_RATE, in_input);
             });
         });
     }

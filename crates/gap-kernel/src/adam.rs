@@ -4,7 +4,7 @@
 //! more for processors without a path.
 
 use crate::functions::{inverse, inverse_sqrt};
-use crate::lanes::{Lanes, MOST_LANES, VectorWork};
+use crate::lanes::{Lanes, MAX_LANES, VectorWork};
 
 /// How much of the mean of gradients stays at a step.
 pub const MEAN_DECAY: f64 = 0.9;
@@ -13,23 +13,23 @@ pub const SQUARE_DECAY: f64 = 0.999;
 /// What keeps a step finite where no gradient was.
 pub const EPSILON: f64 = 1e-8;
 
-const MEAN_RATE: f32 = (1.0 - MEAN_DECAY) as f32;
-const SQUARE_RATE: f32 = (1.0 - SQUARE_DECAY) as f32;
+const ONE_MINUS_MEAN_DECAY: f32 = (1.0 - MEAN_DECAY) as f32;
+const ONE_MINUS_SQUARE_DECAY: f32 = (1.0 - SQUARE_DECAY) as f32;
 
 /// The least mean of squares whose root matters beside [`EPSILON`], by far.
 #[cfg(target_arch = "x86_64")]
-const LEAST: f32 = 1e-36;
+const MIN_SECOND_MOMENT: f32 = 1e-36;
 
 /// How far one step goes, with the corrections for moments that began at zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct AdamStep {
     rate: f32,
     unbias: f32,
 }
 
-impl Step {
+impl AdamStep {
     /// The `n`th step, counted from 1.
-    pub fn nth(n: i32, learning_rate: f64) -> Self {
+    pub fn from_step_number(n: i32, learning_rate: f64) -> Self {
         let rate = learning_rate / (1.0 - MEAN_DECAY.powi(n));
         let unbias = (1.0 - SQUARE_DECAY.powi(n)).sqrt().recip();
         Self {
@@ -40,9 +40,9 @@ impl Step {
 
     /// Of one parameter.
     #[inline(always)]
-    fn ascend(self, value: &mut f32, gradient: f32, mean: &mut f32, square: &mut f32) {
-        *mean += MEAN_RATE * (gradient - *mean);
-        *square += SQUARE_RATE * (gradient * gradient - *square);
+    fn ascend_scalar(self, value: &mut f32, gradient: f32, mean: &mut f32, square: &mut f32) {
+        *mean += ONE_MINUS_MEAN_DECAY * (gradient - *mean);
+        *square += ONE_MINUS_SQUARE_DECAY * (gradient * gradient - *square);
         *value += self.rate * *mean / (square.sqrt() * self.unbias + EPSILON as f32);
     }
 
@@ -59,14 +59,17 @@ impl Step {
         [mean, square]: [*mut f32; 2],
     ) -> L::Vector {
         unsafe {
-            let (mean_rate, square_rate) = (L::splat(MEAN_RATE), L::splat(SQUARE_RATE));
+            let (mean_rate, square_rate) = (
+                L::splat(ONE_MINUS_MEAN_DECAY),
+                L::splat(ONE_MINUS_SQUARE_DECAY),
+            );
             let m = L::load(mean);
             let m = L::add(m, L::multiply(mean_rate, L::subtract(gradient, m)));
             let s = L::load(square);
             let change = L::subtract(L::multiply(gradient, gradient), s);
             let s = L::add(s, L::multiply(square_rate, change));
             // Where s is 0, or hardly more, so is its root.
-            let root = L::multiply(s, inverse_sqrt::<L>(L::max(L::splat(LEAST), s)));
+            let root = L::multiply(s, inverse_sqrt::<L>(L::max(L::splat(MIN_SECOND_MOMENT), s)));
             let scale = L::multiply_add(root, L::splat(self.unbias), L::splat(EPSILON as f32));
             let change = L::multiply(L::multiply(L::splat(self.rate), m), inverse::<L>(scale));
             let v = L::add(L::load(value), change);
@@ -83,12 +86,12 @@ impl Step {
 /// # Panics
 ///
 /// If lengths differ.
-pub fn ascend(
+pub fn ascend_slices(
     values: &mut [f32],
     gradient: &[f32],
     mean: &mut [f32],
     square: &mut [f32],
-    step: Step,
+    step: AdamStep,
 ) {
     let lens = [gradient.len(), mean.len(), square.len()];
     assert_eq!(lens, [values.len(); 3], "a gradient and moments for each");
@@ -97,10 +100,10 @@ pub fn ascend(
         use crate::Instructions;
         use crate::avx2::{Avx2, Lanes8};
         use crate::avx512::{Avx512, Lanes16};
-        use crate::lanes::Kernel;
+        use crate::lanes::ProductKernel;
         let moments = [&mut *mean, &mut *square];
         // SAFETY: a path is only entered where its instructions are there.
-        match Instructions::best() {
+        match Instructions::best_supported() {
             Some(Instructions::Avx512) => {
                 let pass = AdamPass::<Lanes16>::new(values, gradient, moments, step);
                 return unsafe { Avx512::run_with_instructions(pass) };
@@ -114,7 +117,7 @@ pub fn ascend(
     }
     let moments = mean.iter_mut().zip(square);
     for ((value, &gradient), (mean, square)) in values.iter_mut().zip(gradient).zip(moments) {
-        step.ascend(value, gradient, mean, square);
+        step.ascend_scalar(value, gradient, mean, square);
     }
 }
 
@@ -125,7 +128,7 @@ pub(crate) struct AdamPass<'a, L> {
     gradient: &'a [f32],
     mean: &'a mut [f32],
     square: &'a mut [f32],
-    step: Step,
+    step: AdamStep,
     lanes: std::marker::PhantomData<L>,
 }
 
@@ -135,7 +138,7 @@ impl<'a, L> AdamPass<'a, L> {
         values: &'a mut [f32],
         gradient: &'a [f32],
         [mean, square]: [&'a mut [f32]; 2],
-        step: Step,
+        step: AdamStep,
     ) -> Self {
         Self {
             values,
@@ -162,7 +165,7 @@ impl<L: Lanes> VectorWork for AdamPass<'_, L> {
                 step.ascend_lanes::<L>(self.values.as_mut_ptr().add(i), gradient, moments);
             }
             // What is left fills a part of a register.
-            let [mut value, mut gradient, mut mean, mut square] = [[0.0; MOST_LANES]; 4];
+            let [mut value, mut gradient, mut mean, mut square] = [[0.0; MAX_LANES]; 4];
             let n = self.values.len() - whole;
             value[..n].copy_from_slice(&self.values[whole..]);
             gradient[..n].copy_from_slice(&self.gradient[whole..]);

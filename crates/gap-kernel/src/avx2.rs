@@ -1,6 +1,6 @@
 //! AVX2 and FMA: 8 lanes, factors of 32 bits.
 
-use crate::lanes::{Full, FullPath, Lanes, VectorWork};
+use crate::lanes::{FullPrecisionKernel, FullPrecisionLanes, Lanes, VectorWork};
 use std::arch::x86_64::*;
 
 /// 8 lanes.
@@ -110,9 +110,9 @@ impl Lanes for Lanes8 {
     }
 }
 
-impl FullPath for Lanes8 {
-    const ROWS: usize = 4;
-    const VECTORS: usize = 2;
+impl FullPrecisionLanes for Lanes8 {
+    const MICROKERNEL_ROWS: usize = 4;
+    const MAX_PANEL_VECTORS: usize = 2;
 
     unsafe fn run_with_instructions(work: impl VectorWork) {
         #[target_feature(enable = "avx2,fma")]
@@ -124,4 +124,4 @@ impl FullPath for Lanes8 {
 }
 
 /// Factors of 32 bits.
-pub(crate) type Avx2 = Full<Lanes8>;
+pub(crate) type Avx2 = FullPrecisionKernel<Lanes8>;

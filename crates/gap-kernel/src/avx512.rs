@@ -1,6 +1,6 @@
 //! AVX-512: 16 lanes; factors of 32 bits, or of 16 with two products at once.
 
-use crate::lanes::{Full, FullPath, Kernel, Lanes, VectorWork};
+use crate::lanes::{FullPrecisionKernel, FullPrecisionLanes, Lanes, ProductKernel, VectorWork};
 use std::arch::x86_64::*;
 
 /// 16 lanes.
@@ -107,9 +107,9 @@ impl Lanes for Lanes16 {
     }
 }
 
-impl FullPath for Lanes16 {
-    const ROWS: usize = 8;
-    const VECTORS: usize = 3;
+impl FullPrecisionLanes for Lanes16 {
+    const MICROKERNEL_ROWS: usize = 8;
+    const MAX_PANEL_VECTORS: usize = 3;
 
     unsafe fn run_with_instructions(work: impl VectorWork) {
         #[target_feature(enable = "avx512f")]
@@ -121,19 +121,19 @@ impl FullPath for Lanes16 {
 }
 
 /// Factors of 32 bits.
-pub(crate) type Avx512 = Full<Lanes16>;
+pub(crate) type Avx512 = FullPrecisionKernel<Lanes16>;
 
 /// Factors of 16 bits (the upper half of an `f32`), whose products are added up in pairs.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512Bf16;
 
-impl Kernel for Avx512Bf16 {
+impl ProductKernel for Avx512Bf16 {
     type Lanes = Lanes16;
     type Factor = u16;
-    type Factors = __m512i;
+    type FactorVector = __m512i;
     const PRODUCTS_PER_INSTRUCTION: usize = 2;
-    const ROWS: usize = 8;
-    const VECTORS: usize = 3;
+    const MICROKERNEL_ROWS: usize = 8;
+    const MAX_PANEL_VECTORS: usize = 3;
 
     unsafe fn run_with_instructions(work: impl VectorWork) {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
@@ -150,7 +150,7 @@ impl Kernel for Avx512Bf16 {
         }
         (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16
     }
-    fn as_factors(_: &[f32]) -> Option<&[u16]> {
+    fn borrow_as_factors(_: &[f32]) -> Option<&[u16]> {
         None
     }
     #[inline(always)]

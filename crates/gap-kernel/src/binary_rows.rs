@@ -1,9 +1,9 @@
 //! The first product of black-and-white rows: sums looked up instead of multiplied.
 //!
 //! Binarised images are rows of zeros and ones, and their product with a weight is a sum of some of its
-//! rows. Inputs are taken in groups of [`GROUP`]. Whatever a row holds there, its share of the sum is one
-//! of `2^GROUP`; a table of all of them costs an addition each, and then every row needs one load and
-//! one addition where the product takes `GROUP` multiplications (the method of the four Russians:
+//! rows. Inputs are taken in groups of [`INPUTS_PER_TABLE`]. Whatever a row holds there, its share of the sum is one
+//! of `2^INPUTS_PER_TABLE`; a table of all of them costs an addition each, and then every row needs one load and
+//! one addition where the product takes `INPUTS_PER_TABLE` multiplications (the method of the four Russians:
 //! Arlazarov, Dinic, Kronrod and Faradzhev 1970).
 //!
 //! - [`BinaryRows::take`] finds out whether a row is black and white, and writes down for each group
@@ -24,29 +24,31 @@
 //! Weights must be finite. An input of zero takes `0 · ∞`, which is NaN, into a product, but nothing
 //! into a sum; [`pays`] is false for such networks.
 
-use crate::lanes::{Kernel, Lanes};
+use crate::lanes::{Lanes, ProductKernel};
 use crate::network::Layer;
-use crate::packed::{Aligned, Packed, Panel};
-use crate::product::{Epilogue, Rows};
+use crate::packed::{AlignedBuffer, ColumnPanel, PackedWeight};
+use crate::product::{Epilogue, StridedRows};
 use crate::subset_sums::{
-    AT_ONCE, ENTRIES, GROUP, LOW, add_chosen, add_entries, load_sums, make_table, store_sums,
+    ENTRIES_OF_FIRST_THREE_INPUTS, ENTRIES_PER_TABLE, INPUTS_PER_TABLE, TABLES_PER_LOAD,
+    add_chosen, add_entries, load_sums, make_table, store_sums,
 };
 
 /// Rows that are added up side by side, since an addition has to wait for the one before it.
-const ABREAST: usize = 8;
+const ROWS_SUMMED_SIDE_BY_SIDE: usize = 8;
 /// What the tables take: a first cache.
-const TABLE_BYTES: usize = 32 << 10;
+const MAX_LOOKUP_TABLE_BYTES: usize = 32 << 10;
 /// From so many rows on tables pay.
-const ROWS_FOR_TABLES: usize = 12;
+const MIN_ROWS_FOR_TABLES: usize = 12;
 /// From so many rows on whole ones do.
-const ROWS_FOR_WHOLE_TABLES: usize = 48;
+const MIN_ROWS_FOR_WHOLE_TABLES: usize = 48;
 /// Below so many inputs or outputs, finding out about rows costs what it saves.
-const LEAST_INPUTS: usize = 64;
-const LEAST_OUTPUTS: usize = 32;
+const MIN_INPUTS_FOR_DETECTION: usize = 64;
+const MIN_OUTPUTS_FOR_DETECTION: usize = 32;
 
 /// Whether rows of this first layer are worth the question whether they are black and white.
-pub(crate) fn is_worthwhile(layer: &Layer<'_>) -> bool {
-    let wide = layer.n_inputs() >= LEAST_INPUTS && layer.n_outputs() >= LEAST_OUTPUTS;
+pub(crate) fn is_binary_detection_worthwhile(layer: &Layer<'_>) -> bool {
+    let wide = layer.n_inputs() >= MIN_INPUTS_FOR_DETECTION
+        && layer.n_outputs() >= MIN_OUTPUTS_FOR_DETECTION;
     wide && layer.weight.iter().all(|weight| weight.is_finite())
 }
 
@@ -64,22 +66,24 @@ pub(crate) struct BinaryRows<L: Lanes> {
     bits: Vec<u8>,
     /// How many rows there may be, whole blocks of them.
     most_rows: usize,
-    memory: Option<TableMemory>,
+    memory: Option<LookupTableMemory>,
     lanes: std::marker::PhantomData<L>,
 }
 
 /// What tables need.
-struct TableMemory {
+struct LookupTableMemory {
     /// Tables of some groups.
-    tables: Aligned<f32>,
+    tables: AlignedBuffer<f32>,
     /// Sums so far, `[rows, columns of a pass]`.
-    sums: Aligned<f32>,
+    sums: AlignedBuffer<f32>,
 }
 
 impl<L: Lanes> BinaryRows<L> {
     /// None yet, and room for `most_rows`.
     pub(crate) fn new(n_inputs: usize, most_rows: usize) -> Self {
-        let n_groups = n_inputs.div_ceil(GROUP).next_multiple_of(AT_ONCE);
+        let n_groups = n_inputs
+            .div_ceil(INPUTS_PER_TABLE)
+            .next_multiple_of(TABLES_PER_LOAD);
         let stride = n_groups.next_multiple_of(8);
         Self {
             n_inputs,
@@ -88,8 +92,8 @@ impl<L: Lanes> BinaryRows<L> {
             stride,
             places: Vec::new(),
             // Whole registers are written to it, and words read from any of its bytes.
-            bits: vec![0; stride / 8 * GROUP + 8],
-            most_rows: most_rows.next_multiple_of(ABREAST),
+            bits: vec![0; stride / 8 * INPUTS_PER_TABLE + 8],
+            most_rows: most_rows.next_multiple_of(ROWS_SUMMED_SIDE_BY_SIDE),
             memory: None,
             lanes: std::marker::PhantomData,
         }
@@ -115,8 +119,13 @@ impl<L: Lanes> BinaryRows<L> {
         let entries = &mut self.entries[self.places.len() * self.stride..][..self.stride];
         for (eight, entries) in entries.chunks_exact_mut(8).enumerate() {
             // SAFETY: the bits are longer than their last group by a word.
-            let bits = unsafe { self.bits.as_ptr().add(eight * GROUP).cast::<u64>() };
-            let bytes = spread(u64::from_le(unsafe { bits.read_unaligned() }));
+            let bits = unsafe {
+                self.bits
+                    .as_ptr()
+                    .add(eight * INPUTS_PER_TABLE)
+                    .cast::<u64>()
+            };
+            let bytes = spread_groups_to_bytes(u64::from_le(unsafe { bits.read_unaligned() }));
             entries.copy_from_slice(&(bytes << 3).to_le_bytes());
         }
         self.places.push(place);
@@ -155,26 +164,34 @@ impl<L: Lanes> BinaryRows<L> {
     ///
     /// # Safety
     ///
-    /// As for [`Kernel`] and [`Epilogue`], whose rows are the rows' places, and `scrap`; the weight is
+    /// As for [`ProductKernel`] and [`Epilogue`], whose rows are the rows' places, and `scrap`; the weight is
     /// as deep as the rows are long.
     #[inline(always)]
-    pub(crate) unsafe fn product<K, E>(&mut self, weight: &Packed<K>, scrap: usize, epilogue: &E)
-    where
-        K: Kernel<Lanes = L, Factor = f32>,
+    pub(crate) unsafe fn product<K, E>(
+        &mut self,
+        weight: &PackedWeight<K>,
+        scrap: usize,
+        epilogue: &E,
+    ) where
+        K: ProductKernel<Lanes = L, Factor = f32>,
         E: Epilogue<L>,
     {
-        if self.places.len() < ROWS_FOR_TABLES {
+        if self.places.len() < MIN_ROWS_FOR_TABLES {
             unsafe { self.one_by_one(weight, epilogue) };
             return;
         }
-        self.memory.get_or_insert_with(|| TableMemory {
-            tables: Aligned::zeros(TABLE_BYTES / 4),
-            sums: Aligned::zeros(self.most_rows * if K::VECTORS == 3 { 1 } else { 2 } * L::LANES),
+        self.memory.get_or_insert_with(|| LookupTableMemory {
+            tables: AlignedBuffer::zeros(MAX_LOOKUP_TABLE_BYTES / 4),
+            sums: AlignedBuffer::zeros(
+                self.most_rows * if K::MAX_PANEL_VECTORS == 3 { 1 } else { 2 } * L::LANES,
+            ),
         });
-        let whole = self.places.len() >= ROWS_FOR_WHOLE_TABLES;
+        let whole = self.places.len() >= MIN_ROWS_FOR_WHOLE_TABLES;
         // What is left of the last block repeats old entries; it goes to `scrap`.
-        self.places
-            .resize(self.places.len().next_multiple_of(ABREAST), scrap);
+        self.places.resize(
+            self.places.len().next_multiple_of(ROWS_SUMMED_SIDE_BY_SIDE),
+            scrap,
+        );
         unsafe {
             if whole {
                 self.through_panels::<K, E, true>(weight, epilogue);
@@ -185,14 +202,17 @@ impl<L: Lanes> BinaryRows<L> {
     }
 
     #[inline(always)]
-    unsafe fn through_panels<K, E, const WHOLE: bool>(&mut self, weight: &Packed<K>, epilogue: &E)
-    where
-        K: Kernel<Lanes = L, Factor = f32>,
+    unsafe fn through_panels<K, E, const WHOLE: bool>(
+        &mut self,
+        weight: &PackedWeight<K>,
+        epilogue: &E,
+    ) where
+        K: ProductKernel<Lanes = L, Factor = f32>,
         E: Epilogue<L>,
     {
         for panel in &weight.panels {
             unsafe {
-                if K::VECTORS == 3 {
+                if K::MAX_PANEL_VECTORS == 3 {
                     for v in 0..panel.n_vectors {
                         self.through_tables::<K, E, 1, 8, WHOLE>(weight, *panel, v, epilogue);
                     }
@@ -209,19 +229,19 @@ impl<L: Lanes> BinaryRows<L> {
     #[inline(always)]
     unsafe fn through_tables<K, E, const V: usize, const R: usize, const WHOLE: bool>(
         &mut self,
-        weight: &Packed<K>,
-        panel: Panel,
+        weight: &PackedWeight<K>,
+        panel: ColumnPanel,
         vector: usize,
         epilogue: &E,
     ) where
-        K: Kernel<Lanes = L, Factor = f32>,
+        K: ProductKernel<Lanes = L, Factor = f32>,
         E: Epilogue<L>,
     {
         let memory = self.memory.as_mut().expect("`product` made it");
-        let table_len = V * ENTRIES * L::LANES;
+        let table_len = V * ENTRIES_PER_TABLE * L::LANES;
         let stride = panel.n_vectors * L::LANES;
         let column = panel.column + vector * L::LANES;
-        let most_groups = TABLE_BYTES / (4 * table_len);
+        let most_groups = MAX_LOOKUP_TABLE_BYTES / (4 * table_len);
         unsafe {
             let first = weight.factors.as_slice().as_ptr();
             let first = first.add(panel.start + vector * L::LANES);
@@ -230,13 +250,13 @@ impl<L: Lanes> BinaryRows<L> {
             for group in (0..self.n_groups).step_by(most_groups) {
                 let n_groups = most_groups.min(self.n_groups - group);
                 for g in 0..n_groups {
-                    let input = (group + g) * GROUP;
-                    let n_inputs = GROUP.min(self.n_inputs.saturating_sub(input));
+                    let input = (group + g) * INPUTS_PER_TABLE;
+                    let n_inputs = INPUTS_PER_TABLE.min(self.n_inputs.saturating_sub(input));
                     let weights = first.wrapping_add(input * stride);
                     make_table::<L, V, WHOLE>(tables.add(g * table_len), weights, stride, n_inputs);
                 }
                 for row in (0..self.places.len()).step_by(R) {
-                    let entries = Rows {
+                    let entries = StridedRows {
                         first: self.entries.as_ptr().add(row * self.stride + group),
                         stride: self.stride,
                     };
@@ -259,16 +279,16 @@ impl<L: Lanes> BinaryRows<L> {
     }
 
     #[inline(always)]
-    unsafe fn one_by_one<K, E>(&self, weight: &Packed<K>, epilogue: &E)
+    unsafe fn one_by_one<K, E>(&self, weight: &PackedWeight<K>, epilogue: &E)
     where
-        K: Kernel<Lanes = L, Factor = f32>,
+        K: ProductKernel<Lanes = L, Factor = f32>,
         E: Epilogue<L>,
     {
         for (row, &place) in self.places.iter().enumerate() {
             for panel in &weight.panels {
                 unsafe {
                     match panel.n_vectors {
-                        3 if K::VECTORS == 3 => {
+                        3 if K::MAX_PANEL_VECTORS == 3 => {
                             self.one::<K, E, 3>(row, place, weight, *panel, epilogue);
                         }
                         2 => self.one::<K, E, 2>(row, place, weight, *panel, epilogue),
@@ -285,11 +305,11 @@ impl<L: Lanes> BinaryRows<L> {
         &self,
         row: usize,
         place: usize,
-        weight: &Packed<K>,
-        panel: Panel,
+        weight: &PackedWeight<K>,
+        panel: ColumnPanel,
         epilogue: &E,
     ) where
-        K: Kernel<Lanes = L, Factor = f32>,
+        K: ProductKernel<Lanes = L, Factor = f32>,
         E: Epilogue<L>,
     {
         let stride = V * L::LANES;
@@ -301,13 +321,23 @@ impl<L: Lanes> BinaryRows<L> {
                 if entry == 0 {
                     continue;
                 }
-                let weights = first.add(group * GROUP * stride);
+                let weights = first.add(group * INPUTS_PER_TABLE * stride);
                 let mut low = [L::splat(0.0); V];
-                add_chosen::<L, V>(&mut low, entry % LOW, weights, stride);
-                if entry >= LOW {
+                add_chosen::<L, V>(
+                    &mut low,
+                    entry % ENTRIES_OF_FIRST_THREE_INPUTS,
+                    weights,
+                    stride,
+                );
+                if entry >= ENTRIES_OF_FIRST_THREE_INPUTS {
                     let mut high = [L::splat(0.0); V];
                     let weights = weights.add(3 * stride);
-                    add_chosen::<L, V>(&mut high, entry / LOW, weights, stride);
+                    add_chosen::<L, V>(
+                        &mut high,
+                        entry / ENTRIES_OF_FIRST_THREE_INPUTS,
+                        weights,
+                        stride,
+                    );
                     for (low, high) in low.iter_mut().zip(high) {
                         *low = L::add(*low, high);
                     }
@@ -322,7 +352,7 @@ impl<L: Lanes> BinaryRows<L> {
 }
 
 /// Eight groups of bits as a byte each.
-fn spread(bits: u64) -> u64 {
+fn spread_groups_to_bytes(bits: u64) -> u64 {
     let fours = (bits & 0xf_ffff) | (bits & 0xf_ffff << 20) << 12;
     let twos = (fours & 0x3ff_0000_03ff) | (fours & 0x3ff_0000_03ff << 10) << 6;
     (twos & 0x1f_001f_001f_001f) | (twos & 0x1f_001f_001f_001f << 5) << 3

@@ -1,50 +1,50 @@
 //! The pass of a tile of rows: forward through the layers, the mean of the likelihood, and back.
 
 use crate::TILE_ROWS;
-use crate::epilogue::{BackwardEpilogue, LikelihoodEpilogue, StoreEpilogue};
-use crate::lanes::{Kernel, Lanes, VectorWork};
-use crate::layers::{PackedAffine, hidden_values, store_rows, through_hidden};
+use crate::epilogue::{ActivationGradientEpilogue, LikelihoodEpilogue, StoreEpilogue};
+use crate::lanes::{Lanes, ProductKernel, VectorWork};
+use crate::layers::{PackedAffineLayer, allocate_hidden_values, store_rows, through_hidden};
 use crate::network::{KernelLikelihood, Network};
-use crate::packed::{Aligned, Packed};
+use crate::packed::{AlignedBuffer, PackedWeight};
 use crate::paths::{DecoderOutputs, DecoderPath};
-use crate::product::{Rows, product};
+use crate::product::{StridedRows, product};
 use gap_spec::Activation;
 use std::f64::consts::TAU;
 use std::sync::{Mutex, PoisonError};
 
 /// The bias of outputs that only fill up a register: their mean is 0, and so is their term.
-const NO_LOGIT: f32 = -1e4;
+const PADDING_LOGIT_BIAS: f32 = -1e4;
 
 /// A decoder, packed for the path `K`.
-pub(crate) struct PackedDecoder<K: Kernel> {
-    forward: Vec<PackedAffine<K>>,
+pub(crate) struct PackedDecoder<K: ProductKernel> {
+    forward: Vec<PackedAffineLayer<K>>,
     /// Each layer's weight for the way back, `[out, in]`; of the last layer `−W / dispersion`.
-    back: Vec<Packed<K>>,
+    back: Vec<PackedWeight<K>>,
     activation: Activation,
     likelihood: KernelLikelihood,
     latent_dim: usize,
     observed_dim: usize,
     /// Tiles that no evaluation has at the moment: fresh memory would cost as much as some rows.
-    spare: Mutex<Vec<Tile<K>>>,
+    spare: Mutex<Vec<DecoderTileMemory<K>>>,
 }
 
-impl<K: Kernel> PackedDecoder<K> {
+impl<K: ProductKernel> PackedDecoder<K> {
     pub(crate) fn new(network: &Network<'_>) -> Self {
         let last = network.layers.len() - 1;
         let dispersion = network.likelihood.dispersion() as f32;
         let is_bernoulli = network.likelihood == KernelLikelihood::Bernoulli;
         let forward = network.layers.iter().enumerate().map(|(i, layer)| {
             let filler = if i == last && is_bernoulli {
-                NO_LOGIT
+                PADDING_LOGIT_BIAS
             } else {
                 0.0
             };
-            PackedAffine::new(layer, filler)
+            PackedAffineLayer::new(layer, filler)
         });
         let back = network.layers.iter().enumerate().map(|(i, layer)| {
             let (n_in, n_out) = (layer.n_inputs(), layer.n_outputs());
             let scale = if i == last { -1.0 / dispersion } else { 1.0 };
-            Packed::new(n_out, n_in, |output, input| {
+            PackedWeight::new(n_out, n_in, |output, input| {
                 layer.weight[output * n_in + input] * scale
             })
         });
@@ -60,13 +60,13 @@ impl<K: Kernel> PackedDecoder<K> {
     }
 
     /// Widths of `z` and of the output, with what fills them up.
-    fn widths(&self) -> [usize; 2] {
+    fn padded_widths(&self) -> [usize; 2] {
         let last = self.forward.len() - 1;
         [self.back[0].width, self.forward[last].weight.width]
     }
 
     /// `log p(x | z)` from the sum of its terms, nats.
-    fn log_likelihood(&self, sum: f64) -> f64 {
+    fn log_likelihood_from_sum(&self, sum: f64) -> f64 {
         match self.likelihood {
             KernelLikelihood::Bernoulli => sum,
             KernelLikelihood::Gaussian { std } => {
@@ -78,32 +78,32 @@ impl<K: Kernel> PackedDecoder<K> {
 }
 
 /// Memory for the rows of one tile.
-struct Tile<K: Kernel> {
-    z: Aligned<K::Factor>,              // [TILE, D]
-    values: Vec<Aligned<K::Factor>>,    // of the hidden layers, [TILE, h]
-    excess: Aligned<K::Factor>,         // mean − x, [TILE, X]
-    gradients: Vec<Aligned<K::Factor>>, // in the hidden layers' values, [TILE, h]
-    score: Aligned<f32>,                // [TILE, D]
-    sums: Aligned<f64>,                 // [TILE, LANES]
+struct DecoderTileMemory<K: ProductKernel> {
+    z: AlignedBuffer<K::Factor>,              // [TILE, D]
+    values: Vec<AlignedBuffer<K::Factor>>,    // of the hidden layers, [TILE, h]
+    excess: AlignedBuffer<K::Factor>,         // mean − x, [TILE, X]
+    gradients: Vec<AlignedBuffer<K::Factor>>, // in the hidden layers' values, [TILE, h]
+    score: AlignedBuffer<f32>,                // [TILE, D]
+    sums: AlignedBuffer<f64>,                 // [TILE, LANES]
 }
 
-impl<K: Kernel> Tile<K> {
+impl<K: ProductKernel> DecoderTileMemory<K> {
     fn new(decoder: &PackedDecoder<K>) -> Self {
-        let [z_width, x_width] = decoder.widths();
+        let [z_width, x_width] = decoder.padded_widths();
         let hidden_memory =
-            || hidden_values(&decoder.forward[..decoder.forward.len() - 1], TILE_ROWS);
+            || allocate_hidden_values(&decoder.forward[..decoder.forward.len() - 1], TILE_ROWS);
         Self {
-            z: Aligned::zeros(TILE_ROWS * z_width),
+            z: AlignedBuffer::zeros(TILE_ROWS * z_width),
             values: hidden_memory(),
-            excess: Aligned::zeros(TILE_ROWS * x_width),
+            excess: AlignedBuffer::zeros(TILE_ROWS * x_width),
             gradients: hidden_memory(),
-            score: Aligned::zeros(TILE_ROWS * z_width),
-            sums: Aligned::zeros(TILE_ROWS * K::Lanes::LANES),
+            score: AlignedBuffer::zeros(TILE_ROWS * z_width),
+            sums: AlignedBuffer::zeros(TILE_ROWS * K::Lanes::LANES),
         }
     }
 }
 
-impl<K: Kernel> DecoderPath for PackedDecoder<K> {
+impl<K: ProductKernel> DecoderPath for PackedDecoder<K> {
     fn latent_dim(&self) -> usize {
         self.latent_dim
     }
@@ -113,12 +113,12 @@ impl<K: Kernel> DecoderPath for PackedDecoder<K> {
     }
 
     fn padded_observed_dim(&self) -> usize {
-        self.widths()[1]
+        self.padded_widths()[1]
     }
 
     fn evaluate(
         &self,
-        x: &Aligned<f32>,
+        x: &AlignedBuffer<f32>,
         observations: &[usize],
         z: &[f32],
         outputs: DecoderOutputs<'_>,
@@ -126,7 +126,7 @@ impl<K: Kernel> DecoderPath for PackedDecoder<K> {
         let dim = self.latent_dim();
         let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let tile = spare().pop();
-        let mut tile = tile.unwrap_or_else(|| Tile::new(self));
+        let mut tile = tile.unwrap_or_else(|| DecoderTileMemory::new(self));
         let DecoderOutputs {
             mut score,
             mut log_likelihood,
@@ -152,18 +152,18 @@ impl<K: Kernel> DecoderPath for PackedDecoder<K> {
     }
 }
 
-impl<K: Kernel> PackedDecoder<K> {
+impl<K: ProductKernel> PackedDecoder<K> {
     /// At least one row, at most [`TILE_ROWS`].
     fn evaluate_tile(
         &self,
-        tile: &mut Tile<K>,
+        tile: &mut DecoderTileMemory<K>,
         x: &[f32],
         observations: &[usize],
         z: &[f32],
         outputs: DecoderOutputs<'_>,
     ) {
         let (dim, n_rows) = (self.latent_dim(), observations.len());
-        let [z_width, x_width] = self.widths();
+        let [z_width, x_width] = self.padded_widths();
         // Rows that fill up the last block take the observation of the last row.
         let x_of = |row: usize| x[observations[row.min(n_rows - 1)] * x_width..].as_ptr();
         let x: [*const f32; TILE_ROWS] = std::array::from_fn(x_of);
@@ -171,7 +171,7 @@ impl<K: Kernel> PackedDecoder<K> {
             decoder: self,
             tile,
             z,
-            n_rows: n_rows.next_multiple_of(K::ROWS),
+            n_rows: n_rows.next_multiple_of(K::MICROKERNEL_ROWS),
             x: &x,
             with_likelihood: outputs.log_likelihood.is_some(),
             with_score: outputs.score.is_some(),
@@ -191,16 +191,16 @@ impl<K: Kernel> PackedDecoder<K> {
         if let Some(values) = outputs.log_likelihood {
             let sums = tile.sums.as_slice().chunks_exact(K::Lanes::LANES);
             for (value, sums) in values.iter_mut().zip(sums) {
-                *value = self.log_likelihood(sums.iter().sum());
+                *value = self.log_likelihood_from_sum(sums.iter().sum());
             }
         }
     }
 }
 
 /// One tile's way through the layers.
-struct DecoderPass<'a, K: Kernel> {
+struct DecoderPass<'a, K: ProductKernel> {
     decoder: &'a PackedDecoder<K>,
-    tile: &'a mut Tile<K>,
+    tile: &'a mut DecoderTileMemory<K>,
     z: &'a [f32],
     n_rows: usize,
     x: &'a [*const f32],
@@ -208,7 +208,7 @@ struct DecoderPass<'a, K: Kernel> {
     with_score: bool,
 }
 
-impl<K: Kernel> VectorWork for DecoderPass<'_, K> {
+impl<K: ProductKernel> VectorWork for DecoderPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         unsafe {
@@ -220,7 +220,7 @@ impl<K: Kernel> VectorWork for DecoderPass<'_, K> {
     }
 }
 
-impl<K: Kernel> DecoderPass<'_, K> {
+impl<K: ProductKernel> DecoderPass<'_, K> {
     /// Through the layers, to `mean − x` and the terms of the log likelihood.
     #[inline(always)]
     unsafe fn forward(&mut self) {
@@ -228,7 +228,7 @@ impl<K: Kernel> DecoderPass<'_, K> {
         let rows = self.z.chunks_exact(decoder.latent_dim);
         unsafe { store_rows::<K>(rows, &mut tile.z, decoder.back[0].width) };
         let (layer, hidden) = (decoder.forward.split_last()).expect("a network has a layer");
-        let z = Rows {
+        let z = StridedRows {
             first: tile.z.as_slice().as_ptr(),
             stride: decoder.back[0].width,
         };
@@ -255,13 +255,13 @@ impl<K: Kernel> DecoderPass<'_, K> {
         let (forward, back) = (&self.decoder.forward, &self.decoder.back);
         let tile = &mut *self.tile;
         let last = forward.len() - 1;
-        let mut left = Rows {
+        let mut left = StridedRows {
             first: tile.excess.as_slice().as_ptr(),
             stride: forward[last].weight.width,
         };
         for i in (0..last).rev() {
             let stride = forward[i].weight.width;
-            let epilogue = BackwardEpilogue::<K> {
+            let epilogue = ActivationGradientEpilogue::<K> {
                 activation: self.decoder.activation,
                 values: tile.values[i].as_slice().as_ptr(),
                 to: tile.gradients[i].as_mut_slice().as_mut_ptr(),
@@ -269,7 +269,7 @@ impl<K: Kernel> DecoderPass<'_, K> {
             };
             unsafe { product::<K, _>(left, self.n_rows, &back[i + 1], &epilogue) };
             let first = tile.gradients[i].as_slice().as_ptr();
-            left = Rows { first, stride };
+            left = StridedRows { first, stride };
         }
         let epilogue = StoreEpilogue {
             to: tile.score.as_mut_slice().as_mut_ptr(),

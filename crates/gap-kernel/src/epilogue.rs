@@ -1,7 +1,7 @@
 //! What lies between two products, done on sums that are still in registers.
 
 use crate::functions::{exp, ln, sigmoid, tanh};
-use crate::lanes::{Kernel, Lanes};
+use crate::lanes::{Lanes, ProductKernel};
 use crate::network::KernelLikelihood;
 use crate::product::Epilogue;
 use gap_spec::Activation;
@@ -46,14 +46,14 @@ pub(crate) unsafe fn mean<L: Lanes>(likelihood: KernelLikelihood, output: L::Vec
 }
 
 /// A hidden layer: bias and activation; the value is kept for the way back.
-pub(crate) struct HiddenEpilogue<K: Kernel> {
+pub(crate) struct HiddenLayerEpilogue<K: ProductKernel> {
     pub(crate) activation: Activation,
     pub(crate) bias: *const f32,
     pub(crate) to: *mut K::Factor,
     pub(crate) stride: usize,
 }
 
-impl<K: Kernel> Epilogue<K::Lanes> for HiddenEpilogue<K> {
+impl<K: ProductKernel> Epilogue<K::Lanes> for HiddenLayerEpilogue<K> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         unsafe {
@@ -66,7 +66,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for HiddenEpilogue<K> {
 
 /// The output: bias, then `mean − x` for the way back and the terms of the log likelihood, each if it
 /// is asked for.
-pub(crate) struct LikelihoodEpilogue<'a, K: Kernel> {
+pub(crate) struct LikelihoodEpilogue<'a, K: ProductKernel> {
     pub(crate) likelihood: KernelLikelihood,
     pub(crate) bias: *const f32,
     /// `x` of each row, as long as the output with what fills it up (zeros).
@@ -77,7 +77,7 @@ pub(crate) struct LikelihoodEpilogue<'a, K: Kernel> {
     pub(crate) terms: Option<*mut f64>,
 }
 
-impl<K: Kernel> Epilogue<K::Lanes> for LikelihoodEpilogue<'_, K> {
+impl<K: ProductKernel> Epilogue<K::Lanes> for LikelihoodEpilogue<'_, K> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         unsafe { self.finish(row, column, [sum]) }
@@ -156,7 +156,7 @@ unsafe fn squares<L: Lanes, const V: usize>(x: *const f32, means: [L::Vector; V]
 }
 
 /// Back into a hidden layer: `sum ∘ a'`.
-pub(crate) struct BackwardEpilogue<K: Kernel> {
+pub(crate) struct ActivationGradientEpilogue<K: ProductKernel> {
     pub(crate) activation: Activation,
     /// The layer's values.
     pub(crate) values: *const K::Factor,
@@ -164,7 +164,7 @@ pub(crate) struct BackwardEpilogue<K: Kernel> {
     pub(crate) stride: usize,
 }
 
-impl<K: Kernel> Epilogue<K::Lanes> for BackwardEpilogue<K> {
+impl<K: ProductKernel> Epilogue<K::Lanes> for ActivationGradientEpilogue<K> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         unsafe {
@@ -190,13 +190,13 @@ impl<L: Lanes> Epilogue<L> for StoreEpilogue {
 }
 
 /// An output as it is: `sum + bias`.
-pub(crate) struct OutputEpilogue {
+pub(crate) struct OutputBiasEpilogue {
     pub(crate) bias: *const f32,
     pub(crate) to: *mut f32,
     pub(crate) stride: usize,
 }
 
-impl<L: Lanes> Epilogue<L> for OutputEpilogue {
+impl<L: Lanes> Epilogue<L> for OutputBiasEpilogue {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: L::Vector) {
         unsafe {

@@ -6,21 +6,24 @@ use crate::{
     avx2::{Avx2, Lanes8},
     avx512::{Avx512, Lanes16},
     functions::exp,
-    lanes::{Kernel, Lanes, MOST_LANES, VectorWork},
+    lanes::{Lanes, MAX_LANES, ProductKernel, VectorWork},
 };
 
 /// Writes `eˣ` over every `x`; arguments beyond ±87 count as ±87. With the instructions of this
 /// processor, whatever path its networks take.
 pub fn exponentials(numbers: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
-    match Instructions::best() {
-        // SAFETY: a path is only entered where its instructions are there.
+    match Instructions::best_supported() {
         Some(Instructions::Avx512) => {
-            unsafe { Avx512::run_with_instructions(ExponentialPass::<Lanes16>::of(numbers)) };
+            let pass = ExponentialPass::<Lanes16>::from_numbers(numbers);
+            // SAFETY: these instructions are supported.
+            unsafe { Avx512::run_with_instructions(pass) };
             return;
         }
         Some(Instructions::Avx2) => {
-            unsafe { Avx2::run_with_instructions(ExponentialPass::<Lanes8>::of(numbers)) };
+            let pass = ExponentialPass::<Lanes8>::from_numbers(numbers);
+            // SAFETY: these instructions are supported.
+            unsafe { Avx2::run_with_instructions(pass) };
             return;
         }
         None => (),
@@ -38,7 +41,7 @@ struct ExponentialPass<'a, L> {
 
 #[cfg(target_arch = "x86_64")]
 impl<'a, L> ExponentialPass<'a, L> {
-    const fn of(numbers: &'a mut [f32]) -> Self {
+    const fn from_numbers(numbers: &'a mut [f32]) -> Self {
         Self {
             numbers,
             lanes: std::marker::PhantomData,
@@ -56,7 +59,7 @@ impl<L: Lanes> VectorWork for ExponentialPass<'_, L> {
             unsafe { L::store(register, exp::<L>(L::load(register))) };
         }
         let rest = registers.into_remainder();
-        let mut register = [0.0; MOST_LANES];
+        let mut register = [0.0; MAX_LANES];
         register[..rest.len()].copy_from_slice(rest);
         let numbers = register.as_mut_ptr();
         unsafe { L::store(numbers, exp::<L>(L::load(numbers))) };

@@ -5,22 +5,22 @@
 
 use crate::TILE_ROWS;
 use crate::binary_rows::{self, BinaryRows};
-use crate::epilogue::{HiddenEpilogue, OutputEpilogue, ScatterEpilogue};
-use crate::lanes::{Kernel, VectorWork};
-use crate::layers::{PackedAffine, hidden_values, through_hidden};
+use crate::epilogue::{HiddenLayerEpilogue, OutputBiasEpilogue, ScatterEpilogue};
+use crate::lanes::{ProductKernel, VectorWork};
+use crate::layers::{PackedAffineLayer, allocate_hidden_values, through_hidden};
 use crate::network::Layer;
-use crate::packed::Aligned;
+use crate::packed::AlignedBuffer;
 use crate::paths::ForwardPath;
-use crate::product::{Epilogue, Rows, fastest_padded_rows, product};
+use crate::product::{Epilogue, StridedRows, fastest_padded_n_rows, product};
 use gap_spec::Activation;
 
 /// Rows that go through the first layer together: tables are made anew for each block of them, while
 /// the values they give should stay in the second cache.
-const BLOCK_ROWS: usize = 1024;
+const MAX_FIRST_LAYER_BLOCK_ROWS: usize = 1024;
 
 /// A perceptron, packed for the path `K`.
-pub(crate) struct PackedForward<K: Kernel> {
-    layers: Vec<PackedAffine<K>>,
+pub(crate) struct PackedPerceptron<K: ProductKernel> {
+    layers: Vec<PackedAffineLayer<K>>,
     activation: Activation,
     n_inputs: usize,
     n_outputs: usize,
@@ -28,7 +28,7 @@ pub(crate) struct PackedForward<K: Kernel> {
     detects_binary_rows: bool,
 }
 
-impl<K: Kernel<Factor = f32>> PackedForward<K> {
+impl<K: ProductKernel<Factor = f32>> PackedPerceptron<K> {
     pub(crate) fn new(layers: &[Layer<'_>], activation: Activation) -> Self {
         Self {
             activation,
@@ -36,14 +36,14 @@ impl<K: Kernel<Factor = f32>> PackedForward<K> {
             n_outputs: layers[layers.len() - 1].n_outputs(),
             layers: layers
                 .iter()
-                .map(|layer| PackedAffine::new(layer, 0.0))
+                .map(|layer| PackedAffineLayer::new(layer, 0.0))
                 .collect(),
-            detects_binary_rows: binary_rows::is_worthwhile(&layers[0]),
+            detects_binary_rows: binary_rows::is_binary_detection_worthwhile(&layers[0]),
         }
     }
 }
 
-impl<K: Kernel<Factor = f32>> ForwardPath for PackedForward<K> {
+impl<K: ProductKernel<Factor = f32>> ForwardPath for PackedPerceptron<K> {
     fn n_inputs(&self) -> usize {
         self.n_inputs
     }
@@ -53,7 +53,7 @@ impl<K: Kernel<Factor = f32>> ForwardPath for PackedForward<K> {
     }
 
     fn forward(&self, input: &[f32], output: &mut [f32]) {
-        let block_rows = BLOCK_ROWS.min(input.len() / self.n_inputs);
+        let block_rows = MAX_FIRST_LAYER_BLOCK_ROWS.min(input.len() / self.n_inputs);
         let mut memory = BlockMemory::new(self, block_rows);
         let inputs = input.chunks(block_rows * self.n_inputs);
         for (input, output) in inputs.zip(output.chunks_mut(block_rows * self.n_outputs)) {
@@ -71,25 +71,25 @@ impl<K: Kernel<Factor = f32>> ForwardPath for PackedForward<K> {
 }
 
 /// What a pass writes on its way.
-struct BlockMemory<K: Kernel> {
+struct BlockMemory<K: ProductKernel> {
     binary: BinaryRows<K::Lanes>,
     /// Which rows are not black and white.
     others: Vec<usize>,
     /// Rows of a tile.
     tile_rows: usize,
     /// A tile of the others, where they do not lie side by side.
-    left: Option<Aligned<f32>>,
+    left: Option<AlignedBuffer<f32>>,
     /// What the first layer gives, for a block of rows and a row of scrap.
-    first: Aligned<f32>,
+    first: AlignedBuffer<f32>,
     /// What the hidden layers after it give, for a tile.
-    values: Vec<Aligned<f32>>,
+    values: Vec<AlignedBuffer<f32>>,
     /// What the last of several layers gives, for a tile.
-    outputs: Aligned<f32>,
+    outputs: AlignedBuffer<f32>,
 }
 
-impl<K: Kernel<Factor = f32>> BlockMemory<K> {
-    fn new(network: &PackedForward<K>, block_rows: usize) -> Self {
-        let tile_rows = TILE_ROWS.min(fastest_padded_rows::<K>(block_rows));
+impl<K: ProductKernel<Factor = f32>> BlockMemory<K> {
+    fn new(network: &PackedPerceptron<K>, block_rows: usize) -> Self {
+        let tile_rows = TILE_ROWS.min(fastest_padded_n_rows::<K>(block_rows));
         let (last, hidden) = network.layers.split_last().expect("a network has a layer");
         let width = network.layers[0].weight.width;
         Self {
@@ -104,22 +104,22 @@ impl<K: Kernel<Factor = f32>> BlockMemory<K> {
             others: Vec::new(),
             tile_rows,
             left: None,
-            first: Aligned::zeros((fastest_padded_rows::<K>(block_rows) + 1) * width),
-            values: hidden_values(hidden.get(1..).unwrap_or_default(), tile_rows),
-            outputs: Aligned::zeros(tile_rows * last.weight.width),
+            first: AlignedBuffer::zeros((fastest_padded_n_rows::<K>(block_rows) + 1) * width),
+            values: allocate_hidden_values(hidden.get(1..).unwrap_or_default(), tile_rows),
+            outputs: AlignedBuffer::zeros(tile_rows * last.weight.width),
         }
     }
 }
 
 /// One block's way through the layers.
-struct BlockPass<'a, K: Kernel> {
-    network: &'a PackedForward<K>,
+struct BlockPass<'a, K: ProductKernel> {
+    network: &'a PackedPerceptron<K>,
     memory: &'a mut BlockMemory<K>,
     input: &'a [f32],
     output: &'a mut [f32],
 }
 
-impl<K: Kernel<Factor = f32>> VectorWork for BlockPass<'_, K> {
+impl<K: ProductKernel<Factor = f32>> VectorWork for BlockPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         let first = &self.network.layers[0];
@@ -128,8 +128,8 @@ impl<K: Kernel<Factor = f32>> VectorWork for BlockPass<'_, K> {
         unsafe {
             self.find_binary_rows();
             if self.network.layers.len() == 1 {
-                self.through_first(&OutputEpilogue { bias, to, stride });
-                copy_rows(
+                self.through_first(&OutputBiasEpilogue { bias, to, stride });
+                copy_rows_without_padding(
                     self.memory.first.as_slice(),
                     stride,
                     self.output,
@@ -137,7 +137,7 @@ impl<K: Kernel<Factor = f32>> VectorWork for BlockPass<'_, K> {
                 );
             } else {
                 let activation = self.network.activation;
-                self.through_first(&HiddenEpilogue::<K> {
+                self.through_first(&HiddenLayerEpilogue::<K> {
                     activation,
                     bias,
                     to,
@@ -149,7 +149,7 @@ impl<K: Kernel<Factor = f32>> VectorWork for BlockPass<'_, K> {
     }
 }
 
-impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
+impl<K: ProductKernel<Factor = f32>> BlockPass<'_, K> {
     /// Finds out which rows are black and white.
     #[inline(always)]
     unsafe fn find_binary_rows(&mut self) {
@@ -178,18 +178,18 @@ impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
         // The last row, for results that nobody asked for.
         let scrap = first.as_slice().len() / weight.width - 1;
         unsafe { binary.product(weight, scrap, epilogue) };
-        others.resize(fastest_padded_rows::<K>(others.len()), scrap);
+        others.resize(fastest_padded_n_rows::<K>(others.len()), scrap);
         for places in others.chunks(TILE_ROWS) {
             let (from, to) = (places[0], places[places.len() - 1]);
             // Rows that lie side by side are read where they are.
             let rows = if to != scrap && to - from + 1 == places.len() {
                 &self.input[from * n_inputs..]
             } else {
-                let left = left.get_or_insert_with(|| Aligned::zeros(*tile_rows * n_inputs));
-                gather(self.input, n_inputs, places, left.as_mut_slice());
+                let left = left.get_or_insert_with(|| AlignedBuffer::zeros(*tile_rows * n_inputs));
+                gather_rows(self.input, n_inputs, places, left.as_mut_slice());
                 left.as_slice()
             };
-            let rows = Rows {
+            let rows = StridedRows {
                 first: rows.as_ptr(),
                 stride: n_inputs,
             };
@@ -217,26 +217,26 @@ impl<K: Kernel<Factor = f32>> BlockPass<'_, K> {
         } = &mut *self.memory;
         let n_outputs = network.n_outputs;
         for (tile, output) in self.output.chunks_mut(TILE_ROWS * n_outputs).enumerate() {
-            let n_rows = fastest_padded_rows::<K>(output.len() / n_outputs);
-            let epilogue = OutputEpilogue {
+            let n_rows = fastest_padded_n_rows::<K>(output.len() / n_outputs);
+            let epilogue = OutputBiasEpilogue {
                 bias: last.bias.as_slice().as_ptr(),
                 to: outputs.as_mut_slice().as_mut_ptr(),
                 stride: last.weight.width,
             };
-            // SAFETY: `first` has `fastest_padded_rows` of the block's rows, and the rest has them of the tile's.
+            // SAFETY: `first` has `fastest_padded_n_rows` of the block's rows, and the rest has them of the tile's.
             unsafe {
                 let first = first.as_slice().as_ptr().add(tile * TILE_ROWS * stride);
-                let left = Rows { first, stride };
+                let left = StridedRows { first, stride };
                 let left = through_hidden(&hidden[1..], network.activation, left, values, n_rows);
                 product::<K, _>(left, n_rows, &last.weight, &epilogue);
             }
-            copy_rows(outputs.as_slice(), last.weight.width, output, n_outputs);
+            copy_rows_without_padding(outputs.as_slice(), last.weight.width, output, n_outputs);
         }
     }
 }
 
 /// Copies the rows of `input` that are at `places`, but for those that are not there.
-fn gather(input: &[f32], width: usize, places: &[usize], to: &mut [f32]) {
+fn gather_rows(input: &[f32], width: usize, places: &[usize], to: &mut [f32]) {
     for (to, &place) in to.chunks_exact_mut(width).zip(places) {
         if let Some(row) = input.get(place * width..(place + 1) * width) {
             to.copy_from_slice(row);
@@ -245,7 +245,7 @@ fn gather(input: &[f32], width: usize, places: &[usize], to: &mut [f32]) {
 }
 
 /// The beginning of each row `width` apart.
-fn copy_rows(from: &[f32], width: usize, to: &mut [f32], n_outputs: usize) {
+fn copy_rows_without_padding(from: &[f32], width: usize, to: &mut [f32], n_outputs: usize) {
     for (to, from) in to.chunks_exact_mut(n_outputs).zip(from.chunks_exact(width)) {
         to.copy_from_slice(&from[..n_outputs]);
     }

@@ -21,7 +21,7 @@ unsafe fn polynomial<L: Lanes, const N: usize>(coefficients: [f32; N], x: L::Vec
 /// `x = n ln 2 + r` with `|r| ≤ ½ ln 2`, where seven terms of the series are enough.
 #[inline(always)]
 pub(crate) unsafe fn exp<L: Lanes>(x: L::Vector) -> L::Vector {
-    const TERMS: [f32; 8] = [
+    const EXP_SERIES_COEFFICIENTS: [f32; 8] = [
         1.0,
         1.0,
         1.0 / 2.0,
@@ -39,7 +39,7 @@ pub(crate) unsafe fn exp<L: Lanes>(x: L::Vector) -> L::Vector {
         let n = L::round(L::multiply(x, L::splat(std::f32::consts::LOG2_E)));
         let r = L::multiply_add(n, L::splat(-LN_2_HIGH), x);
         let r = L::multiply_add(n, L::splat(-LN_2_LOW), r);
-        L::times_power_of_two(polynomial::<L, 8>(TERMS, r), n)
+        L::times_power_of_two(polynomial::<L, 8>(EXP_SERIES_COEFFICIENTS, r), n)
     }
 }
 
@@ -79,7 +79,7 @@ pub(crate) unsafe fn sigmoid<L: Lanes>(x: L::Vector) -> L::Vector {
 /// `tanh x`, as `x p(x²) / q(x²)`: a rational approximation that keeps its relative precision near 0.
 #[inline(always)]
 pub(crate) unsafe fn tanh<L: Lanes>(x: L::Vector) -> L::Vector {
-    const P: [f32; 7] = [
+    const TANH_NUMERATOR: [f32; 7] = [
         4.893_524_6e-3,
         6.372_619_3e-4,
         1.485_722_4e-5,
@@ -88,14 +88,21 @@ pub(crate) unsafe fn tanh<L: Lanes>(x: L::Vector) -> L::Vector {
         2.000_188e-13,
         -2.760_768_5e-16,
     ];
-    const Q: [f32; 4] = [4.893_525e-3, 2.268_434_6e-3, 1.185_347_1e-4, 1.198_258_4e-6];
+    const TANH_DENOMINATOR: [f32; 4] =
+        [4.893_525e-3, 2.268_434_6e-3, 1.185_347_1e-4, 1.198_258_4e-6];
     // Beyond it, tanh is 1 in `f32`.
-    const END: f32 = 7.905_311;
+    const TANH_SATURATION_POINT: f32 = 7.905_311;
     unsafe {
-        let x = L::max(L::splat(-END), L::min(L::splat(END), x));
+        let x = L::max(
+            L::splat(-TANH_SATURATION_POINT),
+            L::min(L::splat(TANH_SATURATION_POINT), x),
+        );
         let square = L::multiply(x, x);
-        let above = L::multiply(x, polynomial::<L, 7>(P, square));
-        L::multiply(above, inverse::<L>(polynomial::<L, 4>(Q, square)))
+        let above = L::multiply(x, polynomial::<L, 7>(TANH_NUMERATOR, square));
+        L::multiply(
+            above,
+            inverse::<L>(polynomial::<L, 4>(TANH_DENOMINATOR, square)),
+        )
     }
 }
 
@@ -104,12 +111,15 @@ pub(crate) unsafe fn tanh<L: Lanes>(x: L::Vector) -> L::Vector {
 /// `x = m 2ᵉ`, and `ln m = 2 artanh s` with `s = (m − 1) / (m + 1)`, `|s| < 0.172`.
 #[inline(always)]
 pub(crate) unsafe fn ln<L: Lanes>(x: L::Vector) -> L::Vector {
-    const TERMS: [f32; 5] = [2.0, 2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0];
+    const ARTANH_SERIES_COEFFICIENTS: [f32; 5] = [2.0, 2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0];
     unsafe {
         let (exponent, mantissa) = L::exponent_and_mantissa(x);
         let one = L::splat(1.0);
         let s = L::divide(L::subtract(mantissa, one), L::add(mantissa, one));
-        let ln_mantissa = L::multiply(s, polynomial::<L, 5>(TERMS, L::multiply(s, s)));
+        let ln_mantissa = L::multiply(
+            s,
+            polynomial::<L, 5>(ARTANH_SERIES_COEFFICIENTS, L::multiply(s, s)),
+        );
         L::multiply_add(exponent, L::splat(std::f32::consts::LN_2), ln_mantissa)
     }
 }

@@ -1,8 +1,8 @@
 //! A decoder on whichever path this machine has, and the same at fixed observations.
 
 use crate::instructions::Instructions;
-use crate::network::{Layer, Network, check};
-use crate::packed::Aligned;
+use crate::network::{Layer, Network, check_layers};
+use crate::packed::AlignedBuffer;
 use crate::paths::{DecoderOutputs, DecoderPath, ForwardPath};
 use gap_spec::Activation;
 use gap_spec::Precision;
@@ -23,8 +23,8 @@ impl FusedDecoder {
     ///
     /// If layers are missing, empty, or do not fit each other.
     pub fn new(network: &Network<'_>, instructions: Instructions) -> Option<Self> {
-        check(network.layers);
-        let path = |precision| path(network, instructions, precision);
+        check_layers(network.layers);
+        let path = |precision| build_decoder_path(network, instructions, precision);
         let full = instructions
             .is_supported()
             .then(|| path(Precision::Full))??;
@@ -42,7 +42,7 @@ impl FusedDecoder {
     }
 
     /// The packed decoder for products of this precision.
-    fn path(&self, precision: Precision) -> &dyn DecoderPath {
+    fn packed_decoder_for(&self, precision: Precision) -> &dyn DecoderPath {
         match (precision, &self.half) {
             (Precision::Mixed, Some(half)) => half.as_ref(),
             _ => self.full.as_ref(),
@@ -58,7 +58,7 @@ impl FusedDecoder {
         let (dim, width) = (self.full.observed_dim(), self.full.padded_observed_dim());
         assert_eq!(x.len() % dim, 0, "rows of x are as long as the output");
         let n_observations = x.len() / dim;
-        let mut padded = Aligned::zeros(n_observations * width);
+        let mut padded = AlignedBuffer::zeros(n_observations * width);
         let rows = padded.as_mut_slice().chunks_exact_mut(width);
         for (to, from) in rows.zip(x.chunks_exact(dim)) {
             to[..dim].copy_from_slice(from);
@@ -74,7 +74,7 @@ impl FusedDecoder {
 /// A decoder at fixed observations.
 pub struct FusedConditionedDecoder {
     decoder: FusedDecoder,
-    x: Aligned<f32>, // [B, X], rows filled up with zeros
+    x: AlignedBuffer<f32>, // [B, X], rows filled up with zeros
     n_observations: usize,
 }
 
@@ -88,7 +88,7 @@ impl FusedConditionedDecoder {
     ///
     /// If lengths do not fit, or an observation is not there.
     pub fn evaluate(&self, observations: &[usize], z: &[f32], outputs: DecoderOutputs<'_>) {
-        let path = self.decoder.path(outputs.precision);
+        let path = self.decoder.packed_decoder_for(outputs.precision);
         let (dim, n_rows) = (path.latent_dim(), observations.len());
         let is_there = |&row: &usize| row < self.n_observations;
         assert!(observations.iter().all(is_there), "an observation is there");
@@ -120,9 +120,9 @@ impl FusedForward {
         activation: Activation,
         instructions: Instructions,
     ) -> Option<Self> {
-        check(layers);
+        check_layers(layers);
         let is_there = instructions.is_supported();
-        let path = is_there.then(|| forward_path(layers, activation, instructions))?;
+        let path = is_there.then(|| build_forward_path(layers, activation, instructions))?;
         path.map(|path| Self { path })
     }
 
@@ -143,27 +143,31 @@ impl FusedForward {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn forward_path(
+fn build_forward_path(
     layers: &[Layer<'_>],
     activation: Activation,
     instructions: Instructions,
 ) -> Option<Arc<dyn ForwardPath>> {
     use crate::avx2::Avx2;
     use crate::avx512::Avx512;
-    use crate::forward::PackedForward;
+    use crate::forward::PackedPerceptron;
     Some(match instructions {
-        Instructions::Avx512 => Arc::new(PackedForward::<Avx512>::new(layers, activation)),
-        Instructions::Avx2 => Arc::new(PackedForward::<Avx2>::new(layers, activation)),
+        Instructions::Avx512 => Arc::new(PackedPerceptron::<Avx512>::new(layers, activation)),
+        Instructions::Avx2 => Arc::new(PackedPerceptron::<Avx2>::new(layers, activation)),
     })
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn forward_path(_: &[Layer<'_>], _: Activation, _: Instructions) -> Option<Arc<dyn ForwardPath>> {
+fn build_forward_path(
+    _: &[Layer<'_>],
+    _: Activation,
+    _: Instructions,
+) -> Option<Arc<dyn ForwardPath>> {
     None
 }
 
 #[cfg(target_arch = "x86_64")]
-fn path(
+fn build_decoder_path(
     network: &Network<'_>,
     instructions: Instructions,
     precision: Precision,
@@ -182,6 +186,10 @@ fn path(
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn path(_: &Network<'_>, _: Instructions, _: Precision) -> Option<Arc<dyn DecoderPath>> {
+fn build_decoder_path(
+    _: &Network<'_>,
+    _: Instructions,
+    _: Precision,
+) -> Option<Arc<dyn DecoderPath>> {
     None
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The environment variable that holds the kernels to a path: `avx512`, `avx2` or `off`.
-pub const VARIABLE: &str = "AMORTGAP_SIMD";
+pub const ENVIRONMENT_VARIABLE: &str = "AMORTGAP_SIMD";
 
 /// A path through the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +27,12 @@ impl fmt::Display for Instructions {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InstructionsError {
     /// No such path.
-    #[error("{VARIABLE} is `{0}`; set it to avx512, avx2 or off, or unset it")]
+    #[error("{ENVIRONMENT_VARIABLE} is `{0}`; set it to avx512, avx2 or off, or unset it")]
     Unknown(String),
     /// The processor lacks it.
-    #[error("{VARIABLE} is `{0}`, which this processor does not have; set it to off, or unset it")]
+    #[error(
+        "{ENVIRONMENT_VARIABLE} is `{0}`, which this processor does not have; set it to off, or unset it"
+    )]
     Missing(Instructions),
 }
 
@@ -41,13 +43,13 @@ impl Instructions {
     ///
     /// [`InstructionsError`] if the environment asks for what there is not.
     pub fn from_environment() -> Result<Option<Self>, InstructionsError> {
-        Self::named(std::env::var(VARIABLE).ok().as_deref())
+        Self::from_setting(std::env::var(ENVIRONMENT_VARIABLE).ok().as_deref())
     }
 
     /// The path that the word `asked` stands for.
-    fn named(asked: Option<&str>) -> Result<Option<Self>, InstructionsError> {
+    fn from_setting(asked: Option<&str>) -> Result<Option<Self>, InstructionsError> {
         let path = match asked {
-            None | Some("") => return Ok(Self::best()),
+            None | Some("") => return Ok(Self::best_supported()),
             Some("off") => return Ok(None),
             Some("avx512") => Self::Avx512,
             Some("avx2") => Self::Avx2,
@@ -61,7 +63,7 @@ impl Instructions {
     }
 
     /// What results depend on: the path, and whether it has products of 16-bit factors.
-    pub fn provenance(path: Option<Self>) -> String {
+    pub fn arithmetic_label(path: Option<Self>) -> String {
         match path {
             None => "off".to_owned(),
             Some(path) if path.has_bf16() => format!("{path}+bf16"),
@@ -70,7 +72,7 @@ impl Instructions {
     }
 
     /// The best of this processor.
-    pub(crate) fn best() -> Option<Self> {
+    pub(crate) fn best_supported() -> Option<Self> {
         [Self::Avx512, Self::Avx2]
             .into_iter()
             .find(|path| path.is_supported())
@@ -105,15 +107,18 @@ mod tests {
 
     #[test]
     fn a_word_is_a_path_or_an_error_that_names_the_cure() {
-        assert_eq!(Instructions::named(Some("off")), Ok(None));
-        assert_eq!(Instructions::named(None), Instructions::named(Some("")));
-        let error = Instructions::named(Some("sse9")).unwrap_err();
+        assert_eq!(Instructions::from_setting(Some("off")), Ok(None));
+        assert_eq!(
+            Instructions::from_setting(None),
+            Instructions::from_setting(Some(""))
+        );
+        let error = Instructions::from_setting(Some("sse9")).unwrap_err();
         assert_eq!(
             error.to_string(),
             "AMORTGAP_SIMD is `sse9`; set it to avx512, avx2 or off, or unset it"
         );
         for path in [Instructions::Avx512, Instructions::Avx2] {
-            let asked = Instructions::named(Some(&path.to_string()));
+            let asked = Instructions::from_setting(Some(&path.to_string()));
             assert_eq!(asked.is_ok(), path.is_supported());
         }
     }

@@ -57,42 +57,42 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
 }
 
 /// The lanes of the largest register.
-pub(crate) const MOST_LANES: usize = 16;
+pub(crate) const MAX_LANES: usize = 16;
 
 /// How products are added up: which factors, and how many at once.
 ///
 /// # Safety
 ///
 /// As for [`Lanes`].
-pub(crate) trait Kernel: Copy + Send + Sync + 'static {
+pub(crate) trait ProductKernel: Copy + Send + Sync + 'static {
     /// The registers of its sums.
     type Lanes: Lanes;
     /// What a factor is kept as.
     type Factor: Copy + Default + Send + Sync;
-    /// A register of factors: `LANES` columns, [`Kernel::PRODUCTS_PER_INSTRUCTION`] of each.
-    type Factors: Copy;
+    /// A register of factors: `LANES` columns, [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] of each.
+    type FactorVector: Copy;
     /// Products that one instruction adds to a sum.
     const PRODUCTS_PER_INSTRUCTION: usize;
     /// Rows of a block.
-    const ROWS: usize;
-    /// Registers of columns in a panel, at most: `ROWS` times as many sums stay in registers, beside
+    const MICROKERNEL_ROWS: usize;
+    /// Registers of columns in a panel, at most: `MICROKERNEL_ROWS` times as many sums stay in registers, beside
     /// the factors.
-    const VECTORS: usize;
+    const MAX_PANEL_VECTORS: usize;
 
     /// Does `work` inside a function that is compiled for this path's instructions.
     unsafe fn run_with_instructions(work: impl VectorWork);
     /// A number as a factor.
     fn to_factor(value: f32) -> Self::Factor;
     /// `values` as factors, if those are kept as they are.
-    fn as_factors(values: &[f32]) -> Option<&[Self::Factor]>;
+    fn borrow_as_factors(values: &[f32]) -> Option<&[Self::Factor]>;
     /// `LANES · PRODUCTS_PER_INSTRUCTION` factors from memory.
-    unsafe fn load(from: *const Self::Factor) -> Self::Factors;
+    unsafe fn load(from: *const Self::Factor) -> Self::FactorVector;
     /// `PRODUCTS_PER_INSTRUCTION` factors from memory, the same for each lane.
-    unsafe fn repeat(from: *const Self::Factor) -> Self::Factors;
-    /// `sum + a · b`, over [`Kernel::PRODUCTS_PER_INSTRUCTION`].
+    unsafe fn repeat(from: *const Self::Factor) -> Self::FactorVector;
+    /// `sum + a · b`, over [`ProductKernel::PRODUCTS_PER_INSTRUCTION`].
     unsafe fn accumulate(
-        a: Self::Factors,
-        b: Self::Factors,
+        a: Self::FactorVector,
+        b: Self::FactorVector,
         sum: <Self::Lanes as Lanes>::Vector,
     ) -> <Self::Lanes as Lanes>::Vector;
     /// Keeps `LANES` numbers as factors.
@@ -106,27 +106,27 @@ pub(crate) trait Kernel: Copy + Send + Sync + 'static {
 /// # Safety
 ///
 /// As for [`Lanes`].
-pub(crate) trait FullPath: Lanes {
-    /// See [`Kernel::ROWS`].
-    const ROWS: usize;
-    /// See [`Kernel::VECTORS`].
-    const VECTORS: usize;
+pub(crate) trait FullPrecisionLanes: Lanes {
+    /// See [`ProductKernel::MICROKERNEL_ROWS`].
+    const MICROKERNEL_ROWS: usize;
+    /// See [`ProductKernel::MAX_PANEL_VECTORS`].
+    const MAX_PANEL_VECTORS: usize;
 
-    /// See [`Kernel::run_with_instructions`].
+    /// See [`ProductKernel::run_with_instructions`].
     unsafe fn run_with_instructions(work: impl VectorWork);
 }
 
 /// Factors of 32 bits.
 #[derive(Clone, Copy)]
-pub(crate) struct Full<L>(std::marker::PhantomData<L>);
+pub(crate) struct FullPrecisionKernel<L>(std::marker::PhantomData<L>);
 
-impl<L: FullPath> Kernel for Full<L> {
+impl<L: FullPrecisionLanes> ProductKernel for FullPrecisionKernel<L> {
     type Lanes = L;
     type Factor = f32;
-    type Factors = L::Vector;
+    type FactorVector = L::Vector;
     const PRODUCTS_PER_INSTRUCTION: usize = 1;
-    const ROWS: usize = L::ROWS;
-    const VECTORS: usize = L::VECTORS;
+    const MICROKERNEL_ROWS: usize = L::MICROKERNEL_ROWS;
+    const MAX_PANEL_VECTORS: usize = L::MAX_PANEL_VECTORS;
 
     unsafe fn run_with_instructions(work: impl VectorWork) {
         unsafe { L::run_with_instructions(work) }
@@ -134,7 +134,7 @@ impl<L: FullPath> Kernel for Full<L> {
     fn to_factor(value: f32) -> f32 {
         value
     }
-    fn as_factors(values: &[f32]) -> Option<&[f32]> {
+    fn borrow_as_factors(values: &[f32]) -> Option<&[f32]> {
         Some(values)
     }
     #[inline(always)]

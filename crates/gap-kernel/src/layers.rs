@@ -1,27 +1,27 @@
 //! Affine layers on the way forward: what decoders and encoders share.
 
-use crate::epilogue::HiddenEpilogue;
-use crate::lanes::{Kernel, Lanes};
+use crate::epilogue::HiddenLayerEpilogue;
+use crate::lanes::{Lanes, ProductKernel};
 use crate::network::Layer;
-use crate::packed::{Aligned, Packed, whole_vectors};
-use crate::product::{Rows, product};
+use crate::packed::{AlignedBuffer, PackedWeight, round_up_to_lanes};
+use crate::product::{StridedRows, product};
 use gap_spec::Activation;
 
 /// A layer, packed for the way forward.
-pub(crate) struct PackedAffine<K: Kernel> {
-    pub(crate) weight: Packed<K>,  // [in, out]
-    pub(crate) bias: Aligned<f32>, // [out], filled up
+pub(crate) struct PackedAffineLayer<K: ProductKernel> {
+    pub(crate) weight: PackedWeight<K>,  // [in, out]
+    pub(crate) bias: AlignedBuffer<f32>, // [out], filled up
 }
 
-impl<K: Kernel> PackedAffine<K> {
+impl<K: ProductKernel> PackedAffineLayer<K> {
     /// `layer`, with `filler` as the bias of outputs that only fill up a register.
     pub(crate) fn new(layer: &Layer<'_>, filler: f32) -> Self {
         let (n_in, n_out) = (layer.n_inputs(), layer.n_outputs());
-        let mut bias = Aligned::zeros(whole_vectors::<K::Lanes>(n_out));
+        let mut bias = AlignedBuffer::zeros(round_up_to_lanes::<K::Lanes>(n_out));
         bias.as_mut_slice().fill(filler);
         bias.as_mut_slice()[..n_out].copy_from_slice(layer.bias);
         Self {
-            weight: Packed::new(n_in, n_out, |input, output| {
+            weight: PackedWeight::new(n_in, n_out, |input, output| {
                 layer.weight[output * n_in + input]
             }),
             bias,
@@ -35,17 +35,17 @@ impl<K: Kernel> PackedAffine<K> {
 ///
 /// As for [`product`]; each of `values` has `n_rows` rows as long as its packed layer.
 #[inline(always)]
-pub(crate) unsafe fn through_hidden<K: Kernel>(
-    layers: &[PackedAffine<K>],
+pub(crate) unsafe fn through_hidden<K: ProductKernel>(
+    layers: &[PackedAffineLayer<K>],
     activation: Activation,
-    input: Rows<K::Factor>,
-    values: &mut [Aligned<K::Factor>],
+    input: StridedRows<K::Factor>,
+    values: &mut [AlignedBuffer<K::Factor>],
     n_rows: usize,
-) -> Rows<K::Factor> {
+) -> StridedRows<K::Factor> {
     let mut left = input;
     for (layer, values) in layers.iter().zip(values) {
         let stride = layer.weight.width;
-        let epilogue = HiddenEpilogue::<K> {
+        let epilogue = HiddenLayerEpilogue::<K> {
             activation,
             bias: layer.bias.as_slice().as_ptr(),
             to: values.as_mut_slice().as_mut_ptr(),
@@ -53,29 +53,31 @@ pub(crate) unsafe fn through_hidden<K: Kernel>(
         };
         unsafe { product::<K, _>(left, n_rows, &layer.weight, &epilogue) };
         let first = values.as_slice().as_ptr();
-        left = Rows { first, stride };
+        left = StridedRows { first, stride };
     }
     left
 }
 
 /// Memory for the hidden values of a tile.
-pub(crate) fn hidden_values<K: Kernel>(
-    layers: &[PackedAffine<K>],
+pub(crate) fn allocate_hidden_values<K: ProductKernel>(
+    layers: &[PackedAffineLayer<K>],
     n_rows: usize,
-) -> Vec<Aligned<K::Factor>> {
+) -> Vec<AlignedBuffer<K::Factor>> {
     let widths = layers.iter().map(|layer| layer.weight.width);
-    widths.map(|width| Aligned::zeros(n_rows * width)).collect()
+    widths
+        .map(|width| AlignedBuffer::zeros(n_rows * width))
+        .collect()
 }
 
 /// Writes `rows` as factors to rows that are `stride` apart.
 ///
 /// # Safety
 ///
-/// As for [`Kernel`].
+/// As for [`ProductKernel`].
 #[inline(always)]
-pub(crate) unsafe fn store_rows<'a, K: Kernel>(
+pub(crate) unsafe fn store_rows<'a, K: ProductKernel>(
     rows: impl Iterator<Item = &'a [f32]>,
-    to: &mut Aligned<K::Factor>,
+    to: &mut AlignedBuffer<K::Factor>,
     stride: usize,
 ) {
     let places = to.as_mut_slice().chunks_exact_mut(stride);

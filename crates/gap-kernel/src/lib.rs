@@ -77,7 +77,7 @@ pub use gap_spec::{Activation, Precision};
 pub use instructions::Instructions;
 pub use network::{KernelLikelihood, Layer, Network};
 pub use paths::DecoderOutputs;
-pub use training::{FusedTraining, Observed};
+pub use training::{FusedTraining, LikelihoodTarget};
 
 /// Rows that go through all layers together.
 pub const TILE_ROWS: usize = 64;

@@ -59,7 +59,7 @@ pub struct Network<'a> {
 /// # Panics
 ///
 /// If layers are missing, empty, or do not fit each other.
-pub(crate) fn check(layers: &[Layer<'_>]) {
+pub(crate) fn check_layers(layers: &[Layer<'_>]) {
     assert!(!layers.is_empty(), "a network has a layer");
     for layer in layers {
         assert!(!layer.bias.is_empty(), "a layer has outputs");

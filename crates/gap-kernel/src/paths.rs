@@ -1,6 +1,6 @@
 //! What a packed network answers, whichever vector instructions it was packed for.
 
-use crate::packed::Aligned;
+use crate::packed::AlignedBuffer;
 use gap_spec::Precision;
 
 /// Where results go, each if it is asked for.
@@ -34,7 +34,7 @@ pub(crate) trait DecoderPath: Send + Sync {
     /// Lengths fit and observations are there.
     fn evaluate(
         &self,
-        x: &Aligned<f32>,
+        x: &AlignedBuffer<f32>,
         observations: &[usize],
         z: &[f32],
         outputs: DecoderOutputs<'_>,

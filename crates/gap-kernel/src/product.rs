@@ -1,7 +1,7 @@
 //! A tile of rows times a packed weight; each finished sum goes to an epilogue.
 
-use crate::lanes::{Kernel, Lanes};
-use crate::packed::{Packed, Panel, even_shares};
+use crate::lanes::{Lanes, ProductKernel};
+use crate::packed::{ColumnPanel, PackedWeight, even_panel_sizes};
 
 /// What becomes of a row's sums in neighbouring registers of columns.
 ///
@@ -23,24 +23,24 @@ pub(crate) trait Epilogue<L: Lanes> {
 
 /// Rows of factors, each at the same distance from the one before.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<T> {
+pub(crate) struct StridedRows<T> {
     pub(crate) first: *const T,
     pub(crate) stride: usize,
 }
 
 /// A left factor: where row `r` of step `s` lies, `first + r · row + s · step`, and from there the
-/// [`Kernel::PRODUCTS_PER_INSTRUCTION`] factors that an instruction takes.
+/// [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] factors that an instruction takes.
 #[derive(Clone, Copy)]
-pub(crate) struct Left<T> {
+pub(crate) struct LeftFactor<T> {
     first: *const T,
     row: usize,
     step: usize,
 }
 
-impl<T> Rows<T> {
+impl<T> StridedRows<T> {
     /// These rows as a left factor, `per_step` factors to an instruction.
-    pub(crate) fn left(self, per_step: usize) -> Left<T> {
-        Left {
+    pub(crate) fn left_factor(self, per_step: usize) -> LeftFactor<T> {
+        LeftFactor {
             first: self.first,
             row: self.stride,
             step: per_step,
@@ -48,8 +48,8 @@ impl<T> Rows<T> {
     }
 
     /// Their columns, each `per_step` factors wide, as the rows of a left factor.
-    pub(crate) fn transposed(self, per_step: usize) -> Left<T> {
-        Left {
+    pub(crate) fn transposed_left_factor(self, per_step: usize) -> LeftFactor<T> {
+        LeftFactor {
             first: self.first,
             row: per_step,
             step: self.stride,
@@ -59,27 +59,27 @@ impl<T> Rows<T> {
 
 /// A panel of a right factor: its columns at the first step, and the distance to the next.
 #[derive(Clone, Copy)]
-struct Columns<T> {
+struct PanelColumns<T> {
     first: *const T,
     stride: usize,
 }
 
-/// `left · right` for rows `0..n_rows`: blocks of [`Kernel::ROWS`], then what is left row by row, which
-/// takes longer than a block from a few rows on ([`fastest_padded_rows`]).
+/// `left · right` for rows `0..n_rows`: blocks of [`ProductKernel::MICROKERNEL_ROWS`], then what is left row by row, which
+/// takes longer than a block from a few rows on ([`fastest_padded_n_rows`]).
 ///
 /// # Safety
 ///
-/// As for [`Kernel`]; `left` has that many rows, as deep as `right`.
+/// As for [`ProductKernel`]; `left` has that many rows, as deep as `right`.
 #[inline(always)]
-pub(crate) unsafe fn product<K: Kernel, E: Epilogue<K::Lanes>>(
-    left: Rows<K::Factor>,
+pub(crate) unsafe fn product<K: ProductKernel, E: Epilogue<K::Lanes>>(
+    left: StridedRows<K::Factor>,
     n_rows: usize,
-    right: &Packed<K>,
+    right: &PackedWeight<K>,
     epilogue: &E,
 ) {
-    let left = left.left(K::PRODUCTS_PER_INSTRUCTION);
+    let left = left.left_factor(K::PRODUCTS_PER_INSTRUCTION);
     for panel in &right.panels {
-        let columns = Columns {
+        let columns = PanelColumns {
             // SAFETY: a panel lies within the factors.
             first: unsafe { right.factors.as_slice().as_ptr().add(panel.start) },
             stride: panel.n_vectors * K::Lanes::LANES * K::PRODUCTS_PER_INSTRUCTION,
@@ -89,30 +89,30 @@ pub(crate) unsafe fn product<K: Kernel, E: Epilogue<K::Lanes>>(
 }
 
 /// `left · right` where `right` is not in panels: each of its rows holds what one of `n_steps` steps
-/// takes, [`Kernel::PRODUCTS_PER_INSTRUCTION`] factors of each of `columns` (whole registers) side by side; of `left` rows
+/// takes, [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] factors of each of `columns` (whole registers) side by side; of `left` rows
 /// `0..n_rows`.
 ///
 /// # Safety
 ///
 /// As for [`product`].
 #[inline(always)]
-pub(crate) unsafe fn unpacked_product<K: Kernel, E: Epilogue<K::Lanes>>(
-    left: Left<K::Factor>,
+pub(crate) unsafe fn unpacked_product<K: ProductKernel, E: Epilogue<K::Lanes>>(
+    left: LeftFactor<K::Factor>,
     n_rows: usize,
-    right: Rows<K::Factor>,
+    right: StridedRows<K::Factor>,
     n_steps: usize,
     columns: usize,
     epilogue: &E,
 ) {
     let lanes = K::Lanes::LANES;
     let mut column = 0;
-    for n_vectors in even_shares(columns / lanes, K::VECTORS) {
-        let panel = Panel {
+    for n_vectors in even_panel_sizes(columns / lanes, K::MAX_PANEL_VECTORS) {
+        let panel = ColumnPanel {
             n_vectors,
             column,
             start: 0,
         };
-        let columns = Columns {
+        let columns = PanelColumns {
             // SAFETY: the column is one of each row's.
             first: unsafe { right.first.add(column * K::PRODUCTS_PER_INSTRUCTION) },
             stride: right.stride,
@@ -124,26 +124,26 @@ pub(crate) unsafe fn unpacked_product<K: Kernel, E: Epilogue<K::Lanes>>(
 
 /// The number of rows, `n_rows` or more, whose product is had the soonest: a last block that is hardly
 /// begun is worse than its rows one by one, any other is better.
-pub(crate) fn fastest_padded_rows<K: Kernel>(n_rows: usize) -> usize {
-    if n_rows % K::ROWS <= K::ROWS / 4 {
+pub(crate) fn fastest_padded_n_rows<K: ProductKernel>(n_rows: usize) -> usize {
+    if n_rows % K::MICROKERNEL_ROWS <= K::MICROKERNEL_ROWS / 4 {
         n_rows
     } else {
-        n_rows.next_multiple_of(K::ROWS)
+        n_rows.next_multiple_of(K::MICROKERNEL_ROWS)
     }
 }
 
 #[inline(always)]
-unsafe fn through_panel<K: Kernel, E: Epilogue<K::Lanes>>(
-    left: Left<K::Factor>,
+unsafe fn through_panel<K: ProductKernel, E: Epilogue<K::Lanes>>(
+    left: LeftFactor<K::Factor>,
     n_rows: usize,
-    right: Columns<K::Factor>,
+    right: PanelColumns<K::Factor>,
     n_steps: usize,
-    panel: Panel,
+    panel: ColumnPanel,
     epilogue: &E,
 ) {
     unsafe {
         match panel.n_vectors {
-            3 if K::VECTORS == 3 => {
+            3 if K::MAX_PANEL_VECTORS == 3 => {
                 through_rows::<K, E, 3>(left, n_rows, right, n_steps, panel.column, epilogue);
             }
             2 => through_rows::<K, E, 2>(left, n_rows, right, n_steps, panel.column, epilogue),
@@ -153,25 +153,25 @@ unsafe fn through_panel<K: Kernel, E: Epilogue<K::Lanes>>(
 }
 
 #[inline(always)]
-unsafe fn through_rows<K: Kernel, E: Epilogue<K::Lanes>, const V: usize>(
-    left: Left<K::Factor>,
+unsafe fn through_rows<K: ProductKernel, E: Epilogue<K::Lanes>, const V: usize>(
+    left: LeftFactor<K::Factor>,
     n_rows: usize,
-    right: Columns<K::Factor>,
+    right: PanelColumns<K::Factor>,
     n_steps: usize,
     column: usize,
     epilogue: &E,
 ) {
-    let from = |row: usize| Left {
+    let from = |row: usize| LeftFactor {
         // SAFETY: the row is one of `n_rows`.
         first: unsafe { left.first.add(row * left.row) },
         ..left
     };
-    let in_blocks = n_rows / K::ROWS * K::ROWS;
-    for row in (0..in_blocks).step_by(K::ROWS) {
+    let in_blocks = n_rows / K::MICROKERNEL_ROWS * K::MICROKERNEL_ROWS;
+    for row in (0..in_blocks).step_by(K::MICROKERNEL_ROWS) {
         let block = from(row);
         unsafe {
             // The number of rows is a constant of the path.
-            if K::ROWS == 8 {
+            if K::MICROKERNEL_ROWS == 8 {
                 let sums = block_sums::<K, 8, V>(block, right, n_steps);
                 finish::<K, E, 8, V>(row, column, sums, epilogue);
             } else {
@@ -188,15 +188,16 @@ unsafe fn through_rows<K: Kernel, E: Epilogue<K::Lanes>, const V: usize>(
     }
 }
 
-type Sums<K, const R: usize, const V: usize> = [[<<K as Kernel>::Lanes as Lanes>::Vector; V]; R];
+type BlockSums<K, const R: usize, const V: usize> =
+    [[<<K as ProductKernel>::Lanes as Lanes>::Vector; V]; R];
 
 /// `R` rows times `V` registers of columns: the loop in which nearly all the time goes.
 #[inline(always)]
-unsafe fn block_sums<K: Kernel, const R: usize, const V: usize>(
-    left: Left<K::Factor>,
-    right: Columns<K::Factor>,
+unsafe fn block_sums<K: ProductKernel, const R: usize, const V: usize>(
+    left: LeftFactor<K::Factor>,
+    right: PanelColumns<K::Factor>,
     n_steps: usize,
-) -> Sums<K, R, V> {
+) -> BlockSums<K, R, V> {
     unsafe {
         let per_vector = K::Lanes::LANES * K::PRODUCTS_PER_INSTRUCTION;
         let mut sums = [[K::Lanes::splat(0.0); V]; R];
@@ -218,10 +219,10 @@ unsafe fn block_sums<K: Kernel, const R: usize, const V: usize>(
 }
 
 #[inline(always)]
-unsafe fn finish<K: Kernel, E: Epilogue<K::Lanes>, const R: usize, const V: usize>(
+unsafe fn finish<K: ProductKernel, E: Epilogue<K::Lanes>, const R: usize, const V: usize>(
     row: usize,
     column: usize,
-    sums: Sums<K, R, V>,
+    sums: BlockSums<K, R, V>,
     epilogue: &E,
 ) {
     for (r, sums) in sums.into_iter().enumerate() {

@@ -1,18 +1,18 @@
 //! Tables of the sums of some weights, and what is looked up in them; for `binary_rows`.
 
 use crate::lanes::Lanes;
-use crate::product::Rows;
+use crate::product::StridedRows;
 
 /// Inputs that share a table.
-pub(crate) const GROUP: usize = 5;
-pub(crate) const ENTRIES: usize = 1 << GROUP;
+pub(crate) const INPUTS_PER_TABLE: usize = 5;
+pub(crate) const ENTRIES_PER_TABLE: usize = 1 << INPUTS_PER_TABLE;
 /// Entries whose inputs are among a group's first three; every eighth one's are among its last two.
-pub(crate) const LOW: usize = 8;
+pub(crate) const ENTRIES_OF_FIRST_THREE_INPUTS: usize = 8;
 /// Groups that are looked up one after the other.
-pub(crate) const AT_ONCE: usize = 4;
+pub(crate) const TABLES_PER_LOAD: usize = 4;
 
 /// The sums of every choice among `n_inputs` rows of weights, each row `stride` after the one before:
-/// `[V, ENTRIES, LANES]`. Unless it is to be `WHOLE`, only of those among the first three inputs and
+/// `[V, ENTRIES_PER_TABLE, LANES]`. Unless it is to be `WHOLE`, only of those among the first three inputs and
 /// those among the last two.
 #[inline(always)]
 pub(crate) unsafe fn make_table<L: Lanes, const V: usize, const WHOLE: bool>(
@@ -23,19 +23,28 @@ pub(crate) unsafe fn make_table<L: Lanes, const V: usize, const WHOLE: bool>(
 ) {
     for v in 0..V {
         unsafe {
-            let at = |entry: usize| table.add((v * ENTRIES + entry) * L::LANES);
+            let at = |entry: usize| table.add((v * ENTRIES_PER_TABLE + entry) * L::LANES);
             L::store(at(0), L::splat(0.0));
             for input in 0..n_inputs {
                 let weight = L::load(weights.add(input * stride + v * L::LANES));
-                let (first, step) = (1 << input, if input < 3 { 1 } else { LOW });
+                let (first, step) = (
+                    1 << input,
+                    if input < 3 {
+                        1
+                    } else {
+                        ENTRIES_OF_FIRST_THREE_INPUTS
+                    },
+                );
                 for entry in (0..first).step_by(step) {
                     L::store(at(first + entry), L::add(L::load(at(entry)), weight));
                 }
             }
             if WHOLE {
-                for high in (LOW..1 << n_inputs).step_by(LOW) {
+                for high in (ENTRIES_OF_FIRST_THREE_INPUTS..1 << n_inputs)
+                    .step_by(ENTRIES_OF_FIRST_THREE_INPUTS)
+                {
                     let sum = L::load(at(high));
-                    for low in 1..LOW {
+                    for low in 1..ENTRIES_OF_FIRST_THREE_INPUTS {
                         L::store(at(high + low), L::add(L::load(at(low)), sum));
                     }
                 }
@@ -49,28 +58,36 @@ pub(crate) unsafe fn make_table<L: Lanes, const V: usize, const WHOLE: bool>(
 pub(crate) unsafe fn add_entries<L: Lanes, const V: usize, const R: usize, const WHOLE: bool>(
     sums: &mut [[L::Vector; V]; R],
     tables: *const f32,
-    entries: Rows<u8>,
+    entries: StridedRows<u8>,
     n_groups: usize,
 ) {
     let size = size_of::<L::Vector>() / 8;
-    let len = V * ENTRIES * L::LANES;
-    for group in (0..n_groups).step_by(AT_ONCE) {
+    let len = V * ENTRIES_PER_TABLE * L::LANES;
+    for group in (0..n_groups).step_by(TABLES_PER_LOAD) {
         for (r, sums) in sums.iter_mut().enumerate() {
             unsafe {
                 // One load for several groups, since loads are what there is least of.
                 let word = entries.first.add(r * entries.stride + group).cast::<u32>();
                 let word = u32::from_le(word.read_unaligned());
-                for g in 0..AT_ONCE {
+                for g in 0..TABLES_PER_LOAD {
                     let table = tables.add((group + g) * len);
                     let entry = (word >> (8 * g)) as usize % 256;
                     if WHOLE {
-                        add::<L, V>(sums, table.byte_add(entry * size), ENTRIES * L::LANES);
+                        add::<L, V>(
+                            sums,
+                            table.byte_add(entry * size),
+                            ENTRIES_PER_TABLE * L::LANES,
+                        );
                         continue;
                     }
-                    let low = table.byte_add(entry % (8 * LOW) * size);
-                    let high = table.byte_add(entry / (8 * LOW) * (8 * LOW) * size);
+                    let low = table.byte_add(entry % (8 * ENTRIES_OF_FIRST_THREE_INPUTS) * size);
+                    let high = table.byte_add(
+                        entry / (8 * ENTRIES_OF_FIRST_THREE_INPUTS)
+                            * (8 * ENTRIES_OF_FIRST_THREE_INPUTS)
+                            * size,
+                    );
                     for (v, sum) in sums.iter_mut().enumerate() {
-                        let v = v * ENTRIES * L::LANES;
+                        let v = v * ENTRIES_PER_TABLE * L::LANES;
                         *sum = L::add(*sum, L::add(L::load(low.add(v)), L::load(high.add(v))));
                     }
                 }

@@ -18,11 +18,11 @@ mod steps;
 mod workspace;
 
 use crate::instructions::Instructions;
-use crate::network::{Layer, check};
+use crate::network::{Layer, check_layers};
 use gap_spec::Activation;
 use gap_spec::Precision;
 use parameters::LearnedNetwork;
-pub use path::Observed;
+pub use path::LikelihoodTarget;
 use path::{InputRows, TrainingPath};
 
 /// A perceptron that learns by Adam (see [`crate::adam`]).
@@ -53,9 +53,10 @@ impl FusedTraining {
         most_rows: usize,
         instructions: Instructions,
     ) -> Option<Self> {
-        check(layers);
+        check_layers(layers);
         let is_there = instructions.is_supported();
-        let learned = is_there.then(|| learned(layers, activation, most_rows, instructions))??;
+        let learned = is_there
+            .then(|| new_learned_network(layers, activation, most_rows, instructions))??;
         Some(Self {
             path: None,
             learned,
@@ -67,8 +68,8 @@ impl FusedTraining {
     }
 
     /// What is learned, and the path that takes its steps.
-    fn ready(&mut self) -> (&mut LearnedNetwork, &mut dyn TrainingPath) {
-        let make = || path(&self.learned, self.instructions, self.precision);
+    fn network_and_training_path(&mut self) -> (&mut LearnedNetwork, &mut dyn TrainingPath) {
+        let make = || new_training_path(&self.learned, self.instructions, self.precision);
         if self.path.is_none() {
             self.path = make();
         }
@@ -107,7 +108,7 @@ impl FusedTraining {
     ///
     /// If the rows are not as long as the first layer is wide, or too many.
     pub fn forward(&mut self, input: &[f32]) -> Vec<f32> {
-        let n_rows = self.rows_of(input);
+        let n_rows = self.count_input_rows(input);
         let mut output = vec![0.0; n_rows * self.learned.n_outputs()];
         self.forward_into(input, &mut output);
         output
@@ -123,7 +124,7 @@ impl FusedTraining {
             data: input,
             rows: None,
         };
-        self.forward_of(input, output);
+        self.forward_input_rows(input, output);
     }
 
     /// The same of some `rows` of `data`, `[M, in]`: `[N], [M, in] -> [N, out]`.
@@ -131,12 +132,12 @@ impl FusedTraining {
     /// # Panics
     ///
     /// The same, or if a row is not there.
-    pub fn forward_rows(&mut self, data: &[f32], rows: &[usize], output: &mut [f32]) {
+    pub fn forward_selected_rows(&mut self, data: &[f32], rows: &[usize], output: &mut [f32]) {
         let rows = Some(rows);
-        self.forward_of(InputRows { data, rows }, output);
+        self.forward_input_rows(InputRows { data, rows }, output);
     }
 
-    fn forward_of(&mut self, input: InputRows<'_>, output: &mut [f32]) {
+    fn forward_input_rows(&mut self, input: InputRows<'_>, output: &mut [f32]) {
         let n_inputs = self.learned.n_inputs();
         assert_eq!(
             input.data.len() % n_inputs,
@@ -148,7 +149,7 @@ impl FusedTraining {
         let len = n_rows * self.learned.n_outputs();
         assert_eq!(output.len(), len, "each output has its place");
         (self.n_rows, self.has_gradient) = (n_rows, false);
-        let (learned, path) = self.ready();
+        let (learned, path) = self.network_and_training_path();
         path.forward(learned, input, output);
     }
 
@@ -158,57 +159,67 @@ impl FusedTraining {
     /// # Panics
     ///
     /// If one of them is not as long as that.
-    pub fn ascend(&mut self, gradient: &[f32], learning_rate: f64, in_input: Option<&mut [f32]>) {
+    pub fn ascend_from_output_gradient(
+        &mut self,
+        gradient: &[f32],
+        learning_rate: f64,
+        in_input: Option<&mut [f32]>,
+    ) {
         let len = self.n_rows * self.learned.n_outputs();
         assert_eq!(gradient.len(), len, "a gradient for each output");
-        self.check_gradient(self.n_rows, in_input.as_deref());
-        let (learned, path) = self.ready();
-        path.ascend(learned, gradient, learning_rate, in_input);
+        self.check_input_gradient_len(self.n_rows, in_input.as_deref());
+        let (learned, path) = self.network_and_training_path();
+        path.ascend_from_output_gradient(learned, gradient, learning_rate, in_input);
     }
 
     /// One step of Adam up `scale · Σ log p(x | z)` of a decoder's rows `z`, `[N, D]`; its gradient in
     /// them, before the step, is written to `in_input` if it is asked for.
     ///
-    /// As [`FusedTraining::forward`] and [`FusedTraining::ascend`] with `(x − mean) · scale` over the
+    /// As [`FusedTraining::forward`] and [`FusedTraining::ascend_from_output_gradient`] with `(x − mean) · scale` over the
     /// likelihood's dispersion between them, which is taken as the last product is finished.
     ///
     /// # Panics
     ///
     /// If lengths do not fit, rows are too many, or an observation is not there.
-    pub fn learn(
+    pub fn ascend_log_likelihood(
         &mut self,
         z: &[f32],
-        observed: &Observed<'_>,
+        observed: &LikelihoodTarget<'_>,
         learning_rate: f64,
         in_input: Option<&mut [f32]>,
     ) {
-        self.backward(z, observed, in_input);
-        self.step(learning_rate);
+        self.forward_and_backward(z, observed, in_input);
+        self.take_pending_step(learning_rate);
     }
 
-    /// The first part of [`FusedTraining::learn`]. The step is left to [`FusedTraining::step`], on another
+    /// The first part of [`FusedTraining::ascend_log_likelihood`]. The step is left to [`FusedTraining::take_pending_step`], on another
     /// thread if there is one, while the gradient in `z` is put to use.
     ///
     /// # Panics
     ///
     /// The same.
-    pub fn backward(&mut self, z: &[f32], observed: &Observed<'_>, in_input: Option<&mut [f32]>) {
-        self.check_observed(z, observed, in_input.as_deref());
-        let (learned, path) = self.ready();
-        path.backward(learned, z, observed, in_input);
+    pub fn forward_and_backward(
+        &mut self,
+        z: &[f32],
+        observed: &LikelihoodTarget<'_>,
+        in_input: Option<&mut [f32]>,
+    ) {
+        self.check_observed_and_reset(z, observed, in_input.as_deref());
+        let (learned, path) = self.network_and_training_path();
+        path.forward_and_backward(learned, z, observed, in_input);
         self.has_gradient = true;
     }
 
-    /// The step that [`FusedTraining::backward`] left.
+    /// The step that [`FusedTraining::forward_and_backward`] left.
     ///
     /// # Panics
     ///
     /// If there is none to take.
-    pub fn step(&mut self, learning_rate: f64) {
+    pub fn take_pending_step(&mut self, learning_rate: f64) {
         assert!(self.has_gradient, "a step comes after a backward pass");
         self.has_gradient = false;
-        let (learned, path) = self.ready();
-        path.step(learned, learning_rate);
+        let (learned, path) = self.network_and_training_path();
+        path.take_pending_step(learned, learning_rate);
     }
 
     /// Whether all weights and biases are finite.
@@ -217,12 +228,12 @@ impl FusedTraining {
     }
 
     /// The weight (`[out, in]`) and bias of each layer as they are now.
-    pub fn layers(&self) -> Vec<(Vec<f32>, Vec<f32>)> {
-        self.learned.layers()
+    pub fn copy_layers(&self) -> Vec<(Vec<f32>, Vec<f32>)> {
+        self.learned.copy_layers()
     }
 
     /// How many rows `input` has.
-    fn rows_of(&self, input: &[f32]) -> usize {
+    fn count_input_rows(&self, input: &[f32]) -> usize {
         let n_inputs = self.learned.n_inputs();
         assert_eq!(input.len() % n_inputs, 0, "rows are as long as the input");
         let n_rows = input.len() / n_inputs;
@@ -230,8 +241,13 @@ impl FusedTraining {
         n_rows
     }
 
-    fn check_observed(&mut self, z: &[f32], observed: &Observed<'_>, in_input: Option<&[f32]>) {
-        let (n_rows, n_outputs) = (self.rows_of(z), self.learned.n_outputs());
+    fn check_observed_and_reset(
+        &mut self,
+        z: &[f32],
+        observed: &LikelihoodTarget<'_>,
+        in_input: Option<&[f32]>,
+    ) {
+        let (n_rows, n_outputs) = (self.count_input_rows(z), self.learned.n_outputs());
         let x = observed.x;
         assert_eq!(
             x.len() % n_outputs,
@@ -244,12 +260,12 @@ impl FusedTraining {
             observed.rows.iter().all(is_there),
             "an observation is there"
         );
-        self.check_gradient(n_rows, in_input);
-        // What `ascend` might take next is gone.
+        self.check_input_gradient_len(n_rows, in_input);
+        // What `ascend_from_output_gradient` might take next is gone.
         (self.n_rows, self.has_gradient) = (0, false);
     }
 
-    fn check_gradient(&self, n_rows: usize, in_input: Option<&[f32]>) {
+    fn check_input_gradient_len(&self, n_rows: usize, in_input: Option<&[f32]>) {
         if let Some(in_input) = in_input {
             let len = n_rows * self.learned.n_inputs();
             assert_eq!(in_input.len(), len, "a gradient for each input");
@@ -258,7 +274,7 @@ impl FusedTraining {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn learned(
+fn new_learned_network(
     layers: &[Layer<'_>],
     activation: Activation,
     most_rows: usize,
@@ -273,13 +289,18 @@ fn learned(
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn learned(_: &[Layer<'_>], _: Activation, _: usize, _: Instructions) -> Option<LearnedNetwork> {
+fn new_learned_network(
+    _: &[Layer<'_>],
+    _: Activation,
+    _: usize,
+    _: Instructions,
+) -> Option<LearnedNetwork> {
     None
 }
 
 /// The path must be there.
 #[cfg(target_arch = "x86_64")]
-fn path(
+fn new_training_path(
     learned: &LearnedNetwork,
     instructions: Instructions,
     precision: Precision,
@@ -298,6 +319,10 @@ fn path(
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn path(_: &LearnedNetwork, _: Instructions, _: Precision) -> Option<Box<dyn TrainingPath>> {
+fn new_training_path(
+    _: &LearnedNetwork,
+    _: Instructions,
+    _: Precision,
+) -> Option<Box<dyn TrainingPath>> {
     None
 }

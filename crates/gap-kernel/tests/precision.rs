@@ -2,7 +2,9 @@
 
 mod plain;
 
-use gap_kernel::{Activation, FusedTraining, Instructions, KernelLikelihood, Observed, Precision};
+use gap_kernel::{
+    Activation, FusedTraining, Instructions, KernelLikelihood, LikelihoodTarget, Precision,
+};
 use plain::{Plain, differentiate, floats, fused, numbers, paths, plain_layers};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,7 +17,7 @@ const ACTIVATIONS: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activa
 
 /// Weights and biases in one row, as plain loops keep them.
 fn values(fused: &FusedTraining) -> Vec<Vec<f32>> {
-    let layers = fused.layers().into_iter();
+    let layers = fused.copy_layers().into_iter();
     layers
         .map(|(weight, bias)| [weight, bias].concat())
         .collect()
@@ -88,7 +90,7 @@ fn gradient_error(
     fused.forward(&floats(&inputs));
     let small: Vec<f32> = pulled.iter().map(|p| (p * SMALL) as f32).collect();
     let mut in_input = vec![0.0; inputs.len()];
-    fused.ascend(&small, RATE, Some(&mut in_input));
+    fused.ascend_from_output_gradient(&small, RATE, Some(&mut in_input));
     let found: Vec<f64> = in_input.iter().map(|g| f64::from(*g) / SMALL).collect();
     let mut worst = relative_error(&found, &in_rows);
     for (layer, step) in plain.iter().zip(steps(&before, &values(&fused))) {
@@ -128,7 +130,7 @@ fn learn(fused: &mut FusedTraining, widths: &[usize], n_rows: usize, n_steps: us
     for _ in 0..n_steps {
         let output = fused.forward(&input);
         let gradient: Vec<f32> = target.iter().zip(&output).map(|(t, o)| t - o).collect();
-        fused.ascend(&gradient, 0.01, None);
+        fused.ascend_from_output_gradient(&gradient, 0.01, None);
     }
 }
 
@@ -142,7 +144,7 @@ fn rows_that_fill_up_a_block_count_for_nothing() {
         learn(&mut fresh, &widths, 3, 4);
         learn(&mut used, &widths, 3, 4);
         assert!(fresh.is_finite());
-        assert_eq!(fresh.layers(), used.layers(), "{path:?}");
+        assert_eq!(fresh.copy_layers(), used.copy_layers(), "{path:?}");
     }
 }
 
@@ -161,19 +163,19 @@ fn precision_changes_between_steps_and_leaves_what_was_learned() {
         learn(&mut changed, &widths, 9, 3);
         changed.set_precision(Precision::Mixed);
         assert_eq!(changed.precision() == Precision::Mixed, path.has_bf16());
-        assert_eq!(steady.layers(), changed.layers());
+        assert_eq!(steady.copy_layers(), changed.copy_layers());
         changed.set_precision(Precision::Full);
         assert_eq!(changed.precision(), Precision::Full);
         // Moments and their count are there too: the next steps have the same bits.
         learn(&mut steady, &widths, 9, 3);
         learn(&mut changed, &widths, 9, 3);
-        assert_eq!(steady.layers(), changed.layers());
+        assert_eq!(steady.copy_layers(), changed.copy_layers());
 
         // After steps in half precision, the way forward is that of the weights as they are.
         changed.set_precision(Precision::Mixed);
         learn(&mut changed, &widths, 9, 3);
         changed.set_precision(Precision::Full);
-        let layers = changed.layers();
+        let layers = changed.copy_layers();
         let layers: Vec<gap_kernel::Layer<'_>> = layers
             .iter()
             .map(|(weight, bias)| gap_kernel::Layer { weight, bias })
@@ -193,7 +195,7 @@ fn the_same_steps_have_the_same_bits() {
         let [mut one, mut other] = [(); 2].map(|()| fused(&plain, Activation::Tanh, 13, path));
         learn(&mut one, &widths, 13, 5);
         learn(&mut other, &widths, 13, 5);
-        assert_eq!(one.layers(), other.layers(), "{path:?}");
+        assert_eq!(one.copy_layers(), other.copy_layers(), "{path:?}");
     }
 }
 
@@ -249,13 +251,13 @@ fn apart(
     let scale = SMALL as f32;
     let before = values(&one);
     let [mut in_one, mut in_other] = [vec![0.0; z.len()], vec![0.0; z.len()]];
-    let observed = Observed {
+    let observed = LikelihoodTarget {
         x: &x,
         rows: observations,
         likelihood,
         scale,
     };
-    one.learn(&z, &observed, RATE, Some(&mut in_one));
+    one.ascend_log_likelihood(&z, &observed, RATE, Some(&mut in_one));
     let mut output = vec![0.0; observations.len() * n_out];
     other.forward_into(&z, &mut output);
     for (row, &observation) in output.chunks_exact_mut(n_out).zip(observations) {
@@ -263,7 +265,7 @@ fn apart(
             *output = residual(likelihood, x, *output, scale);
         }
     }
-    other.ascend(&output, RATE, Some(&mut in_other));
+    other.ascend_from_output_gradient(&output, RATE, Some(&mut in_other));
     let doubles = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
     let mut worst = relative_error(&doubles(&in_one), &doubles(&in_other));
     let ways = [&one, &other].map(|fused| steps(&before, &values(fused)));
@@ -298,7 +300,7 @@ fn loss_of_a_fit(path: Instructions, n_half: usize, n_steps: usize) -> f64 {
         for (output, target) in output.iter_mut().zip(&target) {
             *output = target - *output;
         }
-        student.ascend(&output, 0.002, None);
+        student.ascend_from_output_gradient(&output, 0.002, None);
     }
     student.forward_into(&input, &mut output);
     let squares = output
@@ -327,13 +329,13 @@ fn a_fit_that_ends_in_full_precision_is_as_good_as_one_that_began_there() {
 fn an_observation_that_is_not_there_is_refused() {
     for path in paths() {
         let mut fused = fused(&plain_layers(&[1, 2]), Activation::Tanh, 1, path);
-        let observed = Observed {
+        let observed = LikelihoodTarget {
             x: &[0.0, 1.0],
             rows: &[1],
             likelihood: KernelLikelihood::Bernoulli,
             scale: 1.0,
         };
-        let learn = AssertUnwindSafe(|| fused.learn(&[0.0], &observed, 0.1, None));
+        let learn = AssertUnwindSafe(|| fused.ascend_log_likelihood(&[0.0], &observed, 0.1, None));
         assert!(catch_unwind(learn).is_err());
     }
 }

@@ -39,7 +39,7 @@ fn learns(path: Instructions, widths: &[usize], activation: Activation) {
         let gradient = targets.iter().zip(&output).map(|(t, o)| (*t as f32) - o);
         let gradient: Vec<f32> = gradient.collect();
         let mut in_input = vec![0.0; n_rows * n_in];
-        fused.ascend(&gradient, rate, (t % 2 == 0).then_some(&mut in_input));
+        fused.ascend_from_output_gradient(&gradient, rate, (t % 2 == 0).then_some(&mut in_input));
         for (found, expected) in in_input.iter().zip(expected.concat()) {
             let error = (f64::from(*found) - expected).abs();
             assert!(
@@ -49,7 +49,7 @@ fn learns(path: Instructions, widths: &[usize], activation: Activation) {
         }
     }
     assert!(fused.is_finite());
-    for (layer, (weight, bias)) in plain.iter().zip(fused.layers()) {
+    for (layer, (weight, bias)) in plain.iter().zip(fused.copy_layers()) {
         let found = weight.iter().chain(&bias);
         for (found, expected) in found.zip(&layer.values) {
             let error = (f64::from(*found) - expected).abs();
@@ -77,7 +77,7 @@ fn a_gradient_that_is_not_finite_is_noticed() {
     let mut fused = FusedTraining::new(&layers, Activation::Tanh, 1, path).expect("it is there");
     fused.forward(&[1.0, 1.0]);
     assert!(fused.is_finite());
-    fused.ascend(&[f32::NAN], 0.1, None);
+    fused.ascend_from_output_gradient(&[f32::NAN], 0.1, None);
     assert!(!fused.is_finite());
 }
 
@@ -98,12 +98,12 @@ fn weights_and_biases_take_the_steps_of_adam_on_slices() {
         for t in 1..20 {
             let gradient = floats(&numbers(n, 1.0, 31 * t));
             fused.forward(&[1.0]);
-            fused.ascend(&gradient, 0.01, None);
-            let step = adam::Step::nth(t as i32, 0.01);
-            adam::ascend(&mut values, &gradient, &mut mean, &mut square, step);
+            fused.ascend_from_output_gradient(&gradient, 0.01, None);
+            let step = adam::AdamStep::from_step_number(t as i32, 0.01);
+            adam::ascend_slices(&mut values, &gradient, &mut mean, &mut square, step);
         }
         assert_ne!(values, start);
-        let (weight, bias) = &fused.layers()[0];
+        let (weight, bias) = &fused.copy_layers()[0];
         assert_eq!(weight, bias);
         // Slices are taken through the best path; any other finds its roots a little differently.
         for (on_path, on_slices) in weight.iter().zip(&values) {

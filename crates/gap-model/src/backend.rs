@@ -18,7 +18,7 @@ pub enum Backend {
 
 impl Backend {
     /// The environment variable that asks for one: `avx512`, `avx2` or `off`.
-    pub const VARIABLE: &str = gap_kernel::instructions::VARIABLE;
+    pub const ENVIRONMENT_VARIABLE: &str = gap_kernel::instructions::ENVIRONMENT_VARIABLE;
 
     /// What the environment asks for, or the best of this processor.
     ///
@@ -31,7 +31,7 @@ impl Backend {
     }
 
     /// Every backend of this processor.
-    pub fn all() -> Vec<Self> {
+    pub fn all_supported() -> Vec<Self> {
         let paths = [Instructions::Avx512, Instructions::Avx2].into_iter();
         let kernels = paths.filter(|path| path.is_supported()).map(Self::Kernels);
         kernels.chain([Self::Libtorch]).collect()
@@ -52,8 +52,8 @@ impl Backend {
 
     /// What results depend on: `off` for libtorch, else the instructions and whether they multiply
     /// 16-bit factors.
-    pub fn provenance(self) -> String {
-        Instructions::provenance(self.instructions())
+    pub fn arithmetic_label(self) -> String {
+        Instructions::arithmetic_label(self.instructions())
     }
 }
 

@@ -26,7 +26,7 @@ pub struct JointAndScore {
 pub trait ConditionedModel {
     /// The same on the kernels, without tensors in between, where it is on them. Its log likelihood
     /// lacks the prior, a standard normal.
-    fn on_kernels(&self) -> Option<&FusedConditionedDecoder> {
+    fn kernel_decoder(&self) -> Option<&FusedConditionedDecoder> {
         None
     }
 
@@ -57,7 +57,7 @@ pub trait ConditionedModel {
 }
 
 /// Checks the rows of one evaluation: `[N]` numbers below `n_observations`, `z` of `[N, D]`.
-pub(crate) fn check_rows(
+pub(crate) fn check_observation_rows(
     n_observations: i64,
     latent_dim: i64,
     observations: &[i64],

@@ -4,24 +4,24 @@ use tch::Tensor;
 
 /// A square image, channel by channel in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Image {
+pub(crate) struct ImageShape {
     pub(crate) channels: i64,
     pub(crate) side: i64,
 }
 
-impl Image {
+impl ImageShape {
     /// Numbers in a row.
-    pub(crate) const fn width(self) -> i64 {
+    pub(crate) const fn row_width(self) -> i64 {
         self.channels * self.side * self.side
     }
 
     /// `[N, W] -> [N, C, side, side]`
-    fn images(self, rows: &Tensor) -> Tensor {
+    fn rows_to_images(self, rows: &Tensor) -> Tensor {
         rows.reshape([-1, self.channels, self.side, self.side])
     }
 
     /// `[N, W] -> [N, C]`
-    pub(crate) fn sum_of_channels(self, rows: &Tensor) -> Tensor {
+    pub(crate) fn sum_per_channel(self, rows: &Tensor) -> Tensor {
         let pixels = rows.reshape([-1, self.channels, self.side * self.side]);
         pixels.sum_dim_intlist([2_i64].as_slice(), false, rows.kind())
     }
@@ -34,8 +34,8 @@ impl Image {
 /// `convolve_transposed` that in `large`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConvGeometry {
-    pub(crate) large: Image,
-    pub(crate) small: Image,
+    pub(crate) large: ImageShape,
+    pub(crate) small: ImageShape,
     pub(crate) kernel: i64,
     pub(crate) stride: i64,
     pub(crate) padding: i64,
@@ -43,12 +43,17 @@ pub(crate) struct ConvGeometry {
 
 impl ConvGeometry {
     /// From an image to one with `channels`, whose sides are `stride` times shorter, up to a pixel.
-    pub(crate) fn from_large(large: Image, channels: i64, kernel: i64, stride: i64) -> Self {
+    pub(crate) fn from_large_image(
+        large: ImageShape,
+        channels: i64,
+        kernel: i64,
+        stride: i64,
+    ) -> Self {
         let padding = (kernel - 1) / 2;
         let side = (large.side + 2 * padding - kernel) / stride + 1;
         Self {
             large,
-            small: Image { channels, side },
+            small: ImageShape { channels, side },
             kernel,
             stride,
             padding,
@@ -65,13 +70,14 @@ impl ConvGeometry {
     }
 
     /// How many pixels of the large image the windows of the small one do not reach.
-    const fn left_over(self) -> i64 {
+    const fn output_padding(self) -> i64 {
         (self.large.side + 2 * self.padding - self.kernel) % self.stride
     }
 
     /// `[N, large], [C_small, C_large, k, k], [C_small] -> [N, small]`
     pub(crate) fn convolve(self, rows: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
-        let (images, stride, padding) = (self.large.images(rows), self.stride, self.padding);
+        let (images, stride, padding) =
+            (self.large.rows_to_images(rows), self.stride, self.padding);
         let output = images.conv2d(
             weight,
             bias,
@@ -80,7 +86,7 @@ impl ConvGeometry {
             [1, 1],
             1,
         );
-        output.reshape([-1, self.small.width()])
+        output.reshape([-1, self.small.row_width()])
     }
 
     /// `[N, small], [C_small, C_large, k, k], [C_large] -> [N, large]`
@@ -90,17 +96,18 @@ impl ConvGeometry {
         weight: &Tensor,
         bias: Option<&Tensor>,
     ) -> Tensor {
-        let (images, stride, padding) = (self.small.images(rows), self.stride, self.padding);
+        let (images, stride, padding) =
+            (self.small.rows_to_images(rows), self.stride, self.padding);
         let output = images.conv_transpose2d(
             weight,
             bias,
             [stride, stride],
             [padding, padding],
-            [self.left_over(), self.left_over()],
+            [self.output_padding(), self.output_padding()],
             1,
             [1, 1],
         );
-        output.reshape([-1, self.large.width()])
+        output.reshape([-1, self.large.row_width()])
     }
 
     /// The gradient of `Σ_n ⟨small_n, convolve(large_n; w)⟩` in `w`: `[N, large], [N, small] ->
@@ -109,18 +116,18 @@ impl ConvGeometry {
     /// Entry `(s, l, u, v)` sums `small[n, s, i, j] · large[n, l, i·stride + u, j·stride + v]` over `n, i,
     /// j`: a convolution in which rows are the channels and the small images a kernel that is spread
     /// out by the stride.
-    pub(crate) fn in_weight(self, large: &Tensor, small: &Tensor) -> Tensor {
+    pub(crate) fn weight_gradient(self, large: &Tensor, small: &Tensor) -> Tensor {
         let by_channel = |images: Tensor| images.transpose(0, 1);
         let (stride, padding) = (self.stride, self.padding);
-        let sums = by_channel(self.large.images(large)).conv2d(
-            &by_channel(self.small.images(small)),
+        let sums = by_channel(self.large.rows_to_images(large)).conv2d(
+            &by_channel(self.small.rows_to_images(small)),
             None::<Tensor>,
             [1, 1],
             [padding, padding],
             [stride, stride],
             1,
         );
-        // [C_large, C_small, k + left_over, k + left_over]
+        // [C_large, C_small, k + output_padding, k + output_padding]
         let sums = sums.narrow(2, 0, self.kernel).narrow(3, 0, self.kernel);
         by_channel(sums)
     }

@@ -5,7 +5,7 @@
 //! place of pooling), without their normalisation: it would mix datapoints.
 
 use crate::activation::Activation;
-use crate::conv_geometry::{ConvGeometry, Image};
+use crate::conv_geometry::{ConvGeometry, ImageShape};
 use crate::layer::{Layer, LayerMap};
 use crate::network::Network;
 use gap_torch::{NoiseStream, SeedKey};
@@ -28,7 +28,7 @@ impl ConvShape {
     /// The usual one for images of this size: windows of 4 pixels, 2 apart, so that 28 pixels become 14 and
     /// then 7, and 8 become 4 and 2, with every pixel in the same number of windows but at the border
     /// (Odena, Dumoulin and Olah 2016, "Deconvolution and Checkerboard Artifacts").
-    pub const fn halving(side: i64, channels: [i64; 2]) -> Self {
+    pub const fn with_stride_two(side: i64, channels: [i64; 2]) -> Self {
         Self {
             side,
             channels,
@@ -42,17 +42,18 @@ impl ConvShape {
     /// # Panics
     ///
     /// If a window does not cover its stride, or is larger than the image.
-    fn geometries(&self) -> [ConvGeometry; 2] {
+    fn convolution_geometries(&self) -> [ConvGeometry; 2] {
         let covers = self.stride > 0 && self.kernel >= self.stride;
         assert!(covers, "windows leave no pixel out");
-        let image = Image {
+        let image = ImageShape {
             channels: 1,
             side: self.side,
         };
-        let first = ConvGeometry::from_large(image, self.channels[0], self.kernel, self.stride);
+        let first =
+            ConvGeometry::from_large_image(image, self.channels[0], self.kernel, self.stride);
         let second =
-            ConvGeometry::from_large(first.small, self.channels[1], self.kernel, self.stride);
-        let is_there = |image: Image| image.channels > 0 && image.side > 0;
+            ConvGeometry::from_large_image(first.small, self.channels[1], self.kernel, self.stride);
+        let is_there = |image: ImageShape| image.channels > 0 && image.side > 0;
         let fits = is_there(image) && is_there(first.small) && is_there(second.small);
         assert!(fits, "an image has pixels after each convolution");
         [first, second]
@@ -66,51 +67,60 @@ impl ConvShape {
     /// # Panics
     ///
     /// If the sizes do not make a network.
-    pub fn encoder(
+    pub fn random_encoder(
         &self,
         n_outputs: i64,
         activation: Activation,
         key: SeedKey,
         device: Device,
     ) -> Network {
-        let [first, second] = self.geometries();
+        let [first, second] = self.convolution_geometries();
         let layers = vec![
-            random_conv(LayerMap::Convolution(first), key.index(0), device),
-            random_conv(LayerMap::Convolution(second), key.index(1), device),
-            Layer::random_affine(second.small.width(), n_outputs, key.index(2), device),
+            random_convolution_layer(LayerMap::Convolution(first), key.for_index(0), device),
+            random_convolution_layer(LayerMap::Convolution(second), key.for_index(1), device),
+            Layer::random_affine(
+                second.small.row_width(),
+                n_outputs,
+                key.for_index(2),
+                device,
+            ),
         ];
         Network::from_layers(layers, activation)
     }
 
     /// A decoder's network, `n_inputs` to `side²` outputs: a dense layer and two transposed
-    /// convolutions. Weights as in [`ConvShape::encoder`].
+    /// convolutions. Weights as in [`ConvShape::random_encoder`].
     ///
     /// # Panics
     ///
     /// If the sizes do not make a network.
-    pub fn decoder(
+    pub fn random_decoder(
         &self,
         n_inputs: i64,
         activation: Activation,
         key: SeedKey,
         device: Device,
     ) -> Network {
-        let [first, second] = self.geometries();
+        let [first, second] = self.convolution_geometries();
         let layers = vec![
-            Layer::random_affine(n_inputs, second.small.width(), key.index(0), device),
-            random_conv(
+            Layer::random_affine(n_inputs, second.small.row_width(), key.for_index(0), device),
+            random_convolution_layer(
                 LayerMap::TransposedConvolution(second),
-                key.index(1),
+                key.for_index(1),
                 device,
             ),
-            random_conv(LayerMap::TransposedConvolution(first), key.index(2), device),
+            random_convolution_layer(
+                LayerMap::TransposedConvolution(first),
+                key.for_index(2),
+                device,
+            ),
         ];
         Network::from_layers(layers, activation)
     }
 }
 
 /// A convolution with random weights, in either direction.
-fn random_conv(map: LayerMap, key: SeedKey, device: Device) -> Layer {
+fn random_convolution_layer(map: LayerMap, key: SeedKey, device: Device) -> Layer {
     let (geometry, n_biases, summands) = match map {
         LayerMap::Convolution(geometry) => {
             let window = geometry.kernel.pow(2) as f64;

@@ -12,7 +12,9 @@ use crate::network_blocks::NetworkBlocks;
 use crate::standard_normal::log_prior;
 use gap_kernel::FusedDecoder;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
-use gap_torch::{NoiseStream, aligned_like, block, block_starts, map_row_blocks, whole_blocks};
+use gap_torch::{
+    NoiseStream, block, block_starts, empty_aligned_like, map_row_blocks, pad_to_whole_blocks,
+};
 use std::cell::OnceCell;
 use tch::{Device, Kind, Tensor};
 
@@ -34,7 +36,7 @@ impl Decoder {
     ///
     /// If the likelihood learns a scale for another number of dimensions.
     pub fn new(network: Network, likelihood: Likelihood) -> Self {
-        let n_scales = likelihood.n_parameters();
+        let n_scales = likelihood.n_learned_parameters();
         assert!(
             n_scales == 0 || n_scales == network.output_dim() as u64,
             "a scale for each of {} outputs, not {n_scales}",
@@ -105,7 +107,7 @@ impl Decoder {
     }
 
     /// The decoder on the kernels, if it is one for them.
-    fn packed(&self) -> Option<&FusedDecoder> {
+    fn packed_for_kernels(&self) -> Option<&FusedDecoder> {
         let pack = || pack_decoder(&self.network, &self.likelihood);
         self.packed.get_or_init(pack).as_ref()
     }
@@ -117,14 +119,14 @@ impl Decoder {
 }
 
 /// `x` (`[B, X]`) and `z` (`[S, B, D]`) as rows: `[S·B, X]` (one datapoint's rows `B` apart), `[S·B, D]`.
-fn as_rows(x: &Tensor, z: &Tensor, n_samples: i64) -> (Tensor, Tensor) {
+fn datapoint_index_and_z_rows(x: &Tensor, z: &Tensor, n_samples: i64) -> (Tensor, Tensor) {
     let z_rows = z.reshape([-1, z.size()[2]]);
     let index = Tensor::arange(x.size()[0], (Kind::Int64, x.device())).repeat([n_samples]);
     (index, z_rows)
 }
 
 /// Row `s·B + b` belongs to datapoint `b`.
-fn owners(n_samples: i64, batch: i64) -> Vec<usize> {
+fn datapoint_of_each_row(n_samples: i64, batch: i64) -> Vec<usize> {
     let rows = 0..(n_samples * batch) as usize;
     rows.map(|row| row % batch.max(1) as usize).collect()
 }
@@ -147,18 +149,18 @@ impl LatentVariableModel for Decoder {
     }
 
     fn is_on_kernels(&self) -> bool {
-        self.packed().is_some()
+        self.packed_for_kernels().is_some()
     }
 
     fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         let [n_samples, batch] = check_sizes(self, x, z)?;
-        let (index, z_rows) = as_rows(x, z, n_samples);
+        let (index, z_rows) = datapoint_index_and_z_rows(x, z, n_samples);
         let log_likelihood = if z.requires_grad() {
             // One graph over the whole batch.
             self.log_likelihood_rows(&x.index_select(0, &index), &z_rows)
-        } else if let Some(packed) = self.packed() {
+        } else if let Some(packed) = self.packed_for_kernels() {
             let conditioned = DecoderOnKernels::new(packed, self.latent_dim(), x);
-            conditioned.log_likelihood_rows(&owners(n_samples, batch), &z_rows)
+            conditioned.log_likelihood_rows(&datapoint_of_each_row(n_samples, batch), &z_rows)
         } else {
             map_row_blocks(&[&index, &z_rows], |block| {
                 self.log_likelihood_rows(&x.index_select(0, &block[0]), &block[1])
@@ -172,22 +174,22 @@ impl LatentVariableModel for Decoder {
     fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         let [n_samples, batch] = check_sizes(self, x, z)?;
         let _no_grad = tch::no_grad_guard();
-        if let Some(packed) = self.packed() {
+        if let Some(packed) = self.packed_for_kernels() {
             let conditioned = DecoderOnKernels::new(packed, self.latent_dim(), x);
             let rows = z.reshape([-1, self.latent_dim()]);
-            let score = conditioned.score_rows(&owners(n_samples, batch), &rows);
+            let score = conditioned.score_rows(&datapoint_of_each_row(n_samples, batch), &rows);
             return Ok(score.view([n_samples, batch, self.latent_dim()]));
         }
-        let z_blocks = whole_blocks(&z.reshape([-1, self.latent_dim()]));
+        let z_blocks = pad_to_whole_blocks(&z.reshape([-1, self.latent_dim()]));
         // Row s·B + b is datapoint b; what fills up the last block may be any.
         let index =
             Tensor::arange(z_blocks.size()[0], (Kind::Int64, x.device())).remainder(batch.max(1));
         let mut blocks = NetworkBlocks::new(&self.network);
-        let mut score = aligned_like(&z_blocks);
+        let mut score = empty_aligned_like(&z_blocks);
         for start in block_starts(&z_blocks) {
             let output = blocks.forward(&block(&z_blocks, start));
             let x = x.index_select(0, &block(&index, start));
-            self.likelihood.residual_in_place(&x, output);
+            self.likelihood.output_gradient_in_place(&x, output);
             // A projection of x, as in a conditioned decoder, would not pay for one evaluation.
             blocks.pull_back(&block(&score, start));
         }
@@ -198,7 +200,7 @@ impl LatentVariableModel for Decoder {
 
     fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
         check_observed(self, x)?;
-        Ok(match self.packed() {
+        Ok(match self.packed_for_kernels() {
             Some(packed) => Box::new(DecoderOnKernels::new(packed, self.latent_dim(), x)),
             None => Box::new(DecoderOnTensors::new(&self.network, self.likelihood(), x)),
         })

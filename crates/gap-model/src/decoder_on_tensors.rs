@@ -5,14 +5,17 @@
 //! once for each observation, and each evaluation adds a multiple of `Wᵀ mean(l)` to it. No value of the
 //! likelihood is computed unless asked for, no graph is built, and the memory is used again.
 
-use crate::conditioned::{ConditionedModel, JointAndScore, check_rows};
+use crate::conditioned::{ConditionedModel, JointAndScore, check_observation_rows};
 use crate::layer::LayerMap;
 use crate::likelihood::{CanonicalGradient, Likelihood};
 use crate::model_error::ModelError;
 use crate::network::Network;
 use crate::network_blocks::NetworkBlocks;
 use crate::standard_normal::log_prior;
-use gap_torch::{aligned_like, block, block_starts, map_row_blocks, product, whole_blocks};
+use gap_torch::{
+    block, block_starts, empty_aligned_like, map_row_blocks, matmul_into_aligned_rows,
+    pad_to_whole_blocks,
+};
 use tch::{Kind, Tensor};
 
 /// A decoder's network and likelihood, prepared for some observations.
@@ -21,29 +24,31 @@ pub(crate) struct DecoderOnTensors {
     latent_dim: i64,
     x: Tensor, // [B, X]
     /// Where the likelihood and the last layer have the form that it takes.
-    projection: Option<Projection>,
+    projection: Option<ProjectedObservations>,
     blocks: NetworkBlocks,
 }
 
 /// What the observations contribute to the gradient in the last layer's input.
-struct Projection {
+struct ProjectedObservations {
     projected: Tensor, // Wᵀx / dispersion, [B, H]
     negated: Tensor,   // −W / dispersion, [X, H]
     mean_in_place: fn(&mut Tensor),
 }
 
-impl Projection {
+impl ProjectedObservations {
     fn new(network: &Network, likelihood: &Likelihood, x: &Tensor) -> Option<Self> {
         let layers = network.layers();
         let last = layers.last().expect("a network has a layer");
         let CanonicalGradient {
             dispersion,
             mean_in_place,
-        } = likelihood.canonical()?;
+        } = likelihood.canonical_gradient()?;
         (last.map == LayerMap::Affine).then(|| {
             let negated = &last.weight * (-1.0 / dispersion);
             Self {
-                projected: -map_row_blocks(&[x], |block| product(&block[0], &negated)),
+                projected: -map_row_blocks(&[x], |block| {
+                    matmul_into_aligned_rows(&block[0], &negated)
+                }),
                 negated,
                 mean_in_place,
             }
@@ -58,7 +63,7 @@ impl DecoderOnTensors {
         Self {
             latent_dim: network.input_dim(),
             x: x.copy(),
-            projection: Projection::new(network, &likelihood, x),
+            projection: ProjectedObservations::new(network, &likelihood, x),
             blocks: NetworkBlocks::new(network).with_transposed_copies(),
             likelihood,
         }
@@ -69,15 +74,15 @@ impl DecoderOnTensors {
         &mut self,
         observations: &[i64],
         z: &Tensor,
-        quantities: Quantities,
+        quantities: RequestedQuantities,
     ) -> Result<(Option<Tensor>, Option<Tensor>), ModelError> {
         let likelihood = &self.likelihood;
-        check_rows(self.x.size()[0], self.latent_dim, observations, z)?;
+        check_observation_rows(self.x.size()[0], self.latent_dim, observations, z)?;
         let _no_grad = tch::no_grad_guard();
         let n_rows = observations.len() as i64;
-        let index = whole_blocks(&Tensor::from_slice(observations).to_device(z.device()));
-        let z = whole_blocks(z);
-        let mut score = quantities.score.then(|| aligned_like(&z));
+        let index = pad_to_whole_blocks(&Tensor::from_slice(observations).to_device(z.device()));
+        let z = pad_to_whole_blocks(z);
+        let mut score = quantities.score.then(|| empty_aligned_like(&z));
         let log_joint = quantities
             .log_joint
             .then(|| Tensor::zeros([z.size()[0]], (Kind::Double, z.device())));
@@ -95,12 +100,13 @@ impl DecoderOnTensors {
             let mut into = block(score, start);
             if let Some(projection) = &self.projection {
                 (projection.mean_in_place)(output);
-                self.blocks.pull_back_from_last(&mut into, |mean, into| {
-                    let _ = projection.projected.index_select_out(into, 0, &index);
-                    let _ = into.addmm_(mean, &projection.negated);
-                });
+                self.blocks
+                    .pull_back_with_last_layer(&mut into, |mean, into| {
+                        let _ = projection.projected.index_select_out(into, 0, &index);
+                        let _ = into.addmm_(mean, &projection.negated);
+                    });
             } else if let Some(x) = &x {
-                likelihood.residual_in_place(x, output);
+                likelihood.output_gradient_in_place(x, output);
                 self.blocks.pull_back(&into);
             }
         }
@@ -114,12 +120,12 @@ impl DecoderOnTensors {
 
 /// What an evaluation is to compute.
 #[derive(Clone, Copy)]
-struct Quantities {
+struct RequestedQuantities {
     log_joint: bool,
     score: bool,
 }
 
-impl Quantities {
+impl RequestedQuantities {
     const SCORE: Self = Self {
         log_joint: false,
         score: true,
@@ -134,17 +140,17 @@ impl Quantities {
     };
 }
 
-const COMPUTED: &str = "it was to be computed";
+const EXPECT_COMPUTED_MESSAGE: &str = "it was to be computed";
 
 impl ConditionedModel for DecoderOnTensors {
     fn score(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
-        let (_, score) = self.evaluate(observations, z, Quantities::SCORE)?;
-        Ok(score.expect(COMPUTED))
+        let (_, score) = self.evaluate(observations, z, RequestedQuantities::SCORE)?;
+        Ok(score.expect(EXPECT_COMPUTED_MESSAGE))
     }
 
     fn log_joint(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
-        let (log_joint, _) = self.evaluate(observations, z, Quantities::LOG_JOINT)?;
-        Ok(log_joint.expect(COMPUTED))
+        let (log_joint, _) = self.evaluate(observations, z, RequestedQuantities::LOG_JOINT)?;
+        Ok(log_joint.expect(EXPECT_COMPUTED_MESSAGE))
     }
 
     fn log_joint_and_score(
@@ -152,10 +158,10 @@ impl ConditionedModel for DecoderOnTensors {
         observations: &[i64],
         z: &Tensor,
     ) -> Result<JointAndScore, ModelError> {
-        let (log_joint, score) = self.evaluate(observations, z, Quantities::BOTH)?;
+        let (log_joint, score) = self.evaluate(observations, z, RequestedQuantities::BOTH)?;
         Ok(JointAndScore {
-            log_joint: log_joint.expect(COMPUTED),
-            score: score.expect(COMPUTED),
+            log_joint: log_joint.expect(EXPECT_COMPUTED_MESSAGE),
+            score: score.expect(EXPECT_COMPUTED_MESSAGE),
         })
     }
 }

@@ -2,7 +2,7 @@
 //! Why?", with one latent and one observed number for each datapoint and a global `θ` that is known.
 //!
 //! In both, `z_n` depends on its own `x_n` alone, so an encoder that is wide enough has no amortization
-//! gap. How wide is the question: a linear one suffices for the [`linear`] model, hidden units are needed
+//! gap. How wide is the question: a linear one suffices for the [`new_linear_hierarchical`] model, hidden units are needed
 //! for the [`NonlinearHierarchical`]. In the paper `θ` is inferred along with `z`; here models are frozen.
 
 use crate::likelihood::Likelihood;
@@ -16,8 +16,8 @@ use tch::{Device, Kind, Tensor};
 
 /// `z ~ N(0, 1)` and `x ~ N(θ + 1.155 z, 2.43²)` with `θ = 0`, from which the paper's notebook
 /// (`linear_prob_model.ipynb`) draws its data. The posterior's mean is linear in `x`, its variance constant.
-pub fn linear(device: Device) -> LinearGaussian {
-    LinearGaussian::scalar(1.155, 0.0, 2.43, device)
+pub fn new_linear_hierarchical(device: Device) -> LinearGaussian {
+    LinearGaussian::new_scalar(1.155, 0.0, 2.43, device)
 }
 
 /// `z ~ N(0, 1)` and `x ~ N(θ + z + z sin z, e^(2 cos z))`.
@@ -30,10 +30,10 @@ pub struct NonlinearHierarchical {
     offset: Tensor, // θ, [1]
 }
 
-const STORED: &str = "nonlinear_hierarchical.offset";
+const OFFSET_CHECKPOINT_NAME: &str = "nonlinear_hierarchical.offset";
 
 /// What the formulas are made of, `f64`, each `[N, 1]`.
-struct Terms {
+struct JointDensityTerms {
     z: Tensor,
     sine: Tensor,
     cosine: Tensor,
@@ -59,7 +59,7 @@ impl NonlinearHierarchical {
 
     /// Adds the model to `checkpoint`.
     pub fn store(&self, checkpoint: &mut Checkpoint) {
-        checkpoint.insert(STORED, &self.offset);
+        checkpoint.insert(OFFSET_CHECKPOINT_NAME, &self.offset);
     }
 
     /// Reads what [`NonlinearHierarchical::store`] wrote.
@@ -69,20 +69,20 @@ impl NonlinearHierarchical {
     /// [`CheckpointError::Missing`] if the checkpoint holds another model.
     pub fn restore(checkpoint: &Checkpoint, device: Device) -> Result<Self, CheckpointError> {
         Ok(Self {
-            offset: checkpoint.get(STORED, device)?,
+            offset: checkpoint.get(OFFSET_CHECKPOINT_NAME, device)?,
         })
     }
 
     /// The mean of `x`, in `f64`: `[N, 1] -> [N, 1]`.
-    fn mean(&self, z: &Tensor) -> Tensor {
+    fn observed_mean(&self, z: &Tensor) -> Tensor {
         z + z * z.sin() + self.offset.to_kind(Kind::Double)
     }
 
-    fn terms(&self, x: &Tensor, z: &Tensor) -> Terms {
+    fn joint_density_terms(&self, x: &Tensor, z: &Tensor) -> JointDensityTerms {
         let (x, z) = (x.to_kind(Kind::Double), z.to_kind(Kind::Double));
         let cosine = z.cos();
-        Terms {
-            standardized: (x - self.mean(&z)) * (-&cosine).exp(),
+        JointDensityTerms {
+            standardized: (x - self.observed_mean(&z)) * (-&cosine).exp(),
             sine: z.sin(),
             cosine,
             z,
@@ -91,7 +91,7 @@ impl NonlinearHierarchical {
 
     /// `log p(x, z)`, `f64`: `[N, 1], [N, 1] -> [N, 1]`.
     fn log_joint_rows(&self, x: &Tensor, z: &Tensor) -> Tensor {
-        let terms = self.terms(x, z);
+        let terms = self.joint_density_terms(x, z);
         let squares = terms.z.square() + terms.standardized.square();
         squares * -0.5 - terms.cosine - TAU.ln()
     }
@@ -101,18 +101,23 @@ impl NonlinearHierarchical {
     /// With `r = (x − mean) / std`, `mean' = 1 + sin z + z cos z` and `(log std)' = −sin z` it is
     /// `−z + sin z + r mean' / std − r² sin z`.
     fn score_rows(&self, x: &Tensor, z: &Tensor) -> Tensor {
-        let Terms {
+        let JointDensityTerms {
             z,
             sine,
             cosine,
             standardized,
-        } = self.terms(x, z);
+        } = self.joint_density_terms(x, z);
         let slope = (&sine + &z * &cosine + 1.0) * (-&cosine).exp();
         &sine - z + &standardized * slope - standardized.square() * sine
     }
 
     /// `f` of rows in blocks: `[B, 1], [S, B, 1] -> [S, B, 1]`, `f64`.
-    fn by_rows(&self, x: &Tensor, z: &Tensor, f: impl Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
+    fn map_in_row_blocks(
+        &self,
+        x: &Tensor,
+        z: &Tensor,
+        f: impl Fn(&Tensor, &Tensor) -> Tensor,
+    ) -> Tensor {
         let [x_rows, z_rows] = [&x.expand_as(z), z].map(|tensor| tensor.reshape([-1, 1]));
         let rows = if z.requires_grad() {
             f(&x_rows, &z_rows)
@@ -142,14 +147,14 @@ impl LatentVariableModel for NonlinearHierarchical {
 
     fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         check_sizes(self, x, z)?;
-        let log_joint = self.by_rows(x, z, |x, z| self.log_joint_rows(x, z));
+        let log_joint = self.map_in_row_blocks(x, z, |x, z| self.log_joint_rows(x, z));
         Ok(log_joint.squeeze_dim(2))
     }
 
     fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         check_sizes(self, x, z)?;
         let _no_grad = tch::no_grad_guard();
-        let score = self.by_rows(x, &z.detach(), |x, z| self.score_rows(x, z));
+        let score = self.map_in_row_blocks(x, &z.detach(), |x, z| self.score_rows(x, z));
         Ok(score.to_kind(self.kind()))
     }
 
@@ -159,7 +164,7 @@ impl LatentVariableModel for NonlinearHierarchical {
         let [z, noise] = [0, 1].map(|column| normals.narrow(1, column, 1).contiguous());
         let x = map_row_blocks(&[&z, &noise], |block| {
             let z = block[0].to_kind(Kind::Double);
-            self.mean(&z) + &block[1] * z.cos().exp()
+            self.observed_mean(&z) + &block[1] * z.cos().exp()
         });
         Ok((x.to_kind(self.kind()), z.to_kind(self.kind())))
     }

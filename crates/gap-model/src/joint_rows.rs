@@ -8,7 +8,7 @@ use crate::model::LatentVariableModel;
 use crate::model_error::ModelError;
 use crate::standard_normal::log_prior_row;
 use gap_kernel::{DecoderOutputs, FusedConditionedDecoder, Precision};
-use gap_torch::{doubles, floats};
+use gap_torch::{to_f32_values, to_f64_values};
 use tch::{Device, Kind, Tensor};
 
 /// Where an evaluation writes its results, each if there is a place for it.
@@ -34,14 +34,14 @@ impl Default for JointOutputs<'_> {
 }
 
 /// `log p(x, ·)` and its gradient at fixed observations.
-pub struct JointRows<'a> {
+pub struct JointRowEvaluator<'a> {
     conditioned: Box<dyn ConditionedModel + 'a>,
     latent_dim: usize,
     kind: Kind,
     device: Device,
 }
 
-impl<'a> JointRows<'a> {
+impl<'a> JointRowEvaluator<'a> {
     /// Of `model` at the rows of `x`, `[B, X]`.
     ///
     /// # Errors
@@ -63,12 +63,14 @@ impl<'a> JointRows<'a> {
 
     /// Whether rows are read where they lie, and the likelihood can be asked apart from the prior.
     pub fn is_on_kernels(&self) -> bool {
-        self.conditioned.on_kernels().is_some()
+        self.conditioned.kernel_decoder().is_some()
     }
 
     /// The likelihood apart from its standard-normal prior, where that is cheaper than the joint.
-    pub fn likelihood(&self) -> Option<LikelihoodRows<'_>> {
-        self.conditioned.on_kernels().map(LikelihoodRows)
+    pub fn likelihood_evaluator(&self) -> Option<LikelihoodRowEvaluator<'_>> {
+        self.conditioned
+            .kernel_decoder()
+            .map(LikelihoodRowEvaluator)
     }
 
     /// Writes what is asked for of rows: row `n` of `z`, `[N, D]`, belongs to observation
@@ -84,15 +86,15 @@ impl<'a> JointRows<'a> {
         outputs: JointOutputs<'_>,
     ) -> Result<(), ModelError> {
         if self.is_on_kernels() {
-            self.on_kernels(observations, z, outputs);
+            self.evaluate_on_kernels(observations, z, outputs);
             Ok(())
         } else {
-            self.on_tensors(observations, z, outputs)
+            self.evaluate_on_tensors(observations, z, outputs)
         }
     }
 
-    fn on_kernels(&self, observations: &[usize], z: &[f32], outputs: JointOutputs<'_>) {
-        let decoder = self.conditioned.on_kernels();
+    fn evaluate_on_kernels(&self, observations: &[usize], z: &[f32], outputs: JointOutputs<'_>) {
+        let decoder = self.conditioned.kernel_decoder();
         let decoder = decoder.expect("this is called where it is on the kernels");
         let JointOutputs {
             score,
@@ -117,7 +119,7 @@ impl<'a> JointRows<'a> {
         }
     }
 
-    fn on_tensors(
+    fn evaluate_on_tensors(
         &mut self,
         observations: &[usize],
         z: &[f32],
@@ -132,14 +134,15 @@ impl<'a> JointRows<'a> {
         match (outputs.score, outputs.log_joint) {
             (Some(score), Some(log_joint)) => {
                 let both = conditioned.log_joint_and_score(&observations, &z)?;
-                score.copy_from_slice(&floats(&both.score));
-                log_joint.copy_from_slice(&doubles(&both.log_joint));
+                score.copy_from_slice(&to_f32_values(&both.score));
+                log_joint.copy_from_slice(&to_f64_values(&both.log_joint));
             }
             (Some(score), None) => {
-                score.copy_from_slice(&floats(&conditioned.score(&observations, &z)?));
+                score.copy_from_slice(&to_f32_values(&conditioned.score(&observations, &z)?));
             }
             (None, Some(log_joint)) => {
-                log_joint.copy_from_slice(&doubles(&conditioned.log_joint(&observations, &z)?));
+                log_joint
+                    .copy_from_slice(&to_f64_values(&conditioned.log_joint(&observations, &z)?));
             }
             (None, None) => {}
         }
@@ -148,10 +151,10 @@ impl<'a> JointRows<'a> {
 }
 
 /// `log p(x | ·)` alone, of a model whose prior is a standard normal.
-pub struct LikelihoodRows<'a>(&'a FusedConditionedDecoder);
+pub struct LikelihoodRowEvaluator<'a>(&'a FusedConditionedDecoder);
 
-impl LikelihoodRows<'_> {
-    /// Writes `log p(x | z)`, nats, of rows as [`JointRows::evaluate`] takes them: `[N], [N, D] -> [N]`.
+impl LikelihoodRowEvaluator<'_> {
+    /// Writes `log p(x | z)`, nats, of rows as [`JointRowEvaluator::evaluate`] takes them: `[N], [N, D] -> [N]`.
     ///
     /// # Panics
     ///

@@ -8,4 +8,4 @@ mod packing;
 pub(crate) use conditioned::DecoderOnKernels;
 pub use encoder::PackedEncoder;
 pub(crate) use learner::KernelLearner;
-pub(crate) use packing::{pack_affine, pack_decoder};
+pub(crate) use packing::{pack_decoder, pack_linear_gaussian};

@@ -4,7 +4,7 @@
 //! input and in its weight, so it is pulled back by its adjoint and nothing of it needs a graph.
 
 use crate::conv_geometry::ConvGeometry;
-use gap_torch::{NoiseStream, SeedKey, aligned_rows};
+use gap_torch::{NoiseStream, SeedKey, align_rows};
 use tch::{Device, Kind, Tensor};
 
 /// A linear map with a bias.
@@ -38,7 +38,7 @@ impl Layer {
     }
 
     /// The same layer, sharing its weights.
-    pub(crate) fn shared(&self) -> Self {
+    pub(crate) fn shallow_clone(&self) -> Self {
         Self {
             map: self.map,
             weight: self.weight.shallow_clone(),
@@ -59,8 +59,8 @@ impl Layer {
     pub(crate) fn n_inputs(&self) -> i64 {
         match self.map {
             LayerMap::Affine => self.weight.size()[1],
-            LayerMap::Convolution(geometry) => geometry.large.width(),
-            LayerMap::TransposedConvolution(geometry) => geometry.small.width(),
+            LayerMap::Convolution(geometry) => geometry.large.row_width(),
+            LayerMap::TransposedConvolution(geometry) => geometry.small.row_width(),
         }
     }
 
@@ -68,8 +68,8 @@ impl Layer {
     pub(crate) fn n_outputs(&self) -> i64 {
         match self.map {
             LayerMap::Affine => self.weight.size()[0],
-            LayerMap::Convolution(geometry) => geometry.small.width(),
-            LayerMap::TransposedConvolution(geometry) => geometry.large.width(),
+            LayerMap::Convolution(geometry) => geometry.small.row_width(),
+            LayerMap::TransposedConvolution(geometry) => geometry.large.row_width(),
         }
     }
 
@@ -116,14 +116,14 @@ impl Layer {
             LayerMap::Convolution(geometry) => {
                 in_weight
                     .shallow_clone()
-                    .copy_(&geometry.in_weight(input, gradient));
-                geometry.small.sum_of_channels(gradient)
+                    .copy_(&geometry.weight_gradient(input, gradient));
+                geometry.small.sum_per_channel(gradient)
             }
             LayerMap::TransposedConvolution(geometry) => {
                 in_weight
                     .shallow_clone()
-                    .copy_(&geometry.in_weight(gradient, input));
-                geometry.large.sum_of_channels(gradient)
+                    .copy_(&geometry.weight_gradient(gradient, input));
+                geometry.large.sum_per_channel(gradient)
             }
         };
         let rows = [0_i64];
@@ -132,6 +132,6 @@ impl Layer {
 }
 
 /// `input · weightᵀ + bias`, differentiable: `[N, in], [out, in], [out] -> [N, out]`.
-pub(crate) fn affine(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
-    bias.addmm(&aligned_rows(input), &weight.tr())
+pub(crate) fn apply_affine(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
+    bias.addmm(&align_rows(input), &weight.tr())
 }

@@ -6,5 +6,5 @@ mod decoder;
 mod network;
 
 pub use adam::FlatAdam;
-pub use decoder::{DecoderLearner, RowDraws};
+pub use decoder::{DecoderLearner, LatentDraws};
 pub use network::NetworkLearner;

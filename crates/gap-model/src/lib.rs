@@ -1,7 +1,7 @@
 //! Latent-variable models `p(x, z)`, frozen, known through two functions: the joint and its score.
 //!
 //! A new model is one file with one `impl` of [`LatentVariableModel`]; a new likelihood one file in
-//! [`likelihood`]; a new kind of network one file beside [`convolution`]. [`conditioned`] and [`JointRows`] serve those
+//! [`likelihood`]; a new kind of network one file beside [`convolution`]. [`conditioned`] and [`JointRowEvaluator`] serve those
 //! who ask many times at the same observations, [`learning`] those who fit. Whether fused kernels or
 //! libtorch compute is decided in this crate alone ([`Backend`]). Nothing here knows a variational family or an encoder.
 
@@ -34,9 +34,9 @@ pub use convolution::ConvShape;
 pub use decoder::{Decoder, MlpDecoder};
 pub use gap_kernel::{Precision, exponentials};
 pub use hierarchical::NonlinearHierarchical;
-pub use joint_rows::{JointOutputs, JointRows, LikelihoodRows};
+pub use joint_rows::{JointOutputs, JointRowEvaluator, LikelihoodRowEvaluator};
 pub use kernels::PackedEncoder;
-pub use learning::{DecoderLearner, NetworkLearner, RowDraws};
+pub use learning::{DecoderLearner, LatentDraws, NetworkLearner};
 pub use likelihood::Likelihood;
 pub use linear_gaussian::LinearGaussian;
 pub use mlp::Mlp;

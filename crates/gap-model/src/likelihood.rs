@@ -14,13 +14,13 @@ mod learned_scale;
 
 pub use discretized_logistic::DiscretizedLogistic;
 pub use learned_gaussian::LearnedGaussian;
-pub use learned_scale::{LearnedScale, rounding_std};
+pub use learned_scale::{LearnedScale, rounding_error_std};
 
 use crate::model_error::ModelError;
-use crate::network::stored;
+use crate::network::read_stored_tensor;
 use bernoulli::Bernoulli;
 pub(crate) use formulas::CanonicalGradient;
-use formulas::{LikelihoodFormulas, Support};
+use formulas::{LikelihoodFormulas, SupportMask};
 use gap_spec::LikelihoodKind;
 use gap_torch::NoiseStream;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
@@ -54,11 +54,11 @@ pub struct ObservedValues {
 }
 
 /// Standard deviation of a pixel, and scale of its logistic variable, before anything is learned.
-const INITIAL_SCALE: f64 = 0.2;
+const INITIAL_LEARNED_SCALE: f64 = 0.2;
 
 /// The scale below which no pixel's logistic variable goes, in distances of two levels: at it a level
 /// has a probability of up to 0.987.
-const LOGISTIC_FLOOR: f64 = 0.1;
+const MIN_LOGISTIC_SCALE_IN_LEVELS: f64 = 0.1;
 
 impl Likelihood {
     /// The likelihood of this name before anything of it is learned; `std` is that of
@@ -67,7 +67,7 @@ impl Likelihood {
     /// # Panics
     ///
     /// If its scale is to be learned and observations are no levels.
-    pub fn initial(
+    pub fn from_kind(
         kind: LikelihoodKind,
         observations: ObservedValues,
         std: f64,
@@ -77,18 +77,19 @@ impl Likelihood {
             let n_levels = observations.n_levels;
             n_levels.expect("a learned likelihood has data")
         };
-        let scale = |floor: f64| LearnedScale::new(observations.dim, INITIAL_SCALE, floor, device);
+        let scale =
+            |floor: f64| LearnedScale::new(observations.dim, INITIAL_LEARNED_SCALE, floor, device);
         match kind {
             LikelihoodKind::Bernoulli => Self::Bernoulli,
             LikelihoodKind::Gaussian => Self::Gaussian { std },
             LikelihoodKind::LearnedGaussian => Self::LearnedGaussian(LearnedGaussian {
-                std: scale(rounding_std(levels())),
+                std: scale(rounding_error_std(levels())),
             }),
             LikelihoodKind::DiscretizedLogistic => {
                 let n_levels = levels();
                 Self::DiscretizedLogistic(DiscretizedLogistic {
                     n_levels,
-                    scale: scale(LOGISTIC_FLOOR / (n_levels - 1) as f64),
+                    scale: scale(MIN_LOGISTIC_SCALE_IN_LEVELS / (n_levels - 1) as f64),
                 })
             }
         }
@@ -97,7 +98,7 @@ impl Likelihood {
 
 impl Likelihood {
     /// What `f` makes of this likelihood's formulas.
-    fn with<T>(&self, f: impl FnOnce(&dyn LikelihoodFormulas) -> T) -> T {
+    fn with_formulas<T>(&self, f: impl FnOnce(&dyn LikelihoodFormulas) -> T) -> T {
         match self {
             Self::Bernoulli => f(&Bernoulli),
             Self::Gaussian { std } => f(&Gaussian { std: *std }),
@@ -108,29 +109,29 @@ impl Likelihood {
 
     /// `log p(x | output)`, nats, summed in `f64`: `[N, X], [N, X] -> [N]`.
     pub fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
-        self.with(|formulas| formulas.log_prob(x, output))
+        self.with_formulas(|formulas| formulas.log_prob(x, output))
     }
 
     /// `∂ log p(x | output) / ∂ output`, without a graph: `[N, X], [N, X] -> [N, X]`.
-    pub fn residual(&self, x: &Tensor, output: &Tensor) -> Tensor {
+    pub fn output_gradient(&self, x: &Tensor, output: &Tensor) -> Tensor {
         let _no_grad = tch::no_grad_guard();
         let mut residual = output.detach().copy();
-        self.residual_in_place(x, &mut residual);
+        self.output_gradient_in_place(x, &mut residual);
         residual
     }
 
     /// The same, written over `output`. No graph: the caller holds a no-grad guard.
-    pub(crate) fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {
-        self.with(|formulas| formulas.residual_in_place(x, output));
+    pub(crate) fn output_gradient_in_place(&self, x: &Tensor, output: &mut Tensor) {
+        self.with_formulas(|formulas| formulas.output_gradient_in_place(x, output));
     }
 
     /// The form of its gradient, if it is that of [`CanonicalGradient`].
-    pub(crate) fn canonical(&self) -> Option<CanonicalGradient> {
-        self.with(|formulas| formulas.canonical())
+    pub(crate) fn canonical_gradient(&self) -> Option<CanonicalGradient> {
+        self.with_formulas(|formulas| formulas.canonical_gradient())
     }
 
     /// The likelihood in the kernels' words, if they know it.
-    pub(crate) const fn on_kernels(&self) -> Option<gap_kernel::KernelLikelihood> {
+    pub(crate) const fn kernel_likelihood(&self) -> Option<gap_kernel::KernelLikelihood> {
         match self {
             Self::Bernoulli => Some(gap_kernel::KernelLikelihood::Bernoulli),
             Self::Gaussian { std } => Some(gap_kernel::KernelLikelihood::Gaussian { std: *std }),
@@ -140,7 +141,7 @@ impl Likelihood {
 
     /// One observation for each row of `output`, `[B, X]`, with draws from `noise`.
     pub fn sample(&self, output: &Tensor, noise: &mut NoiseStream) -> Tensor {
-        self.with(|formulas| formulas.sample(output, noise))
+        self.with_formulas(|formulas| formulas.sample(output, noise))
     }
 
     /// Whether the likelihood has a density at every row of `x` (`[B, X]`).
@@ -149,11 +150,11 @@ impl Likelihood {
     ///
     /// [`ModelError::OffSupport`] for the first row where it has none.
     pub fn check_support(&self, x: &Tensor) -> Result<(), ModelError> {
-        refuse_outside(x, &self.with(|formulas| formulas.support(x)))
+        check_inside_support(x, &self.with_formulas(|formulas| formulas.support_mask(x)))
     }
 
     /// The scale that is learned, if there is one.
-    pub const fn scale(&self) -> Option<&LearnedScale> {
+    pub const fn learned_scale(&self) -> Option<&LearnedScale> {
         match self {
             Self::Bernoulli | Self::Gaussian { .. } => None,
             Self::LearnedGaussian(learned) => Some(&learned.std),
@@ -161,7 +162,7 @@ impl Likelihood {
         }
     }
 
-    const fn scale_mut(&mut self) -> Option<&mut LearnedScale> {
+    const fn learned_scale_mut(&mut self) -> Option<&mut LearnedScale> {
         match self {
             Self::Bernoulli | Self::Gaussian { .. } => None,
             Self::LearnedGaussian(learned) => Some(&mut learned.std),
@@ -170,8 +171,9 @@ impl Likelihood {
     }
 
     /// How many parameters are learned.
-    pub fn n_parameters(&self) -> u64 {
-        self.scale().map_or(0, |scale| scale.raw.numel() as u64)
+    pub fn n_learned_parameters(&self) -> u64 {
+        self.learned_scale()
+            .map_or(0, |scale| scale.raw.numel() as u64)
     }
 
     /// Puts the parameters that are learned into `memory`, `[P]`, of their kind; clones made from then on
@@ -179,11 +181,11 @@ impl Likelihood {
     ///
     /// # Panics
     ///
-    /// If it does not hold [`Likelihood::n_parameters`] numbers.
-    pub fn flatten_into(&mut self, memory: &Tensor) {
-        let fits = memory.numel() as u64 == self.n_parameters();
+    /// If it does not hold [`Likelihood::n_learned_parameters`] numbers.
+    pub fn move_parameters_into(&mut self, memory: &Tensor) {
+        let fits = memory.numel() as u64 == self.n_learned_parameters();
         assert!(fits, "memory is as long as the parameters");
-        if let Some(scale) = self.scale_mut() {
+        if let Some(scale) = self.learned_scale_mut() {
             memory.shallow_clone().copy_(&scale.raw);
             scale.raw = memory.shallow_clone();
         }
@@ -192,8 +194,8 @@ impl Likelihood {
     /// Writes the gradient of `weight · Σ_n log p(x_n | output_n)` in the parameters that are learned to
     /// `into`, `[P]`: `[N, X], [N, X]`. No graph: the caller holds a no-grad guard.
     pub fn pull_back_to_parameters(&self, x: &Tensor, output: &Tensor, weight: f64, into: &Tensor) {
-        let residual = self.with(|formulas| formulas.residual_in_log_scale(x, output));
-        if let (Some(scale), Some(residual)) = (self.scale(), residual) {
+        let residual = self.with_formulas(|formulas| formulas.log_scale_gradient(x, output));
+        if let (Some(scale), Some(residual)) = (self.learned_scale(), residual) {
             let rows = [0_i64];
             let in_log_scale =
                 residual.sum_dim_intlist(rows.as_slice(), false, residual.kind()) * weight;
@@ -205,7 +207,7 @@ impl Likelihood {
     #[must_use]
     pub fn to_kind(&self, kind: Kind) -> Self {
         let mut copy = self.clone();
-        if let Some(scale) = copy.scale_mut() {
+        if let Some(scale) = copy.learned_scale_mut() {
             scale.raw = scale.raw.detach().to_kind(kind);
         }
         copy
@@ -213,7 +215,7 @@ impl Likelihood {
 
     /// Adds what is learned, if anything, to `checkpoint`, as `prefix.scale`.
     pub fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
-        if let Some(scale) = self.scale() {
+        if let Some(scale) = self.learned_scale() {
             checkpoint.insert(format!("{prefix}.scale"), &scale.raw);
         }
     }
@@ -229,15 +231,16 @@ impl Likelihood {
         prefix: &str,
         device: Device,
     ) -> Result<Self, CheckpointError> {
-        if let Some(scale) = self.scale_mut() {
-            scale.raw = stored(checkpoint, &format!("{prefix}.scale"), &scale.raw, device)?;
+        if let Some(scale) = self.learned_scale_mut() {
+            scale.raw =
+                read_stored_tensor(checkpoint, &format!("{prefix}.scale"), &scale.raw, device)?;
         }
         Ok(self)
     }
 }
 
 /// Refuses the first value of `x` that is not inside.
-fn refuse_outside(x: &Tensor, support: &Support) -> Result<(), ModelError> {
+fn check_inside_support(x: &Tensor, support: &SupportMask) -> Result<(), ModelError> {
     let places = support.inside.logical_not().nonzero();
     if places.size()[0] == 0 {
         return Ok(());

@@ -2,8 +2,8 @@
 
 use crate::backend::Backend;
 use crate::conditioned::ConditionedModel;
-use crate::kernels::{DecoderOnKernels, pack_affine};
-use crate::layer::affine;
+use crate::kernels::{DecoderOnKernels, pack_linear_gaussian};
+use crate::layer::apply_affine;
 use crate::likelihood::Likelihood;
 use crate::model::{
     ExactPosterior, GenericConditionedModel, LatentVariableModel, check_observed, check_sizes,
@@ -11,7 +11,7 @@ use crate::model::{
 use crate::model_error::ModelError;
 use gap_kernel::FusedDecoder;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
-use gap_torch::{NoiseStream, SeedKey, map_row_blocks, product};
+use gap_torch::{NoiseStream, SeedKey, map_row_blocks, matmul_into_aligned_rows};
 use std::cell::OnceCell;
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
@@ -65,7 +65,7 @@ impl LinearGaussian {
     /// # Panics
     ///
     /// If `condition_number` is below 1, or there are fewer observed than latent dimensions.
-    pub fn of_condition_number(
+    pub fn with_condition_number(
         [latent_dim, observed_dim]: [i64; 2],
         noise_std: f64,
         condition_number: f64,
@@ -101,7 +101,7 @@ impl LinearGaussian {
     }
 
     /// One latent and one observed number: `x = offset + loading z + noise_std ε`.
-    pub fn scalar(loading: f64, offset: f64, noise_std: f64, device: Device) -> Self {
+    pub fn new_scalar(loading: f64, offset: f64, noise_std: f64, device: Device) -> Self {
         let number = |value: f64| Tensor::from_slice(&[value as f32]).to_device(device);
         Self::new(number(loading).view([1, 1]), number(offset), noise_std)
     }
@@ -146,8 +146,8 @@ impl LinearGaussian {
     }
 
     /// The model on the kernels, if it is one for them.
-    fn packed(&self) -> Option<&FusedDecoder> {
-        let pack = || pack_affine(self.backend, &self.weight, &self.bias, self.noise_std);
+    fn packed_for_kernels(&self) -> Option<&FusedDecoder> {
+        let pack = || pack_linear_gaussian(self.backend, &self.weight, &self.bias, self.noise_std);
         self.packed.get_or_init(pack).as_ref()
     }
 
@@ -155,9 +155,11 @@ impl LinearGaussian {
     fn residual(&self, x: &Tensor, z: &Tensor) -> Tensor {
         let z_rows = z.reshape([-1, self.latent_dim()]);
         let mean = if z.requires_grad() {
-            affine(&z_rows, &self.weight, &self.bias)
+            apply_affine(&z_rows, &self.weight, &self.bias)
         } else {
-            map_row_blocks(&[&z_rows], |b| affine(&b[0], &self.weight, &self.bias))
+            map_row_blocks(&[&z_rows], |b| {
+                apply_affine(&b[0], &self.weight, &self.bias)
+            })
         };
         x - mean.view([z.size()[0], z.size()[1], self.observed_dim()])
     }
@@ -188,7 +190,7 @@ impl LatentVariableModel for LinearGaussian {
     }
 
     fn is_on_kernels(&self) -> bool {
-        self.packed().is_some()
+        self.packed_for_kernels().is_some()
     }
 
     fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
@@ -208,14 +210,16 @@ impl LatentVariableModel for LinearGaussian {
         let _no_grad = tch::no_grad_guard();
         // Wᵀ (x − b − W z) / s² − z.
         let rows = self.residual(x, z).reshape([-1, self.observed_dim()]);
-        let pulled = map_row_blocks(&[&rows], |block| product(&block[0], &self.weight));
+        let pulled = map_row_blocks(&[&rows], |block| {
+            matmul_into_aligned_rows(&block[0], &self.weight)
+        });
         let pulled = pulled.view([n_samples, batch, self.latent_dim()]);
         Ok(pulled / self.noise_std.powi(2) - z)
     }
 
     fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
         check_observed(self, x)?;
-        Ok(match self.packed() {
+        Ok(match self.packed_for_kernels() {
             Some(packed) => Box::new(DecoderOnKernels::new(packed, self.latent_dim(), x)),
             None => Box::new(GenericConditionedModel::new(self, x)?),
         })
@@ -227,7 +231,7 @@ impl LatentVariableModel for LinearGaussian {
             .normal(1, self.latent_dim())
             .squeeze_dim(0)
             .to_kind(self.kind());
-        let mean = map_row_blocks(&[&z], |b| affine(&b[0], &self.weight, &self.bias));
+        let mean = map_row_blocks(&[&z], |b| apply_affine(&b[0], &self.weight, &self.bias));
         let x = mean + noise.normal(1, self.observed_dim()).squeeze_dim(0) * self.noise_std;
         Ok((x, z))
     }
@@ -237,7 +241,7 @@ impl LatentVariableModel for LinearGaussian {
         Likelihood::Gaussian { std }.check_support(x)
     }
 
-    fn exact(&self) -> Option<&dyn ExactPosterior> {
+    fn exact_posterior(&self) -> Option<&dyn ExactPosterior> {
         Some(self)
     }
 }
@@ -287,7 +291,7 @@ mod tests {
         ] {
             let model = |seed| {
                 let key = SeedKey::root(seed);
-                LinearGaussian::of_condition_number(dims, std, condition, key, Device::Cpu)
+                LinearGaussian::with_condition_number(dims, std, condition, key, Device::Cpu)
             };
             let values = eigenvalues(&model(0));
             assert_eq!(values.len() as i64, dims[0]);

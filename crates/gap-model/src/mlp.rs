@@ -17,11 +17,16 @@ impl Network {
     /// # Panics
     ///
     /// If fewer than two widths are given.
-    pub fn random(widths: &[i64], activation: Activation, key: SeedKey, device: Device) -> Self {
+    pub fn random_perceptron(
+        widths: &[i64],
+        activation: Activation,
+        key: SeedKey,
+        device: Device,
+    ) -> Self {
         assert!(widths.len() >= 2, "a network has an input and an output");
         let pairs = widths.windows(2).zip(0..);
         let layers =
-            pairs.map(|(pair, i)| Layer::random_affine(pair[0], pair[1], key.index(i), device));
+            pairs.map(|(pair, i)| Layer::random_affine(pair[0], pair[1], key.for_index(i), device));
         Self::from_layers(layers.collect(), activation)
     }
 
@@ -31,7 +36,7 @@ impl Network {
     ///
     /// If the first layer is not affine.
     #[must_use]
-    pub fn on_standardized(mut self, mean: &Tensor, std: &Tensor) -> Self {
+    pub fn fold_in_standardization(mut self, mean: &Tensor, std: &Tensor) -> Self {
         let first = self.first_layer_mut();
         assert!(
             first.map == LayerMap::Affine,

@@ -1,13 +1,13 @@
 //! What a model must answer, and what a model with closed forms answers besides.
 
-use crate::conditioned::{ConditionedModel, JointAndScore, check_rows};
+use crate::conditioned::{ConditionedModel, JointAndScore, check_observation_rows};
 use crate::model_error::ModelError;
 use gap_torch::{NoiseStream, SeedKey, dims};
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// Rows that an unprepared model gets at once: near 1,000 the memory is small and the speed full.
-const CHUNK_ROWS: usize = 1024;
+const MAX_CHUNK_ROWS: usize = 1024;
 
 /// A frozen `p(x, z)` with a standard-normal or other known prior.
 ///
@@ -22,7 +22,7 @@ pub trait LatentVariableModel: Send {
 
     /// How many of the last columns of an observation are given, not explained: of a series, what came
     /// before. The model is then `p(x, z | context)`, and an encoder may be shown the context or not.
-    fn context_columns(&self) -> i64 {
+    fn n_context_columns(&self) -> i64 {
         0
     }
 
@@ -33,7 +33,7 @@ pub trait LatentVariableModel: Send {
     fn kind(&self) -> Kind;
 
     /// Whether the model, once it is at fixed observations, reads rows in plain memory where they lie:
-    /// see [`crate::JointRows::is_on_kernels`].
+    /// see [`crate::JointRowEvaluator::is_on_kernels`].
     fn is_on_kernels(&self) -> bool {
         false
     }
@@ -95,7 +95,7 @@ pub trait LatentVariableModel: Send {
     fn check_support(&self, x: &Tensor) -> Result<(), ModelError>;
 
     /// The closed forms, where there are any.
-    fn exact(&self) -> Option<&dyn ExactPosterior> {
+    fn exact_posterior(&self) -> Option<&dyn ExactPosterior> {
         None
     }
 }
@@ -197,10 +197,10 @@ impl<'a, M: LatentVariableModel + ?Sized> GenericConditionedModel<'a, M> {
         z: &Tensor,
         mut f: impl FnMut(&Tensor, &Tensor) -> Result<(), ModelError>,
     ) -> Result<(), ModelError> {
-        check_rows(self.x.size()[0], self.model.latent_dim(), observations, z)?;
+        check_observation_rows(self.x.size()[0], self.model.latent_dim(), observations, z)?;
         let _no_grad = tch::no_grad_guard();
         let mut start = 0;
-        for chunk in observations.chunks(CHUNK_ROWS) {
+        for chunk in observations.chunks(MAX_CHUNK_ROWS) {
             let rows = chunk.len() as i64;
             let index = Tensor::from_slice(chunk).to_device(self.x.device());
             f(
@@ -215,7 +215,7 @@ impl<'a, M: LatentVariableModel + ?Sized> GenericConditionedModel<'a, M> {
 
 impl<M: LatentVariableModel + ?Sized> ConditionedModel for GenericConditionedModel<'_, M> {
     fn score(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
-        let mut scores = vec![self.no_rows(self.model.kind(), &[0, self.model.latent_dim()])];
+        let mut scores = vec![self.empty_rows(self.model.kind(), &[0, self.model.latent_dim()])];
         self.for_each_chunk(observations, z, |x, z| {
             scores.push(self.model.score(x, z)?.squeeze_dim(0));
             Ok(())
@@ -224,7 +224,7 @@ impl<M: LatentVariableModel + ?Sized> ConditionedModel for GenericConditionedMod
     }
 
     fn log_joint(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
-        let mut log_joints = vec![self.no_rows(Kind::Double, &[0])];
+        let mut log_joints = vec![self.empty_rows(Kind::Double, &[0])];
         self.for_each_chunk(observations, z, |x, z| {
             log_joints.push(self.model.log_joint(x, z)?.squeeze_dim(0));
             Ok(())
@@ -246,7 +246,7 @@ impl<M: LatentVariableModel + ?Sized> ConditionedModel for GenericConditionedMod
 
 impl<M: ?Sized> GenericConditionedModel<'_, M> {
     /// What no rows give, so that there is always something to put together.
-    fn no_rows(&self, kind: Kind, shape: &[i64]) -> Tensor {
+    fn empty_rows(&self, kind: Kind, shape: &[i64]) -> Tensor {
         Tensor::zeros(shape, (kind, self.x.device()))
     }
 }

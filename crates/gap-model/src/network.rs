@@ -7,7 +7,7 @@
 use crate::activation::{Activation, activate, activate_in_place, pull_back_in_place};
 use crate::backend::Backend;
 use crate::layer::{Layer, LayerMap};
-use gap_torch::aligned_rows;
+use gap_torch::align_rows;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use tch::{Device, Kind, Tensor};
 
@@ -63,9 +63,9 @@ impl Network {
         let (last, before) = self.layers.split_last().expect("a network has a layer");
         let mut value = input.shallow_clone();
         for layer in before {
-            value = activate(self.activation, &layer.apply(&aligned_rows(&value)));
+            value = activate(self.activation, &layer.apply(&align_rows(&value)));
         }
-        last.apply(&aligned_rows(&value))
+        last.apply(&align_rows(&value))
     }
 
     pub(crate) fn first_layer_mut(&mut self) -> &mut Layer {
@@ -115,9 +115,9 @@ impl Network {
     /// # Panics
     ///
     /// If it does not hold [`Network::n_weights`] numbers.
-    pub fn flatten_into(&mut self, memory: &Tensor) {
+    pub fn move_parameters_into(&mut self, memory: &Tensor) {
         let parameters = self.parameters();
-        let places = views(memory, &parameters);
+        let places = views_shaped_like(memory, &parameters);
         for (layer, place) in self.layers.iter_mut().zip(places.chunks_exact(2)) {
             let [weight, bias] = place else {
                 unreachable!("a layer has a weight and a bias")
@@ -131,7 +131,7 @@ impl Network {
     }
 
     /// The values of a forward pass, for [`Network::pull_back`]; the last is the output. No graph.
-    pub fn forward_kept(&self, input: &Tensor) -> Vec<Tensor> {
+    pub fn forward_keeping_values(&self, input: &Tensor) -> Vec<Tensor> {
         let last = self.layers.len() - 1;
         let mut values = vec![input.shallow_clone()];
         for (i, layer) in self.layers.iter().enumerate() {
@@ -154,7 +154,7 @@ impl Network {
         into: &Tensor,
         in_input: bool,
     ) -> Option<Tensor> {
-        let places = views(into, &self.parameters());
+        let places = views_shaped_like(into, &self.parameters());
         let mut gradient = gradient;
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let (in_weight, in_bias) = (&places[2 * i], &places[2 * i + 1]);
@@ -212,7 +212,12 @@ impl Network {
     ) -> Result<Self, CheckpointError> {
         for (i, layer) in self.layers.iter_mut().enumerate() {
             for (name, tensor) in [("weight", &mut layer.weight), ("bias", &mut layer.bias)] {
-                *tensor = stored(checkpoint, &format!("{prefix}.{i}.{name}"), tensor, device)?;
+                *tensor = read_stored_tensor(
+                    checkpoint,
+                    &format!("{prefix}.{i}.{name}"),
+                    tensor,
+                    device,
+                )?;
             }
         }
         Ok(self)
@@ -220,7 +225,7 @@ impl Network {
 }
 
 /// The tensor of that name, which is to have the shape of `like`.
-pub(crate) fn stored(
+pub(crate) fn read_stored_tensor(
     checkpoint: &Checkpoint,
     name: &str,
     like: &Tensor,
@@ -236,7 +241,7 @@ pub(crate) fn stored(
 }
 
 /// Parts of `memory`, one after the other, shaped like `parameters`.
-pub(crate) fn views(memory: &Tensor, parameters: &[Tensor]) -> Vec<Tensor> {
+pub(crate) fn views_shaped_like(memory: &Tensor, parameters: &[Tensor]) -> Vec<Tensor> {
     let mut start = 0;
     let views = parameters.iter().map(|parameter| {
         let n = parameter.numel() as i64;

@@ -1,26 +1,26 @@
 //! A network's values and pulled-back gradients, block by block, in memory that is used again.
 //!
-//! Every operation runs at one shape, [`BLOCK_ROWS`] rows, in memory whose rows are aligned, so that a
+//! Every operation runs at one shape, [`ROWS_PER_BLOCK`] rows, in memory whose rows are aligned, so that a
 //! row's bits do not depend on the rest of the batch (see [`gap_torch::map_row_blocks`]). No graph is built:
 //! the caller holds a no-grad guard.
 
 use crate::activation::{Activation, activate_in_place, pull_back_in_place};
 use crate::layer::{Layer, LayerMap};
 use crate::network::Network;
-use gap_torch::{BLOCK_ROWS, aligned_memory};
+use gap_torch::{ROWS_PER_BLOCK, empty_aligned_rows};
 use tch::Tensor;
 
 /// A network with a block's worth of memory for each layer.
 pub(crate) struct NetworkBlocks {
     layers: Vec<BlockLayer>,
-    gradients: Vec<Tensor>, // in the hidden layers' values, [BLOCK_ROWS, h_i]
+    gradients: Vec<Tensor>, // in the hidden layers' values, [ROWS_PER_BLOCK, h_i]
     activation: Activation,
 }
 
 struct BlockLayer {
     layer: Layer,
     transposed: Option<Tensor>, // an affine layer's weight, [in, out]
-    value: Tensor,              // [BLOCK_ROWS, out]
+    value: Tensor,              // [ROWS_PER_BLOCK, out]
 }
 
 impl BlockLayer {
@@ -46,12 +46,13 @@ impl BlockLayer {
 impl NetworkBlocks {
     /// Memory for `network`, whose weights are shared.
     pub(crate) fn new(network: &Network) -> Self {
-        let memory =
-            |width: i64| aligned_memory(BLOCK_ROWS, width, network.kind(), network.device());
+        let memory = |width: i64| {
+            empty_aligned_rows(ROWS_PER_BLOCK, width, network.kind(), network.device())
+        };
         let layers = network.layers().iter().map(|layer| BlockLayer {
             transposed: (layer.map == LayerMap::Affine).then(|| layer.weight.tr()),
             value: memory(layer.n_outputs()),
-            layer: layer.shared(),
+            layer: layer.shallow_clone(),
         });
         let hidden = &network.layers()[1..];
         Self {
@@ -69,7 +70,7 @@ impl NetworkBlocks {
         self
     }
 
-    /// The output of a block of aligned rows, in memory that the caller may write over: `[BLOCK_ROWS, in] -> [BLOCK_ROWS, out]`.
+    /// The output of a block of aligned rows, in memory that the caller may write over: `[ROWS_PER_BLOCK, in] -> [ROWS_PER_BLOCK, out]`.
     pub(crate) fn forward(&mut self, input: &Tensor) -> &mut Tensor {
         let last = self.layers.len() - 1;
         for i in 0..=last {
@@ -84,7 +85,7 @@ impl NetworkBlocks {
     }
 
     /// Pulls the gradient that the caller has written over the output of the latest
-    /// [`NetworkBlocks::forward`] back to the input, and writes it to `into`, `[BLOCK_ROWS, in]`.
+    /// [`NetworkBlocks::forward`] back to the input, and writes it to `into`, `[ROWS_PER_BLOCK, in]`.
     pub(crate) fn pull_back(&mut self, into: &Tensor) {
         let last = &self.layers[self.layers.len() - 1];
         last.pull_back(&last.value, self.gradients.last().unwrap_or(into));
@@ -93,7 +94,7 @@ impl NetworkBlocks {
 
     /// The same, where `through_last(output, into)` writes the gradient in the last layer's input, given
     /// the output's memory.
-    pub(crate) fn pull_back_from_last(
+    pub(crate) fn pull_back_with_last_layer(
         &mut self,
         into: &mut Tensor,
         through_last: impl FnOnce(&Tensor, &mut Tensor),

@@ -38,7 +38,7 @@ impl SeriesCoefficients {
     ///
     /// The notebook draws its data otherwise, as `x_n ~ N(0.75 (x_{n−1} + θ), 1)` without `z_n`, which has less
     /// variance than its model says; ours is drawn from the model.
-    pub const SAW: Self = Self {
+    pub const SAW_NOTEBOOK: Self = Self {
         into_latent: 1.0,
         into_next: 0.0,
         loading: 0.75,
@@ -47,13 +47,13 @@ impl SeriesCoefficients {
     };
 
     /// What is left of a value one step later, on average.
-    fn persistence(&self) -> f64 {
+    fn observed_autoregression(&self) -> f64 {
         self.into_next + self.loading * self.into_latent
     }
 
     /// Mean and standard deviation of `x_n` long after the start.
-    fn stationary(&self) -> (f64, f64) {
-        let persistence = self.persistence();
+    fn stationary_mean_and_std(&self) -> (f64, f64) {
+        let persistence = self.observed_autoregression();
         let variance = self.loading.powi(2) + self.noise_std.powi(2);
         (
             self.offset / (1.0 - persistence),
@@ -79,12 +79,12 @@ impl TimeSeries {
     ///
     /// If it has no stationary distribution, `|a + b c| ≥ 1`, or no noise.
     pub fn new(coefficients: SeriesCoefficients, device: Device) -> Self {
-        let is_stationary = coefficients.persistence().abs() < 1.0;
+        let is_stationary = coefficients.observed_autoregression().abs() < 1.0;
         assert!(is_stationary, "a series forgets: |a + b c| < 1");
         assert!(coefficients.noise_std > 0.0, "a series has noise");
         Self {
             coefficients,
-            innovations: LinearGaussian::scalar(
+            innovations: LinearGaussian::new_scalar(
                 coefficients.loading,
                 coefficients.offset,
                 coefficients.noise_std,
@@ -112,7 +112,7 @@ impl TimeSeries {
             noise_std,
         } = self.coefficients;
         let numbers = Tensor::from_slice(&[into_latent, into_next, loading, offset, noise_std]);
-        checkpoint.insert(STORED, &numbers);
+        checkpoint.insert(COEFFICIENTS_CHECKPOINT_NAME, &numbers);
     }
 
     /// Reads what [`TimeSeries::store`] wrote.
@@ -121,7 +121,7 @@ impl TimeSeries {
     ///
     /// [`CheckpointError::Missing`] if the checkpoint holds another model.
     pub fn restore(checkpoint: &Checkpoint, device: Device) -> Result<Self, CheckpointError> {
-        let numbers = checkpoint.get(STORED, Device::Cpu)?;
+        let numbers = checkpoint.get(COEFFICIENTS_CHECKPOINT_NAME, Device::Cpu)?;
         let number = |i: i64| numbers.double_value(&[i]);
         let coefficients = SeriesCoefficients {
             into_latent: number(0),
@@ -134,22 +134,23 @@ impl TimeSeries {
     }
 
     /// `x_{n−1}`: `[B, 2] -> [B, 1]`.
-    fn context(x: &Tensor) -> Tensor {
+    fn previous_observation(x: &Tensor) -> Tensor {
         x.narrow(1, 1, 1)
     }
 
     /// `r`: `[B, 2] -> [B, 1]`.
     fn innovation(&self, x: &Tensor) -> Tensor {
-        x.narrow(1, 0, 1) - Self::context(x) * self.coefficients.persistence()
+        x.narrow(1, 0, 1)
+            - Self::previous_observation(x) * self.coefficients.observed_autoregression()
     }
 
     /// The mean of `z_n` before `x_n` is seen: `[B, 2] -> [B, 1]`.
-    fn prior_mean(&self, x: &Tensor) -> Tensor {
-        Self::context(x) * self.coefficients.into_latent
+    fn latent_prior_mean(&self, x: &Tensor) -> Tensor {
+        Self::previous_observation(x) * self.coefficients.into_latent
     }
 
     /// `(x_n, z_n)` from its predecessor and two standard normals.
-    fn next(&self, before: f64, normals: [f64; 2]) -> (f64, f64) {
+    fn next_point(&self, before: f64, normals: [f64; 2]) -> (f64, f64) {
         let SeriesCoefficients {
             into_latent,
             into_next,
@@ -162,7 +163,7 @@ impl TimeSeries {
         (x, z)
     }
 
-    fn tensor(&self, values: &[f64], width: i64) -> Tensor {
+    fn rows_tensor(&self, values: &[f64], width: i64) -> Tensor {
         Tensor::from_slice(values)
             .view([-1, width])
             .to_kind(self.kind())
@@ -170,7 +171,7 @@ impl TimeSeries {
     }
 }
 
-const STORED: &str = "time_series.coefficients";
+const COEFFICIENTS_CHECKPOINT_NAME: &str = "time_series.coefficients";
 
 impl LatentVariableModel for TimeSeries {
     fn latent_dim(&self) -> i64 {
@@ -181,7 +182,7 @@ impl LatentVariableModel for TimeSeries {
         2
     }
 
-    fn context_columns(&self) -> i64 {
+    fn n_context_columns(&self) -> i64 {
         1
     }
 
@@ -195,13 +196,13 @@ impl LatentVariableModel for TimeSeries {
 
     fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         check_sizes(self, x, z)?;
-        let u = z - self.prior_mean(x);
+        let u = z - self.latent_prior_mean(x);
         self.innovations.log_joint(&self.innovation(x), &u)
     }
 
     fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         check_sizes(self, x, z)?;
-        let u = z - self.prior_mean(x);
+        let u = z - self.latent_prior_mean(x);
         self.innovations.score(&self.innovation(x), &u)
     }
 
@@ -217,42 +218,42 @@ impl LatentVariableModel for TimeSeries {
 
     /// Each from a stationary predecessor of its own.
     fn sample_joint(&self, noise: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError> {
-        let (mean, std) = self.coefficients.stationary();
+        let (mean, std) = self.coefficients.stationary_mean_and_std();
         let (mut x, mut z) = (Vec::new(), Vec::new());
         for normals in noise.normal_values(1, 3).chunks_exact(3) {
             let [start, latent, noise] = [0, 1, 2].map(|i| f64::from(normals[i]));
             let before = mean + std * start;
-            let (next, latent) = self.next(before, [latent, noise]);
+            let (next, latent) = self.next_point(before, [latent, noise]);
             x.extend([next, before]);
             z.push(latent);
         }
-        Ok((self.tensor(&x, 2), self.tensor(&z, 1)))
+        Ok((self.rows_tensor(&x, 2), self.rows_tensor(&z, 1)))
     }
 
     /// Points of one series, which begins in its stationary distribution.
     fn sample_points(&self, key: SeedKey, ids: Range<u64>) -> Result<(Tensor, Tensor), ModelError> {
-        let (mean, std) = self.coefficients.stationary();
-        let start = NoiseStream::first_normals(key.role("start"), &[0], 1)[0];
+        let (mean, std) = self.coefficients.stationary_mean_and_std();
+        let start = NoiseStream::first_normals(key.for_role("start"), &[0], 1)[0];
         let before_range: Vec<u64> = (0..ids.end).collect();
-        let normals = NoiseStream::first_normals(key.role("steps"), &before_range, 2);
+        let normals = NoiseStream::first_normals(key.for_role("steps"), &before_range, 2);
         let mut before = mean + std * f64::from(start);
         let (mut x, mut z) = (Vec::new(), Vec::new());
         for (id, normals) in (0..ids.end).zip(normals.chunks_exact(2)) {
-            let (next, latent) = self.next(before, [0, 1].map(|i| f64::from(normals[i])));
+            let (next, latent) = self.next_point(before, [0, 1].map(|i| f64::from(normals[i])));
             if ids.contains(&id) {
                 x.extend([next, before]);
                 z.push(latent);
             }
             before = next;
         }
-        Ok((self.tensor(&x, 2), self.tensor(&z, 1)))
+        Ok((self.rows_tensor(&x, 2), self.rows_tensor(&z, 1)))
     }
 
     fn check_support(&self, x: &Tensor) -> Result<(), ModelError> {
         self.innovations.check_support(x)
     }
 
-    fn exact(&self) -> Option<&dyn ExactPosterior> {
+    fn exact_posterior(&self) -> Option<&dyn ExactPosterior> {
         Some(self)
     }
 }
@@ -270,6 +271,6 @@ impl ExactPosterior for TimeSeries {
         let x = x.to_kind(Kind::Double);
         let innovation = self.innovation(&x);
         let (mean, covariance) = self.innovations.posterior_moments(&innovation)?;
-        Ok((mean + self.prior_mean(&x), covariance))
+        Ok((mean + self.latent_prior_mean(&x), covariance))
     }
 }

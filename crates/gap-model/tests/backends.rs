@@ -14,7 +14,7 @@ fn relative_error(a: &Tensor, b: &Tensor) -> f64 {
 
 #[test]
 fn scores_and_joints_are_those_of_libtorch() {
-    for backend in Backend::all() {
+    for backend in Backend::all_supported() {
         for widths in [
             &[3, 5][..],
             &[10, 64, 64, 64],
@@ -23,7 +23,8 @@ fn scores_and_joints_are_those_of_libtorch() {
         ] {
             for activation in [Activation::Tanh, Activation::Relu, Activation::Elu] {
                 for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian { std: 0.3 }] {
-                    let network = Mlp::random(widths, activation, SeedKey::root(1), Device::Cpu);
+                    let network =
+                        Mlp::random_perceptron(widths, activation, SeedKey::root(1), Device::Cpu);
                     let model = MlpDecoder::new(network, likelihood.clone()).with_backend(backend);
                     let double = model.to_kind(Kind::Double);
                     let ids: Vec<u64> = (0..9).collect();
@@ -55,7 +56,8 @@ fn scores_and_joints_are_those_of_libtorch() {
 /// A decoder that is fitted further is packed anew.
 #[test]
 fn weights_that_have_changed_are_not_forgotten() {
-    let network = Mlp::random(&[3, 8, 5], Activation::Tanh, SeedKey::root(1), Device::Cpu);
+    let network =
+        Mlp::random_perceptron(&[3, 8, 5], Activation::Tanh, SeedKey::root(1), Device::Cpu);
     let mut model = MlpDecoder::new(network, Likelihood::Bernoulli);
     let mut noise = NoiseStream::new(SeedKey::root(2), &[0, 1], Device::Cpu);
     let (x, z) = model.sample_joint(&mut noise).unwrap();
@@ -79,10 +81,11 @@ fn weights_that_have_changed_are_not_forgotten() {
 /// Without hidden layers and with four, of which some are narrower than a register.
 #[test]
 fn a_learners_gradient_in_its_input_is_that_of_libtorch() {
-    for backend in Backend::all() {
+    for backend in Backend::all_supported() {
         for widths in [&[3, 20][..], &[50, 784], &[4, 40, 17, 33, 5, 64]] {
             for activation in [Activation::Tanh, Activation::Relu, Activation::Elu] {
-                let network = Mlp::random(widths, activation, SeedKey::root(1), Device::Cpu);
+                let network =
+                    Mlp::random_perceptron(widths, activation, SeedKey::root(1), Device::Cpu);
                 let mut network = network.with_backend(backend);
                 let ids: Vec<u64> = (0..37).collect();
                 let mut noise = NoiseStream::new(SeedKey::root(2), &ids, Device::Cpu);
@@ -94,7 +97,7 @@ fn a_learners_gradient_in_its_input_is_that_of_libtorch() {
                 let in_input = learner.step_and_pull_back(gradient.shallow_clone(), 1e-3);
                 learner.finish();
 
-                let values = double.forward_kept(&input.to_kind(Kind::Double));
+                let values = double.forward_keeping_values(&input.to_kind(Kind::Double));
                 let into = Tensor::zeros([double.n_weights() as i64], (Kind::Double, Device::Cpu));
                 let gradient = gradient.to_kind(Kind::Double);
                 let expected = double.pull_back(&values, gradient, &into, true).unwrap();

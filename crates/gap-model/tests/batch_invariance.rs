@@ -4,7 +4,7 @@
 mod models;
 
 use gap_model::{Activation, Backend, ConvShape, Mlp, PackedEncoder};
-use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};
+use gap_torch::math_library::{MKL_SWITCH_ENV_VARIABLE, MklPath, detect_mkl_path};
 use gap_torch::{NoiseStream, SeedKey, uniform_permutation};
 use models::{conv_shapes, f32_models, owners};
 use std::process::Command;
@@ -84,12 +84,17 @@ fn a_row_has_the_same_bits_in_any_batch() {
 #[test]
 fn a_network_says_the_same_of_a_datapoint_in_any_batch() {
     let (key, device) = (SeedKey::root(1), Device::Cpu);
-    let mut networks = vec![Mlp::random(&[65, 33, 7], Activation::Elu, key, device)];
+    let mut networks = vec![Mlp::random_perceptron(
+        &[65, 33, 7],
+        Activation::Elu,
+        key,
+        device,
+    )];
     for shape in conv_shapes()
         .into_iter()
-        .chain([ConvShape::halving(28, [8, 16])])
+        .chain([ConvShape::with_stride_two(28, [8, 16])])
     {
-        networks.push(shape.encoder(6, Activation::Elu, key, device));
+        networks.push(shape.random_encoder(6, Activation::Elu, key, device));
     }
     for network in networks {
         let packed = PackedEncoder::new(&network);
@@ -113,22 +118,22 @@ fn a_network_says_the_same_of_a_datapoint_in_any_batch() {
 fn the_same_holds_on_every_other_path() {
     if std::env::var_os(AGAIN).is_some() {
         let asked = |variable: &str| std::env::var(variable).unwrap_or_default();
-        if asked(SWITCH_VARIABLE) == "off" {
-            assert_eq!(math_path(), MathPath::Stock);
+        if asked(MKL_SWITCH_ENV_VARIABLE) == "off" {
+            assert_eq!(detect_mkl_path(), MklPath::Stock);
         }
         let backend = Backend::from_environment().unwrap();
-        assert_eq!(backend.to_string(), asked(Backend::VARIABLE));
+        assert_eq!(backend.to_string(), asked(Backend::ENVIRONMENT_VARIABLE));
         return;
     }
-    let backends = Backend::all();
+    let backends = Backend::all_supported();
     let mut paths = vec![("off", Backend::Libtorch)];
     paths.extend(backends.iter().map(|&backend| ("", backend)));
     for (switch, backend) in paths {
         let mut again = Command::new(std::env::current_exe().unwrap());
         again
             .env(AGAIN, "1")
-            .env(SWITCH_VARIABLE, switch)
-            .env(Backend::VARIABLE, backend.to_string());
+            .env(MKL_SWITCH_ENV_VARIABLE, switch)
+            .env(Backend::ENVIRONMENT_VARIABLE, backend.to_string());
         let output = again.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{switch}, {backend}: {said}");

@@ -70,7 +70,7 @@ fn a_decoder_of_one_layer_and_gaussian_noise_is_the_linear_gaussian_model() {
         let tensor = stored.get(&format!("linear_gaussian.{name}"), Device::Cpu);
         renamed.insert(format!("decoder.0.{name}"), &tensor.unwrap());
     }
-    let network = Mlp::random(&[3, 12], Activation::Tanh, SeedKey::root(0), Device::Cpu);
+    let network = Mlp::random_perceptron(&[3, 12], Activation::Tanh, SeedKey::root(0), Device::Cpu);
     let network = network.restored(&renamed, "decoder", Device::Cpu).unwrap();
     let decoder = MlpDecoder::new(network, Likelihood::Gaussian { std }).to_kind(Kind::Double);
     let oracle = oracle.to_kind(Kind::Double);

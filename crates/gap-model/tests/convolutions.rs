@@ -22,8 +22,8 @@ fn networks() -> Vec<(String, Network)> {
     let both = conv_shapes().into_iter().zip(activations);
     both.flat_map(|(shape, activation)| {
         let both = [
-            ("encoder", shape.encoder(6, activation, key, device)),
-            ("decoder", shape.decoder(4, activation, key, device)),
+            ("encoder", shape.random_encoder(6, activation, key, device)),
+            ("decoder", shape.random_decoder(4, activation, key, device)),
         ];
         both.map(|(name, network)| {
             (
@@ -41,9 +41,9 @@ fn the_gradients_are_those_of_automatic_differentiation() {
         let input = normal(2, 5, network.input_dim()).set_requires_grad(true);
         let weighing = normal(3, 5, network.output_dim());
         let memory = Tensor::zeros([network.n_weights() as i64], (Kind::Double, Device::Cpu));
-        network.flatten_into(&memory);
+        network.move_parameters_into(&memory);
         let by_hand = memory.zeros_like();
-        let values = network.forward_kept(&input.detach());
+        let values = network.forward_keeping_values(&input.detach());
         let in_input = network.pull_back(&values, weighing.copy(), &by_hand, true);
         let without = memory.zeros_like();
         let nothing = network.pull_back(&values, weighing.copy(), &without, false);
@@ -70,10 +70,10 @@ fn the_gradients_are_those_of_automatic_differentiation() {
 #[test]
 fn images_of_the_usual_sizes_are_halved_twice() {
     for (side, channels, n_outputs) in [(8, [4, 6], 3), (28, [8, 16], 20)] {
-        let shape = ConvShape::halving(side, channels);
+        let shape = ConvShape::with_stride_two(side, channels);
         let (key, device) = (SeedKey::root(1), Device::Cpu);
-        let encoder = shape.encoder(n_outputs, Activation::Elu, key, device);
-        let decoder = shape.decoder(n_outputs, Activation::Elu, key, device);
+        let encoder = shape.random_encoder(n_outputs, Activation::Elu, key, device);
+        let decoder = shape.random_decoder(n_outputs, Activation::Elu, key, device);
         assert_eq!(
             (encoder.input_dim(), encoder.output_dim()),
             (side * side, n_outputs)
@@ -93,12 +93,12 @@ fn images_of_the_usual_sizes_are_halved_twice() {
 #[test]
 fn outputs_of_a_new_network_are_of_order_one() {
     for shape in [
-        ConvShape::halving(28, [16, 32]),
-        ConvShape::halving(8, [16, 32]),
+        ConvShape::with_stride_two(28, [16, 32]),
+        ConvShape::with_stride_two(8, [16, 32]),
     ] {
         let (key, device) = (SeedKey::root(1), Device::Cpu);
-        let encoder = shape.encoder(10, Activation::Elu, key, device);
-        let decoder = shape.decoder(10, Activation::Elu, key, device);
+        let encoder = shape.random_encoder(10, Activation::Elu, key, device);
+        let decoder = shape.random_decoder(10, Activation::Elu, key, device);
         for network in [encoder, decoder] {
             let input = normal(4, 200, network.input_dim()).to_kind(Kind::Float);
             let output = network.forward(&input);
@@ -110,10 +110,10 @@ fn outputs_of_a_new_network_are_of_order_one() {
 
 #[test]
 fn a_convolutional_decoder_is_stored_and_restored() {
-    let shape = ConvShape::halving(8, [2, 3]);
+    let shape = ConvShape::with_stride_two(8, [2, 3]);
     for (name, likelihood) in learned_likelihoods(64) {
         let of_key = |key, likelihood: Likelihood| {
-            let network = shape.decoder(4, Activation::Elu, SeedKey::root(key), Device::Cpu);
+            let network = shape.random_decoder(4, Activation::Elu, SeedKey::root(key), Device::Cpu);
             Decoder::new(network, likelihood)
         };
         let decoder = of_key(1, likelihood.clone());
@@ -131,7 +131,7 @@ fn a_convolutional_decoder_is_stored_and_restored() {
             "{name}"
         );
 
-        let wider = ConvShape::halving(8, [3, 3]).decoder(
+        let wider = ConvShape::with_stride_two(8, [3, 3]).random_decoder(
             4,
             Activation::Elu,
             SeedKey::root(1),
@@ -152,14 +152,18 @@ fn windows_that_leave_pixels_out_are_refused() {
         kernel: 2,
         stride: 3,
     };
-    shape.encoder(2, Activation::Elu, SeedKey::root(1), Device::Cpu);
+    shape.random_encoder(2, Activation::Elu, SeedKey::root(1), Device::Cpu);
 }
 
 #[test]
 #[should_panic(expected = "a scale for each of 64 outputs, not 9")]
 fn scales_for_another_number_of_outputs_are_refused() {
-    let network =
-        ConvShape::halving(8, [2, 2]).decoder(2, Activation::Elu, SeedKey::root(1), Device::Cpu);
+    let network = ConvShape::with_stride_two(8, [2, 2]).random_decoder(
+        2,
+        Activation::Elu,
+        SeedKey::root(1),
+        Device::Cpu,
+    );
     let [(_, likelihood), _] = learned_likelihoods(9);
     Decoder::new(network, likelihood);
 }

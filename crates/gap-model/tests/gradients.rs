@@ -71,7 +71,7 @@ fn a_gaussian_likelihood_takes_any_finite_observation() {
 fn the_weight_gradient_is_that_of_automatic_differentiation() {
     for widths in [&[3, 5][..], &[4, 7, 6, 9]] {
         for activation in [Activation::Tanh, Activation::Relu, Activation::Elu] {
-            let network = Mlp::random(widths, activation, SeedKey::root(1), Device::Cpu);
+            let network = Mlp::random_perceptron(widths, activation, SeedKey::root(1), Device::Cpu);
             let mut network = network.to_kind(Kind::Double);
             let mut noise = NoiseStream::new(SeedKey::root(2), &[0, 1, 2, 3, 4], Device::Cpu);
             let normal = |noise: &mut NoiseStream, width| {
@@ -82,9 +82,9 @@ fn the_weight_gradient_is_that_of_automatic_differentiation() {
 
             // The network lies in one array, whose gradient automatic differentiation gives whole.
             let memory = Tensor::zeros([network.n_weights() as i64], (Kind::Double, Device::Cpu));
-            network.flatten_into(&memory);
+            network.move_parameters_into(&memory);
             let by_hand = memory.zeros_like();
-            let values = network.forward_kept(&input.detach());
+            let values = network.forward_keeping_values(&input.detach());
             let in_input = network.pull_back(&values, weighing.copy(), &by_hand, true);
             assert!(
                 network
@@ -93,7 +93,7 @@ fn the_weight_gradient_is_that_of_automatic_differentiation() {
             );
 
             let memory = memory.detach().set_requires_grad(true);
-            network.flatten_into(&memory.detach());
+            network.move_parameters_into(&memory.detach());
             let objective =
                 (network_of(&memory, widths, activation, &input) * &weighing).sum(Kind::Double);
             assert!(values[values.len() - 1].allclose(
@@ -132,17 +132,18 @@ fn network_of(memory: &Tensor, widths: &[i64], activation: Activation, input: &T
 fn a_decoders_gradients_are_those_of_automatic_differentiation() {
     let widths = [4, 7, 9];
     for (name, likelihood) in likelihoods(9) {
-        let network = Mlp::random(&widths, Activation::Tanh, SeedKey::root(1), Device::Cpu);
+        let network =
+            Mlp::random_perceptron(&widths, Activation::Tanh, SeedKey::root(1), Device::Cpu);
         let n_weights = network.n_weights() as i64;
         let mut decoder = Decoder::new(network, likelihood).to_kind(Kind::Double);
         let likelihood = decoder.likelihood();
         let memory = Tensor::zeros([n_weights], (Kind::Double, Device::Cpu));
-        decoder.network_mut().flatten_into(&memory);
+        decoder.network_mut().move_parameters_into(&memory);
         let (x, z) = draws(&decoder, &[0, 1, 2, 3], 1);
         let (z, scale) = (z.squeeze_dim(0), 0.25);
         let by_hand = memory.zeros_like();
-        let values = decoder.network().forward_kept(&z);
-        let residual = likelihood.residual(&x, &values[values.len() - 1]) * scale;
+        let values = decoder.network().forward_keeping_values(&z);
+        let residual = likelihood.output_gradient(&x, &values[values.len() - 1]) * scale;
         let in_z = decoder
             .network()
             .pull_back(&values, residual, &by_hand, true);

@@ -3,7 +3,9 @@
 
 mod models;
 
-use gap_model::likelihood::{DiscretizedLogistic, LearnedGaussian, LearnedScale, rounding_std};
+use gap_model::likelihood::{
+    DiscretizedLogistic, LearnedGaussian, LearnedScale, rounding_error_std,
+};
 use gap_model::{Likelihood, ModelError};
 use gap_torch::checkpoint::Checkpoint;
 use gap_torch::{NoiseStream, SeedKey};
@@ -34,7 +36,7 @@ fn cases() -> Vec<(&'static str, Likelihood, Tensor, Tensor)> {
 fn the_residual_is_the_slope_of_the_log_density() {
     let step = 1e-6;
     for (name, likelihood, x, output) in cases() {
-        let residual = likelihood.residual(&x, &output);
+        let residual = likelihood.output_gradient(&x, &output);
         for dimension in 0..X {
             let shift = Tensor::zeros_like(&output);
             let _ = shift.narrow(1, dimension, 1).fill_(step);
@@ -57,10 +59,10 @@ fn the_gradient_in_what_is_learned_is_the_slope_in_it() {
     let (step, weight) = (1e-6, 0.25);
     for (name, mut likelihood, x, output) in cases() {
         let memory = Tensor::zeros(
-            [likelihood.n_parameters() as i64],
+            [likelihood.n_learned_parameters() as i64],
             (Kind::Double, Device::Cpu),
         );
-        likelihood.flatten_into(&memory);
+        likelihood.move_parameters_into(&memory);
         let by_hand = memory.zeros_like();
         likelihood.pull_back_to_parameters(&x, &output, weight, &by_hand);
         for parameter in 0..memory.numel() as i64 {
@@ -78,9 +80,9 @@ fn the_gradient_in_what_is_learned_is_the_slope_in_it() {
         }
     }
     for (name, likelihood) in learned_likelihoods(X) {
-        assert_eq!(likelihood.n_parameters(), X as u64, "{name}");
+        assert_eq!(likelihood.n_learned_parameters(), X as u64, "{name}");
     }
-    assert_eq!(Likelihood::Bernoulli.n_parameters(), 0);
+    assert_eq!(Likelihood::Bernoulli.n_learned_parameters(), 0);
 }
 
 #[test]
@@ -95,14 +97,14 @@ fn with_equal_scales_a_learned_gaussian_is_the_gaussian_of_that_scale() {
     let (x, output) = (normal(3, 5, X), normal(4, 5, X));
     let values = [&learned, &given].map(|likelihood| likelihood.log_prob(&x, &output));
     assert!(largest(&(&values[0] - &values[1])) < 1e-5 * largest(&values[1]));
-    let residuals = [learned, given].map(|likelihood| likelihood.residual(&x, &output));
+    let residuals = [learned, given].map(|likelihood| likelihood.output_gradient(&x, &output));
     assert!(largest(&(&residuals[0] - &residuals[1])) < 1e-5 * largest(&residuals[1]));
 }
 
 #[test]
 fn a_learned_scale_stays_above_its_floor() {
     let raw = Tensor::from_slice(&[-50.0_f64, -3.0, 0.0, 2.0]);
-    let scales = LearnedScale::of(raw.shallow_clone(), 0.05)
+    let scales = LearnedScale::from_raw(raw.shallow_clone(), 0.05)
         .log_scale()
         .exp();
     assert!(scales.min().double_value(&[]) >= 0.05 * (1.0 - 1e-12));
@@ -123,13 +125,13 @@ fn a_scale_that_learns_finds_the_spread_of_the_residuals() {
     let output = Tensor::zeros([500, 2], (Kind::Float, Device::Cpu));
     let x = normal(7, 500, 2).to_kind(Kind::Float) * spreads;
     let parameters = Tensor::zeros([2], (Kind::Float, Device::Cpu));
-    likelihood.flatten_into(&parameters);
+    likelihood.move_parameters_into(&parameters);
     let gradient = parameters.zeros_like();
     for _ in 0..2000 {
         likelihood.pull_back_to_parameters(&x, &output, 1.0 / 500.0, &gradient);
         let _ = parameters.shallow_clone().g_add_(&(&gradient * 0.05));
     }
-    let found = likelihood.scale().unwrap().log_scale().exp();
+    let found = likelihood.learned_scale().unwrap().log_scale().exp();
     // The likelihood of a Gaussian is highest at the root of the mean square.
     let expected = x
         .square()
@@ -186,7 +188,7 @@ fn a_discretized_logistic_is_finite_far_from_its_output() {
                 .double_value(&[0])
                 .is_finite()
         );
-        let residual = likelihood.residual(&x, &output);
+        let residual = likelihood.output_gradient(&x, &output);
         let towards = (&x - &output) * residual;
         assert!(towards.double_value(&[0, 1]) > 1.0, "{towards:?}");
         assert!(towards.min().double_value(&[]) >= 0.0, "{towards:?}");
@@ -263,7 +265,7 @@ fn what_was_learned_is_stored_and_restored() {
             .restored(&checkpoint, "decoder", Device::Cpu)
             .unwrap();
         let scales =
-            [&learned, &restored].map(|likelihood| likelihood.scale().unwrap().log_scale());
+            [&learned, &restored].map(|likelihood| likelihood.learned_scale().unwrap().log_scale());
         assert!(scales[0].equal(&scales[1]), "{name}");
         let narrow = logistic(17, LearnedScale::new(X - 1, 1.0, 0.05, Device::Cpu));
         assert!(
@@ -276,5 +278,5 @@ fn what_was_learned_is_stored_and_restored() {
     let mut checkpoint = Checkpoint::new();
     Likelihood::Bernoulli.store(&mut checkpoint, "decoder");
     assert_eq!(checkpoint.digest(), Checkpoint::new().digest());
-    assert!(rounding_std(2) > rounding_std(256));
+    assert!(rounding_error_std(2) > rounding_error_std(256));
 }

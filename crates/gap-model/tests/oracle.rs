@@ -40,9 +40,9 @@ fn models() -> Vec<Box<dyn ExactPosterior>> {
         models.push(Box::new(model(latent, observed, noise_std)));
     }
     models.push(Box::new(
-        hierarchical::linear(Device::Cpu).to_kind(Kind::Double),
+        hierarchical::new_linear_hierarchical(Device::Cpu).to_kind(Kind::Double),
     ));
-    for coefficients in [SeriesCoefficients::SAW, DIRECT_SERIES] {
+    for coefficients in [SeriesCoefficients::SAW_NOTEBOOK, DIRECT_SERIES] {
         let series = TimeSeries::new(coefficients, Device::Cpu);
         models.push(Box::new(series.to_kind(Kind::Double)));
     }

@@ -12,7 +12,7 @@ use models::{DIRECT_SERIES, f32_models, largest};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
-const BOTH: [SeriesCoefficients; 2] = [SeriesCoefficients::SAW, DIRECT_SERIES];
+const BOTH: [SeriesCoefficients; 2] = [SeriesCoefficients::SAW_NOTEBOOK, DIRECT_SERIES];
 
 fn series(coefficients: SeriesCoefficients) -> TimeSeries {
     TimeSeries::new(coefficients, Device::Cpu).to_kind(Kind::Double)
@@ -35,7 +35,7 @@ fn the_context_of_a_point_is_the_point_before_it() {
         assert!(part.equal(&x.narrow(0, 20, 10)) && latent.equal(&z.narrow(0, 20, 10)));
         let (another, _) = model.sample_points(SeedKey::root(2), 0..50).unwrap();
         assert!(!another.equal(&x));
-        assert_eq!(model.context_columns(), 1);
+        assert_eq!(model.n_context_columns(), 1);
     }
 }
 
@@ -43,7 +43,7 @@ fn the_context_of_a_point_is_the_point_before_it() {
 #[test]
 fn points_without_an_order_are_those_of_their_streams() {
     for (name, model) in f32_models() {
-        if model.context_columns() > 0 {
+        if model.n_context_columns() > 0 {
             continue;
         }
         let key = SeedKey::root(3);
@@ -130,7 +130,7 @@ fn the_evidence_of_a_series_is_the_sum_over_its_points() {
 #[test]
 fn the_posterior_moves_with_the_context() {
     for (coefficients, expected) in [
-        (SeriesCoefficients::SAW, 1.0 / 1.5625),
+        (SeriesCoefficients::SAW_NOTEBOOK, 1.0 / 1.5625),
         (DIRECT_SERIES, 0.48 / 0.45),
     ] {
         let x = Tensor::from_slice(&[2.0, 1.0, 2.0, 2.0]).view([2, 2]);
@@ -167,7 +167,7 @@ fn models_are_stored_and_restored() {
 fn a_series_without_a_stationary_distribution_is_refused() {
     let coefficients = SeriesCoefficients {
         into_next: 0.25,
-        ..SeriesCoefficients::SAW
+        ..SeriesCoefficients::SAW_NOTEBOOK
     };
     TimeSeries::new(coefficients, Device::Cpu);
 }

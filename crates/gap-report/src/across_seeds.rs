@@ -6,7 +6,7 @@
 
 use crate::paired_column::mean_and_std_error;
 use crate::pairing::capacity_sort_key;
-use crate::variant::variant_order;
+use crate::variant::variant_sort_key;
 use gap_schema::Summary;
 use gap_schema::summary::{Cell, Mean};
 use gap_spec::{EncoderLabel, Split};
@@ -20,7 +20,7 @@ pub(crate) enum SpreadOver {
 }
 
 impl SpreadOver {
-    pub(crate) const fn for_seeds(n_seeds: usize) -> Self {
+    pub(crate) const fn from_seed_count(n_seeds: usize) -> Self {
         if n_seeds > 1 {
             Self::Seeds
         } else {
@@ -62,7 +62,7 @@ pub(crate) struct SeedGroup<'a> {
 
 impl<'a> SeedGroup<'a> {
     /// The groups of a summary: variants, then encoders by capacity, then training before test points.
-    pub(crate) fn all(summary: &'a Summary) -> Vec<Self> {
+    pub(crate) fn group_summary_cells(summary: &'a Summary) -> Vec<Self> {
         let mut cells: Vec<&Cell> = summary.cells.iter().collect();
         cells.sort_by(|a, b| group_key(a).cmp(&group_key(b)).then(a.seed.cmp(&b.seed)));
         cells
@@ -91,9 +91,9 @@ impl<'a> SeedGroup<'a> {
 
     /// The groups with a model that no group before them has on the same points: what is known of a
     /// model itself stands once for all encoders of a shared decoder.
-    pub(crate) fn with_distinct_models(summary: &'a Summary) -> Vec<Self> {
+    pub(crate) fn groups_of_distinct_models(summary: &'a Summary) -> Vec<Self> {
         let mut seen = HashSet::new();
-        let mut groups = Self::all(summary);
+        let mut groups = Self::group_summary_cells(summary);
         groups.retain(|group| {
             let models = group.cells.iter().map(|cell| {
                 let variant = cell.variant.as_deref();
@@ -108,7 +108,7 @@ impl<'a> SeedGroup<'a> {
     /// The mean of a quantity over the seeds that have it; `None` where no seed has.
     pub(crate) fn mean(&self, quantity: impl Fn(&Cell) -> Option<Mean>) -> Option<SeedMean> {
         let means: Vec<Mean> = self.cells.iter().filter_map(|c| quantity(c)).collect();
-        SeedMean::new(&means, SpreadOver::for_seeds(self.n_seeds()))
+        SeedMean::new(&means, SpreadOver::from_seed_count(self.n_seeds()))
     }
 
     /// The mean of a plain number over the seeds that have it.
@@ -151,13 +151,13 @@ impl<'a> SeedGroup<'a> {
 
 fn group_key(cell: &Cell) -> impl Ord + use<'_> {
     let encoder = capacity_sort_key(cell.encoder.as_ref());
-    let variant = variant_order(cell.variant.as_deref());
+    let variant = variant_sort_key(cell.variant.as_deref());
     (variant, &cell.dataset, cell.family, encoder, cell.split)
 }
 
 /// What the `±` and the error bars are of groups with so many seeds each; the end of a sentence.
-pub(crate) fn spread_meaning(n_seeds: &[usize]) -> String {
-    let over_seeds = |n: &&usize| SpreadOver::for_seeds(**n) == SpreadOver::Seeds;
+pub(crate) fn error_bar_meaning(n_seeds: &[usize]) -> String {
+    let over_seeds = |n: &&usize| SpreadOver::from_seed_count(**n) == SpreadOver::Seeds;
     match n_seeds.iter().filter(over_seeds).count() {
         0 => "one standard error over datapoints; there is one seed, so it says nothing about \
               the spread over fits."

@@ -9,16 +9,16 @@ mod table;
 pub use row::{BenchEstimate, BenchRow};
 
 use crate::figure::Figure;
-use crate::publish::{ReportError, publish_text, render_error};
+use crate::publish::{ReportError, render_error, write_text_atomically};
 use crate::table::layout;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The version of `bench.json`.
-const BENCH_SCHEMA: u32 = 1;
+const BENCH_JSON_SCHEMA_VERSION: u32 = 1;
 
 /// The rows as aligned plain text, in their order.
-pub fn bench_table(rows: &[BenchRow]) -> String {
+pub fn bench_rows_plain_text(rows: &[BenchRow]) -> String {
     layout::plain_text(&table::bench_rows_table(rows))
 }
 
@@ -37,30 +37,30 @@ pub fn write_benches(
 ) -> Result<Vec<PathBuf>, ReportError> {
     let pretty = |path: PathBuf, value: &Value| {
         let text = serde_json::to_string_pretty(value).map_err(|e| render_error(&path, &e))?;
-        publish_text(path, &(text + "\n"))
+        write_text_atomically(path, &(text + "\n"))
     };
     let csv = dir.join("bench.csv");
-    let csv_text = csv_text(rows).map_err(|e| render_error(&csv, &e))?;
+    let csv_text = bench_rows_csv(rows).map_err(|e| render_error(&csv, &e))?;
     let svg = dir.join("throughput.svg");
-    let svg_text = figure::throughput(rows)
-        .svg()
+    let svg_text = figure::throughput_chart(rows)
+        .to_svg()
         .map_err(|e| render_error(&svg, &e))?;
     Ok(vec![
         pretty(
             dir.join("bench.json"),
-            &json!({"schema": BENCH_SCHEMA, "benches": rows}),
+            &json!({"schema": BENCH_JSON_SCHEMA_VERSION, "benches": rows}),
         )?,
-        publish_text(csv, &csv_text)?,
-        publish_text(
+        write_text_atomically(csv, &csv_text)?,
+        write_text_atomically(
             dir.join("bench.md"),
             &layout::markdown(&table::bench_rows_table(rows)),
         )?,
-        publish_text(svg, &svg_text)?,
+        write_text_atomically(svg, &svg_text)?,
         pretty(dir.join("provenance.json"), provenance)?,
     ])
 }
 
-fn csv_text(rows: &[BenchRow]) -> Result<String, csv::Error> {
+fn bench_rows_csv(rows: &[BenchRow]) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.serialize(row)?;

@@ -8,14 +8,14 @@ pub(crate) type CsvRow = Vec<(String, String)>;
 
 /// Every number and text in `row`, named by its path; the items of a list are named by what tells them
 /// apart, as in `refinement.20.gap.mean_nats` and `evidence.model.annealed.mean_nats`.
-pub(crate) fn fields(row: &impl serde::Serialize) -> Result<CsvRow, serde_json::Error> {
+pub(crate) fn flatten_to_csv_row(row: &impl serde::Serialize) -> Result<CsvRow, serde_json::Error> {
     let mut fields = Vec::new();
-    flatten("", &serde_json::to_value(row)?, &mut fields);
+    flatten_json_value("", &serde_json::to_value(row)?, &mut fields);
     Ok(fields)
 }
 
 /// A column for each name, in the order in which they first come up; empty where a row lacks it.
-pub(crate) fn lines(rows: &[CsvRow]) -> String {
+pub(crate) fn csv_document(rows: &[CsvRow]) -> String {
     let mut columns: Vec<&str> = Vec::new();
     for (name, _) in rows.iter().flatten() {
         if !columns.contains(&name.as_str()) {
@@ -23,12 +23,12 @@ pub(crate) fn lines(rows: &[CsvRow]) -> String {
         }
     }
     let line = |cells: Vec<String>| cells.join(",") + "\n";
-    let mut text = line(columns.iter().map(|name| quoted(name)).collect());
+    let mut text = line(columns.iter().map(|name| quote_csv_field(name)).collect());
     for row in rows {
         let row: HashMap<&str, &String> = row.iter().map(|(n, v)| (n.as_str(), v)).collect();
         let value = |name| {
             row.get(name)
-                .map_or_else(String::new, |value| quoted(value))
+                .map_or_else(String::new, |value| quote_csv_field(value))
         };
         text += &line(columns.iter().copied().map(value).collect());
     }
@@ -36,7 +36,7 @@ pub(crate) fn lines(rows: &[CsvRow]) -> String {
 }
 
 /// What tells the items of a list apart.
-fn item_name(i: usize, item: &Value) -> String {
+fn list_item_path_name(i: usize, item: &Value) -> String {
     let text = |key| item.get(key).and_then(Value::as_str);
     match (item.get("steps"), text("method"), text("estimator")) {
         (Some(steps), ..) => steps.to_string(),
@@ -45,7 +45,7 @@ fn item_name(i: usize, item: &Value) -> String {
     }
 }
 
-fn flatten(path: &str, value: &Value, fields: &mut CsvRow) {
+fn flatten_json_value(path: &str, value: &Value, fields: &mut CsvRow) {
     let below = |key: &str| match path {
         "" => key.to_owned(),
         _ => format!("{path}.{key}"),
@@ -53,12 +53,12 @@ fn flatten(path: &str, value: &Value, fields: &mut CsvRow) {
     match value {
         Value::Object(entries) => {
             for (key, value) in entries {
-                flatten(&below(key), value, fields);
+                flatten_json_value(&below(key), value, fields);
             }
         }
         Value::Array(items) if items.iter().all(|item| item.is_object()) => {
             for (i, item) in items.iter().enumerate() {
-                flatten(&below(&item_name(i, item)), item, fields);
+                flatten_json_value(&below(&list_item_path_name(i, item)), item, fields);
             }
         }
         Value::Array(items) => {
@@ -71,7 +71,7 @@ fn flatten(path: &str, value: &Value, fields: &mut CsvRow) {
     }
 }
 
-fn quoted(text: &str) -> String {
+fn quote_csv_field(text: &str) -> String {
     if text.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

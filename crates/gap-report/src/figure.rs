@@ -15,5 +15,8 @@ pub(crate) use chart::{
     Chart, LegendEntry, MarkerPlacement, Panel, Point, ReferenceLine, Series, points_in,
     scale_covering, signed_scale_covering,
 };
-pub(crate) use drawing::{Draw, Figure, boxed};
-pub(crate) use style::{COLOURS, LineStyle, MARKERS, Marker, NO_LINE, THICK, THIN};
+pub(crate) use drawing::{Draw, Figure, as_boxed_figures};
+pub(crate) use style::{
+    LineStyle, Marker, NO_LINE_THICKNESS, SERIES_COLOURS, SERIES_MARKERS, THICK_LINE_THICKNESS,
+    THIN_LINE_THICKNESS,
+};

@@ -17,7 +17,7 @@ pub(crate) enum PageError {
 }
 
 /// The `.html` at the end of its name makes minijinja escape everything that it is given.
-const TEMPLATE: &str = "report.html";
+const PAGE_TEMPLATE_NAME: &str = "report.html";
 
 #[derive(serde::Serialize)]
 struct PageChapter {
@@ -49,28 +49,30 @@ enum PageBlock {
 }
 
 /// The page.
-pub(crate) fn html(content: &ReportContent<'_>) -> Result<String, PageError> {
+pub(crate) fn render_html_page(content: &ReportContent<'_>) -> Result<String, PageError> {
     let mut environment = Environment::new();
-    environment.add_template(TEMPLATE, include_str!("page.html.jinja"))?;
+    environment.add_template(PAGE_TEMPLATE_NAME, include_str!("page.html.jinja"))?;
     let sentences = SECTIONS.iter();
     let sentences: Vec<String> = sentences
         .flat_map(|section| section.outcome_sentences(content.summary))
         .collect();
-    let page = environment.get_template(TEMPLATE)?.render(context! {
-        experiment => content.summary.experiment,
-        question => content.question,
-        surprise => content.surprise,
-        sentences => sentences,
-        chapters => chapters(content)?,
-        provenance => provenance_rows(content.provenance),
-    })?;
+    let page = environment
+        .get_template(PAGE_TEMPLATE_NAME)?
+        .render(context! {
+            experiment => content.summary.experiment,
+            question => content.question,
+            surprise => content.surprise,
+            sentences => sentences,
+            chapters => page_chapters(content)?,
+            provenance => provenance_rows(content.provenance),
+        })?;
     Ok(page)
 }
 
 /// The chapters of all sections, by their places.
-fn chapters(content: &ReportContent<'_>) -> Result<Vec<PageChapter>, DrawError> {
+fn page_chapters(content: &ReportContent<'_>) -> Result<Vec<PageChapter>, DrawError> {
     let mut chapters = Vec::new();
-    for section in section::shown(content.summary) {
+    for section in section::sections_to_show(content.summary) {
         let figures = section.figures(content);
         for chapter in section.chapters(content) {
             let place = chapter.place;
@@ -88,7 +90,7 @@ fn page_chapter(chapter: Chapter, figures: &[Box<dyn Figure>]) -> Result<PageCha
             Block::Table(table) => blocks.push(PageBlock::Table { table }),
             Block::Figures(caption) => {
                 for figure in figures {
-                    blocks.push(inline(figure.as_ref(), caption)?);
+                    blocks.push(inline_figure_block(figure.as_ref(), caption)?);
                 }
             }
             Block::Html(html) => blocks.push(PageBlock::Html { html }),
@@ -104,17 +106,17 @@ fn page_chapter(chapter: Chapter, figures: &[Box<dyn Figure>]) -> Result<PageCha
     })
 }
 
-fn inline(figure: &dyn Figure, caption: &'static str) -> Result<PageBlock, DrawError> {
+fn inline_figure_block(figure: &dyn Figure, caption: &'static str) -> Result<PageBlock, DrawError> {
     Ok(PageBlock::Figure {
         title: figure.title().to_owned(),
         note: figure.note().to_owned(),
-        svg: for_page(&figure.svg()?, figure.title()),
+        svg: adapt_svg_to_page(&figure.to_svg()?, figure.title()),
         caption,
     })
 }
 
 /// An inline SVG needs no namespace, and takes its ink and paper from the page, light or dark.
-fn for_page(svg: &str, title: &str) -> String {
+fn adapt_svg_to_page(svg: &str, title: &str) -> String {
     svg.replace(" xmlns=\"http://www.w3.org/2000/svg\"", "")
         .replacen(
             "<svg ",
@@ -128,7 +130,7 @@ fn for_page(svg: &str, title: &str) -> String {
 }
 
 fn provenance_rows(provenance: &Value) -> Vec<(String, String)> {
-    fn visit(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+    fn add_provenance_rows(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
         let below = |key: &str| match path {
             "" => key.to_owned(),
             _ => format!("{path}.{key}"),
@@ -136,7 +138,7 @@ fn provenance_rows(provenance: &Value) -> Vec<(String, String)> {
         match value {
             Value::Object(entries) => {
                 for (key, value) in entries {
-                    visit(&below(key), value, rows);
+                    add_provenance_rows(&below(key), value, rows);
                 }
             }
             Value::String(text) => rows.push((path.to_owned(), text.clone())),
@@ -144,6 +146,6 @@ fn provenance_rows(provenance: &Value) -> Vec<(String, String)> {
         }
     }
     let mut rows = Vec::new();
-    visit("", provenance, &mut rows);
+    add_provenance_rows("", provenance, &mut rows);
     rows
 }

@@ -3,7 +3,7 @@
 //! Free-form rows belong to a model, the other rows to one of its encoders: each encoder's cell gets
 //! a copy of the former. Nothing is averaged here.
 
-use crate::variant::variant_order;
+use crate::variant::variant_sort_key;
 use gap_schema::record::Record;
 use gap_spec::{EncoderKind, EncoderLabel, Estimator, Family, Method, Split};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -73,7 +73,7 @@ type EncoderRows<'a> = HashMap<Option<&'a EncoderLabel>, DatapointTerms<'a>>;
 ///
 /// A datapoint that lacks a term which other datapoints of its cell have is left out: a run that
 /// was interrupted has such points, and all terms of a cell are on the same ones.
-pub(crate) fn pair<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<PairedCell<'a>> {
+pub(crate) fn pair_records<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<PairedCell<'a>> {
     let mut groups: HashMap<GroupKey<'a>, HashMap<u64, EncoderRows<'a>>> = HashMap::new();
     for record in records {
         let key = GroupKey {
@@ -97,7 +97,7 @@ pub(crate) fn pair<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<PairedC
             .entry(record.encoder.as_ref())
             .or_default()
             .entry(term)
-            .and_modify(|kept| *kept = preferred(kept, record))
+            .and_modify(|kept| *kept = preferred_record(kept, record))
             .or_insert(record);
     }
     let mut cells: Vec<PairedCell<'a>> = groups
@@ -113,7 +113,7 @@ pub(crate) fn pair<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<PairedC
             a.model,
             place(a),
         );
-        let variants = variant_order(a.variant).cmp(&variant_order(b.variant));
+        let variants = variant_sort_key(a.variant).cmp(&variant_sort_key(b.variant));
         variants.then(a_place.cmp(&(
             b.seed,
             capacity_sort_key(b.encoder),
@@ -126,7 +126,7 @@ pub(crate) fn pair<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<PairedC
 }
 
 /// Of two rows for the same term, the one with more draws; a tie never hides a NaN.
-fn preferred<'a>(a: &'a Record, b: &'a Record) -> &'a Record {
+fn preferred_record<'a>(a: &'a Record, b: &'a Record) -> &'a Record {
     let order = a
         .n_samples
         .cmp(&b.n_samples)

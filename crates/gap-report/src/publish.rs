@@ -34,12 +34,12 @@ pub(crate) fn render_error(path: &Path, error: &dyn std::fmt::Display) -> Report
 }
 
 /// Writes `text` to the file `path`, and gives that.
-pub(crate) fn publish_text(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
-    publish(path, |temporary| temporary.write_all(text.as_bytes()))
+pub(crate) fn write_text_atomically(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
+    write_file_atomically(path, |temporary| temporary.write_all(text.as_bytes()))
 }
 
 /// Publishes what `write` puts into a temporary file as the file `path`, and gives that.
-pub(crate) fn publish(
+pub(crate) fn write_file_atomically(
     path: PathBuf,
     write: impl FnOnce(&mut tempfile::NamedTempFile) -> io::Result<()>,
 ) -> Result<PathBuf, ReportError> {

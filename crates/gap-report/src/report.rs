@@ -3,7 +3,7 @@
 use crate::content::ReportContent;
 use crate::figure::Figure;
 use crate::format::Format;
-use crate::publish::{ReportError, publish, publish_text, render_error};
+use crate::publish::{ReportError, render_error, write_file_atomically, write_text_atomically};
 use crate::section::{self, SECTIONS};
 use crate::table::{Table, layout};
 use crate::{csv, page};
@@ -37,37 +37,40 @@ pub fn write_report(
         match format {
             Format::Html => {
                 let path = dir.join("report.html");
-                let html = page::html(content).map_err(|e| render_error(&path, &e))?;
-                written.push(publish_text(path, &html)?);
+                let html = page::render_html_page(content).map_err(|e| render_error(&path, &e))?;
+                written.push(write_text_atomically(path, &html)?);
             }
             Format::Svg => {
                 for figure in &figures {
-                    written.push(publish_svg(dir, figure.as_ref())?);
+                    written.push(write_svg_file(dir, figure.as_ref())?);
                 }
             }
             Format::Png => {
                 for figure in &figures {
-                    written.push(publish_png(dir, figure.as_ref())?);
+                    written.push(write_png_file(dir, figure.as_ref())?);
                 }
             }
             Format::Md => {
-                written.push(publish_text(dir.join("summary.md"), &markdown(summary))?);
+                written.push(write_text_atomically(
+                    dir.join("summary.md"),
+                    &results_markdown(summary),
+                )?);
             }
             Format::Tex => {
                 let tables = main_tables(summary);
                 let text = layout::latex(tables.first().expect("there is always a table"));
-                written.push(publish_text(dir.join("summary.tex"), &text)?);
+                written.push(write_text_atomically(dir.join("summary.tex"), &text)?);
             }
             Format::Csv => {
                 let path = dir.join("summary.csv");
-                let text = summary_csv(summary).map_err(|e| render_error(&path, &e))?;
-                written.push(publish_text(path, &text)?);
+                let text = summary_as_csv(summary).map_err(|e| render_error(&path, &e))?;
+                written.push(write_text_atomically(path, &text)?);
             }
             Format::Json => {
                 let path = dir.join("summary.json");
                 let json = serde_json::to_string_pretty(summary);
                 let json = json.map_err(|e| render_error(&path, &e))?;
-                written.push(publish_text(path, &(json + "\n"))?);
+                written.push(write_text_atomically(path, &(json + "\n"))?);
             }
         }
     }
@@ -76,23 +79,23 @@ pub fn write_report(
 
 /// The main results as aligned plain text, means over seeds: one row for each encoder and split, and
 /// further tables for what else the experiment measured.
-pub fn text_table(summary: &Summary) -> String {
+pub fn main_results_text(summary: &Summary) -> String {
     let tables = main_tables(summary).into_iter();
     // The longest column, which readers of a terminal find in the spec.
-    let texts = tables.map(|table| layout::plain_text(&table.without("phases")));
+    let texts = tables.map(|table| layout::plain_text(&table.without_column("phases")));
     texts.collect::<Vec<_>>().join("\n")
 }
 
 /// The tables of the main results that have something to say, and at least one.
 fn main_tables(summary: &Summary) -> Vec<Table> {
-    let sections = section::shown(summary).into_iter();
+    let sections = section::sections_to_show(summary).into_iter();
     sections
         .flat_map(|section| section.main_tables(summary))
         .collect()
 }
 
 /// The outcome in sentences, and the tables of the main results.
-fn markdown(summary: &Summary) -> String {
+fn results_markdown(summary: &Summary) -> String {
     let sentences = SECTIONS
         .iter()
         .flat_map(|section| section.outcome_sentences(summary));
@@ -104,25 +107,25 @@ fn markdown(summary: &Summary) -> String {
 }
 
 /// The lines of the first section that has some.
-fn summary_csv(summary: &Summary) -> Result<String, serde_json::Error> {
+fn summary_as_csv(summary: &Summary) -> Result<String, serde_json::Error> {
     for section in &SECTIONS {
         let rows = section.csv_rows(summary)?;
         if !rows.is_empty() {
-            return Ok(csv::lines(&rows));
+            return Ok(csv::csv_document(&rows));
         }
     }
-    Ok(csv::lines(&[]))
+    Ok(csv::csv_document(&[]))
 }
 
-fn publish_svg(dir: &Path, figure: &dyn Figure) -> Result<PathBuf, ReportError> {
+fn write_svg_file(dir: &Path, figure: &dyn Figure) -> Result<PathBuf, ReportError> {
     let path = figure_path(dir, figure, "svg");
-    let svg = figure.svg().map_err(|e| render_error(&path, &e))?;
-    publish_text(path, &svg)
+    let svg = figure.to_svg().map_err(|e| render_error(&path, &e))?;
+    write_text_atomically(path, &svg)
 }
 
-fn publish_png(dir: &Path, figure: &dyn Figure) -> Result<PathBuf, ReportError> {
-    publish(figure_path(dir, figure, "png"), |temporary| {
-        figure.png(temporary.path()).map_err(io::Error::other)
+fn write_png_file(dir: &Path, figure: &dyn Figure) -> Result<PathBuf, ReportError> {
+    write_file_atomically(figure_path(dir, figure, "png"), |temporary| {
+        figure.write_png(temporary.path()).map_err(io::Error::other)
     })
 }
 

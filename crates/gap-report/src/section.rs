@@ -10,15 +10,15 @@
 //!
 //! impl Section for NestingSection {
 //!     fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
-//!         summary.nesting = analysis::nestings(input.cells);
+//!         summary.nesting = analysis::compare_nested_families(input.cells);
 //!     }
 //!
 //!     fn main_tables(&self, summary: &Summary) -> Vec<Table> {
-//!         tables::nesting(summary).if_any()
+//!         tables::nesting_table(summary).into_vec_unless_empty()
 //!     }
 //!
 //!     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
-//!         let table = tables::nesting(content.summary);
+//!         let table = tables::nesting_table(content.summary);
 //!         Chapter::of_table(PagePlace::Families, "Families within families", table)
 //!             .into_iter()
 //!             .collect()
@@ -58,7 +58,7 @@ pub(crate) static SECTIONS: [&dyn Section; 9] = [
 ];
 
 /// The sections that a report of `summary` shows: without gaps, those that stand alone, if some do.
-pub(crate) fn shown(summary: &Summary) -> Vec<&'static dyn Section> {
+pub(crate) fn sections_to_show(summary: &Summary) -> Vec<&'static dyn Section> {
     let alone = SECTIONS
         .iter()
         .filter(|section| section.is_report_without_gaps(summary));

@@ -1,7 +1,7 @@
 //! From the rows of a run to its summary: what each section makes of them.
 
-use crate::columns::{FREE_FORM_ELBO, FREE_FORM_IW};
-use crate::pairing::{PairedCell, pair};
+use crate::columns::{FREE_FORM_ELBO_QUANTITY, FREE_FORM_IW_QUANTITY};
+use crate::pairing::{PairedCell, pair_records};
 use crate::section::{AnalysisInput, SECTIONS};
 use gap_schema::results::ResultRows;
 use gap_schema::{SCHEMA_VERSION, Summary};
@@ -16,14 +16,14 @@ use gap_spec::Split;
 /// cell.
 ///
 /// Gaps are taken from the exact `log p(x)` where there is one, and otherwise from the lower bound with
-/// the highest mean over the cell, as [`gap_schema::summary::LogEvidence::estimator`] explains.
+/// the highest mean over the cell, as [`gap_schema::summary::BestMeanLogEvidence::estimator`] explains.
 pub fn summarize(experiment: &str, rows: &ResultRows) -> Summary {
     let records = rows.records.iter();
-    let cells: Vec<PairedCell<'_>> = pair(records.filter(|r| r.split != Split::Simulated))
+    let cells: Vec<PairedCell<'_>> = pair_records(records.filter(|r| r.split != Split::Simulated))
         .into_iter()
         .filter(|cell| {
             let has = |term| cell.points.first().is_some_and(|p| p.contains_key(&term));
-            has(FREE_FORM_ELBO) && has(FREE_FORM_IW)
+            has(FREE_FORM_ELBO_QUANTITY) && has(FREE_FORM_IW_QUANTITY)
         })
         .collect();
     let mut summary = Summary {

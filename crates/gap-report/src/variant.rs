@@ -1,7 +1,7 @@
 //! The order of variants: a number in a name counts as a number, so that `z2` comes before `z10`.
 
 /// What variants are sorted by; no variant comes first, and equal keys are equal names.
-pub(crate) fn variant_order(variant: Option<&str>) -> impl Ord + use<'_> {
+pub(crate) fn variant_sort_key(variant: Option<&str>) -> impl Ord + use<'_> {
     variant.map(|name| {
         let (mut runs, mut rest) = (Vec::new(), name);
         while let Some(first) = rest.chars().next() {
@@ -17,7 +17,7 @@ pub(crate) fn variant_order(variant: Option<&str>) -> impl Ord + use<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::variant_order;
+    use super::variant_sort_key;
 
     #[test]
     fn numbers_in_names_count_as_numbers() {
@@ -27,7 +27,7 @@ mod tests {
             Some("digits-z10"),
             Some("mnist-z2"),
         ];
-        assert!(sorted.is_sorted_by_key(|&variant| variant_order(variant)));
-        assert!(variant_order(Some("z02")) != variant_order(Some("z2")));
+        assert!(sorted.is_sorted_by_key(|&variant| variant_sort_key(variant)));
+        assert!(variant_sort_key(Some("z02")) != variant_sort_key(Some("z2")));
     }
 }

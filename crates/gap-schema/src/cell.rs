@@ -15,7 +15,7 @@ pub(crate) enum CellType {
 }
 
 /// What is stored in one cell.
-pub(crate) enum Value<'a> {
+pub(crate) enum CellValue<'a> {
     Empty,
     Text(Cow<'a, str>),
     Integer(u64),
@@ -24,136 +24,136 @@ pub(crate) enum Value<'a> {
 
 /// The type of a field that is one column.
 pub(crate) trait Cell: Sized {
-    const TYPE: CellType;
+    const CELL_TYPE: CellType;
 
     /// Any value; it stands in the row that a table's header is taken from.
-    fn blank() -> Self;
+    fn placeholder() -> Self;
 
-    fn to_value(&self) -> Value<'_>;
+    fn to_value(&self) -> CellValue<'_>;
 
     /// # Errors
     ///
     /// Says what the cell has if it is no value of this type.
-    fn from_value(value: Value<'_>) -> Result<Self, String>;
+    fn from_value(value: CellValue<'_>) -> Result<Self, String>;
 }
 
 impl<T: Cell> Cell for Option<T> {
-    const TYPE: CellType = T::TYPE;
+    const CELL_TYPE: CellType = T::CELL_TYPE;
 
-    fn blank() -> Self {
+    fn placeholder() -> Self {
         None
     }
 
-    fn to_value(&self) -> Value<'_> {
-        self.as_ref().map_or(Value::Empty, T::to_value)
+    fn to_value(&self) -> CellValue<'_> {
+        self.as_ref().map_or(CellValue::Empty, T::to_value)
     }
 
-    fn from_value(value: Value<'_>) -> Result<Self, String> {
+    fn from_value(value: CellValue<'_>) -> Result<Self, String> {
         match value {
-            Value::Empty => Ok(None),
+            CellValue::Empty => Ok(None),
             value => T::from_value(value).map(Some),
         }
     }
 }
 
 /// What a cell has that its column does not allow: nothing, or something of another type.
-fn unexpected<T>(value: &Value<'_>) -> Result<T, String> {
+fn unexpected_value_error<T>(value: &CellValue<'_>) -> Result<T, String> {
     Err(match value {
-        Value::Empty => "has an empty value, which it must not have".to_owned(),
-        Value::Text(text) => format!("has the text `{text}` where a number belongs"),
-        Value::Integer(number) => format!("has the number {number} where a text belongs"),
-        Value::Real(number) => format!("has the number {number} where a text belongs"),
+        CellValue::Empty => "has an empty value, which it must not have".to_owned(),
+        CellValue::Text(text) => format!("has the text `{text}` where a number belongs"),
+        CellValue::Integer(number) => format!("has the number {number} where a text belongs"),
+        CellValue::Real(number) => format!("has the number {number} where a text belongs"),
     })
 }
 
 impl Cell for String {
-    const TYPE: CellType = CellType::Text;
+    const CELL_TYPE: CellType = CellType::Text;
 
-    fn blank() -> Self {
+    fn placeholder() -> Self {
         Self::new()
     }
 
-    fn to_value(&self) -> Value<'_> {
-        Value::Text(Cow::Borrowed(self))
+    fn to_value(&self) -> CellValue<'_> {
+        CellValue::Text(Cow::Borrowed(self))
     }
 
-    fn from_value(value: Value<'_>) -> Result<Self, String> {
+    fn from_value(value: CellValue<'_>) -> Result<Self, String> {
         match value {
-            Value::Text(text) => Ok(text.into_owned()),
-            other => unexpected(&other),
+            CellValue::Text(text) => Ok(text.into_owned()),
+            other => unexpected_value_error(&other),
         }
     }
 }
 
 impl Cell for u64 {
-    const TYPE: CellType = CellType::Integer64;
+    const CELL_TYPE: CellType = CellType::Integer64;
 
-    fn blank() -> Self {
+    fn placeholder() -> Self {
         0
     }
 
-    fn to_value(&self) -> Value<'_> {
-        Value::Integer(*self)
+    fn to_value(&self) -> CellValue<'_> {
+        CellValue::Integer(*self)
     }
 
-    fn from_value(value: Value<'_>) -> Result<Self, String> {
+    fn from_value(value: CellValue<'_>) -> Result<Self, String> {
         match value {
-            Value::Integer(number) => Ok(number),
-            other => unexpected(&other),
+            CellValue::Integer(number) => Ok(number),
+            other => unexpected_value_error(&other),
         }
     }
 }
 
 impl Cell for u32 {
-    const TYPE: CellType = CellType::Integer32;
+    const CELL_TYPE: CellType = CellType::Integer32;
 
-    fn blank() -> Self {
+    fn placeholder() -> Self {
         0
     }
 
-    fn to_value(&self) -> Value<'_> {
-        Value::Integer(u64::from(*self))
+    fn to_value(&self) -> CellValue<'_> {
+        CellValue::Integer(u64::from(*self))
     }
 
-    fn from_value(value: Value<'_>) -> Result<Self, String> {
+    fn from_value(value: CellValue<'_>) -> Result<Self, String> {
         let number = u64::from_value(value)?;
         Self::try_from(number).map_err(|_| format!("has {number}, more than 32 bits hold"))
     }
 }
 
 impl Cell for f64 {
-    const TYPE: CellType = CellType::Real;
+    const CELL_TYPE: CellType = CellType::Real;
 
-    fn blank() -> Self {
+    fn placeholder() -> Self {
         0.0
     }
 
-    fn to_value(&self) -> Value<'_> {
-        Value::Real(*self)
+    fn to_value(&self) -> CellValue<'_> {
+        CellValue::Real(*self)
     }
 
-    fn from_value(value: Value<'_>) -> Result<Self, String> {
+    fn from_value(value: CellValue<'_>) -> Result<Self, String> {
         match value {
-            Value::Real(number) => Ok(number),
-            other => unexpected(&other),
+            CellValue::Real(number) => Ok(number),
+            other => unexpected_value_error(&other),
         }
     }
 }
 
 /// Widths of layers, as in `256-128`; none are an empty text.
 impl Cell for Vec<u32> {
-    const TYPE: CellType = CellType::Text;
+    const CELL_TYPE: CellType = CellType::Text;
 
-    fn blank() -> Self {
+    fn placeholder() -> Self {
         Self::new()
     }
 
-    fn to_value(&self) -> Value<'_> {
+    fn to_value(&self) -> CellValue<'_> {
         let widths: Vec<_> = self.iter().map(u32::to_string).collect();
-        Value::Text(Cow::Owned(widths.join("-")))
+        CellValue::Text(Cow::Owned(widths.join("-")))
     }
 
-    fn from_value(value: Value<'_>) -> Result<Self, String> {
+    fn from_value(value: CellValue<'_>) -> Result<Self, String> {
         let text = String::from_value(value)?;
         let widths = text.split('-').filter(|width| !width.is_empty());
         let parse = |width: &str| {
@@ -167,17 +167,17 @@ impl Cell for Vec<u32> {
 macro_rules! named_cells {
     ($($name:ty),+) => { $(
         impl Cell for $name {
-            const TYPE: CellType = CellType::Text;
+            const CELL_TYPE: CellType = CellType::Text;
 
-            fn blank() -> Self {
+            fn placeholder() -> Self {
                 Self::ALL[0]
             }
 
-            fn to_value(&self) -> Value<'_> {
-                Value::Text(Cow::Borrowed(self.as_str()))
+            fn to_value(&self) -> CellValue<'_> {
+                CellValue::Text(Cow::Borrowed(self.as_str()))
             }
 
-            fn from_value(value: Value<'_>) -> Result<Self, String> {
+            fn from_value(value: CellValue<'_>) -> Result<Self, String> {
                 // Older tables say in the column of trust what speaks against it too: `heavy-tail (0.83)`.
                 let text = String::from_value(value)?;
                 let name = text.split(" (").next().unwrap_or(&text);

@@ -1,23 +1,23 @@
-//! The columns of a table of records, each declared once, in [`each_column`]; from there they are written and
+//! The columns of a table of records, each declared once, in [`visit_record_columns`]; from there they are written and
 //! read.
 
-use crate::cell::{Cell, CellType, Value};
+use crate::cell::{Cell, CellType, CellValue};
 use crate::record::{Record, SCHEMA_VERSION};
 use gap_spec::{Diagnostics, EncoderLabel};
 use polars::prelude::*;
 use std::borrow::Cow;
 
 /// Goes through the columns of one row.
-trait Row {
+trait ColumnVisitor {
     /// The cell of this row in the column `name`, which is `field` of the row's record.
-    fn cell<T: Cell>(
+    fn visit_column<T: Cell>(
         &mut self,
         name: &'static str,
         field: impl Fn(&Record) -> T,
     ) -> Result<T, String>;
 
-    /// As [`Row::cell`]; `absent` in a table that is older than the column.
-    fn newer_cell<T: Cell>(
+    /// As [`ColumnVisitor::visit_column`]; `absent` in a table that is older than the column.
+    fn visit_newer_column<T: Cell>(
         &mut self,
         name: &'static str,
         absent: T,
@@ -26,50 +26,51 @@ trait Row {
 }
 
 /// The record of one row. A new field is a column by a line here.
-fn each_column(row: &mut impl Row) -> Result<Record, String> {
-    let Schema = row.cell("schema", |_| Schema)?;
+fn visit_record_columns(row: &mut impl ColumnVisitor) -> Result<Record, String> {
+    let SchemaVersionCell = row.visit_column("schema", |_| SchemaVersionCell)?;
     Ok(Record {
-        variant: row.newer_cell("variant", None, |r| r.variant.clone())?,
-        dataset: row.cell("dataset", |r| r.dataset.clone())?,
-        split: row.cell("split", |r| r.split)?,
-        datapoint: row.cell("datapoint", |r| r.datapoint)?,
-        seed: row.cell("seed", |r| r.seed)?,
-        model: row.cell("model", |r| r.model.clone())?,
-        family: row.cell("family", |r| r.family)?,
-        family_params: row.newer_cell("family_params", 0, |r| r.family_params)?,
-        encoder: encoder_columns(row)?,
-        method: row.cell("method", |r| r.method)?,
-        refinement_steps: row.cell("refinement_steps", |r| r.refinement_steps)?,
-        estimator: row.cell("estimator", |r| r.estimator)?,
-        n_samples: row.cell("n_samples", |r| r.n_samples)?,
-        value_nats: row.cell("value_nats", |r| r.value_nats)?,
-        std_error_nats: row.cell("std_error_nats", |r| r.std_error_nats)?,
-        side: row.cell("side", |r| r.side)?,
-        trust: row.cell("trust", |r| r.trust)?,
-        diagnostics: diagnostics_columns(row)?,
-        stop: row.cell("stop", |r| r.stop)?,
-        stop_steps: row.cell("stop_steps", |r| r.stop_steps)?,
-        remaining_nats: row.cell("remaining_nats", |r| r.remaining_nats)?,
+        variant: row.visit_newer_column("variant", None, |r| r.variant.clone())?,
+        dataset: row.visit_column("dataset", |r| r.dataset.clone())?,
+        split: row.visit_column("split", |r| r.split)?,
+        datapoint: row.visit_column("datapoint", |r| r.datapoint)?,
+        seed: row.visit_column("seed", |r| r.seed)?,
+        model: row.visit_column("model", |r| r.model.clone())?,
+        family: row.visit_column("family", |r| r.family)?,
+        family_params: row.visit_newer_column("family_params", 0, |r| r.family_params)?,
+        encoder: visit_encoder_columns(row)?,
+        method: row.visit_column("method", |r| r.method)?,
+        refinement_steps: row.visit_column("refinement_steps", |r| r.refinement_steps)?,
+        estimator: row.visit_column("estimator", |r| r.estimator)?,
+        n_samples: row.visit_column("n_samples", |r| r.n_samples)?,
+        value_nats: row.visit_column("value_nats", |r| r.value_nats)?,
+        std_error_nats: row.visit_column("std_error_nats", |r| r.std_error_nats)?,
+        side: row.visit_column("side", |r| r.side)?,
+        trust: row.visit_column("trust", |r| r.trust)?,
+        diagnostics: visit_diagnostics_columns(row)?,
+        stop: row.visit_column("stop", |r| r.stop)?,
+        stop_steps: row.visit_column("stop_steps", |r| r.stop_steps)?,
+        remaining_nats: row.visit_column("remaining_nats", |r| r.remaining_nats)?,
         remaining_std_error_nats: row
-            .cell("remaining_std_error_nats", |r| r.remaining_std_error_nats)?,
-        remaining_bound_nats: row.cell("remaining_bound_nats", |r| r.remaining_bound_nats)?,
-        starts_apart_nats: row.cell("starts_apart_nats", |r| r.starts_apart_nats)?,
-        start: row.cell("start", |r| r.start.clone())?,
-        seconds: row.cell("seconds", |r| r.seconds)?,
-        joint_gradients: row.cell("joint_gradients", |r| r.joint_gradients)?,
-        fit_seconds: row.cell("fit_seconds", |r| r.fit_seconds)?,
-        fit_joint_gradients: row.cell("fit_joint_gradients", |r| r.fit_joint_gradients)?,
+            .visit_column("remaining_std_error_nats", |r| r.remaining_std_error_nats)?,
+        remaining_bound_nats: row
+            .visit_column("remaining_bound_nats", |r| r.remaining_bound_nats)?,
+        starts_apart_nats: row.visit_column("starts_apart_nats", |r| r.starts_apart_nats)?,
+        start: row.visit_column("start", |r| r.start.clone())?,
+        seconds: row.visit_column("seconds", |r| r.seconds)?,
+        joint_gradients: row.visit_column("joint_gradients", |r| r.joint_gradients)?,
+        fit_seconds: row.visit_column("fit_seconds", |r| r.fit_seconds)?,
+        fit_joint_gradients: row.visit_column("fit_joint_gradients", |r| r.fit_joint_gradients)?,
     })
 }
 
-fn encoder_columns(row: &mut impl Row) -> Result<Option<EncoderLabel>, String> {
-    fn field<T>(of: impl Fn(&EncoderLabel) -> T) -> impl Fn(&Record) -> Option<T> {
+fn visit_encoder_columns(row: &mut impl ColumnVisitor) -> Result<Option<EncoderLabel>, String> {
+    fn encoder_field<T>(of: impl Fn(&EncoderLabel) -> T) -> impl Fn(&Record) -> Option<T> {
         move |record| record.encoder.as_ref().map(&of)
     }
-    let kind = row.cell("encoder_kind", field(|e| e.kind))?;
-    let hidden = row.cell("encoder_hidden", field(|e| e.hidden.clone()))?;
-    let weights = row.cell("encoder_weights", field(|e| e.weights))?;
-    let context = row.cell("encoder_context", field(|e| e.context))?;
+    let kind = row.visit_column("encoder_kind", encoder_field(|e| e.kind))?;
+    let hidden = row.visit_column("encoder_hidden", encoder_field(|e| e.hidden.clone()))?;
+    let weights = row.visit_column("encoder_weights", encoder_field(|e| e.weights))?;
+    let context = row.visit_column("encoder_context", encoder_field(|e| e.context))?;
     match (kind, hidden, weights, context) {
         (None, None, None, None) => Ok(None),
         (Some(kind), Some(hidden), Some(weights), Some(context)) => Ok(Some(EncoderLabel {
@@ -82,24 +83,28 @@ fn encoder_columns(row: &mut impl Row) -> Result<Option<EncoderLabel>, String> {
     }
 }
 
-fn diagnostics_columns(row: &mut impl Row) -> Result<Diagnostics, String> {
+fn visit_diagnostics_columns(row: &mut impl ColumnVisitor) -> Result<Diagnostics, String> {
     let absent = Diagnostics::default();
     Ok(Diagnostics {
-        effective_samples: row.newer_cell("effective_samples", absent.effective_samples, |r| {
-            r.diagnostics.effective_samples
-        })?,
-        pareto_k: row.newer_cell("pareto_k", absent.pareto_k, |r| r.diagnostics.pareto_k)?,
-        acceptance: row.newer_cell("acceptance", absent.acceptance, |r| {
+        effective_samples: row.visit_newer_column(
+            "effective_samples",
+            absent.effective_samples,
+            |r| r.diagnostics.effective_samples,
+        )?,
+        pareto_k: row
+            .visit_newer_column("pareto_k", absent.pareto_k, |r| r.diagnostics.pareto_k)?,
+        acceptance: row.visit_newer_column("acceptance", absent.acceptance, |r| {
             r.diagnostics.acceptance
         })?,
-        step_size: row.newer_cell("step_size", absent.step_size, |r| r.diagnostics.step_size)?,
-        n_temperatures: row.newer_cell("n_temperatures", absent.n_temperatures, |r| {
+        step_size: row
+            .visit_newer_column("step_size", absent.step_size, |r| r.diagnostics.step_size)?,
+        n_temperatures: row.visit_newer_column("n_temperatures", absent.n_temperatures, |r| {
             r.diagnostics.n_temperatures
         })?,
-        seconds: row.newer_cell("estimate_seconds", absent.seconds, |r| {
+        seconds: row.visit_newer_column("estimate_seconds", absent.seconds, |r| {
             r.diagnostics.seconds
         })?,
-        joint_evaluations: row.newer_cell(
+        joint_evaluations: row.visit_newer_column(
             "estimate_joint_evaluations",
             absent.joint_evaluations,
             |r| r.diagnostics.joint_evaluations,
@@ -108,20 +113,20 @@ fn diagnostics_columns(row: &mut impl Row) -> Result<Diagnostics, String> {
 }
 
 /// The version that a row must have.
-struct Schema;
+struct SchemaVersionCell;
 
-impl Cell for Schema {
-    const TYPE: CellType = <u32 as Cell>::TYPE;
+impl Cell for SchemaVersionCell {
+    const CELL_TYPE: CellType = <u32 as Cell>::CELL_TYPE;
 
-    fn blank() -> Self {
+    fn placeholder() -> Self {
         Self
     }
 
-    fn to_value(&self) -> Value<'_> {
-        Value::Integer(u64::from(SCHEMA_VERSION))
+    fn to_value(&self) -> CellValue<'_> {
+        CellValue::Integer(u64::from(SCHEMA_VERSION))
     }
 
-    fn from_value(value: Value<'_>) -> Result<Self, String> {
+    fn from_value(value: CellValue<'_>) -> Result<Self, String> {
         match u32::from_value(value)? {
             SCHEMA_VERSION => Ok(Self),
             other => Err(format!(
@@ -131,8 +136,8 @@ impl Cell for Schema {
     }
 }
 
-/// The columns that [`each_column`] declares, in its order.
-struct Header(Vec<HeaderColumn>);
+/// The columns that [`visit_record_columns`] declares, in its order.
+struct HeaderBuilder(Vec<HeaderColumn>);
 
 struct HeaderColumn {
     name: &'static str,
@@ -140,46 +145,50 @@ struct HeaderColumn {
     is_newer: bool,
 }
 
-impl Header {
-    fn of_records() -> Result<Self, String> {
+impl HeaderBuilder {
+    fn from_record_columns() -> Result<Self, String> {
         let mut header = Self(Vec::new());
-        each_column(&mut header)?;
+        visit_record_columns(&mut header)?;
         Ok(header)
     }
 
-    fn declare<T: Cell>(&mut self, name: &'static str, is_newer: bool) -> T {
+    fn declare_column<T: Cell>(&mut self, name: &'static str, is_newer: bool) -> T {
         self.0.push(HeaderColumn {
             name,
-            cell_type: T::TYPE,
+            cell_type: T::CELL_TYPE,
             is_newer,
         });
-        T::blank()
+        T::placeholder()
     }
 }
 
-impl Row for Header {
-    fn cell<T: Cell>(&mut self, name: &'static str, _: impl Fn(&Record) -> T) -> Result<T, String> {
-        Ok(self.declare(name, false))
+impl ColumnVisitor for HeaderBuilder {
+    fn visit_column<T: Cell>(
+        &mut self,
+        name: &'static str,
+        _: impl Fn(&Record) -> T,
+    ) -> Result<T, String> {
+        Ok(self.declare_column(name, false))
     }
 
-    fn newer_cell<T: Cell>(
+    fn visit_newer_column<T: Cell>(
         &mut self,
         name: &'static str,
         _: T,
         _: impl Fn(&Record) -> T,
     ) -> Result<T, String> {
-        Ok(self.declare(name, true))
+        Ok(self.declare_column(name, true))
     }
 }
 
 /// The cells of a column on their way to a table.
-enum Cells {
+enum ColumnBuilder {
     Texts(Vec<Option<String>>),
     Integers(Vec<Option<u64>>),
     Reals(Vec<Option<f64>>),
 }
 
-impl Cells {
+impl ColumnBuilder {
     fn with_capacity(cell_type: CellType, n: usize) -> Self {
         match cell_type {
             CellType::Text => Self::Texts(Vec::with_capacity(n)),
@@ -188,11 +197,11 @@ impl Cells {
         }
     }
 
-    fn push(&mut self, value: Value<'_>) {
+    fn push(&mut self, value: CellValue<'_>) {
         match (self, value) {
-            (Self::Texts(cells), Value::Text(text)) => cells.push(Some(text.into_owned())),
-            (Self::Integers(cells), Value::Integer(number)) => cells.push(Some(number)),
-            (Self::Reals(cells), Value::Real(number)) => cells.push(Some(number)),
+            (Self::Texts(cells), CellValue::Text(text)) => cells.push(Some(text.into_owned())),
+            (Self::Integers(cells), CellValue::Integer(number)) => cells.push(Some(number)),
+            (Self::Reals(cells), CellValue::Real(number)) => cells.push(Some(number)),
             (Self::Texts(cells), _) => cells.push(None),
             (Self::Integers(cells), _) => cells.push(None),
             (Self::Reals(cells), _) => cells.push(None),
@@ -214,13 +223,13 @@ impl Cells {
 }
 
 /// A row that is written: the cells of `record`, each behind its column's.
-struct WrittenRow<'a> {
+struct RowWriter<'a> {
     record: &'a Record,
-    columns: std::slice::IterMut<'a, Cells>,
+    columns: std::slice::IterMut<'a, ColumnBuilder>,
 }
 
-impl Row for WrittenRow<'_> {
-    fn cell<T: Cell>(
+impl ColumnVisitor for RowWriter<'_> {
+    fn visit_column<T: Cell>(
         &mut self,
         _: &'static str,
         field: impl Fn(&Record) -> T,
@@ -232,13 +241,13 @@ impl Row for WrittenRow<'_> {
         Ok(value)
     }
 
-    fn newer_cell<T: Cell>(
+    fn visit_newer_column<T: Cell>(
         &mut self,
         name: &'static str,
         _: T,
         field: impl Fn(&Record) -> T,
     ) -> Result<T, String> {
-        self.cell(name, field)
+        self.visit_column(name, field)
     }
 }
 
@@ -247,14 +256,15 @@ impl Row for WrittenRow<'_> {
 /// # Errors
 ///
 /// Only if columns had different lengths, which they cannot have.
-pub fn to_frame(records: &[Record]) -> PolarsResult<DataFrame> {
+pub fn records_to_frame(records: &[Record]) -> PolarsResult<DataFrame> {
     let fault = |text: String| PolarsError::ComputeError(text.into());
-    let Header(header) = Header::of_records().map_err(fault)?;
-    let empty = |column: &HeaderColumn| Cells::with_capacity(column.cell_type, records.len());
+    let HeaderBuilder(header) = HeaderBuilder::from_record_columns().map_err(fault)?;
+    let empty =
+        |column: &HeaderColumn| ColumnBuilder::with_capacity(column.cell_type, records.len());
     let mut columns: Vec<_> = header.iter().map(empty).collect();
     for record in records {
         let columns = columns.iter_mut();
-        each_column(&mut WrittenRow { record, columns }).map_err(fault)?;
+        visit_record_columns(&mut RowWriter { record, columns }).map_err(fault)?;
     }
     let columns = columns.into_iter().zip(&header);
     let columns = columns.map(|(cells, header)| cells.into_column(header));
@@ -271,7 +281,7 @@ enum StoredColumn {
 }
 
 impl StoredColumn {
-    fn of(frame: &DataFrame, header: &HeaderColumn) -> PolarsResult<Self> {
+    fn from_frame_column(frame: &DataFrame, header: &HeaderColumn) -> PolarsResult<Self> {
         if header.is_newer && frame.get_column_index(header.name).is_none() {
             return Ok(Self::Absent);
         }
@@ -285,30 +295,37 @@ impl StoredColumn {
         })
     }
 
-    fn value(&self, row: usize) -> Value<'_> {
+    fn cell_value_at(&self, row: usize) -> CellValue<'_> {
         let value = match self {
             Self::Absent => None,
-            Self::Texts(cells) => cells.get(row).map(|text| Value::Text(Cow::Borrowed(text))),
-            Self::Integers(cells) => cells.get(row).map(Value::Integer),
-            Self::Reals(cells) => cells.get(row).map(Value::Real),
+            Self::Texts(cells) => cells
+                .get(row)
+                .map(|text| CellValue::Text(Cow::Borrowed(text))),
+            Self::Integers(cells) => cells.get(row).map(CellValue::Integer),
+            Self::Reals(cells) => cells.get(row).map(CellValue::Real),
         };
-        value.unwrap_or(Value::Empty)
+        value.unwrap_or(CellValue::Empty)
     }
 }
 
 /// A row that is read: the cells in the row `index` of `columns`.
-struct ReadRow<'a> {
+struct RowReader<'a> {
     index: usize,
     columns: std::slice::Iter<'a, StoredColumn>,
 }
 
-impl Row for ReadRow<'_> {
-    fn cell<T: Cell>(&mut self, name: &'static str, _: impl Fn(&Record) -> T) -> Result<T, String> {
+impl ColumnVisitor for RowReader<'_> {
+    fn visit_column<T: Cell>(
+        &mut self,
+        name: &'static str,
+        _: impl Fn(&Record) -> T,
+    ) -> Result<T, String> {
         let column = self.columns.next().unwrap_or(&StoredColumn::Absent);
-        T::from_value(column.value(self.index)).map_err(|fault| format!("column `{name}` {fault}"))
+        T::from_value(column.cell_value_at(self.index))
+            .map_err(|fault| format!("column `{name}` {fault}"))
     }
 
-    fn newer_cell<T: Cell>(
+    fn visit_newer_column<T: Cell>(
         &mut self,
         name: &'static str,
         absent: T,
@@ -318,7 +335,7 @@ impl Row for ReadRow<'_> {
             self.columns.next();
             return Ok(absent);
         }
-        self.cell(name, field)
+        self.visit_column(name, field)
     }
 }
 
@@ -327,15 +344,17 @@ impl Row for ReadRow<'_> {
 /// # Errors
 ///
 /// Says which column is missing, or in which row and column a cell is wrong.
-pub(crate) fn from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
-    let Header(header) = Header::of_records()?;
-    let columns = header.iter().map(|column| StoredColumn::of(frame, column));
+pub(crate) fn records_from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
+    let HeaderBuilder(header) = HeaderBuilder::from_record_columns()?;
+    let columns = header
+        .iter()
+        .map(|column| StoredColumn::from_frame_column(frame, column));
     let columns: Vec<_> = columns
         .collect::<PolarsResult<_>>()
         .map_err(|e| e.to_string())?;
     let record = |index| {
         let columns = columns.iter();
-        each_column(&mut ReadRow { index, columns })
+        visit_record_columns(&mut RowReader { index, columns })
             .map_err(|fault| format!("row {index}: {fault}"))
     };
     (0..frame.height()).map(record).collect()

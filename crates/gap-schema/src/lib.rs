@@ -19,7 +19,7 @@ pub mod summary;
 pub mod trace;
 
 pub use calibration::CalibrationRow;
-pub use picture::PictureRow;
+pub use picture::PosteriorGridCellRow;
 pub use record::{Record, SCHEMA_VERSION};
 pub use rows_file::RowFile;
 pub use summary::Summary;

@@ -1,12 +1,12 @@
 //! Records to Parquet and back, with the provenance in the file's footer.
 
-use crate::columns::from_frame;
+use crate::columns::records_from_frame;
 use crate::record::Record;
 use polars::prelude::*;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-pub use crate::columns::to_frame;
+pub use crate::columns::records_to_frame;
 
 /// A table of records cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub struct TableError {
     message: String,
 }
 
-fn error_at(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> TableError + '_ {
+fn table_error_at_path(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> TableError + '_ {
     move |error| TableError {
         path: path.to_owned(),
         message: error
@@ -36,9 +36,9 @@ pub const PROVENANCE_KEY: &str = "amortgap.provenance";
 /// # Errors
 ///
 /// [`TableError`] if the file cannot be written.
-pub fn write(path: &Path, records: &[Record], provenance: &str) -> Result<(), TableError> {
-    let wrong = error_at(path);
-    let mut frame = to_frame(records).map_err(|e| wrong(&e))?;
+pub fn write_records(path: &Path, records: &[Record], provenance: &str) -> Result<(), TableError> {
+    let wrong = table_error_at_path(path);
+    let mut frame = records_to_frame(records).map_err(|e| wrong(&e))?;
     let file = File::create(path).map_err(|e| wrong(&e))?;
     let footer = vec![(PROVENANCE_KEY.to_owned(), provenance.to_owned())];
     ParquetWriter::new(file)
@@ -48,14 +48,14 @@ pub fn write(path: &Path, records: &[Record], provenance: &str) -> Result<(), Ta
     Ok(())
 }
 
-/// Reads what [`write()`] wrote.
+/// Reads what [`write_records()`] wrote.
 ///
 /// # Errors
 ///
 /// [`TableError`] if the file is missing, cut short, or of another schema.
-pub fn read(path: &Path) -> Result<Vec<Record>, TableError> {
-    let wrong = error_at(path);
+pub fn read_records(path: &Path) -> Result<Vec<Record>, TableError> {
+    let wrong = table_error_at_path(path);
     let file = File::open(path).map_err(|e| wrong(&e))?;
     let frame = ParquetReader::new(file).finish().map_err(|e| wrong(&e))?;
-    from_frame(&frame).map_err(|e| wrong(&e))
+    records_from_frame(&frame).map_err(|e| wrong(&e))
 }

@@ -15,9 +15,9 @@ named_enum! {
     }
 }
 
-/// A cell of a square picture. Cells that hold less than [`LEAST_MASS`] are left out.
+/// A cell of a square picture. Cells that hold less than [`MIN_RECORDED_CELL_MASS`] are left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PictureRow {
+pub struct PosteriorGridCellRow {
     /// The variant of the experiment, where it has several.
     pub variant: Option<String>,
     /// The seed of the repetition.
@@ -49,4 +49,4 @@ pub struct PictureRow {
 }
 
 /// The mass of a cell that is worth a row.
-pub const LEAST_MASS: f64 = 5e-5;
+pub const MIN_RECORDED_CELL_MASS: f64 = 5e-5;

@@ -2,7 +2,7 @@
 
 use crate::parquet::{self, TableError};
 use crate::rows_file::{self, RowFile, RowsError};
-use crate::{CalibrationRow, PictureRow, Record, TracePoint};
+use crate::{CalibrationRow, PosteriorGridCellRow, Record, TracePoint};
 use gap_spec::Experiment;
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub const CALIBRATION_FILE: &str = "calibration.csv";
 pub const PICTURES_FILE: &str = "pictures.csv";
 
 impl RowFile for TracePoint {
-    const FILE: &'static str = ASCENTS_FILE;
+    const FILE_NAME: &'static str = ASCENTS_FILE;
 
     fn with_variant(self, variant: Option<String>) -> Self {
         Self { variant, ..self }
@@ -35,15 +35,15 @@ impl RowFile for TracePoint {
 }
 
 impl RowFile for CalibrationRow {
-    const FILE: &'static str = CALIBRATION_FILE;
+    const FILE_NAME: &'static str = CALIBRATION_FILE;
 
     fn with_variant(self, variant: Option<String>) -> Self {
         Self { variant, ..self }
     }
 }
 
-impl RowFile for PictureRow {
-    const FILE: &'static str = PICTURES_FILE;
+impl RowFile for PosteriorGridCellRow {
+    const FILE_NAME: &'static str = PICTURES_FILE;
 
     fn with_variant(self, variant: Option<String>) -> Self {
         Self { variant, ..self }
@@ -60,7 +60,7 @@ pub struct ResultRows {
     /// Estimators held to known values.
     pub calibration: Vec<CalibrationRow>,
     /// Cells of pictures of posteriors and of what stands for them.
-    pub pictures: Vec<PictureRow>,
+    pub pictures: Vec<PosteriorGridCellRow>,
 }
 
 /// The rows of a folder cannot be read.
@@ -83,13 +83,13 @@ impl ResultRows {
     ///
     /// [`ResultsError`] with the path of a file that cannot be read, as [`RECORDS_FILE`] if that is missing.
     pub fn read(folder: &Path, experiment: &Experiment) -> Result<Self, ResultsError> {
-        let mut records = parquet::read(&folder.join(RECORDS_FILE))?;
-        complete_family_params(&mut records, experiment);
+        let mut records = parquet::read_records(&folder.join(RECORDS_FILE))?;
+        fill_missing_family_params(&mut records, experiment);
         Ok(Self {
             records,
-            trace: read_if_there(&folder.join(ASCENTS_FILE))?,
-            calibration: read_if_there(&folder.join(CALIBRATION_FILE))?,
-            pictures: read_if_there(&folder.join(PICTURES_FILE))?,
+            trace: read_rows_if_exists(&folder.join(ASCENTS_FILE))?,
+            calibration: read_rows_if_exists(&folder.join(CALIBRATION_FILE))?,
+            pictures: read_rows_if_exists(&folder.join(PICTURES_FILE))?,
         })
     }
 
@@ -104,16 +104,16 @@ impl ResultRows {
     }
 }
 
-fn read_if_there<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
+fn read_rows_if_exists<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
     if path.is_file() {
-        rows_file::read(path)
+        rows_file::read_csv_rows(path)
     } else {
         Ok(Vec::new())
     }
 }
 
 /// Fills in what older tables lack; a variant that the experiment does not have is left as it is.
-fn complete_family_params(records: &mut [Record], experiment: &Experiment) {
+fn fill_missing_family_params(records: &mut [Record], experiment: &Experiment) {
     let incomplete = records.iter_mut().filter(|row| row.family_params == 0);
     for record in incomplete {
         if let Some(problem) = experiment.problem(record.variant.as_deref()) {

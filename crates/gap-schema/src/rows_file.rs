@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A kind of row with a file of its own.
 pub trait RowFile: Serialize + DeserializeOwned {
     /// The file, in the folder of a stage and in that of the results.
-    const FILE: &'static str;
+    const FILE_NAME: &'static str;
 
     /// The row as one of a variant: a stage may serve several, so only the plan can say which.
     #[must_use]
@@ -22,7 +22,7 @@ pub struct RowsError {
     message: String,
 }
 
-fn error_at(path: &Path) -> impl Fn(csv::Error) -> RowsError + '_ {
+fn rows_error_at_path(path: &Path) -> impl Fn(csv::Error) -> RowsError + '_ {
     move |error| RowsError {
         path: path.to_owned(),
         message: error.to_string(),
@@ -34,12 +34,14 @@ fn error_at(path: &Path) -> impl Fn(csv::Error) -> RowsError + '_ {
 /// # Errors
 ///
 /// [`RowsError`] if the file cannot be written.
-pub fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), RowsError> {
-    let mut writer = csv::Writer::from_path(path).map_err(error_at(path))?;
+pub fn write_csv_rows<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), RowsError> {
+    let mut writer = csv::Writer::from_path(path).map_err(rows_error_at_path(path))?;
     for row in rows {
-        writer.serialize(row).map_err(error_at(path))?;
+        writer.serialize(row).map_err(rows_error_at_path(path))?;
     }
-    writer.flush().map_err(|error| error_at(path)(error.into()))
+    writer
+        .flush()
+        .map_err(|error| rows_error_at_path(path)(error.into()))
 }
 
 /// The rows in the file `path`.
@@ -47,10 +49,10 @@ pub fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), RowsError> {
 /// # Errors
 ///
 /// [`RowsError`] if it cannot be read, or holds other rows.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
-    let mut reader = csv::Reader::from_path(path).map_err(error_at(path))?;
+pub fn read_csv_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
+    let mut reader = csv::Reader::from_path(path).map_err(rows_error_at_path(path))?;
     reader
         .deserialize()
-        .map(|row| row.map_err(error_at(path)))
+        .map(|row| row.map_err(rows_error_at_path(path)))
         .collect()
 }

@@ -10,10 +10,10 @@ mod calibration;
 mod evidence;
 mod nesting;
 
-pub use ascent::{AscentCell, AscentEnd, AscentReached};
-pub use calibration::Calibration;
-pub use evidence::{Agreement, EvidenceEstimate, Sandwich};
-pub use nesting::{NESTING_NATS, Nesting};
+pub use ascent::{AscentCell, AscentEnd, CostToReachOptimum};
+pub use calibration::EstimatorCalibration;
+pub use evidence::{AnnealedAgreement, EvidenceSandwich, MeanEvidenceEstimate};
+pub use nesting::{NESTING_TOLERANCE_NATS, NestedFamilyComparison};
 
 use gap_spec::{EncoderLabel, Family, Side, Split};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -30,13 +30,13 @@ pub struct Summary {
     pub cells: Vec<Cell>,
     /// One entry for each pair of nested families on one model and split, for an experiment with several.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub nesting: Vec<Nesting>,
+    pub nesting: Vec<NestedFamilyComparison>,
     /// One entry for each model that points were drawn from, to be bounded from both sides.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub sandwich: Vec<Sandwich>,
+    pub sandwich: Vec<EvidenceSandwich>,
     /// One entry for each estimator and datapoint of an experiment that repeats estimates.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub calibration: Vec<Calibration>,
+    pub calibration: Vec<EstimatorCalibration>,
     /// One entry for each variant, seed, ascent and start, for an experiment that compares ascents.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ascents: Vec<AscentCell>,
@@ -84,7 +84,7 @@ pub struct Mean {
 
 /// The estimate of `log p(x)` that the approximation gap is taken from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LogEvidence {
+pub struct BestMeanLogEvidence {
     /// The mean over datapoints.
     #[serde(flatten)]
     pub mean: Mean,
@@ -143,7 +143,7 @@ pub struct Cost {
 
 /// The costs of the three methods, and of fitting the encoder once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Costs {
+pub struct CostsByMethod {
     /// One forward pass for each datapoint.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortized: Option<Cost>,
@@ -159,7 +159,7 @@ pub struct Costs {
 
 /// How the estimates compare with closed forms, where the model has them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Oracle {
+pub struct ClosedFormComparison {
     /// The exact `log p(x)`.
     pub log_evidence: Mean,
     /// The best sampled lower bound minus the exact `log p(x)`, paired.
@@ -177,7 +177,7 @@ pub struct Oracle {
 ///
 /// Two ends near one optimum lie within the default `free_form.tolerance_nats` of it, which is the
 /// same number; the ELBO of a decoder has several local optima for some points.
-pub const DIFFERENT_OPTIMA_NATS: f64 = 0.01;
+pub const MIN_DIFFERENT_OPTIMA_NATS: f64 = 0.01;
 
 /// A datapoint whose ascent found different optima from different starts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -218,14 +218,14 @@ pub struct Cell {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortized_params: Option<u64>,
     /// `log p̂(x)`.
-    pub log_evidence: LogEvidence,
+    pub log_evidence: BestMeanLogEvidence,
     /// All estimates of `log p(x)` side by side, on the same datapoints: the ELBOs, which are bounds
     /// on it too, and whatever is nearer.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub evidence: Vec<EvidenceEstimate>,
+    pub evidence: Vec<MeanEvidenceEstimate>,
     /// How often annealed importance sampling and `IW_K[q*]` agree, where both were measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub annealed_agreement: Option<Agreement>,
+    pub annealed_agreement: Option<AnnealedAgreement>,
     /// `L[q*]`.
     pub elbo_free_form: Mean,
     /// `L[q]`.
@@ -271,7 +271,7 @@ pub struct Cell {
     pub negative_gaps: u64,
     /// Datapoints whose free-form ascent ended before it had converged.
     pub unconverged: u64,
-    /// Datapoints whose starts ended more than [`DIFFERENT_OPTIMA_NATS`] apart; 0 with one start.
+    /// Datapoints whose starts ended more than [`MIN_DIFFERENT_OPTIMA_NATS`] apart; 0 with one start.
     #[serde(default)]
     pub different_optima: u64,
     /// Which ones, in the order of their numbers.
@@ -294,10 +294,10 @@ pub struct Cell {
     #[serde(default)]
     pub max_remaining_bound_nats: Option<f64>,
     /// What each method cost.
-    pub cost: Costs,
+    pub cost: CostsByMethod,
     /// The comparison with closed forms, where the model has them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub oracle: Option<Oracle>,
+    pub oracle: Option<ClosedFormComparison>,
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use gap_spec::Start;
 use serde::{Deserialize, Serialize};
 
 /// A mean distance below this, nats, counts as reached.
-pub const REACHED_NATS: f64 = 0.01;
+pub const REACHED_TOLERANCE_NATS: f64 = 0.01;
 
 /// A datapoint whose ascent leads to an optimum more than this below the best one known, nats, counts
 /// as in another optimum.
-pub const OTHER_OPTIMUM_NATS: f64 = 0.05;
+pub const MIN_OTHER_OPTIMUM_NATS: f64 = 0.05;
 
 /// Where an ascent stood after a number of steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,9 +55,9 @@ pub struct TracePoint {
     pub nats_to_go_median: f64,
     /// The largest distance.
     pub nats_to_go_worst: f64,
-    /// Datapoints with more than [`REACHED_NATS`] to go.
+    /// Datapoints with more than [`REACHED_TOLERANCE_NATS`] to go.
     pub above_tolerance: u64,
-    /// Datapoints whose ascent leads to an optimum more than [`OTHER_OPTIMUM_NATS`] below the best.
+    /// Datapoints whose ascent leads to an optimum more than [`MIN_OTHER_OPTIMUM_NATS`] below the best.
     pub other_optimum: u64,
     /// By how much these optima are below the best, summed over datapoints and divided by `n`, nats.
     pub other_optimum_nats: f64,
@@ -70,7 +70,7 @@ pub struct TracePoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows_file::{read, write};
+    use crate::rows_file::{read_csv_rows, write_csv_rows};
 
     #[test]
     fn points_are_read_back_as_they_were_written() {
@@ -107,13 +107,13 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ascents.csv");
-        write(&path, &[point.clone(), named.clone()]).unwrap();
-        let back: Vec<TracePoint> = read(&path).unwrap();
+        write_csv_rows(&path, &[point.clone(), named.clone()]).unwrap();
+        let back: Vec<TracePoint> = read_csv_rows(&path).unwrap();
         assert_eq!(back[1], named);
         assert!(back[0].nats_to_go_std_error.is_nan());
         assert_eq!(back[0].seconds.to_bits(), point.seconds.to_bits());
         std::fs::write(&path, "a,b\n1,2\n").unwrap();
-        let message = read::<TracePoint>(&path).unwrap_err().to_string();
+        let message = read_csv_rows::<TracePoint>(&path).unwrap_err().to_string();
         assert!(message.contains("ascents.csv"), "{message}");
     }
 }

@@ -4,7 +4,7 @@
     reason = "clippy allows it in test functions, not in what they call"
 )]
 
-use gap_schema::parquet::{TableError, read, to_frame, write};
+use gap_schema::parquet::{TableError, read_records, records_to_frame, write_records};
 use gap_schema::record::Record;
 use gap_spec::{
     Diagnostics, EncoderKind, EncoderLabel, Estimator, Family, Method, Side, Split, StopKind, Trust,
@@ -85,8 +85,8 @@ fn full(hidden: Vec<u32>) -> Record {
 fn round_trip(records: &[Record]) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.parquet");
-    write(&path, records, "{}").unwrap();
-    let again = read(&path).unwrap();
+    write_records(&path, records, "{}").unwrap();
+    let again = read_records(&path).unwrap();
     assert_eq!(again.len(), records.len());
     let numbers = |r: &Record| {
         let distances = [
@@ -153,8 +153,8 @@ fn columns_that_are_absent_throughout_survive() {
 
 #[test]
 fn an_empty_table_has_the_columns_of_a_full_one() {
-    let empty = to_frame(&[]).unwrap();
-    let full = to_frame(&[plain(), full(vec![64])]).unwrap();
+    let empty = records_to_frame(&[]).unwrap();
+    let full = records_to_frame(&[plain(), full(vec![64])]).unwrap();
     assert_eq!(empty.schema(), full.schema());
     assert_eq!(empty.height(), 0);
 }
@@ -197,11 +197,11 @@ proptest! {
 fn a_table_that_is_cut_short_at_any_byte_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.parquet");
-    write(&path, &[plain(), full(vec![64])], "{}").unwrap();
+    write_records(&path, &[plain(), full(vec![64])], "{}").unwrap();
     let whole = fs::read(&path).unwrap();
     for n in (0..whole.len()).step_by(97).chain([whole.len() - 1]) {
         fs::write(&path, &whole[..n]).unwrap();
-        let message = read(&path).unwrap_err().to_string();
+        let message = read_records(&path).unwrap_err().to_string();
         assert!(
             message.starts_with(&path.display().to_string()),
             "{n}: {message}"
@@ -214,11 +214,11 @@ fn a_table_that_is_cut_short_at_any_byte_is_an_error_that_names_it() {
 fn read_changed(change: impl Fn(&mut DataFrame)) -> Result<Vec<Record>, TableError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.parquet");
-    let mut frame = to_frame(&[full(vec![64])]).unwrap();
+    let mut frame = records_to_frame(&[full(vec![64])]).unwrap();
     change(&mut frame);
     let file = fs::File::create(&path).unwrap();
     ParquetWriter::new(file).finish(&mut frame).unwrap();
-    read(&path)
+    read_records(&path)
 }
 
 #[test]
@@ -242,8 +242,8 @@ fn a_table_that_is_older_than_variants_is_read() {
 fn a_file_of_another_format_or_no_file_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.parquet");
-    assert!(read(&path).is_err());
+    assert!(read_records(&path).is_err());
     fs::write(&path, "dataset,split\ndigits,test\n").unwrap();
-    assert!(read(&path).is_err());
-    assert!(write(&dir.path().join("no/such/folder.parquet"), &[plain()], "{}").is_err());
+    assert!(read_records(&path).is_err());
+    assert!(write_records(&dir.path().join("no/such/folder.parquet"), &[plain()], "{}").is_err());
 }

@@ -41,13 +41,13 @@ pub enum AnnealingSchedule {
 
 impl<'de> Deserialize<'de> for AnnealingSchedule {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NameOrList)
+        deserializer.deserialize_any(ScheduleVisitor)
     }
 }
 
-struct NameOrList;
+struct ScheduleVisitor;
 
-impl<'de> Visitor<'de> for NameOrList {
+impl<'de> Visitor<'de> for ScheduleVisitor {
     type Value = AnnealingSchedule;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,7 +113,7 @@ impl AnnealedSpec {
 
 impl ScheduleShape {
     /// How far the logistic curve reaches to either side (Wu et al. 2017, their code).
-    const REACH: f64 = 4.0;
+    const LOGISTIC_REACH: f64 = 4.0;
 
     /// The inverse temperature at a `fraction` of the path.
     fn at(self, fraction: f64) -> f64 {
@@ -121,8 +121,11 @@ impl ScheduleShape {
             Self::Linear => fraction,
             Self::Sigmoidal => {
                 let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
-                let (low, high) = (logistic(-Self::REACH), logistic(Self::REACH));
-                let value = logistic(Self::REACH * (2.0 * fraction - 1.0));
+                let (low, high) = (
+                    logistic(-Self::LOGISTIC_REACH),
+                    logistic(Self::LOGISTIC_REACH),
+                );
+                let value = logistic(Self::LOGISTIC_REACH * (2.0 * fraction - 1.0));
                 (value - low) / (high - low)
             }
         }

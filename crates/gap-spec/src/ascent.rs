@@ -76,7 +76,7 @@ impl AscentSpec {
     }
 
     /// Writes down the defaults of a rule, those keys only that go with it.
-    pub(crate) fn fill_in(&mut self) {
+    pub(crate) fn fill_in_defaults(&mut self) {
         let Ascent::Steps(phase) = self.ascent(Precision::Full) else {
             return;
         };

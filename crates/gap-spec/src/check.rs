@@ -29,10 +29,10 @@ pub struct SpecConflict {
 }
 
 /// Dimensions in which there are Sobol points, of which an ascent's draws are made.
-const MOST_SOBOL_DIMENSIONS: usize = 256;
+const MAX_SOBOL_DIMENSIONS: usize = 256;
 
 /// A step takes its draws from a Sobol sequence of 2¹⁶ points, which must last for a few steps.
-const MOST_DRAWS_PER_STEP: u32 = 8192;
+const MAX_DRAWS_PER_STEP: u32 = 8192;
 
 /// A spec that can run.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +52,7 @@ impl ExperimentSpec {
     ///
     /// The first [`SpecConflict`] in the order of the file's sections.
     pub fn check(mut self) -> Result<CheckedSpec, SpecConflict> {
-        self.check_top()?;
+        self.check_top_level_keys()?;
         self.check_data()?;
         self.check_model()?;
         self.check_encoders()?;
@@ -62,11 +62,11 @@ impl ExperimentSpec {
         self.check_estimators()?;
         self.check_calibration()?;
         self.check_pictures()?;
-        self.fill_in();
+        self.fill_in_defaults();
         Ok(CheckedSpec(self))
     }
 
-    fn check_top(&self) -> Result<(), SpecConflict> {
+    fn check_top_level_keys(&self) -> Result<(), SpecConflict> {
         let name = &self.name;
         if !is_plain_name(name) {
             return refuse(
@@ -89,11 +89,13 @@ impl ExperimentSpec {
 
     /// Writes down the defaults that depend on other keys: the `spec.toml` of a run without variants
     /// then says them, and a stage is the same whether they were written or not.
-    fn fill_in(&mut self) {
+    fn fill_in_defaults(&mut self) {
         if self.free_form.starts.is_none() {
             self.free_form.starts = Some(self.free_form_starts().to_vec());
         }
-        self.ascents.values_mut().for_each(AscentSpec::fill_in);
+        self.ascents
+            .values_mut()
+            .for_each(AscentSpec::fill_in_defaults);
         let Some(refinement) = &mut self.refinement else {
             return;
         };
@@ -119,12 +121,12 @@ fn refuse(key: &str, message: impl Into<String>) -> Result<(), SpecConflict> {
 }
 
 fn check_draws(key: &str, n_samples: Count) -> Result<(), SpecConflict> {
-    if n_samples.get() <= MOST_DRAWS_PER_STEP {
+    if n_samples.get() <= MAX_DRAWS_PER_STEP {
         return Ok(());
     }
     refuse(
         key,
-        format!("is above {MOST_DRAWS_PER_STEP}, where the Sobol points of a step end"),
+        format!("is above {MAX_DRAWS_PER_STEP}, where the Sobol points of a step end"),
     )
 }
 

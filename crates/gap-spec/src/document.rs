@@ -8,7 +8,7 @@ use crate::check::CheckedSpec;
 use crate::experiment::ExperimentSpec;
 use crate::problem::{Experiment, Problem};
 use fault::{Fault, key_spans, span_around_key, toml_fault};
-use overrides::{blamed_overrides, hidden_by_variants, set};
+use overrides::{apply_override, hidden_by_variants, overrides_around_key};
 use std::fs;
 use std::path::{Path, PathBuf};
 use toml::Table;
@@ -70,10 +70,10 @@ pub fn read(path: &Path, overrides: &[String]) -> Result<Experiment, SpecError> 
     if overrides.is_empty() {
         return parse(path, &text);
     }
-    let mut table: Table =
-        toml::from_str(&text).map_err(|error| at_place(path, &text, toml_fault(&text, &error)))?;
+    let mut table: Table = toml::from_str(&text)
+        .map_err(|error| error_at_place(path, &text, toml_fault(&text, &error)))?;
     for assignment in overrides {
-        set(&mut table, assignment).map_err(|message| SpecError::Override {
+        apply_override(&mut table, assignment).map_err(|message| SpecError::Override {
             assignment: assignment.clone(),
             message,
         })?;
@@ -89,9 +89,9 @@ pub fn read(path: &Path, overrides: &[String]) -> Result<Experiment, SpecError> 
     let overridden = toml::to_string(&table).expect("a parsed table can be written");
     parse_text(&overridden).map_err(|fault| match parse_text(&text) {
         // A mistake that the file has without the overrides is reported at its place in the file.
-        Err(own) if own.message == fault.message => at_place(path, &text, own),
+        Err(own) if own.message == fault.message => error_at_place(path, &text, own),
         _ => SpecError::Override {
-            assignment: blamed_overrides(overrides, &fault.key),
+            assignment: overrides_around_key(overrides, &fault.key),
             message: fault.message,
         },
     })
@@ -109,12 +109,12 @@ pub fn write(experiment: &Experiment) -> &str {
 ///
 /// [`SpecError::AtPlace`].
 pub fn parse(path: &Path, text: &str) -> Result<Experiment, SpecError> {
-    parse_text(text).map_err(|fault| at_place(path, text, fault))
+    parse_text(text).map_err(|fault| error_at_place(path, text, fault))
 }
 
 fn parse_text(text: &str) -> Result<Experiment, Fault> {
     if let Ok(file) = toml::from_str::<Table>(text)
-        && let Some(experiment) = variants::experiment(text, &file)?
+        && let Some(experiment) = variants::parse_variants(text, &file)?
     {
         return Ok(experiment);
     }
@@ -142,7 +142,7 @@ fn parse_spec(text: &str) -> Result<CheckedSpec, Fault> {
     })
 }
 
-fn at_place(path: &Path, text: &str, fault: Fault) -> SpecError {
+fn error_at_place(path: &Path, text: &str, fault: Fault) -> SpecError {
     let before = text.get(..fault.at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     SpecError::AtPlace {

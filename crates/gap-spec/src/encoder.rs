@@ -91,7 +91,7 @@ pub struct EncoderLabel {
 
 impl EncoderLabel {
     /// A short name: `linear`, `mlp-64`, `mlp-256-256`.
-    pub fn short(&self) -> String {
+    pub fn short_name(&self) -> String {
         encoder_name(self.kind, &self.hidden)
     }
 }

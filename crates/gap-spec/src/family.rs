@@ -47,7 +47,7 @@ const FAMILIES: [FamilyFacts; 6] = [
     },
     FamilyFacts {
         family: Family::FullGaussian,
-        params: full_gaussian_params,
+        params: n_full_gaussian_params,
         normals: |dim| dim,
         is_gaussian: true,
         has_density: true,
@@ -55,67 +55,67 @@ const FAMILIES: [FamilyFacts; 6] = [
     },
     FamilyFacts {
         family: Family::AffineFlow,
-        params: |dim| full_gaussian_params(dim) + coupling_params(dim),
+        params: |dim| n_full_gaussian_params(dim) + n_coupling_params(dim),
         normals: |dim| dim,
         is_gaussian: false,
         has_density: true,
-        contains: &GAUSSIANS,
+        contains: &GAUSSIAN_FAMILIES,
     },
     FamilyFacts {
         family: Family::AuxiliaryFlow,
         params: |dim| {
-            let reverse = network_params(dim, 2 * dim);
-            full_gaussian_params(dim) + coupling_params(2 * dim) + reverse
+            let reverse = n_network_params(dim, 2 * dim);
+            n_full_gaussian_params(dim) + n_coupling_params(2 * dim) + reverse
         },
         normals: |dim| 2 * dim,
         is_gaussian: false,
         has_density: false,
-        contains: &GAUSSIANS,
+        contains: &GAUSSIAN_FAMILIES,
     },
     FamilyFacts {
         family: Family::PlanarFlow,
-        params: |dim| full_gaussian_params(dim) + PLANAR_LAYERS * (2 * dim + 1),
+        params: |dim| n_full_gaussian_params(dim) + PLANAR_LAYERS * (2 * dim + 1),
         normals: |dim| dim,
         is_gaussian: false,
         has_density: false,
-        contains: &GAUSSIANS,
+        contains: &GAUSSIAN_FAMILIES,
     },
     FamilyFacts {
         family: Family::GaussianMixture,
-        params: |dim| full_gaussian_params(dim) + MIXTURE_COMPONENTS * 2 * dim,
+        params: |dim| n_full_gaussian_params(dim) + MIXTURE_COMPONENTS * 2 * dim,
         normals: |dim| dim + 1,
         is_gaussian: false,
         has_density: true,
-        contains: &GAUSSIANS,
+        contains: &GAUSSIAN_FAMILIES,
     },
 ];
 
-const GAUSSIANS: [Family; 2] = [Family::DiagonalGaussian, Family::FullGaussian];
+const GAUSSIAN_FAMILIES: [Family; 2] = [Family::DiagonalGaussian, Family::FullGaussian];
 
 /// Coupling layers of the affine and of the auxiliary flow.
 pub const COUPLING_LAYERS: usize = 4;
 /// Hidden units of each of their networks.
-pub const COUPLING_HIDDEN: usize = 12;
+pub const COUPLING_HIDDEN_UNITS: usize = 12;
 /// Layers of the planar flow.
 pub const PLANAR_LAYERS: usize = 8;
 /// Components of the mixture.
 pub const MIXTURE_COMPONENTS: usize = 4;
 
 /// `μ`, `log diag L`, and what is below the diagonal of `L`.
-const fn full_gaussian_params(dim: usize) -> usize {
+const fn n_full_gaussian_params(dim: usize) -> usize {
     2 * dim + dim * (dim - 1) / 2
 }
 
-/// Weights and biases of one hidden layer of [`COUPLING_HIDDEN`] units and of the outputs.
-const fn network_params(n_inputs: usize, n_outputs: usize) -> usize {
-    COUPLING_HIDDEN * (n_inputs + 1) + n_outputs * (COUPLING_HIDDEN + 1)
+/// Weights and biases of one hidden layer of [`COUPLING_HIDDEN_UNITS`] units and of the outputs.
+const fn n_network_params(n_inputs: usize, n_outputs: usize) -> usize {
+    COUPLING_HIDDEN_UNITS * (n_inputs + 1) + n_outputs * (COUPLING_HIDDEN_UNITS + 1)
 }
 
 /// The networks of [`COUPLING_LAYERS`] layers over `width` coordinates: in every second layer the smaller
 /// half passes, in the others the larger one, and a scale and a shift go to each of the rest.
-const fn coupling_params(width: usize) -> usize {
+const fn n_coupling_params(width: usize) -> usize {
     let (smaller, larger) = (width / 2, width - width / 2);
-    let pair = network_params(smaller, 2 * larger) + network_params(larger, 2 * smaller);
+    let pair = n_network_params(smaller, 2 * larger) + n_network_params(larger, 2 * smaller);
     COUPLING_LAYERS / 2 * pair
 }
 

@@ -32,7 +32,7 @@ impl ModelKind {
     }
 
     /// How many observations an encoder may see: more than one where datapoints have an order.
-    pub const fn most_context(self) -> u32 {
+    pub const fn max_encoder_context(self) -> u32 {
         match self {
             Self::TimeSeries => 2,
             _ => 1,

@@ -17,7 +17,7 @@ pub struct RefinementSpec {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "refining_rule"
+        deserialize_with = "deserialize_refining_rule"
     )]
     pub rule: Option<StepRule>,
     /// Draws per datapoint and step.
@@ -39,13 +39,15 @@ const fn default_n_samples() -> Count {
 }
 
 /// The rule of this name, if it is one that refines.
-fn refining_rule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<StepRule>, D::Error> {
+fn deserialize_refining_rule<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<StepRule>, D::Error> {
     let name = String::deserialize(deserializer)?;
-    let mut rules = StepRule::refining().map(|(rule, _)| rule);
+    let mut rules = StepRule::refining_rules().map(|(rule, _)| rule);
     if let Some(rule) = rules.find(|rule| rule.as_str() == name) {
         return Ok(Some(rule));
     }
-    let names: Vec<String> = StepRule::refining()
+    let names: Vec<String> = StepRule::refining_rules()
         .map(|(rule, _)| format!("`{rule}`"))
         .collect();
     Err(D::Error::custom(format!(
@@ -62,7 +64,7 @@ impl RefinementSpec {
 
     /// What a step is, for this family: what is written, or the first rule that refines such a family.
     pub fn step_rule_for(&self, family: Family) -> StepRule {
-        let mut fitting = StepRule::refining().filter(|(rule, _)| rule.supports(family));
+        let mut fitting = StepRule::refining_rules().filter(|(rule, _)| rule.supports(family));
         let default = || fitting.next().map_or(StepRule::Adam, |(rule, _)| rule);
         self.rule.unwrap_or_else(default)
     }
@@ -70,7 +72,7 @@ impl RefinementSpec {
     /// The steps as a phase, as many as are ever measured after.
     pub fn phase(&self, family: Family) -> Phase {
         let rule = self.step_rule_for(family);
-        let noise = StepRule::refining().find(|(refining, _)| *refining == rule);
+        let noise = StepRule::refining_rules().find(|(refining, _)| *refining == rule);
         let rate = self.learning_rate.unwrap_or(DEFAULT_ADAM_RATE);
         Phase {
             rule,

@@ -71,7 +71,7 @@ impl StoppingRule {
 
 /// Of which families a rule takes steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
+enum SupportedFamilies {
     DiagonalGaussian,
     Gaussians,
     All,
@@ -80,7 +80,7 @@ enum Scope {
 /// What is known of a rule before any step is taken by it.
 struct StepRuleFacts {
     rule: StepRule,
-    scope: Scope,
+    scope: SupportedFamilies,
     /// Noise that it can take, its default first, and what to say of any other.
     noises: (&'static [NoiseSource], &'static str),
     /// Ends that it can have, its default first, and what to say of any other.
@@ -91,12 +91,12 @@ struct StepRuleFacts {
     refines_with: Option<NoiseSource>,
 }
 
-const FIXED_NOISE: (&[NoiseSource], &str) = (
+const ALLOWS_FIXED_NOISE: (&[NoiseSource], &str) = (
     &[NoiseSource::Fixed],
     "compares values between steps, which must be taken on the same draws; use `noise = \"fixed\"`",
 );
 
-const DECREMENT_OR_NEVER: (&[StoppingRule], &str) = (
+const ALLOWS_DECREMENT_OR_NEVER: (&[StoppingRule], &str) = (
     &[StoppingRule::Decrement, StoppingRule::Never],
     "use `\"decrement\"` or `\"never\"`",
 );
@@ -105,23 +105,23 @@ const DECREMENT_OR_NEVER: (&[StoppingRule], &str) = (
 const STEP_RULES: [StepRuleFacts; 5] = [
     StepRuleFacts {
         rule: StepRule::Lbfgs,
-        scope: Scope::DiagonalGaussian,
-        noises: FIXED_NOISE,
-        stoppings: DECREMENT_OR_NEVER,
+        scope: SupportedFamilies::DiagonalGaussian,
+        noises: ALLOWS_FIXED_NOISE,
+        stoppings: ALLOWS_DECREMENT_OR_NEVER,
         n_samples: 32,
         refines_with: None,
     },
     StepRuleFacts {
         rule: StepRule::NewtonStein,
-        scope: Scope::DiagonalGaussian,
-        noises: FIXED_NOISE,
-        stoppings: DECREMENT_OR_NEVER,
+        scope: SupportedFamilies::DiagonalGaussian,
+        noises: ALLOWS_FIXED_NOISE,
+        stoppings: ALLOWS_DECREMENT_OR_NEVER,
         n_samples: 32,
         refines_with: None,
     },
     StepRuleFacts {
         rule: StepRule::AveragedNewton,
-        scope: Scope::Gaussians,
+        scope: SupportedFamilies::Gaussians,
         noises: (
             &[
                 NoiseSource::GrowingSequence,
@@ -140,15 +140,15 @@ const STEP_RULES: [StepRuleFacts; 5] = [
     },
     StepRuleFacts {
         rule: StepRule::NaturalGradient,
-        scope: Scope::DiagonalGaussian,
-        noises: FIXED_NOISE,
-        stoppings: DECREMENT_OR_NEVER,
+        scope: SupportedFamilies::DiagonalGaussian,
+        noises: ALLOWS_FIXED_NOISE,
+        stoppings: ALLOWS_DECREMENT_OR_NEVER,
         n_samples: 32,
         refines_with: None,
     },
     StepRuleFacts {
         rule: StepRule::Adam,
-        scope: Scope::All,
+        scope: SupportedFamilies::All,
         noises: (
             &[
                 NoiseSource::Fresh,
@@ -186,14 +186,14 @@ impl StepRule {
     /// Whether it takes steps of this family.
     pub fn supports(self, family: Family) -> bool {
         match self.facts().scope {
-            Scope::DiagonalGaussian => family == Family::DiagonalGaussian,
-            Scope::Gaussians => family.is_gaussian(),
-            Scope::All => true,
+            SupportedFamilies::DiagonalGaussian => family == Family::DiagonalGaussian,
+            SupportedFamilies::Gaussians => family.is_gaussian(),
+            SupportedFamilies::All => true,
         }
     }
 
     /// The rules that refine an encoder's `q`, and where their draws then come from.
-    pub fn refining() -> impl Iterator<Item = (Self, NoiseSource)> {
+    pub fn refining_rules() -> impl Iterator<Item = (Self, NoiseSource)> {
         let rules = STEP_RULES.iter();
         rules.filter_map(|facts| Some((facts.rule, facts.refines_with?)))
     }
@@ -242,10 +242,10 @@ pub struct AdamSettings {
 
 impl AdamSettings {
     /// The paper's.
-    pub const EPSILON: f64 = 1e-8;
+    pub const DEFAULT_EPSILON: f64 = 1e-8;
 
     /// For families of which no curvature is known.
-    pub const FLOWS: Self = Self {
+    pub const FLOW_DEFAULTS: Self = Self {
         learning_rate: 0.03,
         averaged: true,
         log_variance: false,
@@ -260,7 +260,7 @@ impl AdamSettings {
             learning_rate,
             averaged,
             log_variance: false,
-            epsilon: Self::EPSILON,
+            epsilon: Self::DEFAULT_EPSILON,
         }
     }
 }
@@ -288,11 +288,11 @@ pub struct Phase {
 
 impl Phase {
     /// Steps by `rule` on its default draws, in full and without end but for `max_steps`; Adam as for
-    /// [`AdamSettings::FLOWS`].
+    /// [`AdamSettings::FLOW_DEFAULTS`].
     pub const fn new(rule: StepRule, max_steps: u32) -> Self {
         Self {
             rule,
-            adam: AdamSettings::FLOWS,
+            adam: AdamSettings::FLOW_DEFAULTS,
             noise: rule.default_noise(),
             n_samples: rule.default_samples(),
             stopping: StoppingRule::Never,

@@ -59,7 +59,7 @@ impl DeviceName {
     /// # Errors
     ///
     /// [`DeviceError::NoCuda`] if libtorch has no CUDA part, or sees no such GPU.
-    pub fn open(self) -> Result<Device, DeviceError> {
+    pub fn to_available_device(self) -> Result<Device, DeviceError> {
         let Self::Cuda(index) = self else {
             return Ok(Device::Cpu);
         };
@@ -101,7 +101,7 @@ fn load_cuda_library() -> Result<(), String> {
 /// Work is spread over cells instead: that scales better on small networks, and a sum's order, and
 /// so its last bits, cannot depend on the number of threads. Call it once, before any work.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
-pub fn one_thread_per_operation() {
+pub fn set_one_thread_per_operation() {
     tch::set_num_threads(1);
 }
 

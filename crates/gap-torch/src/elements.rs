@@ -3,16 +3,16 @@
 use tch::{Device, Kind, Tensor, kind::Element};
 
 /// The elements of a tensor, row after row, as `f32`, wherever it is and whatever its kind.
-pub fn floats(tensor: &Tensor) -> Vec<f32> {
-    elements(tensor, Kind::Float)
+pub fn to_f32_values(tensor: &Tensor) -> Vec<f32> {
+    to_element_values(tensor, Kind::Float)
 }
 
 /// The same as `f64`.
-pub fn doubles(tensor: &Tensor) -> Vec<f64> {
-    elements(tensor, Kind::Double)
+pub fn to_f64_values(tensor: &Tensor) -> Vec<f64> {
+    to_element_values(tensor, Kind::Double)
 }
 
-fn elements<T: Element + Copy>(tensor: &Tensor, kind: Kind) -> Vec<T> {
+fn to_element_values<T: Element + Copy>(tensor: &Tensor, kind: Kind) -> Vec<T> {
     let flat = tensor.detach().to_device(Device::Cpu).to_kind(kind);
     Vec::try_from(flat.contiguous().view([-1])).expect("it is of that kind now")
 }

@@ -15,9 +15,9 @@ mod noise;
 mod row_blocks;
 
 pub use dims::{DimsError, dims};
-pub use elements::{doubles, floats};
-pub use noise::{NoiseStream, SOBOL_POINTS, SeedKey, sobol_normal_points, uniform_permutation};
+pub use elements::{to_f32_values, to_f64_values};
+pub use noise::{MAX_SOBOL_POINTS, NoiseStream, SeedKey, sobol_normal_points, uniform_permutation};
 pub use row_blocks::{
-    BLOCK_ROWS, aligned_like, aligned_memory, aligned_rows, block, block_starts, map_row_blocks,
-    mean_over_samples, product, whole_blocks,
+    ROWS_PER_BLOCK, align_rows, block, block_starts, empty_aligned_like, empty_aligned_rows,
+    map_row_blocks, matmul_into_aligned_rows, mean_over_samples, pad_to_whole_blocks,
 };

@@ -11,11 +11,11 @@ use std::fmt;
 use std::sync::OnceLock;
 
 /// The environment variable that turns the switch off, with the value `off`.
-pub const SWITCH_VARIABLE: &str = "AMORTGAP_MATH_SWITCH";
+pub const MKL_SWITCH_ENV_VARIABLE: &str = "AMORTGAP_MATH_SWITCH";
 
 /// Which path libtorch's math library takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MathPath {
+pub enum MklPath {
     /// The switch is exported and answers yes.
     Switched,
     /// The switch is exported and leaves the library's own choice: turned off, or the CPU lacks
@@ -25,7 +25,7 @@ pub enum MathPath {
     NotExported,
 }
 
-impl fmt::Display for MathPath {
+impl fmt::Display for MklPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Switched => "switched",
@@ -36,20 +36,21 @@ impl fmt::Display for MathPath {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn answer() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| {
-        let turned_off = std::env::var_os(SWITCH_VARIABLE).is_some_and(|value| value == "off");
+fn allows_mkl_fast_path() -> bool {
+    static ALLOWS_MKL_FAST_PATH: OnceLock<bool> = OnceLock::new();
+    *ALLOWS_MKL_FAST_PATH.get_or_init(|| {
+        let turned_off =
+            std::env::var_os(MKL_SWITCH_ENV_VARIABLE).is_some_and(|value| value == "off");
         if turned_off {
             // What the library would have found out by itself.
-            return is_intel();
+            return is_intel_cpu();
         }
         is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
     })
 }
 
 #[cfg(target_arch = "x86_64")]
-fn is_intel() -> bool {
+fn is_intel_cpu() -> bool {
     let leaf = std::arch::x86_64::__cpuid(0);
     [leaf.ebx, leaf.edx, leaf.ecx] == [*b"Genu", *b"ineI", *b"ntel"].map(u32::from_le_bytes)
 }
@@ -58,25 +59,27 @@ fn is_intel() -> bool {
 #[cfg(target_arch = "x86_64")]
 #[unsafe(no_mangle)]
 pub extern "C" fn mkl_serv_intel_cpu_true() -> i32 {
-    i32::from(answer())
+    i32::from(allows_mkl_fast_path())
 }
 
 /// The path that this process takes.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub fn math_path() -> MathPath {
+pub fn detect_mkl_path() -> MklPath {
     // SAFETY: a look-up by a NUL-terminated name in the symbols of this process.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mkl_serv_intel_cpu_true".as_ptr()) };
     if !std::ptr::eq(found, mkl_serv_intel_cpu_true as *const libc::c_void) {
-        MathPath::NotExported
-    } else if answer() && std::env::var_os(SWITCH_VARIABLE).is_none_or(|value| value != "off") {
-        MathPath::Switched
+        MklPath::NotExported
+    } else if allows_mkl_fast_path()
+        && std::env::var_os(MKL_SWITCH_ENV_VARIABLE).is_none_or(|value| value != "off")
+    {
+        MklPath::Switched
     } else {
-        MathPath::Stock
+        MklPath::Stock
     }
 }
 
 /// The path that this process takes.
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-pub fn math_path() -> MathPath {
-    MathPath::NotExported
+pub fn detect_mkl_path() -> MklPath {
+    MklPath::NotExported
 }

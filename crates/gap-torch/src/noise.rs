@@ -18,14 +18,14 @@ use tch::{Device, Tensor};
 /// ```
 /// use gap_torch::SeedKey;
 /// let run = SeedKey::root(0);
-/// assert_eq!(run.role("measure").index(3), run.role("measure").index(3));
-/// assert_ne!(run.role("measure"), run.role("train"));
+/// assert_eq!(run.for_role("measure").for_index(3), run.for_role("measure").for_index(3));
+/// assert_ne!(run.for_role("measure"), run.for_role("train"));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SeedKey([u64; 2]);
 
 /// The finaliser of `SplitMix64` (Steele, Lea and Flood 2014): a bijection that scatters its input.
-const fn scatter(mut word: u64) -> u64 {
+const fn splitmix64_hash(mut word: u64) -> u64 {
     word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -35,11 +35,14 @@ const fn scatter(mut word: u64) -> u64 {
 impl SeedKey {
     /// The key of a whole run.
     pub const fn root(seed: u64) -> Self {
-        Self([scatter(seed), scatter(scatter(seed))])
+        Self([
+            splitmix64_hash(seed),
+            splitmix64_hash(splitmix64_hash(seed)),
+        ])
     }
 
     /// The key for one use of randomness, by name.
-    pub fn role(self, role: &str) -> Self {
+    pub fn for_role(self, role: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         for word in self.0 {
             hasher.update(&word.to_le_bytes());
@@ -55,14 +58,19 @@ impl SeedKey {
     }
 
     /// The key for the `i`-th of many equal uses.
-    pub const fn index(self, i: u64) -> Self {
-        let low = scatter(self.0[0] ^ scatter(i));
-        Self([low, scatter(self.0[1] ^ low)])
+    pub const fn for_index(self, i: u64) -> Self {
+        let low = splitmix64_hash(self.0[0] ^ splitmix64_hash(i));
+        Self([low, splitmix64_hash(self.0[1] ^ low)])
     }
 
     fn generator(self) -> ChaCha8Rng {
         let mut seed = [0; 32];
-        let words = [self.0[0], self.0[1], scatter(self.0[0]), scatter(self.0[1])];
+        let words = [
+            self.0[0],
+            self.0[1],
+            splitmix64_hash(self.0[0]),
+            splitmix64_hash(self.0[1]),
+        ];
         for (bytes, word) in seed.chunks_exact_mut(8).zip(words) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
@@ -99,7 +107,7 @@ impl NoiseStream {
     /// Asking for 3 and then 5 samples gives the same 8 as asking for 8.
     pub fn normal(&mut self, n_samples: i64, dim: i64) -> Tensor {
         let values = self.normal_values(n_samples as usize, dim as usize);
-        self.tensor(&values, n_samples, dim)
+        self.tensor_from_values(&values, n_samples, dim)
     }
 
     /// The same in plain memory.
@@ -110,7 +118,7 @@ impl NoiseStream {
     /// The next `n_samples` uniform vectors on `[0, 1)` of every datapoint: `[S, B, D]`, `f32`.
     pub fn uniform(&mut self, n_samples: i64, dim: i64) -> Tensor {
         let values = self.uniform_values(n_samples as usize, dim as usize);
-        self.tensor(&values, n_samples, dim)
+        self.tensor_from_values(&values, n_samples, dim)
     }
 
     /// The same in plain memory.
@@ -154,7 +162,7 @@ impl NoiseStream {
         values
     }
 
-    fn tensor(&self, values: &[f32], n_samples: i64, dim: i64) -> Tensor {
+    fn tensor_from_values(&self, values: &[f32], n_samples: i64, dim: i64) -> Tensor {
         Tensor::from_slice(values)
             .view([n_samples, self.generators.len() as i64, dim])
             .to_device(self.device)
@@ -162,7 +170,7 @@ impl NoiseStream {
 }
 
 /// How long a scrambled Sobol sequence is; beyond, take another key.
-pub const SOBOL_POINTS: u32 = 1 << 16;
+pub const MAX_SOBOL_POINTS: u32 = 1 << 16;
 
 /// The points `range` of one Owen-scrambled Sobol sequence, as standard normals, point after point:
 /// `[S, D]`.
@@ -175,15 +183,15 @@ pub const SOBOL_POINTS: u32 = 1 << 16;
 ///
 /// # Panics
 ///
-/// If `dim` is above 256, where the direction numbers end, or `range` ends beyond [`SOBOL_POINTS`].
+/// If `dim` is above 256, where the direction numbers end, or `range` ends beyond [`MAX_SOBOL_POINTS`].
 pub fn sobol_normal_points(key: SeedKey, range: Range<u32>, dim: usize) -> Vec<f32> {
     assert!(
         dim <= 256,
         "Sobol points have at most 256 dimensions, asked for {dim}"
     );
     assert!(
-        range.end <= SOBOL_POINTS,
-        "a Sobol sequence has {SOBOL_POINTS} points, asked for {}",
+        range.end <= MAX_SOBOL_POINTS,
+        "a Sobol sequence has {MAX_SOBOL_POINTS} points, asked for {}",
         range.end
     );
     let standard = Normal::standard();
@@ -231,7 +239,7 @@ mod tests {
 
     #[test]
     fn draws_do_not_depend_on_how_they_are_chunked() {
-        let key = SeedKey::root(1).role("evaluate");
+        let key = SeedKey::root(1).for_role("evaluate");
         let whole = NoiseStream::new(key, &[0, 1], Device::Cpu).normal(8, 3);
         let mut stream = NoiseStream::new(key, &[0, 1], Device::Cpu);
         let pieces = Tensor::cat(&[stream.normal(3, 3), stream.normal(5, 3)], 0);
@@ -254,12 +262,12 @@ mod tests {
         let root = SeedKey::root(3);
         let n = 100_000_i64;
         let draw = |key: SeedKey, id| NoiseStream::new(key, &[id], Device::Cpu).normal(n, 1);
-        let base = draw(root.role("a").index(0), 0);
+        let base = draw(root.for_role("a").for_index(0), 0);
         for other in [
-            draw(root.role("b").index(0), 0),
-            draw(root.role("a").index(1), 0),
-            draw(root.role("a").index(0), 1),
-            draw(SeedKey::root(4).role("a").index(0), 0),
+            draw(root.for_role("b").for_index(0), 0),
+            draw(root.for_role("a").for_index(1), 0),
+            draw(root.for_role("a").for_index(0), 1),
+            draw(SeedKey::root(4).for_role("a").for_index(0), 0),
         ] {
             let correlation = (&base * other).mean(Kind::Double).double_value(&[]);
             assert!(correlation.abs() < 4.5 / (n as f64).sqrt(), "{correlation}");
@@ -271,7 +279,7 @@ mod tests {
         // E z^2 = 1 over 16 points: independent draws miss by sqrt(2/16) = 0.35 on average.
         let mut squared_error = 0.0;
         for step in 0..64 {
-            let points = sobol_normal_points(SeedKey::root(5).index(step), 0..16, 10);
+            let points = sobol_normal_points(SeedKey::root(5).for_index(step), 0..16, 10);
             let points = Tensor::from_slice(&points).view([16, 10]);
             let error = (points.square().mean_dim(0, false, Kind::Double) - 1.0).square();
             squared_error += error.mean(Kind::Double).double_value(&[]) / 64.0;

@@ -8,32 +8,32 @@
 //!
 //! MKL's stock path (see [`crate::math_library`]) looks at addresses too: where a row does not begin
 //! at a multiple of 16 bytes, it adds up in another order. In `rows · weight` that concerns the rows
-//! of the result ([`product`] aligns them), in `rows · weightᵀ` without a copy of the weight those of
-//! the left factor ([`aligned_rows`]).
+//! of the result ([`matmul_into_aligned_rows`] aligns them), in `rows · weightᵀ` without a copy of the weight those of
+//! the left factor ([`align_rows`]).
 
 use tch::{Device, Kind, Tensor};
 
 /// Rows in a block: a multiple of every vector width, and small enough for the cache.
-pub const BLOCK_ROWS: i64 = 128;
+pub const ROWS_PER_BLOCK: i64 = 128;
 
-/// Applies `f` to the rows of `inputs` (each `[N, …]`) in blocks of [`BLOCK_ROWS`], and puts the
+/// Applies `f` to the rows of `inputs` (each `[N, …]`) in blocks of [`ROWS_PER_BLOCK`], and puts the
 /// `[N, …]` results together.
 ///
 /// The last block is filled up with zeros, and what comes of them is cut off. `f` must treat rows
 /// separately.
 pub fn map_row_blocks(inputs: &[&Tensor], mut f: impl FnMut(&[Tensor]) -> Tensor) -> Tensor {
     let n_rows = inputs[0].size()[0];
-    let mut outputs = Vec::with_capacity((n_rows / BLOCK_ROWS + 1) as usize);
+    let mut outputs = Vec::with_capacity((n_rows / ROWS_PER_BLOCK + 1) as usize);
     let mut start = 0;
     // An empty input still goes through `f` once, which gives the result its shape.
     while start < n_rows || outputs.is_empty() {
-        let rows = BLOCK_ROWS.min(n_rows - start);
+        let rows = ROWS_PER_BLOCK.min(n_rows - start);
         let block: Vec<Tensor> = inputs
             .iter()
-            .map(|input| fixed_rows(input, start, rows))
+            .map(|input| zero_padded_block(input, start, rows))
             .collect();
         outputs.push(f(&block).narrow(0, 0, rows));
-        start += BLOCK_ROWS;
+        start += ROWS_PER_BLOCK;
     }
     if outputs.len() == 1 {
         return outputs.remove(0).contiguous();
@@ -61,12 +61,12 @@ pub fn mean_over_samples(values: &Tensor) -> Tensor {
 
 /// `rows` (`[N, …]`) in fresh memory, filled up with zeros to whole blocks; matrices have aligned
 /// rows.
-pub fn whole_blocks(rows: &Tensor) -> Tensor {
+pub fn pad_to_whole_blocks(rows: &Tensor) -> Tensor {
     let mut shape = rows.size();
     let n_rows = shape[0];
-    shape[0] = (n_rows + BLOCK_ROWS - 1) / BLOCK_ROWS * BLOCK_ROWS;
+    shape[0] = (n_rows + ROWS_PER_BLOCK - 1) / ROWS_PER_BLOCK * ROWS_PER_BLOCK;
     let blocks = match shape[..] {
-        [whole, width] => aligned_memory(whole, width, rows.kind(), rows.device()).zero_(),
+        [whole, width] => empty_aligned_rows(whole, width, rows.kind(), rows.device()).zero_(),
         _ => Tensor::zeros(shape, (rows.kind(), rows.device())),
     };
     blocks.narrow(0, 0, n_rows).copy_(rows);
@@ -75,63 +75,63 @@ pub fn whole_blocks(rows: &Tensor) -> Tensor {
 
 /// Where the blocks of `tensor` (of whole blocks) begin.
 pub fn block_starts(tensor: &Tensor) -> impl Iterator<Item = i64> + use<> {
-    (0..tensor.size()[0] / BLOCK_ROWS).map(|block| block * BLOCK_ROWS)
+    (0..tensor.size()[0] / ROWS_PER_BLOCK).map(|block| block * ROWS_PER_BLOCK)
 }
 
 /// The block of `tensor` that begins at `start`, sharing its memory.
 pub fn block(tensor: &Tensor, start: i64) -> Tensor {
-    tensor.narrow(0, start, BLOCK_ROWS)
+    tensor.narrow(0, start, ROWS_PER_BLOCK)
 }
 
 /// Where the stock path wants its rows to begin, bytes.
-const ALIGNMENT: i64 = 16;
+const ROW_ALIGNMENT_BYTES: i64 = 16;
 
 /// The least row stride that holds `width` numbers and keeps rows aligned.
-fn aligned_width(width: i64, kind: Kind) -> i64 {
-    let numbers = ALIGNMENT / kind.elt_size_in_bytes() as i64;
+fn aligned_row_stride(width: i64, kind: Kind) -> i64 {
+    let numbers = ROW_ALIGNMENT_BYTES / kind.elt_size_in_bytes() as i64;
     (width + numbers - 1) / numbers * numbers
 }
 
 /// Uninitialised memory with aligned rows: `[N, W]`.
-pub fn aligned_memory(n_rows: i64, width: i64, kind: Kind, device: Device) -> Tensor {
-    let memory = Tensor::empty([n_rows, aligned_width(width, kind)], (kind, device));
+pub fn empty_aligned_rows(n_rows: i64, width: i64, kind: Kind, device: Device) -> Tensor {
+    let memory = Tensor::empty([n_rows, aligned_row_stride(width, kind)], (kind, device));
     memory.narrow(1, 0, width)
 }
 
 /// The same for rows like those of `matrix`.
-pub fn aligned_like(matrix: &Tensor) -> Tensor {
+pub fn empty_aligned_like(matrix: &Tensor) -> Tensor {
     let (n_rows, width) = (matrix.size()[0], matrix.size()[1]);
-    aligned_memory(n_rows, width, matrix.kind(), matrix.device())
+    empty_aligned_rows(n_rows, width, matrix.kind(), matrix.device())
 }
 
 /// `rows` (`[N, W]`) themselves if they are aligned, or a copy that is: differentiable.
-pub fn aligned_rows(rows: &Tensor) -> Tensor {
+pub fn align_rows(rows: &Tensor) -> Tensor {
     let [stride, _] = rows.stride()[..] else {
         panic!("rows are a matrix");
     };
     let width = rows.size()[1];
-    if stride == aligned_width(stride, rows.kind()) {
+    if stride == aligned_row_stride(stride, rows.kind()) {
         return rows.shallow_clone();
     }
-    let padded = rows.constant_pad_nd([0, aligned_width(width, rows.kind()) - width]);
+    let padded = rows.constant_pad_nd([0, aligned_row_stride(width, rows.kind()) - width]);
     padded.narrow(1, 0, width)
 }
 
 /// `rows · weight`, into aligned rows: `[N, I], [I, O] -> [N, O]`. Not differentiable.
-pub fn product(rows: &Tensor, weight: &Tensor) -> Tensor {
+pub fn matmul_into_aligned_rows(rows: &Tensor, weight: &Tensor) -> Tensor {
     let (n_rows, width) = (rows.size()[0], weight.size()[1]);
-    let product = aligned_memory(n_rows, width, rows.kind(), rows.device());
+    let product = empty_aligned_rows(n_rows, width, rows.kind(), rows.device());
     rows.mm_out(&product, weight)
 }
 
-fn fixed_rows(input: &Tensor, start: i64, rows: i64) -> Tensor {
+fn zero_padded_block(input: &Tensor, start: i64, rows: i64) -> Tensor {
     let part = input.narrow(0, start, rows);
-    if rows == BLOCK_ROWS {
+    if rows == ROWS_PER_BLOCK {
         // A fresh copy where needed: kernels also look at alignment and strides.
         return part.contiguous();
     }
     let mut shape = input.size();
-    shape[0] = BLOCK_ROWS - rows;
+    shape[0] = ROWS_PER_BLOCK - rows;
     Tensor::cat(
         &[part, Tensor::zeros(shape, (input.kind(), input.device()))],
         0,
@@ -165,8 +165,8 @@ mod tests {
             let transposed = weights.tr().contiguous();
             let layer = |rows: &Tensor| {
                 map_row_blocks(&[rows], |block| {
-                    let pre = product(&block[0], &weights);
-                    let by_transposed = aligned_rows(&block[0]).mm(&transposed.tr());
+                    let pre = matmul_into_aligned_rows(&block[0], &weights);
+                    let by_transposed = align_rows(&block[0]).mm(&transposed.tr());
                     pre.tanh() + pre.sigmoid() + pre.softplus() + by_transposed
                 })
             };

@@ -2,7 +2,7 @@
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use gap_torch::math_library::{MathPath, SWITCH_VARIABLE, math_path};
+use gap_torch::math_library::{MKL_SWITCH_ENV_VARIABLE, MklPath, detect_mkl_path};
 use gap_torch::{NoiseStream, SeedKey};
 use std::process::Command;
 use tch::{Device, Kind, Tensor};
@@ -17,11 +17,11 @@ fn layer() -> Tensor {
 
 #[test]
 fn the_switch_is_exported_from_a_test_binary() {
-    let path = math_path();
-    assert_ne!(path, MathPath::NotExported);
-    let turned_off = std::env::var_os(SWITCH_VARIABLE).is_some_and(|value| value == "off");
+    let path = detect_mkl_path();
+    assert_ne!(path, MklPath::NotExported);
+    let turned_off = std::env::var_os(MKL_SWITCH_ENV_VARIABLE).is_some_and(|value| value == "off");
     let able = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    assert_eq!(path == MathPath::Switched, able && !turned_off);
+    assert_eq!(path == MklPath::Switched, able && !turned_off);
 }
 
 /// Prints this process's path and numbers, for the test below.
@@ -35,7 +35,7 @@ fn print_a_layer() {
         .iter()
         .map(|value| value.to_bits().to_string())
         .collect();
-    println!("layer {} {}", math_path(), bits.join(","));
+    println!("layer {} {}", detect_mkl_path(), bits.join(","));
 }
 
 fn layer_of_a_child(switch: &str) -> (String, Tensor) {
@@ -47,7 +47,7 @@ fn layer_of_a_child(switch: &str) -> (String, Tensor) {
             "--test-threads=1",
         ])
         .env("AMORTGAP_PRINT_LAYER", "1")
-        .env(SWITCH_VARIABLE, switch)
+        .env(MKL_SWITCH_ENV_VARIABLE, switch)
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();

@@ -1,11 +1,13 @@
 //! Inference for one new observation: what an answer costs when it is asked for.
 
-use crate::problem::{FAMILY, TRAINING_SET, decoder, fitted_encoder, observations};
+use crate::problem::{FAMILY, N_TRAINING_POINTS, decoder, fitted_encoder, observations};
 use crate::work::Method;
 use gap_data::Batch;
-use gap_infer::ascent::averaged_newton;
-use gap_infer::free_form::{Search, StartingPoint};
-use gap_infer::{Amortized, Encoder, FittedBatch, FreeForm, Inference, Refined};
+use gap_infer::ascent::averaged_newton_phase;
+use gap_infer::free_form::{SearchMode, StartingPoint};
+use gap_infer::{
+    AmortizedInference, Encoder, FittedBatch, FreeFormInference, Inference, RefinedInference,
+};
 use gap_model::MlpDecoder;
 use gap_spec::{NoiseSource, Phase, Precision, StoppingRule};
 use gap_torch::SeedKey;
@@ -16,29 +18,29 @@ const REFINEMENT_STEPS: u32 = 20;
 const REFINEMENT_DRAWS: usize = 32;
 
 /// What an experiment's search is certified to, nats, and the steps that it may take.
-const TOLERANCE_NATS: f64 = 0.01;
-const MOST_STEPS: u32 = 5000;
+const SEARCH_TOLERANCE_NATS: f64 = 0.01;
+const MAX_SEARCH_STEPS: u32 = 5000;
 
 /// A run infers `q` for one observation that the encoder was not fitted to, with new draws.
 pub fn one_observation(method: Method) -> impl FnMut(SeedKey) -> f64 {
-    let problem = Problem::new();
+    let problem = OneObservationProblem::new();
     move |key| {
         let params = problem.infer(method, key).params;
         params.0.sum(Kind::Double).double_value(&[])
     }
 }
 
-struct Problem {
+struct OneObservationProblem {
     model: MlpDecoder,
     encoder: Encoder,
     observation: Batch,
 }
 
-impl Problem {
+impl OneObservationProblem {
     fn new() -> Self {
         let model = decoder();
         let encoder = fitted_encoder(&model);
-        let observation = observations(&model, TRAINING_SET..TRAINING_SET + 1);
+        let observation = observations(&model, N_TRAINING_POINTS..N_TRAINING_POINTS + 1);
         Self {
             model,
             encoder,
@@ -50,22 +52,22 @@ impl Problem {
         let encoder = &self.encoder;
         let with = |inference: &dyn Inference| inference.infer(&self.model, &self.observation, key);
         let fitted = match method {
-            Method::Forward => with(&Amortized {
+            Method::Forward => with(&AmortizedInference {
                 family: &FAMILY,
                 encoder,
             }),
-            Method::Refine => with(&Refined {
+            Method::Refine => with(&RefinedInference {
                 family: &FAMILY,
                 encoder,
-                phase: refinement(),
+                phase: refinement_phase(),
                 steps: vec![REFINEMENT_STEPS],
             }),
-            Method::Reoptimise => with(&FreeForm {
+            Method::Reoptimise => with(&FreeFormInference {
                 family: &FAMILY,
                 starts: vec![StartingPoint::Prior, StartingPoint::Encoder(encoder)],
-                search: Search::UntilCertified,
-                tolerance_nats: TOLERANCE_NATS,
-                max_steps: MOST_STEPS,
+                search: SearchMode::UntilCertified,
+                tolerance_nats: SEARCH_TOLERANCE_NATS,
+                max_steps: MAX_SEARCH_STEPS,
                 precision: Precision::Mixed,
             }),
         };
@@ -73,33 +75,36 @@ impl Problem {
     }
 }
 
-fn refinement() -> Phase {
+fn refinement_phase() -> Phase {
     Phase {
         noise: NoiseSource::Sequence,
         stopping: StoppingRule::Never,
         precision: Precision::Mixed,
-        ..averaged_newton(REFINEMENT_DRAWS, 0.0, REFINEMENT_STEPS)
+        ..averaged_newton_phase(REFINEMENT_DRAWS, 0.0, REFINEMENT_STEPS)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gap_infer::Stop;
+    use gap_infer::StopReason;
 
     #[test]
     fn each_method_does_what_its_name_says() {
-        let problem = Problem::new();
+        let problem = OneObservationProblem::new();
         let key = SeedKey::root(3);
         let stop = |method| problem.infer(method, key).stops[0];
-        assert!(matches!(stop(Method::Forward), Stop::Direct { steps: 0 }));
+        assert!(matches!(
+            stop(Method::Forward),
+            StopReason::Direct { steps: 0 }
+        ));
         assert!(matches!(
             stop(Method::Refine),
-            Stop::Direct {
+            StopReason::Direct {
                 steps: REFINEMENT_STEPS
             }
         ));
         let search = stop(Method::Reoptimise);
-        assert!(matches!(search, Stop::Converged { .. }), "{search:?}");
+        assert!(matches!(search, StopReason::Converged { .. }), "{search:?}");
     }
 }

@@ -11,28 +11,33 @@ use tch::Device;
 
 /// `D`.
 pub const LATENT_DIM: i64 = 50;
-const HIDDEN: i64 = 200;
+const HIDDEN_UNITS: i64 = 200;
 /// `X`.
 const OBSERVED_DIM: i64 = 784;
 /// Observations that networks are fitted to, the datapoints from 0 on.
-pub const TRAINING_SET: u64 = 1000;
+pub const N_TRAINING_POINTS: u64 = 1000;
 
 /// The mean-field family.
 pub const FAMILY: DiagonalGaussian = DiagonalGaussian::new(LATENT_DIM);
 
 /// A random 50-200-200-784 decoder of pixels, tanh.
 pub fn decoder() -> MlpDecoder {
-    let widths = [LATENT_DIM, HIDDEN, HIDDEN, OBSERVED_DIM];
-    let key = SeedKey::root(1).role("decoder");
-    let network = Mlp::random(&widths, Activation::Tanh, key, Device::Cpu);
+    let widths = [LATENT_DIM, HIDDEN_UNITS, HIDDEN_UNITS, OBSERVED_DIM];
+    let key = SeedKey::root(1).for_role("decoder");
+    let network = Mlp::random_perceptron(&widths, Activation::Tanh, key, Device::Cpu);
     MlpDecoder::new(network, Likelihood::Bernoulli)
 }
 
 /// Its mirror image, 784-200-200-100, random in every layer.
 pub fn encoder() -> Encoder {
-    let widths = [OBSERVED_DIM, HIDDEN, HIDDEN, 2 * LATENT_DIM];
-    let key = SeedKey::root(1).role("encoder");
-    Encoder::new(Mlp::random(&widths, Activation::Tanh, key, Device::Cpu))
+    let widths = [OBSERVED_DIM, HIDDEN_UNITS, HIDDEN_UNITS, 2 * LATENT_DIM];
+    let key = SeedKey::root(1).for_role("encoder");
+    Encoder::new(Mlp::random_perceptron(
+        &widths,
+        Activation::Tanh,
+        key,
+        Device::Cpu,
+    ))
 }
 
 /// The same encoder, fitted for a while to `model`.
@@ -45,8 +50,8 @@ pub fn fitted_encoder(model: &dyn LatentVariableModel) -> Encoder {
         n_samples: Count::new(1),
         precision: Precision::Mixed,
     };
-    let data = training_set(model, TRAINING_SET);
-    let key = SeedKey::root(1).role("encoder fit");
+    let data = training_set(model, N_TRAINING_POINTS);
+    let key = SeedKey::root(1).for_role("encoder fit");
     fit_encoder(model, &FAMILY, &mut encoder, &data, &training, key, &|_| ())
         .expect("the fit stays finite");
     encoder
@@ -55,7 +60,7 @@ pub fn fitted_encoder(model: &dyn LatentVariableModel) -> Encoder {
 /// The datapoints `ids`, drawn from `model`.
 pub fn observations(model: &dyn LatentVariableModel, ids: Range<u64>) -> Batch {
     let ids: Vec<u64> = ids.collect();
-    let mut noise = NoiseStream::new(SeedKey::root(1).role("data"), &ids, Device::Cpu);
+    let mut noise = NoiseStream::new(SeedKey::root(1).for_role("data"), &ids, Device::Cpu);
     let (x, _) = model
         .sample_joint(&mut noise)
         .expect("a model's own sizes fit");
@@ -71,6 +76,6 @@ pub fn training_set(model: &dyn LatentVariableModel, n: u64) -> Dataset {
 
 /// The small model of the sweep: 2 latent dimensions, 10 observed ones.
 pub fn linear_gaussian() -> LinearGaussian {
-    let key = SeedKey::root(1).role("linear-gaussian");
+    let key = SeedKey::root(1).for_role("linear-gaussian");
     LinearGaussian::random(2, 10, 0.3, key, Device::Cpu)
 }

@@ -74,7 +74,7 @@ pub const SMALL_FIT_SEEDS: u64 = 3;
 pub const ANNEALING_TRANSITIONS: u64 = 20;
 
 /// The workloads that are compared with other libraries, in the order of their names.
-pub const COMPARED: [Work; 10] = [
+pub const COMPARED_WORKLOADS: [Work; 10] = [
     Work::FreeFormSteps {
         batch: 100,
         n_samples: 10,
@@ -110,7 +110,7 @@ pub const COMPARED: [Work; 10] = [
 ];
 
 /// Inference for one new observation by each method, from the cheapest on.
-pub const ONE_OBSERVATION: [Work; 3] = [
+pub const ONE_OBSERVATION_WORKLOADS: [Work; 3] = [
     Work::OneObservation(Method::Forward),
     Work::OneObservation(Method::Refine),
     Work::OneObservation(Method::Reoptimise),
@@ -118,7 +118,9 @@ pub const ONE_OBSERVATION: [Work; 3] = [
 
 /// All workloads: those that are compared, then those of one observation.
 pub fn all() -> impl Iterator<Item = Work> {
-    COMPARED.into_iter().chain(ONE_OBSERVATION)
+    COMPARED_WORKLOADS
+        .into_iter()
+        .chain(ONE_OBSERVATION_WORKLOADS)
 }
 
 impl Work {
@@ -135,7 +137,7 @@ impl Work {
     }
 
     /// The things that are counted: `steps`, `points`; the function of its bench.
-    pub fn counted(self) -> &'static str {
+    pub fn counted_unit(self) -> &'static str {
         self.unit().trim_end_matches("/s")
     }
 
@@ -162,7 +164,7 @@ impl Work {
     }
 
     /// Threads of its own that it can put to use.
-    pub const fn most_own_threads(self) -> u64 {
+    pub const fn max_internal_threads(self) -> u64 {
         match self {
             Self::JointTraining { .. } => 2,
             _ => 1,
@@ -236,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_names_are_those_of_the_published_comparison() {
-        let names = COMPARED.map(|work| work.to_string());
+        let names = COMPARED_WORKLOADS.map(|work| work.to_string());
         assert_eq!(
             names,
             [

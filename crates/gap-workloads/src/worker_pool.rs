@@ -20,7 +20,7 @@ impl WorkerPool {
     /// `work` on `n_threads` threads; if it cannot be divided, on as many as it can put to use itself.
     pub fn new(work: Work, n_threads: u64) -> Self {
         let of = if work.is_divisible() { n_threads } else { 1 };
-        let own_threads = (n_threads / of).min(work.most_own_threads());
+        let own_threads = (n_threads / of).min(work.max_internal_threads());
         let workers = (0..of).map(|part| Worker::new(work, Share { part, of }, own_threads));
         Self {
             workers: workers.collect(),

@@ -2,13 +2,14 @@
 
 use crate::one_observation::one_observation;
 use crate::problem::{
-    FAMILY, LATENT_DIM, TRAINING_SET, decoder, encoder, linear_gaussian, observations, training_set,
+    FAMILY, LATENT_DIM, N_TRAINING_POINTS, decoder, encoder, linear_gaussian, observations,
+    training_set,
 };
 use crate::work::{ANNEALING_TRANSITIONS, SMALL_FIT_SEEDS, SMALL_FIT_WIDTHS, Work};
-use gap_estimate::{Annealing, ImportanceWeighted, InitialGaussian, Transitions, estimate_all};
+use gap_estimate::{Annealing, HmcSettings, ImportanceWeighted, InitialGaussian, estimate_all};
 use gap_infer::ascent::{Objective, SearchState, run_phase};
-use gap_infer::train::{fit_encoder, fit_jointly};
-use gap_infer::{DiagonalGaussian, Encoder, Inference, Refined, VariationalFamily};
+use gap_infer::train::{fit_decoder_and_encoder, fit_encoder};
+use gap_infer::{DiagonalGaussian, Encoder, Inference, RefinedInference, VariationalFamily};
 use gap_model::Activation;
 use gap_spec::{
     AdamSettings, Count, NoiseSource, Phase, Positive, Precision, StepRule, TrainingSpec,
@@ -84,7 +85,7 @@ impl Workload {
         };
         Self {
             run,
-            key: SeedKey::root(2).index(share.part),
+            key: SeedKey::root(2).for_index(share.part),
             n_runs: 0,
         }
     }
@@ -93,12 +94,12 @@ impl Workload {
     /// that none is left out.
     pub fn run(&mut self) -> f64 {
         self.n_runs += 1;
-        (self.run)(self.key.index(self.n_runs))
+        (self.run)(self.key.for_index(self.n_runs))
     }
 }
 
 /// Adam at 1e-2 in `(μ, log σ)`, with draws of each datapoint's own.
-const fn adam(n_samples: u32, steps: u32) -> Phase {
+const fn adam_phase(n_samples: u32, steps: u32) -> Phase {
     Phase {
         adam: AdamSettings::new(1e-2, false),
         noise: NoiseSource::Independent,
@@ -118,7 +119,7 @@ fn free_form_steps(ids: Range<u64>, n_samples: usize, steps: u32) -> impl FnMut(
         let mut states = vec![SearchState::starting_at(prior_like.clone()); rows.len()];
         run_phase(
             &mut objective,
-            &adam(n_samples as u32, steps),
+            &adam_phase(n_samples as u32, steps),
             &rows,
             &mut states,
             batch.ids(),
@@ -147,10 +148,10 @@ fn refinement(ids: Range<u64>, steps: u32) -> impl FnMut(SeedKey) -> f64 {
     let batch = observations(&model, ids);
     let encoder = encoder();
     move |key| {
-        let refined = Refined {
+        let refined = RefinedInference {
             family: &FAMILY,
             encoder: &encoder,
-            phase: adam(1, steps),
+            phase: adam_phase(1, steps),
             steps: vec![steps],
         };
         let fitted = refined.infer(&model, &batch, key).expect("sizes fit");
@@ -161,7 +162,7 @@ fn refinement(ids: Range<u64>, steps: u32) -> impl FnMut(SeedKey) -> f64 {
 fn importance_weights(n_samples: u64) -> impl FnMut(SeedKey) -> f64 {
     let model = decoder();
     let batch = observations(&model, 0..1);
-    let params = FAMILY.prior_like_params(1, Device::Cpu);
+    let params = FAMILY.standard_normal_params(1, Device::Cpu);
     move |key| {
         let estimator = ImportanceWeighted { n_samples };
         estimate_all(&model, &FAMILY, &params, &batch, &[&estimator], key).expect("sizes fit")[0][0]
@@ -179,13 +180,13 @@ fn annealing(ids: Range<u64>, n_chains: usize, leapfrog_steps: u32) -> impl FnMu
             .map(|t| t as f64 / last)
             .collect(),
         n_chains,
-        transitions: Transitions {
+        transitions: HmcSettings {
             leapfrog_steps,
             precision: Precision::Mixed,
         },
         step_size: Some(0.05),
     };
-    let prior = InitialGaussian::prior(batch.len(), LATENT_DIM as usize);
+    let prior = InitialGaussian::standard_normal_prior(batch.len(), LATENT_DIM as usize);
     move |key| {
         let estimates = annealing.forward(&model, &prior, &batch, key, &|_| ());
         let estimates = estimates.expect("sizes fit");
@@ -195,7 +196,7 @@ fn annealing(ids: Range<u64>, n_chains: usize, leapfrog_steps: u32) -> impl FnMu
 
 fn joint_training(batch_size: u32, steps: u32, n_threads: u64) -> impl FnMut(SeedKey) -> f64 {
     let mut model = decoder();
-    let data = training_set(&model, TRAINING_SET);
+    let data = training_set(&model, N_TRAINING_POINTS);
     let mut encoder = encoder();
     let training = TrainingSpec {
         steps: Count::new(steps),
@@ -205,7 +206,7 @@ fn joint_training(batch_size: u32, steps: u32, n_threads: u64) -> impl FnMut(See
         precision: Precision::Mixed,
     };
     move |key| {
-        fit_jointly(
+        fit_decoder_and_encoder(
             &mut model,
             &FAMILY,
             &mut encoder,
@@ -242,9 +243,10 @@ fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
         .collect();
     move |key| {
         let fit = |&(width, seed): &(i64, u64)| {
-            let key = key.index(width as u64).index(seed);
+            let key = key.for_index(width as u64).for_index(seed);
             let tanh = Activation::Tanh;
-            let mut encoder = Encoder::random(10, &[width], &family, tanh, key, Device::Cpu);
+            let mut encoder =
+                Encoder::with_random_hidden_layers(10, &[width], &family, tanh, key, Device::Cpu);
             fit_encoder(
                 &model,
                 &family,

@@ -5,28 +5,29 @@ use super::criterion_results;
 use crate::CommandResult;
 use crate::exit::Failure;
 use gap_harness::Provenance;
-use gap_report::{bench_table, write_benches};
+use gap_report::{bench_rows_plain_text, write_benches};
 use gap_torch::device::DeviceName;
 use serde_json::Value;
 
 /// What the provenance of a run says of its plan and its data, which benches do not have.
-const OF_RUNS: [&str; 4] = ["jobs", "seeds", "data_digest", "plan"];
+const RUN_ONLY_PROVENANCE_KEYS: [&str; 4] = ["jobs", "seeds", "data_digest", "plan"];
 
 /// Prints the table, and writes it with the figure into the folder of `--out`.
-pub fn bench(arguments: &BenchArguments) -> CommandResult {
-    let rows = criterion_results::read(&arguments.criterion)?;
-    let files = write_benches(&arguments.out, &rows, &provenance()).map_err(Failure::run)?;
-    println!("{}", bench_table(&rows));
+pub fn report_criterion_benches(arguments: &BenchArguments) -> CommandResult {
+    let rows = criterion_results::read_bench_rows(&arguments.criterion)?;
+    let files = write_benches(&arguments.out, &rows, &bench_provenance())
+        .map_err(Failure::from_run_error)?;
+    println!("{}", bench_rows_plain_text(&rows));
     let files = files.iter().map(|file| file.display().to_string());
     println!("written: {}", files.collect::<Vec<_>>().join(", "));
     Ok(())
 }
 
-fn provenance() -> Value {
+fn bench_provenance() -> Value {
     let here = Provenance::of_this_process(DeviceName::Cpu, 1);
     let mut value = serde_json::to_value(here).expect("provenance is plain data");
     if let Value::Object(entries) = &mut value {
-        entries.retain(|key, _| !OF_RUNS.contains(&key.as_str()));
+        entries.retain(|key, _| !RUN_ONLY_PROVENANCE_KEYS.contains(&key.as_str()));
     }
     value
 }

@@ -15,17 +15,17 @@ use walkdir::WalkDir;
 
 /// `benchmark.json`: what was run.
 #[derive(Deserialize)]
-struct Benchmark {
+struct CriterionBenchmark {
     group_id: String,
     function_id: Option<String>,
     value_str: Option<String>,
-    throughput: Option<Throughput>,
+    throughput: Option<CriterionThroughput>,
     full_id: String,
 }
 
 /// How many things one run is.
 #[derive(Clone, Copy, Deserialize)]
-enum Throughput {
+enum CriterionThroughput {
     Bits(u64),
     Bytes(u64),
     BytesDecimal(u64),
@@ -35,13 +35,13 @@ enum Throughput {
 
 /// `estimates.json`: what it took.
 #[derive(Deserialize)]
-struct Estimates {
-    mean: Estimate,
-    slope: Option<Estimate>,
+struct CriterionTimeEstimates {
+    mean: CriterionTimeEstimate,
+    slope: Option<CriterionTimeEstimate>,
 }
 
 #[derive(Deserialize)]
-struct Estimate {
+struct CriterionTimeEstimate {
     /// Nanoseconds a run.
     point_estimate: f64,
     confidence_interval: ConfidenceInterval,
@@ -55,7 +55,7 @@ struct ConfidenceInterval {
 }
 
 /// The last results of every bench below `folder`: workloads in their own order, then the others.
-pub fn read(folder: &Path) -> Result<Vec<BenchRow>, Failure> {
+pub fn read_bench_rows(folder: &Path) -> Result<Vec<BenchRow>, Failure> {
     let none = || {
         Failure::Input(format!(
             "{}: there are no results of benches here; run scripts/bench, or name the folder that criterion wrote with --criterion",
@@ -67,7 +67,7 @@ pub fn read(folder: &Path) -> Result<Vec<BenchRow>, Failure> {
     }
     let mut rows = Vec::new();
     for entry in WalkDir::new(folder).sort_by_file_name() {
-        let entry = entry.map_err(Failure::input)?;
+        let entry = entry.map_err(Failure::from_input_error)?;
         // Beside `new` there are older results, under the names of baselines.
         let is_last = entry
             .path()
@@ -80,12 +80,12 @@ pub fn read(folder: &Path) -> Result<Vec<BenchRow>, Failure> {
     if rows.is_empty() {
         return Err(none());
     }
-    rows.sort_by_cached_key(place);
+    rows.sort_by_cached_key(bench_sort_key);
     Ok(rows)
 }
 
 /// What workloads count; a bench of another function is none.
-const COUNTED: [&str; 6] = [
+const WORKLOAD_COUNT_UNITS: [&str; 6] = [
     "steps",
     "points",
     "samples",
@@ -97,12 +97,12 @@ const COUNTED: [&str; 6] = [
 /// The bench that `benchmark.json` describes.
 fn read_row(benchmark_file: &Path) -> Result<BenchRow, Failure> {
     let estimates_file = benchmark_file.with_file_name("estimates.json");
-    let benchmark: Benchmark = read_json(benchmark_file)?;
-    let estimates: Estimates = read_json(&estimates_file)?;
+    let benchmark: CriterionBenchmark = read_json(benchmark_file)?;
+    let estimates: CriterionTimeEstimates = read_json(&estimates_file)?;
     let measured = fs::metadata(&estimates_file)
         .and_then(|data| data.modified())
-        .map_err(|error| unreadable(&estimates_file, &error))?;
-    let row = row(&benchmark, &estimates, measured);
+        .map_err(|error| unreadable_file_failure(&estimates_file, &error))?;
+    let row = new_bench_row(&benchmark, &estimates, measured);
     let rates = [row.low_per_second, row.per_second, row.high_per_second];
     if !rates.iter().all(|rate| rate.is_finite() && *rate > 0.0) {
         return Err(Failure::Input(format!(
@@ -114,37 +114,44 @@ fn read_row(benchmark_file: &Path) -> Result<BenchRow, Failure> {
 }
 
 /// Workloads by the parts of their names, then the others as they were found.
-fn place(row: &BenchRow) -> impl Ord + use<> {
+fn bench_sort_key(row: &BenchRow) -> impl Ord + use<> {
     let name = row.workload.then(|| row.work.split('_').map(str::to_owned));
     (!row.workload, name.map(Iterator::collect::<Vec<_>>))
 }
 
-impl Benchmark {
+impl CriterionBenchmark {
     /// What is counted, if this is the bench of a workload.
-    fn counted(&self) -> Option<&str> {
+    fn workload_count_unit(&self) -> Option<&str> {
         let function = self.function_id.as_deref()?;
         let is_workload = self.value_str.is_none()
-            && COUNTED.contains(&function)
-            && matches!(self.throughput, Some(Throughput::Elements(_)));
+            && WORKLOAD_COUNT_UNITS.contains(&function)
+            && matches!(self.throughput, Some(CriterionThroughput::Elements(_)));
         is_workload.then_some(function)
     }
 
     /// How many things a run is, and what they are.
-    fn amount(&self) -> (u64, &'static str) {
+    fn count_and_rate_unit(&self) -> (u64, &'static str) {
         match self.throughput {
             None => (1, "runs/s"),
-            Some(Throughput::Bits(n)) => (n, "bits/s"),
-            Some(Throughput::Bytes(n) | Throughput::BytesDecimal(n)) => (n, "bytes/s"),
-            Some(Throughput::Elements(n) | Throughput::ElementsAndBytes { elements: n }) => {
-                (n, "elements/s")
+            Some(CriterionThroughput::Bits(n)) => (n, "bits/s"),
+            Some(CriterionThroughput::Bytes(n) | CriterionThroughput::BytesDecimal(n)) => {
+                (n, "bytes/s")
             }
+            Some(
+                CriterionThroughput::Elements(n)
+                | CriterionThroughput::ElementsAndBytes { elements: n },
+            ) => (n, "elements/s"),
         }
     }
 }
 
-fn row(benchmark: &Benchmark, estimates: &Estimates, measured: SystemTime) -> BenchRow {
-    let (amount, unit) = benchmark.amount();
-    let counted = benchmark.counted();
+fn new_bench_row(
+    benchmark: &CriterionBenchmark,
+    estimates: &CriterionTimeEstimates,
+    measured: SystemTime,
+) -> BenchRow {
+    let (amount, unit) = benchmark.count_and_rate_unit();
+    let counted = benchmark.workload_count_unit();
     // Criterion reports the slope too, where it has one.
     let (estimate, time) = match &estimates.slope {
         Some(slope) => (BenchEstimate::Slope, slope),
@@ -167,7 +174,7 @@ fn row(benchmark: &Benchmark, estimates: &Estimates, measured: SystemTime) -> Be
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text = fs::read_to_string(path).map_err(|error| unreadable_file_failure(path, &error))?;
     serde_json::from_str(&text).map_err(|error| {
         Failure::Input(format!(
             "{}:{}:{}: is not what criterion writes: {error}; run this bench again",
@@ -178,7 +185,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     })
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
+fn unreadable_file_failure(path: &Path, error: &io::Error) -> Failure {
     Failure::Input(format!(
         "{}: cannot be read: {error}; run this bench again",
         path.display()
@@ -192,7 +199,11 @@ mod tests {
 
     const NANOSECONDS: f64 = 2e6;
 
-    fn benchmark(function: Option<&str>, value: Option<&str>, throughput: Value) -> Benchmark {
+    fn benchmark(
+        function: Option<&str>,
+        value: Option<&str>,
+        throughput: Value,
+    ) -> CriterionBenchmark {
         let ids = [Some("W4_K1000"), function, value].into_iter().flatten();
         serde_json::from_value(json!({
             "group_id": "W4_K1000", "function_id": function, "value_str": value,
@@ -202,7 +213,7 @@ mod tests {
         .unwrap()
     }
 
-    fn estimates(with_slope: bool) -> Estimates {
+    fn estimates(with_slope: bool) -> CriterionTimeEstimates {
         let estimate = |nanoseconds: f64| {
             json!({
                 "confidence_interval": {"confidence_level": 0.95, "lower_bound": 0.8 * nanoseconds,
@@ -215,8 +226,8 @@ mod tests {
             .unwrap()
     }
 
-    fn row_of(benchmark: &Benchmark, estimates: &Estimates) -> BenchRow {
-        row(benchmark, estimates, SystemTime::UNIX_EPOCH)
+    fn row_of(benchmark: &CriterionBenchmark, estimates: &CriterionTimeEstimates) -> BenchRow {
+        new_bench_row(benchmark, estimates, SystemTime::UNIX_EPOCH)
     }
 
     #[test]
@@ -241,7 +252,7 @@ mod tests {
     #[test]
     fn workloads_come_in_the_order_of_their_names_part_by_part_and_before_others() {
         let row_named = |group: &str| {
-            let benchmark = Benchmark {
+            let benchmark = CriterionBenchmark {
                 group_id: group.to_owned(),
                 ..benchmark(Some("steps"), None, json!({"Elements": 1}))
             };
@@ -257,7 +268,7 @@ mod tests {
         let mut rows: Vec<BenchRow> = names.map(row_named).into();
         let other = benchmark(Some("else"), None, json!({"Elements": 1}));
         rows.push(row_of(&other, &estimates(true)));
-        let places = |rows: &[BenchRow]| rows.iter().map(place).is_sorted();
+        let places = |rows: &[BenchRow]| rows.iter().map(bench_sort_key).is_sorted();
         assert!(places(&rows));
         rows.swap(0, 1);
         assert!(!places(&rows));

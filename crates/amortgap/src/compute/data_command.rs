@@ -6,15 +6,17 @@ use crate::exit::Failure;
 use std::path::Path;
 
 /// Lists the data sets, or checks one.
-pub fn data(arguments: &DataArguments) -> CommandResult {
+pub fn list_or_check_datasets(arguments: &DataArguments) -> CommandResult {
     match &arguments.command {
-        DataCommand::List => list(),
-        DataCommand::Check { name, data_dir } => return check(name, data_dir.as_deref()),
+        DataCommand::List => print_datasets(),
+        DataCommand::Check { name, data_dir } => {
+            return check_dataset_files(name, data_dir.as_deref());
+        }
     }
     Ok(())
 }
 
-fn list() {
+fn print_datasets() {
     for entry in gap_data::catalog() {
         let files = if entry.built_in {
             "comes with amortgap"
@@ -32,8 +34,8 @@ fn list() {
     );
 }
 
-fn check(name: &str, data_dir: Option<&Path>) -> CommandResult {
-    let files = gap_data::check(name, data_dir).map_err(Failure::input)?;
+fn check_dataset_files(name: &str, data_dir: Option<&Path>) -> CommandResult {
+    let files = gap_data::check(name, data_dir).map_err(Failure::from_input_error)?;
     for file in &files {
         let verdict = if file.ok { "ok" } else { "WRONG" };
         println!(

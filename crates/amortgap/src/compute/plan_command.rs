@@ -10,9 +10,10 @@ use gap_torch::device::DeviceName;
 use serde_json::{Value, json};
 
 /// Prints the stages of an experiment, each after those that it depends on.
-pub fn plan(arguments: &PlanArguments) -> CommandResult {
-    let experiment = document::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
-    Backend::from_environment().map_err(Failure::input)?;
+pub fn print_plan(arguments: &PlanArguments) -> CommandResult {
+    let experiment =
+        document::read(&arguments.spec, &arguments.set).map_err(Failure::from_input_error)?;
+    Backend::from_environment().map_err(Failure::from_input_error)?;
     let environment = Provenance::of_this_process(DeviceName::Cpu, 1).environment();
     let plans: Vec<Plan> = experiment
         .problems
@@ -46,7 +47,7 @@ fn stages_as_json(plan: &Plan) -> Vec<Value> {
     let stages = plan.stages().iter();
     stages
         .map(|(id, stage)| {
-            json!({"id": id, "variant": plan.variant(), "title": stage.title(), "after": stage.inputs(), "settings": stage})
+            json!({"id": id, "variant": plan.variant(), "title": stage.title(), "after": stage.input_stages(), "settings": stage})
         })
         .collect()
 }

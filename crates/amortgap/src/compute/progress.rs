@@ -9,33 +9,33 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Shows a run to a person.
 pub struct Progress {
     n_stages: usize,
-    state: Mutex<State>,
-    bars: Option<Bars>,
+    state: Mutex<StageProgressState>,
+    bars: Option<ProgressBars>,
 }
 
 #[derive(Default)]
-struct State {
+struct StageProgressState {
     ended: usize,
     running: HashMap<StageId, ProgressBar>,
 }
 
-struct Bars {
+struct ProgressBars {
     all: MultiProgress,
     total: ProgressBar,
 }
 
 /// Ticks of a stage's bar.
-const TICKS: u64 = 1000;
+const STAGE_BAR_TICKS: u64 = 1000;
 
 impl Progress {
     /// For the stages of all `plans`.
-    pub fn for_plans(plans: &[Plan]) -> Self {
+    pub fn new_for_plans(plans: &[Plan]) -> Self {
         let n_stages = plans.iter().map(|plan| plan.stages().len()).sum();
         let bars = std::io::stderr().is_terminal().then(|| {
             let all = MultiProgress::new();
             let total = all.add(ProgressBar::new(n_stages as u64));
-            total.set_style(style("stages {bar:40} {pos}/{len}  {elapsed}"));
-            Bars { all, total }
+            total.set_style(progress_bar_style("stages {bar:40} {pos}/{len}  {elapsed}"));
+            ProgressBars { all, total }
         });
         Self {
             n_stages,
@@ -52,13 +52,13 @@ impl Progress {
         }
     }
 
-    fn lock_state(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, StageProgressState> {
         // A bar that a panicking worker left behind is still a bar.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
+fn progress_bar_style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is a constant")
 }
 
@@ -69,7 +69,7 @@ pub struct VariantProgress<'a> {
 }
 
 impl VariantProgress<'_> {
-    fn title(&self, stage: &Stage) -> String {
+    fn stage_title(&self, stage: &Stage) -> String {
         match self.variant {
             Some(variant) => format!("{variant}: {}", stage.title()),
             None => stage.title(),
@@ -78,26 +78,28 @@ impl VariantProgress<'_> {
 }
 
 impl Observer for VariantProgress<'_> {
-    fn started(&self, id: &StageId, stage: &Stage) {
+    fn stage_started(&self, id: &StageId, stage: &Stage) {
         if let Some(bars) = &self.progress.bars {
-            let bar = bars.all.insert_before(&bars.total, ProgressBar::new(TICKS));
-            bar.set_style(style("  {bar:20} {elapsed:>4}  {msg}"));
-            bar.set_message(self.title(stage));
+            let bar = bars
+                .all
+                .insert_before(&bars.total, ProgressBar::new(STAGE_BAR_TICKS));
+            bar.set_style(progress_bar_style("  {bar:20} {elapsed:>4}  {msg}"));
+            bar.set_message(self.stage_title(stage));
             self.progress.lock_state().running.insert(id.clone(), bar);
         }
     }
 
-    fn progressed(&self, id: &StageId, fraction: f64) {
+    fn stage_progressed(&self, id: &StageId, fraction: f64) {
         if let Some(bar) = self.progress.lock_state().running.get(id) {
-            bar.set_position((fraction * TICKS as f64) as u64);
+            bar.set_position((fraction * STAGE_BAR_TICKS as f64) as u64);
         }
     }
 
-    fn finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome) {
+    fn stage_finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome) {
         let mut state = self.progress.lock_state();
         state.ended += 1;
         let (ended, n) = (state.ended, self.progress.n_stages);
-        let title = self.title(stage);
+        let title = self.stage_title(stage);
         let line = match outcome {
             Outcome::Cached => None,
             Outcome::Done { seconds } => Some(format!("[{ended}/{n}] {title} ({seconds:.1} s)")),

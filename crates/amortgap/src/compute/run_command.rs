@@ -3,44 +3,45 @@
 use super::arguments::RunArguments;
 use super::progress::Progress;
 use crate::CommandResult;
-use crate::exit::{Failure, stop_when_interrupted};
-use crate::report_command::publish;
+use crate::exit::{Failure, exit_on_interrupt_signal};
+use crate::report_command::write_report_of_folder;
 use gap_data::DataError;
 use gap_harness::provenance::VariantProvenance;
-use gap_harness::run::collect;
+use gap_harness::run::collect_records;
 use gap_harness::{
     InputError, LibtorchExecutor, Plan, Provenance, RunReport, Store, costs, plan, rows,
 };
 use gap_model::Backend;
 use gap_report::Format;
-use gap_schema::{CalibrationRow, PictureRow, RowFile, TracePoint, results};
+use gap_schema::{CalibrationRow, PosteriorGridCellRow, RowFile, TracePoint, results};
 use gap_spec::{Experiment, document};
-use gap_torch::device::{DeviceName, one_thread_per_operation};
+use gap_torch::device::{DeviceName, set_one_thread_per_operation};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 /// Runs what is not finished, publishes the results, and says where they are.
-pub fn run(arguments: &RunArguments) -> CommandResult {
-    let experiment = document::read(&arguments.spec, &arguments.set).map_err(Failure::input)?;
-    Backend::from_environment().map_err(Failure::input)?;
-    one_thread_per_operation();
-    let jobs = jobs(arguments);
+pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
+    let experiment =
+        document::read(&arguments.spec, &arguments.set).map_err(Failure::from_input_error)?;
+    Backend::from_environment().map_err(Failure::from_input_error)?;
+    set_one_thread_per_operation();
+    let jobs = n_parallel_stages(arguments);
     let mut provenance = Provenance::of_this_process(arguments.device, jobs);
-    let (plans, executors) = prepare(&experiment, arguments, &mut provenance)?;
+    let (plans, executors) = plan_variants(&experiment, arguments, &mut provenance)?;
 
     let folder = arguments
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from("results").join(&experiment.name));
-    let store = Store::open(&folder, &experiment.name).map_err(Failure::input)?;
+    let store = Store::open(&folder, &experiment.name).map_err(Failure::from_input_error)?;
     if arguments.fresh {
-        store.forget_stages().map_err(Failure::run)?;
+        store.delete_stages().map_err(Failure::from_run_error)?;
     }
     // A key that no stage depends on, as the question, is published all the same.
     let same_spec = fs::read_to_string(folder.join(results::SPEC_FILE))
         .is_ok_and(|published| published == document::write(&experiment));
-    if same_spec && store.is_finished(&plan::digest(&plans), &result_files(&plans)) {
+    if same_spec && store.is_finished(&plan::digest(&plans), &expected_result_files(&plans)) {
         println!(
             "nothing to do: all {} stages of {} are finished in {} (--fresh runs them again)",
             plans.iter().map(|plan| plan.stages().len()).sum::<usize>(),
@@ -50,17 +51,17 @@ pub fn run(arguments: &RunArguments) -> CommandResult {
         return Ok(());
     }
 
-    stop_when_interrupted();
-    let progress = Progress::for_plans(&plans);
+    exit_on_interrupt_signal();
+    let progress = Progress::new_for_plans(&plans);
     let mut report = RunReport::default();
     // One variant after the other: what fails in one has nothing to do with the next.
     for (plan, executor) in plans.iter().zip(&executors) {
         let observer = progress.for_variant(plan.variant());
-        report +=
-            gap_harness::run::run(plan, &store, executor, &observer, jobs).map_err(Failure::run)?;
+        report += gap_harness::run::run(plan, &store, executor, &observer, jobs)
+            .map_err(Failure::from_run_error)?;
     }
     if !report.is_complete() {
-        return Err(incomplete(&report, arguments));
+        return Err(incomplete_run_failure(&report, arguments));
     }
     publish_run(&experiment, &plans, &store, &provenance)
 }
@@ -69,7 +70,7 @@ pub fn run(arguments: &RunArguments) -> CommandResult {
 ///
 /// A variant whose data lies in files is left out, with a word to the user, where no folder was
 /// given: an experiment need not be split in two for the sake of those who lack a data set.
-fn prepare(
+fn plan_variants(
     experiment: &Experiment,
     arguments: &RunArguments,
     provenance: &mut Provenance,
@@ -83,13 +84,13 @@ fn prepare(
             Ok(executor) => executor,
             Err(error @ InputError::Data(DataError::NoDataDir { .. })) => {
                 let Some(variant) = &problem.variant else {
-                    return Err(Failure::input(error));
+                    return Err(Failure::from_input_error(error));
                 };
                 left_out.push(format!("variant {variant} is left out: {error}"));
                 provenance.skipped_variants.push(variant.clone());
                 continue;
             }
-            Err(error) => return Err(Failure::input(error)),
+            Err(error) => return Err(Failure::from_input_error(error)),
         };
         let plan = Plan::new(problem, &environment);
         let own_seeds = &problem.spec.seeds;
@@ -124,7 +125,7 @@ fn prepare(
 }
 
 /// Stages at a time: a GPU takes one, since they would wait for each other on it.
-fn jobs(arguments: &RunArguments) -> usize {
+fn n_parallel_stages(arguments: &RunArguments) -> usize {
     match (arguments.jobs, arguments.device) {
         (Some(jobs), _) => jobs.get(),
         (None, DeviceName::Cuda(_)) => 1,
@@ -133,7 +134,7 @@ fn jobs(arguments: &RunArguments) -> usize {
 }
 
 /// What a finished run leaves in its folder.
-fn result_files(plans: &[Plan]) -> Vec<&'static str> {
+fn expected_result_files(plans: &[Plan]) -> Vec<&'static str> {
     let mut files = vec![
         results::RECORDS_FILE,
         results::SUMMARY_FILE,
@@ -142,13 +143,13 @@ fn result_files(plans: &[Plan]) -> Vec<&'static str> {
         results::PAGE_FILE,
     ];
     if rows::plans_leave_rows::<TracePoint>(plans) {
-        files.push(TracePoint::FILE);
+        files.push(TracePoint::FILE_NAME);
     }
     if rows::plans_leave_rows::<CalibrationRow>(plans) {
-        files.push(CalibrationRow::FILE);
+        files.push(CalibrationRow::FILE_NAME);
     }
-    if rows::plans_leave_rows::<PictureRow>(plans) {
-        files.push(PictureRow::FILE);
+    if rows::plans_leave_rows::<PosteriorGridCellRow>(plans) {
+        files.push(PosteriorGridCellRow::FILE_NAME);
     }
     files
 }
@@ -159,39 +160,48 @@ fn publish_run(
     store: &Store,
     provenance: &Provenance,
 ) -> CommandResult {
-    let records = collect(plans, store).map_err(Failure::run)?;
-    let trace: Vec<TracePoint> = rows::collect(plans, store).map_err(Failure::run)?;
-    let calibration: Vec<CalibrationRow> = rows::collect(plans, store).map_err(Failure::run)?;
-    let pictures: Vec<PictureRow> = rows::collect(plans, store).map_err(Failure::run)?;
-    store.unmark_finished().map_err(Failure::run)?;
+    let records = collect_records(plans, store).map_err(Failure::from_run_error)?;
+    let trace: Vec<TracePoint> =
+        rows::collect_rows(plans, store).map_err(Failure::from_run_error)?;
+    let calibration: Vec<CalibrationRow> =
+        rows::collect_rows(plans, store).map_err(Failure::from_run_error)?;
+    let pictures: Vec<PosteriorGridCellRow> =
+        rows::collect_rows(plans, store).map_err(Failure::from_run_error)?;
+    store.unmark_finished().map_err(Failure::from_run_error)?;
     let json = serde_json::to_string_pretty(provenance).expect("provenance is plain data");
     store
         .publish_text(results::SPEC_FILE, document::write(experiment))
-        .map_err(Failure::run)?;
+        .map_err(Failure::from_run_error)?;
     store
         .publish_text(results::PROVENANCE_FILE, &json)
-        .map_err(Failure::run)?;
+        .map_err(Failure::from_run_error)?;
     store
         .publish_records(&records, &json)
-        .map_err(Failure::run)?;
-    store.publish_rows(&trace).map_err(Failure::run)?;
-    store.publish_rows(&calibration).map_err(Failure::run)?;
-    store.publish_rows(&pictures).map_err(Failure::run)?;
+        .map_err(Failure::from_run_error)?;
+    store
+        .publish_rows(&trace)
+        .map_err(Failure::from_run_error)?;
+    store
+        .publish_rows(&calibration)
+        .map_err(Failure::from_run_error)?;
+    store
+        .publish_rows(&pictures)
+        .map_err(Failure::from_run_error)?;
     let costs = serde_json::to_string_pretty(&costs(plans, store)).expect("costs are plain data");
     store
         .publish_text(results::COSTS_FILE, &costs)
-        .map_err(Failure::run)?;
+        .map_err(Failure::from_run_error)?;
     let formats = [Format::Html, Format::Svg, Format::Png, Format::Json];
-    let table = publish(store.folder(), store.folder(), &formats)?;
+    let table = write_report_of_folder(store.folder(), store.folder(), &formats)?;
     store
         .mark_finished(&plan::digest(plans))
-        .map_err(Failure::run)?;
+        .map_err(Failure::from_run_error)?;
     println!("{table}");
     println!("report: {}", store.folder().join("report.html").display());
     Ok(())
 }
 
-fn incomplete(report: &RunReport, arguments: &RunArguments) -> Failure {
+fn incomplete_run_failure(report: &RunReport, arguments: &RunArguments) -> Failure {
     let reasons: Vec<String> = report
         .failed
         .iter()

@@ -6,8 +6,8 @@ use crate::exit::Failure;
 use gap_harness::store;
 
 /// Prints what is finished in a folder of results.
-pub fn status(arguments: &StatusArguments) -> CommandResult {
-    let status = store::status(&arguments.folder).map_err(Failure::input)?;
+pub fn print_run_status(arguments: &StatusArguments) -> CommandResult {
+    let status = store::status(&arguments.folder).map_err(Failure::from_input_error)?;
     let running = if status.in_use {
         ", a run is at work"
     } else {

@@ -2,15 +2,15 @@
 
 use crate::annealed::{InitialGaussian, sum_of_squares};
 use crate::estimate::{Accumulator, EstimateError};
-use crate::importance::WeightedDraws;
+use crate::importance::ImportanceWeightStats;
 use gap_infer::{VariationalFamily, VariationalParams};
-use gap_model::{JointOutputs, JointRows};
-use gap_torch::{NoiseStream, SeedKey, doubles};
+use gap_model::{JointOutputs, JointRowEvaluator};
+use gap_torch::{NoiseStream, SeedKey, to_f64_values};
 use std::f64::consts::TAU;
 use tch::{Device, Tensor};
 
 /// Draws that are evaluated together.
-const DRAWS_AT_A_TIME: u64 = 1024;
+const DRAWS_PER_CHUNK: u64 = 1024;
 
 /// The fitted `q` of every datapoint.
 pub enum FittedPosterior<'a> {
@@ -27,7 +27,7 @@ pub enum FittedPosterior<'a> {
 impl<'a> FittedPosterior<'a> {
     pub fn new(family: &'a dyn VariationalFamily, params: &'a VariationalParams) -> Self {
         if family.as_diagonal_gaussian().is_some() {
-            return Self::Diagonal(InitialGaussian::matching(family, params));
+            return Self::Diagonal(InitialGaussian::matching_moments_of(family, params));
         }
         let narrow = |row: Vec<f64>| row.into_iter().map(|v| v as f32).collect();
         Self::Any {
@@ -38,7 +38,7 @@ impl<'a> FittedPosterior<'a> {
     }
 
     /// `D` and `N`.
-    fn dims(&self) -> (usize, usize) {
+    fn latent_and_noise_dims(&self) -> (usize, usize) {
         match self {
             Self::Diagonal(initial) => (initial.latent_dim(), initial.latent_dim()),
             Self::Any { family, .. } => (family.latent_dim() as usize, family.noise_dim() as usize),
@@ -77,9 +77,9 @@ impl<'a> FittedPosterior<'a> {
                 let own = VariationalParams(params.0.narrow(0, point as i64, 1));
                 let places = Tensor::from_slice(z).view([-1, 1, family.latent_dim()]);
                 let places = places.to_device(own.0.device());
-                let family = family.evaluable();
+                let family = family.evaluable_density();
                 let family = family.expect("families without a density were refused");
-                doubles(&family.log_prob(&own, &places))
+                to_f64_values(&family.log_prob(&own, &places))
             }
         }
     }
@@ -110,8 +110,8 @@ impl<'a> Proposal<'a> {
             q,
             point,
             prior_share,
-            noise: stream(key.role("noise")),
-            components: stream(key.role("component")),
+            noise: stream(key.for_role("noise")),
+            components: stream(key.for_role("component")),
             z: Vec::new(),
             log_q: Vec::new(),
             log_joint: Vec::new(),
@@ -121,13 +121,13 @@ impl<'a> Proposal<'a> {
     /// The next `n_samples` log-weights.
     pub fn weigh(
         &mut self,
-        joint: &mut JointRows,
+        joint: &mut JointRowEvaluator,
         n_samples: u64,
-        to: &mut WeightedDraws,
+        to: &mut ImportanceWeightStats,
     ) -> Result<(), EstimateError> {
         let mut left = n_samples;
         while left > 0 {
-            let n = left.min(DRAWS_AT_A_TIME);
+            let n = left.min(DRAWS_PER_CHUNK);
             self.weigh_chunk(joint, n as usize, to)?;
             left -= n;
         }
@@ -136,9 +136,9 @@ impl<'a> Proposal<'a> {
 
     fn weigh_chunk(
         &mut self,
-        joint: &mut JointRows,
+        joint: &mut JointRowEvaluator,
         n: usize,
-        to: &mut WeightedDraws,
+        to: &mut ImportanceWeightStats,
     ) -> Result<(), EstimateError> {
         self.draw(n);
         self.log_joint.resize(n, 0.0);
@@ -147,7 +147,7 @@ impl<'a> Proposal<'a> {
             ..JointOutputs::default()
         };
         joint.evaluate(&vec![self.point; n], &self.z, wanted)?;
-        let (dim, _) = self.q.dims();
+        let (dim, _) = self.q.latent_and_noise_dims();
         let places = self.z.chunks_exact(dim);
         for ((z, log_joint), log_q) in places.zip(&self.log_joint).zip(&self.log_q) {
             to.push(log_joint - self.log_density(z, *log_q));
@@ -157,7 +157,7 @@ impl<'a> Proposal<'a> {
 
     /// The next `n` places, and `log q` there.
     fn draw(&mut self, n: usize) {
-        let (dim, noise_dim) = self.q.dims();
+        let (dim, noise_dim) = self.q.latent_and_noise_dims();
         let noise = self.noise.normal_values(n, noise_dim);
         self.z.resize(n * dim, 0.0);
         self.log_q.resize(n, 0.0);

@@ -3,16 +3,16 @@
 use super::initial_gaussian::{InitialGaussian, sum_of_squares};
 use crate::estimate::EstimateError;
 use gap_data::Batch;
-use gap_model::{JointOutputs, JointRows, LatentVariableModel, Precision};
+use gap_model::{JointOutputs, JointRowEvaluator, LatentVariableModel, Precision};
 use gap_torch::{NoiseStream, SeedKey};
 
 /// A step is shortened by up to this factor, drawn for each transition: with one length a trajectory
 /// may come back to where it began in some direction, again and again (Neal 2011, §5.4.2.2).
-const SHORTEST_STEP_FRACTION: f32 = 0.8;
+const MIN_STEP_JITTER_FACTOR: f32 = 0.8;
 
 /// How transitions are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Transitions {
+pub struct HmcSettings {
     /// Leapfrog steps of each.
     pub leapfrog_steps: u32,
     /// How exact the products of their gradients are. A leapfrog step with any force that depends on
@@ -32,9 +32,9 @@ pub struct TransitionSettings<'a> {
 /// `C` chains for each of `B` datapoints, in the coordinates of their initial Gaussian; row `c·B + b` is chain
 /// `c` of datapoint `b`.
 pub struct Chains<'a> {
-    joint: JointRows<'a>,
+    joint: JointRowEvaluator<'a>,
     initial: &'a InitialGaussian,
-    transitions: Transitions,
+    transitions: HmcSettings,
     noise: NoiseStream,
     points: Vec<usize>, // [C·B]
     current: ChainState,
@@ -54,7 +54,7 @@ struct ChainState {
 }
 
 impl ChainState {
-    fn at(w: Vec<f32>, n_rows: usize) -> Self {
+    fn new_unevaluated(w: Vec<f32>, n_rows: usize) -> Self {
         Self {
             score: vec![0.0; w.len()],
             log_joint: vec![0.0; n_rows],
@@ -65,26 +65,26 @@ impl ChainState {
 
 impl<'a> Chains<'a> {
     /// Chains that begin at independent draws from their initial Gaussian.
-    pub fn from_initial(
+    pub fn from_initial_draws(
         model: &'a dyn LatentVariableModel,
         initial: &'a InitialGaussian,
         batch: &Batch,
         n_chains: usize,
-        transitions: Transitions,
+        transitions: HmcSettings,
         key: SeedKey,
     ) -> Result<Self, EstimateError> {
         let mut noise = NoiseStream::new(key, batch.ids(), tch::Device::Cpu);
         let w = noise.normal_values(n_chains, initial.latent_dim());
-        Self::at(model, initial, batch, w, transitions, noise)
+        Self::new_evaluated_at(model, initial, batch, w, transitions, noise)
     }
 
     /// Chains that all begin at one place of their datapoint: `z`, `[B, D]`.
-    pub fn from_places(
+    pub fn from_positions(
         model: &'a dyn LatentVariableModel,
         initial: &'a InitialGaussian,
         batch: &Batch,
         (z, n_chains): (&[f32], usize),
-        transitions: Transitions,
+        transitions: HmcSettings,
         key: SeedKey,
     ) -> Result<Self, EstimateError> {
         let noise = NoiseStream::new(key, batch.ids(), tch::Device::Cpu);
@@ -94,7 +94,7 @@ impl<'a> Chains<'a> {
         for (point, (w, z)) in places.enumerate() {
             initial.whiten(point, z, w);
         }
-        Self::at(
+        Self::new_evaluated_at(
             model,
             initial,
             batch,
@@ -104,18 +104,18 @@ impl<'a> Chains<'a> {
         )
     }
 
-    fn at(
+    fn new_evaluated_at(
         model: &'a dyn LatentVariableModel,
         initial: &'a InitialGaussian,
         batch: &Batch,
         w: Vec<f32>,
-        transitions: Transitions,
+        transitions: HmcSettings,
         noise: NoiseStream,
     ) -> Result<Self, EstimateError> {
         let (n_rows, n_points) = (w.len() / initial.latent_dim(), initial.n_points());
-        let state = ChainState::at(w, n_rows);
+        let state = ChainState::new_unevaluated(w, n_rows);
         let mut chains = Self {
-            joint: JointRows::new(model, batch.x())?,
+            joint: JointRowEvaluator::new(model, batch.x())?,
             initial,
             transitions,
             noise,
@@ -126,8 +126,8 @@ impl<'a> Chains<'a> {
             z: vec![0.0; n_rows * initial.latent_dim()],
             acceptance: vec![0.0; n_rows],
         };
-        chains.evaluate_proposal()?;
-        chains.score_proposal()?;
+        chains.compute_proposal_log_joint()?;
+        chains.compute_proposal_score()?;
         std::mem::swap(&mut chains.current, &mut chains.proposed);
         chains.proposed.w.copy_from_slice(&chains.current.w);
         Ok(chains)
@@ -139,7 +139,7 @@ impl<'a> Chains<'a> {
     }
 
     /// `log p(x, z) − log q(z)` of each chain where it is, `q` the initial Gaussian: `[C·B]`, nats.
-    pub fn log_ratios(&self) -> impl Iterator<Item = f64> {
+    pub fn log_joint_to_initial_ratios(&self) -> impl Iterator<Item = f64> {
         let rows = self.current.w.chunks_exact(self.initial.latent_dim());
         let rows = rows.zip(&self.current.log_joint).zip(&self.points);
         rows.map(|((w, log_joint), &point)| {
@@ -148,7 +148,7 @@ impl<'a> Chains<'a> {
     }
 
     /// The probabilities with which the latest transition accepted: `[C·B]`.
-    pub fn acceptance(&self) -> &[f64] {
+    pub fn acceptance_probabilities(&self) -> &[f64] {
         &self.acceptance
     }
 
@@ -159,28 +159,28 @@ impl<'a> Chains<'a> {
         let n_chains = self.points.len() / self.n_points().max(1);
         self.momentum = self.noise.normal_values(n_chains, dim);
         let uniforms = self.noise.uniform_values(n_chains, 2); // [C·B, 2]
-        let before = self.energies(&self.current, settings.beta);
+        let before = self.hamiltonians(&self.current, settings.beta);
         self.proposed.w.copy_from_slice(&self.current.w);
         self.proposed.score.copy_from_slice(&self.current.score);
         let steps: Vec<f32> = (self.points.iter().zip(uniforms.chunks_exact(2)))
             .map(|(&point, u)| {
                 settings.step_sizes[point] as f32
-                    * (SHORTEST_STEP_FRACTION + (1.0 - SHORTEST_STEP_FRACTION) * u[0])
+                    * (MIN_STEP_JITTER_FACTOR + (1.0 - MIN_STEP_JITTER_FACTOR) * u[0])
             })
             .collect();
-        self.kick(&steps, 0.5, settings.beta as f32);
+        self.kick_momenta(&steps, 0.5, settings.beta as f32);
         for step in 1..=self.transitions.leapfrog_steps {
-            self.drift(&steps);
-            self.score_proposal()?;
+            self.drift_positions(&steps);
+            self.compute_proposal_score()?;
             let is_last = step == self.transitions.leapfrog_steps;
-            self.kick(
+            self.kick_momenta(
                 &steps,
                 if is_last { 0.5 } else { 1.0 },
                 settings.beta as f32,
             );
         }
-        self.evaluate_proposal()?;
-        let after = self.energies(&self.proposed, settings.beta);
+        self.compute_proposal_log_joint()?;
+        let after = self.hamiltonians(&self.proposed, settings.beta);
         for row in 0..self.points.len() {
             let gain = before[row] - after[row];
             // A trajectory that left the finite numbers is refused.
@@ -191,13 +191,13 @@ impl<'a> Chains<'a> {
             };
             self.acceptance[row] = log_acceptance.min(0.0).exp();
             if f64::from(uniforms[2 * row + 1]).ln() < log_acceptance {
-                self.accept(row);
+                self.accept_proposal(row);
             }
         }
         Ok(())
     }
 
-    fn accept(&mut self, row: usize) {
+    fn accept_proposal(&mut self, row: usize) {
         let dim = self.initial.latent_dim();
         let own = row * dim..(row + 1) * dim;
         let (to, from) = (&mut self.current, &self.proposed);
@@ -207,7 +207,7 @@ impl<'a> Chains<'a> {
     }
 
     /// `−log f_β(w) + ½ |momentum|²`, up to what is the same everywhere.
-    fn energies(&self, state: &ChainState, beta: f64) -> Vec<f64> {
+    fn hamiltonians(&self, state: &ChainState, beta: f64) -> Vec<f64> {
         let dim = self.initial.latent_dim();
         let places = state.w.chunks_exact(dim).zip(&state.log_joint);
         let rows = places.zip(self.momentum.chunks_exact(dim));
@@ -219,7 +219,7 @@ impl<'a> Chains<'a> {
     }
 
     /// Part of a step along the gradient: `∇_w log f_β = −(1 − β) w + β std ∘ score`.
-    fn kick(&mut self, steps: &[f32], part: f32, beta: f32) {
+    fn kick_momenta(&mut self, steps: &[f32], part: f32, beta: f32) {
         let dim = self.initial.latent_dim();
         let places = self
             .proposed
@@ -235,7 +235,7 @@ impl<'a> Chains<'a> {
         }
     }
 
-    fn drift(&mut self, steps: &[f32]) {
+    fn drift_positions(&mut self, steps: &[f32]) {
         let dim = self.initial.latent_dim();
         let rows = self
             .proposed
@@ -260,7 +260,7 @@ impl<'a> Chains<'a> {
         }
     }
 
-    fn score_proposal(&mut self) -> Result<(), EstimateError> {
+    fn compute_proposal_score(&mut self) -> Result<(), EstimateError> {
         self.unwhiten_proposal();
         let wanted = JointOutputs {
             score: Some(&mut self.proposed.score),
@@ -278,7 +278,7 @@ impl<'a> Chains<'a> {
         Ok(())
     }
 
-    fn evaluate_proposal(&mut self) -> Result<(), EstimateError> {
+    fn compute_proposal_log_joint(&mut self) -> Result<(), EstimateError> {
         self.unwhiten_proposal();
         let wanted = JointOutputs {
             log_joint: Some(&mut self.proposed.log_joint),

@@ -1,26 +1,26 @@
 //! Where an annealing path begins: a Gaussian for each datapoint.
 
 use gap_infer::{VariationalFamily, VariationalParams};
-use gap_torch::{NoiseStream, SeedKey, floats};
+use gap_torch::{NoiseStream, SeedKey, to_f32_values};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
 /// Draws whose moments an initial Gaussian has where its `q` is no diagonal Gaussian, and as many opposite ones.
-const MOMENT_DRAWS: i64 = 2048;
+const MOMENT_MATCHING_DRAWS: i64 = 2048;
 
 /// A Gaussian of each datapoint. Chains move in `w`, where it is the standard normal: `z = mean + F w`.
 #[derive(Clone, Debug)]
 pub struct InitialGaussian {
     latent_dim: usize,
     mean: Vec<f32>, // [B, D]
-    factor: ScaleFactor,
+    factor: CovarianceFactor,
     /// `log |F|` of each datapoint, of the numbers that are used.
     log_dets: Vec<f64>, // [B]
 }
 
 /// `F`.
 #[derive(Clone, Debug)]
-enum ScaleFactor {
+enum CovarianceFactor {
     /// Standard deviations: `[B, D]`.
     Diagonal(Vec<f32>),
     /// Lower triangles, rows one after another: `[B, D, D]`.
@@ -29,14 +29,18 @@ enum ScaleFactor {
 
 impl InitialGaussian {
     /// The standard normal prior, for `n_points` datapoints.
-    pub fn prior(n_points: usize, latent_dim: usize) -> Self {
+    pub fn standard_normal_prior(n_points: usize, latent_dim: usize) -> Self {
         let std = vec![1.0; n_points * latent_dim];
-        Self::new(latent_dim, vec![0.0; std.len()], ScaleFactor::Diagonal(std))
+        Self::new(
+            latent_dim,
+            vec![0.0; std.len()],
+            CovarianceFactor::Diagonal(std),
+        )
     }
 
     /// The Gaussian with the moments of a fitted `q`, for each datapoint: `q` itself where that is a
     /// diagonal Gaussian, and otherwise from draws of it.
-    pub fn matching(family: &dyn VariationalFamily, params: &VariationalParams) -> Self {
+    pub fn matching_moments_of(family: &dyn VariationalFamily, params: &VariationalParams) -> Self {
         match family.as_diagonal_gaussian() {
             Some(diagonal) => {
                 let (mean, log_std) = diagonal.mean_and_log_std(params);
@@ -48,18 +52,19 @@ impl InitialGaussian {
                 Self::new(
                     latent_dim,
                     mean.collect(),
-                    ScaleFactor::Diagonal(std.collect()),
+                    CovarianceFactor::Diagonal(std.collect()),
                 )
             }
-            None => Self::with_moments(family, params),
+            None => Self::from_estimated_moments(family, params),
         }
     }
 
-    fn with_moments(family: &dyn VariationalFamily, params: &VariationalParams) -> Self {
+    fn from_estimated_moments(family: &dyn VariationalFamily, params: &VariationalParams) -> Self {
         let dim = family.latent_dim();
         let device = params.0.device();
-        let key = SeedKey::root(0).role("moments");
-        let noise = NoiseStream::new(key, &[0], device).normal(MOMENT_DRAWS, family.noise_dim());
+        let key = SeedKey::root(0).for_role("moments");
+        let noise =
+            NoiseStream::new(key, &[0], device).normal(MOMENT_MATCHING_DRAWS, family.noise_dim());
         let noise = Tensor::cat(&[&noise, &(-&noise)], 0); // [S, 1, N]
         let (mut mean, mut lower) = (Vec::new(), Vec::new());
         for point in 0..params.0.size()[0] {
@@ -69,25 +74,25 @@ impl InitialGaussian {
             let center = z.mean_dim([0_i64].as_slice(), true, Kind::Double);
             let apart = z - &center;
             let covariance = apart.tr().matmul(&apart) / apart.size()[0] as f64;
-            mean.extend(floats(&center));
+            mean.extend(to_f32_values(&center));
             // Of draws that are not finite there is no factor.
             let factor = covariance.f_linalg_cholesky(false);
             let factor = factor.unwrap_or_else(|_| covariance.full_like(f64::NAN));
-            lower.extend(floats(&factor));
+            lower.extend(to_f32_values(&factor));
         }
-        Self::new(dim as usize, mean, ScaleFactor::Lower(lower))
+        Self::new(dim as usize, mean, CovarianceFactor::Lower(lower))
     }
 
-    fn new(latent_dim: usize, mean: Vec<f32>, factor: ScaleFactor) -> Self {
+    fn new(latent_dim: usize, mean: Vec<f32>, factor: CovarianceFactor) -> Self {
         let log_sum = |diagonal: &mut dyn Iterator<Item = &f32>| -> f64 {
             diagonal.map(|&s| f64::from(s).ln()).sum()
         };
         let log_dets = match &factor {
-            ScaleFactor::Diagonal(std) => {
+            CovarianceFactor::Diagonal(std) => {
                 let points = std.chunks_exact(latent_dim);
                 points.map(|std| log_sum(&mut std.iter())).collect()
             }
-            ScaleFactor::Lower(lower) => {
+            CovarianceFactor::Lower(lower) => {
                 let points = lower.chunks_exact(latent_dim * latent_dim);
                 points
                     .map(|rows| log_sum(&mut rows.iter().step_by(latent_dim + 1)))
@@ -120,13 +125,13 @@ impl InitialGaussian {
     pub fn unwhiten(&self, point: usize, w: &[f32], z: &mut [f32]) {
         let (dim, mean) = (self.latent_dim, self.mean(point));
         match &self.factor {
-            ScaleFactor::Diagonal(std) => {
+            CovarianceFactor::Diagonal(std) => {
                 let std = &std[point * dim..][..dim];
                 for i in 0..z.len() {
                     z[i] = std[i].mul_add(w[i], mean[i]);
                 }
             }
-            ScaleFactor::Lower(lower) => {
+            CovarianceFactor::Lower(lower) => {
                 let rows = lower[point * dim * dim..].chunks_exact(dim);
                 for (i, row) in rows.take(dim).enumerate() {
                     let products = row[..=i].iter().zip(w).map(|(l, w)| l * w);
@@ -140,13 +145,13 @@ impl InitialGaussian {
     pub fn whiten(&self, point: usize, z: &[f32], w: &mut [f32]) {
         let (dim, mean) = (self.latent_dim, self.mean(point));
         match &self.factor {
-            ScaleFactor::Diagonal(std) => {
+            CovarianceFactor::Diagonal(std) => {
                 let std = &std[point * dim..][..dim];
                 for i in 0..w.len() {
                     w[i] = (z[i] - mean[i]) / std[i];
                 }
             }
-            ScaleFactor::Lower(lower) => {
+            CovarianceFactor::Lower(lower) => {
                 let rows = lower[point * dim * dim..].chunks_exact(dim);
                 for (i, row) in rows.take(dim).enumerate() {
                     let products = row[..i].iter().zip(&*w).map(|(l, w)| l * w);
@@ -161,12 +166,12 @@ impl InitialGaussian {
     pub fn pull_back(&self, point: usize, score: &mut [f32]) {
         let dim = self.latent_dim;
         match &self.factor {
-            ScaleFactor::Diagonal(std) => {
+            CovarianceFactor::Diagonal(std) => {
                 for (score, std) in score.iter_mut().zip(&std[point * dim..]) {
                     *score *= std;
                 }
             }
-            ScaleFactor::Lower(lower) => {
+            CovarianceFactor::Lower(lower) => {
                 let lower = &lower[point * dim * dim..][..dim * dim];
                 for i in 0..dim {
                     // Column i ends at the diagonal, above which are zeros; scores from i on are unchanged.

@@ -1,7 +1,7 @@
 //! The stages that estimate `log p(x)` itself, a property of the model and the datapoint whatever `q` an
 //! encoder gives, and those that ask whether the estimates' errors are what they say.
 
-use super::planner::{FrozenModel, Planner};
+use super::planner::{ModelStage, Planner};
 use crate::chunk::Chunk;
 use crate::stage_id::StageId;
 use crate::work::{
@@ -11,18 +11,18 @@ use gap_spec::{AnnealedSpec, AnnealedStart, Estimator, Split};
 
 /// The most points of a stage that anneals: what a run that is killed may lose is a minute or so. No
 /// number depends on it.
-const POINTS_A_STAGE: u32 = 50;
+const MAX_POINTS_PER_STAGE: u32 = 50;
 
 impl Planner<'_> {
     /// What `[estimators]` asks about a model; `free_form` holds the `q*` of each measured part.
-    pub(super) fn add_evidence(&mut self, model: &FrozenModel, free_form: &[StageId]) {
-        self.add_adaptive(model, free_form);
-        let Some(annealed) = self.annealed() else {
+    pub(super) fn add_evidence_stages(&mut self, model: &ModelStage, free_form: &[StageId]) {
+        self.add_adaptive_stages(model, free_form);
+        let Some(annealed) = self.annealed_spec() else {
             return;
         };
         let from_q_star = annealed.start == AnnealedStart::FreeForm;
         for (part, free_form) in self.measured_chunks().into_iter().zip(free_form) {
-            for points in Chunk::cut(POINTS_A_STAGE, part.split, part.n) {
+            for points in Chunk::split_into_chunks(MAX_POINTS_PER_STAGE, part.split, part.n) {
                 self.add(AnnealedWork {
                     seed: model.seed,
                     model: model.id.clone(),
@@ -32,7 +32,11 @@ impl Planner<'_> {
                 });
             }
         }
-        for points in Chunk::cut(POINTS_A_STAGE, Split::Simulated, self.n_simulated()) {
+        for points in Chunk::split_into_chunks(
+            MAX_POINTS_PER_STAGE,
+            Split::Simulated,
+            self.n_simulated_points(),
+        ) {
             self.add(SimulatedWork {
                 seed: model.seed,
                 model: model.id.clone(),
@@ -45,7 +49,7 @@ impl Planner<'_> {
         }
     }
 
-    fn add_adaptive(&mut self, model: &FrozenModel, free_form: &[StageId]) {
+    fn add_adaptive_stages(&mut self, model: &ModelStage, free_form: &[StageId]) {
         let Some(adaptive) = self.spec.estimators.adaptive else {
             return;
         };
@@ -62,7 +66,7 @@ impl Planner<'_> {
     }
 
     /// What `[calibration]` asks: every estimator that the experiment has, on each datapoint.
-    pub(super) fn add_calibration(&mut self, model: &FrozenModel) {
+    pub(super) fn add_calibration_stages(&mut self, model: &ModelStage) {
         let Some(calibration) = &self.spec.calibration else {
             return;
         };
@@ -96,7 +100,7 @@ impl Planner<'_> {
                 .adaptive
                 .map(CalibratedEstimator::Adaptive),
         );
-        if let Some(annealed) = self.annealed() {
+        if let Some(annealed) = self.annealed_spec() {
             estimators.push(CalibratedEstimator::Annealed(annealed.clone()));
             estimators.push(CalibratedEstimator::AnnealedReverse(annealed));
         }
@@ -104,7 +108,7 @@ impl Planner<'_> {
     }
 
     /// How to anneal. How many points are simulated is left out: no estimate depends on it.
-    fn annealed(&self) -> Option<AnnealedSpec> {
+    fn annealed_spec(&self) -> Option<AnnealedSpec> {
         let annealed = self.spec.estimators.annealed.clone()?;
         Some(AnnealedSpec {
             simulated_points: None,
@@ -112,7 +116,7 @@ impl Planner<'_> {
         })
     }
 
-    fn n_simulated(&self) -> u32 {
+    fn n_simulated_points(&self) -> u32 {
         let annealed = self.spec.estimators.annealed.as_ref();
         let simulated = annealed.and_then(|annealed| annealed.simulated_points);
         simulated.map_or(0, |n| n.get())

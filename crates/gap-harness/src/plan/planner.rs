@@ -3,8 +3,8 @@
 use crate::chunk::Chunk;
 use crate::stage_id::{Environment, StageId};
 use crate::work::{
-    AmortizedWork, AscentWork, EncoderWork, FittedTo, FreeFormWork, ModelWork, OptimaWork,
-    PicturesWork, Stage,
+    AmortizedWork, AscentWork, EncoderWork, FreeFormWork, ModelWork, OptimaWork, PosteriorGridWork,
+    Stage, TrainingDataKey,
 };
 use gap_spec::{CheckedSpec, DecoderSharing, EncoderSpec, Family, Split};
 
@@ -16,7 +16,7 @@ pub struct Planner<'a> {
 }
 
 /// A frozen model of the plan, on which other stages build.
-pub(super) struct FrozenModel {
+pub(super) struct ModelStage {
     pub seed: u32,
     pub id: StageId,
 }
@@ -33,9 +33,9 @@ impl<'a> Planner<'a> {
             spec.model.training.is_none() || spec.model.decoder_sharing() == DecoderSharing::Shared;
         for &seed in &spec.seeds {
             if shared {
-                planner.add_shared(seed);
+                planner.add_shared_decoder_stages(seed);
             } else {
-                planner.add_joint(seed);
+                planner.add_joint_decoder_stages(seed);
             }
         }
         planner.stages
@@ -52,8 +52,8 @@ impl<'a> Planner<'a> {
     pub(super) fn measured_chunks(&self) -> [Chunk; 2] {
         let data = &self.spec.data;
         [
-            Chunk::first(Split::Train, data.measure_train.get()),
-            Chunk::first(Split::Test, data.measure_test.get()),
+            Chunk::first_points(Split::Train, data.measure_train.get()),
+            Chunk::first_points(Split::Test, data.measure_test.get()),
         ]
     }
 
@@ -62,11 +62,11 @@ impl<'a> Planner<'a> {
     }
 
     /// One model, and everything on it.
-    fn add_shared(&mut self, seed: u32) {
+    fn add_shared_decoder_stages(&mut self, seed: u32) {
         let model = self.add_model(seed, None);
         let free_form = self.add_free_form(&model);
-        self.add_evidence(&model, &free_form);
-        self.add_calibration(&model);
+        self.add_evidence_stages(&model, &free_form);
+        self.add_calibration_stages(&model);
         self.add_ascents(&model);
         let Some(training) = self.spec.encoder_training else {
             return;
@@ -85,20 +85,20 @@ impl<'a> Planner<'a> {
     }
 
     /// A model for each encoder, and everything on each.
-    fn add_joint(&mut self, seed: u32) {
+    fn add_joint_decoder_stages(&mut self, seed: u32) {
         for encoder in &self.spec.encoders {
             let model = self.add_model(seed, Some(encoder));
             let free_form = self.add_free_form(&model);
-            self.add_evidence(&model, &free_form);
+            self.add_evidence_stages(&model, &free_form);
             self.add_amortized(&model, &model.id, encoder);
             self.add_pictures(&model, &free_form, &model.id, encoder);
         }
     }
 
-    fn add_model(&mut self, seed: u32, joint_encoder: Option<&EncoderSpec>) -> FrozenModel {
+    fn add_model(&mut self, seed: u32, joint_encoder: Option<&EncoderSpec>) -> ModelStage {
         let id = self.add(ModelWork {
             seed,
-            data: FittedTo::from(&self.spec.data),
+            data: TrainingDataKey::from(&self.spec.data),
             model: self.spec.model.clone(),
             // A shared decoder is the same for all families, so that they can be compared on it.
             family: match joint_encoder {
@@ -107,11 +107,11 @@ impl<'a> Planner<'a> {
             },
             encoder: joint_encoder.cloned(),
         });
-        FrozenModel { seed, id }
+        ModelStage { seed, id }
     }
 
     /// The stages of `q*`, one for each of [`Planner::measured_chunks`].
-    fn add_free_form(&mut self, model: &FrozenModel) -> Vec<StageId> {
+    fn add_free_form(&mut self, model: &ModelStage) -> Vec<StageId> {
         let measured = self.measured_chunks().into_iter();
         measured
             .map(|points| {
@@ -127,11 +127,11 @@ impl<'a> Planner<'a> {
             .collect()
     }
 
-    fn add_ascents(&mut self, model: &FrozenModel) {
+    fn add_ascents(&mut self, model: &ModelStage) {
         if self.spec.ascents.is_empty() {
             return;
         }
-        let points = Chunk::first(Split::Test, self.spec.data.measure_test.get());
+        let points = Chunk::first_points(Split::Test, self.spec.data.measure_test.get());
         let optima = self.add(OptimaWork {
             seed: model.seed,
             model: model.id.clone(),
@@ -155,7 +155,7 @@ impl<'a> Planner<'a> {
 
     fn add_amortized(
         &mut self,
-        model: &FrozenModel,
+        model: &ModelStage,
         encoder_stage: &StageId,
         encoder: &EncoderSpec,
     ) {
@@ -179,7 +179,7 @@ impl<'a> Planner<'a> {
     /// Pictures, if `encoder` is the last one.
     fn add_pictures(
         &mut self,
-        model: &FrozenModel,
+        model: &ModelStage,
         free_form: &[StageId],
         encoder_stage: &StageId,
         encoder: &EncoderSpec,
@@ -189,7 +189,7 @@ impl<'a> Planner<'a> {
         else {
             return;
         };
-        self.add(PicturesWork {
+        self.add(PosteriorGridWork {
             seed: model.seed,
             model: model.id.clone(),
             family: self.family(),

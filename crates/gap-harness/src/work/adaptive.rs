@@ -3,8 +3,8 @@
 use super::Work;
 use crate::chunk::Chunk;
 use crate::context::{Context, seed_key, take_rows};
-use crate::error::{RunError, failed};
-use crate::measure::{BatchEstimates, EVIDENCE_ROLE, RecordOrigin, records_of_model};
+use crate::error::{RunError, stage_error};
+use crate::measure::{BatchEstimates, EVIDENCE_SEED_ROLE, RecordOrigin, evidence_records};
 use crate::stage_id::StageId;
 use gap_estimate::estimate_adaptively;
 use gap_infer::family;
@@ -34,21 +34,23 @@ impl Work for AdaptiveWork {
         self.seed
     }
 
-    fn inputs(&self) -> Vec<&StageId> {
+    fn input_stages(&self) -> Vec<&StageId> {
         vec![&self.model, &self.free_form]
     }
 
-    fn task(&self) -> String {
+    fn task_description(&self) -> String {
         let Chunk { split, n, .. } = self.points;
         format!("weigh adaptively, {n} {split} points")
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
-        let model = context.model(&self.model)?;
-        let family = family::build(self.family, model.latent_dim());
+        let model = context.load_model(&self.model)?;
+        let family = family::build_family(self.family, model.latent_dim());
         let points = context.points(self.seed, model.as_ref(), self.points)?;
         let q_star = context.q_star(&self.free_form, self.points.range())?;
-        let key = seed_key(self.seed).role(EVIDENCE_ROLE).role("adaptive");
+        let key = seed_key(self.seed)
+            .for_role(EVIDENCE_SEED_ROLE)
+            .for_role("adaptive");
         let origin = RecordOrigin {
             dataset: context.observations.name(),
             split: self.points.split,
@@ -58,15 +60,15 @@ impl Work for AdaptiveWork {
             latent_dim: model.latent_dim() as usize,
             encoder: None,
         };
-        context.in_batches(&points, |batch, from, _| {
+        context.measure_in_batches(&points, |batch, from, _| {
             let own = take_rows(&q_star, from, batch.len());
             let (settings, family) = (&self.adaptive, family.as_ref());
             let estimates = estimate_adaptively(settings, model.as_ref(), family, &own, batch, key);
             let answers = BatchEstimates {
                 estimator: Estimator::AdaptiveImportanceWeighted,
-                estimates: estimates.map_err(failed)?,
+                estimates: estimates.map_err(stage_error)?,
             };
-            Ok(records_of_model(&origin, vec![answers], batch))
+            Ok(evidence_records(&origin, vec![answers], batch))
         })
     }
 }

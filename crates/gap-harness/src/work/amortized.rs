@@ -6,7 +6,7 @@ use crate::context::{Context, seed_key};
 use crate::error::RunError;
 use crate::measure::{Measurement, RecordOrigin};
 use crate::stage_id::StageId;
-use gap_infer::Refined;
+use gap_infer::RefinedInference;
 use gap_schema::Record;
 use gap_spec::{BoundSpec, EncoderSpec, Family, RefinementSpec};
 use serde::Serialize;
@@ -37,23 +37,23 @@ impl Work for AmortizedWork {
         self.seed
     }
 
-    fn inputs(&self) -> Vec<&StageId> {
+    fn input_stages(&self) -> Vec<&StageId> {
         let mut inputs = vec![&self.model, &self.encoder_stage];
         inputs.dedup();
         inputs
     }
 
-    fn task(&self) -> String {
+    fn task_description(&self) -> String {
         let Chunk { split, n, .. } = self.points;
         format!("measure {}, {n} {split} points", self.encoder.name())
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
-        let model = context.model(&self.model)?;
+        let model = context.load_model(&self.model)?;
         let points = context.points(self.seed, model.as_ref(), self.points)?;
-        let fitted = context.encoder(&self.encoder_stage)?;
+        let fitted = context.load_encoder(&self.encoder_stage)?;
         let family = fitted.family.as_ref();
-        let refined = Refined {
+        let refined = RefinedInference {
             family,
             encoder: &fitted.encoder,
             phase: self.refinement.phase(self.family),
@@ -74,7 +74,7 @@ impl Work for AmortizedWork {
                 encoder: Some((&fitted.label, fitted.cost)),
             },
         };
-        context.in_batches(&points, |batch, _, _| {
+        context.measure_in_batches(&points, |batch, _, _| {
             measurement.amortized(&refined, batch)
         })
     }

@@ -5,7 +5,7 @@ use crate::annealing::{AnnealedPaths, initial, initial_encoder};
 use crate::chunk::Chunk;
 use crate::context::{Context, seed_key, take_rows};
 use crate::error::RunError;
-use crate::measure::{EVIDENCE_ROLE, RecordOrigin, records_of_model};
+use crate::measure::{EVIDENCE_SEED_ROLE, RecordOrigin, evidence_records};
 use crate::stage_id::StageId;
 use gap_infer::family;
 use gap_schema::Record;
@@ -32,33 +32,36 @@ impl Work for AnnealedWork {
         self.seed
     }
 
-    fn inputs(&self) -> Vec<&StageId> {
+    fn input_stages(&self) -> Vec<&StageId> {
         std::iter::once(&self.model)
             .chain(self.free_form.iter().map(|(stage, _)| stage))
             .collect()
     }
 
-    fn task(&self) -> String {
+    fn task_description(&self) -> String {
         format!("anneal {} points", self.points.split)
     }
 
-    fn task_with_points(&self) -> String {
+    fn task_description_with_points(&self) -> String {
         format!("anneal {}", self.points)
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
-        let model = context.model(&self.model)?;
+        let model = context.load_model(&self.model)?;
         let latent_dim = model.latent_dim();
         let points = context.points(self.seed, model.as_ref(), self.points)?;
         let q_star = match &self.free_form {
             Some((stage, family)) => Some((
-                family::build(*family, latent_dim),
+                family::build_family(*family, latent_dim),
                 context.q_star(stage, self.points.range())?,
             )),
             None => None,
         };
         let companion = initial_encoder(&self.annealed, &self.model, context)?;
-        let paths = AnnealedPaths::new(&self.annealed, seed_key(self.seed).role(EVIDENCE_ROLE));
+        let paths = AnnealedPaths::new(
+            &self.annealed,
+            seed_key(self.seed).for_role(EVIDENCE_SEED_ROLE),
+        );
         let origin = RecordOrigin {
             dataset: context.observations.name(),
             split: self.points.split,
@@ -69,14 +72,14 @@ impl Work for AnnealedWork {
             latent_dim: model.latent_dim() as usize,
             encoder: None,
         };
-        context.in_batches(&points, |batch, from, progress| {
+        context.measure_in_batches(&points, |batch, from, progress| {
             let own = q_star
                 .as_ref()
                 .map(|(family, all)| (family.as_ref(), take_rows(all, from, batch.len())));
             let own = own.as_ref().map(|(family, params)| (*family, params));
             let initial = initial(&self.annealed, own, companion.as_ref(), batch, latent_dim);
             let forward = paths.forward(model.as_ref(), &initial, batch, progress)?;
-            Ok(records_of_model(&origin, vec![forward], batch))
+            Ok(evidence_records(&origin, vec![forward], batch))
         })
     }
 }

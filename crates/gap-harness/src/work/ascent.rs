@@ -1,17 +1,17 @@
 //! Follows one ascent, with an eye on how far it has come.
 
 use super::Work;
-use super::optima::{self, one_batch};
+use super::optima::{self, chunk_as_one_batch};
 use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use crate::stage_id::StageId;
 use crate::starts::Starts;
 use gap_infer::DiagonalGaussian;
-use gap_infer::ascent::Schedule;
-use gap_infer::free_form::FIRST_TOLERANCE;
-use gap_infer::trace::{AscentSnapshot, Trace, Tracer};
-use gap_schema::trace::{OTHER_OPTIMUM_NATS, REACHED_NATS, TracePoint};
+use gap_infer::ascent::PhaseSchedule;
+use gap_infer::free_form::ASCENT_TOLERANCE_FRACTION;
+use gap_infer::trace::{AscentSnapshot, AscentTrace, AscentTracer};
+use gap_schema::trace::{MIN_OTHER_OPTIMUM_NATS, REACHED_TOLERANCE_NATS, TracePoint};
 use gap_schema::{Record, RowFile, rows_file};
 use gap_spec::{Ascent, AscentSpec, Count, Precision, Protocol, Start};
 use serde::Serialize;
@@ -45,15 +45,15 @@ impl Work for AscentWork {
         self.seed
     }
 
-    fn inputs(&self) -> Vec<&StageId> {
+    fn input_stages(&self) -> Vec<&StageId> {
         vec![&self.model, &self.optima]
     }
 
-    fn row_file(&self) -> Option<&'static str> {
-        Some(TracePoint::FILE)
+    fn row_file_name(&self) -> Option<&'static str> {
+        Some(TracePoint::FILE_NAME)
     }
 
-    fn task(&self) -> String {
+    fn task_description(&self) -> String {
         let Chunk { split, n, .. } = self.points;
         format!("ascent {}, {n} {split} points", self.name)
     }
@@ -61,17 +61,17 @@ impl Work for AscentWork {
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
         let optima = optima::load_optima(&self.optima, context)?;
         let starts: Vec<Start> = optima.iter().map(|optima| optima.start).collect();
-        let model = context.model(&self.model)?;
-        let batch = one_batch(self.seed, model.as_ref(), self.points, context)?;
+        let model = context.load_model(&self.model)?;
+        let batch = chunk_as_one_batch(self.seed, model.as_ref(), self.points, context)?;
         let starts = Starts::load(&starts, &self.model, context)?;
         let known: Vec<Vec<Vec<f64>>> = optima.iter().map(|o| o.params.clone()).collect();
         let key = seed_key(self.seed);
-        let tracer = Tracer {
+        let tracer = AscentTracer {
             model: model.as_ref(),
             batch: &batch,
             optima: &known,
             n_samples: self.elbo_samples.get() as usize,
-            key: key.role("looks"),
+            key: key.for_role("looks"),
         };
         let dim = model.latent_dim();
         let family = DiagonalGaussian::new(dim);
@@ -81,10 +81,10 @@ impl Work for AscentWork {
             let start = starts
                 .starting_point(of_start.start)
                 .params(&family, &batch);
-            let key = key.role("ascent").role(of_start.start.as_str());
+            let key = key.for_role("ascent").for_role(of_start.start.as_str());
             let traced = tracer
-                .trace(&schedule, start.to_rows(), key)
-                .map_err(failed)?;
+                .trace_ascent(&schedule, start.to_rows(), key)
+                .map_err(stage_error)?;
             for look in &traced.snapshots {
                 let standing = DistancesToOptimum::new(&traced, look);
                 points.push(TracePoint {
@@ -107,7 +107,7 @@ impl Work for AscentWork {
                     nats_to_go_std_error: standing.std_error(),
                     nats_to_go_median: Data::new(standing.to_go.clone()).median(),
                     nats_to_go_worst: standing.to_go.as_slice().max(),
-                    above_tolerance: standing.count_above(REACHED_NATS),
+                    above_tolerance: standing.count_above(REACHED_TOLERANCE_NATS),
                     other_optimum: standing.elsewhere.len() as u64,
                     other_optimum_nats: standing.elsewhere.iter().sum::<f64>() / batch.len() as f64,
                     non_finite: standing.non_finite,
@@ -116,20 +116,25 @@ impl Work for AscentWork {
             }
             (context.progress)((i + 1) as f64 / optima.len() as f64);
         }
-        rows_file::write(&context.output.join(TracePoint::FILE), &points).map_err(failed)?;
+        rows_file::write_csv_rows(&context.output.join(TracePoint::FILE_NAME), &points)
+            .map_err(stage_error)?;
         Ok(Vec::new())
     }
 }
 
 impl AscentWork {
-    fn schedule(&self, dim: usize) -> Schedule {
+    fn schedule(&self, dim: usize) -> PhaseSchedule {
         let max_steps = self.ascent.max_steps.get();
         let schedule = match self.ascent.ascent(self.precision) {
-            Ascent::Protocol(Protocol::Default) => {
-                Schedule::default_for(dim, FIRST_TOLERANCE * self.tolerance_nats, max_steps)
+            Ascent::Protocol(Protocol::Default) => PhaseSchedule::default_for_latent_dim(
+                dim,
+                ASCENT_TOLERANCE_FRACTION * self.tolerance_nats,
+                max_steps,
+            ),
+            Ascent::Protocol(Protocol::AdamCremer2018) => {
+                PhaseSchedule::adam_cremer_2018(max_steps)
             }
-            Ascent::Protocol(Protocol::AdamCremer2018) => Schedule::adam_cremer_2018(max_steps),
-            Ascent::Steps(phase) => Schedule {
+            Ascent::Steps(phase) => PhaseSchedule {
                 phases: vec![phase],
             },
         };
@@ -150,7 +155,7 @@ struct DistancesToOptimum {
 }
 
 impl DistancesToOptimum {
-    fn new(traced: &Trace, look: &AscentSnapshot) -> Self {
+    fn new(traced: &AscentTrace, look: &AscentSnapshot) -> Self {
         let end = traced.snapshots.last().expect("an ascent is looked at");
         let n = look.loss.len();
         let goes_on = |&i: &usize| {
@@ -167,7 +172,7 @@ impl DistancesToOptimum {
             climbing: (0..n).filter(goes_on).count() as u64,
             to_go: to_go.collect(),
             elsewhere: below_best
-                .filter(|&nats| nats > OTHER_OPTIMUM_NATS)
+                .filter(|&nats| nats > MIN_OTHER_OPTIMUM_NATS)
                 .collect(),
             non_finite: (n - finite.len()) as u64,
         }

@@ -9,7 +9,7 @@ mod coverage;
 use super::Work;
 use crate::annealing::{AnnealedPaths, initial};
 use crate::context::{Context, seed_key};
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use crate::measure::BatchEstimates;
 use crate::observations::simulated_points;
 use crate::stage_id::StageId;
@@ -21,12 +21,12 @@ use gap_infer::{VariationalFamily, VariationalParams, family};
 use gap_model::{ExactPosterior, LatentVariableModel};
 use gap_schema::{CalibrationRow, Record, RowFile, rows_file};
 use gap_spec::{AdaptiveSpec, AnnealedSpec, Count, Estimator, Family, FreeFormSpec};
-use gap_torch::{NoiseStream, SeedKey, floats};
+use gap_torch::{NoiseStream, SeedKey, to_f32_values};
 use serde::Serialize;
 use tch::Kind;
 
 /// Replicates that are estimated together: no number depends on it.
-const REPLICATES_AT_A_TIME: u64 = 100;
+const REPLICATES_PER_BATCH: u64 = 100;
 
 /// What is estimated again and again: the evidence of one datapoint, by way of one `q`.
 struct CalibrationProblem<'a> {
@@ -96,37 +96,37 @@ impl Work for CalibrationWork {
         self.seed
     }
 
-    fn inputs(&self) -> Vec<&StageId> {
+    fn input_stages(&self) -> Vec<&StageId> {
         vec![&self.model]
     }
 
-    fn row_file(&self) -> Option<&'static str> {
-        Some(CalibrationRow::FILE)
+    fn row_file_name(&self) -> Option<&'static str> {
+        Some(CalibrationRow::FILE_NAME)
     }
 
-    fn task(&self) -> String {
+    fn task_description(&self) -> String {
         format!("calibrate {}", self.estimator.estimator())
     }
 
-    fn task_with_points(&self) -> String {
-        format!("{} on point {}", self.task(), self.point)
+    fn task_description_with_points(&self) -> String {
+        format!("{} on point {}", self.task_description(), self.point)
     }
 
     /// One row: an estimator on one datapoint.
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
-        let model = context.model(&self.model)?;
-        let family = family::build(self.family, model.latent_dim());
-        let exact = model.exact();
+        let model = context.load_model(&self.model)?;
+        let family = family::build_family(self.family, model.latent_dim());
+        let exact = model.exact_posterior();
         let exact = exact.expect("a checked spec calibrates on a model with closed forms only");
         let point = u64::from(self.point);
         let (points, _) = simulated_points(self.seed, model.as_ref(), point..point + 1)?;
         let datapoint = points.batch_at(&[0], context.device);
-        let key = seed_key(self.seed).role("calibration");
+        let key = seed_key(self.seed).for_role("calibration");
         let starts = Starts::load(self.search.starts(), &self.model, context)?;
         let fit = starts
             .search(&self.search, family.as_ref())
-            .search(model.as_ref(), &datapoint, key.role("free-form"))
-            .map_err(failed)?;
+            .search(model.as_ref(), &datapoint, key.for_role("free-form"))
+            .map_err(stage_error)?;
         let subject = CalibrationProblem {
             seed: self.seed,
             model: model.as_ref(),
@@ -134,19 +134,20 @@ impl Work for CalibrationWork {
             family: family.as_ref(),
             datapoint,
             params: fit.fitted.params,
-            key: key.index(point),
+            key: key.for_index(point),
         };
         let replicates = u64::from(self.replicates.get());
-        let answers = subject.replicates(replicates, &self.estimator, context.progress)?;
+        let answers = subject.estimate_replicates(replicates, &self.estimator, context.progress)?;
         let row = subject.row(&answers)?;
-        rows_file::write(&context.output.join(CalibrationRow::FILE), &[row]).map_err(failed)?;
+        rows_file::write_csv_rows(&context.output.join(CalibrationRow::FILE_NAME), &[row])
+            .map_err(stage_error)?;
         Ok(Vec::new())
     }
 }
 
 impl CalibrationProblem<'_> {
     /// `n` estimates.
-    fn replicates(
+    fn estimate_replicates(
         &self,
         n: u64,
         estimator: &CalibratedEstimator,
@@ -155,7 +156,7 @@ impl CalibrationProblem<'_> {
         let mut all: Option<BatchEstimates> = None;
         let mut done = 0;
         while done < n {
-            let ids: Vec<u64> = (done..n.min(done + REPLICATES_AT_A_TIME)).collect();
+            let ids: Vec<u64> = (done..n.min(done + REPLICATES_PER_BATCH)).collect();
             let (from, share) = (done as f64 / n as f64, ids.len() as f64 / n as f64);
             done += ids.len() as u64;
             let of_batch = |fraction: f64| progress(share.mul_add(fraction, from));
@@ -198,16 +199,16 @@ impl CalibrationProblem<'_> {
                 );
                 Ok(BatchEstimates {
                     estimator: *estimator,
-                    estimates: estimates.map_err(failed)?.remove(0),
+                    estimates: estimates.map_err(stage_error)?.remove(0),
                 })
             }
             CalibratedEstimator::Adaptive(settings) => {
-                let key = self.key.role("adaptive");
+                let key = self.key.for_role("adaptive");
                 let (model, family) = (self.model, self.family);
                 let estimates = estimate_adaptively(settings, model, family, &params, &batch, key);
                 Ok(BatchEstimates {
                     estimator: Estimator::AdaptiveImportanceWeighted,
-                    estimates: estimates.map_err(failed)?,
+                    estimates: estimates.map_err(stage_error)?,
                 })
             }
             CalibratedEstimator::Annealed(spec) => {
@@ -228,19 +229,19 @@ impl CalibrationProblem<'_> {
     /// that its chains begin at, so each replicate has its own.
     fn posterior_draws(&self, ids: &[u64]) -> Result<Vec<f32>, RunError> {
         let moments = self.exact.posterior_moments(self.datapoint.x());
-        let (mean, covariance) = moments.map_err(failed)?; // [1, D], [D, D]
+        let (mean, covariance) = moments.map_err(stage_error)?; // [1, D], [D, D]
         let dim = self.model.latent_dim();
-        let mut noise = NoiseStream::new(self.key.role("posterior"), ids, mean.device());
+        let mut noise = NoiseStream::new(self.key.for_role("posterior"), ids, mean.device());
         let normals = noise.normal(1, dim).squeeze_dim(0).to_kind(Kind::Double); // [B, D]
         let factor = covariance.linalg_cholesky(false);
-        Ok(floats(&(mean + normals.matmul(&factor.tr()))))
+        Ok(to_f32_values(&(mean + normals.matmul(&factor.tr()))))
     }
 
     /// What came of the replicates.
     fn row(&self, answers: &BatchEstimates) -> Result<CalibrationRow, RunError> {
-        let forms = ClosedForms::new(self.exact, self.datapoint.x()).map_err(failed)?;
+        let forms = ClosedForms::new(self.exact, self.datapoint.x()).map_err(stage_error)?;
         let exact_nats = forms.log_evidence()[0];
-        let family = self.family.gaussian();
+        let family = self.family.closed_form_gaussian();
         let family = family.expect("a checked spec calibrates Gaussian families only");
         let elbo = || forms.elbo(family, &self.params)[0];
         let target_nats = (answers.estimator == Estimator::Elbo).then(elbo);

@@ -3,7 +3,7 @@
 use super::Work;
 use crate::context::{Context, seed_key};
 use crate::encoders::{self, EncoderLayout};
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use crate::stage_id::StageId;
 use gap_infer::family;
 use gap_infer::train::fit_encoder;
@@ -31,18 +31,18 @@ impl Work for EncoderWork {
         self.seed
     }
 
-    fn inputs(&self) -> Vec<&StageId> {
+    fn input_stages(&self) -> Vec<&StageId> {
         vec![&self.model]
     }
 
-    fn task(&self) -> String {
+    fn task_description(&self) -> String {
         format!("fit {}", self.encoder.name())
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
         let key = seed_key(self.seed);
-        let model = context.model(&self.model)?;
-        let family = family::build(self.family, model.latent_dim());
+        let model = context.load_model(&self.model)?;
+        let family = family::build_family(self.family, model.latent_dim());
         let observations = context.observations;
         let data = observations.training_points(self.seed, Some(model.as_ref()))?;
         let layout = EncoderLayout {
@@ -51,9 +51,9 @@ impl Work for EncoderWork {
             family: self.family,
             latent_dim: model.latent_dim(),
         };
-        let init = key.role("encoder").role(&self.encoder.name());
+        let init = key.for_role("encoder").for_role(&self.encoder.name());
         let mut encoder = if observations.are_synthetic() {
-            layout.random_on_standardized(&data, init, context.device)
+            layout.random_encoder_on_standardized(&data, init, context.device)
         } else {
             layout.random(init, context.device)
         };
@@ -64,11 +64,11 @@ impl Work for EncoderWork {
             &mut encoder,
             &data,
             &self.training,
-            key.role("fit-encoder"),
+            key.for_role("fit-encoder"),
             context.progress,
         )
-        .map_err(failed)?;
-        encoders::save(&layout, &encoder, cost, context.output)?;
+        .map_err(stage_error)?;
+        encoders::save_encoder(&layout, &encoder, cost, context.output)?;
         Ok(Vec::new())
     }
 }

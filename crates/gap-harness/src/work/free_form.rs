@@ -34,17 +34,17 @@ impl Work for FreeFormWork {
         self.seed
     }
 
-    fn inputs(&self) -> Vec<&StageId> {
+    fn input_stages(&self) -> Vec<&StageId> {
         vec![&self.model]
     }
 
-    fn task(&self) -> String {
+    fn task_description(&self) -> String {
         format!("free-form, {} {} points", self.points.n, self.points.split)
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
-        let model = context.model(&self.model)?;
-        let family = family::build(self.family, model.latent_dim());
+        let model = context.load_model(&self.model)?;
+        let family = family::build_family(self.family, model.latent_dim());
         let points = context.points(self.seed, model.as_ref(), self.points)?;
         let starts = Starts::load(self.search.starts(), &self.model, context)?;
         let search = starts.search(&self.search, family.as_ref());
@@ -64,7 +64,7 @@ impl Work for FreeFormWork {
             },
         };
         let mut params = Vec::new();
-        let records = context.in_batches(&points, |batch, _, _| {
+        let records = context.measure_in_batches(&points, |batch, _, _| {
             let (records, of_batch) = measurement.free_form(&search, &starts, batch)?;
             params.push(of_batch.0);
             Ok(records)

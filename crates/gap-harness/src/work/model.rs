@@ -3,11 +3,11 @@
 use super::Work;
 use crate::context::{Context, seed_key};
 use crate::encoders::{self, EncoderLayout};
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use crate::models::{Model, ModelLayout};
 use crate::stage_id::StageId;
 use gap_infer::family;
-use gap_infer::train::fit_jointly;
+use gap_infer::train::fit_decoder_and_encoder;
 use gap_schema::Record;
 use gap_spec::{DataSpec, EncoderSpec, Family, ModelSpec, ModelTrainingSpec};
 use serde::Serialize;
@@ -18,7 +18,7 @@ pub struct ModelWork {
     /// The seed of this repetition.
     pub seed: u32,
     /// The observations that it is fitted to.
-    pub data: FittedTo,
+    pub data: TrainingDataKey,
     /// `p(x, z)`.
     pub model: ModelSpec,
     /// `Q` of the encoder that it is fitted with.
@@ -30,13 +30,13 @@ pub struct ModelWork {
 /// The observations that a repetition fits to. How many points are measured is no part of it: to
 /// measure more of them costs no fit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FittedTo {
+pub struct TrainingDataKey {
     name: String,
     split_seed: Option<u32>,
     train_points: Option<u32>,
 }
 
-impl From<&DataSpec> for FittedTo {
+impl From<&DataSpec> for TrainingDataKey {
     fn from(data: &DataSpec) -> Self {
         Self {
             name: data.name.clone(),
@@ -51,11 +51,11 @@ impl Work for ModelWork {
         self.seed
     }
 
-    fn inputs(&self) -> Vec<&StageId> {
+    fn input_stages(&self) -> Vec<&StageId> {
         Vec::new()
     }
 
-    fn task(&self) -> String {
+    fn task_description(&self) -> String {
         match &self.encoder {
             None => "model".to_owned(),
             Some(encoder) => format!("decoder and {}", encoder.name()),
@@ -68,7 +68,7 @@ impl Work for ModelWork {
             observed: context.observations.observed(),
         };
         match &self.model.training {
-            Some(training) => self.fit(&layout, training, context)?,
+            Some(training) => self.fit_decoder(&layout, training, context)?,
             None => layout
                 .random(seed_key(self.seed), context.device)
                 .save(&layout, context.output)?,
@@ -78,14 +78,14 @@ impl Work for ModelWork {
 }
 
 impl ModelWork {
-    fn fit(
+    fn fit_decoder(
         &self,
         layout: &ModelLayout,
         training: &ModelTrainingSpec,
         context: &Context,
     ) -> Result<(), RunError> {
         let key = seed_key(self.seed);
-        let spec = self.companion(training);
+        let spec = self.companion_encoder_spec(training);
         let mut decoder = layout.random_decoder(key, context.device);
         let of_encoder = EncoderLayout {
             encoder: spec.clone(),
@@ -93,26 +93,26 @@ impl ModelWork {
             family: self.family,
             latent_dim: layout.latent_dim(),
         };
-        let family = family::build(self.family, layout.latent_dim());
-        let mut encoder = of_encoder.random(key.role("companion"), context.device);
+        let family = family::build_family(self.family, layout.latent_dim());
+        let mut encoder = of_encoder.random(key.for_role("companion"), context.device);
         let data = context.observations.training_points(self.seed, None)?;
-        let cost = fit_jointly(
+        let cost = fit_decoder_and_encoder(
             &mut decoder,
             family.as_ref(),
             &mut encoder,
             &data,
             (&training.optimizer(), context.threads),
-            key.role("fit-jointly").role(&spec.name()),
+            key.for_role("fit-jointly").for_role(&spec.name()),
             context.progress,
         )
-        .map_err(failed)?;
+        .map_err(stage_error)?;
         Model::Decoder(decoder).save(layout, context.output)?;
-        encoders::save(&of_encoder, &encoder, cost, context.output)
+        encoders::save_encoder(&of_encoder, &encoder, cost, context.output)
     }
 
     /// The encoder that the decoder is fitted with: one of the experiment's for a joint decoder, that of
     /// `[model.training]` for a shared one.
-    fn companion(&self, training: &ModelTrainingSpec) -> EncoderSpec {
+    fn companion_encoder_spec(&self, training: &ModelTrainingSpec) -> EncoderSpec {
         self.encoder.clone().unwrap_or_else(|| {
             EncoderSpec::perceptron(training.encoder_hidden.clone().unwrap_or_default())
         })

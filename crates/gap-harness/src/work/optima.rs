@@ -4,12 +4,12 @@ use super::Work;
 use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
 use crate::encoders::{read_json, write_json};
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use crate::stage_id::StageId;
 use crate::starts::Starts;
 use gap_data::Batch;
-use gap_infer::free_form::Search;
-use gap_infer::{DiagonalGaussian, FreeForm};
+use gap_infer::free_form::SearchMode;
+use gap_infer::{DiagonalGaussian, FreeFormInference};
 use gap_model::LatentVariableModel;
 use gap_schema::Record;
 use gap_spec::{Precision, Start};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 const OPTIMA_FILE: &str = "optima.json";
 
 /// What an optimum is certified to, nats: a twentieth of the default tolerance.
-const CERTIFIED_WITHIN_NATS: f64 = 5e-4;
+const OPTIMUM_TOLERANCE_NATS: f64 = 5e-4;
 
 /// Steps of all rounds together after which a search for an optimum is given up.
 const SEARCH_MAX_STEPS: u32 = 50_000;
@@ -52,33 +52,33 @@ impl Work for OptimaWork {
         self.seed
     }
 
-    fn inputs(&self) -> Vec<&StageId> {
+    fn input_stages(&self) -> Vec<&StageId> {
         vec![&self.model]
     }
 
-    fn task(&self) -> String {
+    fn task_description(&self) -> String {
         format!("optima of {} {} points", self.points.n, self.points.split)
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
-        let model = context.model(&self.model)?;
-        let batch = one_batch(self.seed, model.as_ref(), self.points, context)?;
+        let model = context.load_model(&self.model)?;
+        let batch = chunk_as_one_batch(self.seed, model.as_ref(), self.points, context)?;
         let starts = Starts::load(&self.starts, &self.model, context)?;
         let family = DiagonalGaussian::new(model.latent_dim());
-        let key = seed_key(self.seed).role("optima");
+        let key = seed_key(self.seed).for_role("optima");
         let mut optima = Vec::with_capacity(self.starts.len());
         for (i, &start) in self.starts.iter().enumerate() {
-            let search = FreeForm {
+            let search = FreeFormInference {
                 family: &family,
                 starts: vec![starts.starting_point(start)],
-                search: Search::UntilCertified,
-                tolerance_nats: CERTIFIED_WITHIN_NATS,
+                search: SearchMode::UntilCertified,
+                tolerance_nats: OPTIMUM_TOLERANCE_NATS,
                 max_steps: SEARCH_MAX_STEPS,
                 precision: Precision::Full,
             };
             let fit = search
-                .search(model.as_ref(), &batch, key.role(start.as_str()))
-                .map_err(failed)?;
+                .search(model.as_ref(), &batch, key.for_role(start.as_str()))
+                .map_err(stage_error)?;
             let spent = fit.fitted.costs.iter().map(|cost| cost.joint_gradients);
             optima.push(OptimaOfStart {
                 start,
@@ -101,7 +101,7 @@ pub(super) fn load_optima(
 }
 
 /// All points of a chunk in one batch.
-pub(super) fn one_batch(
+pub(super) fn chunk_as_one_batch(
     seed: u32,
     model: &dyn LatentVariableModel,
     chunk: Chunk,
@@ -109,5 +109,5 @@ pub(super) fn one_batch(
 ) -> Result<Batch, RunError> {
     let points = context.points(seed, model, chunk)?;
     let batch = points.batches(points.len(), context.device).next();
-    batch.ok_or_else(|| failed("there are no points to ascend on"))
+    batch.ok_or_else(|| stage_error("there are no points to ascend on"))
 }

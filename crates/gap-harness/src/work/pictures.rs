@@ -3,15 +3,15 @@
 use super::Work;
 use crate::chunk::Chunk;
 use crate::context::{Context, seed_key, take_rows};
-use crate::error::{RunError, failed};
+use crate::error::{RunError, stage_error};
 use crate::stage_id::StageId;
 use gap_data::Batch;
 use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::LatentVariableModel;
-use gap_schema::picture::{LEAST_MASS, Pictured};
-use gap_schema::{PictureRow, Record, RowFile, rows_file};
+use gap_schema::picture::{MIN_RECORDED_CELL_MASS, Pictured};
+use gap_schema::{PosteriorGridCellRow, Record, RowFile, rows_file};
 use gap_spec::{EncoderSpec, Family, PicturesSpec, Split};
-use gap_torch::{NoiseStream, SeedKey, doubles, floats};
+use gap_torch::{NoiseStream, SeedKey, to_f32_values, to_f64_values};
 use serde::Serialize;
 use tch::Tensor;
 
@@ -19,23 +19,23 @@ use tch::Tensor;
 const SEARCH_HALF_WIDTH: f64 = 5.0;
 
 /// Points along a side of the grids on which a posterior's moments are found, the second time near it.
-const MOMENT_POINTS: usize = 160;
+const MOMENT_GRID_SIDE_POINTS: usize = 160;
 
 /// A picture reaches this many standard deviations of the posterior from its mean.
 const PICTURE_REACH_STDS: f64 = 4.0;
 
 /// Points along a side of a cell at which the posterior is evaluated.
-const POINTS_IN_A_CELL: usize = 3;
+const CELL_SIDE_POINTS: usize = 3;
 
 /// Draws of a `q`, which need no density: every family has them.
 const DRAWS_OF_Q: i64 = 100_000;
 
 /// Draws at a time, which bounds the memory.
-const DRAWS_AT_A_TIME: i64 = 10_000;
+const DRAWS_PER_BATCH: i64 = 10_000;
 
 /// A square of cells in the plane of `z`.
 #[derive(Clone, Copy)]
-struct Square {
+struct CellGrid {
     middle: [f64; 2],
     half_width: f64,
     cells: usize,
@@ -44,30 +44,30 @@ struct Square {
 /// The masses of the cells, `[cells, cells]`, the first latent variable along rows.
 type CellMasses = Vec<f64>;
 
-impl Square {
+impl CellGrid {
     fn cell_width(&self) -> f64 {
         2.0 * self.half_width / self.cells as f64
     }
 
     /// The middle of a cell along one of the two axes.
-    fn cell_middle(&self, axis: usize, index: usize) -> f64 {
+    fn cell_center(&self, axis: usize, index: usize) -> f64 {
         self.middle[axis] - self.half_width + (index as f64 + 0.5) * self.cell_width()
     }
 
     /// The middles of all cells, row after row: `[cells², 2]`.
-    fn cell_middles(&self) -> Vec<[f64; 2]> {
+    fn cell_centers(&self) -> Vec<[f64; 2]> {
         let along = 0..self.cells * self.cells;
         along
             .map(|i| {
                 [
-                    self.cell_middle(0, i / self.cells),
-                    self.cell_middle(1, i % self.cells),
+                    self.cell_center(0, i / self.cells),
+                    self.cell_center(1, i % self.cells),
                 ]
             })
             .collect()
     }
 
-    fn with_cells(self, cells: usize) -> Self {
+    fn with_cells_per_side(self, cells: usize) -> Self {
         Self { cells, ..self }
     }
 
@@ -84,7 +84,7 @@ impl Square {
 
 /// Shows the posteriors of some test points, and what stands for them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PicturesWork {
+pub struct PosteriorGridWork {
     /// The seed of this repetition.
     pub seed: u32,
     /// The frozen model, of two latent variables.
@@ -101,12 +101,12 @@ pub struct PicturesWork {
     pub pictures: PicturesSpec,
 }
 
-impl Work for PicturesWork {
+impl Work for PosteriorGridWork {
     fn seed(&self) -> u32 {
         self.seed
     }
 
-    fn inputs(&self) -> Vec<&StageId> {
+    fn input_stages(&self) -> Vec<&StageId> {
         let mut inputs = vec![&self.model, &self.free_form];
         if self.encoder_stage != self.model {
             inputs.push(&self.encoder_stage);
@@ -114,28 +114,28 @@ impl Work for PicturesWork {
         inputs
     }
 
-    fn row_file(&self) -> Option<&'static str> {
-        Some(PictureRow::FILE)
+    fn row_file_name(&self) -> Option<&'static str> {
+        Some(PosteriorGridCellRow::FILE_NAME)
     }
 
-    fn task(&self) -> String {
+    fn task_description(&self) -> String {
         format!("pictures of {} posteriors", self.pictures.points.get())
     }
 
     /// The rows of some test points: their posteriors, their `q*` and an encoder's `q`.
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
-        let model = context.model(&self.model)?;
-        let chunk = Chunk::first(Split::Test, self.pictures.points.get());
+        let model = context.load_model(&self.model)?;
+        let chunk = Chunk::first_points(Split::Test, self.pictures.points.get());
         let points = context.points(self.seed, model.as_ref(), chunk)?;
         let q_star = context.q_star(&self.free_form, chunk.range())?;
-        let fitted = context.encoder(&self.encoder_stage)?;
+        let fitted = context.load_encoder(&self.encoder_stage)?;
         let family = fitted.family.as_ref();
-        let key = seed_key(self.seed).role("pictures");
+        let key = seed_key(self.seed).for_role("pictures");
         let cells = self.pictures.cells.get();
         let mut picture_rows = Vec::new();
         for position in 0..points.len() {
             let batch = points.batch_at(&[position], context.device);
-            let square = square_around_posterior(model.as_ref(), &batch, cells as usize)?;
+            let square = grid_around_posterior(model.as_ref(), &batch, cells as usize)?;
             let posterior = posterior_masses(model.as_ref(), &batch, square)?;
             let best = masses_of_draws(family, &take_rows(&q_star, position, 1), square, key);
             let encoded = fitted.encoder.encode(batch.x());
@@ -148,7 +148,7 @@ impl Work for PicturesWork {
                 ),
             ];
             for (pictured, masses) in pictures {
-                let row = |(i, mass): (usize, f64)| PictureRow {
+                let row = |(i, mass): (usize, f64)| PosteriorGridCellRow {
                     // A stage may serve several: the plan says which.
                     variant: None,
                     seed: u64::from(self.seed),
@@ -161,17 +161,21 @@ impl Work for PicturesWork {
                     middle_2: square.middle[1],
                     half_width: square.half_width,
                     cells,
-                    z_1: square.cell_middle(0, i / square.cells),
-                    z_2: square.cell_middle(1, i % square.cells),
+                    z_1: square.cell_center(0, i / square.cells),
+                    z_2: square.cell_center(1, i % square.cells),
                     mass,
                 };
                 let cells = masses.into_iter().enumerate();
-                let visible = cells.filter(|(_, mass)| *mass >= LEAST_MASS);
+                let visible = cells.filter(|(_, mass)| *mass >= MIN_RECORDED_CELL_MASS);
                 picture_rows.extend(visible.map(row));
             }
             (context.progress)((position + 1) as f64 / points.len() as f64);
         }
-        rows_file::write(&context.output.join(PictureRow::FILE), &picture_rows).map_err(failed)?;
+        rows_file::write_csv_rows(
+            &context.output.join(PosteriorGridCellRow::FILE_NAME),
+            &picture_rows,
+        )
+        .map_err(stage_error)?;
         Ok(Vec::new())
     }
 }
@@ -180,14 +184,14 @@ impl Work for PicturesWork {
 fn masses_of_draws(
     family: &dyn VariationalFamily,
     params: &VariationalParams,
-    square: Square,
+    square: CellGrid,
     key: SeedKey,
 ) -> CellMasses {
     let mut noise = NoiseStream::new(key, &[0], params.0.device());
     let mut masses = vec![0.0; square.cells * square.cells];
-    for _ in 0..DRAWS_OF_Q / DRAWS_AT_A_TIME {
-        let noise = noise.normal(DRAWS_AT_A_TIME, family.noise_dim());
-        let z = floats(&family.transform(params, &noise).z);
+    for _ in 0..DRAWS_OF_Q / DRAWS_PER_BATCH {
+        let noise = noise.normal(DRAWS_PER_BATCH, family.noise_dim());
+        let z = to_f32_values(&family.transform(params, &noise).z);
         for cell in z.chunks_exact(2).filter_map(|z| square.cell(z)) {
             masses[cell] += 1.0 / DRAWS_OF_Q as f64;
         }
@@ -197,20 +201,20 @@ fn masses_of_draws(
 
 /// The square around a posterior: its middle is the posterior's mean, and its sides reach as far as the
 /// wider of the two variables asks for.
-fn square_around_posterior(
+fn grid_around_posterior(
     model: &dyn LatentVariableModel,
     batch: &Batch,
     cells: usize,
-) -> Result<Square, RunError> {
-    let mut square = Square {
+) -> Result<CellGrid, RunError> {
+    let mut square = CellGrid {
         middle: [0.0; 2],
         half_width: SEARCH_HALF_WIDTH,
-        cells: MOMENT_POINTS,
+        cells: MOMENT_GRID_SIDE_POINTS,
     };
     // The second time near what the first one found.
     for reach in [1.5 * PICTURE_REACH_STDS, PICTURE_REACH_STDS] {
-        let masses = normalized_masses(&log_joint(model, batch, &square.cell_middles())?);
-        let weighted = || square.cell_middles().into_iter().zip(&masses);
+        let masses = normalized_masses(&log_joint(model, batch, &square.cell_centers())?);
+        let weighted = || square.cell_centers().into_iter().zip(&masses);
         let mean = |axis: usize| weighted().map(|(z, mass)| mass * z[axis]).sum::<f64>();
         let mean = [mean(0), mean(1)];
         let std = |axis: usize| {
@@ -219,26 +223,26 @@ fn square_around_posterior(
             squares.sum::<f64>().sqrt().max(0.5 * square.cell_width())
         };
         let half_width = reach * std(0).max(std(1));
-        square = Square {
+        square = CellGrid {
             middle: mean,
             half_width,
             ..square
         };
     }
-    Ok(square.with_cells(cells))
+    Ok(square.with_cells_per_side(cells))
 }
 
 fn posterior_masses(
     model: &dyn LatentVariableModel,
     batch: &Batch,
-    square: Square,
+    square: CellGrid,
 ) -> Result<CellMasses, RunError> {
-    let fine = square.with_cells(square.cells * POINTS_IN_A_CELL);
-    let of_points = normalized_masses(&log_joint(model, batch, &fine.cell_middles())?);
+    let fine = square.with_cells_per_side(square.cells * CELL_SIDE_POINTS);
+    let of_points = normalized_masses(&log_joint(model, batch, &fine.cell_centers())?);
     let mut masses = vec![0.0; square.cells * square.cells];
     for (i, mass) in of_points.into_iter().enumerate() {
         let (row, column) = (i / fine.cells, i % fine.cells);
-        let cell = (row / POINTS_IN_A_CELL) * square.cells + column / POINTS_IN_A_CELL;
+        let cell = (row / CELL_SIDE_POINTS) * square.cells + column / CELL_SIDE_POINTS;
         masses[cell] += mass;
     }
     Ok(masses)
@@ -253,7 +257,7 @@ fn log_joint(
     let flat: Vec<f32> = places.iter().flatten().map(|&z| z as f32).collect();
     let z = Tensor::from_slice(&flat).view([-1, 1, 2]);
     let log_joint = model.log_joint(batch.x(), &z.to_device(model.device()));
-    Ok(doubles(&log_joint.map_err(failed)?))
+    Ok(to_f64_values(&log_joint.map_err(stage_error)?))
 }
 
 /// `e^log`, scaled to a sum of one.

@@ -5,14 +5,14 @@ use crate::annealing::{AnnealedPaths, initial, initial_encoder};
 use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
 use crate::error::RunError;
-use crate::measure::{EVIDENCE_ROLE, Measurement, RecordOrigin, records_of_model};
+use crate::measure::{EVIDENCE_SEED_ROLE, Measurement, RecordOrigin, evidence_records};
 use crate::observations::simulated_points;
 use crate::stage_id::StageId;
 use crate::starts::Starts;
 use gap_infer::family;
 use gap_schema::Record;
 use gap_spec::{AnnealedSpec, BoundSpec, Family, FreeFormSpec};
-use gap_torch::floats;
+use gap_torch::to_f32_values;
 use serde::Serialize;
 
 /// Estimates `log p(x)` from both sides, on points that are drawn from the model.
@@ -39,30 +39,30 @@ impl Work for SimulatedWork {
         self.seed
     }
 
-    fn inputs(&self) -> Vec<&StageId> {
+    fn input_stages(&self) -> Vec<&StageId> {
         vec![&self.model]
     }
 
-    fn task(&self) -> String {
+    fn task_description(&self) -> String {
         format!("both sides of {} points", self.points.split)
     }
 
-    fn task_with_points(&self) -> String {
+    fn task_description_with_points(&self) -> String {
         format!("both sides of {}", self.points)
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
-        let model = context.model(&self.model)?;
-        let family = family::build(self.family, model.latent_dim());
+        let model = context.load_model(&self.model)?;
+        let family = family::build_family(self.family, model.latent_dim());
         let ids = self.points.range();
         let ids = u64::from(ids.start)..u64::from(ids.end);
         let (points, z) = simulated_points(self.seed, model.as_ref(), ids)?;
-        let z = floats(&z);
+        let z = to_f32_values(&z);
         let starts = Starts::load(self.search.starts(), &self.model, context)?;
         let search = starts.search(&self.search, family.as_ref());
         let companion = initial_encoder(&self.annealed, &self.model, context)?;
         let key = seed_key(self.seed);
-        let paths = AnnealedPaths::new(&self.annealed, key.role(EVIDENCE_ROLE));
+        let paths = AnnealedPaths::new(&self.annealed, key.for_role(EVIDENCE_SEED_ROLE));
         let measurement = Measurement {
             model: model.as_ref(),
             family: family.as_ref(),
@@ -79,7 +79,7 @@ impl Work for SimulatedWork {
             },
         };
         let dim = model.latent_dim() as usize;
-        context.in_batches(&points, |batch, from, progress| {
+        context.measure_in_batches(&points, |batch, from, progress| {
             let z = &z[from * dim..(from + batch.len()) * dim];
             let (mut records, q_star) = measurement.free_form(&search, &starts, batch)?;
             let own = Some((family.as_ref(), &q_star));
@@ -95,7 +95,7 @@ impl Work for SimulatedWork {
             let forward = paths.forward(model.as_ref(), &initial, batch, &first)?;
             let reverse = paths.reverse(model.as_ref(), &initial, (batch, z), &second)?;
             let both = vec![forward, reverse];
-            records.extend(records_of_model(&measurement.origin, both, batch));
+            records.extend(evidence_records(&measurement.origin, both, batch));
             Ok(records)
         })
     }

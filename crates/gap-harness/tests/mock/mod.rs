@@ -186,7 +186,7 @@ impl Executor for MockExecutor {
             executed.push(id.clone());
             executed.len() - 1
         };
-        for dependency in stage.inputs() {
+        for dependency in stage.input_stages() {
             assert!(
                 workspace
                     .store
@@ -206,8 +206,8 @@ impl Executor for MockExecutor {
             Some(Fault::Panic) => panic!("an invariant is broken"),
         }
         if let Stage::Ascent(work) = stage {
-            let path = workspace.output.join(TracePoint::FILE);
-            rows_file::write(&path, &[trace_point(stage, &work.name)]).unwrap();
+            let path = workspace.output.join(TracePoint::FILE_NAME);
+            rows_file::write_csv_rows(&path, &[trace_point(stage, &work.name)]).unwrap();
         }
         (workspace.progress)(1.0);
         Ok(Self::measures(stage)
@@ -318,18 +318,18 @@ impl Log {
 }
 
 impl Observer for Log {
-    fn started(&self, id: &StageId, _: &Stage) {
+    fn stage_started(&self, id: &StageId, _: &Stage) {
         let mut notes = self.0.lock().unwrap();
         assert!(notes.running.insert(id.clone()), "{id} is started twice");
         notes.most_at_once = notes.most_at_once.max(notes.running.len());
     }
 
-    fn progressed(&self, id: &StageId, fraction: f64) {
+    fn stage_progressed(&self, id: &StageId, fraction: f64) {
         assert!(self.0.lock().unwrap().running.contains(id));
         assert!((0.0..=1.0).contains(&fraction));
     }
 
-    fn finished(&self, id: &StageId, _: &Stage, outcome: &Outcome) {
+    fn stage_finished(&self, id: &StageId, _: &Stage, outcome: &Outcome) {
         let mut notes = self.0.lock().unwrap();
         let was_running = notes.running.remove(id);
         assert_eq!(

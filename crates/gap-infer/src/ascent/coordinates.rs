@@ -1,32 +1,32 @@
 //! How a family's `λ` becomes draws of `z`, and the scores at these an evaluation.
 
-use super::evaluation::{Evaluation, EvaluationRequest, Gradient, WhitenedGradient};
+use super::evaluation::{Evaluation, EvaluationRequest, LossGradient, WhitenedGradient};
 use crate::family::{FullGaussian, VariationalFamily};
 use nalgebra::DVector;
 use std::f64::consts::{E, TAU};
 
 /// The two ends of one datapoint's evaluation; between them the model is asked.
-pub(super) trait Coordinates {
+pub(super) trait Reparameterization {
     /// What the second end needs of the first.
-    type Placed;
+    type ReparameterizedState;
 
     /// Draws of all datapoints that are evaluated at once: what they take should stay in cache.
-    const ROWS_AT_ONCE: usize = usize::MAX;
+    const MAX_DRAWS_AT_ONCE: usize = usize::MAX;
 
     /// Writes the draws `z`, `[S, D]`, that `noise` makes of the datapoint's `λ`, and their `log q`, `[S]`, if
     /// the loss is averaged over it.
-    fn place(
+    fn reparameterize(
         &mut self,
         params: &[f64],
         noise: &[f32],
         z: &mut [f32],
         log_q: &mut [f64],
-    ) -> Self::Placed;
+    ) -> Self::ReparameterizedState;
 
     /// From the scores at these draws, and their log joints if the loss is asked for.
-    fn evaluate(
+    fn evaluation_from_scores(
         &mut self,
-        placed: Self::Placed,
+        placed: Self::ReparameterizedState,
         params: &[f64],
         draws: &ScoredDraws<'_>,
         request: EvaluationRequest,
@@ -42,12 +42,12 @@ pub(super) struct ScoredDraws<'a> {
 }
 
 /// A diagonal Gaussian's: `z = μ + σ ∘ ε`.
-pub(super) struct DiagonalCoordinates {
+pub(super) struct DiagonalReparameterization {
     mean: Vec<f32>, // of the latest datapoint, [D]
     std: Vec<f32>,
 }
 
-impl DiagonalCoordinates {
+impl DiagonalReparameterization {
     pub(super) fn new(dim: usize) -> Self {
         Self {
             mean: vec![0.0; dim],
@@ -56,11 +56,11 @@ impl DiagonalCoordinates {
     }
 }
 
-impl Coordinates for DiagonalCoordinates {
+impl Reparameterization for DiagonalReparameterization {
     /// `σ`
-    type Placed = DVector<f64>;
+    type ReparameterizedState = DVector<f64>;
 
-    fn place(
+    fn reparameterize(
         &mut self,
         params: &[f64],
         noise: &[f32],
@@ -81,7 +81,7 @@ impl Coordinates for DiagonalCoordinates {
         std
     }
 
-    fn evaluate(
+    fn evaluation_from_scores(
         &mut self,
         std: DVector<f64>,
         params: &[f64],
@@ -92,19 +92,21 @@ impl Coordinates for DiagonalCoordinates {
         let (noise, score) = (draws.noise, draws.score);
         let gradient = WhitenedGradient::from_scores(std, noise, score, request.curvature);
         Evaluation {
-            loss: request.loss.then(|| gaussian_loss(params, dim, draws)),
-            gradient: Gradient::Whitened(gradient),
+            loss: request
+                .loss
+                .then(|| gaussian_negative_elbo(params, dim, draws)),
+            gradient: LossGradient::Whitened(gradient),
         }
     }
 }
 
 /// A full Gaussian's, `z = μ + L ε`: those of the diagonal one in `w = L⁻¹ (z − μ)`.
-pub(super) struct FullCoordinates {
+pub(super) struct FullGaussianReparameterization {
     family: FullGaussian,
     whitened: Vec<f32>, // scores of the latest datapoint in w, [S, D]
 }
 
-impl FullCoordinates {
+impl FullGaussianReparameterization {
     pub(super) const fn new(family: FullGaussian) -> Self {
         Self {
             family,
@@ -113,17 +115,23 @@ impl FullCoordinates {
     }
 }
 
-impl Coordinates for FullCoordinates {
+impl Reparameterization for FullGaussianReparameterization {
     /// `λ` in `f32`
-    type Placed = Vec<f32>;
+    type ReparameterizedState = Vec<f32>;
 
-    fn place(&mut self, params: &[f64], noise: &[f32], z: &mut [f32], _: &mut [f64]) -> Vec<f32> {
+    fn reparameterize(
+        &mut self,
+        params: &[f64],
+        noise: &[f32],
+        z: &mut [f32],
+        _: &mut [f64],
+    ) -> Vec<f32> {
         let params: Vec<f32> = params.iter().map(|&p| p as f32).collect();
-        self.family.map(&params).apply_to_rows(noise, z);
+        self.family.affine_map(&params).apply_to_rows(noise, z);
         params
     }
 
-    fn evaluate(
+    fn evaluation_from_scores(
         &mut self,
         placed: Vec<f32>,
         params: &[f64],
@@ -132,28 +140,30 @@ impl Coordinates for FullCoordinates {
     ) -> Evaluation {
         let dim = self.family.latent_dim() as usize;
         self.whitened.resize(draws.score.len(), 0.0);
-        let map = self.family.map(&placed);
-        map.scores_of_rows(draws.score, &mut self.whitened);
+        let map = self.family.affine_map(&placed);
+        map.whiten_score_rows(draws.score, &mut self.whitened);
         let ones = DVector::from_element(dim, 1.0);
         let (noise, score) = (draws.noise, &self.whitened);
         let gradient = WhitenedGradient::from_scores(ones, noise, score, request.curvature);
         Evaluation {
-            loss: request.loss.then(|| gaussian_loss(params, dim, draws)),
-            gradient: Gradient::Whitened(gradient),
+            loss: request
+                .loss
+                .then(|| gaussian_negative_elbo(params, dim, draws)),
+            gradient: LossGradient::Whitened(gradient),
         }
     }
 }
 
 /// Any family's own: its draws, and its gradient.
-pub(super) struct FamilyCoordinates<'a>(pub(super) &'a dyn VariationalFamily);
+pub(super) struct GenericReparameterization<'a>(pub(super) &'a dyn VariationalFamily);
 
-impl Coordinates for FamilyCoordinates<'_> {
+impl Reparameterization for GenericReparameterization<'_> {
     /// `λ` in `f32`
-    type Placed = Vec<f32>;
+    type ReparameterizedState = Vec<f32>;
 
-    const ROWS_AT_ONCE: usize = 4096;
+    const MAX_DRAWS_AT_ONCE: usize = 4096;
 
-    fn place(
+    fn reparameterize(
         &mut self,
         params: &[f64],
         noise: &[f32],
@@ -165,7 +175,7 @@ impl Coordinates for FamilyCoordinates<'_> {
         params
     }
 
-    fn evaluate(
+    fn evaluation_from_scores(
         &mut self,
         placed: Vec<f32>,
         _: &[f64],
@@ -182,18 +192,18 @@ impl Coordinates for FamilyCoordinates<'_> {
         };
         Evaluation {
             loss: request.loss.then(loss),
-            gradient: Gradient::Params(gradient.iter().map(|&g| -f64::from(g)).collect()),
+            gradient: LossGradient::Params(gradient.iter().map(|&g| -f64::from(g)).collect()),
         }
     }
 }
 
 /// `−L` of a Gaussian, nats, whose `λ` has `log σ`, or `log diag L`, behind its mean.
-fn gaussian_loss(params: &[f64], dim: usize, draws: &ScoredDraws<'_>) -> f64 {
+fn gaussian_negative_elbo(params: &[f64], dim: usize, draws: &ScoredDraws<'_>) -> f64 {
     let mean = draws.log_joint.iter().sum::<f64>() / draws.log_joint.len() as f64;
-    -mean - entropy(&params[dim..2 * dim])
+    -mean - gaussian_entropy_nats(&params[dim..2 * dim])
 }
 
 /// The entropy of a Gaussian with this `log σ`, or `log diag L`, nats.
-fn entropy(log_stds: &[f64]) -> f64 {
+fn gaussian_entropy_nats(log_stds: &[f64]) -> f64 {
     log_stds.iter().sum::<f64>() + 0.5 * log_stds.len() as f64 * (TAU * E).ln()
 }

@@ -1,16 +1,17 @@
 //! Where the draws of an ascent come from: the same at each step, new ones, or a sequence.
 
 use super::point_sets::{
-    balanced_pairs, has_enough_pairs, mirror, moments, whiten, whitened_sobol,
+    append_negatives, balanced_antithetic_points, has_enough_antithetic_pairs,
+    mean_and_second_moment, whiten, whitened_sobol_normals,
 };
 use gap_spec::NoiseSource;
-use gap_torch::{NoiseStream, SOBOL_POINTS, SeedKey, sobol_normal_points};
+use gap_torch::{MAX_SOBOL_POINTS, NoiseStream, SeedKey, sobol_normal_points};
 use nalgebra::{DMatrix, DVector};
 
 /// The first blocks are whitened: with few draws that takes away most of their noise. Later ones
 /// are not, since the small bias of whitening would stay in any average, but they are larger.
-const WHITENED_BLOCKS: u32 = 6;
-const LARGEST_BLOCK: u32 = 4;
+const N_WHITENED_FIRST_BLOCKS: u32 = 6;
+const LATER_BLOCK_SIZE_FACTOR: u32 = 4;
 
 /// The draws of one step: `S` standard normals of dimension `D`, common to all datapoints or not.
 pub struct NoiseDraws {
@@ -26,9 +27,9 @@ pub struct NoiseDraws {
 
 impl NoiseDraws {
     /// Draws common to all datapoints: `[S, D]`, sample after sample.
-    pub fn common(values: Vec<f32>, dim: usize) -> Self {
+    pub fn from_common_normals(values: Vec<f32>, dim: usize) -> Self {
         let n_samples = values.len() / dim;
-        let (mean, second_moment) = moments(&values, dim);
+        let (mean, second_moment) = mean_and_second_moment(&values, dim);
         Self {
             values,
             common: true,
@@ -39,7 +40,7 @@ impl NoiseDraws {
         }
     }
 
-    fn independent(key: SeedKey, ids: &[u64], n_samples: usize, dim: usize) -> Self {
+    fn new_independent(key: SeedKey, ids: &[u64], n_samples: usize, dim: usize) -> Self {
         // One sample of S·D numbers: a datapoint's draws lie side by side.
         Self {
             values: NoiseStream::first_normals(key, ids, n_samples * dim),
@@ -57,7 +58,7 @@ impl NoiseDraws {
     }
 
     /// The draws of the `row`-th datapoint of the step, `[S, D]`.
-    pub fn row(&self, row: usize) -> &[f32] {
+    pub fn datapoint_draws(&self, row: usize) -> &[f32] {
         let len = self.n_samples * self.dim;
         let start = if self.common { 0 } else { row * len };
         &self.values[start..start + len]
@@ -86,54 +87,60 @@ impl DrawSource {
     }
 
     /// The draws of step `step` (0, 1, …) for the datapoints `ids`.
-    pub fn at(&mut self, step: u32, ids: &[u64]) -> &NoiseDraws {
+    pub fn draws_at_step(&mut self, step: u32, ids: &[u64]) -> &NoiseDraws {
         let (n, dim, key) = (self.n_samples, self.dim, self.key);
-        let step_key = key.index(u64::from(step));
+        let step_key = key.for_index(u64::from(step));
         let draws = match (self.noise, self.latest.take()) {
             (NoiseSource::Fixed, Some(draws)) => draws,
-            (NoiseSource::Fixed, None) => NoiseDraws::common(whitened_sobol(key, n, dim), dim),
+            (NoiseSource::Fixed, None) => {
+                NoiseDraws::from_common_normals(whitened_sobol_normals(key, n, dim), dim)
+            }
             (NoiseSource::Sequence | NoiseSource::GrowingSequence, _) => {
-                NoiseDraws::common(self.block(step), dim)
+                NoiseDraws::from_common_normals(self.sequence_block(step), dim)
             }
-            (NoiseSource::Fresh, _) => {
-                NoiseDraws::common(sobol_normal_points(step_key, 0..n as u32, dim), dim)
-            }
-            (NoiseSource::Independent, _) => NoiseDraws::independent(step_key, ids, n, dim),
+            (NoiseSource::Fresh, _) => NoiseDraws::from_common_normals(
+                sobol_normal_points(step_key, 0..n as u32, dim),
+                dim,
+            ),
+            (NoiseSource::Independent, _) => NoiseDraws::new_independent(step_key, ids, n, dim),
         };
         self.latest.insert(draws)
     }
 
     /// The `step`-th block of one sequence; after its end, of another.
-    fn block(&self, step: u32) -> Vec<f32> {
+    fn sequence_block(&self, step: u32) -> Vec<f32> {
         let dim = self.dim;
-        let antithetic = has_enough_pairs(self.n_samples, dim);
+        let antithetic = has_enough_antithetic_pairs(self.n_samples, dim);
         let first_block = if antithetic {
             self.n_samples / 2
         } else {
             self.n_samples
         } as u32;
         let grown = match self.noise {
-            NoiseSource::GrowingSequence => LARGEST_BLOCK,
+            NoiseSource::GrowingSequence => LATER_BLOCK_SIZE_FACTOR,
             _ => 1,
         };
-        let (before, size) = if step < WHITENED_BLOCKS {
+        let (before, size) = if step < N_WHITENED_FIRST_BLOCKS {
             (step, 1)
         } else {
-            (WHITENED_BLOCKS + grown * (step - WHITENED_BLOCKS), grown)
+            (
+                N_WHITENED_FIRST_BLOCKS + grown * (step - N_WHITENED_FIRST_BLOCKS),
+                grown,
+            )
         };
         let (before, size) = (before * first_block, size * first_block);
-        let per_sequence = (SOBOL_POINTS - size) / size;
+        let per_sequence = (MAX_SOBOL_POINTS - size) / size;
         let key = self
             .key
-            .role("sequence")
-            .index(u64::from(before / size / per_sequence));
+            .for_role("sequence")
+            .for_index(u64::from(before / size / per_sequence));
         let start = before % (per_sequence * size);
         let mut points = sobol_normal_points(key, start..start + size, dim);
-        match (step < WHITENED_BLOCKS, antithetic) {
-            (true, true) => balanced_pairs(points, dim),
+        match (step < N_WHITENED_FIRST_BLOCKS, antithetic) {
+            (true, true) => balanced_antithetic_points(points, dim),
             (true, false) => whiten(points, dim),
             (false, true) => {
-                mirror(&mut points);
+                append_negatives(&mut points);
                 points
             }
             (false, false) => points,
@@ -149,7 +156,12 @@ mod tests {
     fn blocks_of_a_sequence_are_new_and_a_fixed_set_is_not() {
         let first_two = |noise| {
             let mut source = DrawSource::new(noise, 32, 3, SeedKey::root(2));
-            [0, 1].map(|step| source.at(step, &[4, 5]).row(1).to_vec())
+            [0, 1].map(|step| {
+                source
+                    .draws_at_step(step, &[4, 5])
+                    .datapoint_draws(1)
+                    .to_vec()
+            })
         };
         for noise in [
             NoiseSource::Sequence,
@@ -167,19 +179,21 @@ mod tests {
     #[test]
     fn independent_draws_belong_to_their_datapoint_and_common_ones_to_all() {
         let mut source = DrawSource::new(NoiseSource::Independent, 5, 3, SeedKey::root(3));
-        let alone = source.at(7, &[9]).row(0).to_vec();
-        let draws = source.at(7, &[4, 9]);
-        assert_eq!(draws.row(1), alone);
-        assert_ne!(draws.row(0), draws.row(1));
+        let alone = source.draws_at_step(7, &[9]).datapoint_draws(0).to_vec();
+        let draws = source.draws_at_step(7, &[4, 9]);
+        assert_eq!(draws.datapoint_draws(1), alone);
+        assert_ne!(draws.datapoint_draws(0), draws.datapoint_draws(1));
         let mut source = DrawSource::new(NoiseSource::Fresh, 5, 3, SeedKey::root(3));
-        let draws = source.at(7, &[4, 9]);
-        assert_eq!(draws.row(0), draws.row(1));
+        let draws = source.draws_at_step(7, &[4, 9]);
+        assert_eq!(draws.datapoint_draws(0), draws.datapoint_draws(1));
     }
 
     #[test]
     fn a_sequence_goes_on_after_its_end() {
         let mut source = DrawSource::new(NoiseSource::Sequence, 1 << 15, 1, SeedKey::root(4));
-        let mut seen: Vec<f32> = (0..6).map(|step| source.at(step, &[0]).row(0)[3]).collect();
+        let mut seen: Vec<f32> = (0..6)
+            .map(|step| source.draws_at_step(step, &[0]).datapoint_draws(0)[3])
+            .collect();
         seen.sort_by(f32::total_cmp);
         seen.dedup();
         assert_eq!(seen.len(), 6);

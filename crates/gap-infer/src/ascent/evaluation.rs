@@ -16,7 +16,7 @@ pub struct EvaluationRequest {
 
 impl EvaluationRequest {
     /// Nothing but the gradient.
-    pub const GRADIENT: Self = Self {
+    pub const GRADIENT_ONLY: Self = Self {
         loss: false,
         curvature: false,
         precision: Precision::Full,
@@ -29,12 +29,12 @@ pub struct Evaluation {
     /// `−L`, nats, if it was asked for.
     pub loss: Option<f64>,
     /// In the coordinates of the family.
-    pub gradient: Gradient,
+    pub gradient: LossGradient,
 }
 
 /// The gradient of `−L`.
 #[derive(Clone, Debug)]
-pub enum Gradient {
+pub enum LossGradient {
     /// Of a Gaussian, in whitened coordinates.
     Whitened(WhitenedGradient),
     /// `∂(−L)/∂λ` of any other family, `[Q]`.
@@ -63,8 +63,8 @@ impl Evaluation {
     pub fn is_finite(&self) -> bool {
         self.loss.is_none_or(f64::is_finite)
             && match &self.gradient {
-                Gradient::Params(gradient) => gradient.iter().all(|g| g.is_finite()),
-                Gradient::Whitened(gradient) => gradient.is_finite(),
+                LossGradient::Params(gradient) => gradient.iter().all(|g| g.is_finite()),
+                LossGradient::Whitened(gradient) => gradient.is_finite(),
             }
     }
 
@@ -82,10 +82,10 @@ impl Evaluation {
     /// # Panics
     ///
     /// If the family is no Gaussian.
-    pub const fn whitened(&self) -> &WhitenedGradient {
+    pub const fn whitened_gradient(&self) -> &WhitenedGradient {
         match &self.gradient {
-            Gradient::Whitened(gradient) => gradient,
-            Gradient::Params(_) => panic!("steps in whitened coordinates are of Gaussians"),
+            LossGradient::Whitened(gradient) => gradient,
+            LossGradient::Params(_) => panic!("steps in whitened coordinates are of Gaussians"),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::family::{FullGaussian, VariationalFamily};
 
 /// What is known of the family.
 #[derive(Clone, Copy)]
-pub enum Form<'a> {
+pub enum FamilyKind<'a> {
     /// A diagonal Gaussian: Newton's method for the mean, and for each `log σ`.
     Diagonal,
     /// A full Gaussian: Newton's method for the mean and the covariance.

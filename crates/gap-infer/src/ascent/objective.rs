@@ -1,27 +1,28 @@
 //! `−L[q]`, its gradient and its curvature for each datapoint, from the scores at common draws.
 
 use super::coordinates::{
-    Coordinates, DiagonalCoordinates, FamilyCoordinates, FullCoordinates, ScoredDraws,
+    DiagonalReparameterization, FullGaussianReparameterization, GenericReparameterization,
+    Reparameterization, ScoredDraws,
 };
 use super::draws::NoiseDraws;
 use super::evaluation::{Evaluation, EvaluationRequest};
-use super::form::Form;
+use super::form::FamilyKind;
 use crate::family::VariationalFamily;
 use crate::inference::InferError;
-use gap_model::{JointOutputs, JointRows, LatentVariableModel};
+use gap_model::{JointOutputs, JointRowEvaluator, LatentVariableModel};
 use gap_spec::StepRule;
 use tch::Tensor;
 
 /// The negative ELBO of a family at the observations of a batch.
 pub struct Objective<'a> {
-    joint: JointRows<'a>,
-    memory: EvaluationMemory,
-    form: Form<'a>,
+    joint: JointRowEvaluator<'a>,
+    memory: EvaluationBuffers,
+    form: FamilyKind<'a>,
 }
 
 /// What one evaluation asks of the model and is told; the next one takes the same memory.
 #[derive(Default)]
-struct EvaluationMemory {
+struct EvaluationBuffers {
     observations: Vec<usize>, // [N]
     z: Vec<f32>,              // [N, D]
     score: Vec<f32>,          // [N, D]
@@ -29,7 +30,7 @@ struct EvaluationMemory {
     log_q: Vec<f64>,          // [N], of families that write it
 }
 
-impl EvaluationMemory {
+impl EvaluationBuffers {
     fn resize(&mut self, n_rows: usize, dim: usize) {
         self.observations.resize(n_rows, 0);
         self.z.resize(n_rows * dim, 0.0);
@@ -46,7 +47,7 @@ impl<'a> Objective<'a> {
     ///
     /// [`InferError::Model`] if sizes do not fit.
     pub fn new(model: &'a dyn LatentVariableModel, x: &Tensor) -> Result<Self, InferError> {
-        Self::with_form(Form::Diagonal, model, x)
+        Self::with_family_kind(FamilyKind::Diagonal, model, x)
     }
 
     /// Of `family`, for an ascent by `rule`.
@@ -63,41 +64,41 @@ impl<'a> Objective<'a> {
     ) -> Result<Self, InferError> {
         let (diagonal, full) = (family.as_diagonal_gaussian(), family.as_full_gaussian());
         let form = match (rule, diagonal, full) {
-            (_, Some(_), _) => Form::Diagonal,
-            (StepRule::AveragedNewton, _, Some(full)) => Form::Full(full),
-            (StepRule::Adam, ..) => Form::Any(family),
+            (_, Some(_), _) => FamilyKind::Diagonal,
+            (StepRule::AveragedNewton, _, Some(full)) => FamilyKind::Full(full),
+            (StepRule::Adam, ..) => FamilyKind::Any(family),
             _ => return Err(InferError::Rule { rule }),
         };
-        Self::with_form(form, model, x)
+        Self::with_family_kind(form, model, x)
     }
 
-    fn with_form(
-        form: Form<'a>,
+    fn with_family_kind(
+        form: FamilyKind<'a>,
         model: &'a dyn LatentVariableModel,
         x: &Tensor,
     ) -> Result<Self, InferError> {
         Ok(Self {
-            joint: JointRows::new(model, x)?,
-            memory: EvaluationMemory::default(),
+            joint: JointRowEvaluator::new(model, x)?,
+            memory: EvaluationBuffers::default(),
             form,
         })
     }
 
     /// What is known of the family.
-    pub const fn form(&self) -> Form<'a> {
+    pub const fn family_kind(&self) -> FamilyKind<'a> {
         self.form
     }
 
     /// `D`.
-    pub const fn dim(&self) -> usize {
+    pub const fn latent_dim(&self) -> usize {
         self.joint.latent_dim()
     }
 
     /// `N`, normals that a draw of the family is made of.
     pub fn noise_dim(&self) -> usize {
         match self.form {
-            Form::Any(family) => family.noise_dim() as usize,
-            Form::Diagonal | Form::Full(_) => self.dim(),
+            FamilyKind::Any(family) => family.noise_dim() as usize,
+            FamilyKind::Diagonal | FamilyKind::Full(_) => self.latent_dim(),
         }
     }
 
@@ -114,23 +115,23 @@ impl<'a> Objective<'a> {
         request: EvaluationRequest,
     ) -> Result<Vec<Evaluation>, InferError> {
         match self.form {
-            Form::Diagonal => {
-                let coordinates = DiagonalCoordinates::new(self.dim());
-                self.evaluate_in(coordinates, rows, params, draws, request)
+            FamilyKind::Diagonal => {
+                let coordinates = DiagonalReparameterization::new(self.latent_dim());
+                self.evaluate_reparameterized(coordinates, rows, params, draws, request)
             }
-            Form::Full(family) => {
-                let coordinates = FullCoordinates::new(family);
-                self.evaluate_in(coordinates, rows, params, draws, request)
+            FamilyKind::Full(family) => {
+                let coordinates = FullGaussianReparameterization::new(family);
+                self.evaluate_reparameterized(coordinates, rows, params, draws, request)
             }
-            Form::Any(family) => {
-                let coordinates = FamilyCoordinates(family);
-                self.evaluate_in(coordinates, rows, params, draws, request)
+            FamilyKind::Any(family) => {
+                let coordinates = GenericReparameterization(family);
+                self.evaluate_reparameterized(coordinates, rows, params, draws, request)
             }
         }
     }
 
     /// Draws for every datapoint, the model's scores at them, and an evaluation from each datapoint's.
-    fn evaluate_in<C: Coordinates>(
+    fn evaluate_reparameterized<C: Reparameterization>(
         &mut self,
         mut coordinates: C,
         rows: &[usize],
@@ -138,9 +139,9 @@ impl<'a> Objective<'a> {
         draws: &NoiseDraws,
         request: EvaluationRequest,
     ) -> Result<Vec<Evaluation>, InferError> {
-        let (dim, n_samples) = (self.dim(), draws.n_samples());
+        let (dim, n_samples) = (self.latent_dim(), draws.n_samples());
         let len = n_samples * dim;
-        let at_once = (C::ROWS_AT_ONCE / n_samples).max(1);
+        let at_once = (C::MAX_DRAWS_AT_ONCE / n_samples).max(1);
         let mut evaluations = Vec::with_capacity(rows.len());
         for (chunk, rows) in rows.chunks(at_once).enumerate() {
             let first = chunk * at_once;
@@ -151,27 +152,33 @@ impl<'a> Objective<'a> {
                 let samples = row * n_samples..(row + 1) * n_samples;
                 let z = &mut self.memory.z[row * len..][..len];
                 let log_q = &mut self.memory.log_q[samples.clone()];
-                placed.push(coordinates.place(params, draws.row(first + row), z, log_q));
+                placed.push(coordinates.reparameterize(
+                    params,
+                    draws.datapoint_draws(first + row),
+                    z,
+                    log_q,
+                ));
                 self.memory.observations[samples].fill(observation);
             }
-            self.score(request)?;
+            self.score_buffered_draws(request)?;
             for (row, (placed, params)) in placed.into_iter().zip(params).enumerate() {
                 let samples = row * n_samples..(row + 1) * n_samples;
                 let scored = ScoredDraws {
-                    noise: draws.row(first + row),
+                    noise: draws.datapoint_draws(first + row),
                     score: &self.memory.score[row * len..][..len],
                     log_joint: &self.memory.log_joint[samples.clone()],
                     log_q: &self.memory.log_q[samples],
                 };
-                evaluations.push(coordinates.evaluate(placed, params, &scored, request));
+                evaluations
+                    .push(coordinates.evaluation_from_scores(placed, params, &scored, request));
             }
         }
         Ok(evaluations)
     }
 
     /// The scores of the rows in memory, and their log joints if the loss is asked for.
-    fn score(&mut self, request: EvaluationRequest) -> Result<(), InferError> {
-        let EvaluationMemory {
+    fn score_buffered_draws(&mut self, request: EvaluationRequest) -> Result<(), InferError> {
+        let EvaluationBuffers {
             observations,
             z,
             score,

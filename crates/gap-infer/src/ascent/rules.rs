@@ -11,13 +11,13 @@ mod natural_gradient;
 mod newton_stein;
 
 use super::evaluation::EvaluationRequest;
-use super::form::Form;
+use super::form::FamilyKind;
 use super::stepper::Stepper;
 use crate::family::VariationalFamily;
 use gap_spec::{Phase, StepRule};
 
 /// The rule whose steps go furthest for `family`.
-pub fn best_rule(family: &dyn VariationalFamily) -> StepRule {
+pub fn best_step_rule_for_family(family: &dyn VariationalFamily) -> StepRule {
     let is_gaussian =
         family.as_diagonal_gaussian().is_some() || family.as_full_gaussian().is_some();
     if is_gaussian {
@@ -28,22 +28,24 @@ pub fn best_rule(family: &dyn VariationalFamily) -> StepRule {
 }
 
 /// One datapoint's search from `params` by the rule of `phase`.
-pub(super) fn stepper(phase: &Phase, form: Form, params: Vec<f64>) -> Box<dyn Stepper> {
+pub(super) fn new_stepper(phase: &Phase, form: FamilyKind, params: Vec<f64>) -> Box<dyn Stepper> {
     match (phase.rule, form) {
-        (StepRule::AveragedNewton, Form::Full(family)) => {
+        (StepRule::AveragedNewton, FamilyKind::Full(family)) => {
             let dim = family.latent_dim() as usize;
-            Box::new(full_newton::FullNewton::new(params, dim))
+            Box::new(full_newton::StochasticFullGaussianNewton::new(params, dim))
         }
         (StepRule::Lbfgs, _) => Box::new(lbfgs::Lbfgs::new(params)),
-        (StepRule::NewtonStein, _) => Box::new(newton_stein::Rule::new(params)),
-        (StepRule::AveragedNewton, _) => Box::new(averaged_newton::AveragedNewton::new(params)),
-        (StepRule::NaturalGradient, _) => Box::new(natural_gradient::Rule::new(params)),
+        (StepRule::NewtonStein, _) => Box::new(newton_stein::NewtonSteinStepper::new(params)),
+        (StepRule::AveragedNewton, _) => Box::new(averaged_newton::StochasticNewton::new(params)),
+        (StepRule::NaturalGradient, _) => {
+            Box::new(natural_gradient::NaturalGradientStepper::new(params))
+        }
         (StepRule::Adam, _) => Box::new(adam::Adam::new(phase.adam, params)),
     }
 }
 
 /// What a rule needs of an evaluation.
-pub(super) const fn evaluation_request(rule: StepRule) -> EvaluationRequest {
+pub(super) const fn evaluation_request_for_rule(rule: StepRule) -> EvaluationRequest {
     match rule {
         StepRule::Lbfgs => lbfgs::EVALUATION_REQUEST,
         StepRule::NewtonStein | StepRule::NaturalGradient => damped::EVALUATION_REQUEST,

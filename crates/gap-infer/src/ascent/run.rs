@@ -3,9 +3,9 @@
 use super::draws::DrawSource;
 use super::evaluation::EvaluationRequest;
 use super::objective::Objective;
-use super::rules::{evaluation_request, stepper};
-use super::schedule::Schedule;
-use super::stepper::{Progress, Stepper};
+use super::rules::{evaluation_request_for_rule, new_stepper};
+use super::schedule::PhaseSchedule;
+use super::stepper::{StepOutcome, Stepper};
 use super::stopping::StoppingState;
 use crate::inference::InferError;
 use gap_spec::Phase;
@@ -44,7 +44,7 @@ impl SearchState {
 
     /// How much a posterior that looks like the `q` here would lose by the `q` of `other`, nats, to
     /// the second order; both are diagonal Gaussians.
-    pub(crate) fn distance_nats(&self, other: &Self) -> f64 {
+    pub(crate) fn second_order_kl_nats(&self, other: &Self) -> f64 {
         let (a, b) = (&self.params, &other.params);
         let dim = a.len() / 2;
         (0..dim)
@@ -57,7 +57,7 @@ impl SearchState {
 }
 
 /// Is shown all datapoints after each round of evaluations; its time is not counted.
-pub type Observer<'a> = dyn FnMut(&[SearchState]) + 'a;
+pub type AscentObserver<'a> = dyn FnMut(&[SearchState]) + 'a;
 
 /// Takes the states `rows` (positions in the objective's batch, whose datapoints are `ids`)
 /// through `phase`. Failed ones stay where they are.
@@ -72,16 +72,16 @@ pub fn run_phase(
     states: &mut [SearchState],
     ids: &[u64],
     key: SeedKey,
-    observer: &mut Observer,
+    observer: &mut AscentObserver,
 ) -> Result<(), InferError> {
     let mut clock = Instant::now();
-    let by_rule = evaluation_request(phase.rule);
+    let by_rule = evaluation_request_for_rule(phase.rule);
     let asked = EvaluationRequest {
         loss: by_rule.loss || phase.stopping.reads_loss(),
         precision: phase.precision,
         ..by_rule
     };
-    let form = objective.form();
+    let form = objective.family_kind();
     let mut source = DrawSource::new(
         phase.noise,
         phase.n_samples as usize,
@@ -93,7 +93,7 @@ pub fn run_phase(
         .filter(|&&row| states[row].failed_at.is_none())
         .map(|&row| ActiveSearch {
             row,
-            stepper: stepper(phase, form, states[row].params.clone()),
+            stepper: new_stepper(phase, form, states[row].params.clone()),
             stopping: StoppingState::new(phase),
         })
         .collect();
@@ -106,8 +106,11 @@ pub fn run_phase(
         }
         let active_rows: Vec<usize> = active.iter().map(|a| a.row).collect();
         let active_ids: Vec<u64> = active_rows.iter().map(|&row| ids[row]).collect();
-        let draws = source.at(step, &active_ids);
-        let trials: Vec<&[f64]> = active.iter().map(|a| a.stepper.trial()).collect();
+        let draws = source.draws_at_step(step, &active_ids);
+        let trials: Vec<&[f64]> = active
+            .iter()
+            .map(|a| a.stepper.params_to_evaluate())
+            .collect();
         let evaluations = objective.evaluate(&active_rows, &trials, draws, asked)?;
         let mut evaluations = evaluations.into_iter();
         active.retain_mut(|active| {
@@ -119,17 +122,18 @@ pub fn run_phase(
                 state.failed_at = Some(state.steps);
                 return false;
             }
-            let progress = active.stepper.tell(&evaluation, draws);
+            let progress = active.stepper.update_with_evaluation(&evaluation, draws);
             state
                 .params
                 .copy_from_slice(active.stepper.current_solution());
-            state.stopped = active
-                .stopping
-                .done(progress, &evaluation, draws.n_samples());
-            if state.stopped && progress != Progress::Stuck {
+            state.stopped =
+                active
+                    .stopping
+                    .update_and_check_stopping(progress, &evaluation, draws.n_samples());
+            if state.stopped && progress != StepOutcome::Stuck {
                 state
                     .params
-                    .copy_from_slice(active.stepper.final_solution());
+                    .copy_from_slice(active.stepper.converged_solution());
             }
             !state.stopped
         });
@@ -143,7 +147,7 @@ pub fn run_phase(
     Ok(())
 }
 
-impl Schedule {
+impl PhaseSchedule {
     /// Takes the states `rows` through all phases.
     ///
     /// # Errors
@@ -156,10 +160,10 @@ impl Schedule {
         states: &mut [SearchState],
         ids: &[u64],
         key: SeedKey,
-        observer: &mut Observer,
+        observer: &mut AscentObserver,
     ) -> Result<(), InferError> {
         for (i, phase) in self.phases.iter().enumerate() {
-            let key = key.role("phase").index(i as u64);
+            let key = key.for_role("phase").for_index(i as u64);
             run_phase(objective, phase, rows, states, ids, key, observer)?;
         }
         Ok(())

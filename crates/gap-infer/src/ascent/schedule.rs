@@ -4,23 +4,23 @@ use gap_spec::{AdamSettings, NoiseSource, Phase, Precision, StepRule, StoppingRu
 use std::fmt;
 
 /// Draws with which a search begins.
-const FEWEST_DRAWS: usize = 16;
+const MIN_DRAWS: usize = 16;
 
 /// A few phases after one another.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Schedule {
+pub struct PhaseSchedule {
     /// The phases.
     pub phases: Vec<Phase>,
 }
 
-impl Schedule {
+impl PhaseSchedule {
     /// The default: Newton-Stein on few fixed draws until 0.1 nats are promised, then averaged Newton
     /// until `tolerance_nats`. Where 16 draws do not span the latent space, L-BFGS goes before, and
     /// Newton-Stein takes more draws and goes on until 0.01.
     ///
     /// No constant of it depends on the model, and only the numbers of draws on `dim`.
-    pub fn default_for(dim: usize, tolerance_nats: f64, max_steps: u32) -> Self {
-        let n_samples = draws_for(dim);
+    pub fn default_for_latent_dim(dim: usize, tolerance_nats: f64, max_steps: u32) -> Self {
+        let n_samples = n_draws_for_latent_dim(dim);
         let fixed = |rule, n_samples: usize, below_nats, most: u32| Phase {
             noise: NoiseSource::Fixed,
             n_samples: n_samples as u32,
@@ -28,15 +28,19 @@ impl Schedule {
             below_nats,
             ..Phase::new(rule, most.min(max_steps))
         };
-        let mut phases = if n_samples == FEWEST_DRAWS {
+        let mut phases = if n_samples == MIN_DRAWS {
             vec![fixed(StepRule::NewtonStein, n_samples, 0.1, 60)]
         } else {
             vec![
-                fixed(StepRule::Lbfgs, FEWEST_DRAWS, 0.1, 60),
+                fixed(StepRule::Lbfgs, MIN_DRAWS, 0.1, 60),
                 fixed(StepRule::NewtonStein, n_samples, 0.01, 60),
             ]
         };
-        phases.push(averaged_newton(2 * n_samples, tolerance_nats, max_steps));
+        phases.push(averaged_newton_phase(
+            2 * n_samples,
+            tolerance_nats,
+            max_steps,
+        ));
         Self { phases }
     }
 
@@ -68,7 +72,7 @@ impl Schedule {
     }
 }
 
-impl fmt::Display for Schedule {
+impl fmt::Display for PhaseSchedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phases: Vec<String> = self.phases.iter().map(Phase::to_string).collect();
         f.pad(&phases.join(" + "))
@@ -76,7 +80,7 @@ impl fmt::Display for Schedule {
 }
 
 /// Averaged Newton on blocks of `n_samples` draws and more.
-pub fn averaged_newton(n_samples: usize, tolerance_nats: f64, max_steps: u32) -> Phase {
+pub fn averaged_newton_phase(n_samples: usize, tolerance_nats: f64, max_steps: u32) -> Phase {
     Phase {
         noise: NoiseSource::GrowingSequence,
         n_samples: n_samples as u32,
@@ -88,10 +92,10 @@ pub fn averaged_newton(n_samples: usize, tolerance_nats: f64, max_steps: u32) ->
 
 /// The least power of two that is at least 16 and at least 1.25 draws for each dimension: enough to
 /// see the whole curvature.
-pub const fn draws_for(dim: usize) -> usize {
+pub const fn n_draws_for_latent_dim(dim: usize) -> usize {
     let enough = (5 * dim).div_ceil(4);
-    (if enough < FEWEST_DRAWS {
-        FEWEST_DRAWS
+    (if enough < MIN_DRAWS {
+        MIN_DRAWS
     } else {
         enough
     })

@@ -6,7 +6,7 @@ use super::evaluation::Evaluation;
 /// One datapoint's search, told of one evaluation at a time.
 pub trait Stepper {
     /// The `λ` to be evaluated next.
-    fn trial(&self) -> &[f64];
+    fn params_to_evaluate(&self) -> &[f64];
 
     /// The `λ` to end with, if the search ended now.
     fn current_solution(&self) -> &[f64];
@@ -15,17 +15,21 @@ pub trait Stepper {
     ///
     /// A rule whose steps have kept their promises takes the last small one unevaluated: on decoders
     /// of digits with 2 to 50 dimensions the default search then needs 3 to 10% fewer joint gradients.
-    fn final_solution(&self) -> &[f64] {
+    fn converged_solution(&self) -> &[f64] {
         self.current_solution()
     }
 
     /// Takes the finite `evaluation` of the trial on `draws`, and sets the next trial.
-    fn tell(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> Progress;
+    fn update_with_evaluation(
+        &mut self,
+        evaluation: &Evaluation,
+        draws: &NoiseDraws,
+    ) -> StepOutcome;
 }
 
 /// What a step rule made of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Progress {
+pub enum StepOutcome {
     /// The trial was refused; another is to be evaluated.
     Searching,
     /// The trial is the new iterate.

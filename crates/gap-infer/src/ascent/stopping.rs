@@ -1,12 +1,12 @@
 //! When a datapoint's phase of an ascent is over.
 
 use super::evaluation::Evaluation;
-use super::stepper::Progress;
+use super::stepper::StepOutcome;
 use gap_spec::{Phase, StoppingRule};
 
 /// Steps in a block of a plateau, and blocks without improvement that it waits for.
-const PLATEAU_BLOCK: u32 = 100;
-const PLATEAU_PATIENCE: u32 = 10;
+const PLATEAU_BLOCK_STEPS: u32 = 100;
+const PLATEAU_PATIENCE_BLOCKS: u32 = 10;
 
 /// The state of a stopping rule for one datapoint.
 pub struct StoppingState {
@@ -20,7 +20,7 @@ pub struct StoppingState {
 }
 
 /// Blocks before an averaged decrement is believed.
-const FEWEST_BLOCKS: u32 = 3;
+const MIN_BLOCKS_BEFORE_STOPPING: u32 = 3;
 
 impl StoppingState {
     pub const fn new(phase: &Phase) -> Self {
@@ -36,11 +36,16 @@ impl StoppingState {
     }
 
     /// Whether the datapoint is done, told of its newest iterate and of the draws it was found on.
-    pub fn done(&mut self, progress: Progress, evaluation: &Evaluation, n_samples: usize) -> bool {
+    pub fn update_and_check_stopping(
+        &mut self,
+        progress: StepOutcome,
+        evaluation: &Evaluation,
+        n_samples: usize,
+    ) -> bool {
         let decrement = match progress {
-            Progress::Searching => return false,
-            Progress::Stuck => return true,
-            Progress::Iterate { decrement } => decrement,
+            StepOutcome::Searching => return false,
+            StepOutcome::Stuck => return true,
+            StepOutcome::Iterate { decrement } => decrement,
         };
         self.iterates += 1;
         let t = f64::from(self.iterates);
@@ -55,18 +60,19 @@ impl StoppingState {
                     self.sum += decrement / (own.recip() + before.recip());
                 }
                 let one_draw = self.sum / (t - 1.0);
-                self.iterates >= FEWEST_BLOCKS && one_draw * 1.125 / self.drawn < self.below_nats
+                self.iterates >= MIN_BLOCKS_BEFORE_STOPPING
+                    && one_draw * 1.125 / self.drawn < self.below_nats
             }
             StoppingRule::Plateau => {
                 self.sum += evaluation.loss_nats();
-                if !self.iterates.is_multiple_of(PLATEAU_BLOCK) {
+                if !self.iterates.is_multiple_of(PLATEAU_BLOCK_STEPS) {
                     return false;
                 }
-                let mean = self.sum / f64::from(PLATEAU_BLOCK);
+                let mean = self.sum / f64::from(PLATEAU_BLOCK_STEPS);
                 self.sum = 0.0;
                 self.stale = if mean < self.best { 0 } else { self.stale + 1 };
                 self.best = self.best.min(mean);
-                self.stale > PLATEAU_PATIENCE
+                self.stale > PLATEAU_PATIENCE_BLOCKS
             }
         }
     }

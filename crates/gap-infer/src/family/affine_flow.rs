@@ -1,13 +1,13 @@
 //! An affine-coupling flow of each datapoint's own, before the map of the full Gaussian.
 
-use super::columns::Columns;
-use super::couplings::Couplings;
-use super::full_gaussian::log_standard_normal;
+use super::columns::FeatureColumns;
+use super::couplings::CouplingStack;
+use super::full_gaussian::log_standard_normal_density;
 use super::gaussians::FullGaussian;
-use super::number::Number;
+use super::number::FloatNumber;
 use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
-use super::variational::{EvaluableFamily, VariationalParams};
-use gap_spec::family::{COUPLING_HIDDEN, COUPLING_LAYERS};
+use super::variational::{EvaluableDensityFamily, VariationalParams};
+use gap_spec::family::{COUPLING_HIDDEN_UNITS, COUPLING_LAYERS};
 use gap_torch::SeedKey;
 use tch::Tensor;
 
@@ -22,21 +22,21 @@ use tch::Tensor;
 /// 2017, "Sticking the landing", §3).
 pub struct AffineFlow {
     gaussian: FullGaussian,
-    couplings: Couplings,
+    couplings: CouplingStack,
 }
 
 impl AffineFlow {
     /// The layers and hidden units of the table of families.
     pub fn new(latent_dim: i64) -> Self {
-        Self::with_sizes(latent_dim, COUPLING_LAYERS, COUPLING_HIDDEN)
+        Self::with_layers_and_hidden_units(latent_dim, COUPLING_LAYERS, COUPLING_HIDDEN_UNITS)
     }
 
     /// Any number of layers and of hidden units.
-    pub fn with_sizes(latent_dim: i64, n_layers: usize, n_hidden: usize) -> Self {
-        let key = SeedKey::root(0).role("affine-flow");
+    pub fn with_layers_and_hidden_units(latent_dim: i64, n_layers: usize, n_hidden: usize) -> Self {
+        let key = SeedKey::root(0).for_role("affine-flow");
         Self {
             gaussian: FullGaussian::new(latent_dim),
-            couplings: Couplings::new(latent_dim as usize, n_layers, n_hidden, key),
+            couplings: CouplingStack::new(latent_dim as usize, n_layers, n_hidden, key),
         }
     }
 }
@@ -50,45 +50,54 @@ impl PerDatapointFamily for AffineFlow {
         self.gaussian.n_params() + self.couplings.n_params()
     }
 
-    fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
-        let map = self.gaussian.map(params);
+    fn draw<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+    ) -> (FeatureColumns<T>, Vec<f64>) {
+        let map = self.gaussian.affine_map(params);
         let flow = self
             .couplings
             .forward(&params[self.gaussian.n_params()..], noise);
-        let mut log_q = log_standard_normal(noise);
+        let mut log_q = log_standard_normal_density(noise);
         for (log_q, log_det) in log_q.iter_mut().zip(&flow.log_det) {
             *log_q -= map.log_det + log_det.to_f64();
         }
         (map.apply(&flow.end), log_q)
     }
 
-    fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
-        let map = self.gaussian.map(params);
+    fn gradient<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+        score: &FeatureColumns<T>,
+    ) -> Vec<T> {
+        let map = self.gaussian.affine_map(params);
         let coupling_params = &params[self.gaussian.n_params()..];
         let flow = self.couplings.forward(coupling_params, noise);
-        let mut pull = map.score(score);
+        let mut pull = map.whiten_score(score);
         pull.subtract(&flow.slope);
         let mut gradient = map.path_gradient(&flow.end, &pull);
         gradient.extend(self.couplings.pull_back(coupling_params, &flow, pull));
         gradient
     }
 
-    fn as_evaluable(&self) -> Option<&dyn EvaluableFamily> {
+    fn as_evaluable_density(&self) -> Option<&dyn EvaluableDensityFamily> {
         Some(self)
     }
 }
 
-impl EvaluableFamily for AffineFlow {
+impl EvaluableDensityFamily for AffineFlow {
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
         log_prob_per_datapoint(
             PerDatapointFamily::n_params(self),
             params,
             z,
             |params, z| {
-                let map = self.gaussian.map(params);
+                let map = self.gaussian.affine_map(params);
                 let coupling_params = &params[self.gaussian.n_params()..];
                 let (noise, log_det) = self.couplings.invert(coupling_params, map.invert(z));
-                let mut log_q = log_standard_normal(&noise);
+                let mut log_q = log_standard_normal_density(&noise);
                 for (log_q, flow_log_det) in log_q.iter_mut().zip(log_det) {
                     *log_q -= map.log_det + flow_log_det;
                 }

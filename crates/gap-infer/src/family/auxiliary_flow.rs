@@ -1,13 +1,13 @@
 //! A flow on `z` and auxiliary variables `v`, with a model of `v` given `z` learned beside it.
 
-use super::columns::Columns;
-use super::couplings::{Couplings, FlowOutput};
-use super::full_gaussian::log_standard_normal;
+use super::columns::FeatureColumns;
+use super::couplings::{CouplingStack, FlowOutput};
+use super::full_gaussian::log_standard_normal_density;
 use super::gaussians::FullGaussian;
-use super::number::Number;
+use super::number::FloatNumber;
 use super::per_datapoint::PerDatapointFamily;
-use super::perceptron::{Perceptron, PerceptronPass};
-use gap_spec::family::{COUPLING_HIDDEN, COUPLING_LAYERS};
+use super::perceptron::{Perceptron, PerceptronActivations};
+use gap_spec::family::{COUPLING_HIDDEN_UNITS, COUPLING_LAYERS};
 use gap_torch::SeedKey;
 use std::f64::consts::TAU;
 
@@ -21,59 +21,63 @@ use std::f64::consts::TAU;
 /// bounds the evidence as ever, and the approximation gap has the auxiliary variables' own in it.
 pub struct AuxiliaryFlow {
     gaussian: FullGaussian,
-    couplings: Couplings,
+    couplings: CouplingStack,
     reverse: Perceptron,
 }
 
 /// Where draws came to, and what the reverse model says of them.
 struct ReverseModelOutput<T> {
     flow: FlowOutput<T>,
-    u: Columns<T>,
-    pass: PerceptronPass<T>,
+    u: FeatureColumns<T>,
+    pass: PerceptronActivations<T>,
     /// `(v − m) / s`, `[D, S]`.
-    whitened: Columns<T>,
+    whitened: FeatureColumns<T>,
     /// `1 / s`, `[D, S]`.
-    inverse_std: Columns<T>,
+    inverse_std: FeatureColumns<T>,
 }
 
 impl AuxiliaryFlow {
     /// As many auxiliary as latent variables, the sizes of [`super::AffineFlow::new`].
     pub fn new(latent_dim: i64) -> Self {
-        Self::with_sizes(latent_dim, COUPLING_LAYERS, COUPLING_HIDDEN)
+        Self::with_layers_and_hidden_units(latent_dim, COUPLING_LAYERS, COUPLING_HIDDEN_UNITS)
     }
 
     /// Any number of layers and of hidden units.
-    pub fn with_sizes(latent_dim: i64, n_layers: usize, n_hidden: usize) -> Self {
+    pub fn with_layers_and_hidden_units(latent_dim: i64, n_layers: usize, n_hidden: usize) -> Self {
         let dim = latent_dim as usize;
-        let key = SeedKey::root(0).role("auxiliary-flow");
+        let key = SeedKey::root(0).for_role("auxiliary-flow");
         Self {
             gaussian: FullGaussian::new(latent_dim),
-            couplings: Couplings::new(2 * dim, n_layers, n_hidden, key.role("forward")),
-            reverse: Perceptron::new(dim, n_hidden, 2 * dim, key.role("reverse")),
+            couplings: CouplingStack::new(2 * dim, n_layers, n_hidden, key.for_role("forward")),
+            reverse: Perceptron::new(dim, n_hidden, 2 * dim, key.for_role("reverse")),
         }
     }
 
     /// `λ` of the Gaussian, of the layers, and of the reverse model.
-    fn parts<'a, T>(&self, params: &'a [T]) -> [&'a [T]; 3] {
+    fn split_params<'a, T>(&self, params: &'a [T]) -> [&'a [T]; 3] {
         let (gaussian, rest) = params.split_at(self.gaussian.n_params());
         let (couplings, reverse) = rest.split_at(self.couplings.n_params());
         [gaussian, couplings, reverse]
     }
 
-    fn reverse_output<T: Number>(&self, params: &[T], noise: &Columns<T>) -> ReverseModelOutput<T> {
+    fn run_reverse_model<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+    ) -> ReverseModelOutput<T> {
         let dim = self.gaussian.dim();
-        let [_, coupling_params, reverse_params] = self.parts(params);
+        let [_, coupling_params, reverse_params] = self.split_params(params);
         let flow = self.couplings.forward(coupling_params, noise);
-        let u = flow.end.part(0..dim);
+        let u = flow.end.select_features(0..dim);
         let inputs: Vec<&[T]> = u.iter().collect();
         let pass = self
             .reverse
             .forward(reverse_params, &inputs, noise.n_samples());
-        let mut inverse_std = pass.output.part(dim..2 * dim);
+        let mut inverse_std = pass.output.select_features(dim..2 * dim);
         inverse_std.values_mut().iter_mut().for_each(|r| *r = -*r);
         T::exponentiate(inverse_std.values_mut());
-        let mut whitened = flow.end.part(dim..2 * dim);
-        whitened.subtract(&pass.output.part(0..dim));
+        let mut whitened = flow.end.select_features(dim..2 * dim);
+        whitened.subtract(&pass.output.select_features(0..dim));
         let values = whitened.values_mut().iter_mut();
         for (value, &inverse) in values.zip(inverse_std.iter().flatten()) {
             *value *= inverse;
@@ -97,15 +101,19 @@ impl PerDatapointFamily for AuxiliaryFlow {
         self.gaussian.n_params() + self.couplings.n_params() + self.reverse.n_params()
     }
 
-    fn n_normals(&self) -> usize {
+    fn noise_normals_per_draw(&self) -> usize {
         2 * self.gaussian.dim()
     }
 
-    fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
+    fn draw<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+    ) -> (FeatureColumns<T>, Vec<f64>) {
         let dim = self.gaussian.dim();
-        let map = self.gaussian.map(params);
-        let reverse_output = self.reverse_output(params, noise);
-        let mut log_q = log_standard_normal(noise);
+        let map = self.gaussian.affine_map(params);
+        let reverse_output = self.run_reverse_model(params, noise);
+        let mut log_q = log_standard_normal_density(noise);
         for (log_q, log_det) in log_q.iter_mut().zip(&reverse_output.flow.log_det) {
             *log_q += 0.5 * dim as f64 * TAU.ln() - map.log_det - log_det.to_f64();
         }
@@ -127,18 +135,23 @@ impl PerDatapointFamily for AuxiliaryFlow {
     ///
     /// The map moves `z` but neither `v` nor `u`, of which `r` is told: what it is pulled by has the
     /// score of `q(u, v)` in it and not that of `r`.
-    fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
+    fn gradient<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+        score: &FeatureColumns<T>,
+    ) -> Vec<T> {
         let dim = self.gaussian.dim();
         let n_samples = noise.n_samples();
-        let [_, coupling_params, reverse_params] = self.parts(params);
-        let map = self.gaussian.map(params);
-        let reverse_output = self.reverse_output(params, noise);
-        let mut in_u = map.score(score);
-        in_u.subtract(&reverse_output.flow.slope.part(0..dim));
+        let [_, coupling_params, reverse_params] = self.split_params(params);
+        let map = self.gaussian.affine_map(params);
+        let reverse_output = self.run_reverse_model(params, noise);
+        let mut in_u = map.whiten_score(score);
+        in_u.subtract(&reverse_output.flow.slope.select_features(0..dim));
         let mut gradient = map.path_gradient(&reverse_output.u, &in_u);
         // ∂ log r / ∂ (m, log s) = (w / s, w² − 1), and ∂ log r / ∂v = −w / s, with w = (v − m) / s.
-        let mut in_output = Columns::zeros(2 * dim, n_samples);
-        let mut in_v = Columns::zeros(dim, n_samples);
+        let mut in_output = FeatureColumns::zeros(2 * dim, n_samples);
+        let mut in_v = FeatureColumns::zeros(dim, n_samples);
         for i in 0..dim {
             let draws = reverse_output
                 .whitened
@@ -151,7 +164,7 @@ impl PerDatapointFamily for AuxiliaryFlow {
                 in_v.feature_mut(i)[s] = -(whitened * inverse);
             }
         }
-        in_v.subtract(&reverse_output.flow.slope.part(dim..2 * dim));
+        in_v.subtract(&reverse_output.flow.slope.select_features(dim..2 * dim));
         let mut in_reverse = vec![T::default(); self.reverse.n_params()];
         let inputs: Vec<&[T]> = reverse_output.u.iter().collect();
         let mut columns: Vec<&mut [T]> = in_u.iter_mut().collect();
@@ -166,7 +179,7 @@ impl PerDatapointFamily for AuxiliaryFlow {
         );
         let share = T::from_f64(1.0 / n_samples as f64);
         in_reverse.iter_mut().for_each(|g| *g *= share);
-        let pull = in_u.followed_by(&in_v);
+        let pull = in_u.concat_features(&in_v);
         gradient.extend(
             self.couplings
                 .pull_back(coupling_params, &reverse_output.flow, pull),

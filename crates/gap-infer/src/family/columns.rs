@@ -1,16 +1,16 @@
 //! Draws of one datapoint, feature after feature: loops over draws are then loops over memory.
 
-use super::number::Number;
+use super::number::FloatNumber;
 use std::ops::Range;
 
 /// `[F, S]`: a column of `S` draws for each of `F` features.
 #[derive(Clone, Debug, Default)]
-pub struct Columns<T> {
+pub struct FeatureColumns<T> {
     values: Vec<T>,
     n_samples: usize,
 }
 
-impl<T: Number> Columns<T> {
+impl<T: FloatNumber> FeatureColumns<T> {
     /// Zeros.
     pub fn zeros(n_features: usize, n_samples: usize) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl<T: Number> Columns<T> {
     }
 
     /// Some of the features.
-    pub fn part(&self, features: Range<usize>) -> Self {
+    pub fn select_features(&self, features: Range<usize>) -> Self {
         let values = features.start * self.n_samples..features.end * self.n_samples;
         Self {
             values: self.values[values].to_vec(),
@@ -64,7 +64,7 @@ impl<T: Number> Columns<T> {
     }
 
     /// These features, and then those of `other`.
-    pub fn followed_by(mut self, other: &Self) -> Self {
+    pub fn concat_features(mut self, other: &Self) -> Self {
         self.values.extend_from_slice(&other.values);
         self
     }

@@ -4,13 +4,13 @@
 //! Dinh, Sohl-Dickstein and Bengio 2017, "Density estimation using Real NVP", §3.2: half of the
 //! coordinates pass, and say how the other half is scaled and shifted.
 
-use super::columns::Columns;
-use super::number::Number;
-use super::perceptron::{Perceptron, PerceptronPass};
+use super::columns::FeatureColumns;
+use super::number::FloatNumber;
+use super::perceptron::{Perceptron, PerceptronActivations};
 use gap_torch::SeedKey;
 
 /// Layers whose passing halves alternate.
-pub struct Couplings {
+pub struct CouplingStack {
     layers: Vec<CouplingLayer>,
 }
 
@@ -26,22 +26,22 @@ struct CouplingLayer {
 /// What a pass forward leaves for the way back.
 pub struct FlowOutput<T> {
     /// The last layer's output, `[F, S]`.
-    pub end: Columns<T>,
+    pub end: FeatureColumns<T>,
     /// `log |det|` of each draw, `[S]`.
     pub log_det: Vec<T>,
     /// `∇ log q` at the end, `[F, S]`, where it was `−ε` at the start.
-    pub slope: Columns<T>,
-    layers_passed: Vec<LayerPass<T>>,
+    pub slope: FeatureColumns<T>,
+    layers_passed: Vec<LayerActivations<T>>,
 }
 
 /// A layer's input, its network's pass, and `eˢ` (`[M, S]`).
-struct LayerPass<T> {
-    input: Columns<T>,
-    pass: PerceptronPass<T>,
-    scale: Columns<T>,
+struct LayerActivations<T> {
+    input: FeatureColumns<T>,
+    pass: PerceptronActivations<T>,
+    scale: FeatureColumns<T>,
 }
 
-impl Couplings {
+impl CouplingStack {
     /// `n_layers` over `width` coordinates, with networks of `n_hidden` units drawn with `key`.
     pub fn new(width: usize, n_layers: usize, n_hidden: usize, key: SeedKey) -> Self {
         let layers = (0..n_layers).map(|layer| {
@@ -56,7 +56,7 @@ impl Couplings {
                 0 => (first, second),
                 _ => (second, first),
             };
-            let key = key.index(layer as u64);
+            let key = key.for_index(layer as u64);
             CouplingLayer {
                 network: Perceptron::new(passing.len(), n_hidden, 2 * moved.len(), key),
                 passing,
@@ -78,7 +78,11 @@ impl Couplings {
     /// The slope is carried along: through a layer with Jacobian `J` it becomes
     /// `J⁻ᵀ (∇ log q − ∇ log |det J|)` (Vaitl et al. 2022, "Path-gradient estimators for continuous
     /// normalizing flows", §3, for one layer instead of a time step).
-    pub fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> FlowOutput<T> {
+    pub fn forward<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+    ) -> FlowOutput<T> {
         let n_samples = noise.n_samples();
         let mut slope = noise.clone();
         slope.values_mut().iter_mut().for_each(|v| *v = -*v);
@@ -99,11 +103,11 @@ impl Couplings {
 
     /// The gradient in the parameters, averaged over draws, where that in the end is `pull` (`[F, S]`)
     /// and the determinants are worth nothing.
-    pub fn pull_back<T: Number>(
+    pub fn pull_back<T: FloatNumber>(
         &self,
         params: &[T],
         flow: &FlowOutput<T>,
-        mut pull: Columns<T>,
+        mut pull: FeatureColumns<T>,
     ) -> Vec<T> {
         let mut gradient = vec![T::default(); self.n_params()];
         let mut end = gradient.len();
@@ -123,7 +127,11 @@ impl Couplings {
     }
 
     /// The standard normals that end at `end` (`[F, S]`), and `log |det|` there (`[S]`).
-    pub fn invert<T: Number>(&self, params: &[T], end: Columns<T>) -> (Columns<T>, Vec<T>) {
+    pub fn invert<T: FloatNumber>(
+        &self,
+        params: &[T],
+        end: FeatureColumns<T>,
+    ) -> (FeatureColumns<T>, Vec<T>) {
         let mut at = end;
         let mut log_det = vec![T::default(); at.n_samples()];
         let mut last = self.n_params();
@@ -137,16 +145,23 @@ impl Couplings {
 }
 
 /// The columns of some coordinates.
-fn columns<'a, T: Number>(of: &'a Columns<T>, coordinates: &[usize]) -> Vec<&'a [T]> {
+fn select_columns<'a, T: FloatNumber>(
+    of: &'a FeatureColumns<T>,
+    coordinates: &[usize],
+) -> Vec<&'a [T]> {
     coordinates.iter().map(|&i| of.feature(i)).collect()
 }
 
 impl CouplingLayer {
-    fn pass<T: Number>(&self, params: &[T], at: &Columns<T>) -> (PerceptronPass<T>, Columns<T>) {
+    fn run_network<T: FloatNumber>(
+        &self,
+        params: &[T],
+        at: &FeatureColumns<T>,
+    ) -> (PerceptronActivations<T>, FeatureColumns<T>) {
         let n_samples = at.n_samples();
-        let passing = columns(at, &self.passing);
+        let passing = select_columns(at, &self.passing);
         let pass = self.network.forward(params, &passing, n_samples);
-        let mut scale = Columns::zeros(self.moved.len(), n_samples);
+        let mut scale = FeatureColumns::zeros(self.moved.len(), n_samples);
         for m in 0..self.moved.len() {
             scale.feature_mut(m).copy_from_slice(pass.output.feature(m));
         }
@@ -154,11 +169,11 @@ impl CouplingLayer {
         (pass, scale)
     }
 
-    fn forward<T: Number>(&self, params: &[T], flow: &mut FlowOutput<T>) {
+    fn forward<T: FloatNumber>(&self, params: &[T], flow: &mut FlowOutput<T>) {
         let n_moved = self.moved.len();
         let input = flow.end.clone();
-        let (pass, scale) = self.pass(params, &input);
-        let mut pull = Columns::zeros(2 * n_moved, input.n_samples());
+        let (pass, scale) = self.run_network(params, &input);
+        let mut pull = FeatureColumns::zeros(2 * n_moved, input.n_samples());
         for (m, &i) in self.moved.iter().enumerate() {
             let (s, t) = (pass.output.feature(m), pass.output.feature(n_moved + m));
             let at = flow.end.feature_mut(i).iter_mut().zip(&mut flow.log_det);
@@ -190,22 +205,23 @@ impl CouplingLayer {
             .collect();
         let mut passing_slopes: Vec<&mut [T]> = slopes.iter_mut().map(Vec::as_mut_slice).collect();
         self.network
-            .pull_to_inputs(params, &pass, &pull, &mut passing_slopes);
+            .pull_back_to_inputs(params, &pass, &pull, &mut passing_slopes);
         for (&i, slope) in self.passing.iter().zip(slopes) {
             flow.slope.feature_mut(i).copy_from_slice(&slope);
         }
-        flow.layers_passed.push(LayerPass { input, pass, scale });
+        flow.layers_passed
+            .push(LayerActivations { input, pass, scale });
     }
 
-    fn pull_back<T: Number>(
+    fn pull_back<T: FloatNumber>(
         &self,
         params: &[T],
-        layers_passed: &LayerPass<T>,
-        pull: &mut Columns<T>,
+        layers_passed: &LayerActivations<T>,
+        pull: &mut FeatureColumns<T>,
         gradient: &mut [T],
     ) {
         let n_moved = self.moved.len();
-        let mut in_output = Columns::zeros(2 * n_moved, pull.n_samples());
+        let mut in_output = FeatureColumns::zeros(2 * n_moved, pull.n_samples());
         for (m, &i) in self.moved.iter().enumerate() {
             in_output
                 .feature_mut(n_moved + m)
@@ -229,7 +245,7 @@ impl CouplingLayer {
             .map(|&i| pull.feature(i).to_vec())
             .collect();
         let mut columns_in: Vec<&mut [T]> = in_passing.iter_mut().map(Vec::as_mut_slice).collect();
-        let x = columns(&layers_passed.input, &self.passing);
+        let x = select_columns(&layers_passed.input, &self.passing);
         self.network.pull_back(
             params,
             &layers_passed.pass,
@@ -243,8 +259,8 @@ impl CouplingLayer {
         }
     }
 
-    fn invert<T: Number>(&self, params: &[T], at: &mut Columns<T>, log_det: &mut [T]) {
-        let (pass, scale) = self.pass(params, at);
+    fn invert<T: FloatNumber>(&self, params: &[T], at: &mut FeatureColumns<T>, log_det: &mut [T]) {
+        let (pass, scale) = self.run_network(params, at);
         for (m, &i) in self.moved.iter().enumerate() {
             let (s, t) = (
                 pass.output.feature(m),

@@ -5,7 +5,7 @@ use gap_torch::mean_over_samples;
 
 use super::gaussians::DiagonalGaussian;
 use super::variational::{
-    Draws, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams,
+    ClosedFormGaussianFamily, Draws, EvaluableDensityFamily, VariationalFamily, VariationalParams,
 };
 use std::f64::consts::{E, TAU};
 use tch::{Device, Kind, Tensor};
@@ -106,7 +106,7 @@ fn pull_back(
     }
 }
 
-fn sum_last(tensor: &Tensor) -> Tensor {
+fn sum_last_axis(tensor: &Tensor) -> Tensor {
     tensor.sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double)
 }
 
@@ -119,7 +119,7 @@ impl VariationalFamily for DiagonalGaussian {
         2 * self.latent_dim
     }
 
-    fn prior_like_params(&self, batch: i64, device: Device) -> VariationalParams {
+    fn standard_normal_params(&self, batch: i64, device: Device) -> VariationalParams {
         VariationalParams(Tensor::zeros(
             [batch, self.param_dim()],
             (Kind::Float, device),
@@ -129,8 +129,8 @@ impl VariationalFamily for DiagonalGaussian {
     fn transform(&self, params: &VariationalParams, noise: &Tensor) -> Draws {
         let (mean, log_std) = self.mean_and_log_std(params);
         let z = log_std.exp() * noise + mean;
-        let log_q = sum_last(&noise.square()) * -0.5
-            - sum_last(&log_std)
+        let log_q = sum_last_axis(&noise.square()) * -0.5
+            - sum_last_axis(&log_std)
             - 0.5 * self.latent_dim as f64 * TAU.ln();
         Draws { z, log_q }
     }
@@ -139,11 +139,11 @@ impl VariationalFamily for DiagonalGaussian {
         Some(*self)
     }
 
-    fn evaluable(&self) -> Option<&dyn EvaluableFamily> {
+    fn evaluable_density(&self) -> Option<&dyn EvaluableDensityFamily> {
         Some(self)
     }
 
-    fn gaussian(&self) -> Option<&dyn GaussianFamily> {
+    fn closed_form_gaussian(&self) -> Option<&dyn ClosedFormGaussianFamily> {
         Some(self)
     }
 
@@ -174,21 +174,21 @@ impl VariationalFamily for DiagonalGaussian {
     }
 }
 
-impl EvaluableFamily for DiagonalGaussian {
+impl EvaluableDensityFamily for DiagonalGaussian {
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
         let (mean, log_std) = self.mean_and_log_std(params);
         let noise = (z - mean) / log_std.exp();
-        sum_last(&noise.square()) * -0.5
-            - sum_last(&log_std)
+        sum_last_axis(&noise.square()) * -0.5
+            - sum_last_axis(&log_std)
             - 0.5 * self.latent_dim as f64 * TAU.ln()
     }
 }
 
-impl GaussianFamily for DiagonalGaussian {
+impl ClosedFormGaussianFamily for DiagonalGaussian {
     /// Differentiable.
     fn entropy(&self, params: &VariationalParams) -> Tensor {
         let (_, log_std) = self.mean_and_log_std(params);
-        sum_last(&log_std) + 0.5 * self.latent_dim as f64 * (TAU * E).ln()
+        sum_last_axis(&log_std) + 0.5 * self.latent_dim as f64 * (TAU * E).ln()
     }
 
     /// With `Λ` the precision: `½ [Σ Λ_ii σ_i² + δᵀΛδ − D − log det Λ − 2 Σ log σ_i]`.
@@ -204,15 +204,15 @@ impl GaussianFamily for DiagonalGaussian {
             log_std.to_kind(Kind::Double),
         );
         let precision = Tensor::linalg_inv(covariance);
-        let trace = sum_last(&((&log_std * 2.0).exp() * precision.diagonal(0, 0, 1)));
+        let trace = sum_last_axis(&((&log_std * 2.0).exp() * precision.diagonal(0, 0, 1)));
         let offset = own_mean - mean;
-        let quadratic = sum_last(&(offset.matmul(&precision) * &offset));
+        let quadratic = sum_last_axis(&(offset.matmul(&precision) * &offset));
         let log_det = precision.slogdet().1;
-        (trace + quadratic - self.latent_dim as f64 - log_det - sum_last(&log_std) * 2.0) * 0.5
+        (trace + quadratic - self.latent_dim as f64 - log_det - sum_last_axis(&log_std) * 2.0) * 0.5
     }
 
     /// Reached at the posterior mean with `σ_i² = 1 / Λ_ii`: `½ [Σ log Λ_ii − log det Λ]`.
-    fn least_kl_to_gaussian(&self, covariance: &Tensor) -> f64 {
+    fn min_kl_to_gaussian(&self, covariance: &Tensor) -> f64 {
         let precision = Tensor::linalg_inv(covariance);
         let log_diagonal = precision.diagonal(0, 0, 1).log().sum(Kind::Double);
         let log_det = precision.slogdet().1;

@@ -1,10 +1,10 @@
 //! `q(z) = N(μ, L Lᵀ)`, with `λ = (μ, log diag L, the rest of L row by row)`: a whole covariance.
 
-use super::columns::Columns;
+use super::columns::FeatureColumns;
 use super::gaussians::FullGaussian;
-use super::number::{Number, add_scaled, dot, sum};
+use super::number::{FloatNumber, add_scaled, dot, sum};
 use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
-use super::variational::{EvaluableFamily, GaussianFamily, VariationalParams};
+use super::variational::{ClosedFormGaussianFamily, EvaluableDensityFamily, VariationalParams};
 use std::f64::consts::{E, TAU};
 use tch::{Kind, Tensor};
 
@@ -15,7 +15,7 @@ impl FullGaussian {
     }
 
     /// The map from standard normals to `z`; `params` may go on behind its own.
-    pub fn map<T: Number>(self, params: &[T]) -> AffineMap<'_, T> {
+    pub fn affine_map<T: FloatNumber>(self, params: &[T]) -> AffineMap<'_, T> {
         let (mean, rest) = params.split_at(self.dim);
         let (log_diagonal, rest) = rest.split_at(self.dim);
         let mut diagonal = log_diagonal.to_vec();
@@ -29,7 +29,7 @@ impl FullGaussian {
     }
 
     /// `μ` (`[B, D]`) and `L` (`[B, D, D]`), `f64`.
-    fn mean_and_factor(self, params: &VariationalParams) -> (Tensor, Tensor) {
+    fn mean_and_cholesky_factor(self, params: &VariationalParams) -> (Tensor, Tensor) {
         let dim = self.dim as i64;
         let params = params.0.to_kind(Kind::Double);
         let batch = params.size()[0];
@@ -55,20 +55,20 @@ pub struct AffineMap<'a, T> {
     pub log_det: f64,
 }
 
-impl<T: Number> AffineMap<'_, T> {
+impl<T: FloatNumber> AffineMap<'_, T> {
     /// Row `i` of `L` left of its diagonal.
-    fn row(&self, i: usize) -> &[T] {
+    fn lower_triangle_row(&self, i: usize) -> &[T] {
         &self.lower[i * i.saturating_sub(1) / 2..][..i]
     }
 
     /// `z`: `[D, S] -> [D, S]`.
-    pub fn apply(&self, u: &Columns<T>) -> Columns<T> {
-        let mut z = Columns::zeros(self.mean.len(), u.n_samples());
+    pub fn apply(&self, u: &FeatureColumns<T>) -> FeatureColumns<T> {
+        let mut z = FeatureColumns::zeros(self.mean.len(), u.n_samples());
         for (i, &mean) in self.mean.iter().enumerate() {
             let z = z.feature_mut(i);
             z.fill(mean);
             add_scaled(z, self.diagonal[i], u.feature(i));
-            for (j, &factor) in self.row(i).iter().enumerate() {
+            for (j, &factor) in self.lower_triangle_row(i).iter().enumerate() {
                 add_scaled(z, factor, u.feature(j));
             }
         }
@@ -77,22 +77,22 @@ impl<T: Number> AffineMap<'_, T> {
 
     /// [`AffineMap::apply`] draw after draw: `[S, D] -> [S, D]`.
     pub fn apply_to_rows(&self, u: &[T], z: &mut [T]) {
-        self.apply(&Columns::from_rows(u, self.mean.len()))
+        self.apply(&FeatureColumns::from_rows(u, self.mean.len()))
             .write_rows(z);
     }
 
-    /// [`AffineMap::score`] draw after draw: `[S, D] -> [S, D]`.
-    pub fn scores_of_rows(&self, score: &[T], whitened: &mut [T]) {
-        let score = Columns::from_rows(score, self.mean.len());
-        self.score(&score).write_rows(whitened);
+    /// [`AffineMap::whiten_score`] draw after draw: `[S, D] -> [S, D]`.
+    pub fn whiten_score_rows(&self, score: &[T], whitened: &mut [T]) {
+        let score = FeatureColumns::from_rows(score, self.mean.len());
+        self.whiten_score(&score).write_rows(whitened);
     }
 
     /// `u = L⁻¹ (z − μ)`: `[D, S] -> [D, S]`.
-    pub fn invert(&self, z: &Columns<T>) -> Columns<T> {
-        let mut u: Columns<T> = Columns::zeros(self.mean.len(), z.n_samples());
+    pub fn invert(&self, z: &FeatureColumns<T>) -> FeatureColumns<T> {
+        let mut u: FeatureColumns<T> = FeatureColumns::zeros(self.mean.len(), z.n_samples());
         for (i, &mean) in self.mean.iter().enumerate() {
             let mut own = z.feature(i).to_vec();
-            for (j, &factor) in self.row(i).iter().enumerate() {
+            for (j, &factor) in self.lower_triangle_row(i).iter().enumerate() {
                 add_scaled(&mut own, -factor, u.feature(j));
             }
             let inverse = T::from_f64(1.0) / self.diagonal[i];
@@ -104,11 +104,11 @@ impl<T: Number> AffineMap<'_, T> {
     }
 
     /// The score in `u`, `Lᵀ ∇_z`: `[D, S] -> [D, S]`.
-    pub fn score(&self, score: &Columns<T>) -> Columns<T> {
-        let mut whitened = Columns::zeros(self.mean.len(), score.n_samples());
+    pub fn whiten_score(&self, score: &FeatureColumns<T>) -> FeatureColumns<T> {
+        let mut whitened = FeatureColumns::zeros(self.mean.len(), score.n_samples());
         for i in 0..self.mean.len() {
             add_scaled(whitened.feature_mut(i), self.diagonal[i], score.feature(i));
-            for (j, &factor) in self.row(i).iter().enumerate() {
+            for (j, &factor) in self.lower_triangle_row(i).iter().enumerate() {
                 add_scaled(whitened.feature_mut(j), factor, score.feature(i));
             }
         }
@@ -117,7 +117,7 @@ impl<T: Number> AffineMap<'_, T> {
 
     /// The gradient in `(μ, log diag L, L)`, where that in each `u` is `pull` (`[D, S]`) and nothing is
     /// added for the determinant: `dL = L⁻ᵀ E[pull uᵀ]`, and the same for the mean.
-    pub fn path_gradient(&self, u: &Columns<T>, pull: &Columns<T>) -> Vec<T> {
+    pub fn path_gradient(&self, u: &FeatureColumns<T>, pull: &FeatureColumns<T>) -> Vec<T> {
         let dim = self.mean.len();
         let scale = T::from_f64(1.0 / u.n_samples() as f64);
         // Column 0 is for the mean, column 1 + j for u_j.
@@ -145,7 +145,7 @@ impl<T: Number> AffineMap<'_, T> {
         for i in (0..v.len()).rev() {
             v[i] *= T::from_f64(1.0) / self.diagonal[i];
             let solved = v[i];
-            for (j, &factor) in self.row(i).iter().enumerate() {
+            for (j, &factor) in self.lower_triangle_row(i).iter().enumerate() {
                 v[j] -= factor * solved;
             }
         }
@@ -153,7 +153,7 @@ impl<T: Number> AffineMap<'_, T> {
 }
 
 /// `log N(u; 0, I)` of each draw, nats: `[D, S] -> [S]`.
-pub fn log_standard_normal<T: Number>(u: &Columns<T>) -> Vec<f64> {
+pub fn log_standard_normal_density<T: FloatNumber>(u: &FeatureColumns<T>) -> Vec<f64> {
     let normaliser = -0.5 * u.n_features() as f64 * TAU.ln();
     let mut log_density = vec![normaliser; u.n_samples()];
     for column in u.iter() {
@@ -173,16 +173,25 @@ impl PerDatapointFamily for FullGaussian {
         (*self).n_params()
     }
 
-    fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
-        let map = self.map(params);
-        let mut log_q = log_standard_normal(noise);
+    fn draw<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+    ) -> (FeatureColumns<T>, Vec<f64>) {
+        let map = self.affine_map(params);
+        let mut log_q = log_standard_normal_density(noise);
         log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
         (map.apply(noise), log_q)
     }
 
     /// `∇_μ L = E[s]` and `∇_L L = E[s εᵀ] + diag 1 / L_ii`, the latter from the entropy.
-    fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
-        let map = self.map(params);
+    fn gradient<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+        score: &FeatureColumns<T>,
+    ) -> Vec<T> {
+        let map = self.affine_map(params);
         let scale = T::from_f64(1.0 / noise.n_samples() as f64);
         let moment = |i: usize, j: usize| dot(score.feature(i), noise.feature(j)) * scale;
         let mean = (0..self.dim).map(|i| sum(score.feature(i)) * scale);
@@ -196,27 +205,27 @@ impl PerDatapointFamily for FullGaussian {
         Some(*self)
     }
 
-    fn as_evaluable(&self) -> Option<&dyn EvaluableFamily> {
+    fn as_evaluable_density(&self) -> Option<&dyn EvaluableDensityFamily> {
         Some(self)
     }
 
-    fn as_gaussian(&self) -> Option<&dyn GaussianFamily> {
+    fn as_closed_form_gaussian(&self) -> Option<&dyn ClosedFormGaussianFamily> {
         Some(self)
     }
 }
 
-impl EvaluableFamily for FullGaussian {
+impl EvaluableDensityFamily for FullGaussian {
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
         log_prob_per_datapoint((*self).n_params(), params, z, |params, z| {
-            let map = self.map(params);
-            let mut log_q = log_standard_normal(&map.invert(z));
+            let map = self.affine_map(params);
+            let mut log_q = log_standard_normal_density(&map.invert(z));
             log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
             log_q
         })
     }
 }
 
-impl GaussianFamily for FullGaussian {
+impl ClosedFormGaussianFamily for FullGaussian {
     fn entropy(&self, params: &VariationalParams) -> Tensor {
         let dim = self.dim as i64;
         let log_diagonal = params.0.narrow(1, dim, dim);
@@ -231,7 +240,7 @@ impl GaussianFamily for FullGaussian {
         mean: &Tensor,
         covariance: &Tensor,
     ) -> Tensor {
-        let (own_mean, factor) = self.mean_and_factor(params);
+        let (own_mean, factor) = self.mean_and_cholesky_factor(params);
         let precision = Tensor::linalg_inv(covariance);
         let over = |tensor: Tensor, axes: &[i64]| tensor.sum_dim_intlist(axes, false, Kind::Double);
         let trace = over(precision.matmul(&factor) * &factor, &[1, 2]);
@@ -243,7 +252,7 @@ impl GaussianFamily for FullGaussian {
     }
 
     /// Zero: the family has every covariance.
-    fn least_kl_to_gaussian(&self, _: &Tensor) -> f64 {
+    fn min_kl_to_gaussian(&self, _: &Tensor) -> f64 {
         0.0
     }
 }

@@ -1,10 +1,10 @@
 //! A mixture of few Gaussians of equal weight, before the map of the full Gaussian.
 
-use super::columns::Columns;
+use super::columns::FeatureColumns;
 use super::gaussians::FullGaussian;
-use super::number::Number;
+use super::number::FloatNumber;
 use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
-use super::variational::{EvaluableFamily, VariationalParams};
+use super::variational::{EvaluableDensityFamily, VariationalParams};
 use gap_spec::family::MIXTURE_COMPONENTS;
 use gap_torch::{NoiseStream, SeedKey};
 use std::f64::consts::TAU;
@@ -27,7 +27,7 @@ pub struct GaussianMixture {
 }
 
 /// Quantiles of the standard normal at 1/8, …, 7/8.
-const OCTILES: [f64; 7] = [
+const NORMAL_OCTILES: [f64; 7] = [
     -1.150_349_380_376_008,
     -0.674_489_750_196_081_7,
     -0.318_639_363_964_375_1,
@@ -39,22 +39,22 @@ const OCTILES: [f64; 7] = [
 
 /// `u` of some draws: what components make of it.
 struct MixtureDraws<T> {
-    u: Columns<T>,
+    u: FeatureColumns<T>,
     /// The component of each draw, `[S]`.
     component: Vec<usize>,
 }
 
 /// The density of a mixture at some `u`.
-struct Density<T> {
+struct MixtureDensity<T> {
     log: Vec<f64>,
     /// `∇_u log q`, `[D, S]`.
-    slope: Columns<T>,
+    slope: FeatureColumns<T>,
 }
 
 impl GaussianMixture {
     /// The components of the table of families.
     pub fn new(latent_dim: i64) -> Self {
-        Self::with_components(latent_dim, MIXTURE_COMPONENTS)
+        Self::with_n_components(latent_dim, MIXTURE_COMPONENTS)
     }
 
     /// Two, four or eight components.
@@ -62,13 +62,13 @@ impl GaussianMixture {
     /// # Panics
     ///
     /// If it is another number.
-    pub fn with_components(latent_dim: i64, n_components: usize) -> Self {
+    pub fn with_n_components(latent_dim: i64, n_components: usize) -> Self {
         assert!(
             matches!(n_components, 2 | 4 | 8),
             "a mixture has 2, 4 or 8 components"
         );
         let dim = latent_dim as usize;
-        let key = SeedKey::root(0).role("gaussian-mixture");
+        let key = SeedKey::root(0).for_role("gaussian-mixture");
         let directions = NoiseStream::new(key, &[0], Device::Cpu).normal_values(n_components, dim);
         let last = (n_components - 1) as f64;
         let apart = directions
@@ -91,7 +91,11 @@ impl GaussianMixture {
     }
 
     /// `m_k`, and `log s_k`.
-    fn component<T: Number>(&self, params: &[T], k: usize) -> (Vec<T>, Vec<T>) {
+    fn component_mean_and_log_std<T: FloatNumber>(
+        &self,
+        params: &[T],
+        k: usize,
+    ) -> (Vec<T>, Vec<T>) {
         let dim = self.gaussian.dim();
         let own = &params[self.gaussian.n_params() + 2 * dim * k..][..2 * dim];
         let apart = self.apart[k * dim..].iter();
@@ -102,22 +106,26 @@ impl GaussianMixture {
         (mean.collect(), own[dim..].to_vec())
     }
 
-    fn draw_components<T: Number>(&self, params: &[T], noise: &Columns<T>) -> MixtureDraws<T> {
+    fn draw_components<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+    ) -> MixtureDraws<T> {
         let dim = self.gaussian.dim();
         let every = 8 / self.n_components;
         let component = noise.feature(dim).iter().map(|choice| {
             let is_below = |octile: &&f64| **octile < choice.to_f64();
-            OCTILES.iter().filter(is_below).count() / every
+            NORMAL_OCTILES.iter().filter(is_below).count() / every
         });
         let component: Vec<usize> = component.collect();
         let parts: Vec<(Vec<T>, Vec<T>)> = (0..self.n_components)
             .map(|k| {
-                let (mean, mut std) = self.component(params, k);
+                let (mean, mut std) = self.component_mean_and_log_std(params, k);
                 T::exponentiate(&mut std);
                 (mean, std)
             })
             .collect();
-        let mut u = Columns::zeros(dim, noise.n_samples());
+        let mut u = FeatureColumns::zeros(dim, noise.n_samples());
         for i in 0..dim {
             let draws = u.feature_mut(i).iter_mut().zip(noise.feature(i));
             for ((u, &noise), &k) in draws.zip(&component) {
@@ -128,17 +136,21 @@ impl GaussianMixture {
         MixtureDraws { u, component }
     }
 
-    fn density<T: Number>(&self, params: &[T], u: &Columns<T>) -> Density<T> {
+    fn mixture_density<T: FloatNumber>(
+        &self,
+        params: &[T],
+        u: &FeatureColumns<T>,
+    ) -> MixtureDensity<T> {
         let (dim, n_samples) = (self.gaussian.dim(), u.n_samples());
         let normaliser = -0.5 * dim as f64 * TAU.ln() - (self.n_components as f64).ln();
         let mut pulls = Vec::with_capacity(self.n_components); // −(u − m_k) / s_k², [D, S]
         let mut logs = Vec::with_capacity(self.n_components); // [S]
         for k in 0..self.n_components {
-            let (mean, log_std) = self.component(params, k);
+            let (mean, log_std) = self.component_mean_and_log_std(params, k);
             let log_det: f64 = log_std.iter().map(|r| r.to_f64()).sum();
             let mut precision: Vec<T> = log_std.iter().map(|&r| T::from_f64(-2.0) * r).collect();
             T::exponentiate(&mut precision);
-            let mut pull = Columns::zeros(dim, n_samples);
+            let mut pull = FeatureColumns::zeros(dim, n_samples);
             let mut log = vec![normaliser - log_det; n_samples];
             for i in 0..dim {
                 let draws = pull.feature_mut(i).iter_mut().zip(u.feature(i));
@@ -151,7 +163,7 @@ impl GaussianMixture {
             pulls.push(pull);
             logs.push(log);
         }
-        let mut slope = Columns::zeros(dim, n_samples);
+        let mut slope = FeatureColumns::zeros(dim, n_samples);
         let mut log = Vec::with_capacity(n_samples);
         for s in 0..n_samples {
             let draw_logs = logs.iter().map(|log| log[s]);
@@ -165,11 +177,11 @@ impl GaussianMixture {
                 }
             }
         }
-        Density { log, slope }
+        MixtureDensity { log, slope }
     }
 
     /// Parameters of the components, `λ` behind that of the Gaussian.
-    const fn n_of_components(&self) -> usize {
+    const fn n_component_params(&self) -> usize {
         2 * self.apart.len()
     }
 }
@@ -180,34 +192,43 @@ impl PerDatapointFamily for GaussianMixture {
     }
 
     fn n_params(&self) -> usize {
-        self.gaussian.n_params() + self.n_of_components()
+        self.gaussian.n_params() + self.n_component_params()
     }
 
-    fn n_normals(&self) -> usize {
+    fn noise_normals_per_draw(&self) -> usize {
         self.gaussian.dim() + 1
     }
 
-    fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
-        let map = self.gaussian.map(params);
+    fn draw<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+    ) -> (FeatureColumns<T>, Vec<f64>) {
+        let map = self.gaussian.affine_map(params);
         let u = self.draw_components(params, noise).u;
-        let mut log_q = self.density(params, &u).log;
+        let mut log_q = self.mixture_density(params, &u).log;
         log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
         (map.apply(&u), log_q)
     }
 
-    fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
+    fn gradient<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+        score: &FeatureColumns<T>,
+    ) -> Vec<T> {
         let dim = self.gaussian.dim();
-        let map = self.gaussian.map(params);
+        let map = self.gaussian.affine_map(params);
         let MixtureDraws { u, component } = self.draw_components(params, noise);
-        let mut pull = map.score(score);
-        pull.subtract(&self.density(params, &u).slope);
+        let mut pull = map.whiten_score(score);
+        pull.subtract(&self.mixture_density(params, &u).slope);
         let mut gradient = map.path_gradient(&u, &pull);
         let first = gradient.len();
         gradient.resize(self.n_params(), T::default());
         let share = T::from_f64(1.0 / u.n_samples() as f64);
         // With u = m_k + s_k ε the slope of u in log s_k is u − m_k.
         let means: Vec<Vec<T>> = (0..self.n_components)
-            .map(|k| self.component(params, k).0)
+            .map(|k| self.component_mean_and_log_std(params, k).0)
             .collect();
         for (i, (pull, u)) in pull.iter().zip(u.iter()).enumerate() {
             for ((&pull, &u), &k) in pull.iter().zip(u).zip(&component) {
@@ -220,7 +241,7 @@ impl PerDatapointFamily for GaussianMixture {
     }
 
     /// All components in the middle.
-    fn embed_smaller_params(&self, smaller: &[f64]) -> Vec<f64> {
+    fn embed_smaller_family_params(&self, smaller: &[f64]) -> Vec<f64> {
         let dim = self.gaussian.dim();
         let mut params = smaller.to_vec();
         params.resize(self.gaussian.n_params(), 0.0);
@@ -231,8 +252,8 @@ impl PerDatapointFamily for GaussianMixture {
         params
     }
 
-    fn off_saddle_params(&self, mut params: Vec<f64>) -> Vec<f64> {
-        let in_the_middle = self.embed_smaller_params(&params[..self.gaussian.n_params()]);
+    fn move_params_off_saddle(&self, mut params: Vec<f64>) -> Vec<f64> {
+        let in_the_middle = self.embed_smaller_family_params(&params[..self.gaussian.n_params()]);
         // Numbers that have been 32 bits wide are the middle, too.
         let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6;
         if params.iter().zip(&in_the_middle).all(near) {
@@ -241,20 +262,20 @@ impl PerDatapointFamily for GaussianMixture {
         params
     }
 
-    fn as_evaluable(&self) -> Option<&dyn EvaluableFamily> {
+    fn as_evaluable_density(&self) -> Option<&dyn EvaluableDensityFamily> {
         Some(self)
     }
 }
 
-impl EvaluableFamily for GaussianMixture {
+impl EvaluableDensityFamily for GaussianMixture {
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor {
         log_prob_per_datapoint(
             PerDatapointFamily::n_params(self),
             params,
             z,
             |params, z| {
-                let map = self.gaussian.map(params);
-                let mut log_q = self.density(params, &map.invert(z)).log;
+                let map = self.gaussian.affine_map(params);
+                let mut log_q = self.mixture_density(params, &map.invert(z)).log;
                 log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
                 log_q
             },

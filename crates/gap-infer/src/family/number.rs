@@ -4,7 +4,7 @@ use gap_model::exponentials;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 /// A floating-point number.
-pub trait Number:
+pub trait FloatNumber:
     Copy
     + Default
     + PartialOrd
@@ -30,7 +30,7 @@ pub trait Number:
     fn exponentiate(values: &mut [Self]);
 }
 
-impl Number for f32 {
+impl FloatNumber for f32 {
     fn from_f64(value: f64) -> Self {
         value as Self
     }
@@ -53,7 +53,7 @@ impl Number for f32 {
     }
 }
 
-impl Number for f64 {
+impl FloatNumber for f64 {
     fn from_f64(value: f64) -> Self {
         value
     }
@@ -71,7 +71,7 @@ impl Number for f64 {
 
 /// `Σ aᵢ bᵢ`, in eight sums beside one another, which the compiler makes vectors of.
 #[inline]
-pub fn dot<T: Number>(a: &[T], b: &[T]) -> T {
+pub fn dot<T: FloatNumber>(a: &[T], b: &[T]) -> T {
     let mut sums = [T::default(); 8];
     let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest = a.remainder().iter().zip(b.remainder());
@@ -90,7 +90,7 @@ pub fn dot<T: Number>(a: &[T], b: &[T]) -> T {
 
 /// `Σ aᵢ`, likewise.
 #[inline]
-pub fn sum<T: Number>(a: &[T]) -> T {
+pub fn sum<T: FloatNumber>(a: &[T]) -> T {
     let mut sums = [T::default(); 8];
     let chunks = a.chunks_exact(8);
     let mut rest_sum = T::default();
@@ -108,7 +108,7 @@ pub fn sum<T: Number>(a: &[T]) -> T {
 
 /// `yᵢ += factor xᵢ`.
 #[inline]
-pub fn add_scaled<T: Number>(y: &mut [T], factor: T, x: &[T]) {
+pub fn add_scaled<T: FloatNumber>(y: &mut [T], factor: T, x: &[T]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y += factor * x;
     }
@@ -116,7 +116,7 @@ pub fn add_scaled<T: Number>(y: &mut [T], factor: T, x: &[T]) {
 
 #[cfg(test)]
 mod tests {
-    use super::Number;
+    use super::FloatNumber;
 
     #[test]
     fn a_scale_beyond_the_numbers_is_none_and_others_are_exact() {

@@ -4,11 +4,11 @@
 //! step of an ascent has no tensors between the kernels. Whoever writes a family writes it once, for
 //! `f32` and `f64`; tensors in and out, and rows, follow from it.
 
-use super::columns::Columns;
+use super::columns::FeatureColumns;
 use super::gaussians::FullGaussian;
-use super::number::Number;
+use super::number::FloatNumber;
 use super::variational::{
-    Draws, EvaluableFamily, GaussianFamily, VariationalFamily, VariationalParams,
+    ClosedFormGaussianFamily, Draws, EvaluableDensityFamily, VariationalFamily, VariationalParams,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -21,25 +21,34 @@ pub trait PerDatapointFamily: Send + Sync {
     fn n_params(&self) -> usize;
 
     /// `N`, normals that a draw is made of.
-    fn n_normals(&self) -> usize {
+    fn noise_normals_per_draw(&self) -> usize {
         self.dim()
     }
 
     /// `z` (`[D, S]`) and `log q` (`[S]`, nats) from `noise` (`[N, S]`).
-    fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>);
+    fn draw<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+    ) -> (FeatureColumns<T>, Vec<f64>);
 
     /// `∇_λ L`, estimated, from the `score` (`[D, S]`) at the `z` that `noise` gave: `[Q]`.
-    fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T>;
+    fn gradient<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+        score: &FeatureColumns<T>,
+    ) -> Vec<T>;
 
-    /// As [`VariationalFamily::embed_smaller`].
-    fn embed_smaller_params(&self, smaller: &[f64]) -> Vec<f64> {
+    /// As [`VariationalFamily::embed_smaller_family`].
+    fn embed_smaller_family_params(&self, smaller: &[f64]) -> Vec<f64> {
         let mut params = smaller.to_vec();
         params.resize(self.n_params(), 0.0);
         params
     }
 
-    /// As [`VariationalFamily::off_saddle`].
-    fn off_saddle_params(&self, params: Vec<f64>) -> Vec<f64> {
+    /// As [`VariationalFamily::move_off_saddle`].
+    fn move_params_off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
         params
     }
 
@@ -48,13 +57,13 @@ pub trait PerDatapointFamily: Send + Sync {
         None
     }
 
-    /// As [`VariationalFamily::evaluable`].
-    fn as_evaluable(&self) -> Option<&dyn EvaluableFamily> {
+    /// As [`VariationalFamily::evaluable_density`].
+    fn as_evaluable_density(&self) -> Option<&dyn EvaluableDensityFamily> {
         None
     }
 
-    /// As [`VariationalFamily::gaussian`].
-    fn as_gaussian(&self) -> Option<&dyn GaussianFamily> {
+    /// As [`VariationalFamily::closed_form_gaussian`].
+    fn as_closed_form_gaussian(&self) -> Option<&dyn ClosedFormGaussianFamily> {
         None
     }
 }
@@ -69,15 +78,15 @@ impl<F: PerDatapointFamily> VariationalFamily for F {
     }
 
     fn noise_dim(&self) -> i64 {
-        self.n_normals() as i64
+        self.noise_normals_per_draw() as i64
     }
 
-    fn embed_smaller(&self, smaller: &[f64]) -> Vec<f64> {
-        self.embed_smaller_params(smaller)
+    fn embed_smaller_family(&self, smaller: &[f64]) -> Vec<f64> {
+        self.embed_smaller_family_params(smaller)
     }
 
-    fn off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
-        self.off_saddle_params(params)
+    fn move_off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
+        self.move_params_off_saddle(params)
     }
 
     fn transform(&self, params: &VariationalParams, noise: &Tensor) -> Draws {
@@ -95,14 +104,17 @@ impl<F: PerDatapointFamily> VariationalFamily for F {
     }
 
     fn transform_row(&self, params: &[f32], noise: &[f32], z: &mut [f32], log_q: &mut [f64]) {
-        let (drawn, density) = self.draw(params, &Columns::from_rows(noise, self.n_normals()));
+        let (drawn, density) = self.draw(
+            params,
+            &FeatureColumns::from_rows(noise, self.noise_normals_per_draw()),
+        );
         drawn.write_rows(z);
         log_q.copy_from_slice(&density);
     }
 
     fn pull_back_row(&self, params: &[f32], noise: &[f32], score: &[f32], gradient: &mut [f32]) {
-        let noise = Columns::from_rows(noise, self.n_normals());
-        let score = Columns::from_rows(score, self.dim());
+        let noise = FeatureColumns::from_rows(noise, self.noise_normals_per_draw());
+        let score = FeatureColumns::from_rows(score, self.dim());
         gradient.copy_from_slice(&self.gradient(params, &noise, &score));
     }
 
@@ -110,24 +122,24 @@ impl<F: PerDatapointFamily> VariationalFamily for F {
         self.as_full()
     }
 
-    fn evaluable(&self) -> Option<&dyn EvaluableFamily> {
-        self.as_evaluable()
+    fn evaluable_density(&self) -> Option<&dyn EvaluableDensityFamily> {
+        self.as_evaluable_density()
     }
 
-    fn gaussian(&self) -> Option<&dyn GaussianFamily> {
-        self.as_gaussian()
+    fn closed_form_gaussian(&self) -> Option<&dyn ClosedFormGaussianFamily> {
+        self.as_closed_form_gaussian()
     }
 }
 
 /// `[S, B, F]`, or `[S, 1, F]` common to all, by datapoint.
-struct ByDatapoint<T> {
+struct ValuesByDatapoint<T> {
     values: Vec<T>, // [B | 1, S, F]
     n_features: usize,
     n_samples: usize,
     common: bool,
 }
 
-impl<T: Number> ByDatapoint<T> {
+impl<T: FloatNumber> ValuesByDatapoint<T> {
     fn from_tensor(tensor: &Tensor) -> Self {
         let size = tensor.size();
         Self {
@@ -138,15 +150,15 @@ impl<T: Number> ByDatapoint<T> {
         }
     }
 
-    fn columns(&self, datapoint: usize) -> Columns<T> {
+    fn columns_of_datapoint(&self, datapoint: usize) -> FeatureColumns<T> {
         let len = self.n_samples * self.n_features;
         let start = if self.common { 0 } else { datapoint * len };
-        Columns::from_rows(&self.values[start..start + len], self.n_features)
+        FeatureColumns::from_rows(&self.values[start..start + len], self.n_features)
     }
 }
 
 /// The values of a tensor, on the processor, in its order.
-fn tensor_values<T: Number>(tensor: &Tensor) -> Vec<T> {
+fn tensor_values<T: FloatNumber>(tensor: &Tensor) -> Vec<T> {
     let flat = tensor.detach().to_device(Device::Cpu).to_kind(T::KIND);
     let flat = flat.contiguous().view([-1]);
     let mut values = vec![T::default(); flat.numel()];
@@ -154,21 +166,21 @@ fn tensor_values<T: Number>(tensor: &Tensor) -> Vec<T> {
     values
 }
 
-fn transform<F: PerDatapointFamily, T: Number>(
+fn transform<F: PerDatapointFamily, T: FloatNumber>(
     family: &F,
     params: &VariationalParams,
     noise: &Tensor,
 ) -> Draws {
     let device = params.0.device();
     let (n_params, dim) = (family.n_params(), family.dim());
-    let by_datapoint = ByDatapoint::<T>::from_tensor(noise);
+    let by_datapoint = ValuesByDatapoint::<T>::from_tensor(noise);
     let n_samples = by_datapoint.n_samples;
     let rows: Vec<T> = tensor_values(&params.0);
     let batch = rows.len() / n_params;
     let mut z = vec![T::default(); batch * n_samples * dim]; // [B, S, D]
     let mut log_q = Vec::with_capacity(batch * n_samples); // [B, S]
     for (b, params) in rows.chunks_exact(n_params).enumerate() {
-        let (drawn, density) = family.draw(params, &by_datapoint.columns(b));
+        let (drawn, density) = family.draw(params, &by_datapoint.columns_of_datapoint(b));
         drawn.write_rows(&mut z[b * n_samples * dim..][..n_samples * dim]);
         log_q.extend(density);
     }
@@ -181,7 +193,7 @@ fn transform<F: PerDatapointFamily, T: Number>(
     }
 }
 
-fn pull_back<F: PerDatapointFamily, T: Number>(
+fn pull_back<F: PerDatapointFamily, T: FloatNumber>(
     family: &F,
     params: &VariationalParams,
     noise: &Tensor,
@@ -189,31 +201,35 @@ fn pull_back<F: PerDatapointFamily, T: Number>(
 ) -> Tensor {
     let n_params = family.n_params();
     let (noise, score) = (
-        ByDatapoint::<T>::from_tensor(noise),
-        ByDatapoint::<T>::from_tensor(score),
+        ValuesByDatapoint::<T>::from_tensor(noise),
+        ValuesByDatapoint::<T>::from_tensor(score),
     );
     let rows: Vec<T> = tensor_values(&params.0);
     let mut gradients = Vec::with_capacity(rows.len());
     for (b, params) in rows.chunks_exact(n_params).enumerate() {
-        gradients.extend(family.gradient(params, &noise.columns(b), &score.columns(b)));
+        gradients.extend(family.gradient(
+            params,
+            &noise.columns_of_datapoint(b),
+            &score.columns_of_datapoint(b),
+        ));
     }
     let gradients = Tensor::from_slice(&gradients).view_as(&params.0);
     gradients.to_device(params.0.device())
 }
 
-/// [`EvaluableFamily::log_prob`] from one datapoint's: `[Q], [D, S] -> [S]`, in `f64`.
+/// [`EvaluableDensityFamily::log_prob`] from one datapoint's: `[Q], [D, S] -> [S]`, in `f64`.
 pub fn log_prob_per_datapoint(
     n_params: usize,
     params: &VariationalParams,
     z: &Tensor,
-    datapoint_log_prob: impl Fn(&[f64], &Columns<f64>) -> Vec<f64>,
+    datapoint_log_prob: impl Fn(&[f64], &FeatureColumns<f64>) -> Vec<f64>,
 ) -> Tensor {
-    let z_by_datapoint = ByDatapoint::<f64>::from_tensor(z);
+    let z_by_datapoint = ValuesByDatapoint::<f64>::from_tensor(z);
     let rows: Vec<f64> = tensor_values(&params.0);
     let densities: Vec<f64> = rows
         .chunks_exact(n_params)
         .enumerate()
-        .flat_map(|(b, params)| datapoint_log_prob(params, &z_by_datapoint.columns(b)))
+        .flat_map(|(b, params)| datapoint_log_prob(params, &z_by_datapoint.columns_of_datapoint(b)))
         .collect();
     let n_samples = z_by_datapoint.n_samples as i64;
     let by_datapoint = Tensor::from_slice(&densities).view([-1, n_samples]);

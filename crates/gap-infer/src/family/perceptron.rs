@@ -1,7 +1,7 @@
 //! A small network of one datapoint's own, over its draws: what flows are made of.
 
-use super::columns::Columns;
-use super::number::{Number, add_scaled, dot, sum};
+use super::columns::FeatureColumns;
+use super::number::{FloatNumber, add_scaled, dot, sum};
 use gap_torch::{NoiseStream, SeedKey};
 use tch::Device;
 
@@ -19,11 +19,11 @@ pub struct Perceptron {
 }
 
 /// What a pass forward leaves for the way back.
-pub struct PerceptronPass<T> {
+pub struct PerceptronActivations<T> {
     /// `tanh` of the hidden layer, `[H, S]`.
-    hidden: Columns<T>,
+    hidden: FeatureColumns<T>,
     /// `[O, S]`
-    pub output: Columns<T>,
+    pub output: FeatureColumns<T>,
     weights: Vec<T>,
 }
 
@@ -36,7 +36,7 @@ impl Perceptron {
             if i < n_hidden * n_inputs {
                 (n_inputs as f64).sqrt().recip()
             } else {
-                BIAS_SCALE
+                INITIAL_BIAS_STD
             }
         };
         let start = normals.iter().enumerate();
@@ -54,24 +54,24 @@ impl Perceptron {
     }
 
     /// What a weight of the outputs is multiplied with: outputs of unit size have weights of unit size.
-    fn output_scale<T: Number>(&self) -> T {
+    fn output_weight_scale<T: FloatNumber>(&self) -> T {
         T::from_f64((self.n_hidden as f64).sqrt().recip())
     }
 
     /// The outputs at the inputs `x`, `I` columns.
-    pub fn forward<T: Number>(
+    pub fn forward<T: FloatNumber>(
         &self,
         params: &[T],
         x: &[&[T]],
         n_samples: usize,
-    ) -> PerceptronPass<T> {
+    ) -> PerceptronActivations<T> {
         let first = self.start.len();
         let start = self.start.iter().zip(&params[..first]);
         let weights: Vec<T> = start
             .map(|(&start, &param)| T::from_f64(start) + param)
             .collect();
         let (input_weights, biases) = weights.split_at(self.n_hidden * self.n_inputs);
-        let mut hidden = Columns::zeros(self.n_hidden, n_samples);
+        let mut hidden = FeatureColumns::zeros(self.n_hidden, n_samples);
         // tanh a = 1 − 2 / (1 + e^2a): exponentials are what the kernels have.
         for (h, &bias) in biases.iter().enumerate() {
             let column = hidden.feature_mut(h);
@@ -87,8 +87,8 @@ impl Perceptron {
             *value = one - two / (one + *value);
         }
         let (hidden_weights, biases) = params[first..].split_at(self.n_outputs * self.n_hidden);
-        let scale = self.output_scale::<T>();
-        let mut output = Columns::zeros(self.n_outputs, n_samples);
+        let scale = self.output_weight_scale::<T>();
+        let mut output = FeatureColumns::zeros(self.n_outputs, n_samples);
         for (o, &bias) in biases.iter().enumerate() {
             let column = output.feature_mut(o);
             column.fill(bias);
@@ -97,7 +97,7 @@ impl Perceptron {
                 add_scaled(column, weight * scale, hidden.feature(h));
             }
         }
-        PerceptronPass {
+        PerceptronActivations {
             hidden,
             output,
             weights,
@@ -105,14 +105,14 @@ impl Perceptron {
     }
 
     /// Adds to `in_x` (`I` columns) the gradient in the inputs, where that in the outputs is `pull`.
-    pub fn pull_to_inputs<T: Number>(
+    pub fn pull_back_to_inputs<T: FloatNumber>(
         &self,
         params: &[T],
-        pass: &PerceptronPass<T>,
-        pull: &Columns<T>,
+        pass: &PerceptronActivations<T>,
+        pull: &FeatureColumns<T>,
         in_x: &mut [&mut [T]],
     ) {
-        let in_hidden = self.pull_to_hidden(params, pass, pull);
+        let in_hidden = self.pull_back_to_hidden(params, pass, pull);
         for h in 0..self.n_hidden {
             let row = &pass.weights[h * self.n_inputs..][..self.n_inputs];
             for (&weight, in_x) in row.iter().zip(in_x.iter_mut()) {
@@ -122,17 +122,17 @@ impl Perceptron {
     }
 
     /// The same, and adds to `gradient` that in the parameters, summed over draws.
-    pub fn pull_back<T: Number>(
+    pub fn pull_back<T: FloatNumber>(
         &self,
         params: &[T],
-        pass: &PerceptronPass<T>,
+        pass: &PerceptronActivations<T>,
         x: &[&[T]],
-        pull: &Columns<T>,
+        pull: &FeatureColumns<T>,
         in_x: &mut [&mut [T]],
         gradient: &mut [T],
     ) {
         let first = self.start.len();
-        let scale = self.output_scale::<T>();
+        let scale = self.output_weight_scale::<T>();
         let (first_layer, second_layer) = gradient.split_at_mut(first);
         let (hidden_weights, in_biases) = second_layer.split_at_mut(self.n_outputs * self.n_hidden);
         for (o, in_bias) in in_biases.iter_mut().enumerate() {
@@ -143,7 +143,7 @@ impl Perceptron {
                 *in_weight += dot(pull, pass.hidden.feature(h)) * scale;
             }
         }
-        let in_hidden = self.pull_to_hidden(params, pass, pull);
+        let in_hidden = self.pull_back_to_hidden(params, pass, pull);
         let (input_weights, in_biases) = first_layer.split_at_mut(self.n_hidden * self.n_inputs);
         for (h, in_bias) in in_biases.iter_mut().enumerate() {
             let pull = in_hidden.feature(h);
@@ -157,15 +157,15 @@ impl Perceptron {
     }
 
     /// The gradient before `tanh`: `[H, S]`.
-    fn pull_to_hidden<T: Number>(
+    fn pull_back_to_hidden<T: FloatNumber>(
         &self,
         params: &[T],
-        pass: &PerceptronPass<T>,
-        pull: &Columns<T>,
-    ) -> Columns<T> {
+        pass: &PerceptronActivations<T>,
+        pull: &FeatureColumns<T>,
+    ) -> FeatureColumns<T> {
         let hidden_weights = &params[self.start.len()..];
-        let scale = self.output_scale::<T>();
-        let mut in_hidden = Columns::zeros(self.n_hidden, pull.n_samples());
+        let scale = self.output_weight_scale::<T>();
+        let mut in_hidden = FeatureColumns::zeros(self.n_hidden, pull.n_samples());
         for h in 0..self.n_hidden {
             let column = in_hidden.feature_mut(h);
             for o in 0..self.n_outputs {
@@ -184,4 +184,4 @@ impl Perceptron {
 }
 
 /// Hidden units bend at different places, within the bulk of standard-normal inputs.
-const BIAS_SCALE: f64 = 0.5;
+const INITIAL_BIAS_STD: f64 = 0.5;

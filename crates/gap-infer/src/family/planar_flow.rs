@@ -1,9 +1,9 @@
 //! A planar flow of each datapoint's own, before the map of the full Gaussian: sampled only.
 
-use super::columns::Columns;
-use super::full_gaussian::log_standard_normal;
+use super::columns::FeatureColumns;
+use super::full_gaussian::log_standard_normal_density;
 use super::gaussians::FullGaussian;
-use super::number::{Number, add_scaled, dot, sum};
+use super::number::{FloatNumber, add_scaled, dot, sum};
 use super::per_datapoint::PerDatapointFamily;
 use gap_spec::family::PLANAR_LAYERS;
 use gap_torch::{NoiseStream, SeedKey};
@@ -37,28 +37,28 @@ struct PlanarLayer<'a, T> {
 }
 
 /// A layer's input (`[D, S]`), and `tanh` there (`[S]`).
-struct LayerPass<T> {
-    input: Columns<T>,
+struct LayerActivations<T> {
+    input: FeatureColumns<T>,
     tanh: Vec<T>,
 }
 
 struct FlowOutput<T> {
-    end: Columns<T>,
+    end: FeatureColumns<T>,
     log_det: Vec<f64>,
-    slope: Columns<T>,
-    layers_passed: Vec<LayerPass<T>>,
+    slope: FeatureColumns<T>,
+    layers_passed: Vec<LayerActivations<T>>,
 }
 
 impl PlanarFlow {
     /// The layers of the table of families.
     pub fn new(latent_dim: i64) -> Self {
-        Self::with_layers(latent_dim, PLANAR_LAYERS)
+        Self::with_n_layers(latent_dim, PLANAR_LAYERS)
     }
 
     /// Any number of layers.
-    pub fn with_layers(latent_dim: i64, n_layers: usize) -> Self {
+    pub fn with_n_layers(latent_dim: i64, n_layers: usize) -> Self {
         let dim = latent_dim as usize;
-        let key = SeedKey::root(0).role("planar-flow");
+        let key = SeedKey::root(0).for_role("planar-flow");
         let normals = NoiseStream::new(key, &[0], Device::Cpu).normal_values(n_layers, dim + 1);
         let scaled = normals.iter().enumerate().map(|(i, &normal)| {
             let is_weight = i % (dim + 1) < dim;
@@ -80,7 +80,11 @@ impl PlanarFlow {
     ///
     /// As in their appendix A.1, `û = u + (m(wᵀu) − wᵀu) w / |w|²` keeps `wᵀû` above −1; but with
     /// `m(a) = log(1 + (e − 1) eᵃ) − 1`, which is 0 at 0, so that `u = 0` is the identity.
-    fn layer<'a, T: Number>(&self, params: &'a [T], k: usize) -> PlanarLayer<'a, T> {
+    fn layer_from_params<'a, T: FloatNumber>(
+        &self,
+        params: &'a [T],
+        k: usize,
+    ) -> PlanarLayer<'a, T> {
         let dim = self.gaussian.dim();
         let own = &params[self.gaussian.n_params() + k * (2 * dim + 1)..][..2 * dim + 1];
         let (u, rest) = own.split_at(dim);
@@ -110,7 +114,7 @@ impl PlanarFlow {
         }
     }
 
-    fn forward<T: Number>(&self, params: &[T], noise: &Columns<T>) -> FlowOutput<T> {
+    fn forward<T: FloatNumber>(&self, params: &[T], noise: &FeatureColumns<T>) -> FlowOutput<T> {
         let (dim, n_samples) = (self.gaussian.dim(), noise.n_samples());
         let one = T::from_f64(1.0);
         let mut slope = noise.clone();
@@ -122,7 +126,7 @@ impl PlanarFlow {
             layers_passed: Vec::with_capacity(self.n_layers),
         };
         for k in 0..self.n_layers {
-            let layer = self.layer(params, k);
+            let layer = self.layer_from_params(params, k);
             let input = flow.end.clone();
             // tanh a = 1 − 2 / (1 + e^2a).
             let mut tanh = vec![layer.b + layer.b; n_samples];
@@ -150,24 +154,24 @@ impl PlanarFlow {
                 add_scaled(flow.end.feature_mut(i), layer.bent[i], &tanh);
                 add_scaled(flow.slope.feature_mut(i), layer.w[i], &along);
             }
-            flow.layers_passed.push(LayerPass { input, tanh });
+            flow.layers_passed.push(LayerActivations { input, tanh });
         }
         flow
     }
 
     /// The gradient in the layers' parameters, averaged over draws, where that in the end is `pull`.
-    fn pull_back<T: Number>(
+    fn pull_back<T: FloatNumber>(
         &self,
         params: &[T],
         flow: &FlowOutput<T>,
-        mut pull: Columns<T>,
+        mut pull: FeatureColumns<T>,
     ) -> Vec<T> {
         let dim = self.gaussian.dim();
         let share = T::from_f64(1.0 / pull.n_samples() as f64);
         let mut layers = Vec::with_capacity(self.n_layers);
         for k in (0..self.n_layers).rev() {
-            let layer = self.layer(params, k);
-            let LayerPass { input, tanh } = &flow.layers_passed[k];
+            let layer = self.layer_from_params(params, k);
+            let LayerActivations { input, tanh } = &flow.layers_passed[k];
             let in_bent: Vec<T> = pull.iter().map(|pull| dot(pull, tanh) * share).collect();
             let mut in_argument = vec![T::default(); tanh.len()];
             for (i, &bent) in layer.bent.iter().enumerate() {
@@ -208,20 +212,29 @@ impl PerDatapointFamily for PlanarFlow {
         self.gaussian.n_params() + self.n_layers * (2 * self.gaussian.dim() + 1)
     }
 
-    fn draw<T: Number>(&self, params: &[T], noise: &Columns<T>) -> (Columns<T>, Vec<f64>) {
-        let map = self.gaussian.map(params);
+    fn draw<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+    ) -> (FeatureColumns<T>, Vec<f64>) {
+        let map = self.gaussian.affine_map(params);
         let flow = self.forward(params, noise);
-        let mut log_q = log_standard_normal(noise);
+        let mut log_q = log_standard_normal_density(noise);
         for (log_q, log_det) in log_q.iter_mut().zip(&flow.log_det) {
             *log_q -= map.log_det + log_det;
         }
         (map.apply(&flow.end), log_q)
     }
 
-    fn gradient<T: Number>(&self, params: &[T], noise: &Columns<T>, score: &Columns<T>) -> Vec<T> {
-        let map = self.gaussian.map(params);
+    fn gradient<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+        score: &FeatureColumns<T>,
+    ) -> Vec<T> {
+        let map = self.gaussian.affine_map(params);
         let flow = self.forward(params, noise);
-        let mut pull = map.score(score);
+        let mut pull = map.whiten_score(score);
         pull.subtract(&flow.slope);
         let mut gradient = map.path_gradient(&flow.end, &pull);
         gradient.extend(self.pull_back(params, &flow, pull));

@@ -1,7 +1,7 @@
 //! What every family answers: parameters, draws, and the gradients through them.
 
 use super::gaussians::{DiagonalGaussian, FullGaussian};
-use gap_torch::{NoiseStream, doubles};
+use gap_torch::{NoiseStream, to_f64_values};
 use tch::{Device, Tensor};
 
 /// Parameters of one `q(z)` for each datapoint: `λ`, `[B, Q]`.
@@ -12,7 +12,7 @@ impl VariationalParams {
     /// The parameters of each datapoint, in `f64`: `B` of length `Q`.
     pub fn to_rows(&self) -> Vec<Vec<f64>> {
         let width = self.0.size()[1] as usize;
-        let rows = doubles(&self.0);
+        let rows = to_f64_values(&self.0);
         rows.chunks_exact(width).map(<[f64]>::to_vec).collect()
     }
 
@@ -41,7 +41,7 @@ pub struct Draws {
 
 /// A family of distributions over `z`, reparameterised: `z` is a function of `λ` and noise.
 ///
-/// The first `2D` of `λ` are `(μ, log σ)`: [`VariationalFamily::embed_smaller`] puts behind them what makes `q`
+/// The first `2D` of `λ` are `(μ, log σ)`: [`VariationalFamily::embed_smaller_family`] puts behind them what makes `q`
 /// that diagonal Gaussian. So every family contains the smallest one, and its ascent starts where that
 /// one's ended.
 pub trait VariationalFamily: Send + Sync {
@@ -57,21 +57,21 @@ pub trait VariationalFamily: Send + Sync {
     }
 
     /// Parameters that make every `q` the standard normal: `[B, Q]`.
-    fn prior_like_params(&self, batch: i64, device: Device) -> VariationalParams {
-        let row = self.embed_smaller(&vec![0.0; 2 * self.latent_dim() as usize]);
+    fn standard_normal_params(&self, batch: i64, device: Device) -> VariationalParams {
+        let row = self.embed_smaller_family(&vec![0.0; 2 * self.latent_dim() as usize]);
         VariationalParams::from_rows(&vec![row.as_slice(); batch as usize], device)
     }
 
     /// The `λ` whose `q` is that of `smaller`, the `λ` of a Gaussian: a diagonal one, or a full one
     /// where this family contains it.
-    fn embed_smaller(&self, smaller: &[f64]) -> Vec<f64> {
+    fn embed_smaller_family(&self, smaller: &[f64]) -> Vec<f64> {
         let mut params = smaller.to_vec();
         params.resize(self.param_dim() as usize, 0.0);
         params
     }
 
     /// Where an ascent from `params` sets out: there, unless nothing there says which way to go.
-    fn off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
+    fn move_off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
         params
     }
 
@@ -103,12 +103,12 @@ pub trait VariationalFamily: Send + Sync {
     }
 
     /// The family with its density, if that can be computed at any `z`.
-    fn evaluable(&self) -> Option<&dyn EvaluableFamily> {
+    fn evaluable_density(&self) -> Option<&dyn EvaluableDensityFamily> {
         None
     }
 
     /// The family with its closed forms, if it has them.
-    fn gaussian(&self) -> Option<&dyn GaussianFamily> {
+    fn closed_form_gaussian(&self) -> Option<&dyn ClosedFormGaussianFamily> {
         None
     }
 
@@ -119,13 +119,13 @@ pub trait VariationalFamily: Send + Sync {
 }
 
 /// A family whose density can be computed at any `z`.
-pub trait EvaluableFamily: VariationalFamily {
+pub trait EvaluableDensityFamily: VariationalFamily {
     /// `log q(z)`, nats, `f64`: `[S, B, D] -> [S, B]`.
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor;
 }
 
 /// A family of Gaussians, whose entropy and divergence from a Gaussian have closed forms.
-pub trait GaussianFamily: EvaluableFamily {
+pub trait ClosedFormGaussianFamily: EvaluableDensityFamily {
     /// The entropy of each `q`, nats, `f64`: `[B]`.
     fn entropy(&self, params: &VariationalParams) -> Tensor;
 
@@ -138,5 +138,5 @@ pub trait GaussianFamily: EvaluableFamily {
     ) -> Tensor;
 
     /// The smallest `KL(q ‖ N(·, covariance))` over the family, nats, exact.
-    fn least_kl_to_gaussian(&self, covariance: &Tensor) -> f64;
+    fn min_kl_to_gaussian(&self, covariance: &Tensor) -> f64;
 }

@@ -1,8 +1,10 @@
 //! Which end of several ascents of one datapoint is the best, and whether they are one optimum.
 
-use crate::ascent::{EvaluationRequest, NoiseDraws, Objective, SearchState, whitened_sobol};
+use crate::ascent::{
+    EvaluationRequest, NoiseDraws, Objective, SearchState, whitened_sobol_normals,
+};
 use crate::family::VariationalParams;
-use crate::inference::{FitCost, FittedBatch, InferError, Stop};
+use crate::inference::{FitCost, FittedBatch, InferError, StopReason};
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
 use std::time::Instant;
@@ -16,7 +18,7 @@ pub struct EndComparison {
 }
 
 /// Draws on which ends are compared, common to all of them.
-pub const SELECTION_DRAWS: usize = 256;
+pub const N_SELECTION_DRAWS: usize = 256;
 
 /// Compares the ends of each of `rows`.
 ///
@@ -38,7 +40,13 @@ pub fn compare_all_ends(
     }
     let mut losses: Vec<Vec<f64>> = Vec::with_capacity(ends.len());
     for states in ends.iter_mut() {
-        losses.push(state_losses(objective, states, rows, SELECTION_DRAWS, key)?);
+        losses.push(state_losses(
+            objective,
+            states,
+            rows,
+            N_SELECTION_DRAWS,
+            key,
+        )?);
     }
     let compare = |(i, &row): (usize, &usize)| {
         let losses: Vec<f64> = losses.iter().map(|losses| losses[i]).collect();
@@ -62,10 +70,10 @@ pub fn state_losses(
 ) -> Result<Vec<f64>, InferError> {
     let clock = Instant::now();
     let dim = objective.noise_dim();
-    let draws = NoiseDraws::common(whitened_sobol(key, n_samples, dim), dim);
+    let draws = NoiseDraws::from_common_normals(whitened_sobol_normals(key, n_samples, dim), dim);
     let request = EvaluationRequest {
         loss: true,
-        ..EvaluationRequest::GRADIENT
+        ..EvaluationRequest::GRADIENT_ONLY
     };
     let params: Vec<&[f64]> = rows
         .iter()
@@ -99,13 +107,17 @@ fn compare_ends(losses: &[f64], failed: &[bool]) -> EndComparison {
 
 /// The best end of one datapoint, with the cost of all; the mean of all where they are one optimum
 /// and `mean_counts`.
-pub fn best_end(ends: &[&SearchState], best: usize, mean_counts: bool) -> SearchState {
+pub fn best_end_with_total_cost(
+    ends: &[&SearchState],
+    best: usize,
+    mean_counts: bool,
+) -> SearchState {
     let mut best_end = ends[best].clone();
     best_end.steps = ends.iter().map(|end| end.steps).sum();
     best_end.seconds = ends.iter().map(|end| end.seconds).sum();
     best_end.joint_gradients = ends.iter().map(|end| end.joint_gradients).sum();
     let is_near = |end: &&SearchState| {
-        end.failed_at.is_none() && best_end.distance_nats(end) < ONE_OPTIMUM_NATS
+        end.failed_at.is_none() && best_end.second_order_kl_nats(end) < SAME_OPTIMUM_DISTANCE_NATS
     };
     if mean_counts && ends.iter().all(is_near) {
         best_end.params = mean_params(ends);
@@ -114,7 +126,7 @@ pub fn best_end(ends: &[&SearchState], best: usize, mean_counts: bool) -> Search
 }
 
 /// Ends nearer than this are one optimum, nats.
-const ONE_OPTIMUM_NATS: f64 = 0.05;
+const SAME_OPTIMUM_DISTANCE_NATS: f64 = 0.05;
 
 fn mean_params(ends: &[&SearchState]) -> Vec<f64> {
     let sum = |i: usize| ends.iter().map(|end| end.params[i]).sum::<f64>();
@@ -132,27 +144,27 @@ pub struct BestEnds {
 }
 
 /// What a search gives back.
-pub fn fitted_batch(
+pub fn fitted_batch_from_states(
     states: &[SearchState],
-    stops: Vec<Stop>,
+    stops: Vec<StopReason>,
     model: &dyn LatentVariableModel,
 ) -> FittedBatch {
     let params: Vec<&[f64]> = states.iter().map(|c| c.params.as_slice()).collect();
     FittedBatch {
         params: VariationalParams::from_rows(&params, model.device()),
         stops,
-        costs: states.iter().map(cost).collect(),
+        costs: states.iter().map(fit_cost_of_state).collect(),
     }
 }
 
 /// The stop of a state that failed; of others until they are certified.
-pub fn failure_stop(state: &SearchState) -> Stop {
-    Stop::NonFinite {
+pub fn stop_of_failed_state(state: &SearchState) -> StopReason {
+    StopReason::NonFinite {
         step: state.failed_at.unwrap_or(0),
     }
 }
 
-const fn cost(state: &SearchState) -> FitCost {
+const fn fit_cost_of_state(state: &SearchState) -> FitCost {
     FitCost {
         seconds: state.seconds,
         joint_gradients: state.joint_gradients,

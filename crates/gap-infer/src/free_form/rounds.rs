@@ -21,28 +21,28 @@
 //! the first two rounds for fewer. It says nothing of better optima elsewhere, nor of a way that is flat
 //! for longer than a round.
 
-use super::FreeForm;
-use super::best_end::{failure_stop, state_losses};
+use super::FreeFormInference;
+use super::best_end::{state_losses, stop_of_failed_state};
 use crate::ascent::{Objective, SearchState, run_phase};
-use crate::inference::{InferError, Stop};
+use crate::inference::{InferError, StopReason};
 use crate::remaining::Remaining;
 use gap_spec::{AdamSettings, NoiseSource, Phase, StepRule};
 use gap_torch::SeedKey;
 
 /// Rounds of a search, each twice as long as the one before.
-pub const MOST_ROUNDS: u32 = 6;
+pub const MAX_ROUNDS: u32 = 6;
 
 /// Steps of the first round, and its draws.
-const FIRST_STEPS: u32 = 150;
-const FIRST_DRAWS: u32 = 32;
+const FIRST_ROUND_STEPS: u32 = 150;
+const FIRST_ROUND_DRAWS: u32 = 32;
 /// The most draws of a round.
-const MOST_DRAWS: u32 = 256;
+const MAX_DRAWS_PER_ROUND: u32 = 256;
 
 /// Sets of draws on which a round's gain is measured, and draws in each.
-const N_SETS: u64 = 4;
-const SET_DRAWS: usize = 256;
+const N_HELD_OUT_DRAW_SETS: u64 = 4;
+const DRAWS_PER_HELD_OUT_SET: usize = 256;
 
-impl FreeForm<'_> {
+impl FreeFormInference<'_> {
     /// Rounds for each datapoint until the bound on what remains is below the tolerance.
     pub(super) fn ascend_in_rounds(
         &self,
@@ -51,13 +51,13 @@ impl FreeForm<'_> {
         ids: &[u64],
         most_rounds: u32,
         key: SeedKey,
-    ) -> Result<Vec<Stop>, InferError> {
-        let mut stops: Vec<Stop> = states.iter().map(failure_stop).collect();
+    ) -> Result<Vec<StopReason>, InferError> {
+        let mut stops: Vec<StopReason> = states.iter().map(stop_of_failed_state).collect();
         let mut rows: Vec<usize> = (0..states.len())
             .filter(|&row| states[row].failed_at.is_none())
             .collect();
-        let held_out = key.role("gain");
-        let mut before = losses_by_set(objective, states, &rows, held_out)?;
+        let held_out = key.for_role("gain");
+        let mut before = losses_by_draw_set(objective, states, &rows, held_out)?;
         for round in 0..most_rounds {
             if rows.is_empty() {
                 break;
@@ -66,10 +66,10 @@ impl FreeForm<'_> {
                 rows.iter().map(|&row| states[row].params.clone()).collect();
             for &row in &rows {
                 let params = std::mem::take(&mut states[row].params);
-                states[row].params = self.family.off_saddle(params);
+                states[row].params = self.family.move_off_saddle(params);
             }
-            let phase = round_phase(round);
-            let round_key = key.role("round").index(u64::from(round));
+            let phase = adam_phase_of_round(round);
+            let round_key = key.for_role("round").for_index(u64::from(round));
             run_phase(
                 objective,
                 &phase,
@@ -79,11 +79,11 @@ impl FreeForm<'_> {
                 round_key,
                 &mut |_| (),
             )?;
-            let after = losses_by_set(objective, states, &rows, held_out)?;
+            let after = losses_by_draw_set(objective, states, &rows, held_out)?;
             let mut open = Vec::new();
             let mut open_losses = Vec::new();
             for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
-                let gain = Gain::between(&before[i], &after[i]);
+                let gain = RoundGain::from_losses(&before[i], &after[i]);
                 let state = &mut states[row];
                 // An end within the noise of its start is taken back, and written so that a NaN is too.
                 let is_better = gain.nats > 2.0 * gain.std_error_nats;
@@ -91,11 +91,12 @@ impl FreeForm<'_> {
                     state.params = start;
                 }
                 if state.failed_at.is_some() {
-                    stops[row] = failure_stop(state);
+                    stops[row] = stop_of_failed_state(state);
                     continue;
                 }
-                stops[row] = self.stop_after(state, gain.remaining());
-                if matches!(stops[row], Stop::BudgetSpent { steps, .. } if steps < self.max_steps) {
+                stops[row] = self.stop_from_remaining(state, gain.as_remaining_estimate());
+                if matches!(stops[row], StopReason::BudgetSpent { steps, .. } if steps < self.max_steps)
+                {
                     open.push(row);
                     open_losses.push(if is_better {
                         after[i].clone()
@@ -111,28 +112,28 @@ impl FreeForm<'_> {
 }
 
 /// Adam on a sequence of Sobol draws, its iterates averaged.
-fn round_phase(round: u32) -> Phase {
-    let rate = AdamSettings::FLOWS.learning_rate;
+fn adam_phase_of_round(round: u32) -> Phase {
+    let rate = AdamSettings::FLOW_DEFAULTS.learning_rate;
     Phase {
         adam: AdamSettings {
             learning_rate: rate / f64::from(1_u32 << round.saturating_sub(1)),
-            ..AdamSettings::FLOWS
+            ..AdamSettings::FLOW_DEFAULTS
         },
         noise: NoiseSource::Sequence,
-        n_samples: (FIRST_DRAWS << round.saturating_sub(1)).min(MOST_DRAWS),
-        ..Phase::new(StepRule::Adam, FIRST_STEPS << round)
+        n_samples: (FIRST_ROUND_DRAWS << round.saturating_sub(1)).min(MAX_DRAWS_PER_ROUND),
+        ..Phase::new(StepRule::Adam, FIRST_ROUND_STEPS << round)
     }
 }
 
 /// What a round gained.
-struct Gain {
+struct RoundGain {
     nats: f64,
     std_error_nats: f64,
 }
 
-impl Gain {
+impl RoundGain {
     /// From `−L` before and after on each set of draws.
-    fn between(before: &[f64], after: &[f64]) -> Self {
+    fn from_losses(before: &[f64], after: &[f64]) -> Self {
         let gains: Vec<f64> = before.iter().zip(after).map(|(b, a)| b - a).collect();
         let n = gains.len() as f64;
         let nats = gains.iter().sum::<f64>() / n;
@@ -145,7 +146,7 @@ impl Gain {
 
     /// As much again. A round that lost something and was taken back has not arrived either: there may be as
     /// much to gain for smaller steps.
-    const fn remaining(&self) -> Remaining {
+    const fn as_remaining_estimate(&self) -> Remaining {
         Remaining {
             nats: self.nats.abs(),
             std_error_nats: self.std_error_nats,
@@ -154,15 +155,21 @@ impl Gain {
 }
 
 /// `−L` of each of `rows` on each set.
-fn losses_by_set(
+fn losses_by_draw_set(
     objective: &mut Objective,
     states: &mut [SearchState],
     rows: &[usize],
     key: SeedKey,
 ) -> Result<Vec<Vec<f64>>, InferError> {
-    let mut losses_by_row = vec![Vec::with_capacity(N_SETS as usize); rows.len()];
-    for set in 0..N_SETS {
-        let losses = state_losses(objective, states, rows, SET_DRAWS, key.index(set))?;
+    let mut losses_by_row = vec![Vec::with_capacity(N_HELD_OUT_DRAW_SETS as usize); rows.len()];
+    for set in 0..N_HELD_OUT_DRAW_SETS {
+        let losses = state_losses(
+            objective,
+            states,
+            rows,
+            DRAWS_PER_HELD_OUT_SET,
+            key.for_index(set),
+        )?;
         for (row_losses, loss) in losses_by_row.iter_mut().zip(losses) {
             row_losses.push(loss);
         }

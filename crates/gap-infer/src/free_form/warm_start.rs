@@ -2,17 +2,22 @@
 //!
 //! From an encoder's output their own ascent could start too; it does where that is the better point.
 
-use super::best_end::{SELECTION_DRAWS, best_end, compare_all_ends, fitted_batch, state_losses};
-use super::rounds::MOST_ROUNDS;
-use super::{FreeForm, FreeFormFit, StartingPoint, draws_for};
-use crate::ascent::{Objective, Schedule, SearchState, averaged_newton, best_rule};
+use super::best_end::{
+    N_SELECTION_DRAWS, best_end_with_total_cost, compare_all_ends, fitted_batch_from_states,
+    state_losses,
+};
+use super::rounds::MAX_ROUNDS;
+use super::{FreeFormFit, FreeFormInference, StartingPoint, n_draws_for_latent_dim};
+use crate::ascent::{
+    Objective, PhaseSchedule, SearchState, averaged_newton_phase, best_step_rule_for_family,
+};
 use crate::family::{DiagonalGaussian, FullGaussian, VariationalFamily};
-use crate::inference::{InferError, Stop};
+use crate::inference::{InferError, StopReason};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
 
-impl FreeForm<'_> {
+impl FreeFormInference<'_> {
     /// `q*` of a family that is not the diagonal Gaussian.
     pub(super) fn search_from_smaller_family(
         &self,
@@ -28,31 +33,36 @@ impl FreeForm<'_> {
         let n_within = smaller.param_dim() as usize;
         let within = |row: &Vec<f64>| row[..n_within].to_vec();
         let starts_within = starts.iter().map(|rows| rows.iter().map(within).collect());
-        let search_within = FreeForm {
+        let search_within = FreeFormInference {
             family: smaller,
             starts: self.starts.clone(),
             search: self.search.clone(),
             ..*self
         };
-        let fit = search_within.search_from(starts_within.collect(), model, batch, key)?;
-        let mut objective =
-            Objective::for_family(self.family, best_rule(self.family), model, batch.x())?;
-        let (mut states, won_by) = self.better_starts(&mut objective, &fit, starts, key)?;
+        let fit = search_within.search_from_params(starts_within.collect(), model, batch, key)?;
+        let mut objective = Objective::for_family(
+            self.family,
+            best_step_rule_for_family(self.family),
+            model,
+            batch.x(),
+        )?;
+        let (mut states, won_by) = self.choose_better_starts(&mut objective, &fit, starts, key)?;
         let ids = batch.ids();
         let stops = if is_full {
-            let n_samples = 2 * draws_for(objective.dim());
-            let first = averaged_newton(n_samples, self.first_tolerance(), self.max_steps);
-            let schedule = Schedule {
+            let n_samples = 2 * n_draws_for_latent_dim(objective.latent_dim());
+            let first =
+                averaged_newton_phase(n_samples, self.ascent_tolerance_nats(), self.max_steps);
+            let schedule = PhaseSchedule {
                 phases: vec![first],
             };
             let all: Vec<usize> = (0..batch.len()).collect();
-            run_unless_worse(&schedule, &mut objective, &all, &mut states, ids, key)?;
-            self.certify(&mut objective, &mut states, ids, key)?
+            run_and_revert_if_worse(&schedule, &mut objective, &all, &mut states, ids, key)?;
+            self.certify_or_resume(&mut objective, &mut states, ids, key)?
         } else {
-            self.ascend_in_rounds(&mut objective, &mut states, ids, MOST_ROUNDS, key)?
+            self.ascend_in_rounds(&mut objective, &mut states, ids, MAX_ROUNDS, key)?
         };
         Ok(FreeFormFit {
-            fitted: fitted_batch(&states, stops, model),
+            fitted: fitted_batch_from_states(&states, stops, model),
             won_by,
             // Its own ascent had one start; how far apart those of the family within ended is another thing.
             starts_apart_nats: vec![None; batch.len()],
@@ -61,7 +71,7 @@ impl FreeForm<'_> {
 
     /// For each datapoint the end of the smaller family's search, or what an encoder said if that is
     /// better; and the start that it goes back to.
-    fn better_starts(
+    fn choose_better_starts(
         &self,
         objective: &mut Objective,
         within: &FreeFormFit,
@@ -75,17 +85,17 @@ impl FreeForm<'_> {
             .zip(costs)
             .map(|(params, (stop, cost))| {
                 let (steps, failed_at) = match *stop {
-                    Stop::NonFinite { step } => (step, Some(step)),
-                    Stop::Direct { steps }
-                    | Stop::Converged { steps, .. }
-                    | Stop::BudgetSpent { steps, .. } => (steps, None),
+                    StopReason::NonFinite { step } => (step, Some(step)),
+                    StopReason::Direct { steps }
+                    | StopReason::Converged { steps, .. }
+                    | StopReason::BudgetSpent { steps, .. } => (steps, None),
                 };
                 SearchState {
                     steps,
                     joint_gradients: cost.joint_gradients,
                     seconds: cost.seconds,
                     failed_at,
-                    ..SearchState::starting_at(self.family.embed_smaller(params))
+                    ..SearchState::starting_at(self.family.embed_smaller_family(params))
                 }
             });
         let mut candidates: Vec<Vec<SearchState>> = vec![ends.collect()];
@@ -97,10 +107,11 @@ impl FreeForm<'_> {
             }
         }
         let all: Vec<usize> = (0..smaller_params.len()).collect();
-        let choices = compare_all_ends(objective, &mut candidates, &all, key.role("selection"))?;
+        let choices =
+            compare_all_ends(objective, &mut candidates, &all, key.for_role("selection"))?;
         let best_ends = choices.iter().enumerate().map(|(row, choice)| {
             let own: Vec<&SearchState> = candidates.iter().map(|end| &end[row]).collect();
-            best_end(&own, choice.best, false)
+            best_end_with_total_cost(&own, choice.best, false)
         });
         let won_by = choices.iter().zip(&within.won_by);
         let won_by =
@@ -110,17 +121,17 @@ impl FreeForm<'_> {
 }
 
 /// Runs `schedule`, and takes those back that ended below where they had started.
-pub fn run_unless_worse(
-    schedule: &Schedule,
+pub fn run_and_revert_if_worse(
+    schedule: &PhaseSchedule,
     objective: &mut Objective,
     rows: &[usize],
     states: &mut [SearchState],
     ids: &[u64],
     key: SeedKey,
 ) -> Result<(), InferError> {
-    let selection = key.role("selection");
+    let selection = key.for_role("selection");
     let compared = |states: &mut [SearchState], objective: &mut Objective| {
-        state_losses(objective, states, rows, SELECTION_DRAWS, selection)
+        state_losses(objective, states, rows, N_SELECTION_DRAWS, selection)
     };
     let before = compared(states, objective)?;
     let starts: Vec<Vec<f64>> = rows.iter().map(|&row| states[row].params.clone()).collect();

@@ -4,28 +4,32 @@
 //! a step of a small fit takes a few microseconds. Everything else goes by way of tensors.
 
 use super::scores::ScoreSource;
-use super::step::TrainingStep;
+use super::step::TrainingStepInputs;
 use crate::encoder::first_columns;
 use crate::family::{DiagonalGaussian, VariationalFamily, VariationalParams};
 use crate::inference::InferError;
 use gap_data::Dataset;
-use gap_model::{NetworkLearner, RowDraws};
+use gap_model::{LatentDraws, NetworkLearner};
 use tch::{Device, Kind, Tensor};
 
 /// An encoder that learns, and the data that it learns from.
-pub struct EncoderPass<'a> {
+pub struct EncoderLearner<'a> {
     learner: NetworkLearner<'a>,
-    kind: PassKind<'a>,
+    kind: StepBackend<'a>,
 }
 
-enum PassKind<'a> {
-    Rows(RowPass),
-    Tensors(TensorPass<'a>),
+enum StepBackend<'a> {
+    Rows(PlainMemoryBackend),
+    Tensors(TensorBackend<'a>),
 }
 
 /// Whether a step of an encoder's fit can do without tensors: a diagonal Gaussian, a network on the kernels
 /// that sees whole observations, data that lie where those read them.
-pub fn fits_rows(learner: &NetworkLearner, family: &dyn VariationalFamily, data: &Dataset) -> bool {
+pub fn can_train_without_tensors(
+    learner: &NetworkLearner,
+    family: &dyn VariationalFamily,
+    data: &Dataset,
+) -> bool {
     learner.is_on_kernels()
         && family.as_diagonal_gaussian().is_some()
         && learner.input_dim() == data.observed_dim()
@@ -33,8 +37,8 @@ pub fn fits_rows(learner: &NetworkLearner, family: &dyn VariationalFamily, data:
         && data.x().kind() == Kind::Float
 }
 
-impl<'a> EncoderPass<'a> {
-    /// The encoder of `learner`, with draws in plain memory if `on_rows`, where [`fits_rows`] said that
+impl<'a> EncoderLearner<'a> {
+    /// The encoder of `learner`, with draws in plain memory if `on_rows`, where [`can_train_without_tensors`] said that
     /// this can be.
     pub fn new(
         learner: NetworkLearner<'a>,
@@ -45,8 +49,8 @@ impl<'a> EncoderPass<'a> {
     ) -> Self {
         let diagonal = family.as_diagonal_gaussian().filter(|_| on_rows);
         let kind = match diagonal {
-            Some(family) => PassKind::Rows(RowPass::new(family, data)),
-            None => PassKind::Tensors(TensorPass {
+            Some(family) => StepBackend::Rows(PlainMemoryBackend::new(family, data)),
+            None => StepBackend::Tensors(TensorBackend {
                 family,
                 data,
                 device,
@@ -58,13 +62,13 @@ impl<'a> EncoderPass<'a> {
     /// One step up the ELBO of the step's datapoints, with the score that `source` gives.
     pub fn step(
         &mut self,
-        step: &TrainingStep,
+        step: &TrainingStepInputs,
         source: &mut impl ScoreSource,
     ) -> Result<(), InferError> {
         self.learner.set_precision(step.precision);
         match &mut self.kind {
-            PassKind::Rows(pass) => pass.step(&mut self.learner, step, source),
-            PassKind::Tensors(pass) => pass.step(&mut self.learner, step, source),
+            StepBackend::Rows(pass) => pass.step(&mut self.learner, step, source),
+            StepBackend::Tensors(pass) => pass.step(&mut self.learner, step, source),
         }
     }
 
@@ -80,7 +84,7 @@ impl<'a> EncoderPass<'a> {
 }
 
 /// A diagonal Gaussian's step in plain memory.
-struct RowPass {
+struct PlainMemoryBackend {
     family: DiagonalGaussian,
     data: Vec<f32>,           // [M, X]
     observations: Vec<usize>, // the row of `data` that each draw is for, [S·B]
@@ -91,7 +95,7 @@ struct RowPass {
     gradient: Vec<f32>,       // of the mean ELBO in λ: [B, 2D]
 }
 
-impl RowPass {
+impl PlainMemoryBackend {
     fn new(family: DiagonalGaussian, data: &Dataset) -> Self {
         let rows = data.x().contiguous().view([-1]);
         Self {
@@ -109,12 +113,12 @@ impl RowPass {
     fn step(
         &mut self,
         learner: &mut NetworkLearner,
-        step: &TrainingStep,
+        step: &TrainingStepInputs,
         source: &mut impl ScoreSource,
     ) -> Result<(), InferError> {
         let (family, batch) = (self.family, step.positions.len());
         self.params.resize(batch * family.param_dim() as usize, 0.0);
-        learner.forward_rows(&self.data, step.positions, &mut self.params);
+        learner.forward_selected_rows(&self.data, step.positions, &mut self.params);
         family.transform_rows(&self.params, step.noise, &mut self.std, &mut self.z);
         self.score.resize(self.z.len(), 0.0);
         self.gradient.resize(self.params.len(), 0.0);
@@ -122,7 +126,7 @@ impl RowPass {
         for _ in 0..step.n_samples {
             self.observations.extend_from_slice(step.positions);
         }
-        let draws = RowDraws {
+        let draws = LatentDraws {
             x: &self.data,
             observations: &self.observations,
             z: &self.z,
@@ -137,17 +141,17 @@ impl RowPass {
 }
 
 /// Any family's step, on any device.
-struct TensorPass<'a> {
+struct TensorBackend<'a> {
     family: &'a dyn VariationalFamily,
     data: &'a Dataset,
     device: Device,
 }
 
-impl TensorPass<'_> {
+impl TensorBackend<'_> {
     fn step(
         &self,
         learner: &mut NetworkLearner,
-        step: &TrainingStep,
+        step: &TrainingStepInputs,
         source: &mut impl ScoreSource,
     ) -> Result<(), InferError> {
         let _no_grad = tch::no_grad_guard();

@@ -24,9 +24,9 @@ impl Minibatches {
     }
 
     /// Positions of the next minibatch; what is left of a pass that is too short is dropped.
-    pub fn next(&mut self) -> Vec<usize> {
+    pub fn next_positions(&mut self) -> Vec<usize> {
         if self.order.len() < self.size {
-            self.order = uniform_permutation(self.key.index(self.pass), self.n);
+            self.order = uniform_permutation(self.key.for_index(self.pass), self.n);
             self.pass += 1;
         }
         self.order.split_off(self.order.len() - self.size)

@@ -1,9 +1,11 @@
 //! Where the score at an encoder's draws comes from: a frozen model, or a decoder that learns from them.
 
-use super::step::TrainingStep;
+use super::step::TrainingStepInputs;
 use crate::inference::InferError;
 use gap_data::Dataset;
-use gap_model::{DecoderLearner, JointOutputs, JointRows, LatentVariableModel, RowDraws};
+use gap_model::{
+    DecoderLearner, JointOutputs, JointRowEvaluator, LatentDraws, LatentVariableModel,
+};
 use tch::Tensor;
 
 /// `∇_z log p(x, z)` at an encoder's draws, and what else is done with them in a step.
@@ -11,13 +13,18 @@ pub trait ScoreSource: Sized {
     /// At draws in plain memory, written to `score`, `[S·B, D]`.
     fn score_rows(
         &mut self,
-        draws: &RowDraws<'_>,
-        step: &TrainingStep,
+        draws: &LatentDraws<'_>,
+        step: &TrainingStepInputs,
         score: &mut [f32],
     ) -> Result<(), InferError>;
 
     /// At draws that are tensors, without a graph: `[B, X], [S, B, D] -> [S, B, D]`.
-    fn score(&mut self, x: &Tensor, z: &Tensor, step: &TrainingStep) -> Result<Tensor, InferError>;
+    fn score(
+        &mut self,
+        x: &Tensor,
+        z: &Tensor,
+        step: &TrainingStepInputs,
+    ) -> Result<Tensor, InferError>;
 
     /// Whether all that it learned is finite.
     fn is_finite(&mut self) -> bool;
@@ -30,7 +37,7 @@ pub trait ScoreSource: Sized {
 pub struct FrozenModel<'a> {
     model: &'a dyn LatentVariableModel,
     /// At all data, where rows are read.
-    joint: Option<JointRows<'a>>,
+    joint: Option<JointRowEvaluator<'a>>,
 }
 
 impl<'a> FrozenModel<'a> {
@@ -40,7 +47,7 @@ impl<'a> FrozenModel<'a> {
         data: &Dataset,
         is_on_kernels: bool,
     ) -> Result<Self, InferError> {
-        let joint = is_on_kernels.then(|| JointRows::new(model, data.x()));
+        let joint = is_on_kernels.then(|| JointRowEvaluator::new(model, data.x()));
         Ok(Self {
             model,
             joint: joint.transpose()?,
@@ -51,8 +58,8 @@ impl<'a> FrozenModel<'a> {
 impl ScoreSource for FrozenModel<'_> {
     fn score_rows(
         &mut self,
-        draws: &RowDraws<'_>,
-        step: &TrainingStep,
+        draws: &LatentDraws<'_>,
+        step: &TrainingStepInputs,
         score: &mut [f32],
     ) -> Result<(), InferError> {
         let joint = self.joint.as_mut();
@@ -65,7 +72,12 @@ impl ScoreSource for FrozenModel<'_> {
         Ok(joint.evaluate(draws.observations, draws.z, outputs)?)
     }
 
-    fn score(&mut self, x: &Tensor, z: &Tensor, _: &TrainingStep) -> Result<Tensor, InferError> {
+    fn score(
+        &mut self,
+        x: &Tensor,
+        z: &Tensor,
+        _: &TrainingStepInputs,
+    ) -> Result<Tensor, InferError> {
         Ok(self.model.score(x, z)?)
     }
 
@@ -80,8 +92,8 @@ impl ScoreSource for FrozenModel<'_> {
 impl ScoreSource for DecoderLearner<'_> {
     fn score_rows(
         &mut self,
-        draws: &RowDraws<'_>,
-        step: &TrainingStep,
+        draws: &LatentDraws<'_>,
+        step: &TrainingStepInputs,
         score: &mut [f32],
     ) -> Result<(), InferError> {
         self.set_precision(step.precision);
@@ -89,7 +101,12 @@ impl ScoreSource for DecoderLearner<'_> {
         Ok(())
     }
 
-    fn score(&mut self, x: &Tensor, z: &Tensor, step: &TrainingStep) -> Result<Tensor, InferError> {
+    fn score(
+        &mut self,
+        x: &Tensor,
+        z: &Tensor,
+        step: &TrainingStepInputs,
+    ) -> Result<Tensor, InferError> {
         self.set_precision(step.precision);
         Ok(self.step(x, z, step.learning_rate))
     }

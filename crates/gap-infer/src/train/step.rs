@@ -3,7 +3,7 @@
 use gap_spec::Precision;
 
 /// The datapoints and the noise of one step.
-pub struct TrainingStep<'a> {
+pub struct TrainingStepInputs<'a> {
     /// Of the datapoints in the data: `[B]`.
     pub positions: &'a [usize],
     /// `S`.

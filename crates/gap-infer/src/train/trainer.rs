@@ -1,9 +1,9 @@
 //! The loop of every fit: minibatches, noise, the learning rate, the watch over divergence.
 
-use super::encoder_pass::EncoderPass;
+use super::encoder_pass::EncoderLearner;
 use super::minibatches::Minibatches;
 use super::scores::ScoreSource;
-use super::step::TrainingStep;
+use super::step::TrainingStepInputs;
 use crate::inference::InferError;
 use gap_spec::{Precision, TrainingSpec};
 use gap_torch::{NoiseStream, SeedKey};
@@ -13,7 +13,7 @@ use tch::Device;
 /// An encoder and where its scores come from: fitted alone under a frozen model, or with its decoder.
 pub struct Trainer<'a, S> {
     /// The encoder.
-    pub encoder: EncoderPass<'a>,
+    pub encoder: EncoderLearner<'a>,
     /// Of its draws.
     pub scores: S,
 }
@@ -28,7 +28,7 @@ pub struct FitSubject {
 }
 
 /// The settings of a fit, and its randomness.
-pub struct Fit<'a> {
+pub struct FitSettings<'a> {
     /// What is fitted.
     pub subject: FitSubject,
     /// The optimiser's settings.
@@ -41,9 +41,9 @@ pub struct Fit<'a> {
     pub progress: &'a dyn Fn(f64),
 }
 
-impl Fit<'_> {
+impl FitSettings<'_> {
     /// How exact products are in a step: in full for the last tenth.
-    fn precision_at(&self, step: u32) -> Precision {
+    fn precision_at_step(&self, step: u32) -> Precision {
         if 10 * u64::from(step) < 9 * u64::from(self.training.steps.get()) {
             self.training.precision
         } else {
@@ -53,32 +53,32 @@ impl Fit<'_> {
 }
 
 /// Steps from one check of the weights to the next: a check costs as much as a small step.
-const CHECK_EVERY: u32 = 100;
+const STEPS_BETWEEN_FINITE_CHECKS: u32 = 100;
 
 impl<S: ScoreSource> Trainer<'_, S> {
     /// Takes all steps on `n_points` datapoints, and keeps what was learned.
-    pub fn run(mut self, fit: &Fit<'_>, n_points: usize) -> Result<(), InferError> {
+    pub fn run(mut self, fit: &FitSettings<'_>, n_points: usize) -> Result<(), InferError> {
         let steps = fit.training.steps.get();
         let n_samples = fit.training.n_samples.get() as usize;
         let batch_size = fit.training.batch_size.get() as usize;
-        let mut minibatches = Minibatches::new(n_points, batch_size, fit.key.role("order"));
+        let mut minibatches = Minibatches::new(n_points, batch_size, fit.key.for_role("order"));
         // One stream for the whole fit: its steps are in one order, whatever else runs.
-        let mut noise = NoiseStream::new(fit.key.role("noise"), &[0], Device::Cpu);
+        let mut noise = NoiseStream::new(fit.key.for_role("noise"), &[0], Device::Cpu);
         for step in 0..steps {
-            let positions = minibatches.next();
+            let positions = minibatches.next_positions();
             let n_normals = n_samples * positions.len() * fit.noise_dim;
             let noise = noise.normal_values(1, n_normals);
             let cosine = 0.5 * (1.0 + (PI * f64::from(step) / f64::from(steps)).cos());
-            let this = TrainingStep {
+            let this = TrainingStepInputs {
                 positions: &positions,
                 n_samples,
                 noise: &noise,
                 learning_rate: fit.training.learning_rate.get() * cosine,
-                precision: fit.precision_at(step),
+                precision: fit.precision_at_step(step),
             };
             self.encoder.step(&this, &mut self.scores)?;
             let next = step + 1;
-            if next % CHECK_EVERY != 0 && next != steps {
+            if next % STEPS_BETWEEN_FINITE_CHECKS != 0 && next != steps {
                 continue;
             }
             if !(self.encoder.is_finite() && self.scores.is_finite()) {

@@ -3,13 +3,14 @@
 
 use gap_data::{Batch, LoadOptions};
 use gap_infer::ascent::{
-    EvaluationRequest, NoiseDraws, Objective, SearchState, averaged_newton, best_rule, draws_for,
-    run_phase, whitened_sobol,
+    EvaluationRequest, NoiseDraws, Objective, SearchState, averaged_newton_phase,
+    best_step_rule_for_family, n_draws_for_latent_dim, run_phase, whitened_sobol_normals,
 };
-use gap_infer::free_form::{FreeFormFit, Search, StartingPoint};
-use gap_infer::train::fit_jointly;
+use gap_infer::free_form::{FreeFormFit, SearchMode, StartingPoint};
+use gap_infer::train::fit_decoder_and_encoder;
 use gap_infer::{
-    DiagonalGaussian, Encoder, FreeForm, GaussianFamily, VariationalFamily, VariationalParams,
+    ClosedFormGaussianFamily, DiagonalGaussian, Encoder, FreeFormInference, VariationalFamily,
+    VariationalParams,
 };
 use gap_model::{
     Activation, ExactPosterior, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder,
@@ -18,7 +19,7 @@ use gap_spec::{
     AdamSettings, Count, NoiseSource, Phase, Positive, Precision, StepRule, StoppingRule,
     TrainingSpec,
 };
-use gap_torch::device::one_thread_per_operation;
+use gap_torch::device::set_one_thread_per_operation;
 use gap_torch::{NoiseStream, SeedKey};
 use tch::{Device, Tensor};
 
@@ -40,14 +41,14 @@ pub fn only(batch: &Batch, rows: &[usize]) -> Batch {
 }
 
 pub fn decoder(widths: &[i64]) -> MlpDecoder {
-    let network = Mlp::random(widths, Activation::Tanh, SeedKey::root(2), CPU);
+    let network = Mlp::random_perceptron(widths, Activation::Tanh, SeedKey::root(2), CPU);
     MlpDecoder::new(network, Likelihood::Bernoulli)
 }
 
 /// An encoder that says something else for each datapoint.
 pub fn encoder(model: &dyn LatentVariableModel) -> Encoder {
     let widths = [model.observed_dim(), 2 * model.latent_dim()];
-    Encoder::new(Mlp::random(
+    Encoder::new(Mlp::random_perceptron(
         &widths,
         Activation::Tanh,
         SeedKey::root(3),
@@ -57,15 +58,16 @@ pub fn encoder(model: &dyn LatentVariableModel) -> Encoder {
 
 /// A decoder fitted to digits for a moment, and digits.
 pub fn of_digits(dim: i64, hidden: i64, n_points: usize) -> (MlpDecoder, Batch) {
-    one_thread_per_operation(); // Tests already run beside one another.
+    set_one_thread_per_operation(); // Tests already run beside one another.
     let data = gap_data::load("digits-binarized", &LoadOptions::default())
         .unwrap()
         .train;
     let family = DiagonalGaussian::new(dim);
     let (tanh, cpu) = (Activation::Tanh, Device::Cpu);
-    let network = Mlp::random(&[dim, hidden, 64], tanh, SeedKey::root(1), cpu);
+    let network = Mlp::random_perceptron(&[dim, hidden, 64], tanh, SeedKey::root(1), cpu);
     let mut decoder = MlpDecoder::new(network, Likelihood::Bernoulli);
-    let mut encoder = Encoder::random(64, &[64], &family, tanh, SeedKey::root(2), cpu);
+    let mut encoder =
+        Encoder::with_random_hidden_layers(64, &[64], &family, tanh, SeedKey::root(2), cpu);
     let training = TrainingSpec {
         steps: Count::new(800),
         batch_size: Count::new(64),
@@ -74,7 +76,7 @@ pub fn of_digits(dim: i64, hidden: i64, n_points: usize) -> (MlpDecoder, Batch) 
         precision: Precision::Mixed,
     };
     let key = SeedKey::root(3);
-    fit_jointly(
+    fit_decoder_and_encoder(
         &mut decoder,
         &family,
         &mut encoder,
@@ -96,8 +98,8 @@ pub fn short_of_optimum(
 ) -> Vec<f64> {
     let family = DiagonalGaussian::new(model.latent_dim());
     let (mean, covariance) = model.posterior_moments(batch.x()).unwrap();
-    let short = family.kl_to_gaussian(params, &mean, &covariance)
-        - family.least_kl_to_gaussian(&covariance);
+    let short =
+        family.kl_to_gaussian(params, &mean, &covariance) - family.min_kl_to_gaussian(&covariance);
     Vec::<f64>::try_from(short).unwrap()
 }
 
@@ -106,7 +108,7 @@ pub fn most(values: &[f64]) -> f64 {
 }
 
 pub fn prior_like(n: usize, dim: i64) -> Vec<SearchState> {
-    let start = DiagonalGaussian::new(dim).prior_like_params(n as i64, CPU);
+    let start = DiagonalGaussian::new(dim).standard_normal_params(n as i64, CPU);
     start
         .to_rows()
         .into_iter()
@@ -148,10 +150,10 @@ pub fn searched(
     batch: &Batch,
     tolerance_nats: f64,
 ) -> FreeFormFit {
-    let free_form = FreeForm {
+    let free_form = FreeFormInference {
         family,
         starts: vec![StartingPoint::Prior],
-        search: Search::UntilCertified,
+        search: SearchMode::UntilCertified,
         tolerance_nats,
         max_steps: 5000,
         precision: Precision::Full,
@@ -165,10 +167,10 @@ pub fn search(
     starts: Vec<StartingPoint>,
     tolerance_nats: f64,
 ) -> FreeFormFit {
-    let free_form = FreeForm {
+    let free_form = FreeFormInference {
         family: &DiagonalGaussian::new(model.latent_dim()),
         starts,
-        search: Search::UntilCertified,
+        search: SearchMode::UntilCertified,
         tolerance_nats,
         max_steps: 2000,
         precision: Precision::Mixed,
@@ -180,7 +182,7 @@ pub fn search(
 pub fn phases(dim: usize) -> Vec<Phase> {
     let fixed = |rule| Phase {
         noise: NoiseSource::Fixed,
-        n_samples: draws_for(dim) as u32,
+        n_samples: n_draws_for_latent_dim(dim) as u32,
         stopping: StoppingRule::Decrement,
         below_nats: 1e-4,
         ..Phase::new(rule, 500)
@@ -189,13 +191,13 @@ pub fn phases(dim: usize) -> Vec<Phase> {
         learning_rate: 0.05,
         averaged: true,
         log_variance: false,
-        epsilon: AdamSettings::EPSILON,
+        epsilon: AdamSettings::DEFAULT_EPSILON,
     };
     vec![
         fixed(StepRule::Lbfgs),
         fixed(StepRule::NewtonStein),
         fixed(StepRule::NaturalGradient),
-        averaged_newton(2 * draws_for(dim), 1e-3, 100),
+        averaged_newton_phase(2 * n_draws_for_latent_dim(dim), 1e-3, 100),
         Phase {
             adam,
             noise: NoiseSource::Fresh,
@@ -214,14 +216,15 @@ pub fn losses(
     n: usize,
 ) -> Vec<f64> {
     let dim = family.noise_dim() as usize;
-    let draws = NoiseDraws::common(whitened_sobol(SeedKey::root(31), n, dim), dim);
+    let draws =
+        NoiseDraws::from_common_normals(whitened_sobol_normals(SeedKey::root(31), n, dim), dim);
     let rows: Vec<usize> = (0..batch.len()).collect();
     let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
-    let rule = best_rule(family);
+    let rule = best_step_rule_for_family(family);
     let mut objective = Objective::for_family(family, rule, model, batch.x()).unwrap();
     let request = EvaluationRequest {
         loss: true,
-        ..EvaluationRequest::GRADIENT
+        ..EvaluationRequest::GRADIENT_ONLY
     };
     let evaluations = objective.evaluate(&rows, &params, &draws, request).unwrap();
     evaluations.iter().map(|e| e.loss_nats()).collect()

@@ -1,34 +1,34 @@
 //! Back through the layers, and in each a step up as soon as its gradient is there.
 
-use super::factors::down_columns;
+use super::factors::interleave_rows_by_column;
 use super::parameters::{LearnedLayer, LearnedNetwork};
-use super::workspace::{LayerSpace, Workspace};
-use crate::adam::{AdamPass, Step};
-use crate::epilogue::{BackwardEpilogue, StoreEpilogue};
-use crate::lanes::{Kernel, Lanes, VectorWork};
+use super::workspace::{LayerWorkspace, Workspace};
+use crate::adam::{AdamPass, AdamStep};
+use crate::epilogue::{ActivationGradientEpilogue, StoreEpilogue};
+use crate::lanes::{Lanes, ProductKernel, VectorWork};
 use crate::layers::store_rows;
-use crate::packed::Aligned;
-use crate::product::{Epilogue, Rows, unpacked_product};
+use crate::packed::AlignedBuffer;
+use crate::product::{Epilogue, StridedRows, unpacked_product};
 
 /// A step from the `gradient` in the output, `[N, out]`, or from what the last layer was pulled by.
-pub(super) struct BackwardPass<'a, K: Kernel> {
+pub(super) struct BackwardPass<'a, K: ProductKernel> {
     pub(super) space: &'a mut Workspace<K>,
     pub(super) learned: &'a mut LearnedNetwork,
     pub(super) gradient: Option<&'a [f32]>,
-    pub(super) part: Part,
+    pub(super) part: StepPart,
     pub(super) to_input: bool,
 }
 
 /// What of a step is done: for each layer the backward pass and the step at once, or the backward pass of all
 /// layers, and all their steps later. Both add up the same numbers in the same order.
 #[derive(Clone, Copy)]
-pub(super) enum Part {
-    Whole(Step),
+pub(super) enum StepPart {
+    Whole(AdamStep),
     Backward,
-    Step(Step),
+    Step(AdamStep),
 }
 
-impl<K: Kernel> VectorWork for BackwardPass<'_, K> {
+impl<K: ProductKernel> VectorWork for BackwardPass<'_, K> {
     #[inline(always)]
     unsafe fn run(mut self) {
         let last = self.learned.layers.len() - 1;
@@ -41,40 +41,40 @@ impl<K: Kernel> VectorWork for BackwardPass<'_, K> {
         for i in (0..=last).rev() {
             unsafe {
                 match self.part {
-                    Part::Whole(step) => {
+                    StepPart::Whole(step) => {
                         self.back(i);
                         self.up(i, step);
                     }
-                    Part::Backward => self.back(i),
-                    Part::Step(step) => self.up(i, step),
+                    StepPart::Backward => self.back(i),
+                    StepPart::Step(step) => self.up(i, step),
                 }
             }
         }
     }
 }
 
-impl<K: Kernel> BackwardPass<'_, K> {
+impl<K: ProductKernel> BackwardPass<'_, K> {
     /// From layer `i` to the one before it, or to the input.
     #[inline(always)]
     unsafe fn back(&mut self, i: usize) {
-        let (layer, n_rows) = (&self.learned.layers[i], self.space.whole_rows());
+        let (layer, n_rows) = (&self.learned.layers[i], self.space.padded_n_rows());
         if i == 0 && !self.to_input {
             return;
         }
         let (before, rest) = self.space.layers.split_at_mut(i);
-        unsafe { rest[0].weight.arrange_back(layer) };
-        let pulled = Rows {
+        unsafe { rest[0].weight.arrange_for_backward(layer) };
+        let pulled = StridedRows {
             first: rest[0].pulled.as_slice().as_ptr(),
             stride: layer.out_width,
         };
-        let left = pulled.left(K::PRODUCTS_PER_INSTRUCTION);
-        let right = rest[0].weight.back(layer);
+        let left = pulled.left_factor(K::PRODUCTS_PER_INSTRUCTION);
+        let right = rest[0].weight.backward_factors(layer);
         let (n_steps, stride) = (
             layer.n_out.div_ceil(K::PRODUCTS_PER_INSTRUCTION),
             layer.in_width,
         );
         if let Some(before) = before.last_mut() {
-            let epilogue = BackwardEpilogue::<K> {
+            let epilogue = ActivationGradientEpilogue::<K> {
                 activation: self.learned.activation,
                 values: before.value.as_slice().as_ptr(),
                 to: before.pulled.as_mut_slice().as_mut_ptr(),
@@ -92,7 +92,7 @@ impl<K: Kernel> BackwardPass<'_, K> {
 
     /// Layer `i` up its gradient, in which only rows of the batch count.
     #[inline(always)]
-    unsafe fn up(&mut self, i: usize, step: Step) {
+    unsafe fn up(&mut self, i: usize, step: AdamStep) {
         let n_rows = self.space.n_rows;
         let layer = &mut self.learned.layers[i];
         let (before, rest) = self.space.layers.split_at_mut(i);
@@ -102,19 +102,20 @@ impl<K: Kernel> BackwardPass<'_, K> {
             .map_or(&self.space.input, |before| &before.value);
         let [input_columns, pulled_columns] = &mut self.space.columns;
         let (n_in, n_out) = (layer.in_width, layer.out_width);
-        let left = down_columns::<K>(input.as_slice(), n_rows, n_in, input_columns);
-        let right = down_columns::<K>(space.pulled.as_slice(), n_rows, n_out, pulled_columns);
-        let epilogue = WeightStep::<K>::new(layer, space, step);
+        let left = interleave_rows_by_column::<K>(input.as_slice(), n_rows, n_in, input_columns);
+        let right =
+            interleave_rows_by_column::<K>(space.pulled.as_slice(), n_rows, n_out, pulled_columns);
+        let epilogue = WeightStepEpilogue::<K>::new(layer, space, step);
         unsafe {
             unpacked_product::<K, _>(
-                left.transposed(K::PRODUCTS_PER_INSTRUCTION),
-                layer.n_in.next_multiple_of(K::ROWS),
+                left.transposed_left_factor(K::PRODUCTS_PER_INSTRUCTION),
+                layer.n_in.next_multiple_of(K::MICROKERNEL_ROWS),
                 right,
                 n_rows.div_ceil(K::PRODUCTS_PER_INSTRUCTION),
                 n_out,
                 &epilogue,
             );
-            space.weight.arrange_forward(layer);
+            space.weight.arrange_for_forward(layer);
             add_rows::<K>(&space.pulled, n_rows, &mut space.in_bias);
             let bias = &mut layer.bias;
             let moments = [bias.mean.as_mut_slice(), bias.square.as_mut_slice()];
@@ -125,8 +126,8 @@ impl<K: Kernel> BackwardPass<'_, K> {
 }
 
 /// The gradient in a weight is not written anywhere: the step is taken as soon as a block of sums is there.
-struct WeightStep<K: Kernel> {
-    step: Step,
+struct WeightStepEpilogue<K: ProductKernel> {
+    step: AdamStep,
     values: *mut f32,
     mean: *mut f32,
     square: *mut f32,
@@ -134,21 +135,21 @@ struct WeightStep<K: Kernel> {
     stride: usize,
 }
 
-impl<K: Kernel> WeightStep<K> {
-    fn new(layer: &mut LearnedLayer, space: &mut LayerSpace<K>, step: Step) -> Self {
+impl<K: ProductKernel> WeightStepEpilogue<K> {
+    fn new(layer: &mut LearnedLayer, space: &mut LayerWorkspace<K>, step: AdamStep) -> Self {
         let weight = &mut layer.weight;
         Self {
             step,
             values: weight.values.as_mut_slice().as_mut_ptr(),
             mean: weight.mean.as_mut_slice().as_mut_ptr(),
             square: weight.square.as_mut_slice().as_mut_ptr(),
-            kept: space.weight.place_to_keep(),
+            kept: space.weight.kept_factors_ptr(),
             stride: layer.out_width,
         }
     }
 }
 
-impl<K: Kernel> Epilogue<K::Lanes> for WeightStep<K> {
+impl<K: ProductKernel> Epilogue<K::Lanes> for WeightStepEpilogue<K> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         let place = row * self.stride + column;
@@ -168,9 +169,13 @@ impl<K: Kernel> Epilogue<K::Lanes> for WeightStep<K> {
 ///
 /// # Safety
 ///
-/// As for [`Kernel`]; rows are as long as `sums`, whole registers.
+/// As for [`ProductKernel`]; rows are as long as `sums`, whole registers.
 #[inline(always)]
-unsafe fn add_rows<K: Kernel>(rows: &Aligned<K::Factor>, n_rows: usize, sums: &mut Aligned<f32>) {
+unsafe fn add_rows<K: ProductKernel>(
+    rows: &AlignedBuffer<K::Factor>,
+    n_rows: usize,
+    sums: &mut AlignedBuffer<f32>,
+) {
     let sums = sums.as_mut_slice();
     sums.fill(0.0);
     for row in rows.as_slice().chunks_exact(sums.len()).take(n_rows) {

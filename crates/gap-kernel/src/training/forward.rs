@@ -1,23 +1,23 @@
 //! Through the layers; every value is kept for the way back.
 
 use super::parameters::{LearnedLayer, LearnedNetwork};
-use super::path::{InputRows, Observed};
+use super::path::{InputRows, LikelihoodTarget};
 use super::workspace::Workspace;
-use crate::epilogue::{HiddenEpilogue, mean};
-use crate::lanes::{Kernel, Lanes, MOST_LANES, VectorWork};
+use crate::epilogue::{HiddenLayerEpilogue, mean};
+use crate::lanes::{Lanes, MAX_LANES, ProductKernel, VectorWork};
 use crate::layers::store_rows;
 use crate::network::KernelLikelihood;
-use crate::product::{Epilogue, Rows, unpacked_product};
+use crate::product::{Epilogue, StridedRows, unpacked_product};
 
 /// Rows of `input` through the layers, the last one's sums to the epilogue `last`.
-pub(super) struct ForwardPass<'a, K: Kernel, E> {
+pub(super) struct ForwardPass<'a, K: ProductKernel, E> {
     pub(super) space: &'a mut Workspace<K>,
     pub(super) learned: &'a LearnedNetwork,
     pub(super) input: InputRows<'a>,
     pub(super) last: E,
 }
 
-impl<K: Kernel, E: Epilogue<K::Lanes>> VectorWork for ForwardPass<'_, K, E> {
+impl<K: ProductKernel, E: Epilogue<K::Lanes>> VectorWork for ForwardPass<'_, K, E> {
     #[inline(always)]
     unsafe fn run(self) {
         let (space, learned) = (self.space, self.learned);
@@ -25,30 +25,30 @@ impl<K: Kernel, E: Epilogue<K::Lanes>> VectorWork for ForwardPass<'_, K, E> {
         space.n_rows = self.input.n_rows(n_in);
         let rows = (0..space.n_rows).map(|i| self.input.row(i, n_in));
         unsafe { store_rows::<K>(rows, &mut space.input, stride) };
-        let n_rows = space.whole_rows();
+        let n_rows = space.padded_n_rows();
         let first = space.input.as_slice().as_ptr();
-        let mut left = Rows { first, stride };
+        let mut left = StridedRows { first, stride };
         let last = learned.layers.len() - 1;
         for (i, (space, layer)) in space.layers.iter_mut().zip(&learned.layers).enumerate() {
-            let right = space.weight.forward(layer);
+            let right = space.weight.forward_factors(layer);
             let (steps, columns) = (
                 layer.n_in.div_ceil(K::PRODUCTS_PER_INSTRUCTION),
                 layer.out_width,
             );
-            let rows = left.left(K::PRODUCTS_PER_INSTRUCTION);
+            let rows = left.left_factor(K::PRODUCTS_PER_INSTRUCTION);
             if i == last {
                 let epilogue = &self.last;
                 unsafe { unpacked_product::<K, _>(rows, n_rows, right, steps, columns, epilogue) };
                 return;
             }
-            let epilogue = HiddenEpilogue::<K> {
+            let epilogue = HiddenLayerEpilogue::<K> {
                 activation: learned.activation,
                 bias: layer.bias.values.as_slice().as_ptr(),
                 to: space.value.as_mut_slice().as_mut_ptr(),
                 stride: columns,
             };
             unsafe { unpacked_product::<K, _>(rows, n_rows, right, steps, columns, &epilogue) };
-            left = Rows {
+            left = StridedRows {
                 first: space.value.as_slice().as_ptr(),
                 stride: columns,
             };
@@ -59,7 +59,7 @@ impl<K: Kernel, E: Epilogue<K::Lanes>> VectorWork for ForwardPass<'_, K, E> {
 /// The output of a decoder: bias, mean, and the gradient of `scale · log p(x | z)` in the output.
 ///
 /// It is zero in columns that fill up a register; rows that fill up a block are never taken from it.
-pub(super) struct ResidualEpilogue<'a, K: Kernel> {
+pub(super) struct OutputGradientEpilogue<'a, K: ProductKernel> {
     likelihood: KernelLikelihood,
     bias: *const f32,
     x: &'a [f32],
@@ -72,9 +72,13 @@ pub(super) struct ResidualEpilogue<'a, K: Kernel> {
     stride: usize,
 }
 
-impl<'a, K: Kernel> ResidualEpilogue<'a, K> {
+impl<'a, K: ProductKernel> OutputGradientEpilogue<'a, K> {
     /// At least one row, whose gradients go `to` rows as wide as `layer`, the last one.
-    pub(super) fn new(observed: &Observed<'a>, layer: &LearnedLayer, to: *mut K::Factor) -> Self {
+    pub(super) fn new(
+        observed: &LikelihoodTarget<'a>,
+        layer: &LearnedLayer,
+        to: *mut K::Factor,
+    ) -> Self {
         Self {
             likelihood: observed.likelihood,
             bias: layer.bias.values.as_slice().as_ptr(),
@@ -102,7 +106,7 @@ impl<'a, K: Kernel> ResidualEpilogue<'a, K> {
     }
 }
 
-impl<K: Kernel> Epilogue<K::Lanes> for ResidualEpilogue<'_, K> {
+impl<K: ProductKernel> Epilogue<K::Lanes> for OutputGradientEpilogue<'_, K> {
     #[inline(always)]
     unsafe fn finish_one(&self, row: usize, column: usize, sum: <K::Lanes as Lanes>::Vector) {
         unsafe {
@@ -116,7 +120,7 @@ impl<K: Kernel> Epilogue<K::Lanes> for ResidualEpilogue<'_, K> {
                 return;
             }
             // The row of x ends within the register.
-            let mut numbers = [0.0; MOST_LANES];
+            let mut numbers = [0.0; MAX_LANES];
             std::ptr::copy_nonoverlapping(x, numbers.as_mut_ptr(), n);
             let gradient = self.gradient(numbers.as_ptr(), output);
             K::Lanes::store(numbers.as_mut_ptr(), gradient);

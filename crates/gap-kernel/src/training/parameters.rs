@@ -3,25 +3,25 @@
 //! Weights lie input after input, `[in, out]`, filled up with zeros to whole registers on both sides:
 //! zeros stay zeros in every product and every step.
 
-use crate::adam::Step;
+use crate::adam::AdamStep;
 use crate::lanes::Lanes;
 use crate::network::Layer;
-use crate::packed::{Aligned, whole_vectors};
+use crate::packed::{AlignedBuffer, round_up_to_lanes};
 use gap_spec::Activation;
 
 /// Parameters with Adam's moments.
-pub(super) struct Parameters {
-    pub(super) values: Aligned<f32>,
-    pub(super) mean: Aligned<f32>,
-    pub(super) square: Aligned<f32>,
+pub(super) struct AdamParameters {
+    pub(super) values: AlignedBuffer<f32>,
+    pub(super) mean: AlignedBuffer<f32>,
+    pub(super) square: AlignedBuffer<f32>,
 }
 
-impl Parameters {
+impl AdamParameters {
     fn zeros(len: usize) -> Self {
         Self {
-            values: Aligned::zeros(len),
-            mean: Aligned::zeros(len),
-            square: Aligned::zeros(len),
+            values: AlignedBuffer::zeros(len),
+            mean: AlignedBuffer::zeros(len),
+            square: AlignedBuffer::zeros(len),
         }
     }
 
@@ -36,21 +36,21 @@ pub(super) struct LearnedLayer {
     pub(super) n_out: usize,
     pub(super) in_width: usize,
     pub(super) out_width: usize,
-    pub(super) weight: Parameters, // [in, out], both filled up
-    pub(super) bias: Parameters,   // [out], filled up
+    pub(super) weight: AdamParameters, // [in, out], both filled up
+    pub(super) bias: AdamParameters,   // [out], filled up
 }
 
 impl LearnedLayer {
     fn new<L: Lanes>(layer: &Layer<'_>) -> Self {
         let (n_in, n_out) = (layer.n_inputs(), layer.n_outputs());
-        let (in_width, out_width) = (whole_vectors::<L>(n_in), whole_vectors::<L>(n_out));
-        let mut weight = Parameters::zeros(in_width * out_width);
+        let (in_width, out_width) = (round_up_to_lanes::<L>(n_in), round_up_to_lanes::<L>(n_out));
+        let mut weight = AdamParameters::zeros(in_width * out_width);
         for (output, inputs) in layer.weight.chunks_exact(n_in).enumerate() {
             for (input, &value) in inputs.iter().enumerate() {
                 weight.values.as_mut_slice()[input * out_width + output] = value;
             }
         }
-        let mut bias = Parameters::zeros(out_width);
+        let mut bias = AdamParameters::zeros(out_width);
         bias.values.as_mut_slice()[..n_out].copy_from_slice(layer.bias);
         Self {
             n_in,
@@ -63,7 +63,7 @@ impl LearnedLayer {
     }
 
     /// The weight, `[out, in]`, and bias.
-    fn copied(&self) -> (Vec<f32>, Vec<f32>) {
+    fn copy_weight_and_bias(&self) -> (Vec<f32>, Vec<f32>) {
         let weight = self.weight.values.as_slice();
         let at = |o: usize, i: usize| weight[i * self.out_width + o];
         let rows = (0..self.n_out).flat_map(|o| (0..self.n_in).map(move |i| at(o, i)));
@@ -82,9 +82,9 @@ pub(super) struct LearnedNetwork {
 
 impl LearnedNetwork {
     /// The step that is taken next.
-    pub(super) fn next_step(&mut self, learning_rate: f64) -> Step {
+    pub(super) fn begin_next_step(&mut self, learning_rate: f64) -> AdamStep {
         self.n_steps += 1;
-        Step::nth(self.n_steps, learning_rate)
+        AdamStep::from_step_number(self.n_steps, learning_rate)
     }
 
     /// For paths with registers like `L`.
@@ -114,7 +114,10 @@ impl LearnedNetwork {
         layers.all(|layer| layer.weight.is_finite() && layer.bias.is_finite())
     }
 
-    pub(super) fn layers(&self) -> Vec<(Vec<f32>, Vec<f32>)> {
-        self.layers.iter().map(LearnedLayer::copied).collect()
+    pub(super) fn copy_layers(&self) -> Vec<(Vec<f32>, Vec<f32>)> {
+        self.layers
+            .iter()
+            .map(LearnedLayer::copy_weight_and_bias)
+            .collect()
     }
 }

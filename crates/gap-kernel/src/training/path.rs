@@ -5,7 +5,7 @@ use crate::network::KernelLikelihood;
 
 /// What the output of a learning decoder is held against.
 #[derive(Clone, Copy, Debug)]
-pub struct Observed<'a> {
+pub struct LikelihoodTarget<'a> {
     /// Observations, `[B, X]`.
     pub x: &'a [f32],
     /// The observation that each row is for: `[N]`, one as often as it has draws.
@@ -38,7 +38,7 @@ impl<'a> InputRows<'a> {
 pub(super) trait TrainingPath: Send {
     fn forward(&mut self, learned: &LearnedNetwork, input: InputRows<'_>, output: &mut [f32]);
     /// After `forward`, from the gradient in its output.
-    fn ascend(
+    fn ascend_from_output_gradient(
         &mut self,
         learned: &mut LearnedNetwork,
         gradient: &[f32],
@@ -46,13 +46,13 @@ pub(super) trait TrainingPath: Send {
         in_input: Option<&mut [f32]>,
     );
     /// Forward to the gradient of an observed output, and back, to that in the input if it is asked for.
-    fn backward(
+    fn forward_and_backward(
         &mut self,
         learned: &mut LearnedNetwork,
         input: &[f32],
-        observed: &Observed<'_>,
+        observed: &LikelihoodTarget<'_>,
         in_input: Option<&mut [f32]>,
     );
     /// The step from there.
-    fn step(&mut self, learned: &mut LearnedNetwork, learning_rate: f64);
+    fn take_pending_step(&mut self, learned: &mut LearnedNetwork, learning_rate: f64);
 }

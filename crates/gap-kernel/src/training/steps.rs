@@ -1,21 +1,21 @@
 //! The steps that are taken in a workspace.
 
-use super::backward_pass::{BackwardPass, Part};
-use super::forward::{ForwardPass, ResidualEpilogue};
+use super::backward_pass::{BackwardPass, StepPart};
+use super::forward::{ForwardPass, OutputGradientEpilogue};
 use super::parameters::LearnedNetwork;
-use super::path::{InputRows, Observed, TrainingPath};
+use super::path::{InputRows, LikelihoodTarget, TrainingPath};
 use super::workspace::Workspace;
-use crate::epilogue::OutputEpilogue;
-use crate::lanes::Kernel;
-use crate::packed::Aligned;
+use crate::epilogue::OutputBiasEpilogue;
+use crate::lanes::ProductKernel;
+use crate::packed::AlignedBuffer;
 
-impl<K: Kernel> Workspace<K> {
+impl<K: ProductKernel> Workspace<K> {
     /// Takes `part` of a step, or both, from the gradient in the output or from what is there already.
-    fn take(
+    fn run_step_part(
         &mut self,
         learned: &mut LearnedNetwork,
         gradient: Option<&[f32]>,
-        part: Part,
+        part: StepPart,
         in_input: Option<&mut [f32]>,
     ) {
         let ascend = BackwardPass {
@@ -30,19 +30,24 @@ impl<K: Kernel> Workspace<K> {
         unsafe { K::run_with_instructions(ascend) };
         if let Some(in_input) = in_input {
             let layer = &learned.layers[0];
-            copy_rows(&self.in_input, layer.in_width, in_input, layer.n_in);
+            copy_rows_without_padding(&self.in_input, layer.in_width, in_input, layer.n_in);
         }
     }
 
     /// Through the layers to the gradient in the output.
-    fn observe(&mut self, learned: &LearnedNetwork, input: &[f32], observed: &Observed<'_>) {
+    fn forward_to_output_gradient(
+        &mut self,
+        learned: &LearnedNetwork,
+        input: &[f32],
+        observed: &LikelihoodTarget<'_>,
+    ) {
         let last = learned.layers.len() - 1;
         if observed.rows.is_empty() {
             self.n_rows = 0;
             return;
         }
         let to = self.layers[last].pulled.as_mut_slice().as_mut_ptr();
-        let residual = ResidualEpilogue::<K>::new(observed, &learned.layers[last], to);
+        let residual = OutputGradientEpilogue::<K>::new(observed, &learned.layers[last], to);
         let forward = ForwardPass {
             space: self,
             learned,
@@ -52,15 +57,15 @@ impl<K: Kernel> Workspace<K> {
             },
             last: residual,
         };
-        // SAFETY: as in `take`.
+        // SAFETY: as in `run_step_part`.
         unsafe { K::run_with_instructions(forward) };
     }
 }
 
-impl<K: Kernel> TrainingPath for Workspace<K> {
+impl<K: ProductKernel> TrainingPath for Workspace<K> {
     fn forward(&mut self, learned: &LearnedNetwork, input: InputRows<'_>, output: &mut [f32]) {
         let last = &learned.layers[learned.layers.len() - 1];
-        let plain = OutputEpilogue {
+        let plain = OutputBiasEpilogue {
             bias: last.bias.values.as_slice().as_ptr(),
             to: self.output.as_mut_slice().as_mut_ptr(),
             stride: last.out_width,
@@ -71,50 +76,58 @@ impl<K: Kernel> TrainingPath for Workspace<K> {
             input,
             last: plain,
         };
-        // SAFETY: as in `take`.
+        // SAFETY: as in `run_step_part`.
         unsafe { K::run_with_instructions(forward) };
-        copy_rows(&self.output, last.out_width, output, last.n_out);
+        copy_rows_without_padding(&self.output, last.out_width, output, last.n_out);
     }
 
-    fn ascend(
+    fn ascend_from_output_gradient(
         &mut self,
         learned: &mut LearnedNetwork,
         gradient: &[f32],
         learning_rate: f64,
         in_input: Option<&mut [f32]>,
     ) {
-        let step = learned.next_step(learning_rate);
-        self.take(learned, Some(gradient), Part::Whole(step), in_input);
+        let step = learned.begin_next_step(learning_rate);
+        self.run_step_part(learned, Some(gradient), StepPart::Whole(step), in_input);
     }
 
-    fn backward(
+    fn forward_and_backward(
         &mut self,
         learned: &mut LearnedNetwork,
         input: &[f32],
-        observed: &Observed<'_>,
+        observed: &LikelihoodTarget<'_>,
         in_input: Option<&mut [f32]>,
     ) {
-        self.observe(learned, input, observed);
-        self.take(learned, None, Part::Backward, in_input);
+        self.forward_to_output_gradient(learned, input, observed);
+        self.run_step_part(learned, None, StepPart::Backward, in_input);
     }
 
-    fn step(&mut self, learned: &mut LearnedNetwork, learning_rate: f64) {
-        let step = learned.next_step(learning_rate);
-        self.take(learned, None, Part::Step(step), None);
+    fn take_pending_step(&mut self, learned: &mut LearnedNetwork, learning_rate: f64) {
+        let step = learned.begin_next_step(learning_rate);
+        self.run_step_part(learned, None, StepPart::Step(step), None);
     }
 }
 
 /// The first `width` of each row of `stride`, whole registers.
-fn copy_rows(from: &Aligned<f32>, stride: usize, to: &mut [f32], width: usize) {
+fn copy_rows_without_padding(
+    from: &AlignedBuffer<f32>,
+    stride: usize,
+    to: &mut [f32],
+    width: usize,
+) {
     /// As many at least as a call would copy in the time of the call itself.
-    const FEW: usize = 8;
+    const FIXED_COPY_WIDTH: usize = 8;
     let rows = from.as_slice().chunks_exact(stride);
     let n_rows = to.len() / width;
     for (i, row) in rows.take(n_rows).enumerate() {
         let place = &mut to[i * width..];
-        match (place.first_chunk_mut::<FEW>(), row.first_chunk()) {
+        match (
+            place.first_chunk_mut::<FIXED_COPY_WIDTH>(),
+            row.first_chunk(),
+        ) {
             // What is too much is written over by the next row.
-            (Some(place), Some(row)) if width <= FEW => *place = *row,
+            (Some(place), Some(row)) if width <= FIXED_COPY_WIDTH => *place = *row,
             _ => place[..width].copy_from_slice(&row[..width]),
         }
     }

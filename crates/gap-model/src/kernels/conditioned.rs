@@ -1,7 +1,7 @@
 //! A decoder on the kernels, at fixed observations.
 
-use super::packing::numbers;
-use crate::conditioned::{ConditionedModel, JointAndScore, check_rows};
+use super::packing::to_f32_vec;
+use crate::conditioned::{ConditionedModel, JointAndScore, check_observation_rows};
 use crate::model_error::ModelError;
 use crate::standard_normal::log_prior;
 use gap_kernel::{DecoderOutputs, FusedConditionedDecoder, FusedDecoder};
@@ -18,7 +18,7 @@ impl DecoderOnKernels {
     /// `decoder` at the rows of `x`, `[B, X]`, whose sizes were checked.
     pub(crate) fn new(decoder: &FusedDecoder, latent_dim: i64, x: &Tensor) -> Self {
         Self {
-            decoder: decoder.condition(&numbers(x)),
+            decoder: decoder.condition(&to_f32_vec(x)),
             n_observations: x.size()[0],
             latent_dim,
         }
@@ -26,7 +26,7 @@ impl DecoderOnKernels {
 
     /// The score: `[N], [N, D] -> [N, D]`. Sizes and observations were checked.
     pub(crate) fn score_rows(&self, observations: &[usize], z: &Tensor) -> Tensor {
-        let z = numbers(z);
+        let z = to_f32_vec(z);
         let mut score = vec![0.0; z.len()];
         let outputs = DecoderOutputs {
             score: Some(&mut score),
@@ -43,27 +43,31 @@ impl DecoderOnKernels {
             log_likelihood: Some(&mut values),
             ..DecoderOutputs::default()
         };
-        self.decoder.evaluate(observations, &numbers(z), outputs);
+        self.decoder.evaluate(observations, &to_f32_vec(z), outputs);
         Tensor::from_slice(&values)
     }
 
-    fn checked(&self, observations: &[i64], z: &Tensor) -> Result<Vec<usize>, ModelError> {
-        check_rows(self.n_observations, self.latent_dim, observations, z)?;
+    fn checked_observations(
+        &self,
+        observations: &[i64],
+        z: &Tensor,
+    ) -> Result<Vec<usize>, ModelError> {
+        check_observation_rows(self.n_observations, self.latent_dim, observations, z)?;
         Ok(observations.iter().map(|&row| row as usize).collect())
     }
 }
 
 impl ConditionedModel for DecoderOnKernels {
-    fn on_kernels(&self) -> Option<&FusedConditionedDecoder> {
+    fn kernel_decoder(&self) -> Option<&FusedConditionedDecoder> {
         Some(&self.decoder)
     }
 
     fn score(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
-        Ok(self.score_rows(&self.checked(observations, z)?, z))
+        Ok(self.score_rows(&self.checked_observations(observations, z)?, z))
     }
 
     fn log_joint(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError> {
-        let observations = self.checked(observations, z)?;
+        let observations = self.checked_observations(observations, z)?;
         Ok(self.log_likelihood_rows(&observations, z) + log_prior(&z.detach()))
     }
 
@@ -72,8 +76,8 @@ impl ConditionedModel for DecoderOnKernels {
         observations: &[i64],
         z: &Tensor,
     ) -> Result<JointAndScore, ModelError> {
-        let observations = self.checked(observations, z)?;
-        let rows = numbers(z);
+        let observations = self.checked_observations(observations, z)?;
+        let rows = to_f32_vec(z);
         let (mut score, mut values) = (vec![0.0; rows.len()], vec![0.0; observations.len()]);
         let outputs = DecoderOutputs {
             score: Some(&mut score),

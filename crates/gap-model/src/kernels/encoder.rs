@@ -1,6 +1,6 @@
 //! An encoder whose weights stay as they are.
 
-use super::packing::{instructions_for_network, numbers, with_layers};
+use super::packing::{instructions_for_network, to_f32_vec, with_kernel_layers};
 use crate::network::Network;
 use gap_kernel::FusedForward;
 use gap_torch::map_row_blocks;
@@ -13,7 +13,7 @@ impl PackedEncoder {
     /// Of the weights as they are now.
     pub fn new(network: &Network) -> Self {
         Self(instructions_for_network(network).and_then(|instructions| {
-            with_layers(network, |layers| {
+            with_kernel_layers(network, |layers| {
                 FusedForward::new(layers, network.activation(), instructions)
             })
         }))
@@ -24,7 +24,7 @@ impl PackedEncoder {
         let _no_grad = tch::no_grad_guard();
         match &self.0 {
             Some(fused) => {
-                let output = fused.forward(&numbers(input));
+                let output = fused.forward(&to_f32_vec(input));
                 Tensor::from_slice(&output).view([-1, network.output_dim()])
             }
             None => map_row_blocks(&[input], |block| network.forward(&block[0])),

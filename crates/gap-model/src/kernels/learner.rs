@@ -1,6 +1,6 @@
 //! A perceptron that learns on the kernels.
 
-use super::packing::{instructions_for_network, numbers, with_layers};
+use super::packing::{instructions_for_network, to_f32_vec, with_kernel_layers};
 use crate::network::Network;
 use gap_kernel::{FusedTraining, Precision};
 use tch::Tensor;
@@ -15,43 +15,46 @@ pub(crate) struct KernelLearner {
 
 /// A step of 10-32-4, with 484 weights, takes 4.4 µs in full precision and 4.7 in half; one of 10-128-4,
 /// with 1,924, takes 14.7 and 12.2.
-const WEIGHTS_FOR_HALF: u64 = 1000;
+const MIN_WEIGHTS_FOR_HALF_PRECISION: u64 = 1000;
 
 impl KernelLearner {
     /// From the weights of `network` as they are now, from at most `most_rows` rows a step; `None`
     /// where libtorch has to do it.
     pub(crate) fn new(network: &Network, most_rows: usize) -> Option<Self> {
         let instructions = instructions_for_network(network)?;
-        let training = with_layers(network, |layers| {
+        let training = with_kernel_layers(network, |layers| {
             FusedTraining::new(layers, network.activation(), most_rows, instructions)
         })?;
         Some(Self {
             training,
             n_inputs: network.input_dim(),
             n_outputs: network.output_dim(),
-            is_small: network.n_weights() < WEIGHTS_FOR_HALF,
+            is_small: network.n_weights() < MIN_WEIGHTS_FOR_HALF_PRECISION,
         })
     }
 
     /// The output, no graph: `[N, in] -> [N, out]`.
     pub(crate) fn forward(&mut self, input: &Tensor) -> Tensor {
-        let output = self.training.forward(&numbers(input));
+        let output = self.training.forward(&to_f32_vec(input));
         Tensor::from_slice(&output).view([-1, self.n_outputs])
     }
 
     /// One step of Adam up an objective whose gradient in the latest output is `gradient`, `[N, out]`;
     /// gives that in the input, `[N, in]`, if it is asked for.
-    pub(crate) fn ascend(
+    pub(crate) fn ascend_from_output_gradient(
         &mut self,
         gradient: &Tensor,
         learning_rate: f64,
         in_input: bool,
     ) -> Option<Tensor> {
-        let gradient = numbers(gradient);
+        let gradient = to_f32_vec(gradient);
         let n_rows = gradient.len() / self.n_outputs as usize;
         let mut in_input = in_input.then(|| vec![0.0; n_rows * self.n_inputs as usize]);
-        self.training
-            .ascend(&gradient, learning_rate, in_input.as_deref_mut());
+        self.training.ascend_from_output_gradient(
+            &gradient,
+            learning_rate,
+            in_input.as_deref_mut(),
+        );
         Some(Tensor::from_slice(&in_input?).view([-1, self.n_inputs]))
     }
 
@@ -66,7 +69,7 @@ impl KernelLearner {
     }
 
     /// The kernels' own steps, on rows in plain memory.
-    pub(crate) const fn on_rows(&mut self) -> &mut FusedTraining {
+    pub(crate) const fn training_mut(&mut self) -> &mut FusedTraining {
         &mut self.training
     }
 
@@ -76,9 +79,9 @@ impl KernelLearner {
     }
 
     /// Writes the weights as they are now to the network that it was made from.
-    pub(crate) fn write_to(&self, network: &mut Network) {
+    pub(crate) fn write_weights_to(&self, network: &mut Network) {
         let _no_grad = tch::no_grad_guard();
-        for (layer, (weight, bias)) in network.layers().iter().zip(self.training.layers()) {
+        for (layer, (weight, bias)) in network.layers().iter().zip(self.training.copy_layers()) {
             for (tensor, values) in [(&layer.weight, weight), (&layer.bias, bias)] {
                 let values = Tensor::from_slice(&values).view_as(tensor);
                 tensor.shallow_clone().copy_(&values);

@@ -8,23 +8,24 @@ use tch::{Device, Kind, Tensor};
 
 /// The instructions for such tensors: none on another device, in another kind, or if libtorch is to
 /// compute.
-fn instructions_for(backend: Backend, device: Device, kind: Kind) -> Option<Instructions> {
+fn instructions_for_tensors(backend: Backend, device: Device, kind: Kind) -> Option<Instructions> {
     let is_fit = device == Device::Cpu && kind == Kind::Float;
     is_fit.then(|| backend.instructions())?
 }
 
 /// The instructions for `network`: none if a layer is not affine.
 pub(super) fn instructions_for_network(network: &Network) -> Option<Instructions> {
-    let instructions = || instructions_for(network.backend(), network.device(), network.kind());
+    let instructions =
+        || instructions_for_tensors(network.backend(), network.device(), network.kind());
     network.is_perceptron().then(instructions)?
 }
 
 /// What `f` makes of the layers of `network`.
-pub(super) fn with_layers<T>(network: &Network, f: impl FnOnce(&[Layer<'_>]) -> T) -> T {
+pub(super) fn with_kernel_layers<T>(network: &Network, f: impl FnOnce(&[Layer<'_>]) -> T) -> T {
     let copies: Vec<[Vec<f32>; 2]> = network
         .layers()
         .iter()
-        .map(|layer| [&layer.weight, &layer.bias].map(numbers))
+        .map(|layer| [&layer.weight, &layer.bias].map(to_f32_vec))
         .collect();
     let layers: Vec<Layer<'_>> = copies
         .iter()
@@ -39,8 +40,8 @@ pub(super) fn with_layers<T>(network: &Network, f: impl FnOnce(&[Layer<'_>]) -> 
 /// 16-bit factors a large one: it is always in full precision.
 pub(crate) fn pack_decoder(network: &Network, likelihood: &Likelihood) -> Option<FusedDecoder> {
     let instructions = instructions_for_network(network)?;
-    let likelihood = likelihood.on_kernels()?;
-    with_layers(network, |layers| {
+    let likelihood = likelihood.kernel_likelihood()?;
+    with_kernel_layers(network, |layers| {
         let network = gap_kernel::Network {
             layers,
             activation: network.activation(),
@@ -55,14 +56,14 @@ pub(crate) fn pack_decoder(network: &Network, likelihood: &Likelihood) -> Option
 }
 
 /// `x = W z + b + std ε` (`[X, D]`, `[X]`), likewise, packed for the kernels; `None` where libtorch has to do it.
-pub(crate) fn pack_affine(
+pub(crate) fn pack_linear_gaussian(
     backend: Backend,
     weight: &Tensor,
     bias: &Tensor,
     std: f64,
 ) -> Option<FusedDecoder> {
-    let instructions = instructions_for(backend, weight.device(), weight.kind())?;
-    let (weight, bias) = (numbers(weight), numbers(bias));
+    let instructions = instructions_for_tensors(backend, weight.device(), weight.kind())?;
+    let (weight, bias) = (to_f32_vec(weight), to_f32_vec(bias));
     let network = gap_kernel::Network {
         layers: &[Layer {
             weight: &weight,
@@ -75,7 +76,7 @@ pub(crate) fn pack_affine(
 }
 
 /// The numbers of a tensor of floats, row after row.
-pub(super) fn numbers(tensor: &Tensor) -> Vec<f32> {
+pub(super) fn to_f32_vec(tensor: &Tensor) -> Vec<f32> {
     let flat = tensor.detach().contiguous().view([-1]);
     Vec::<f32>::try_from(flat).expect("the kernels are for floats")
 }

@@ -1,6 +1,6 @@
 //! Adam over one flat array of parameters.
 
-use gap_kernel::adam::{EPSILON, MEAN_DECAY, SQUARE_DECAY, Step, ascend};
+use gap_kernel::adam::{AdamStep, EPSILON, MEAN_DECAY, SQUARE_DECAY, ascend_slices};
 use tch::{Device, Kind, Tensor};
 
 /// Adam (Kingma and Ba 2015, Algorithm 1) with the paper's constants, uphill.
@@ -60,8 +60,8 @@ impl FlatAdam {
             let gradient: &[f32] = unsafe {
                 std::slice::from_raw_parts(self.gradient.data_ptr().cast(), parameters.len())
             };
-            let step = Step::nth(self.steps, learning_rate);
-            ascend(parameters, gradient, mean, square, step);
+            let step = AdamStep::from_step_number(self.steps, learning_rate);
+            ascend_slices(parameters, gradient, mean, square, step);
         } else {
             let rate = learning_rate / (1.0 - MEAN_DECAY.powi(self.steps));
             let unbias = 1.0 / (1.0 - SQUARE_DECAY.powi(self.steps)).sqrt();

@@ -30,7 +30,7 @@ impl BackgroundLearner {
     }
 
     /// The network, as it is after its step.
-    pub(super) fn get(&mut self) -> &mut KernelLearner {
+    pub(super) fn wait_for_learner(&mut self) -> &mut KernelLearner {
         let thread = &self.thread;
         self.learner.get_or_insert_with(|| {
             let stepped = thread
@@ -41,26 +41,29 @@ impl BackgroundLearner {
     }
 
     /// Takes the step whose gradient went back.
-    pub(super) fn step(&mut self, learning_rate: f64) {
+    pub(super) fn take_pending_step(&mut self, learning_rate: f64) {
         if !self.has_thread {
-            return self.get().on_rows().step(learning_rate);
+            return self
+                .wait_for_learner()
+                .training_mut()
+                .take_pending_step(learning_rate);
         }
         let learner = self.learner.take();
         let learner = learner.expect("its gradient went back here");
-        let thread = self.thread.get_or_insert_with(StepThread::start);
+        let thread = self.thread.get_or_insert_with(StepThread::spawn);
         let sent = thread.to_step.send((learner, learning_rate));
         sent.expect("the other thread goes on as long as this is there");
     }
 }
 
 impl StepThread {
-    fn start() -> Self {
+    fn spawn() -> Self {
         let (to_step, received) = channel::<(KernelLearner, f64)>();
         let (done, stepped) = channel();
         // It ends by itself when `to_step` is dropped.
         thread::spawn(move || {
             for (mut learner, learning_rate) in received {
-                learner.on_rows().step(learning_rate);
+                learner.training_mut().take_pending_step(learning_rate);
                 if done.send(learner).is_err() {
                     break;
                 }

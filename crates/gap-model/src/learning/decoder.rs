@@ -5,7 +5,7 @@ use super::network::NetworkLearner;
 use crate::decoder::Decoder;
 use crate::likelihood::Likelihood;
 use crate::model::LatentVariableModel;
-use gap_kernel::{Observed, Precision};
+use gap_kernel::{LikelihoodTarget, Precision};
 use tch::Tensor;
 
 /// A decoder that learns up the mean of `log p(x | z)` over rows. The decoder has what was learned again
@@ -19,7 +19,7 @@ pub struct DecoderLearner<'a> {
 
 /// Draws of `z` in plain memory, each for one of some observations.
 #[derive(Clone, Copy, Debug)]
-pub struct RowDraws<'a> {
+pub struct LatentDraws<'a> {
     /// Observations, `[M, X]`.
     pub x: &'a [f32],
     /// The row of `x` that each draw is for: `[N]`.
@@ -34,15 +34,15 @@ impl<'a> DecoderLearner<'a> {
     pub fn new(decoder: &'a mut Decoder, most_rows: usize, has_thread: bool) -> Self {
         let (kind, device) = (decoder.kind(), decoder.device());
         let likelihood = decoder.likelihood_mut();
-        let scale = (likelihood.n_parameters() > 0).then(|| {
-            let adam = FlatAdam::new(likelihood.n_parameters(), kind, device);
-            likelihood.flatten_into(adam.parameters());
+        let scale = (likelihood.n_learned_parameters() > 0).then(|| {
+            let adam = FlatAdam::new(likelihood.n_learned_parameters(), kind, device);
+            likelihood.move_parameters_into(adam.parameters());
             adam
         });
         Self {
             likelihood: decoder.likelihood(),
             scale,
-            network: NetworkLearner::with_thread(decoder.network_mut(), most_rows, has_thread),
+            network: NetworkLearner::new_with_thread(decoder.network_mut(), most_rows, has_thread),
         }
     }
 
@@ -53,7 +53,7 @@ impl<'a> DecoderLearner<'a> {
 
     /// Whether rows in plain memory are read where they lie.
     pub const fn is_on_kernels(&self) -> bool {
-        self.network.is_on_kernels() && self.likelihood.on_kernels().is_some()
+        self.network.is_on_kernels() && self.likelihood.kernel_likelihood().is_some()
     }
 
     /// One step, by draws in plain memory; writes `∇_z log p(x, z)` before it: `[N, D]`.
@@ -61,19 +61,19 @@ impl<'a> DecoderLearner<'a> {
     /// # Panics
     ///
     /// If it does not read rows, or lengths do not fit.
-    pub fn step_rows(&mut self, draws: &RowDraws<'_>, learning_rate: f64, score: &mut [f32]) {
-        let likelihood = self.likelihood.on_kernels();
+    pub fn step_rows(&mut self, draws: &LatentDraws<'_>, learning_rate: f64, score: &mut [f32]) {
+        let likelihood = self.likelihood.kernel_likelihood();
         let n_rows = draws.observations.len() as f32;
-        let observed = Observed {
+        let observed = LikelihoodTarget {
             x: draws.x,
             rows: draws.observations,
             likelihood: likelihood.expect("only likelihoods of the kernels read rows"),
             scale: 1.0 / n_rows,
         };
-        let learner = self.network.on_kernels();
-        let training = learner.get().on_rows();
-        training.backward(draws.z, &observed, Some(score));
-        learner.step(learning_rate);
+        let learner = self.network.background_learner_mut();
+        let training = learner.wait_for_learner().training_mut();
+        training.forward_and_backward(draws.z, &observed, Some(score));
+        learner.take_pending_step(learning_rate);
         for (score, z) in score.iter_mut().zip(draws.z) {
             *score = *score * n_rows - z; // the likelihood's, and the prior's
         }
@@ -87,7 +87,7 @@ impl<'a> DecoderLearner<'a> {
         let rows = z.reshape([n_rows, -1]);
         let output = self.network.forward(&rows);
         let scale = 1.0 / n_rows as f64;
-        let residual = self.likelihood.residual(&x, &output) * scale;
+        let residual = self.likelihood.output_gradient(&x, &output) * scale;
         if let Some(adam) = &mut self.scale {
             let into = adam.gradient();
             (self.likelihood).pull_back_to_parameters(&x, &output, scale, into);

@@ -1,6 +1,6 @@
 //! Binary observations from logits: `mean = σ(output)`, `dispersion = 1`.
 
-use super::formulas::{CanonicalGradient, LikelihoodFormulas, Support, sum_over_observed};
+use super::formulas::{CanonicalGradient, LikelihoodFormulas, SupportMask, sum_over_observed_dims};
 use gap_torch::NoiseStream;
 use tch::Tensor;
 
@@ -16,10 +16,10 @@ impl LikelihoodFormulas for Bernoulli {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
         let mut terms = x * output;
         terms -= output.softplus();
-        sum_over_observed(&terms)
+        sum_over_observed_dims(&terms)
     }
 
-    fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {
+    fn output_gradient_in_place(&self, x: &Tensor, output: &mut Tensor) {
         mean_in_place(output);
         let _ = x.sub_out(output, output);
     }
@@ -29,15 +29,15 @@ impl LikelihoodFormulas for Bernoulli {
         uniform.lt_tensor(&output.sigmoid()).to_kind(output.kind())
     }
 
-    fn support(&self, x: &Tensor) -> Support {
-        Support {
+    fn support_mask(&self, x: &Tensor) -> SupportMask {
+        SupportMask {
             likelihood: "the Bernoulli likelihood",
             needs: "0 or 1 (use a binarized data set)",
             inside: x.eq(0.0).logical_or(&x.eq(1.0)),
         }
     }
 
-    fn canonical(&self) -> Option<CanonicalGradient> {
+    fn canonical_gradient(&self) -> Option<CanonicalGradient> {
         Some(CanonicalGradient {
             dispersion: 1.0,
             mean_in_place,

@@ -1,12 +1,12 @@
 //! Grey values on a few equally spaced levels, each the probability that a logistic variable rounds to it.
 
-use super::formulas::{LikelihoodFormulas, Support, sum_over_observed};
+use super::formulas::{LikelihoodFormulas, SupportMask, sum_over_observed_dims};
 use super::learned_scale::LearnedScale;
 use gap_torch::NoiseStream;
 use tch::Tensor;
 
 /// How far from a level an observation may lie, in levels: `f32` rounds 255/255 to within 1e-7.
-const ROUNDING: f64 = 1e-3;
+const LEVEL_TOLERANCE: f64 = 1e-3;
 
 /// `x` is the level of `[0, 1]` nearest to a logistic variable with mean `output` and a scale that is
 /// learned; the outermost levels take the tails (Salimans et al. 2017, `PixelCNN++`, §2.1; Kingma et
@@ -29,7 +29,7 @@ pub struct DiscretizedLogistic {
 }
 
 /// What the formulas are made of.
-struct Bins {
+struct StandardizedBins {
     above: Tensor,      // a, [N, X]
     below: Tensor,      // b, [N, X]
     width: Tensor,      // w, [X]
@@ -38,9 +38,9 @@ struct Bins {
     is_highest: Tensor, // [N, X]
 }
 
-impl Bins {
+impl StandardizedBins {
     /// `[N, X]`: `width_term` between the outermost levels, 0 there.
-    fn inner(&self, width_term: &Tensor) -> Tensor {
+    fn zero_at_outermost_levels(&self, width_term: &Tensor) -> Tensor {
         let is_outermost = self.is_lowest.logical_or(&self.is_highest);
         width_term
             .expand_as(&self.above)
@@ -50,38 +50,38 @@ impl Bins {
 
 impl DiscretizedLogistic {
     /// Half the distance of two levels.
-    fn half_distance(&self) -> f64 {
+    fn half_level_spacing(&self) -> f64 {
         0.5 / (self.n_levels - 1) as f64
     }
 
-    fn bins(&self, x: &Tensor, output: &Tensor) -> Bins {
-        let half_distance = self.half_distance();
+    fn standardized_bins(&self, x: &Tensor, output: &Tensor) -> StandardizedBins {
+        let half_level_spacing = self.half_level_spacing();
         let precision = (-self.scale.log_scale()).exp();
         let centred = (x - output) * &precision;
-        let half_width = &precision * half_distance;
-        Bins {
+        let half_width = &precision * half_level_spacing;
+        StandardizedBins {
             above: &centred + &half_width,
             below: &centred - &half_width,
             width: half_width * 2.0,
             precision,
-            is_lowest: x.le(half_distance),
-            is_highest: x.ge(1.0 - half_distance),
+            is_lowest: x.le(half_level_spacing),
+            is_highest: x.ge(1.0 - half_level_spacing),
         }
     }
 }
 
 impl LikelihoodFormulas for DiscretizedLogistic {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
-        let bins = self.bins(x, output);
+        let bins = self.standardized_bins(x, output);
         let mut terms = bins.above.log_sigmoid().masked_fill(&bins.is_highest, 0.0);
         let below = (-&bins.below).log_sigmoid();
         terms += below.masked_fill(&bins.is_lowest, 0.0);
-        terms += bins.inner(&(-(-&bins.width).expm1()).log());
-        sum_over_observed(&terms)
+        terms += bins.zero_at_outermost_levels(&(-(-&bins.width).expm1()).log());
+        sum_over_observed_dims(&terms)
     }
 
-    fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {
-        let bins = self.bins(x, output);
+    fn output_gradient_in_place(&self, x: &Tensor, output: &mut Tensor) {
+        let bins = self.standardized_bins(x, output);
         let above = bins.above.sigmoid().masked_fill(&bins.is_highest, 1.0);
         let below = bins.below.sigmoid().masked_fill(&bins.is_lowest, 0.0);
         let _ = (above + below - 1.0).multiply_out(output, &bins.precision);
@@ -96,26 +96,28 @@ impl LikelihoodFormulas for DiscretizedLogistic {
         (value * highest).round().clamp(0.0, highest) / highest
     }
 
-    fn support(&self, x: &Tensor) -> Support {
+    fn support_mask(&self, x: &Tensor) -> SupportMask {
         let level = x * (self.n_levels - 1) as f64;
-        let is_level = (&level - level.round()).abs().le(ROUNDING);
-        let is_between = x.ge(-ROUNDING).logical_and(&x.le(1.0 + ROUNDING));
-        Support {
+        let is_level = (&level - level.round()).abs().le(LEVEL_TOLERANCE);
+        let is_between = x
+            .ge(-LEVEL_TOLERANCE)
+            .logical_and(&x.le(1.0 + LEVEL_TOLERANCE));
+        SupportMask {
             likelihood: "the discretized logistic likelihood",
             needs: "one of its levels from 0 to 1 (give it as many levels as the data has)",
             inside: is_level.logical_and(&is_between),
         }
     }
 
-    fn residual_in_log_scale(&self, x: &Tensor, output: &Tensor) -> Option<Tensor> {
-        let bins = self.bins(x, output);
+    fn log_scale_gradient(&self, x: &Tensor, output: &Tensor) -> Option<Tensor> {
+        let bins = self.standardized_bins(x, output);
         let above = -&bins.above * (-&bins.above).sigmoid();
         let below = &bins.below * bins.below.sigmoid();
         let between = -&bins.width / bins.width.expm1();
         Some(
             above.masked_fill(&bins.is_highest, 0.0)
                 + below.masked_fill(&bins.is_lowest, 0.0)
-                + bins.inner(&between),
+                + bins.zero_at_outermost_levels(&between),
         )
     }
 }

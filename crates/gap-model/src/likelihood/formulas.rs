@@ -9,27 +9,27 @@ pub(super) trait LikelihoodFormulas {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor;
 
     /// Writes `∂ log p(x | output) / ∂ output` over `output`, without a graph: `[N, X], [N, X]`.
-    fn residual_in_place(&self, x: &Tensor, output: &mut Tensor);
+    fn output_gradient_in_place(&self, x: &Tensor, output: &mut Tensor);
 
     /// One observation for each row of `output`, `[B, X]`, with draws from `noise`.
     fn sample(&self, output: &Tensor, noise: &mut NoiseStream) -> Tensor;
 
     /// Where it has a density.
-    fn support(&self, x: &Tensor) -> Support;
+    fn support_mask(&self, x: &Tensor) -> SupportMask;
 
     /// Its gradient's form, if it is that one.
-    fn canonical(&self) -> Option<CanonicalGradient> {
+    fn canonical_gradient(&self) -> Option<CanonicalGradient> {
         None
     }
 
     /// `∂ log p(x | output) / ∂ log scale`, where the scale is learned: `[N, X], [N, X] -> [N, X]`.
-    fn residual_in_log_scale(&self, _x: &Tensor, _output: &Tensor) -> Option<Tensor> {
+    fn log_scale_gradient(&self, _x: &Tensor, _output: &Tensor) -> Option<Tensor> {
         None
     }
 }
 
 /// Where a likelihood has a density, in words and in one batch.
-pub(super) struct Support {
+pub(super) struct SupportMask {
     pub(super) likelihood: &'static str,
     pub(super) needs: &'static str,
     pub(super) inside: Tensor, // [N, X], booleans
@@ -48,6 +48,6 @@ pub(crate) struct CanonicalGradient {
 }
 
 /// The sum over observed dimensions, in `f64`: `[N, X] -> [N]`.
-pub(super) fn sum_over_observed(terms: &Tensor) -> Tensor {
+pub(super) fn sum_over_observed_dims(terms: &Tensor) -> Tensor {
     terms.sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double)
 }

@@ -1,6 +1,6 @@
 //! Real observations `N(output, std² I)`: `mean = output`, `dispersion = std²`.
 
-use super::formulas::{CanonicalGradient, LikelihoodFormulas, Support, sum_over_observed};
+use super::formulas::{CanonicalGradient, LikelihoodFormulas, SupportMask, sum_over_observed_dims};
 use gap_torch::NoiseStream;
 use std::f64::consts::TAU;
 use tch::Tensor;
@@ -11,8 +11,8 @@ pub(super) struct Gaussian {
 }
 
 /// Where any Gaussian has a density.
-pub(super) fn support(x: &Tensor) -> Support {
-    Support {
+pub(super) fn finite_support_mask(x: &Tensor) -> SupportMask {
+    SupportMask {
         likelihood: "the Gaussian likelihood",
         needs: "finite",
         inside: x.isfinite(),
@@ -23,10 +23,10 @@ impl LikelihoodFormulas for Gaussian {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
         let variance = self.std.powi(2);
         let constant = 0.5 * output.size()[1] as f64 * (TAU * variance).ln();
-        sum_over_observed(&(x - output).square()) * (-0.5 / variance) - constant
+        sum_over_observed_dims(&(x - output).square()) * (-0.5 / variance) - constant
     }
 
-    fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {
+    fn output_gradient_in_place(&self, x: &Tensor, output: &mut Tensor) {
         let _ = x.sub_out(output, output);
         *output /= self.std.powi(2);
     }
@@ -36,11 +36,11 @@ impl LikelihoodFormulas for Gaussian {
         output + normal.to_kind(output.kind()) * self.std
     }
 
-    fn support(&self, x: &Tensor) -> Support {
-        support(x)
+    fn support_mask(&self, x: &Tensor) -> SupportMask {
+        finite_support_mask(x)
     }
 
-    fn canonical(&self) -> Option<CanonicalGradient> {
+    fn canonical_gradient(&self) -> Option<CanonicalGradient> {
         Some(CanonicalGradient {
             dispersion: self.std.powi(2),
             mean_in_place: |_| (),

@@ -1,7 +1,7 @@
 //! Real observations with a standard deviation for each dimension that is learned with the decoder.
 
-use super::formulas::{LikelihoodFormulas, Support, sum_over_observed};
-use super::gaussian::support;
+use super::formulas::{LikelihoodFormulas, SupportMask, sum_over_observed_dims};
+use super::gaussian::finite_support_mask;
 use super::learned_scale::LearnedScale;
 use gap_torch::NoiseStream;
 use std::f64::consts::TAU;
@@ -18,7 +18,7 @@ pub struct LearnedGaussian {
 
 impl LearnedGaussian {
     /// `1 / std` and `r`: `[X], [N, X]`.
-    fn standardized(&self, x: &Tensor, output: &Tensor) -> (Tensor, Tensor) {
+    fn inverse_std_and_standardized(&self, x: &Tensor, output: &Tensor) -> (Tensor, Tensor) {
         let precision_root = (-self.std.log_scale()).exp();
         let standardized = (x - output) * &precision_root;
         (precision_root, standardized)
@@ -27,14 +27,14 @@ impl LearnedGaussian {
 
 impl LikelihoodFormulas for LearnedGaussian {
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor {
-        let (_, standardized) = self.standardized(x, output);
+        let (_, standardized) = self.inverse_std_and_standardized(x, output);
         let log_volume = self.std.log_scale().sum(tch::Kind::Double);
         let constant = 0.5 * output.size()[1] as f64 * TAU.ln();
-        sum_over_observed(&standardized.square()) * -0.5 - log_volume - constant
+        sum_over_observed_dims(&standardized.square()) * -0.5 - log_volume - constant
     }
 
-    fn residual_in_place(&self, x: &Tensor, output: &mut Tensor) {
-        let (precision_root, standardized) = self.standardized(x, output);
+    fn output_gradient_in_place(&self, x: &Tensor, output: &mut Tensor) {
+        let (precision_root, standardized) = self.inverse_std_and_standardized(x, output);
         let _ = standardized.multiply_out(output, &precision_root);
     }
 
@@ -43,12 +43,12 @@ impl LikelihoodFormulas for LearnedGaussian {
         output + normal.to_kind(output.kind()) * self.std.log_scale().exp()
     }
 
-    fn support(&self, x: &Tensor) -> Support {
-        support(x)
+    fn support_mask(&self, x: &Tensor) -> SupportMask {
+        finite_support_mask(x)
     }
 
-    fn residual_in_log_scale(&self, x: &Tensor, output: &Tensor) -> Option<Tensor> {
-        let (_, standardized) = self.standardized(x, output);
+    fn log_scale_gradient(&self, x: &Tensor, output: &Tensor) -> Option<Tensor> {
+        let (_, standardized) = self.inverse_std_and_standardized(x, output);
         Some(standardized.square() - 1.0)
     }
 }

@@ -30,11 +30,11 @@ impl LearnedScale {
         let above = (initial / floor).ln();
         let raw = floor.ln() + above + (-(-above).exp_m1()).ln();
         let options = (Kind::Float, device);
-        Self::of(Tensor::full([observed_dim], raw, options), floor)
+        Self::from_raw(Tensor::full([observed_dim], raw, options), floor)
     }
 
     /// From what is learned, `ρ [X]`.
-    pub fn of(raw: Tensor, floor: f64) -> Self {
+    pub fn from_raw(raw: Tensor, floor: f64) -> Self {
         Self {
             raw,
             log_floor: floor.ln(),
@@ -66,14 +66,14 @@ impl Clone for LearnedScale {
 /// sensible floor, since data that was rounded says nothing finer.
 ///
 /// ```
-/// let grey_values = gap_model::likelihood::rounding_std(256);
+/// let grey_values = gap_model::likelihood::rounding_error_std(256);
 /// assert!((grey_values - 1.0 / (255.0 * 12.0_f64.sqrt())).abs() < 1e-15);
 /// ```
 ///
 /// # Panics
 ///
 /// If there are fewer than two levels.
-pub fn rounding_std(n_levels: i64) -> f64 {
+pub fn rounding_error_std(n_levels: i64) -> f64 {
     assert!(n_levels > 1, "levels are apart");
     // Of a uniform distribution as wide as the distance between two levels.
     1.0 / ((n_levels - 1) as f64 * 12.0_f64.sqrt())

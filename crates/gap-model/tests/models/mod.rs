@@ -14,7 +14,7 @@ const ACTIVATIONS: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activa
 /// Scales that differ from one dimension to the next, and are near their floor at some.
 pub fn learned_scale(observed_dim: i64) -> LearnedScale {
     let raw = Tensor::linspace(-4.0, 0.5, observed_dim, (Kind::Float, Device::Cpu));
-    LearnedScale::of(raw, 0.05)
+    LearnedScale::from_raw(raw, 0.05)
 }
 
 /// Those with nothing to learn, and their names.
@@ -52,7 +52,7 @@ pub fn likelihoods(observed_dim: i64) -> Vec<(&'static str, Likelihood)> {
 
 fn perceptron(hidden: &[i64], activation: Activation) -> Network {
     let widths: Vec<i64> = [3].iter().chain(hidden).chain(&[12]).copied().collect();
-    Mlp::random(&widths, activation, SeedKey::root(1), Device::Cpu)
+    Mlp::random_perceptron(&widths, activation, SeedKey::root(1), Device::Cpu)
 }
 
 fn double(network: Network, likelihood: &Likelihood) -> Box<Decoder> {
@@ -73,7 +73,7 @@ pub fn conv_shapes() -> [ConvShape; 3] {
         kernel: 4,
         stride: 3,
     };
-    [ConvShape::halving(8, [2, 5]), odd, far_apart]
+    [ConvShape::with_stride_two(8, [2, 5]), odd, far_apart]
 }
 
 fn oracle() -> LinearGaussian {
@@ -129,11 +129,11 @@ fn one_dimensional(kind: Kind) -> Vec<(String, Box<dyn LatentVariableModel>)> {
     let mut models: Vec<(String, Box<dyn LatentVariableModel>)> = vec![
         (
             "linear hierarchical".to_owned(),
-            Box::new(hierarchical::linear(device).to_kind(kind)),
+            Box::new(hierarchical::new_linear_hierarchical(device).to_kind(kind)),
         ),
         ("nonlinear hierarchical".to_owned(), Box::new(nonlinear)),
     ];
-    for coefficients in [SeriesCoefficients::SAW, DIRECT_SERIES] {
+    for coefficients in [SeriesCoefficients::SAW_NOTEBOOK, DIRECT_SERIES] {
         let series = TimeSeries::new(coefficients, device).to_kind(kind);
         models.push((format!("{coefficients:?}"), Box::new(series)));
     }
@@ -165,7 +165,7 @@ pub fn models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
     }
     for (shape, activation) in conv_shapes().into_iter().zip(ACTIVATIONS) {
         for (name, likelihood) in likelihoods(shape.side.pow(2)) {
-            let network = shape.decoder(3, activation, SeedKey::root(1), Device::Cpu);
+            let network = shape.random_decoder(3, activation, SeedKey::root(1), Device::Cpu);
             let model = double(network, &likelihood);
             models.push((format!("{name} {shape:?}"), model));
         }
@@ -212,18 +212,18 @@ pub fn f32_models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
         ),
     ] {
         let name = format!("{widths:?} {likelihood:?}");
-        let network = Mlp::random(widths, activation, key, device);
+        let network = Mlp::random_perceptron(widths, activation, key, device);
         models.push((name, Box::new(Decoder::new(network, likelihood))));
     }
     for (name, likelihood) in learned_likelihoods(65) {
-        let network = Mlp::random(&[3, 33, 7, 65], Activation::Tanh, key, device);
+        let network = Mlp::random_perceptron(&[3, 33, 7, 65], Activation::Tanh, key, device);
         let model = Decoder::new(network, likelihood);
         models.push((name.to_owned(), Box::new(model)));
     }
     let mut shapes = conv_shapes().to_vec();
-    shapes.push(ConvShape::halving(28, [8, 16]));
+    shapes.push(ConvShape::with_stride_two(28, [8, 16]));
     for shape in shapes {
-        let network = shape.decoder(5, Activation::Elu, key, device);
+        let network = shape.random_decoder(5, Activation::Elu, key, device);
         let model = Decoder::new(network, Likelihood::Bernoulli);
         models.push((format!("{shape:?}"), Box::new(model)));
     }

@@ -1,14 +1,14 @@
 //! The figure of benches: how much of each work is done in a second.
 
 use super::row::BenchRow;
-use super::table::confidence;
+use super::table::confidence_levels_text;
 use crate::figure::{
-    COLOURS, Chart, LegendEntry, LineStyle, MARKERS, MarkerPlacement, NO_LINE, Panel, Point, Scale,
-    Series, XAxis,
+    Chart, LegendEntry, LineStyle, MarkerPlacement, NO_LINE_THICKNESS, Panel, Point,
+    SERIES_COLOURS, SERIES_MARKERS, Scale, Series, XAxis,
 };
 
 /// The throughput of the workloads, or of all benches where none of them is a workload.
-pub(super) fn throughput(rows: &[BenchRow]) -> Chart {
+pub(super) fn throughput_chart(rows: &[BenchRow]) -> Chart {
     let has_workloads = rows.iter().any(|row| row.workload);
     let shown = rows.iter().filter(|row| row.workload || !has_workloads);
     let shown: Vec<&BenchRow> = shown.collect();
@@ -21,10 +21,10 @@ pub(super) fn throughput(rows: &[BenchRow]) -> Chart {
     let (mut legend, mut series) = (Vec::new(), Vec::new());
     for (i, unit) in units.into_iter().enumerate() {
         let style = LineStyle {
-            colour: COLOURS[i % COLOURS.len()],
-            marker: Some(MARKERS[i % MARKERS.len()]),
+            colour: SERIES_COLOURS[i % SERIES_COLOURS.len()],
+            marker: Some(SERIES_MARKERS[i % SERIES_MARKERS.len()]),
             dashed: false,
-            thickness: NO_LINE,
+            thickness: NO_LINE_THICKNESS,
         };
         let points = shown.iter().enumerate().filter(|(_, row)| row.unit == unit);
         let points = points.map(|(category, row)| Point {
@@ -56,11 +56,16 @@ pub(super) fn throughput(rows: &[BenchRow]) -> Chart {
         title: "Throughput".to_owned(),
         note: format!(
             "Higher is faster; units differ by colour. Error bars: {} confidence interval.",
-            confidence(rows)
+            confidence_levels_text(rows)
         ),
         x_label: "work",
         y_label: "per second",
-        x_axis: XAxis::Categories(shown.iter().map(|row| label(&row.work)).collect()),
+        x_axis: XAxis::Categories(
+            shown
+                .iter()
+                .map(|row| work_label_lines(&row.work))
+                .collect(),
+        ),
         y_scale: Scale::logarithmic(ends),
         legend,
         panels: vec![Panel {
@@ -72,7 +77,7 @@ pub(super) fn throughput(rows: &[BenchRow]) -> Chart {
 }
 
 /// A name in lines: `W1_B100_S10` has three.
-fn label(work: &str) -> Vec<String> {
+fn work_label_lines(work: &str) -> Vec<String> {
     work.split(['_', '/']).map(str::to_owned).collect()
 }
 
@@ -97,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_workload_stands_in_the_middle_of_its_place_with_its_own_interval() {
-        let figure = throughput(&[
+        let figure = throughput_chart(&[
             row("a", true, "steps/s", 10.0),
             row("b_c", true, "points/s", 1e5),
             row("d/e", false, "elements/s", 1e9),
@@ -120,14 +125,14 @@ mod tests {
         };
         assert_eq!(labels[..], [vec!["a"], vec!["b", "c"], vec!["f"]]);
         for end in [9.0, 1.2e5] {
-            let place = figure.y_scale.place(end);
+            let place = figure.y_scale.fraction_along_axis(end);
             assert!(place > 0.0 && place < 1.0, "{end} is inside: {place}");
         }
     }
 
     #[test]
     fn points_of_two_series_in_one_place_are_set_apart() {
-        let mut figure = throughput(&[
+        let mut figure = throughput_chart(&[
             row("a", true, "steps/s", 1.0),
             row("b", true, "jobs/s", 2.0),
         ]);

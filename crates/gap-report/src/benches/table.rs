@@ -9,11 +9,11 @@ pub(super) fn bench_rows_table(rows: &[BenchRow]) -> Table {
     let headings = ["work", "unit", "per second", "interval", "from", "measured"];
     let mut table = Table::new(2, &headings);
     for row in rows {
-        let interval = [row.low_per_second, row.high_per_second].map(rate);
+        let interval = [row.low_per_second, row.high_per_second].map(rate_text);
         table.rows.push(vec![
             row.work.clone(),
             row.unit.clone(),
-            rate(row.per_second),
+            rate_text(row.per_second),
             interval.join("–"),
             row.estimate.as_str().to_owned(),
             row.measured.clone(),
@@ -22,7 +22,7 @@ pub(super) fn bench_rows_table(rows: &[BenchRow]) -> Table {
     table.notes.push(format!(
         "Interval: criterion's {} confidence interval of the slope of time over runs, or of the mean over \
          samples, as in the column `from`.",
-        confidence(rows)
+        confidence_levels_text(rows)
     ));
     let n_others = rows.iter().filter(|row| !row.workload).count();
     if n_others > 0 && n_others < rows.len() {
@@ -38,7 +38,7 @@ pub(super) fn bench_rows_table(rows: &[BenchRow]) -> Table {
 }
 
 /// The confidence levels of the intervals: `95%`.
-pub(super) fn confidence(rows: &[BenchRow]) -> String {
+pub(super) fn confidence_levels_text(rows: &[BenchRow]) -> String {
     let mut levels: Vec<String> = Vec::new();
     for row in rows {
         let level = format!("{}%", significant(100.0 * row.confidence_level, 2));
@@ -49,7 +49,7 @@ pub(super) fn confidence(rows: &[BenchRow]) -> String {
     levels.join(" or ")
 }
 
-fn rate(per_second: f64) -> String {
+fn rate_text(per_second: f64) -> String {
     if per_second < 1000.0 {
         significant(per_second, 4)
     } else {

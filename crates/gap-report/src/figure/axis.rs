@@ -10,16 +10,16 @@ pub(crate) enum XAxis {
 
 impl XAxis {
     /// Where `x` is, between 0 (left) and 1 (right): the number of a category, or a value.
-    pub(crate) fn place(&self, x: f64) -> f64 {
+    pub(crate) fn fraction_along_axis(&self, x: f64) -> f64 {
         match self {
             Self::Categories(categories) => (x + 0.5) / categories.len() as f64,
-            Self::Log(scale) => scale.place(x),
+            Self::Log(scale) => scale.fraction_along_axis(x),
         }
     }
 }
 
 /// Smaller values than this part of the largest are not told apart on a [`Scale::Signed`].
-const MOST_SIGNED_DECADES: i32 = 5;
+const MAX_SIGNED_DECADES: i32 = 5;
 
 /// From values to places between 0 (bottom) and 1 (top).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -104,7 +104,7 @@ impl Scale {
         let sizes = errors.filter(|error| *error > 0.0 && error.is_finite());
         let smallest = sizes.fold(f64::INFINITY, f64::min);
         let largest = if largest > 0.0 { largest } else { 1.0 };
-        let fewest = largest * 10f64.powi(-MOST_SIGNED_DECADES);
+        let fewest = largest * 10f64.powi(-MAX_SIGNED_DECADES);
         let linear = smallest.clamp(fewest, largest).log10().floor();
         let linear = 10f64.powf(linear);
         let place = |end: f64| (end / linear).asinh();
@@ -119,7 +119,7 @@ impl Scale {
     }
 
     /// The same scale, extended if `value`, which is positive on a logarithmic one, is outside.
-    pub(crate) fn with(self, value: f64) -> Self {
+    pub(crate) fn extended_to_include(self, value: f64) -> Self {
         match self {
             Self::Linear { low, high } => Self::Linear {
                 low: low.min(value),
@@ -141,7 +141,7 @@ impl Scale {
     }
 
     /// Where `value` is; what lies outside is put on the nearer end.
-    pub(crate) fn place(self, value: f64) -> f64 {
+    pub(crate) fn fraction_along_axis(self, value: f64) -> f64 {
         let (position, low, high) = match self {
             Self::Linear { low, high } => (value, low, high),
             Self::Log { low, high } if value > 0.0 => (value.log10(), low, high),
@@ -260,7 +260,10 @@ mod tests {
         let points = [(-0.2, 0.05), (3.0, 0.1)];
         let scale = covering(&points);
         assert!(matches!(scale, Scale::Linear { .. }), "{scale:?}");
-        assert!(scale.place(-0.25) > 0.0, "the bar's end is inside");
+        assert!(
+            scale.fraction_along_axis(-0.25) > 0.0,
+            "the bar's end is inside"
+        );
         let expected = ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0"];
         assert_eq!(labels(&points), expected);
     }
@@ -279,9 +282,9 @@ mod tests {
             ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10"]
         );
         let scale = covering(&points);
-        assert!(scale.place(0.03) > 0.0 && scale.place(13.0) < 1.0);
+        assert!(scale.fraction_along_axis(0.03) > 0.0 && scale.fraction_along_axis(13.0) < 1.0);
         assert_eq!(
-            scale.place(-1.0),
+            scale.fraction_along_axis(-1.0),
             0.0,
             "a bar that passes zero ends at the bottom"
         );
@@ -296,7 +299,7 @@ mod tests {
     fn a_signed_scale_tells_small_values_apart_beside_large_ones_and_keeps_their_order() {
         let scale = signed(&[(-0.4, 0.02), (-0.003, 0.002), (0.004, 0.002)]);
         let places: Vec<f64> = [-0.4, -0.005, -0.001, 0.0, 0.004, 0.006]
-            .map(|value| scale.place(value))
+            .map(|value| scale.fraction_along_axis(value))
             .to_vec();
         assert!(places.is_sorted(), "{places:?}");
         assert!(places[0] > 0.0 && places[5] < 1.0, "{places:?}");
@@ -314,7 +317,7 @@ mod tests {
         ] {
             let scale = signed(points);
             for (value, _) in points {
-                let place = scale.place(*value);
+                let place = scale.fraction_along_axis(*value);
                 assert!((0.0..=1.0).contains(&place), "{scale:?}");
             }
             let n = scale.ticks().len();
@@ -334,7 +337,7 @@ mod tests {
     fn a_constant_zero_still_has_a_scale() {
         let scale = covering(&[(0.0, 0.0)]);
         assert!(
-            scale.place(0.0).is_finite() && scale.ticks().len() > 1,
+            scale.fraction_along_axis(0.0).is_finite() && scale.ticks().len() > 1,
             "{scale:?}"
         );
     }

@@ -4,9 +4,9 @@
 //! log axis and labels at the ends of one need more than its meshes give.
 
 use super::geometry::{
-    MARKER_RADIUS, Position, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_TEXT_SIZE, dashes,
+    MARKER_RADIUS, Position, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_TEXT_SIZE, split_path_into_dashes,
 };
-use super::style::{LineStyle, Marker, NO_LINE};
+use super::style::{LineStyle, Marker, NO_LINE_THICKNESS};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -21,14 +21,14 @@ pub(crate) type DrawResult<DB> =
     Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 
 /// The embedded font, and what a browser without it may use: Verdana has nearly its widths.
-const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
-pub(crate) const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
-pub(crate) const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
-pub(crate) const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
+const FONT_FAMILIES: &str = "DejaVu Sans, Verdana, sans-serif";
+pub(crate) const INK_COLOUR: RGBColor = RGBColor(0x22, 0x22, 0x22);
+pub(crate) const PAPER_COLOUR: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
+pub(crate) const GRID_LINE_COLOUR: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
 
 /// What makes the two backends draw the same figure.
 #[derive(Clone, Copy)]
-pub(crate) struct Medium {
+pub(crate) struct BackendRendering {
     /// Pixels for one unit of the SVG.
     pub(crate) scale: f64,
     /// plotters' SVG takes 1/1.24 of a font's size for its em, its bitmaps 1/1.164 with this font.
@@ -37,26 +37,26 @@ pub(crate) struct Medium {
     text_drop: f64,
 }
 
-pub(crate) const SVG: Medium = Medium {
+pub(crate) const SVG_RENDERING: BackendRendering = BackendRendering {
     scale: 1.0,
     font_factor: 1.0,
     text_drop: 0.0,
 };
 /// plotters rounds half the width of a slanted line to pixels, which shows at a scale below 3.
-pub(crate) const PNG: Medium = Medium {
+pub(crate) const PNG_RENDERING: BackendRendering = BackendRendering {
     scale: 3.0,
     font_factor: 1.164 / 1.24,
     text_drop: 0.19,
 };
 
 pub(crate) fn register_font() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
+    static FONT_REGISTRATION: Once = Once::new();
+    FONT_REGISTRATION.call_once(|| {
         for (style, bytes) in [
             (FontStyle::Normal, dejavu::sans::regular()),
             (FontStyle::Bold, dejavu::sans::bold()),
         ] {
-            let registered = plotters::style::register_font(FONT, style, bytes);
+            let registered = plotters::style::register_font(FONT_FAMILIES, style, bytes);
             assert!(registered.is_ok(), "the embedded font is a valid one");
         }
     });
@@ -64,35 +64,44 @@ pub(crate) fn register_font() {
 
 pub(crate) struct Canvas<DB: DrawingBackend> {
     pub(crate) area: DrawingArea<DB, Shift>,
-    pub(crate) medium: Medium,
+    pub(crate) medium: BackendRendering,
 }
 
 impl<DB: DrawingBackend> Canvas<DB> {
-    fn pixel(&self, (x, y): Position) -> (i32, i32) {
+    fn to_pixel(&self, (x, y): Position) -> (i32, i32) {
         let round = |length: f64| (length * self.medium.scale).round() as i32;
         (round(x), round(y))
     }
 
-    pub(crate) fn stroke(&self, colour: RGBColor, width: f64) -> ShapeStyle {
+    pub(crate) fn stroke_style(&self, colour: RGBColor, width: f64) -> ShapeStyle {
         colour.stroke_width((width * self.medium.scale).round().max(1.0) as u32)
     }
 
-    pub(crate) fn line(&self, from: Position, to: Position, style: ShapeStyle) -> DrawResult<DB> {
-        let ends = vec![self.pixel(from), self.pixel(to)];
+    pub(crate) fn draw_line(
+        &self,
+        from: Position,
+        to: Position,
+        style: ShapeStyle,
+    ) -> DrawResult<DB> {
+        let ends = vec![self.to_pixel(from), self.to_pixel(to)];
         self.area.draw(&PathElement::new(ends, style))
     }
 
-    pub(crate) fn rectangle(&self, corners: [Position; 2], style: ShapeStyle) -> DrawResult<DB> {
-        let corners = corners.map(|corner| self.pixel(corner));
+    pub(crate) fn draw_rectangle(
+        &self,
+        corners: [Position; 2],
+        style: ShapeStyle,
+    ) -> DrawResult<DB> {
+        let corners = corners.map(|corner| self.to_pixel(corner));
         self.area.draw(&Rectangle::new(corners, style))
     }
 
-    pub(crate) fn text(
+    pub(crate) fn draw_text(
         &self,
         text: &str,
         at: Position,
         anchor: (HPos, VPos),
-        style: Text,
+        style: FigureTextStyle,
     ) -> DrawResult<DB> {
         let weight = if style.bold {
             FontStyle::Bold
@@ -106,49 +115,49 @@ impl<DB: DrawingBackend> Canvas<DB> {
         } else {
             (at.0, at.1 + drop)
         };
-        let font = (FONT, size, weight).into_font();
+        let font = (FONT_FAMILIES, size, weight).into_font();
         let font = if style.upwards {
             font.transform(FontTransform::Rotate270)
         } else {
             font
         };
         let style = TextStyle::from(font)
-            .color(&INK)
+            .color(&INK_COLOUR)
             .pos(Pos::new(anchor.0, anchor.1));
-        self.area.draw_text(text, &style, self.pixel(at))
+        self.area.draw_text(text, &style, self.to_pixel(at))
     }
 
     /// Segment by segment: plotters thins the joints of a wide path in bitmaps.
-    pub(crate) fn path(&self, places: &[Position], style: LineStyle) -> DrawResult<DB> {
-        if style.thickness == NO_LINE {
+    pub(crate) fn draw_path(&self, places: &[Position], style: LineStyle) -> DrawResult<DB> {
+        if style.thickness == NO_LINE_THICKNESS {
             return Ok(());
         }
-        let stroke = self.stroke(style.colour, style.thickness);
+        let stroke = self.stroke_style(style.colour, style.thickness);
         let pieces = if style.dashed {
-            dashes(places, 6.0, 4.0)
+            split_path_into_dashes(places, 6.0, 4.0)
         } else {
             vec![places.to_vec()]
         };
         for ends in pieces.iter().flat_map(|piece| piece.windows(2)) {
-            self.line(ends[0], ends[1], stroke)?;
+            self.draw_line(ends[0], ends[1], stroke)?;
         }
         Ok(())
     }
 
     /// Filled twice, in its colour and, if open, smaller in that of the paper: outlines of a few
     /// pixels come out ragged in bitmaps.
-    pub(crate) fn marker(&self, centre: Position, style: LineStyle) -> DrawResult<DB> {
+    pub(crate) fn draw_marker(&self, centre: Position, style: LineStyle) -> DrawResult<DB> {
         let Some(marker) = style.marker else {
             return Ok(());
         };
-        self.filled_marker(centre, MARKER_RADIUS, marker, style.colour)?;
+        self.draw_filled_marker(centre, MARKER_RADIUS, marker, style.colour)?;
         if style.dashed {
-            self.filled_marker(centre, 0.55 * MARKER_RADIUS, marker, PAPER)?;
+            self.draw_filled_marker(centre, 0.55 * MARKER_RADIUS, marker, PAPER_COLOUR)?;
         }
         Ok(())
     }
 
-    fn filled_marker(
+    fn draw_filled_marker(
         &self,
         (x, y): Position,
         r: f64,
@@ -158,7 +167,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
         let corners: Vec<Position> = match marker {
             Marker::Circle => {
                 let radius = (r * self.medium.scale).round() as i32;
-                let circle = Circle::new(self.pixel((x, y)), radius, fill.filled());
+                let circle = Circle::new(self.to_pixel((x, y)), radius, fill.filled());
                 return self.area.draw(&circle);
             }
             Marker::Square => {
@@ -180,19 +189,19 @@ impl<DB: DrawingBackend> Canvas<DB> {
                 vec![(x, y - r), (x + r, y), (x, y + r), (x - r, y)]
             }
         };
-        let corners: Vec<(i32, i32)> = corners.iter().map(|&place| self.pixel(place)).collect();
+        let corners: Vec<(i32, i32)> = corners.iter().map(|&place| self.to_pixel(place)).collect();
         self.area.draw(&Polygon::new(corners, fill.filled()))
     }
 }
 
 #[derive(Clone, Copy)]
-pub(crate) struct Text {
+pub(crate) struct FigureTextStyle {
     size: f64,
     bold: bool,
     upwards: bool,
 }
 
-impl Text {
+impl FigureTextStyle {
     pub(crate) const fn plain() -> Self {
         Self {
             size: TEXT_SIZE,
@@ -201,7 +210,7 @@ impl Text {
         }
     }
 
-    pub(crate) const fn upwards() -> Self {
+    pub(crate) const fn vertical() -> Self {
         Self {
             upwards: true,
             ..Self::plain()

@@ -1,6 +1,9 @@
 //! A figure of a report, whatever is on it: the same one as SVG and as PNG.
 
-use super::canvas::{Canvas, DrawError, DrawResult, Medium, PAPER, PNG, SVG, register_font};
+use super::canvas::{
+    BackendRendering, Canvas, DrawError, DrawResult, PAPER_COLOUR, PNG_RENDERING, SVG_RENDERING,
+    register_font,
+};
 use plotters::prelude::*;
 use std::path::Path;
 
@@ -31,10 +34,10 @@ pub(crate) trait Figure {
     fn note(&self) -> &str;
 
     /// The figure as an SVG document.
-    fn svg(&self) -> Result<String, DrawError>;
+    fn to_svg(&self) -> Result<String, DrawError>;
 
     /// Draws the figure into the file `path`, whose name must end in `.png`.
-    fn png(&self, path: &Path) -> Result<(), DrawError>;
+    fn write_png(&self, path: &Path) -> Result<(), DrawError>;
 }
 
 impl<D: Draw> Figure for D {
@@ -50,22 +53,26 @@ impl<D: Draw> Figure for D {
         Draw::note(self)
     }
 
-    fn svg(&self) -> Result<String, DrawError> {
+    fn to_svg(&self) -> Result<String, DrawError> {
         register_font();
         let mut text = String::new();
-        let backend = SVGBackend::with_string(&mut text, self.size(SVG.scale));
-        draw(backend, self, SVG)?;
+        let backend = SVGBackend::with_string(&mut text, self.size(SVG_RENDERING.scale));
+        draw(backend, self, SVG_RENDERING)?;
         Ok(text)
     }
 
-    fn png(&self, path: &Path) -> Result<(), DrawError> {
+    fn write_png(&self, path: &Path) -> Result<(), DrawError> {
         register_font();
-        draw(BitMapBackend::new(path, self.size(PNG.scale)), self, PNG)
+        draw(
+            BitMapBackend::new(path, self.size(PNG_RENDERING.scale)),
+            self,
+            PNG_RENDERING,
+        )
     }
 }
 
 /// As figures of whatever kind.
-pub(crate) fn boxed<D: Draw + 'static>(drawings: Vec<D>) -> Vec<Box<dyn Figure>> {
+pub(crate) fn as_boxed_figures<D: Draw + 'static>(drawings: Vec<D>) -> Vec<Box<dyn Figure>> {
     let drawings = drawings.into_iter();
     drawings
         .map(|drawing| Box::new(drawing) as Box<dyn Figure>)
@@ -75,13 +82,13 @@ pub(crate) fn boxed<D: Draw + 'static>(drawings: Vec<D>) -> Vec<Box<dyn Figure>>
 fn draw<DB: DrawingBackend>(
     backend: DB,
     drawing: &impl Draw,
-    medium: Medium,
+    medium: BackendRendering,
 ) -> Result<(), DrawError> {
     let canvas = Canvas {
         area: backend.into_drawing_area(),
         medium,
     };
-    let filled = canvas.area.fill(&PAPER);
+    let filled = canvas.area.fill(&PAPER_COLOUR);
     filled
         .and_then(|()| drawing.draw(&canvas))
         .map_err(|error| DrawError(error.to_string()))

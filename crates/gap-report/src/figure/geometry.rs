@@ -3,27 +3,27 @@
 use super::axis::{Scale, XAxis};
 use super::chart::Chart;
 
-pub(crate) const MARGIN: f64 = 14.0;
-pub(crate) const LEGEND_SPACE: f64 = 18.0;
-const TOP_SPACE: f64 = 66.0;
-pub(crate) const PANEL_TITLE: f64 = 22.0;
+pub(crate) const FIGURE_MARGIN: f64 = 14.0;
+pub(crate) const LEGEND_DISTANCE: f64 = 18.0;
+const TITLE_AREA_HEIGHT: f64 = 66.0;
+pub(crate) const PANEL_TITLE_HEIGHT: f64 = 22.0;
 pub(crate) const PANEL_HEIGHT: f64 = 300.0;
-pub(crate) const PANEL_SPACE: f64 = 26.0;
+pub(crate) const PANEL_SPACING: f64 = 26.0;
 pub(crate) const LINE_HEIGHT: f64 = 17.0;
 pub(crate) const MARKER_RADIUS: f64 = 4.2;
 pub(crate) const TITLE_TEXT_SIZE: f64 = 20.0;
 pub(crate) const TEXT_SIZE: f64 = 15.0;
 pub(crate) const SMALL_TEXT_SIZE: f64 = 13.5;
 /// The mean width of a character of [`TEXT_SIZE`].
-pub(crate) const CHARACTER_WIDTH: f64 = 7.4;
+pub(crate) const MEAN_CHARACTER_WIDTH: f64 = 7.4;
 /// From an axis to its tick labels.
-pub(crate) const TICK_SPACE: f64 = 8.0;
+pub(crate) const TICK_LABEL_DISTANCE: f64 = 8.0;
 
 /// A place on the figure, in units of the SVG.
 pub(crate) type Position = (f64, f64);
 
 pub(crate) fn text_width(text: &str, size: f64) -> f64 {
-    text.chars().count() as f64 * CHARACTER_WIDTH * size / TEXT_SIZE
+    text.chars().count() as f64 * MEAN_CHARACTER_WIDTH * size / TEXT_SIZE
 }
 
 /// Text of some size in lines that are no wider than `width`.
@@ -42,14 +42,14 @@ pub(crate) fn wrap_text(text: &str, size: f64, width: f64) -> Vec<String> {
 
 impl Chart {
     /// Where the first panel begins: the labels of its ticks and of the axis are left of it.
-    pub(crate) fn left(&self) -> f64 {
+    pub(crate) fn first_panel_left(&self) -> f64 {
         let ticks = self.y_scale.ticks();
         let widths = ticks.iter().map(|(_, label)| text_width(label, TEXT_SIZE));
-        self.y_label_middle() + TEXT_SIZE + widths.fold(0.0, f64::max) + TICK_SPACE
+        self.y_label_center_x() + TEXT_SIZE + widths.fold(0.0, f64::max) + TICK_LABEL_DISTANCE
     }
 
-    pub(crate) fn y_label_middle(&self) -> f64 {
-        MARGIN + 0.5 * TEXT_SIZE
+    pub(crate) fn y_label_center_x(&self) -> f64 {
+        FIGURE_MARGIN + 0.5 * TEXT_SIZE
     }
 
     pub(crate) fn panel_width(&self) -> f64 {
@@ -66,7 +66,7 @@ impl Chart {
 
     pub(crate) fn panels_width(&self) -> f64 {
         let n = self.panels.len() as f64;
-        n * self.panel_width() + (n - 1.0) * PANEL_SPACE
+        n * self.panel_width() + (n - 1.0) * PANEL_SPACING
     }
 
     fn legend_width(&self) -> f64 {
@@ -77,25 +77,34 @@ impl Chart {
     }
 
     fn width(&self) -> f64 {
-        let content = self.left() + self.panels_width() + LEGEND_SPACE + self.legend_width();
-        content.max(text_width(&self.title, TITLE_TEXT_SIZE) * 1.15 + 2.0 * MARGIN)
+        let content =
+            self.first_panel_left() + self.panels_width() + LEGEND_DISTANCE + self.legend_width();
+        content.max(text_width(&self.title, TITLE_TEXT_SIZE) * 1.15 + 2.0 * FIGURE_MARGIN)
     }
 
     /// The note, broken into lines that are no wider than the figure.
     pub(crate) fn note_lines(&self) -> Vec<String> {
-        wrap_text(&self.note, SMALL_TEXT_SIZE, self.width() - 2.0 * MARGIN)
+        wrap_text(
+            &self.note,
+            SMALL_TEXT_SIZE,
+            self.width() - 2.0 * FIGURE_MARGIN,
+        )
     }
 
     /// Where the title, and below it the first line of the note begin.
-    pub(crate) fn heading(&self) -> [Position; 2] {
-        [(MARGIN, 12.0), (MARGIN, 38.0)]
+    pub(crate) fn title_and_note_positions(&self) -> [Position; 2] {
+        [(FIGURE_MARGIN, 12.0), (FIGURE_MARGIN, 38.0)]
     }
 
     pub(crate) fn plot_top(&self) -> f64 {
         let titled = self.panels.iter().any(|panel| !panel.title.is_empty());
         let more_lines = self.note_lines().len().saturating_sub(1);
-        let top = TOP_SPACE + more_lines as f64 * LINE_HEIGHT;
-        if titled { top + PANEL_TITLE } else { top }
+        let top = TITLE_AREA_HEIGHT + more_lines as f64 * LINE_HEIGHT;
+        if titled {
+            top + PANEL_TITLE_HEIGHT
+        } else {
+            top
+        }
     }
 
     pub(crate) fn height(&self) -> f64 {
@@ -109,7 +118,7 @@ impl Chart {
         self.plot_top() + PANEL_HEIGHT.max(legend) + below_axis
     }
 
-    pub(crate) fn pixels(&self, scale: f64) -> (u32, u32) {
+    pub(crate) fn size_in_pixels(&self, scale: f64) -> (u32, u32) {
         let pixels = |length: f64| (length * scale).ceil() as u32;
         (pixels(self.width()), pixels(self.height()))
     }
@@ -125,12 +134,12 @@ pub(crate) struct PanelFrame<'a> {
 }
 
 impl PanelFrame<'_> {
-    pub(crate) fn x(&self, x: f64) -> f64 {
-        self.left + self.width * self.x_axis.place(x)
+    pub(crate) fn x_position(&self, x: f64) -> f64 {
+        self.left + self.width * self.x_axis.fraction_along_axis(x)
     }
 
-    pub(crate) fn y(&self, value: f64) -> f64 {
-        self.top + PANEL_HEIGHT * (1.0 - self.y_scale.place(value))
+    pub(crate) fn y_position(&self, value: f64) -> f64 {
+        self.top + PANEL_HEIGHT * (1.0 - self.y_scale.fraction_along_axis(value))
     }
 
     /// The values to mark on the x axis, with their labels in lines.
@@ -147,8 +156,8 @@ impl PanelFrame<'_> {
         let overlap = |ticks: &[(f64, String)]| {
             ticks.windows(2).any(|pair| {
                 let widths = pair.iter().map(|(_, label)| text_width(label, TEXT_SIZE));
-                let needed = 0.5 * widths.sum::<f64>() + CHARACTER_WIDTH;
-                self.x(pair[1].0) - self.x(pair[0].0) < needed
+                let needed = 0.5 * widths.sum::<f64>() + MEAN_CHARACTER_WIDTH;
+                self.x_position(pair[1].0) - self.x_position(pair[0].0) < needed
             })
         };
         let mut ticks = scale.ticks();
@@ -162,7 +171,7 @@ impl PanelFrame<'_> {
     }
 
     /// How far apart the points of `n` series are set, so that error bars do not hide each other.
-    pub(crate) fn dodge(&self, n: usize) -> f64 {
+    pub(crate) fn series_spacing(&self, n: usize) -> f64 {
         match self.x_axis {
             XAxis::Categories(categories) => {
                 let room = 0.6 * self.width / categories.len() as f64;
@@ -176,7 +185,7 @@ impl PanelFrame<'_> {
 /// The dashes of a path, `on` long with spaces of `off` between them.
 ///
 /// Dashes go on around corners: many short segments are dashed as one long one is.
-pub(crate) fn dashes(path: &[Position], on: f64, off: f64) -> Vec<Vec<Position>> {
+pub(crate) fn split_path_into_dashes(path: &[Position], on: f64, off: f64) -> Vec<Vec<Position>> {
     let mut dashes: Vec<Vec<Position>> =
         path.first().map(|&start| vec![start]).into_iter().collect();
     let (mut drawing, mut left) = (true, on);
@@ -209,12 +218,12 @@ pub(crate) fn dashes(path: &[Position], on: f64, off: f64) -> Vec<Vec<Position>>
 
 #[cfg(test)]
 mod tests {
-    use super::dashes;
+    use super::split_path_into_dashes;
 
     #[test]
     fn dashes_are_as_long_however_many_points_a_path_has() {
         let total = |path: &[(f64, f64)]| -> f64 {
-            let dashes = dashes(path, 6.0, 4.0);
+            let dashes = split_path_into_dashes(path, 6.0, 4.0);
             let pairs = dashes.iter().flat_map(|dash| dash.windows(2));
             pairs
                 .map(|p| (p[1].0 - p[0].0).hypot(p[1].1 - p[0].1))

@@ -9,23 +9,23 @@ pub(crate) struct LineStyle {
     pub(crate) marker: Option<Marker>,
     /// A dashed line, and open markers.
     pub(crate) dashed: bool,
-    /// [`NO_LINE`] where points are not on the way to each other.
+    /// [`NO_LINE_THICKNESS`] where points are not on the way to each other.
     pub(crate) thickness: f64,
 }
 
-pub(crate) const NO_LINE: f64 = 0.0;
+pub(crate) const NO_LINE_THICKNESS: f64 = 0.0;
 
 /// The thickness of a line that is one of many.
-pub(crate) const THIN: f64 = 1.0;
-pub(crate) const THICK: f64 = 2.0;
+pub(crate) const THIN_LINE_THICKNESS: f64 = 1.0;
+pub(crate) const THICK_LINE_THICKNESS: f64 = 2.0;
 
 impl LineStyle {
     /// The style of the `i`-th of several things.
-    pub(crate) fn nth(i: usize, thickness: f64) -> Self {
+    pub(crate) fn for_nth_series(i: usize, thickness: f64) -> Self {
         Self {
-            colour: COLOURS[i % COLOURS.len()],
-            marker: Some(MARKERS[i % MARKERS.len()]),
-            dashed: i >= COLOURS.len(),
+            colour: SERIES_COLOURS[i % SERIES_COLOURS.len()],
+            marker: Some(SERIES_MARKERS[i % SERIES_MARKERS.len()]),
+            dashed: i >= SERIES_COLOURS.len(),
             thickness,
         }
     }
@@ -41,7 +41,7 @@ pub(crate) enum Marker {
 
 /// The colours of Okabe and Ito (2008), which colour-blind readers can tell apart, without the
 /// yellow, which is faint on white.
-pub(crate) const COLOURS: [RGBColor; 7] = [
+pub(crate) const SERIES_COLOURS: [RGBColor; 7] = [
     RGBColor(0x00, 0x72, 0xB2),
     RGBColor(0xD5, 0x5E, 0x00),
     RGBColor(0x00, 0x9E, 0x73),
@@ -50,7 +50,7 @@ pub(crate) const COLOURS: [RGBColor; 7] = [
     RGBColor(0x56, 0xB4, 0xE9),
     RGBColor(0x7A, 0x7A, 0x7A),
 ];
-pub(crate) const MARKERS: [Marker; 4] = [
+pub(crate) const SERIES_MARKERS: [Marker; 4] = [
     Marker::Circle,
     Marker::Square,
     Marker::Triangle,

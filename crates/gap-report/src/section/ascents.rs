@@ -6,7 +6,7 @@ mod tables;
 
 use super::interface::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
-use crate::figure::{Figure, boxed};
+use crate::figure::{Figure, as_boxed_figures};
 use crate::table::Table;
 use gap_schema::Summary;
 
@@ -22,15 +22,15 @@ impl Section for AscentsSection {
     }
 
     fn main_tables(&self, summary: &Summary) -> Vec<Table> {
-        tables::ascents(summary).if_any()
+        tables::ascents_table(summary).into_vec_unless_empty()
     }
 
     fn figures(&self, content: &ReportContent<'_>) -> Vec<Box<dyn Figure>> {
-        boxed(figures::charts(&content.rows.trace))
+        as_boxed_figures(figures::ascent_charts(&content.rows.trace))
     }
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
-        let table = tables::ascents(content.summary);
+        let table = tables::ascents_table(content.summary);
         let mut chapter = Chapter::of_table(PagePlace::Lead, "Ascents", table);
         if let Some(chapter) = &mut chapter {
             chapter.blocks.push(Block::Figures(

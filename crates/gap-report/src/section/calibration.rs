@@ -7,8 +7,8 @@ mod tables;
 
 use super::interface::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
-use crate::csv::{CsvRow, fields};
-use crate::figure::{Figure, boxed};
+use crate::csv::{CsvRow, flatten_to_csv_row};
+use crate::figure::{Figure, as_boxed_figures};
 use crate::table::Table;
 use gap_schema::Summary;
 
@@ -16,7 +16,7 @@ pub(super) struct CalibrationsSection;
 
 impl Section for CalibrationsSection {
     fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
-        summary.calibration = analysis::calibrations(&input.rows.calibration);
+        summary.calibration = analysis::summarize_calibrations(&input.rows.calibration);
     }
 
     fn is_report_without_gaps(&self, summary: &Summary) -> bool {
@@ -24,25 +24,25 @@ impl Section for CalibrationsSection {
     }
 
     fn main_tables(&self, summary: &Summary) -> Vec<Table> {
-        tables::calibration(summary).if_any()
+        tables::calibrations_table(summary).into_vec_unless_empty()
     }
 
     /// One line for each calibration.
     fn csv_rows(&self, summary: &Summary) -> Result<Vec<CsvRow>, serde_json::Error> {
-        summary.calibration.iter().map(fields).collect()
+        summary.calibration.iter().map(flatten_to_csv_row).collect()
     }
 
     fn figures(&self, content: &ReportContent<'_>) -> Vec<Box<dyn Figure>> {
-        boxed(figures::charts(content.summary))
+        as_boxed_figures(figures::calibration_charts(content.summary))
     }
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
-        let table = tables::calibration(content.summary);
+        let table = tables::calibrations_table(content.summary);
         let heading = "Calibration: are the reported errors true?";
         let mut chapter = Chapter::of_table(PagePlace::Lead, heading, table);
         if let Some(chapter) = &mut chapter {
             chapter.blocks.push(Block::Figures(""));
-            chapter.blocks.extend(prose::reading_aid());
+            chapter.blocks.extend(prose::coverage_explanation());
         }
         chapter.into_iter().collect()
     }

@@ -17,17 +17,17 @@ impl Section for CostsSection {
                 Block::paragraph(
                     "Free-form inference has variational parameters for each datapoint, so they grow with n; an encoder's weights stay the same.",
                 ),
-                Block::Table(tables::parameters(summary)),
+                Block::Table(tables::parameters_table(summary)),
             ],
         };
         let mut costs = vec![
             Block::paragraph(
                 "Wall seconds for all n datapoints, means over seeds. Fitting is paid once for an encoder; its gradients of the joint density are a total, the others are per datapoint. Refinement is that with the most steps, the forward pass included.",
             ),
-            Block::Table(tables::costs(summary)),
+            Block::Table(tables::inference_costs_table(summary)),
             Block::EmptyLine,
         ];
-        let stages = tables::stages(summary);
+        let stages = tables::stage_costs_table(summary);
         if !stages.rows.is_empty() {
             costs.extend([
                 Block::paragraph(

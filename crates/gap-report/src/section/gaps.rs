@@ -7,8 +7,8 @@ mod tables;
 
 use super::interface::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
-use crate::csv::{CsvRow, fields};
-use crate::figure::{Figure, boxed};
+use crate::csv::{CsvRow, flatten_to_csv_row};
+use crate::figure::{Figure, as_boxed_figures};
 use crate::table::Table;
 use gap_schema::Summary;
 use gap_schema::summary::Cell;
@@ -17,15 +17,15 @@ pub(super) struct GapsSection;
 
 impl Section for GapsSection {
     fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
-        summary.cells = analysis::cells(input.cells);
+        summary.cells = analysis::gap_cells(input.cells);
     }
 
     fn outcome_sentences(&self, summary: &Summary) -> Vec<String> {
-        prose::sentences(summary)
+        prose::gap_sentences(summary)
     }
 
     fn main_tables(&self, summary: &Summary) -> Vec<Table> {
-        vec![tables::gaps(summary)]
+        vec![tables::gaps_table(summary)]
     }
 
     /// One line for each cell; a key that a cell leaves out is empty there. `encoder` is its short name,
@@ -35,7 +35,7 @@ impl Section for GapsSection {
     }
 
     fn figures(&self, content: &ReportContent<'_>) -> Vec<Box<dyn Figure>> {
-        boxed(figures::charts(content.summary))
+        as_boxed_figures(figures::gap_charts(content.summary))
     }
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
@@ -44,7 +44,7 @@ impl Section for GapsSection {
             place: PagePlace::Gaps,
             heading: "Gaps",
             blocks: vec![
-                Block::Table(tables::gaps(summary)),
+                Block::Table(tables::gaps_table(summary)),
                 Block::Figures(
                     "Filled markers are test points and open ones training points, where one panel shows both; the exact values are in the tables.",
                 ),
@@ -53,20 +53,20 @@ impl Section for GapsSection {
         let meanings = Chapter {
             place: PagePlace::Reading,
             heading: "What each number means",
-            blocks: prose::meanings(summary),
+            blocks: prose::quantity_definitions(summary),
         };
-        let bounds = Chapter::of_table(PagePlace::Details, "Bounds", tables::bounds(summary));
+        let bounds = Chapter::of_table(PagePlace::Details, "Bounds", tables::bounds_table(summary));
         let refinement = Chapter::of_table(
             PagePlace::Details,
             "Refinement",
-            tables::refinement(summary),
+            tables::refinement_table(summary),
         );
         let cells = Chapter {
             place: PagePlace::Cells,
             heading: "Cells",
             blocks: vec![Block::FoldedTable {
                 invitation: "Each seed by itself; ± is the standard error over datapoints",
-                table: tables::cells(summary),
+                table: tables::cells_table(summary),
             }],
         };
         let details = bounds.into_iter().chain(refinement);
@@ -79,12 +79,12 @@ impl Section for GapsSection {
 }
 
 fn cell_fields(cell: &Cell) -> Result<CsvRow, serde_json::Error> {
-    let mut fields = fields(&Cell {
+    let mut fields = flatten_to_csv_row(&Cell {
         different_optima_points: Vec::new(),
         ..cell.clone()
     })?;
     if let Some(encoder) = &cell.encoder {
-        fields.push(("encoder".to_owned(), encoder.short()));
+        fields.push(("encoder".to_owned(), encoder.short_name()));
     }
     Ok(fields)
 }

@@ -13,19 +13,19 @@ pub(super) struct NestingSection;
 
 impl Section for NestingSection {
     fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
-        summary.nesting = analysis::nestings(input.cells);
+        summary.nesting = analysis::compare_nested_families(input.cells);
     }
 
     fn outcome_sentences(&self, summary: &Summary) -> Vec<String> {
-        prose::sentences(summary)
+        prose::nesting_sentences(summary)
     }
 
     fn main_tables(&self, summary: &Summary) -> Vec<Table> {
-        tables::nesting(summary).if_any()
+        tables::nesting_table(summary).into_vec_unless_empty()
     }
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
-        let table = tables::nesting(content.summary);
+        let table = tables::nesting_table(content.summary);
         let chapter = Chapter::of_table(PagePlace::Families, "Families within families", table);
         chapter.into_iter().collect()
     }

@@ -4,13 +4,13 @@ mod figures;
 
 use super::interface::{Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
-use crate::figure::{Figure, boxed};
+use crate::figure::{Figure, as_boxed_figures};
 
 pub(super) struct PicturesSection;
 
 impl Section for PicturesSection {
     fn figures(&self, content: &ReportContent<'_>) -> Vec<Box<dyn Figure>> {
-        boxed(figures::posteriors(&content.rows.pictures))
+        as_boxed_figures(figures::posterior_figures(&content.rows.pictures))
     }
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {

@@ -13,7 +13,9 @@ pub(super) struct ReliabilitySection;
 
 impl Section for ReliabilitySection {
     fn outcome_sentences(&self, summary: &Summary) -> Vec<String> {
-        prose::search_sentence(summary).into_iter().collect()
+        prose::free_form_failure_sentence(summary)
+            .into_iter()
+            .collect()
     }
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
@@ -22,12 +24,16 @@ impl Section for ReliabilitySection {
             place: PagePlace::Reading,
             heading: "How far to trust them",
             blocks: vec![
-                prose::explanation(),
-                Block::Table(tables::reliability(summary)),
+                prose::reliability_explanation(),
+                Block::Table(tables::reliability_table(summary)),
             ],
         };
         let heading = "Against closed forms";
-        let closed_forms = Chapter::of_table(PagePlace::Details, heading, tables::oracle(summary));
+        let closed_forms = Chapter::of_table(
+            PagePlace::Details,
+            heading,
+            tables::closed_form_comparison_table(summary),
+        );
         [trust].into_iter().chain(closed_forms).collect()
     }
 }

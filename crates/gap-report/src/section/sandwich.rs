@@ -12,8 +12,8 @@ pub(super) struct SandwichesSection;
 
 impl Section for SandwichesSection {
     fn analyse(&self, input: &AnalysisInput<'_>, summary: &mut Summary) {
-        summary.sandwich = analysis::sandwiches(&input.rows.records);
-        analysis::add_widths(&summary.sandwich, &mut summary.cells);
+        summary.sandwich = analysis::evidence_sandwiches(&input.rows.records);
+        analysis::add_sandwich_widths_to_cells(&summary.sandwich, &mut summary.cells);
     }
 
     fn is_report_without_gaps(&self, summary: &Summary) -> bool {
@@ -21,7 +21,7 @@ impl Section for SandwichesSection {
     }
 
     fn main_tables(&self, summary: &Summary) -> Vec<Table> {
-        tables::sandwiches(summary).if_any()
+        tables::sandwiches_table(summary).into_vec_unless_empty()
     }
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {
@@ -31,12 +31,12 @@ impl Section for SandwichesSection {
         } else {
             PagePlace::Evidence
         };
-        let mut chapter = Chapter::of_table(place, "Sandwich", tables::sandwiches(summary));
+        let mut chapter = Chapter::of_table(place, "Sandwich", tables::sandwiches_table(summary));
         if let Some(chapter) = &mut chapter {
-            chapter.blocks.push(Block::paragraph(MEANING_NOTE));
+            chapter.blocks.push(Block::paragraph(SANDWICH_MEANING_NOTE));
         }
         chapter.into_iter().collect()
     }
 }
 
-const MEANING_NOTE: &str = "On a point that the model drew, a draw of the posterior is known, from which annealing can run backwards and bound log p(x) from above. The width bounds the error of the annealed lower bound there, Monte Carlo error apart. Data that the model did not draw may be harder: there it is what to expect of the same settings, not a bound.";
+const SANDWICH_MEANING_NOTE: &str = "On a point that the model drew, a draw of the posterior is known, from which annealing can run backwards and bound log p(x) from above. The width bounds the error of the annealed lower bound there, Monte Carlo error apart. Data that the model did not draw may be harder: there it is what to expect of the same settings, not a bound.";

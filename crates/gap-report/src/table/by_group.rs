@@ -24,7 +24,7 @@ pub(crate) fn table_by_group(
             .extend(rows.map(|row| [&names[..], &row].concat()));
     }
     if groups.iter().all(|group| group.variant().is_none()) {
-        table.without("variant")
+        table.without_column("variant")
     } else {
         table
     }
@@ -34,5 +34,5 @@ pub(crate) fn table_by_group(
 pub(crate) fn encoder_name(group: &SeedGroup<'_>) -> String {
     group
         .encoder()
-        .map_or_else(|| "(none)".to_owned(), |encoder| encoder.short())
+        .map_or_else(|| "(none)".to_owned(), |encoder| encoder.short_name())
 }

@@ -23,7 +23,7 @@ impl Table {
     }
 
     /// The table, unless it has no rows.
-    pub(crate) fn if_any(self) -> Vec<Self> {
+    pub(crate) fn into_vec_unless_empty(self) -> Vec<Self> {
         (!self.rows.is_empty())
             .then_some(self)
             .into_iter()
@@ -31,7 +31,7 @@ impl Table {
     }
 
     /// The table without the column of this heading.
-    pub(crate) fn without(mut self, heading: &str) -> Self {
+    pub(crate) fn without_column(mut self, heading: &str) -> Self {
         if let Some(column) = self.headings.iter().position(|h| h == heading) {
             self.headings.remove(column);
             for row in &mut self.rows {

@@ -12,7 +12,7 @@ pub(crate) fn text_or_absent<T>(value: Option<T>, text: impl Fn(T) -> String) ->
 }
 
 /// `0.281 ± 0.020`: the error with two significant digits, the mean with as many decimals.
-pub(crate) fn plus_minus(mean: f64, std_error: f64) -> String {
+pub(crate) fn plus_minus_text(mean: f64, std_error: f64) -> String {
     if !mean.is_finite() {
         return ABSENT.to_owned();
     }
@@ -78,11 +78,11 @@ pub(crate) fn seconds(value: f64) -> String {
 
 /// A mean over seeds with its error, nats.
 pub(crate) fn mean_text(mean: Option<SeedMean>) -> String {
-    text_or_absent(mean, |m| plus_minus(m.mean_nats, m.std_error_nats))
+    text_or_absent(mean, |m| plus_minus_text(m.mean_nats, m.std_error_nats))
 }
 
 /// `500`, or `490–500` where the values differ; `0` of none.
-pub(crate) fn same_or_range(values: impl Iterator<Item = u64> + Clone) -> String {
+pub(crate) fn value_or_range_text(values: impl Iterator<Item = u64> + Clone) -> String {
     let (low, high) = (values.clone().min(), values.max());
     match (low, high) {
         (Some(low), Some(high)) if low < high => format!("{}–{}", grouped(low), grouped(high)),
@@ -91,15 +91,15 @@ pub(crate) fn same_or_range(values: impl Iterator<Item = u64> + Clone) -> String
 }
 
 /// The same, and [`ABSENT`] of none.
-pub(crate) fn range_or_absent(values: impl Iterator<Item = u64> + Clone) -> String {
+pub(crate) fn range_text_or_absent(values: impl Iterator<Item = u64> + Clone) -> String {
     if values.clone().next().is_none() {
         return ABSENT.to_owned();
     }
-    same_or_range(values)
+    value_or_range_text(values)
 }
 
 /// `57 of 60`; [`ABSENT`] of none.
-pub(crate) fn part_of_all(part: u64, all: u64) -> String {
+pub(crate) fn part_of_all_text(part: u64, all: u64) -> String {
     if all == 0 {
         return ABSENT.to_owned();
     }
@@ -107,7 +107,9 @@ pub(crate) fn part_of_all(part: u64, all: u64) -> String {
 }
 
 /// Counts by the reason that `trust` gives, the reason first: `heavy-tail 3, low-acceptance 1`.
-pub(crate) fn reasons_text<'a>(counts: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> String {
+pub(crate) fn reason_counts_text<'a>(
+    counts: impl Iterator<Item = &'a BTreeMap<String, u64>>,
+) -> String {
     let mut total: BTreeMap<&str, u64> = BTreeMap::new();
     for (reason, n) in counts.flatten() {
         *total.entry(reason).or_default() += n;
@@ -127,13 +129,13 @@ mod tests {
 
     #[test]
     fn the_error_decides_how_many_digits_the_mean_has() {
-        assert_eq!(plus_minus(0.28123, 0.0204), "0.281 ± 0.020");
-        assert_eq!(plus_minus(-18.137, 0.42), "-18.14 ± 0.42");
-        assert_eq!(plus_minus(1234.5, 37.0), "1234 ± 37");
-        assert_eq!(plus_minus(-0.001, 0.42), "0.00 ± 0.42");
-        assert_eq!(plus_minus(0.05, 1e-17), "0.0500 ± 0");
-        assert_eq!(plus_minus(f64::NAN, 0.1), "–");
-        assert_eq!(plus_minus(0.5, f64::NAN), "0.500 ± –");
+        assert_eq!(plus_minus_text(0.28123, 0.0204), "0.281 ± 0.020");
+        assert_eq!(plus_minus_text(-18.137, 0.42), "-18.14 ± 0.42");
+        assert_eq!(plus_minus_text(1234.5, 37.0), "1234 ± 37");
+        assert_eq!(plus_minus_text(-0.001, 0.42), "0.00 ± 0.42");
+        assert_eq!(plus_minus_text(0.05, 1e-17), "0.0500 ± 0");
+        assert_eq!(plus_minus_text(f64::NAN, 0.1), "–");
+        assert_eq!(plus_minus_text(0.5, f64::NAN), "0.500 ± –");
     }
 
     #[test]

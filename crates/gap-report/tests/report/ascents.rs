@@ -2,9 +2,9 @@
 
 use crate::by_hand::{assert_near, by_hand, summary_of, text};
 use crate::traces::{comparison, course, point};
-use gap_report::{summarize, text_table};
+use gap_report::{main_results_text, summarize};
 use gap_schema::results::ResultRows;
-use gap_schema::summary::{AscentCell, AscentReached};
+use gap_schema::summary::{AscentCell, CostToReachOptimum};
 use gap_schema::{Record, Summary, TracePoint};
 use gap_spec::Start;
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ fn only_ascent(trace: &[TracePoint]) -> AscentCell {
     ascents.into_iter().next().expect("there is one")
 }
 
-fn reached(nats_to_go: &[f64]) -> Option<AscentReached> {
+fn reached(nats_to_go: &[f64]) -> Option<CostToReachOptimum> {
     only_ascent(&course(0, Start::Prior, "default", nats_to_go)).reached
 }
 
@@ -100,7 +100,7 @@ fn points_that_are_not_finite_are_counted() {
     trace[1].non_finite = 1;
     trace[2].non_finite = 4;
     assert_eq!(only_ascent(&trace).end.non_finite, 4);
-    assert!(text_table(&summary(&trace)).contains("3/1/2/4"));
+    assert!(main_results_text(&summary(&trace)).contains("3/1/2/4"));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn time_ratios_are_paired_by_seed() {
         // The other start's default has nothing to do with it.
         trace.extend(course(seed, Start::Encoder, "default", &[0.001]));
     }
-    let table = text_table(&summary(&trace));
+    let table = main_results_text(&summary(&trace));
     let row = table.lines().find(|line| line.contains("half")).unwrap();
     assert!(row.contains("0.500, 2 of 3 seeds"), "{row}");
     assert!(
@@ -144,7 +144,7 @@ fn the_text_table_of_ascents_reads_well() {
     trace.extend(course(1, Start::Prior, "adam", &[2.0, 0.5, 0.2]));
     trace.extend(course(1, Start::Prior, "default", &[2.0, 0.1, 0.003]));
     trace.extend(course(0, Start::Encoder, "default", &[0.5, 0.004]));
-    insta::assert_snapshot!(text_table(&summary(&trace)), @r"
+    insta::assert_snapshot!(main_results_text(&summary(&trace)), @r"
     start    ascent   joint gradients to 0.01 nats    seconds to 0.01 nats  time / default  nats to go at the end   worst  above 0.01/other/unfinished/non-fin
     ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
     prior    default              47.9 (45.3–50.4)  0.0479 (0.0453–0.0504)            1.00        0.0020 ± 0.0010  0.0090                              6/2/4/0
@@ -160,9 +160,9 @@ fn the_text_table_of_ascents_reads_well() {
 #[test]
 fn gaps_and_ascents_are_both_in_the_text() {
     let trace = course(0, Start::Prior, "default", &[0.001]);
-    let both = text_table(&summary_of_both("both", &by_hand(), &trace));
-    let gaps = text_table(&summary_of("gaps", &by_hand()));
-    assert_eq!(both, gaps + "\n" + &text_table(&summary(&trace)));
+    let both = main_results_text(&summary_of_both("both", &by_hand(), &trace));
+    let gaps = main_results_text(&summary_of("gaps", &by_hand()));
+    assert_eq!(both, gaps + "\n" + &main_results_text(&summary(&trace)));
 }
 
 proptest! {

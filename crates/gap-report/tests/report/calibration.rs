@@ -3,7 +3,7 @@
 use crate::by_hand::assert_near;
 use gap_report::summarize;
 use gap_schema::results::ResultRows;
-use gap_schema::summary::Calibration;
+use gap_schema::summary::EstimatorCalibration;
 use gap_schema::{CalibrationRow, Summary};
 use gap_spec::{Estimator, Side};
 
@@ -44,7 +44,7 @@ pub fn calibrated(rows: &[CalibrationRow]) -> Summary {
     summarize("calibration", &rows)
 }
 
-fn only_calibration(row: CalibrationRow) -> Calibration {
+fn only_calibration(row: CalibrationRow) -> EstimatorCalibration {
     let calibration = calibrated(&[row]).calibration;
     assert_eq!(calibration.len(), 1);
     calibration.into_iter().next().expect("there is one")

@@ -3,7 +3,7 @@
 use crate::by_hand::{assert_mean, assert_near, by_hand, only_cell, summary_of};
 use crate::synthetic::{of_model, simulated};
 use gap_schema::record::Record;
-use gap_schema::summary::{Agreement, Cell, EvidenceEstimate};
+use gap_schema::summary::{AnnealedAgreement, Cell, MeanEvidenceEstimate};
 use gap_spec::{Diagnostics, Estimator, Method, Side, Split, Trust};
 
 /// [`by_hand`] with a row of the model on each of its three points, at such distances above `L[q*]`.
@@ -23,7 +23,7 @@ fn with_model_rows(rows: &[(Estimator, [f64; 3])]) -> Vec<Record> {
     records
 }
 
-fn estimate(cell: &Cell, method: Method, estimator: Estimator) -> &EvidenceEstimate {
+fn estimate(cell: &Cell, method: Method, estimator: Estimator) -> &MeanEvidenceEstimate {
     let mut all = cell.evidence.iter();
     all.find(|e| e.method == method && e.estimator == estimator)
         .expect("it was measured")
@@ -217,7 +217,7 @@ fn agreement_is_within_the_interval_of_the_difference_where_the_importance_weigh
         }
         let cell = only_cell(summary_of("agreement", &records));
         let (n, agree, overlap) = expected;
-        let expected = Agreement { n, agree, overlap };
+        let expected = AnnealedAgreement { n, agree, overlap };
         assert_eq!(cell.annealed_agreement, Some(expected), "{annealed:?}");
         let weighted = estimate(&cell, Method::FreeForm, Estimator::ImportanceWeighted);
         assert_eq!(weighted.annealed_agreement, Some(expected));

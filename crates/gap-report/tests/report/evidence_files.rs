@@ -3,7 +3,7 @@
 use crate::by_hand::summary_of;
 use crate::calibration::{calibrated, row};
 use crate::synthetic::{run, run_with_evidence, simulated};
-use gap_report::{Format, ReportContent, text_table, write_report};
+use gap_report::{Format, ReportContent, main_results_text, write_report};
 use gap_schema::results::ResultRows;
 use gap_schema::{CalibrationRow, Summary};
 use gap_spec::{Estimator, Side};
@@ -78,7 +78,7 @@ pub fn calibration_rows() -> Vec<CalibrationRow> {
 
 #[test]
 fn an_experiment_of_calibrations_alone_has_its_table() {
-    insta::assert_snapshot!(text_table(&calibrated(&calibration_rows())), @r#"
+    insta::assert_snapshot!(main_results_text(&calibrated(&calibration_rows())), @r#"
     variant  dimensions  estimator            draws  temperatures  points  replicates             coverage          band  coverage, trusted  error / spread       bias (nats)  − own expectation     side holds  untrusted  non-finite  seconds
     ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
     z2       2           elbo                   500             –       2         400    95.0% (92.4–96.7)        inside  95.0% (92.4–96.7)   0.950 ± 0.034  -0.3000 ± 0.0014    0.0010 ± 0.0014  lower: 2 of 2          0           0   0.0100
@@ -158,7 +158,7 @@ fn several_settings_of_an_estimator_are_told_apart() {
         });
     }
     let summary = calibrated(&rows);
-    let table = text_table(&summary);
+    let table = main_results_text(&summary);
     let lines = table.lines().filter(|line| line.starts_with("10 "));
     assert_eq!(lines.count(), 3, "{table}");
     let dir = tempfile::tempdir().unwrap();
@@ -180,9 +180,9 @@ fn the_tables_show_every_estimate_and_the_sandwich() {
     records.retain(|r| {
         r.encoder
             .as_ref()
-            .is_none_or(|e| few.contains(&&*e.short()))
+            .is_none_or(|e| few.contains(&&*e.short_name()))
     });
-    insta::assert_snapshot!(text_table(&summary_of("evidence", &records)), @r#"
+    insta::assert_snapshot!(main_results_text(&summary_of("evidence", &records)), @r#"
     encoder  split  weights   n  seeds  evidence    approximation   amortization  one optimum         refined (steps)           IW gap      inference  neg/unconv/diff-opt/non-fin/heavy
     ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
     linear   train    1,300  20      2  annealed  0.3627 ± 0.0018    6.47 ± 0.57            –    0.0350 ± 0.0022 (50)    0.647 ± 0.057    6.83 ± 0.57                          0/0/0/0/2
@@ -277,7 +277,7 @@ fn a_run_of_simulated_points_alone_has_a_report() {
         .flat_map(|i| simulated(0, i, [-10.0, -9.9], Some(-9.95)))
         .collect();
     let summary = summary_of("simulated", &records);
-    let table = text_table(&summary);
+    let table = main_results_text(&summary);
     assert!(
         table.contains("3 of 3") && table.contains("one model"),
         "{table}"

@@ -2,7 +2,7 @@
 
 use crate::by_hand::summary_of;
 use crate::synthetic::{self, amortized, encoder, free_form, refined};
-use gap_report::{Format, ReportContent, ReportError, text_table, write_report};
+use gap_report::{Format, ReportContent, ReportError, main_results_text, write_report};
 use gap_schema::Summary;
 use gap_schema::record::Record;
 use gap_schema::results::ResultRows;
@@ -84,7 +84,7 @@ pub fn write_to(dir: &Path, summary: &Summary, formats: &[Format]) -> Vec<String
 #[test]
 fn the_text_table_reads_well() {
     let summary = summary_of("digits-capacity", &small_run());
-    insta::assert_snapshot!(text_table(&summary), @r#"
+    insta::assert_snapshot!(main_results_text(&summary), @r#"
     encoder  split  weights  n  seeds             evidence  approximation  amortization  one optimum     refined (steps)      IW gap    inference  neg/unconv/diff-opt/non-fin/heavy
     ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
     linear   test     1,300  3      2  importance-weighted      0.250 ± 0   1.75 ± 0.45    1.0 ± 1.2  0.175 ± 0.045 (10)  0.0500 ± 0  2.00 ± 0.45                          1/1/1/1/0
@@ -127,7 +127,7 @@ fn the_markdown_table_reads_well() {
 fn one_seed_has_the_error_over_its_datapoints_and_says_so() {
     let mut records = small_run();
     records.retain(|r| r.seed == 0);
-    let text = text_table(&summary_of("one-seed", &records));
+    let text = main_results_text(&summary_of("one-seed", &records));
     // Gaps of −0.1, 2, 2: mean 1.3, standard error 0.7.
     assert!(text.contains("1.30 ± 0.70"), "{text}");
     assert!(

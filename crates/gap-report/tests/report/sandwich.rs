@@ -4,10 +4,10 @@ use crate::by_hand::{assert_mean, assert_near, summary_of};
 use crate::synthetic::simulated;
 use gap_schema::Summary;
 use gap_schema::record::Record;
-use gap_schema::summary::Sandwich;
+use gap_schema::summary::EvidenceSandwich;
 use gap_spec::{Estimator, Trust};
 
-fn only_sandwich(records: &[Record]) -> Sandwich {
+fn only_sandwich(records: &[Record]) -> EvidenceSandwich {
     let summary = summary_of("sandwich", records);
     assert!(summary.cells.is_empty(), "simulated points are in no cell");
     let [sandwich] = &summary.sandwich[..] else {

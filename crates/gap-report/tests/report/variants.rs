@@ -1,7 +1,7 @@
 //! Variants of an experiment have nothing in common but their experiment.
 
 use crate::by_hand::{assert_near, by_hand, summary_of};
-use gap_report::text_table;
+use gap_report::main_results_text;
 use gap_schema::record::Record;
 use gap_spec::{Method, Split};
 
@@ -62,12 +62,12 @@ fn a_generalisation_gap_is_never_taken_between_variants() {
 
 #[test]
 fn tables_name_the_variant_where_there_is_one() {
-    let table = text_table(&summary_of("variants", &two_variants()));
+    let table = main_results_text(&summary_of("variants", &two_variants()));
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[0].starts_with("variant  encoder  split"), "{table}");
     assert!(lines[2].starts_with("b-z2     mlp-4    test"), "{table}");
     assert!(lines[3].starts_with("b-z10    mlp-4    test"), "{table}");
-    let table = text_table(&summary_of("alone", &by_hand()));
+    let table = main_results_text(&summary_of("alone", &by_hand()));
     assert!(table.starts_with("encoder  split"), "{table}");
 }
 
@@ -75,10 +75,10 @@ fn tables_name_the_variant_where_there_is_one() {
 fn a_variant_without_encoders_has_its_row_beside_one_with_them() {
     let free_form = by_hand().into_iter().filter(|r| r.encoder.is_none());
     let mut records = of_variant("bare", free_form.collect());
-    let table = text_table(&summary_of("bare", &records));
+    let table = main_results_text(&summary_of("bare", &records));
     assert!(table.contains("nats on an approximation gap"), "{table}");
     records.extend(two_variants());
-    let table = text_table(&summary_of("bare", &records));
+    let table = main_results_text(&summary_of("bare", &records));
     assert!(
         table.contains("bare     (none)   test         –"),
         "{table}"

@@ -6,9 +6,9 @@ use gap_spec::Start;
 use serde::{Deserialize, Serialize};
 
 /// What an ascent had cost when its mean distance to the optimum fell below
-/// [`crate::trace::REACHED_NATS`] for good.
+/// [`crate::trace::REACHED_TOLERANCE_NATS`] for good.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AscentReached {
+pub struct CostToReachOptimum {
     /// Wall seconds for all `n` datapoints.
     pub seconds: f64,
     /// Joint gradients per datapoint.
@@ -31,7 +31,7 @@ pub struct AscentEnd {
     /// The largest distance.
     #[serde(deserialize_with = "nan_from_null")]
     pub worst_nats: f64,
-    /// Datapoints with more than [`crate::trace::REACHED_NATS`] to go.
+    /// Datapoints with more than [`crate::trace::REACHED_TOLERANCE_NATS`] to go.
     pub above_tolerance: u64,
     /// Datapoints that had not met the ascent's own stopping rule.
     pub unfinished: u64,
@@ -67,7 +67,7 @@ pub struct AscentCell {
     /// Where it started.
     pub start: Start,
     /// When its mean distance to the optimum was below 0.01 nats for good; `null` if it never was.
-    pub reached: Option<AscentReached>,
+    pub reached: Option<CostToReachOptimum>,
     /// Where it ended.
     pub end: AscentEnd,
     /// Joint gradients per datapoint of the longer run that the optimum is known from.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// `null` stands for a number that is not defined: a ratio to a spread of none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
+pub struct EstimatorCalibration {
     /// What was measured.
     #[serde(flatten)]
     pub row: CalibrationRow,

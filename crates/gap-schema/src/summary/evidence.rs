@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// One estimator of `log p(x)` on the datapoints of a cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EvidenceEstimate {
+pub struct MeanEvidenceEstimate {
     /// The estimator.
     pub estimator: Estimator,
     /// Whose `q` it drew from, or `model` where it needs none.
@@ -27,13 +27,13 @@ pub struct EvidenceEstimate {
     /// The mean acceptance of its transitions, for an annealed one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub acceptance: Option<f64>,
-    /// For an annealed one, [`Sandwich::width`] of the same model, where it was measured.
+    /// For an annealed one, [`EvidenceSandwich::width`] of the same model, where it was measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sandwich_width: Option<Mean>,
     /// For an importance-weighted one of `q*`, or of as many draws as its error asks for: how often
     /// annealed importance sampling agrees with it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub annealed_agreement: Option<Agreement>,
+    pub annealed_agreement: Option<AnnealedAgreement>,
     /// Datapoints whose standard error is marked as unreliable.
     pub untrusted: u64,
     /// The same by the reason.
@@ -53,7 +53,7 @@ pub struct EvidenceEstimate {
 /// independent, so unbiased estimates with true errors would do so on 95% of points. Both are lower
 /// bounds: where they disagree, the lower one has missed something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Agreement {
+pub struct AnnealedAgreement {
     /// Finite datapoints whose importance weights are trusted. The annealed estimate may be marked as
     /// unreliable: leaving such points out would leave out the disagreements.
     pub n: u64,
@@ -71,7 +71,7 @@ pub struct Agreement {
 /// the annealed lower bound on these points, both sides' Monte Carlo error apart; on data that the
 /// model did not draw it is what one may expect of a lower bound with the same settings, no more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sandwich {
+pub struct EvidenceSandwich {
     /// The variant of the experiment, where it has several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub variant: Option<String>,

@@ -5,14 +5,14 @@ use gap_spec::{Family, Split};
 use serde::{Deserialize, Serialize};
 
 /// A larger family is not to end below a smaller one by more than this, nats.
-pub const NESTING_NATS: f64 = 0.02;
+pub const NESTING_TOLERANCE_NATS: f64 = 0.02;
 
 /// Two families on the same frozen model and the same datapoints, one of which contains the other.
 ///
 /// The best `q` of the larger family is then no worse than that of the smaller one, at every datapoint:
 /// `L[q*]` may only rise. Where it falls, the search in the larger family failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Nesting {
+pub struct NestedFamilyComparison {
     /// The data set.
     pub dataset: String,
     /// The part of it.
@@ -35,7 +35,7 @@ pub struct Nesting {
     pub n: u64,
     /// `L[q*]` of the larger family minus that of the smaller one, paired.
     pub gain: Mean,
-    /// Datapoints where the larger family ended below the smaller one by more than [`NESTING_NATS`] and
+    /// Datapoints where the larger family ended below the smaller one by more than [`NESTING_TOLERANCE_NATS`] and
     /// two standard errors of the difference.
     pub violations: u64,
     /// The lowest difference of a datapoint, its Monte Carlo error included.

@@ -9,7 +9,7 @@ impl ExperimentSpec {
     pub(super) fn check_encoders(&self) -> Result<(), SpecConflict> {
         let encoders = &self.encoders;
         if encoders.is_empty() {
-            return self.check_no_encoders();
+            return self.check_without_encoders();
         }
         let missing = |section: &str| {
             refuse(
@@ -89,7 +89,7 @@ impl ExperimentSpec {
             return Ok(());
         };
         let (given, kind) = (context.get(), self.model.kind);
-        let most = kind.most_context();
+        let most = kind.max_encoder_context();
         if given <= most {
             return Ok(());
         }
@@ -107,7 +107,7 @@ impl ExperimentSpec {
     }
 
     /// Without encoders there are ascents or a calibration, and nothing that belongs to encoders.
-    fn check_no_encoders(&self) -> Result<(), SpecConflict> {
+    fn check_without_encoders(&self) -> Result<(), SpecConflict> {
         if self.ascents.is_empty() && self.calibration.is_none() {
             return refuse(
                 "encoders",

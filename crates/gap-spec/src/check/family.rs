@@ -1,6 +1,6 @@
 //! `[family]`, and the sections that not every family goes with.
 
-use super::{MOST_SOBOL_DIMENSIONS, SpecConflict, refuse};
+use super::{MAX_SOBOL_DIMENSIONS, SpecConflict, refuse};
 use crate::experiment::ExperimentSpec;
 use crate::family::Family;
 use crate::search::Protocol;
@@ -54,11 +54,11 @@ impl ExperimentSpec {
     /// A draw of some families is made of more numbers than `z` has, and Sobol points have 256 at most.
     fn check_draws_of_family(&self) -> Result<(), SpecConflict> {
         let (family, latent_dim) = (self.family.kind, self.model.latent_dim.get() as usize);
-        if family.noise_dim(latent_dim) <= MOST_SOBOL_DIMENSIONS {
+        if family.noise_dim(latent_dim) <= MAX_SOBOL_DIMENSIONS {
             return Ok(());
         }
         let mut fitting = (1..latent_dim).rev();
-        let most = fitting.find(|&dim| family.noise_dim(dim) <= MOST_SOBOL_DIMENSIONS);
+        let most = fitting.find(|&dim| family.noise_dim(dim) <= MAX_SOBOL_DIMENSIONS);
         refuse(
             "model.latent_dim",
             format!(
@@ -89,7 +89,7 @@ impl ExperimentSpec {
 
 /// The rules that refine a `q` of this family, for a sentence.
 fn refining_rule_names(family: Family) -> String {
-    let fitting = StepRule::refining().filter(|(rule, _)| rule.supports(family));
+    let fitting = StepRule::refining_rules().filter(|(rule, _)| rule.supports(family));
     let names: Vec<&str> = fitting.map(|(rule, _)| rule.as_str()).collect();
     names.join("\"` or `\"")
 }

@@ -6,7 +6,7 @@ use crate::search::Start;
 use crate::step_rule::StepRule;
 
 /// The bound on a remaining distance starts at 2e-4 nats, for the accuracy of `f32`.
-const LEAST_TOLERANCE_NATS: f64 = 5e-4;
+const MIN_TOLERANCE_NATS: f64 = 5e-4;
 
 impl ExperimentSpec {
     pub(super) fn check_inference(&self) -> Result<(), SpecConflict> {
@@ -14,11 +14,11 @@ impl ExperimentSpec {
             self.check_starts(starts)?;
         }
         let tolerance = self.free_form.tolerance_nats.get();
-        if tolerance < LEAST_TOLERANCE_NATS {
+        if tolerance < MIN_TOLERANCE_NATS {
             return refuse(
                 "free_form.tolerance_nats",
                 format!(
-                    "is {tolerance}, below what 32-bit scores can certify; use {LEAST_TOLERANCE_NATS} or more"
+                    "is {tolerance}, below what 32-bit scores can certify; use {MIN_TOLERANCE_NATS} or more"
                 ),
             );
         }

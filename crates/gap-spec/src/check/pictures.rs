@@ -4,7 +4,7 @@ use super::{SpecConflict, refuse};
 use crate::experiment::ExperimentSpec;
 
 /// More cells than this along a side make files of many megabytes.
-const MOST_CELLS: u32 = 200;
+const MAX_PICTURE_CELLS: u32 = 200;
 
 impl ExperimentSpec {
     pub(super) fn check_pictures(&self) -> Result<(), SpecConflict> {
@@ -35,10 +35,10 @@ impl ExperimentSpec {
             );
         }
         let cells = pictures.cells.get();
-        if !(2..=MOST_CELLS).contains(&cells) {
+        if !(2..=MAX_PICTURE_CELLS).contains(&cells) {
             return refuse(
                 "pictures.cells",
-                format!("is {cells}; use 2 to {MOST_CELLS} along a side, as in 40"),
+                format!("is {cells}; use 2 to {MAX_PICTURE_CELLS} along a side, as in 40"),
             );
         }
         Ok(())

@@ -20,7 +20,7 @@ pub(super) struct Fault {
 /// What the parser says, with the whole key and in the words of this program.
 pub(super) fn toml_fault(text: &str, error: &toml::de::Error) -> Fault {
     let span = error.span().unwrap_or(0..0);
-    let said = plain_words(&one_line(error.message()));
+    let said = plain_words(&join_into_one_line(error.message()));
     let key_spans = key_spans(text);
     let (key, message) = if let Some(rest) = said.strip_prefix("missing field `") {
         let section = key_spans.iter().rfind(|place| place.value == span);
@@ -86,7 +86,12 @@ pub(super) struct KeySpan {
 
 /// Every key of `text`, and every element of a list; none if it is not TOML.
 pub(super) fn key_spans(text: &str) -> Vec<KeySpan> {
-    fn walk(key: &str, name: Range<usize>, value: &Spanned<DeValue<'_>>, into: &mut Vec<KeySpan>) {
+    fn collect_key_spans(
+        key: &str,
+        name: Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+        into: &mut Vec<KeySpan>,
+    ) {
         into.push(KeySpan {
             key: key.to_owned(),
             name,
@@ -95,7 +100,7 @@ pub(super) fn key_spans(text: &str) -> Vec<KeySpan> {
         match value.get_ref() {
             DeValue::Table(table) => {
                 for (name, value) in table {
-                    walk(
+                    collect_key_spans(
                         &format!("{key}.{}", name.get_ref()),
                         name.span(),
                         value,
@@ -105,7 +110,7 @@ pub(super) fn key_spans(text: &str) -> Vec<KeySpan> {
             }
             DeValue::Array(items) => {
                 for (i, item) in items.iter().enumerate() {
-                    walk(&format!("{key}[{i}]"), item.span(), item, into);
+                    collect_key_spans(&format!("{key}[{i}]"), item.span(), item, into);
                 }
             }
             _ => {}
@@ -114,7 +119,7 @@ pub(super) fn key_spans(text: &str) -> Vec<KeySpan> {
     let mut key_spans = Vec::new();
     if let Ok(document) = DeTable::parse(text) {
         for (name, value) in document.get_ref() {
-            walk(name.get_ref(), name.span(), value, &mut key_spans);
+            collect_key_spans(name.get_ref(), name.span(), value, &mut key_spans);
         }
     }
     key_spans
@@ -144,6 +149,6 @@ fn innermost_span(key_spans: Vec<KeySpan>, at: usize) -> Option<KeySpan> {
         .min_by_key(size)
 }
 
-fn one_line(message: &str) -> String {
+fn join_into_one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -4,7 +4,7 @@ use super::fault::VARIANTS_KEY;
 use toml::{Table, Value};
 
 /// The overrides of `key`, of a part of it or of the section around it; all where none is.
-pub(super) fn blamed_overrides(overrides: &[String], key: &str) -> String {
+pub(super) fn overrides_around_key(overrides: &[String], key: &str) -> String {
     let key = key.replace('[', ".").replace(']', "");
     let within = |inner: &str, outer: &str| {
         let rest = inner.strip_prefix(outer);
@@ -69,7 +69,7 @@ fn is_hidden(own: &Value, parts: &[&str], set: &Value) -> bool {
 }
 
 /// Applies `a.b.0.c=value` to `table`.
-pub(super) fn set(table: &mut Table, assignment: &str) -> Result<(), String> {
+pub(super) fn apply_override(table: &mut Table, assignment: &str) -> Result<(), String> {
     let (key, text) = assignment
         .split_once('=')
         .ok_or("write it as key=value, as in estimators.iw_samples=100")?;

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 const KEYS_OF_ALL_VARIANTS: [&str; 4] = ["name", "question", "surprise", VARIANTS_KEY];
 
 /// Checks each variant of `file`, which is the table of `text`; `None` if it has no variants.
-pub(super) fn experiment(text: &str, file: &Table) -> Result<Option<Experiment>, Fault> {
+pub(super) fn parse_variants(text: &str, file: &Table) -> Result<Option<Experiment>, Fault> {
     let Some(variants) = file.get(VARIANTS_KEY) else {
         return Ok(None);
     };
@@ -35,7 +35,7 @@ pub(super) fn experiment(text: &str, file: &Table) -> Result<Option<Experiment>,
     };
     let mut base = file.clone();
     base.remove(VARIANTS_KEY);
-    let base_text = as_text(&base);
+    let base_text = table_as_toml(&base);
     let mut problems = Vec::new();
     for (name, own) in variants {
         let key = format!("{VARIANTS_KEY}.{name}");
@@ -63,8 +63,8 @@ pub(super) fn experiment(text: &str, file: &Table) -> Result<Option<Experiment>,
             ));
         }
         let mut merged = base.clone();
-        merge(&mut merged, own);
-        let merged = as_text(&merged);
+        merge_tables(&mut merged, own);
+        let merged = table_as_toml(&merged);
         let spec = parse_spec(&merged).map_err(|fault| {
             // A mistake that the base has without the variant is not the variant's.
             let own = format!("{key}.{}", fault.key);
@@ -89,16 +89,16 @@ pub(super) fn experiment(text: &str, file: &Table) -> Result<Option<Experiment>,
         name: first.name.clone(),
         question: first.question.clone(),
         surprise: first.surprise.clone(),
-        as_file: as_text(file),
+        as_file: table_as_toml(file),
         problems,
     }))
 }
 
 /// Tables are merged; of anything else, that of `own` is kept.
-fn merge(into: &mut Table, own: &Table) {
+fn merge_tables(into: &mut Table, own: &Table) {
     for (key, value) in own {
         match (into.get_mut(key), value) {
-            (Some(Value::Table(into)), Value::Table(own)) => merge(into, own),
+            (Some(Value::Table(into)), Value::Table(own)) => merge_tables(into, own),
             _ => {
                 into.insert(key.clone(), value.clone());
             }
@@ -106,7 +106,7 @@ fn merge(into: &mut Table, own: &Table) {
     }
 }
 
-fn as_text(table: &Table) -> String {
+fn table_as_toml(table: &Table) -> String {
     toml::to_string(table).expect("a parsed table can be written")
 }
 

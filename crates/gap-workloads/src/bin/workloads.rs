@@ -7,7 +7,7 @@
 use clap::Parser;
 use gap_model::Backend;
 use gap_torch::device;
-use gap_torch::math_library::math_path;
+use gap_torch::math_library::detect_mkl_path;
 use gap_workloads::{Work, WorkerPool, rate};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -33,28 +33,28 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    device::one_thread_per_operation();
-    say(&json!({
+    device::set_one_thread_per_operation();
+    print_json_line(&json!({
         "peer": "amortgap",
         "versions": {"amortgap": env!("CARGO_PKG_VERSION"), "libtorch": device::LIBTORCH_VERSION},
-        "math": math_path().to_string(),
-        "kernels": backend.provenance(),
+        "math": detect_mkl_path().to_string(),
+        "kernels": backend.arithmetic_label(),
     }));
     let mut pools = HashMap::new();
     for line in stdin().lines().map_while(Result::ok) {
-        let answer = parse(&line).and_then(|(work, wanted)| {
+        let answer = parse_request(&line).and_then(|(work, wanted)| {
             let worker_pool = match pools.entry(work.to_string()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => new.insert(WorkerPool::new(work, arguments.threads)),
             };
-            measured(work, worker_pool, wanted)
+            measure_rate(work, worker_pool, wanted)
         });
-        say(&answer.unwrap_or_else(|error| json!({ "error": error })));
+        print_json_line(&answer.unwrap_or_else(|error| json!({ "error": error })));
     }
     ExitCode::SUCCESS
 }
 
-fn parse(line: &str) -> Result<(Work, Duration), String> {
+fn parse_request(line: &str) -> Result<(Work, Duration), String> {
     let Some((name, seconds)) = line.trim().split_once(' ') else {
         return Err(format!("a request is `NAME SECONDS`, not `{line}`"));
     };
@@ -66,7 +66,7 @@ fn parse(line: &str) -> Result<(Work, Duration), String> {
     }
 }
 
-fn measured(work: Work, worker_pool: &WorkerPool, wanted: Duration) -> Result<Value, String> {
+fn measure_rate(work: Work, worker_pool: &WorkerPool, wanted: Duration) -> Result<Value, String> {
     let warm = worker_pool.run();
     if !warm.is_finite() {
         return Err(format!("{work} gave {warm}"));
@@ -82,7 +82,7 @@ fn measured(work: Work, worker_pool: &WorkerPool, wanted: Duration) -> Result<Va
     }))
 }
 
-fn say(answer: &Value) {
+fn print_json_line(answer: &Value) {
     let mut out = stdout().lock();
     // Nobody is left to be told of a closed pipe.
     let _ = writeln!(out, "{answer}").and_then(|()| out.flush());

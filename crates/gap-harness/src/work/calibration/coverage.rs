@@ -7,10 +7,10 @@ use statrs::statistics::Statistics;
 use std::collections::HashMap;
 
 /// The part of intervals that should hold their target.
-const INTERVAL_LEVEL: f64 = 0.95;
+const CONFIDENCE_LEVEL: f64 = 0.95;
 
 /// From so many draws on an interval is a normal one.
-const NORMAL_FROM_SAMPLES: u64 = 1000;
+const MAX_STUDENT_T_SAMPLES: u64 = 1000;
 
 /// What replicates say.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,8 +80,8 @@ impl Coverage {
 /// How many standard errors an interval reaches to either side: of a few draws (or chains) the error is
 /// itself an estimate, as Student's distribution has it.
 fn interval_quantile(n_samples: u64) -> f64 {
-    let upper = 0.5 + 0.5 * INTERVAL_LEVEL;
-    if n_samples > NORMAL_FROM_SAMPLES {
+    let upper = 0.5 + 0.5 * CONFIDENCE_LEVEL;
+    if n_samples > MAX_STUDENT_T_SAMPLES {
         return Normal::standard().inverse_cdf(upper);
     }
     let freedom = n_samples.saturating_sub(1).max(1) as f64;

@@ -1,18 +1,18 @@
 //! Adam, with a state for each parameter of each datapoint.
 
 use crate::ascent::draws::NoiseDraws;
-use crate::ascent::evaluation::{Evaluation, EvaluationRequest, Gradient, WhitenedGradient};
-use crate::ascent::stepper::{Progress, Stepper};
+use crate::ascent::evaluation::{Evaluation, EvaluationRequest, LossGradient, WhitenedGradient};
+use crate::ascent::stepper::{StepOutcome, Stepper};
 use gap_spec::AdamSettings;
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 /// The weight of the newest iterate in the average after `t` steps is `4 / (t + 3)`: the first
 /// half of the way then counts a sixteenth.
-const AVERAGING_DECAY: f64 = 3.0;
+const POLYNOMIAL_AVERAGING_EXPONENT: f64 = 3.0;
 
 /// A gradient is all it takes.
-pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest::GRADIENT;
+pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest::GRADIENT_ONLY;
 
 /// Kingma and Ba 2015, "Adam", Algorithm 1, with their constants.
 pub struct Adam {
@@ -39,7 +39,7 @@ impl Adam {
     }
 
     /// A step in `(μ, log σ)`, or in `(μ, log σ²)`.
-    fn descend_gaussian(&mut self, gradient: &WhitenedGradient, rate: f64, unbias: f64) {
+    fn adam_step_of_gaussian(&mut self, gradient: &WhitenedGradient, rate: f64, unbias: f64) {
         let dim = self.params.len() / 2;
         // With ρ = log σ² the gradient is half that in log σ, and log σ moves half as far as ρ.
         let halved = if self.settings.log_variance { 0.5 } else { 1.0 };
@@ -53,14 +53,14 @@ impl Adam {
         let (means, log_stds) = self.params.split_at_mut(dim);
         let mean_moments = (&mut first[..dim], &mut second[..dim]);
         let epsilon = self.settings.epsilon;
-        descend(
+        adam_step(
             means,
             mean_moments,
             &self.gradient[..dim],
             [rate, unbias, epsilon],
         );
         let log_std_moments = (&mut first[dim..], &mut second[dim..]);
-        descend(
+        adam_step(
             log_stds,
             log_std_moments,
             &self.gradient[dim..],
@@ -70,7 +70,7 @@ impl Adam {
 }
 
 /// One step down; a loop that the compiler can make vectors of.
-fn descend(
+fn adam_step(
     params: &mut [f64],
     (first, second): (&mut [f64], &mut [f64]),
     gradient: &[f64],
@@ -85,7 +85,7 @@ fn descend(
 }
 
 impl Stepper for Adam {
-    fn trial(&self) -> &[f64] {
+    fn params_to_evaluate(&self) -> &[f64] {
         &self.params
     }
 
@@ -97,28 +97,29 @@ impl Stepper for Adam {
         }
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> Progress {
+    fn update_with_evaluation(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> StepOutcome {
         self.step += 1;
         let rate = self.settings.learning_rate / (1.0 - BETA_1.powi(self.step));
         let unbias = (1.0 - BETA_2.powi(self.step)).sqrt().recip();
         match &evaluation.gradient {
-            Gradient::Whitened(gradient) => self.descend_gaussian(gradient, rate, unbias),
-            Gradient::Params(gradient) => {
+            LossGradient::Whitened(gradient) => self.adam_step_of_gaussian(gradient, rate, unbias),
+            LossGradient::Params(gradient) => {
                 let moments = (self.first.as_mut_slice(), self.second.as_mut_slice());
                 let constants = [rate, unbias, self.settings.epsilon];
-                descend(&mut self.params, moments, gradient, constants);
+                adam_step(&mut self.params, moments, gradient, constants);
             }
         }
         if !self.settings.averaged {
-            return Progress::Iterate {
+            return StepOutcome::Iterate {
                 decrement: f64::NAN,
             };
         }
-        let weight = (AVERAGING_DECAY + 1.0) / (f64::from(self.step) + AVERAGING_DECAY);
+        let weight = (POLYNOMIAL_AVERAGING_EXPONENT + 1.0)
+            / (f64::from(self.step) + POLYNOMIAL_AVERAGING_EXPONENT);
         for (average, params) in self.average.iter_mut().zip(&self.params) {
             *average += weight * (params - *average);
         }
-        Progress::Iterate {
+        StepOutcome::Iterate {
             decrement: f64::NAN,
         }
     }

@@ -1,18 +1,18 @@
 //! Newton steps that are averaged over new draws, each block corrected by the blocks before it.
 
-use super::blocks::{BlockAverage, CorrectedBlock};
-use crate::ascent::curvature::NewtonMetric;
+use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
+use crate::ascent::curvature::NewtonPreconditioner;
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
-use crate::ascent::stepper::{Progress, Stepper};
+use crate::ascent::stepper::{StepOutcome, Stepper};
 
 /// The longest step in any one mean, standard deviations, and in any one `log σ`.
-pub const LONGEST_STEP: f64 = 1.0;
-const LONGEST_LOG_STEP: f64 = 0.5;
+pub const MAX_MEAN_STEP_IN_STDS: f64 = 1.0;
+const MAX_LOG_STD_STEP: f64 = 0.5;
 
 pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     curvature: true,
-    ..EvaluationRequest::GRADIENT
+    ..EvaluationRequest::GRADIENT_ONLY
 };
 
 /// Stochastic approximation with Newton steps whose size is about the block's share of all draws so
@@ -21,22 +21,22 @@ pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
 ///
 /// The curvature of the blocks before is a control variate: it says how much of a block's gradient
 /// comes from its draws' own mean and covariance. There is no check on the value: start it near.
-pub struct AveragedNewton {
-    blocks: BlockAverage,
+pub struct StochasticNewton {
+    blocks: RunningCurvatureAverage,
     params: Vec<f64>,
 }
 
-impl AveragedNewton {
+impl StochasticNewton {
     pub const fn new(start: Vec<f64>) -> Self {
         Self {
-            blocks: BlockAverage::new(),
+            blocks: RunningCurvatureAverage::new(),
             params: start,
         }
     }
 }
 
-impl Stepper for AveragedNewton {
-    fn trial(&self) -> &[f64] {
+impl Stepper for StochasticNewton {
+    fn params_to_evaluate(&self) -> &[f64] {
         &self.params
     }
 
@@ -44,34 +44,38 @@ impl Stepper for AveragedNewton {
         &self.params
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> Progress {
-        let CorrectedBlock {
+    fn update_with_evaluation(
+        &mut self,
+        evaluation: &Evaluation,
+        draws: &NoiseDraws,
+    ) -> StepOutcome {
+        let ControlVariateCorrectedBlock {
             gradient,
             curvature,
             mut averaged,
             weight,
             damping,
-        } = self.blocks.add_block(evaluation, draws);
+        } = self.blocks.add_and_correct_block(evaluation, draws);
         let log_std_gradient = curvature.diagonal().add_scalar(-1.0);
-        let metric = NewtonMetric::new(&averaged, damping);
-        let (step, log_step) = metric.step(&gradient, &log_std_gradient);
+        let metric = NewtonPreconditioner::new(&averaged, damping);
+        let (step, log_step) = metric.newton_mean_and_log_std_steps(&gradient, &log_std_gradient);
         let decrement = 0.5 * step.dot(&gradient) + 0.5 * log_step.dot(&log_std_gradient);
         let longest = step.amax();
-        let shrink = if longest > LONGEST_STEP {
-            LONGEST_STEP / longest
+        let shrink = if longest > MAX_MEAN_STEP_IN_STDS {
+            MAX_MEAN_STEP_IN_STDS / longest
         } else {
             1.0
         };
         let dim = self.params.len() / 2;
         for i in 0..dim {
-            let log_move = weight * log_step[i].clamp(-LONGEST_LOG_STEP, LONGEST_LOG_STEP);
+            let log_move = weight * log_step[i].clamp(-MAX_LOG_STD_STEP, MAX_LOG_STD_STEP);
             self.params[i] -= weight * self.params[dim + i].exp() * shrink * step[i];
             self.params[dim + i] -= log_move;
             // The coordinates stretch with σ, and the curvature in them.
             averaged.row_mut(i).scale_mut((-log_move).exp());
             averaged.column_mut(i).scale_mut((-log_move).exp());
         }
-        self.blocks.set_curvature(averaged);
-        Progress::Iterate { decrement }
+        self.blocks.set_averaged_curvature(averaged);
+        StepOutcome::Iterate { decrement }
     }
 }

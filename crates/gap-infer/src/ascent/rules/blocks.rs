@@ -6,12 +6,12 @@ use nalgebra::{DMatrix, DVector};
 
 /// Added to the curvature in the first step, and less and less in later ones: far from the optimum
 /// the flattest directions are steeper than they look.
-const FIRST_DAMPING: f64 = 0.4;
+const INITIAL_DAMPING: f64 = 0.4;
 /// A block weighs this much more than its share of all draws: earlier ones were farther off.
-const FORGETTING: f64 = 1.3;
+const NEW_BLOCK_WEIGHT_FACTOR: f64 = 1.3;
 
 /// What is known of one datapoint from its blocks so far.
-pub struct BlockAverage {
+pub struct RunningCurvatureAverage {
     taken: u32,
     drawn: f64,
     /// The running `C` of earlier blocks, in whitened coordinates of the present `q`.
@@ -19,7 +19,7 @@ pub struct BlockAverage {
 }
 
 /// A block's answer, with those of the blocks before it as a control variate.
-pub struct CorrectedBlock {
+pub struct ControlVariateCorrectedBlock {
     /// `∂(−L)/∂w`.
     pub gradient: DVector<f64>,
     /// `C` of this block.
@@ -32,7 +32,7 @@ pub struct CorrectedBlock {
     pub damping: f64,
 }
 
-impl BlockAverage {
+impl RunningCurvatureAverage {
     pub const fn new() -> Self {
         Self {
             taken: 0,
@@ -42,13 +42,17 @@ impl BlockAverage {
     }
 
     /// The next block.
-    pub fn add_block(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> CorrectedBlock {
+    pub fn add_and_correct_block(
+        &mut self,
+        evaluation: &Evaluation,
+        draws: &NoiseDraws,
+    ) -> ControlVariateCorrectedBlock {
         let drawn = draws.n_samples() as f64;
         self.drawn += drawn;
-        let weight = (FORGETTING * drawn / self.drawn).min(1.0);
-        let damping = FIRST_DAMPING / f64::from(self.taken + 1).powi(2);
+        let weight = (NEW_BLOCK_WEIGHT_FACTOR * drawn / self.drawn).min(1.0);
+        let damping = INITIAL_DAMPING / f64::from(self.taken + 1).powi(2);
         self.taken += 1;
-        let whitened = evaluation.whitened();
+        let whitened = evaluation.whitened_gradient();
         let mut gradient = whitened.mean.clone();
         let mut curvature = whitened.curvature().clone();
         if let Some(known) = &self.curvature {
@@ -64,7 +68,7 @@ impl BlockAverage {
             Some(known) => &known + (&curvature - &known) * weight,
             None => curvature.clone(),
         };
-        CorrectedBlock {
+        ControlVariateCorrectedBlock {
             gradient,
             curvature,
             averaged,
@@ -74,7 +78,7 @@ impl BlockAverage {
     }
 
     /// Keeps `C` of all blocks, in the coordinates of the `q` that was moved to.
-    pub fn set_curvature(&mut self, averaged: DMatrix<f64>) {
+    pub fn set_averaged_curvature(&mut self, averaged: DMatrix<f64>) {
         self.curvature = Some(averaged);
     }
 }

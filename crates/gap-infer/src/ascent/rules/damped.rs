@@ -3,30 +3,33 @@
 
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest, WhitenedGradient};
-use crate::ascent::stepper::{Progress, Stepper};
+use crate::ascent::stepper::{StepOutcome, Stepper};
 use nalgebra::DVector;
 
 /// How a gradient becomes a direction.
-pub trait Direction {
+pub trait DampedStepDirection {
     /// The steps in `w = (z − μ) / σ` and in `log σ` at damping `damping ≥ 0`, the larger the
     /// shorter; none if there is no step at this damping.
-    fn step(gradient: &WhitenedGradient, damping: f64) -> Option<(DVector<f64>, DVector<f64>)>;
+    fn step_at_damping(
+        gradient: &WhitenedGradient,
+        damping: f64,
+    ) -> Option<(DVector<f64>, DVector<f64>)>;
 }
 
-const FIRST_DAMPING: f64 = 0.35;
-const LEAST_DAMPING: f64 = 1e-3;
-const MOST_DAMPING: f64 = 1e4;
+const INITIAL_DAMPING: f64 = 0.35;
+const MIN_DAMPING: f64 = 1e-3;
+const MAX_DAMPING: f64 = 1e4;
 /// The longest step in any one mean, standard deviations.
-const LONGEST_STEP: f64 = 3.0;
+const MAX_MEAN_STEP_IN_STDS: f64 = 3.0;
 
 pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     loss: true,
     curvature: true,
-    ..EvaluationRequest::GRADIENT
+    ..EvaluationRequest::GRADIENT_ONLY
 };
 
 /// A descent along `D`, with a damping of its own for each datapoint.
-pub struct Damped<D> {
+pub struct DampedStepper<D> {
     damping: f64,
     last: Option<AcceptedTrial>,
     trial: Vec<f64>,
@@ -39,10 +42,10 @@ struct AcceptedTrial {
     decrement: f64,
 }
 
-impl<D: Direction> Damped<D> {
+impl<D: DampedStepDirection> DampedStepper<D> {
     pub const fn new(start: Vec<f64>) -> Self {
         Self {
-            damping: FIRST_DAMPING,
+            damping: INITIAL_DAMPING,
             last: None,
             trial: start,
             direction: std::marker::PhantomData,
@@ -50,17 +53,17 @@ impl<D: Direction> Damped<D> {
     }
 
     /// Sets the next trial from `params`, and says what it promises.
-    fn propose(&mut self, params: &[f64], evaluation: &Evaluation) -> Option<f64> {
+    fn set_next_trial(&mut self, params: &[f64], evaluation: &Evaluation) -> Option<f64> {
         let (for_mean, for_log_std) = loop {
-            match D::step(evaluation.whitened(), self.damping) {
+            match D::step_at_damping(evaluation.whitened_gradient(), self.damping) {
                 Some(step) => break step,
-                None if self.damping >= MOST_DAMPING => return None,
-                None => self.damping = (3.0 * self.damping).max(FIRST_DAMPING),
+                None if self.damping >= MAX_DAMPING => return None,
+                None => self.damping = (3.0 * self.damping).max(INITIAL_DAMPING),
             }
         };
         let longest = for_mean.amax();
-        let shrink = if longest > LONGEST_STEP {
-            LONGEST_STEP / longest
+        let shrink = if longest > MAX_MEAN_STEP_IN_STDS {
+            MAX_MEAN_STEP_IN_STDS / longest
         } else {
             1.0
         };
@@ -70,15 +73,15 @@ impl<D: Direction> Damped<D> {
             self.trial[i] += params[dim + i].exp() * shrink * for_mean[i];
             self.trial[dim + i] += for_log_std[i];
         }
-        let gradient = evaluation.whitened();
+        let gradient = evaluation.whitened_gradient();
         Some(
             -0.5 * shrink * for_mean.dot(&gradient.mean) - 0.5 * for_log_std.dot(&gradient.log_std),
         )
     }
 }
 
-impl<D: Direction> Stepper for Damped<D> {
-    fn trial(&self) -> &[f64] {
+impl<D: DampedStepDirection> Stepper for DampedStepper<D> {
+    fn params_to_evaluate(&self) -> &[f64] {
         &self.trial
     }
 
@@ -86,11 +89,11 @@ impl<D: Direction> Stepper for Damped<D> {
         self.last.as_ref().map_or(&self.trial, |last| &last.params)
     }
 
-    fn final_solution(&self) -> &[f64] {
+    fn converged_solution(&self) -> &[f64] {
         &self.trial
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> Progress {
+    fn update_with_evaluation(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> StepOutcome {
         if let Some(last) = self.last.take() {
             let before = last.evaluation.loss_nats();
             let gained = before - evaluation.loss_nats();
@@ -98,34 +101,36 @@ impl<D: Direction> Stepper for Damped<D> {
             let taken = gained >= 0.05 * last.decrement - 2e-5 * before.abs();
             if taken {
                 if gained / last.decrement > 0.7 {
-                    self.damping = (0.3 * self.damping).max(LEAST_DAMPING);
+                    self.damping = (0.3 * self.damping).max(MIN_DAMPING);
                 }
             } else {
                 self.damping = (4.0 * self.damping).max(0.3);
-                if self.damping > MOST_DAMPING {
+                if self.damping > MAX_DAMPING {
                     self.last = Some(last);
-                    return Progress::Stuck;
+                    return StepOutcome::Stuck;
                 }
-                let promised = self.propose(&last.params, &last.evaluation);
+                let promised = self.set_next_trial(&last.params, &last.evaluation);
                 let stuck = promised.is_none();
                 self.last = Some(AcceptedTrial {
                     decrement: promised.unwrap_or(last.decrement),
                     ..last
                 });
                 return if stuck {
-                    Progress::Stuck
+                    StepOutcome::Stuck
                 } else {
-                    Progress::Searching
+                    StepOutcome::Searching
                 };
             }
         }
         let params = self.trial.clone();
-        let promised = self.propose(&params, evaluation);
+        let promised = self.set_next_trial(&params, evaluation);
         self.last = Some(AcceptedTrial {
             params,
             evaluation: evaluation.clone(),
             decrement: promised.unwrap_or(f64::NAN),
         });
-        promised.map_or(Progress::Stuck, |decrement| Progress::Iterate { decrement })
+        promised.map_or(StepOutcome::Stuck, |decrement| StepOutcome::Iterate {
+            decrement,
+        })
     }
 }

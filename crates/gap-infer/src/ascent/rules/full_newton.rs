@@ -1,37 +1,37 @@
 //! Averaged Newton steps for the full Gaussian: its precision is the average of the curvatures seen.
 
-use super::blocks::{BlockAverage, CorrectedBlock};
-use crate::ascent::curvature::NewtonMetric;
+use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
+use crate::ascent::curvature::NewtonPreconditioner;
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::Evaluation;
-use crate::ascent::stepper::{Progress, Stepper};
+use crate::ascent::stepper::{StepOutcome, Stepper};
 use nalgebra::{DMatrix, DVector};
 
 /// No step makes `q` more than `1 / √0.1` times as wide in any direction: below lies sampling noise.
-const LEAST_PRECISION: f64 = 0.1;
+const MIN_RELATIVE_PRECISION: f64 = 0.1;
 
 /// As [`super::averaged_newton`], but that all of `C` is put to use: at the optimum of a full Gaussian
 /// the precision is `E[−∇² log p]` (Opper and Archambeau 2009, §2), so in coordinates `w = L⁻¹ (z − μ)`
 /// it moves to `(1 − ρ) I + ρ C`. That is the natural gradient with step `ρ` (Khan and Nielsen 2018,
 /// §3), and with steps that are the blocks' shares of all draws the precision is an average over all
 /// blocks.
-pub struct FullNewton {
-    blocks: BlockAverage,
+pub struct StochasticFullGaussianNewton {
+    blocks: RunningCurvatureAverage,
     dim: usize,
     params: Vec<f64>,
 }
 
-impl FullNewton {
+impl StochasticFullGaussianNewton {
     pub const fn new(start: Vec<f64>, dim: usize) -> Self {
         Self {
-            blocks: BlockAverage::new(),
+            blocks: RunningCurvatureAverage::new(),
             dim,
             params: start,
         }
     }
 
     /// `μ ← μ + L w`, `L ← L M`.
-    fn move_by(&mut self, w: &DVector<f64>, factor: &DMatrix<f64>) {
+    fn apply_mean_and_factor_step(&mut self, w: &DVector<f64>, factor: &DMatrix<f64>) {
         let dim = self.dim;
         let mut own = DMatrix::zeros(dim, dim);
         let mut next = 2 * dim;
@@ -60,7 +60,7 @@ impl FullNewton {
 ///
 /// With rows and columns in reverse order, Cholesky's factor of `P` is upper, and the transpose of its
 /// inverse lower.
-fn root_of_inverse(precision: &DMatrix<f64>, least: f64) -> Option<DMatrix<f64>> {
+fn cholesky_of_inverse(precision: &DMatrix<f64>, least: f64) -> Option<DMatrix<f64>> {
     let dim = precision.nrows();
     let reversed = |matrix: &DMatrix<f64>| {
         DMatrix::from_fn(dim, dim, |i, j| matrix[(dim - 1 - i, dim - 1 - j)])
@@ -73,8 +73,8 @@ fn root_of_inverse(precision: &DMatrix<f64>, least: f64) -> Option<DMatrix<f64>>
     Some(reversed(&inverse.transpose()))
 }
 
-impl Stepper for FullNewton {
-    fn trial(&self) -> &[f64] {
+impl Stepper for StochasticFullGaussianNewton {
+    fn params_to_evaluate(&self) -> &[f64] {
         &self.params
     }
 
@@ -82,16 +82,20 @@ impl Stepper for FullNewton {
         &self.params
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, draws: &NoiseDraws) -> Progress {
-        let CorrectedBlock {
+    fn update_with_evaluation(
+        &mut self,
+        evaluation: &Evaluation,
+        draws: &NoiseDraws,
+    ) -> StepOutcome {
+        let ControlVariateCorrectedBlock {
             gradient,
             curvature,
             mut averaged,
             weight,
             damping,
-        } = self.blocks.add_block(evaluation, draws);
+        } = self.blocks.add_and_correct_block(evaluation, draws);
         let dim = self.dim;
-        let step = NewtonMetric::new(&averaged, damping).mean_step(&gradient);
+        let step = NewtonPreconditioner::new(&averaged, damping).newton_mean_step(&gradient);
         let identity = DMatrix::identity(dim, dim);
         let excess = curvature - &identity;
         // Where C is the identity the curvature in a symmetric move A of log L is 2 |A|².
@@ -99,17 +103,17 @@ impl Stepper for FullNewton {
         let mut rate = weight / (1.0 + damping);
         let factor = loop {
             let precision = &identity + &excess * rate;
-            if let Some(factor) = root_of_inverse(&precision, LEAST_PRECISION) {
+            if let Some(factor) = cholesky_of_inverse(&precision, MIN_RELATIVE_PRECISION) {
                 break factor;
             }
             // Ends: the identity is positive definite, and what is not finite was refused before.
             rate *= 0.5;
         };
         let longest = step.amax();
-        let shrink = (super::averaged_newton::LONGEST_STEP / longest).min(1.0);
-        self.move_by(&(step * (-weight * shrink)), &factor);
+        let shrink = (super::averaged_newton::MAX_MEAN_STEP_IN_STDS / longest).min(1.0);
+        self.apply_mean_and_factor_step(&(step * (-weight * shrink)), &factor);
         averaged = factor.transpose() * averaged * &factor;
-        self.blocks.set_curvature(averaged);
-        Progress::Iterate { decrement }
+        self.blocks.set_averaged_curvature(averaged);
+        StepOutcome::Iterate { decrement }
     }
 }

@@ -2,22 +2,22 @@
 
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
-use crate::ascent::stepper::{Progress, Stepper};
+use crate::ascent::stepper::{StepOutcome, Stepper};
 use std::collections::VecDeque;
 
 /// Pairs of steps and gradient changes that are remembered.
-const HISTORY: usize = 6;
+const MAX_CURVATURE_PAIRS: usize = 6;
 /// The largest step in any one coordinate.
-const LONGEST_STEP: f64 = 4.0;
+const MAX_COORDINATE_STEP: f64 = 4.0;
 /// A step is taken if it keeps this much of the slope's promise (Armijo) …
-const ARMIJO: f64 = 1e-4;
+const ARMIJO_CONSTANT: f64 = 1e-4;
 /// … up to the noise of `f32` values, nats.
-const VALUE_SLACK: f64 = 1e-4;
-const MOST_BACKTRACKS: u32 = 6;
+const ARMIJO_SLACK_NATS: f64 = 1e-4;
+const MAX_BACKTRACKS: u32 = 6;
 
 pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     loss: true,
-    ..EvaluationRequest::GRADIENT
+    ..EvaluationRequest::GRADIENT_ONLY
 };
 
 /// Liu and Nocedal 1989, in `(μ / scale, log σ)`, with the scale of the start.
@@ -57,14 +57,14 @@ impl Lbfgs {
         }
     }
 
-    fn scaled(&self, params: &[f64]) -> Vec<f64> {
+    fn to_scaled_coordinates(&self, params: &[f64]) -> Vec<f64> {
         params.iter().zip(&self.scale).map(|(p, s)| p / s).collect()
     }
 
     /// The gradient in scaled coordinates: `∂/∂(μ / scale)` from `σ ∂/∂μ`.
-    fn gradient(&self, evaluation: &Evaluation) -> Vec<f64> {
+    fn scaled_loss_gradient(&self, evaluation: &Evaluation) -> Vec<f64> {
         let dim = self.scale.len() / 2;
-        let gradient = evaluation.whitened();
+        let gradient = evaluation.whitened_gradient();
         let for_mean = gradient
             .mean
             .iter()
@@ -76,7 +76,7 @@ impl Lbfgs {
     }
 
     /// `−H g` by the two-loop recursion; without history half a gradient step, a quarter in `log σ`.
-    fn descent(&self, gradient: &[f64]) -> Vec<f64> {
+    fn descent_direction(&self, gradient: &[f64]) -> Vec<f64> {
         let dim = gradient.len() / 2;
         let Some(newest) = self.pairs.back() else {
             let half = gradient[..dim].iter().map(|g| -0.5 * g);
@@ -87,19 +87,19 @@ impl Lbfgs {
         let mut weights = Vec::with_capacity(self.pairs.len());
         for pair in self.pairs.iter().rev() {
             let weight = dot(&pair.step, &direction) / pair.product;
-            add(&mut direction, -weight, &pair.change);
+            add_scaled(&mut direction, -weight, &pair.change);
             weights.push(weight);
         }
         let shrink = newest.product / dot(&newest.change, &newest.change);
         direction.iter_mut().for_each(|d| *d *= shrink);
         for (pair, weight) in self.pairs.iter().zip(weights.iter().rev()) {
             let back = dot(&pair.change, &direction) / pair.product;
-            add(&mut direction, weight - back, &pair.step);
+            add_scaled(&mut direction, weight - back, &pair.step);
         }
         direction
     }
 
-    fn propose(&mut self) {
+    fn set_next_trial(&mut self) {
         let (at, _, _) = self.last.as_ref().expect("a step starts at an iterate");
         let moved = at.iter().zip(&self.direction).zip(&self.scale);
         self.trial = moved
@@ -107,13 +107,18 @@ impl Lbfgs {
             .collect();
     }
 
-    fn remember(&mut self, from: (Vec<f64>, f64, Vec<f64>), at: &[f64], gradient: &[f64]) {
+    fn store_curvature_pair(
+        &mut self,
+        from: (Vec<f64>, f64, Vec<f64>),
+        at: &[f64],
+        gradient: &[f64],
+    ) {
         let step: Vec<f64> = at.iter().zip(&from.0).map(|(a, b)| a - b).collect();
         let change: Vec<f64> = gradient.iter().zip(&from.2).map(|(a, b)| a - b).collect();
         let product = dot(&step, &change);
         // Only pairs of positive curvature keep the directions downhill.
         if product > 1e-10 * dot(&change, &change) {
-            if self.pairs.len() == HISTORY {
+            if self.pairs.len() == MAX_CURVATURE_PAIRS {
                 self.pairs.pop_front();
             }
             self.pairs.push_back(CurvaturePair {
@@ -126,7 +131,7 @@ impl Lbfgs {
 }
 
 impl Stepper for Lbfgs {
-    fn trial(&self) -> &[f64] {
+    fn params_to_evaluate(&self) -> &[f64] {
         &self.trial
     }
 
@@ -134,14 +139,15 @@ impl Stepper for Lbfgs {
         &self.answer
     }
 
-    fn tell(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> Progress {
+    fn update_with_evaluation(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> StepOutcome {
         if let Some((_, loss, _)) = &self.last {
             let promised = self.step * self.slope;
             // Written so that a NaN is refused.
-            let taken = evaluation.loss_nats() <= loss + ARMIJO * promised + VALUE_SLACK;
+            let taken =
+                evaluation.loss_nats() <= loss + ARMIJO_CONSTANT * promised + ARMIJO_SLACK_NATS;
             if !taken {
-                if self.backtracks == MOST_BACKTRACKS {
-                    return Progress::Stuck;
+                if self.backtracks == MAX_BACKTRACKS {
+                    return StepOutcome::Stuck;
                 }
                 self.backtracks += 1;
                 // The minimum of the parabola through both values and the slope.
@@ -152,28 +158,28 @@ impl Stepper for Lbfgs {
                 } else {
                     0.1
                 };
-                self.propose();
-                return Progress::Searching;
+                self.set_next_trial();
+                return StepOutcome::Searching;
             }
         }
-        let gradient = self.gradient(evaluation);
-        let at = self.scaled(&self.trial);
+        let gradient = self.scaled_loss_gradient(evaluation);
+        let at = self.to_scaled_coordinates(&self.trial);
         if let Some(from) = self.last.take() {
-            self.remember(from, &at, &gradient);
+            self.store_curvature_pair(from, &at, &gradient);
         }
         self.answer.clone_from(&self.trial);
-        self.direction = self.descent(&gradient);
+        self.direction = self.descent_direction(&gradient);
         let longest = self.direction.iter().fold(0.0_f64, |m, d| m.max(d.abs()));
-        if longest > LONGEST_STEP {
-            let shrink = LONGEST_STEP / longest;
+        if longest > MAX_COORDINATE_STEP {
+            let shrink = MAX_COORDINATE_STEP / longest;
             self.direction.iter_mut().for_each(|d| *d *= shrink);
         }
         self.slope = dot(&gradient, &self.direction);
         self.step = 1.0;
         self.backtracks = 0;
         self.last = Some((at, evaluation.loss_nats(), gradient));
-        self.propose();
-        Progress::Iterate {
+        self.set_next_trial();
+        StepOutcome::Iterate {
             decrement: -0.5 * self.slope,
         }
     }
@@ -183,7 +189,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-fn add(to: &mut [f64], factor: f64, other: &[f64]) {
+fn add_scaled(to: &mut [f64], factor: f64, other: &[f64]) {
     for (to, other) in to.iter_mut().zip(other) {
         *to += factor * other;
     }

@@ -1,8 +1,8 @@
 //! What ascents cost until they had arrived, and where they ended: from trace points to cells.
 
-use crate::variant::variant_order;
-use gap_schema::summary::{AscentCell, AscentEnd, AscentReached};
-use gap_schema::trace::{REACHED_NATS, TracePoint};
+use crate::variant::variant_sort_key;
+use gap_schema::summary::{AscentCell, AscentEnd, CostToReachOptimum};
+use gap_schema::trace::{REACHED_TOLERANCE_NATS, TracePoint};
 
 /// The points of one ascent of one seed from one start, by rising steps; there is at least one.
 pub(super) struct AscentPath<'a> {
@@ -11,10 +11,10 @@ pub(super) struct AscentPath<'a> {
 
 impl<'a> AscentPath<'a> {
     /// The paths of a trace, by variant, start, seed and name; its order has no effect on theirs.
-    pub(super) fn all(trace: &'a [TracePoint]) -> Vec<Self> {
+    pub(super) fn split_trace_into_paths(trace: &'a [TracePoint]) -> Vec<Self> {
         fn key(point: &TracePoint) -> impl Ord + use<'_> {
             (
-                variant_order(point.variant.as_deref()),
+                variant_sort_key(point.variant.as_deref()),
                 &point.dataset,
                 point.split,
                 point.start,
@@ -33,13 +33,13 @@ impl<'a> AscentPath<'a> {
     }
 
     /// What stands in each of its points alike, and where it began.
-    pub(super) fn first(&self) -> &'a TracePoint {
+    pub(super) fn first_point(&self) -> &'a TracePoint {
         self.points[0]
     }
 
     /// What a summary says of it.
     pub(super) fn cell(&self) -> AscentCell {
-        let (first, end) = (self.first(), self.points[self.points.len() - 1]);
+        let (first, end) = (self.first_point(), self.points[self.points.len() - 1]);
         AscentCell {
             variant: first.variant.clone(),
             dataset: first.dataset.clone(),
@@ -50,7 +50,7 @@ impl<'a> AscentPath<'a> {
             ascent: first.ascent.clone(),
             phases: first.phases.clone(),
             start: first.start,
-            reached: self.reached(),
+            reached: self.cost_to_reach_optimum(),
             end: AscentEnd {
                 seconds: end.seconds,
                 joint_gradients: end.joint_gradients,
@@ -67,20 +67,20 @@ impl<'a> AscentPath<'a> {
         }
     }
 
-    /// When the distance fell below [`REACHED_NATS`] for good; one that is NaN is not below.
-    fn reached(&self) -> Option<AscentReached> {
-        let below = |point: &&TracePoint| point.nats_to_go < REACHED_NATS;
+    /// When the distance fell below [`REACHED_TOLERANCE_NATS`] for good; one that is NaN is not below.
+    fn cost_to_reach_optimum(&self) -> Option<CostToReachOptimum> {
+        let below = |point: &&TracePoint| point.nats_to_go < REACHED_TOLERANCE_NATS;
         let last_above = self.points.iter().rposition(|point| !below(point));
         let later = self.points.get(last_above.map_or(0, |i| i + 1))?;
         let at_crossing = |cost: fn(&TracePoint) -> f64| match last_above {
             Some(i) => {
                 let [earlier, later] =
                     [self.points[i], later].map(|point| (cost(point), point.nats_to_go));
-                cost_of_crossing(earlier, later)
+                cost_at_reached_tolerance(earlier, later)
             }
             None => cost(later),
         };
-        Some(AscentReached {
+        Some(CostToReachOptimum {
             seconds: at_crossing(|point| point.seconds),
             joint_gradients: at_crossing(|point| point.joint_gradients),
         })
@@ -88,9 +88,9 @@ impl<'a> AscentPath<'a> {
 }
 
 /// The cost at which a power law through two points, of a cost and a distance each, crosses
-/// [`REACHED_NATS`]; that of the later point where the law has no logarithms.
-fn cost_of_crossing(earlier: (f64, f64), later: (f64, f64)) -> f64 {
-    let share = (earlier.1 / REACHED_NATS).ln() / (earlier.1 / later.1).ln();
+/// [`REACHED_TOLERANCE_NATS`]; that of the later point where the law has no logarithms.
+fn cost_at_reached_tolerance(earlier: (f64, f64), later: (f64, f64)) -> f64 {
+    let share = (earlier.1 / REACHED_TOLERANCE_NATS).ln() / (earlier.1 / later.1).ln();
     let cost = earlier.0 * (later.0 / earlier.0).powf(share);
     if later.1 > 0.0 && (earlier.0..=later.0).contains(&cost) {
         cost
@@ -101,7 +101,7 @@ fn cost_of_crossing(earlier: (f64, f64), later: (f64, f64)) -> f64 {
 
 /// A cell for each ascent, seed and start of a trace.
 pub(super) fn ascent_cells(trace: &[TracePoint]) -> Vec<AscentCell> {
-    AscentPath::all(trace)
+    AscentPath::split_trace_into_paths(trace)
         .iter()
         .map(AscentPath::cell)
         .collect()

@@ -3,14 +3,14 @@
 use super::analysis::AscentPath;
 use crate::figure::{
     Chart, LegendEntry, LineStyle, MarkerPlacement, Panel, Point, ReferenceLine, Scale, Series,
-    THIN, XAxis,
+    THIN_LINE_THICKNESS, XAxis,
 };
 use gap_schema::TracePoint;
-use gap_schema::trace::REACHED_NATS;
+use gap_schema::trace::REACHED_TOLERANCE_NATS;
 use gap_spec::Start;
 
 /// Distances below this, nats, are drawn as if they were this: what lies deeper is noise.
-const FLOOR_NATS: f64 = 1e-5;
+const MIN_PLOTTED_NATS: f64 = 1e-5;
 
 /// What ascents are drawn against.
 struct CostAxis {
@@ -36,26 +36,29 @@ const COST_AXES: [CostAxis; 2] = [
 ];
 
 /// Two figures for each variant.
-pub(super) fn charts(trace: &[TracePoint]) -> Vec<Chart> {
-    let paths = AscentPath::all(trace);
-    let mut names: Vec<&str> = paths.iter().map(|c| c.first().ascent.as_str()).collect();
+pub(super) fn ascent_charts(trace: &[TracePoint]) -> Vec<Chart> {
+    let paths = AscentPath::split_trace_into_paths(trace);
+    let mut names: Vec<&str> = paths
+        .iter()
+        .map(|c| c.first_point().ascent.as_str())
+        .collect();
     names.sort_unstable();
     names.dedup();
     paths
-        .chunk_by(|a, b| a.first().variant == b.first().variant)
-        .flat_map(|paths| COST_AXES.map(|axis| chart(paths, &axis, &names)))
+        .chunk_by(|a, b| a.first_point().variant == b.first_point().variant)
+        .flat_map(|paths| COST_AXES.map(|axis| ascent_cost_chart(paths, &axis, &names)))
         .filter(Chart::has_points)
         .collect()
 }
 
-fn chart(paths: &[AscentPath<'_>], axis: &CostAxis, names: &[&str]) -> Chart {
+fn ascent_cost_chart(paths: &[AscentPath<'_>], axis: &CostAxis, names: &[&str]) -> Chart {
     let (mut legend, mut panels) = (Vec::<LegendEntry>::new(), Vec::new());
     let mut omitted = OmittedPoints::default();
     for (i, name) in names.iter().enumerate() {
-        if paths.iter().any(|path| path.first().ascent == *name) {
+        if paths.iter().any(|path| path.first_point().ascent == *name) {
             legend.push(LegendEntry {
                 label: (*name).to_owned(),
-                style: LineStyle::nth(i, THIN),
+                style: LineStyle::for_nth_series(i, THIN_LINE_THICKNESS),
             });
         }
     }
@@ -63,9 +66,9 @@ fn chart(paths: &[AscentPath<'_>], axis: &CostAxis, names: &[&str]) -> Chart {
         let series: Vec<Series> = paths
             .iter()
             .map(|path| Series {
-                style: style(path, names),
+                style: ascent_line_style(path, names),
                 markers: MarkerPlacement::Last,
-                points: points(path, axis, &mut omitted),
+                points: plottable_points(path, axis, &mut omitted),
             })
             .filter(|series| !series.points.is_empty())
             .collect();
@@ -78,12 +81,12 @@ fn chart(paths: &[AscentPath<'_>], axis: &CostAxis, names: &[&str]) -> Chart {
         let series = panels.iter().flat_map(|panel| &panel.series);
         series.flat_map(|series| &series.points)
     };
-    let values = shown().map(|point| point.value.max(FLOOR_NATS));
-    let y_scale = Scale::logarithmic(values).with(REACHED_NATS);
-    let below = shown().any(|point| point.value < FLOOR_NATS);
+    let values = shown().map(|point| point.value.max(MIN_PLOTTED_NATS));
+    let y_scale = Scale::logarithmic(values).extended_to_include(REACHED_TOLERANCE_NATS);
+    let below = shown().any(|point| point.value < MIN_PLOTTED_NATS);
     let note = [
         Some("Each seed is a line, with a marker at its last point.".to_owned()),
-        below.then(|| format!("Below {FLOOR_NATS} nats lines run along the bottom.")),
+        below.then(|| format!("Below {MIN_PLOTTED_NATS} nats lines run along the bottom.")),
         omitted.sentence(),
     ];
     Chart {
@@ -97,20 +100,20 @@ fn chart(paths: &[AscentPath<'_>], axis: &CostAxis, names: &[&str]) -> Chart {
         legend,
         panels,
         references: vec![ReferenceLine {
-            label: format!("{REACHED_NATS} nats"),
-            value: REACHED_NATS,
+            label: format!("{REACHED_TOLERANCE_NATS} nats"),
+            value: REACHED_TOLERANCE_NATS,
         }],
     }
-    .named_after_variant(paths[0].first().variant.as_deref())
+    .named_after_variant(paths[0].first_point().variant.as_deref())
 }
 
 fn panel_key<'a>(path: &AscentPath<'a>) -> impl Eq + use<'a> {
-    let first = path.first();
+    let first = path.first_point();
     (first.dataset.as_str(), first.split, first.start)
 }
 
 fn panel_title(paths: &[AscentPath<'_>]) -> String {
-    let first = paths[0].first();
+    let first = paths[0].first_point();
     let start = match first.start {
         Start::Prior => "from the prior",
         Start::Encoder => "from the encoder",
@@ -118,20 +121,29 @@ fn panel_title(paths: &[AscentPath<'_>]) -> String {
     format!("{start}, {} points", first.split)
 }
 
-fn style(path: &AscentPath<'_>, names: &[&str]) -> LineStyle {
-    let i = names.iter().position(|name| *name == path.first().ascent);
-    LineStyle::nth(i.expect("the names are those of all paths"), THIN)
+fn ascent_line_style(path: &AscentPath<'_>, names: &[&str]) -> LineStyle {
+    let i = names
+        .iter()
+        .position(|name| *name == path.first_point().ascent);
+    LineStyle::for_nth_series(
+        i.expect("the names are those of all paths"),
+        THIN_LINE_THICKNESS,
+    )
 }
 
 /// The points that have a place on logarithmic axes.
-fn points(path: &AscentPath<'_>, axis: &CostAxis, omitted: &mut OmittedPoints) -> Vec<Point> {
+fn plottable_points(
+    path: &AscentPath<'_>,
+    axis: &CostAxis,
+    omitted: &mut OmittedPoints,
+) -> Vec<Point> {
     let shown = path.points.iter().filter_map(|trace_point| {
         let point = Point {
             x: (axis.cost)(trace_point),
             value: trace_point.nats_to_go,
             error_bar: [f64::NAN; 2],
         };
-        omitted.has_place(point).then_some(point)
+        omitted.keep_or_count_omitted(point).then_some(point)
     });
     shown.collect()
 }
@@ -146,7 +158,7 @@ struct OmittedPoints {
 
 impl OmittedPoints {
     /// Whether there is a place for `point`; it is counted if there is none.
-    fn has_place(&mut self, point: Point) -> bool {
+    fn keep_or_count_omitted(&mut self, point: Point) -> bool {
         let Point { x, value, .. } = point;
         let count = if !x.is_finite() || !value.is_finite() {
             &mut self.not_finite

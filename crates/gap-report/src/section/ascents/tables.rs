@@ -1,17 +1,17 @@
 //! The ascents of an experiment that compares them, one row for each variant, start and ascent.
 
-use crate::across_seeds::{SeedMean, SpreadOver, spread_meaning};
+use crate::across_seeds::{SeedMean, SpreadOver, error_bar_meaning};
 use crate::table::Table;
 use crate::table::number::{
-    self, grouped, mean_text, same_or_range, seconds, significant, text_or_absent,
+    self, grouped, mean_text, seconds, significant, text_or_absent, value_or_range_text,
 };
-use crate::variant::variant_order;
+use crate::variant::variant_sort_key;
 use gap_schema::Summary;
-use gap_schema::summary::{AscentCell, AscentReached, Mean};
-use gap_schema::trace::{OTHER_OPTIMUM_NATS, REACHED_NATS};
+use gap_schema::summary::{AscentCell, CostToReachOptimum, Mean};
+use gap_schema::trace::{MIN_OTHER_OPTIMUM_NATS, REACHED_TOLERANCE_NATS};
 
 /// What the times of the others are compared with.
-const BASELINE: &str = "default";
+const BASELINE_ASCENT_NAME: &str = "default";
 
 /// The cells of one ascent from one start, one for each seed.
 struct AscentGroup<'a> {
@@ -20,7 +20,7 @@ struct AscentGroup<'a> {
 
 impl<'a> AscentGroup<'a> {
     /// The groups by variant, start and the time that they took; those that did not arrive come last.
-    fn all(summary: &'a Summary) -> Vec<Self> {
+    fn group_ascent_cells(summary: &'a Summary) -> Vec<Self> {
         let mut cells: Vec<&AscentCell> = summary.ascents.iter().collect();
         let key = |cell: &AscentCell| (cell.ascent.clone(), cell.seed);
         cells.sort_by(|a, b| {
@@ -43,7 +43,7 @@ impl<'a> AscentGroup<'a> {
     }
 
     /// What it took each seed to arrive.
-    fn cost_to_reach(&self, cost: impl Fn(&AscentReached) -> f64) -> MedianAndRange {
+    fn cost_to_reach(&self, cost: impl Fn(&CostToReachOptimum) -> f64) -> MedianAndRange {
         let costs = self.cells.iter().map(|cell| cell.reached.as_ref());
         MedianAndRange::new(costs.map(|reached| reached.map_or(f64::INFINITY, &cost)))
             .expect("a group has a cell")
@@ -55,7 +55,7 @@ impl<'a> AscentGroup<'a> {
         let ratios = self.cells.iter().filter_map(|cell| {
             let mut others = summary.ascents.iter();
             let baseline = others.find(|other| {
-                other.ascent == BASELINE
+                other.ascent == BASELINE_ASCENT_NAME
                     && other.seed == cell.seed
                     && comparison_key(other) == comparison_key(cell)
             });
@@ -80,12 +80,12 @@ impl<'a> AscentGroup<'a> {
         });
         SeedMean::new(
             &ends.collect::<Vec<_>>(),
-            SpreadOver::for_seeds(self.cells.len()),
+            SpreadOver::from_seed_count(self.cells.len()),
         )
     }
 
     /// A worst distance that is NaN in some seed is not known.
-    fn worst(&self) -> f64 {
+    fn largest_nats_to_go(&self) -> f64 {
         let worst = self.cells.iter().map(|cell| cell.end.worst_nats);
         worst.fold(
             f64::NEG_INFINITY,
@@ -100,7 +100,7 @@ impl<'a> AscentGroup<'a> {
 
 /// Ascents with the same key can be compared.
 fn comparison_key(cell: &AscentCell) -> impl Ord + use<'_> {
-    let variant = variant_order(cell.variant.as_deref());
+    let variant = variant_sort_key(cell.variant.as_deref());
     (variant, &cell.dataset, cell.split, cell.start)
 }
 
@@ -144,7 +144,7 @@ impl MedianAndRange {
     }
 }
 
-fn gradients(value: f64) -> String {
+fn joint_gradients_text(value: f64) -> String {
     if value < 100.0 {
         significant(value, 3)
     } else {
@@ -153,9 +153,9 @@ fn gradients(value: f64) -> String {
 }
 
 /// What each ascent took to arrive, and where it ended; no rows where nothing was compared.
-pub(super) fn ascents(summary: &Summary) -> Table {
-    let groups = AscentGroup::all(summary);
-    let to = |what: &str| format!("{what} to {REACHED_NATS} nats");
+pub(super) fn ascents_table(summary: &Summary) -> Table {
+    let groups = AscentGroup::group_ascent_cells(summary);
+    let to = |what: &str| format!("{what} to {REACHED_TOLERANCE_NATS} nats");
     let mut table = Table::new(
         5,
         &[
@@ -166,10 +166,10 @@ pub(super) fn ascents(summary: &Summary) -> Table {
             "phases",
             &to("joint gradients"),
             &to("seconds"),
-            &format!("time / {BASELINE}"),
+            &format!("time / {BASELINE_ASCENT_NAME}"),
             "nats to go at the end",
             "worst",
-            &format!("above {REACHED_NATS}/other/unfinished/non-fin"),
+            &format!("above {REACHED_TOLERANCE_NATS}/other/unfinished/non-fin"),
         ],
     );
     for group in &groups {
@@ -180,11 +180,13 @@ pub(super) fn ascents(summary: &Summary) -> Table {
             cell.start.to_string(),
             cell.ascent.clone(),
             cell.phases.clone(),
-            group.cost_to_reach(|r| r.joint_gradients).text(gradients),
+            group
+                .cost_to_reach(|r| r.joint_gradients)
+                .text(joint_gradients_text),
             group.cost_to_reach(|r| r.seconds).text(seconds),
             group.time_ratio(summary),
             mean_text(group.nats_to_go()),
-            significant(group.worst(), 2),
+            significant(group.largest_nats_to_go(), 2),
             format!(
                 "{}/{}/{}/{}",
                 group.total(|c| c.end.above_tolerance),
@@ -194,42 +196,42 @@ pub(super) fn ascents(summary: &Summary) -> Table {
             ),
         ]);
     }
-    table.notes = notes(summary, &groups);
+    table.notes = ascents_table_notes(summary, &groups);
     if summary.ascents.iter().all(|cell| cell.variant.is_none()) {
-        table = table.without("variant");
+        table = table.without_column("variant");
     }
     let mut splits = summary.ascents.iter().map(|cell| cell.split);
     let first = splits.next();
     if splits.all(|split| Some(split) == first) {
-        table = table.without("split");
+        table = table.without_column("split");
     }
     table
 }
 
-fn notes(summary: &Summary, groups: &[AscentGroup<'_>]) -> Vec<String> {
+fn ascents_table_notes(summary: &Summary, groups: &[AscentGroup<'_>]) -> Vec<String> {
     if groups.is_empty() {
         return Vec::new();
     }
-    let n = same_or_range(summary.ascents.iter().map(|cell| cell.n));
+    let n = value_or_range_text(summary.ascents.iter().map(|cell| cell.n));
     let n_seeds: Vec<usize> = groups.iter().map(|group| group.cells.len()).collect();
     vec![
         format!(
             "Nats to go: mean distance per datapoint below the optimum that its ascent leads to, on draws \
              that no ascent saw, whichever the start; ± is {}",
-            spread_meaning(&n_seeds)
+            error_bar_meaning(&n_seeds)
         ),
         format!(
-            "To {REACHED_NATS} nats: what it took until the mean distance stayed below that, median over \
+            "To {REACHED_TOLERANCE_NATS} nats: what it took until the mean distance stayed below that, median over \
              seeds (least–most; – or never: it did not). Seconds are of all {n} points together, joint \
              gradients are per point."
         ),
         format!(
-            "time / {BASELINE}: seconds to {REACHED_NATS} nats over those of `{BASELINE}` from the same start \
+            "time / {BASELINE_ASCENT_NAME}: seconds to {REACHED_TOLERANCE_NATS} nats over those of `{BASELINE_ASCENT_NAME}` from the same start \
              in the same seed; – where either did not get there."
         ),
         format!(
-            "Counted at the end, over all seeds: points above {REACHED_NATS} nats; points near another \
-             optimum, more than {OTHER_OPTIMUM_NATS} nats worse than the best known; points that had not \
+            "Counted at the end, over all seeds: points above {REACHED_TOLERANCE_NATS} nats; points near another \
+             optimum, more than {MIN_OTHER_OPTIMUM_NATS} nats worse than the best known; points that had not \
              met the ascent's own stopping rule; non-finite points, which are in no mean."
         ),
     ]

@@ -1,8 +1,8 @@
 //! Whether reported errors are true: from rows of replicates to what follows from them, and to groups
 //! over datapoints for tables and figures.
 
-use crate::variant::variant_order;
-use gap_schema::summary::Calibration;
+use crate::variant::variant_sort_key;
+use gap_schema::summary::EstimatorCalibration;
 use gap_schema::{CalibrationRow, Summary};
 use gap_spec::{Estimator, Side};
 
@@ -11,13 +11,13 @@ pub(super) const COVERAGE_BAND: [f64; 2] = [0.93, 0.97];
 
 /// What a summary says of each row, by variant, dimension, estimator and setting, then by seed and
 /// datapoint; the order of `rows` has no effect.
-pub(super) fn calibrations(rows: &[CalibrationRow]) -> Vec<Calibration> {
+pub(super) fn summarize_calibrations(rows: &[CalibrationRow]) -> Vec<EstimatorCalibration> {
     let mut rows: Vec<&CalibrationRow> = rows.iter().collect();
     rows.sort_by(|a, b| {
         let groups = group_key(a).cmp(&group_key(b));
         groups.then((a.seed, a.datapoint).cmp(&(b.seed, b.datapoint)))
     });
-    rows.into_iter().map(calibration).collect()
+    rows.into_iter().map(summarize_calibration).collect()
 }
 
 /// Rows of one group differ in seed and datapoint alone.
@@ -27,22 +27,22 @@ fn group_key(row: &CalibrationRow) -> impl Ord + use<'_> {
         Estimator::AdaptiveImportanceWeighted => 0,
         _ => row.n_samples.round() as u64,
     };
-    let variant = variant_order(row.variant.as_deref());
+    let variant = variant_sort_key(row.variant.as_deref());
     let setting = (row.n_temperatures, draws);
     (variant, row.latent_dim, row.estimator, row.side, setting)
 }
 
-fn calibration(row: &CalibrationRow) -> Calibration {
+fn summarize_calibration(row: &CalibrationRow) -> EstimatorCalibration {
     let n = finite_replicates(row);
     let [coverage_low, coverage_high] = wilson_interval(row.coverage, n);
     let std_error_ratio = row.std_error_nats / row.spread_nats;
-    Calibration {
+    EstimatorCalibration {
         coverage_low,
         coverage_high,
         std_error_ratio,
         std_error_ratio_std_error: std_error_ratio / (2.0 * (n - 1.0)).sqrt(),
         minus_target_nats: row.target_nats.map(|target| row.mean_nats - target),
-        side_holds: side_holds(row),
+        side_holds: is_bias_on_stated_side(row),
         row: row.clone(),
     }
 }
@@ -54,10 +54,13 @@ fn finite_replicates(row: &CalibrationRow) -> f64 {
 
 /// Standard errors that a bias may be on the wrong side: a report has dozens of them, of which one or two would
 /// be more than two errors off by chance.
-const SIDE_MARGIN: f64 = 3.0;
+const SIDE_MARGIN_STD_ERRORS: f64 = 3.0;
 
-fn side_holds(row: &CalibrationRow) -> Option<bool> {
-    let (bias, margin) = (row.bias_nats, SIDE_MARGIN * row.bias_std_error_nats);
+fn is_bias_on_stated_side(row: &CalibrationRow) -> Option<bool> {
+    let (bias, margin) = (
+        row.bias_nats,
+        SIDE_MARGIN_STD_ERRORS * row.bias_std_error_nats,
+    );
     let holds = match row.side {
         Side::Lower => bias <= margin,
         Side::Upper => bias >= -margin,
@@ -69,10 +72,13 @@ fn side_holds(row: &CalibrationRow) -> Option<bool> {
 
 /// The 95% interval of Wilson (1927) for a probability of which `part` of `n` trials spoke.
 fn wilson_interval(part: f64, n: f64) -> [f64; 2] {
-    const Z: f64 = 1.959_963_984_540_054; // The normal quantile at 0.975.
-    let shrink = 1.0 / (1.0 + Z * Z / n);
-    let centre = shrink * (part + 0.5 * Z * Z / n);
-    let half = shrink * Z * (part * (1.0 - part) / n + 0.25 * Z * Z / (n * n)).sqrt();
+    const NORMAL_QUANTILE_975: f64 = 1.959_963_984_540_054; // The normal quantile at 0.975.
+    let shrink = 1.0 / (1.0 + NORMAL_QUANTILE_975 * NORMAL_QUANTILE_975 / n);
+    let centre = shrink * (part + 0.5 * NORMAL_QUANTILE_975 * NORMAL_QUANTILE_975 / n);
+    let half = shrink
+        * NORMAL_QUANTILE_975
+        * (part * (1.0 - part) / n + 0.25 * NORMAL_QUANTILE_975 * NORMAL_QUANTILE_975 / (n * n))
+            .sqrt();
     [centre - half, centre + half]
 }
 
@@ -120,13 +126,13 @@ impl ReplicateMean {
 
 /// One estimator with one setting on one problem, over its seeds and datapoints; there is at least one.
 pub(super) struct CalibrationGroup<'a> {
-    pub(super) points: Vec<&'a Calibration>,
+    pub(super) points: Vec<&'a EstimatorCalibration>,
 }
 
 impl<'a> CalibrationGroup<'a> {
     /// The groups of a summary, problem by problem.
-    pub(super) fn all(summary: &'a Summary) -> Vec<Self> {
-        let points: Vec<&Calibration> = summary.calibration.iter().collect();
+    pub(super) fn group_calibrations(summary: &'a Summary) -> Vec<Self> {
+        let points: Vec<&EstimatorCalibration> = summary.calibration.iter().collect();
         points
             .chunk_by(|a, b| group_key(&a.row) == group_key(&b.row))
             .map(|points| Self {
@@ -169,7 +175,7 @@ impl<'a> CalibrationGroup<'a> {
     /// The mean over datapoints of a number of each and its standard error.
     pub(super) fn mean(
         &self,
-        number: impl Fn(&Calibration) -> Option<(f64, f64)>,
+        number: impl Fn(&EstimatorCalibration) -> Option<(f64, f64)>,
     ) -> Option<ReplicateMean> {
         ReplicateMean::new(self.points.iter().filter_map(|point| number(point)))
     }

@@ -3,15 +3,15 @@
 use super::analysis::{COVERAGE_BAND, CalibrationGroup, Coverage};
 use super::tables::setting_name;
 use crate::figure::{
-    Chart, LegendEntry, LineStyle, MarkerPlacement, NO_LINE, Panel, Point, ReferenceLine, Scale,
-    Series, XAxis, points_in, signed_scale_covering,
+    Chart, LegendEntry, LineStyle, MarkerPlacement, NO_LINE_THICKNESS, Panel, Point, ReferenceLine,
+    Scale, Series, XAxis, points_in, signed_scale_covering,
 };
 use gap_schema::Summary;
 
 /// Two figures; none of a summary without calibrations.
-pub(super) fn charts(summary: &Summary) -> Vec<Chart> {
-    let groups = CalibrationGroup::all(summary);
-    let figures = [coverage(&groups), bias(&groups)];
+pub(super) fn calibration_charts(summary: &Summary) -> Vec<Chart> {
+    let groups = CalibrationGroup::group_calibrations(summary);
+    let figures = [coverage_chart(&groups), bias_chart(&groups)];
     figures.into_iter().filter(Chart::has_points).collect()
 }
 
@@ -44,7 +44,7 @@ impl<'a> ProblemAxis<'a> {
     }
 
     fn style(&self, i: usize) -> LineStyle {
-        LineStyle::nth(i, NO_LINE)
+        LineStyle::for_nth_series(i, NO_LINE_THICKNESS)
     }
 
     /// A series of each estimator, with `point` of each of its groups at its problem.
@@ -98,7 +98,7 @@ fn coverage_point(x: f64, coverage: Option<Coverage>) -> Option<Point> {
     })
 }
 
-fn coverage(groups: &[CalibrationGroup<'_>]) -> Chart {
+fn coverage_chart(groups: &[CalibrationGroup<'_>]) -> Chart {
     let axis = ProblemAxis::new(groups);
     let all_replicates = axis.series(|x, group| coverage_point(x, group.coverage()));
     let trusted_replicates = axis.series(|x, group| {
@@ -145,7 +145,7 @@ fn coverage(groups: &[CalibrationGroup<'_>]) -> Chart {
     }
 }
 
-fn bias(groups: &[CalibrationGroup<'_>]) -> Chart {
+fn bias_chart(groups: &[CalibrationGroup<'_>]) -> Chart {
     let axis = ProblemAxis::new(groups);
     let series = axis.series(|x, group| {
         let bias = group.bias()?;

@@ -4,7 +4,7 @@ use super::analysis::COVERAGE_BAND;
 use crate::section::interface::Block;
 
 /// What it means for a coverage to be within the band, below it or above.
-pub(super) fn reading_aid() -> [Block; 2] {
+pub(super) fn coverage_explanation() -> [Block; 2] {
     let [low, high] = COVERAGE_BAND.map(|end| format!("{:.0}", 100.0 * end));
     let within = format!("coverage within {low}–{high}%");
     let terms = [

@@ -3,12 +3,14 @@
 
 use super::analysis::{COVERAGE_BAND, CalibrationGroup, Coverage, ReplicateMean};
 use crate::table::Table;
-use crate::table::number::{self, grouped, plus_minus, same_or_range, seconds, text_or_absent};
+use crate::table::number::{
+    self, grouped, plus_minus_text, seconds, text_or_absent, value_or_range_text,
+};
 use gap_schema::Summary;
 use gap_spec::Estimator;
 
 /// The calibrations over their datapoints; no rows where nothing was repeated.
-pub(super) fn calibration(summary: &Summary) -> Table {
+pub(super) fn calibrations_table(summary: &Summary) -> Table {
     let mut table = Table::new(
         3,
         &[
@@ -31,27 +33,28 @@ pub(super) fn calibration(summary: &Summary) -> Table {
             "seconds",
         ],
     );
-    let groups = CalibrationGroup::all(summary);
-    table.rows = groups.iter().map(row).collect();
-    table.notes = notes(&groups);
+    let groups = CalibrationGroup::group_calibrations(summary);
+    table.rows = groups.iter().map(calibration_table_row).collect();
+    table.notes = calibrations_table_notes(&groups);
     if groups.iter().all(|group| group.problem().0.is_none()) {
-        table = table.without("variant");
+        table = table.without_column("variant");
     }
     let has_targets = summary.calibration.iter();
     if has_targets.clone().all(|c| c.minus_target_nats.is_none()) {
-        table = table.without("− own expectation");
+        table = table.without_column("− own expectation");
     }
     table
 }
 
-fn row(group: &CalibrationGroup<'_>) -> Vec<String> {
+fn calibration_table_row(group: &CalibrationGroup<'_>) -> Vec<String> {
     let first = group.first();
     let (variant, dimensions) = group.problem();
     let replicates = group.total(|row| row.n_replicates);
     let sides = group.points.iter().filter_map(|point| point.side_holds);
     let (holding, sided) = (sides.clone().filter(|holds| *holds).count(), sides.count());
-    let replicate_mean_text =
-        |value: Option<ReplicateMean>| text_or_absent(value, |m| plus_minus(m.mean, m.std_error));
+    let replicate_mean_text = |value: Option<ReplicateMean>| {
+        text_or_absent(value, |m| plus_minus_text(m.mean, m.std_error))
+    };
     let average = |number: Option<ReplicateMean>, text: fn(f64) -> String| {
         text_or_absent(number, |m| text(m.mean))
     };
@@ -59,7 +62,10 @@ fn row(group: &CalibrationGroup<'_>) -> Vec<String> {
         text_or_absent(variant, str::to_owned),
         dimensions.to_string(),
         first.estimator.to_string(),
-        average(group.mean(|c| Some((c.row.n_samples, 0.0))), draws),
+        average(
+            group.mean(|c| Some((c.row.n_samples, 0.0))),
+            mean_samples_text,
+        ),
         text_or_absent(first.n_temperatures, |n| grouped(u64::from(n))),
         group.points.len().to_string(),
         grouped(replicates),
@@ -77,24 +83,24 @@ fn row(group: &CalibrationGroup<'_>) -> Vec<String> {
             0 => number::ABSENT.to_owned(),
             _ => format!("{}: {holding} of {sided}", first.side),
         },
-        share(group.total(|row| row.untrusted), replicates),
+        share_text(group.total(|row| row.untrusted), replicates),
         grouped(group.total(|row| row.non_finite)),
         average(group.mean(|c| Some((c.row.seconds, 0.0))), seconds),
     ]
 }
 
-fn draws(mean: f64) -> String {
+fn mean_samples_text(mean: f64) -> String {
     grouped(mean.round() as u64)
 }
 
-fn percent(part: f64) -> String {
+fn percent_text(part: f64) -> String {
     format!("{:.1}%", 100.0 * part)
 }
 
 fn coverage_text(coverage: Option<Coverage>) -> String {
     text_or_absent(coverage, |coverage| {
         let [low, high] = coverage.interval.map(|end| 100.0 * end);
-        format!("{} ({low:.1}–{high:.1})", percent(coverage.part))
+        format!("{} ({low:.1}–{high:.1})", percent_text(coverage.part))
     })
 }
 
@@ -115,10 +121,10 @@ fn band_text(coverage: Coverage, points_below: usize) -> String {
     }
 }
 
-fn share(part: u64, all: u64) -> String {
+fn share_text(part: u64, all: u64) -> String {
     match part {
         0 => "0".to_owned(),
-        _ => percent(part as f64 / all as f64),
+        _ => percent_text(part as f64 / all as f64),
     }
 }
 
@@ -144,13 +150,13 @@ pub(super) fn setting_name(group: &CalibrationGroup<'_>, all: &[CalibrationGroup
     }
 }
 
-fn notes(groups: &[CalibrationGroup<'_>]) -> Vec<String> {
+fn calibrations_table_notes(groups: &[CalibrationGroup<'_>]) -> Vec<String> {
     if groups.is_empty() {
         return Vec::new();
     }
     let [low, high] = COVERAGE_BAND.map(|end| 100.0 * end);
     let points = groups.iter().flat_map(|group| &group.points);
-    let per_point = same_or_range(points.map(|point| point.row.n_replicates));
+    let per_point = value_or_range_text(points.map(|point| point.row.n_replicates));
     vec![
         format!(
             "Each datapoint was estimated {per_point} times, with draws of its own; means over datapoints, ± and \
@@ -196,7 +202,7 @@ mod tests {
     #[test]
     fn no_untrusted_replicate_is_a_plain_zero() {
         assert_eq!(
-            (share(0, 0), share(1, 8)),
+            (share_text(0, 0), share_text(1, 8)),
             ("0".to_owned(), "12.5%".to_owned())
         );
     }

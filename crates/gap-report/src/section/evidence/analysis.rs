@@ -1,16 +1,24 @@
 //! What is known of `log p(x)`: the estimate that gaps are taken from, and all of them side by side.
 
-use crate::columns::{ADAPTIVE_IW, AMORTIZED_IW, ANNEALED, CLOSED_FORM, CellColumns, FREE_FORM_IW};
+use crate::columns::{
+    ADAPTIVE_IW_QUANTITY, AMORTIZED_IW_QUANTITY, ANNEALED_EVIDENCE_QUANTITY,
+    CLOSED_FORM_EVIDENCE_QUANTITY, CellColumns, FREE_FORM_IW_QUANTITY,
+};
 use crate::paired_column::{PairedColumn, mean};
 use crate::pairing::MeasuredQuantity;
 use crate::section::reliability::analysis::{mean_acceptance, untrusted_by_reason};
 use gap_schema::record::Record;
-use gap_schema::summary::{Agreement, EvidenceEstimate, LogEvidence};
+use gap_schema::summary::{AnnealedAgreement, BestMeanLogEvidence, MeanEvidenceEstimate};
 use gap_spec::{Estimator, Side, Trust};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The lower bounds that may stand for `log p(x)`; of equal ones the first does.
-const BOUNDS: [MeasuredQuantity; 4] = [FREE_FORM_IW, AMORTIZED_IW, ADAPTIVE_IW, ANNEALED];
+const EVIDENCE_LOWER_BOUNDS: [MeasuredQuantity; 4] = [
+    FREE_FORM_IW_QUANTITY,
+    AMORTIZED_IW_QUANTITY,
+    ADAPTIVE_IW_QUANTITY,
+    ANNEALED_EVIDENCE_QUANTITY,
+];
 
 /// `log p̂(x)` of a cell: the exact value where there is one, and otherwise the best lower bound.
 ///
@@ -25,9 +33,9 @@ pub(crate) struct BestEvidence {
 
 impl BestEvidence {
     pub(crate) fn new(columns: &CellColumns<'_>) -> Self {
-        let bounds = BOUNDS
+        let bounds = EVIDENCE_LOWER_BOUNDS
             .iter()
-            .filter_map(|term| Some((term.estimator, columns.get(*term)?)));
+            .filter_map(|term| Some((term.estimator, columns.finite_column(*term)?)));
         let (best_estimator, best_bound) = bounds
             .reduce(|best, next| {
                 if next.1.mean().mean_nats > best.1.mean().mean_nats {
@@ -38,7 +46,7 @@ impl BestEvidence {
             })
             .expect("a cell has its free-form terms");
         Self {
-            exact: columns.get(CLOSED_FORM),
+            exact: columns.finite_column(CLOSED_FORM_EVIDENCE_QUANTITY),
             best_bound,
             best_estimator,
         }
@@ -48,12 +56,12 @@ impl BestEvidence {
         self.exact.as_ref().unwrap_or(&self.best_bound)
     }
 
-    pub(crate) fn log_evidence(&self) -> LogEvidence {
+    pub(crate) fn log_evidence(&self) -> BestMeanLogEvidence {
         let (side, estimator) = match self.exact {
             Some(_) => (Side::Exact, Estimator::ClosedForm),
             None => (Side::Lower, self.best_estimator),
         };
-        LogEvidence {
+        BestMeanLogEvidence {
             mean: self.column().mean(),
             side,
             estimator: estimator.to_string(),
@@ -71,14 +79,14 @@ fn is_estimate(term: &MeasuredQuantity) -> bool {
 pub(crate) fn estimates(
     columns: &CellColumns<'_>,
     evidence: &PairedColumn,
-) -> Vec<EvidenceEstimate> {
-    let terms = columns.terms().filter(is_estimate);
+) -> Vec<MeanEvidenceEstimate> {
+    let terms = columns.measured_quantities().filter(is_estimate);
     terms
         .filter_map(|term| {
-            let column = columns.get(term)?;
-            let rows = || columns.all_rows(term);
+            let column = columns.finite_column(term)?;
+            let rows = || columns.records_of_quantity(term);
             let untrusted = untrusted_by_reason(rows());
-            Some(EvidenceEstimate {
+            Some(MeanEvidenceEstimate {
                 estimator: term.estimator,
                 method: term.method,
                 side: rows().next()?.side,
@@ -100,12 +108,12 @@ pub(crate) fn estimates(
 
 /// How far an estimate's 95% interval reaches to either side, nats: of a few chains the error is itself an
 /// estimate, as Student's distribution has it.
-fn half_interval(row: &Record) -> f64 {
+fn interval_half_width_nats(row: &Record) -> f64 {
     student_quantile(row.n_samples.saturating_sub(1) as f64) * row.std_error_nats
 }
 
 /// The same of the difference of two independent estimates, with the degrees of freedom of Welch (1947).
-fn difference_half_interval(a: &Record, b: &Record) -> f64 {
+fn difference_interval_half_width_nats(a: &Record, b: &Record) -> f64 {
     let [variance_a, variance_b] = [a, b].map(|row| row.std_error_nats.powi(2));
     let per_freedom = |row: &Record, variance: f64| {
         variance.powi(2) / row.n_samples.saturating_sub(1).max(1) as f64
@@ -128,28 +136,31 @@ fn student_quantile(freedom: f64) -> f64 {
     student.inverse_cdf(0.975)
 }
 
-/// How often the annealed estimate and the importance-weighted one of `term` agree, as [`Agreement`]
+/// How often the annealed estimate and the importance-weighted one of `term` agree, as [`AnnealedAgreement`]
 /// defines it; `None` where one of them was not measured, or has no weights of its own.
 pub(crate) fn annealed_agreement(
     columns: &CellColumns<'_>,
     term: MeasuredQuantity,
-) -> Option<Agreement> {
-    let is_weighted = [FREE_FORM_IW, ADAPTIVE_IW].contains(&term);
-    (is_weighted && columns.has(term) && columns.has(ANNEALED)).then(|| {
-        let pairs = columns.rows(term).zip(columns.rows(ANNEALED));
-        let trusted: Vec<(&Record, &Record)> = pairs
-            .filter(|(weighted, _)| weighted.trust == Trust::Ok)
-            .collect();
-        let within = |margin: fn(&Record, &Record) -> f64| {
-            let agree = |(weighted, annealed): &&(&Record, &Record)| {
-                (weighted.value_nats - annealed.value_nats).abs() <= margin(weighted, annealed)
+) -> Option<AnnealedAgreement> {
+    let is_weighted = [FREE_FORM_IW_QUANTITY, ADAPTIVE_IW_QUANTITY].contains(&term);
+    (is_weighted && columns.has_quantity(term) && columns.has_quantity(ANNEALED_EVIDENCE_QUANTITY))
+        .then(|| {
+            let pairs = columns
+                .finite_records_of_quantity(term)
+                .zip(columns.finite_records_of_quantity(ANNEALED_EVIDENCE_QUANTITY));
+            let trusted: Vec<(&Record, &Record)> = pairs
+                .filter(|(weighted, _)| weighted.trust == Trust::Ok)
+                .collect();
+            let within = |margin: fn(&Record, &Record) -> f64| {
+                let agree = |(weighted, annealed): &&(&Record, &Record)| {
+                    (weighted.value_nats - annealed.value_nats).abs() <= margin(weighted, annealed)
+                };
+                trusted.iter().filter(agree).count() as u64
             };
-            trusted.iter().filter(agree).count() as u64
-        };
-        Agreement {
-            n: trusted.len() as u64,
-            agree: within(difference_half_interval),
-            overlap: within(|a, b| half_interval(a) + half_interval(b)),
-        }
-    })
+            AnnealedAgreement {
+                n: trusted.len() as u64,
+                agree: within(difference_interval_half_width_nats),
+                overlap: within(|a, b| interval_half_width_nats(a) + interval_half_width_nats(b)),
+            }
+        })
 }

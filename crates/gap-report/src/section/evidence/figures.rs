@@ -3,23 +3,23 @@
 use super::tables::{estimate_name, has_evidence_beyond_draws};
 use crate::across_seeds::SeedGroup;
 use crate::figure::{
-    Chart, LegendEntry, LineStyle, MarkerPlacement, NO_LINE, Panel, Point, Series, XAxis,
+    Chart, LegendEntry, LineStyle, MarkerPlacement, NO_LINE_THICKNESS, Panel, Point, Series, XAxis,
     signed_scale_covering,
 };
 use crate::table::encoder_name;
 use gap_schema::Summary;
-use gap_schema::summary::{Cell, EvidenceEstimate};
+use gap_schema::summary::{Cell, MeanEvidenceEstimate};
 use gap_spec::{Estimator, Method, Split};
 use std::collections::BTreeSet;
 
 /// One figure for each variant, of a summary with estimates that are nearer than those of plain draws.
-pub(super) fn charts(summary: &Summary) -> Vec<Chart> {
+pub(super) fn evidence_charts(summary: &Summary) -> Vec<Chart> {
     if !has_evidence_beyond_draws(summary) {
         return Vec::new();
     }
-    SeedGroup::with_distinct_models(summary)
+    SeedGroup::groups_of_distinct_models(summary)
         .chunk_by(|a, b| a.variant() == b.variant())
-        .map(|groups| chart(groups).named_after_variant(groups[0].variant()))
+        .map(|groups| evidence_chart(groups).named_after_variant(groups[0].variant()))
         .filter(Chart::has_points)
         .collect()
 }
@@ -27,28 +27,31 @@ pub(super) fn charts(summary: &Summary) -> Vec<Chart> {
 /// What was estimated without an encoder, and is not exact.
 fn plotted_estimates(
     cell: &Cell,
-) -> impl Iterator<Item = ((Method, Estimator), &EvidenceEstimate)> {
+) -> impl Iterator<Item = ((Method, Estimator), &MeanEvidenceEstimate)> {
     let all = cell.evidence.iter();
     let plotted_estimates =
         all.filter(|e| e.method != Method::Amortized && e.estimator != Estimator::ClosedForm);
     plotted_estimates.map(|e| ((e.method, e.estimator), e))
 }
 
-fn chart(groups: &[SeedGroup<'_>]) -> Chart {
+fn evidence_chart(groups: &[SeedGroup<'_>]) -> Chart {
     let cells = || groups.iter().flat_map(|group| &group.cells);
     let estimators: BTreeSet<(Method, Estimator)> = cells()
         .flat_map(|cell| plotted_estimates(cell).map(|(key, _)| key))
         .collect();
     let estimators: Vec<(Method, Estimator)> = estimators.into_iter().collect();
-    let labels = labels(groups);
+    let labels = seed_labels(groups);
     let (mut legend, mut panels) = (Vec::<LegendEntry>::new(), Vec::new());
     for split in [Split::Train, Split::Test] {
         let mut series = Vec::new();
         for group in groups.iter().filter(|group| group.split() == split) {
             for cell in &group.cells {
-                let label = label(group, cell, groups);
+                let label = seed_label(group, cell, groups);
                 let i = labels.iter().position(|other| *other == label);
-                let style = LineStyle::nth(i.expect("the labels are those of all cells"), NO_LINE);
+                let style = LineStyle::for_nth_series(
+                    i.expect("the labels are those of all cells"),
+                    NO_LINE_THICKNESS,
+                );
                 let points = plotted_estimates(cell).filter_map(|(key, estimate)| {
                     let category = estimators.iter().position(|other| *other == key)?;
                     let mean = estimate.minus_log_evidence;
@@ -93,7 +96,7 @@ fn chart(groups: &[SeedGroup<'_>]) -> Chart {
 }
 
 /// The seed, and the encoder too where each of them has a model of its own.
-fn label(group: &SeedGroup<'_>, cell: &Cell, groups: &[SeedGroup<'_>]) -> String {
+fn seed_label(group: &SeedGroup<'_>, cell: &Cell, groups: &[SeedGroup<'_>]) -> String {
     let same_split = groups.iter().filter(|other| other.split() == group.split());
     if same_split.count() > 1 {
         format!("seed {}, {}", cell.seed, encoder_name(group))
@@ -102,11 +105,11 @@ fn label(group: &SeedGroup<'_>, cell: &Cell, groups: &[SeedGroup<'_>]) -> String
     }
 }
 
-fn labels(groups: &[SeedGroup<'_>]) -> Vec<String> {
+fn seed_labels(groups: &[SeedGroup<'_>]) -> Vec<String> {
     let mut labels: Vec<String> = Vec::new();
     for group in groups {
         for cell in &group.cells {
-            let label = label(group, cell, groups);
+            let label = seed_label(group, cell, groups);
             if !labels.contains(&label) {
                 labels.push(label);
             }

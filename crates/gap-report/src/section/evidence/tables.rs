@@ -1,13 +1,13 @@
 //! The estimates of `log p(x)` side by side.
 
-use crate::across_seeds::{SeedGroup, seed_counts, spread_meaning};
+use crate::across_seeds::{SeedGroup, error_bar_meaning, seed_counts};
 use crate::table::number::{
-    self, grouped, mean_text, part_of_all, range_or_absent, reasons_text, seconds, significant,
-    text_or_absent,
+    self, grouped, mean_text, part_of_all_text, range_text_or_absent, reason_counts_text, seconds,
+    significant, text_or_absent,
 };
 use crate::table::{Table, table_by_group};
 use gap_schema::Summary;
-use gap_schema::summary::{Agreement, Cell, EvidenceEstimate, Mean};
+use gap_schema::summary::{AnnealedAgreement, Cell, Mean, MeanEvidenceEstimate};
 use gap_spec::{Estimator, Method};
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ pub(super) fn estimate_name(method: Method, estimator: Estimator) -> String {
 
 /// What was estimated without an encoder, one row for each estimator; it belongs to the model, so the
 /// encoders of a shared decoder have it once.
-pub(super) fn evidence(summary: &Summary) -> Table {
+pub(super) fn evidence_table(summary: &Summary) -> Table {
     let headings = [
         "estimator",
         "side",
@@ -45,7 +45,7 @@ pub(super) fn evidence(summary: &Summary) -> Table {
         "seconds",
         "evaluations/point",
     ];
-    let groups = SeedGroup::with_distinct_models(summary);
+    let groups = SeedGroup::groups_of_distinct_models(summary);
     let mut table = table_by_group(&groups, &headings, |group| {
         let all = group.cells.iter().flat_map(|cell| &cell.evidence);
         let keys: BTreeSet<(Method, Estimator)> = all.map(|e| (e.method, e.estimator)).collect();
@@ -58,7 +58,7 @@ pub(super) fn evidence(summary: &Summary) -> Table {
     let place = |group: &SeedGroup<'_>| (group.variant().map(str::to_owned), group.split());
     let places: BTreeSet<_> = groups.iter().map(place).collect();
     if places.len() == groups.len() {
-        table = table.without("encoder");
+        table = table.without_column("encoder");
     }
     table.notes = evidence_notes(&groups);
     table
@@ -70,21 +70,21 @@ fn evidence_row(group: &SeedGroup<'_>, (method, estimator): (Method, Estimator))
         all.find(|e| (e.method, e.estimator) == (method, estimator))
             .cloned()
     };
-    let estimates: Vec<EvidenceEstimate> = group
+    let estimates: Vec<MeanEvidenceEstimate> = group
         .cells
         .iter()
         .filter_map(|cell| estimate(cell))
         .collect();
-    let mean = |pick: fn(EvidenceEstimate) -> Option<Mean>| {
+    let mean = |pick: fn(MeanEvidenceEstimate) -> Option<Mean>| {
         mean_text(group.mean(|cell| pick(estimate(cell)?)))
     };
     let average =
-        |pick: fn(EvidenceEstimate) -> Option<f64>| group.average(|cell| pick(estimate(cell)?));
+        |pick: fn(MeanEvidenceEstimate) -> Option<f64>| group.average(|cell| pick(estimate(cell)?));
     let temperatures = estimates
         .iter()
         .filter_map(|e| e.n_temperatures)
         .map(u64::from);
-    let agreements: Vec<Agreement> = estimates
+    let agreements: Vec<AnnealedAgreement> = estimates
         .iter()
         .filter_map(|e| e.annealed_agreement)
         .collect();
@@ -94,11 +94,11 @@ fn evidence_row(group: &SeedGroup<'_>, (method, estimator): (Method, Estimator))
         mean(|e| Some(e.mean)),
         mean(|e| Some(e.minus_log_evidence)),
         rounded(average(|e| Some(e.n_samples))),
-        range_or_absent(temperatures),
+        range_text_or_absent(temperatures),
         text_or_absent(average(|e| e.acceptance), |rate| significant(rate, 2)),
         mean(|e| e.sandwich_width),
         agreement_text(&agreements),
-        reasons_text(estimates.iter().map(|e| &e.untrusted_by_reason)),
+        reason_counts_text(estimates.iter().map(|e| &e.untrusted_by_reason)),
         text_or_absent(average(|e| Some(e.seconds)), seconds),
         rounded(average(|e| Some(e.joint_evaluations))),
     ]
@@ -109,9 +109,9 @@ fn rounded(value: Option<f64>) -> String {
 }
 
 /// `57 of 60 (59)`: those that agree, and those whose intervals overlap; nothing of none.
-fn agreement_text(agreements: &[Agreement]) -> String {
-    let sum = |count: fn(&Agreement) -> u64| agreements.iter().map(count).sum::<u64>();
-    match part_of_all(sum(|a| a.agree), sum(|a| a.n)) {
+fn agreement_text(agreements: &[AnnealedAgreement]) -> String {
+    let sum = |count: fn(&AnnealedAgreement) -> u64| agreements.iter().map(count).sum::<u64>();
+    match part_of_all_text(sum(|a| a.agree), sum(|a| a.n)) {
         text if text == number::ABSENT => text,
         text => format!("{text} ({})", grouped(sum(|a| a.overlap))),
     }
@@ -124,7 +124,7 @@ fn evidence_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
     vec![
         format!(
             "Estimates of log p(x) in nats per datapoint, all on the same points; ± is {}",
-            spread_meaning(&seed_counts(groups))
+            error_bar_meaning(&seed_counts(groups))
         ),
         "− log p̂(x): paired difference to the estimate that gaps are taken from. sandwich width: mean \
          upper minus lower bound on points that the same model drew, which bounds an annealed number's \

@@ -4,8 +4,9 @@
 //! out of every mean of their cell alike.
 
 use crate::columns::{
-    AMORTIZED_ELBO, AMORTIZED_EXACT, AMORTIZED_IW, CellColumns, FREE_FORM_ELBO, FREE_FORM_EXACT,
-    FREE_FORM_IW, OPTIMAL_ELBO,
+    AMORTIZED_ELBO_QUANTITY, AMORTIZED_EXACT_ELBO_QUANTITY, AMORTIZED_IW_QUANTITY, CellColumns,
+    FREE_FORM_ELBO_QUANTITY, FREE_FORM_EXACT_ELBO_QUANTITY, FREE_FORM_IW_QUANTITY,
+    OPTIMAL_ELBO_QUANTITY,
 };
 use crate::paired_column::PairedColumn;
 use crate::pairing::{MeasuredQuantity, PairedCell};
@@ -13,14 +14,14 @@ use crate::section::evidence::analysis::{BestEvidence, annealed_agreement, estim
 use crate::section::reliability::analysis::{count_heavy_tails, untrusted_by_reason};
 use gap_schema::record::Record;
 use gap_schema::summary::{
-    Cell, Cost, Costs, DIFFERENT_OPTIMA_NATS, DifferentOptima, ImportanceWeightedMean, Mean,
-    Oracle, RefinedMean, RefinementPoint,
+    Cell, ClosedFormComparison, Cost, CostsByMethod, DifferentOptima, ImportanceWeightedMean,
+    MIN_DIFFERENT_OPTIMA_NATS, Mean, RefinedMean, RefinementPoint,
 };
 use gap_spec::{Estimator, Split, StopKind};
 use std::collections::HashMap;
 
 /// A cell for each variant, model, encoder and split.
-pub(super) fn cells(paired: &[PairedCell<'_>]) -> Vec<Cell> {
+pub(super) fn gap_cells(paired: &[PairedCell<'_>]) -> Vec<Cell> {
     let mut cells: Vec<Cell> = paired.iter().map(gap_cell).collect();
     make_names_unique(paired, &mut cells);
     add_generalisation_gaps(paired, &mut cells);
@@ -31,15 +32,22 @@ pub(super) fn cells(paired: &[PairedCell<'_>]) -> Vec<Cell> {
 fn gap_cell(cell: &PairedCell<'_>) -> Cell {
     let columns = CellColumns::new(cell);
     let has_terms = "a cell has its free-form terms";
-    let free_form = columns.get(FREE_FORM_ELBO).expect(has_terms);
-    let free_form_iw = columns.get(FREE_FORM_IW).expect(has_terms);
-    let amortized = columns.get(AMORTIZED_ELBO);
-    let amortized_iw = columns.get(AMORTIZED_IW);
+    let free_form = columns
+        .finite_column(FREE_FORM_ELBO_QUANTITY)
+        .expect(has_terms);
+    let free_form_iw = columns
+        .finite_column(FREE_FORM_IW_QUANTITY)
+        .expect(has_terms);
+    let amortized = columns.finite_column(AMORTIZED_ELBO_QUANTITY);
+    let amortized_iw = columns.finite_column(AMORTIZED_IW_QUANTITY);
     let best_evidence = BestEvidence::new(&columns);
     let evidence = best_evidence.column();
     let gap = amortized.as_ref().map(|q| free_form.minus(q));
     let gap_where = |keep: &dyn Fn(&Record) -> bool| {
-        let keep: Vec<bool> = columns.rows(FREE_FORM_ELBO).map(keep).collect();
+        let keep: Vec<bool> = columns
+            .finite_records_of_quantity(FREE_FORM_ELBO_QUANTITY)
+            .map(keep)
+            .collect();
         let kept = gap.as_ref()?.where_true(&keep);
         (!kept.is_empty()).then(|| kept.mean())
     };
@@ -48,8 +56,8 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
     let most_steps = refinement.last().map(|point| point.steps);
     let refined_elbo = most_steps.map(|steps| MeasuredQuantity::refined(steps, Estimator::Elbo));
     let n = cell.points.len() as u64;
-    let stops = columns.all_rows(FREE_FORM_ELBO);
-    let untrusted = untrusted_by_reason(columns.rows_of_all_terms());
+    let stops = columns.records_of_quantity(FREE_FORM_ELBO_QUANTITY);
+    let untrusted = untrusted_by_reason(columns.records_of_all_quantities());
 
     Cell {
         cell: cell_name(cell),
@@ -65,20 +73,20 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         amortized_params: cell.encoder.map(|encoder| encoder.weights),
         log_evidence: best_evidence.log_evidence(),
         evidence: estimates(&columns, evidence),
-        annealed_agreement: annealed_agreement(&columns, FREE_FORM_IW),
+        annealed_agreement: annealed_agreement(&columns, FREE_FORM_IW_QUANTITY),
         elbo_free_form: free_form.mean(),
         elbo_amortized: amortized.as_ref().map(PairedColumn::mean),
         elbo_refined: refined_elbo.zip(most_steps).and_then(|(term, steps)| {
-            let mean = columns.get(term)?.mean();
+            let mean = columns.finite_column(term)?.mean();
             Some(RefinedMean { mean, steps })
         }),
         iw_free_form: ImportanceWeightedMean {
             mean: free_form_iw.mean(),
-            n_samples: columns.draws(FREE_FORM_IW),
+            n_samples: columns.max_samples(FREE_FORM_IW_QUANTITY),
         },
         iw_amortized: amortized_iw.as_ref().map(|iw| ImportanceWeightedMean {
             mean: iw.mean(),
-            n_samples: columns.draws(AMORTIZED_IW),
+            n_samples: columns.max_samples(AMORTIZED_IW_QUANTITY),
         }),
         approximation_gap: evidence.minus(&free_form).mean(),
         amortization_gap: gap.as_ref().map(PairedColumn::mean),
@@ -86,7 +94,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         amortization_gap_same_optimum: gap_where(&|r| {
             r.stop == StopKind::Converged
                 && r.starts_apart_nats
-                    .is_some_and(|nats| nats <= DIFFERENT_OPTIMA_NATS)
+                    .is_some_and(|nats| nats <= MIN_DIFFERENT_OPTIMA_NATS)
         }),
         refined_gap: refinement.last().map(|point| point.gap),
         inference_gap: amortized.as_ref().map(|q| evidence.minus(q).mean()),
@@ -98,19 +106,21 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         unconverged: stops.filter(|r| r.stop == StopKind::BudgetSpent).count() as u64,
         different_optima: different_optima_points.len() as u64,
         different_optima_points,
-        non_finite: columns.non_finite(),
+        non_finite: columns.n_non_finite_points(),
         untrusted: untrusted.values().sum(),
         untrusted_by_reason: untrusted,
         heavy_tails: count_heavy_tails(&columns),
-        max_remaining_nats: largest(&columns, |r| r.remaining_nats),
-        max_remaining_bound_nats: largest(&columns, |r| r.remaining_bound_nats),
-        cost: Costs {
-            amortized: columns.cost(AMORTIZED_ELBO),
-            refined: refined_elbo.and_then(|term| columns.cost(term)),
-            free_form: columns.cost(FREE_FORM_ELBO).unwrap_or_default(),
+        max_remaining_nats: largest_finite_value(&columns, |r| r.remaining_nats),
+        max_remaining_bound_nats: largest_finite_value(&columns, |r| r.remaining_bound_nats),
+        cost: CostsByMethod {
+            amortized: columns.inference_cost(AMORTIZED_ELBO_QUANTITY),
+            refined: refined_elbo.and_then(|term| columns.inference_cost(term)),
+            free_form: columns
+                .inference_cost(FREE_FORM_ELBO_QUANTITY)
+                .unwrap_or_default(),
             encoder_fit: encoder_fit(&columns),
         },
-        oracle: oracle(&columns, &best_evidence),
+        oracle: closed_form_comparison(&columns, &best_evidence),
         refinement,
     }
 }
@@ -122,9 +132,12 @@ fn family_params(cell: &PairedCell<'_>) -> u64 {
 }
 
 /// The largest finite value of a column of the free-form rows.
-fn largest(columns: &CellColumns<'_>, column: fn(&Record) -> Option<f64>) -> Option<f64> {
+fn largest_finite_value(
+    columns: &CellColumns<'_>,
+    column: fn(&Record) -> Option<f64>,
+) -> Option<f64> {
     columns
-        .all_rows(FREE_FORM_ELBO)
+        .records_of_quantity(FREE_FORM_ELBO_QUANTITY)
         .filter_map(column)
         .filter(|nats| nats.is_finite())
         .max_by(f64::total_cmp)
@@ -132,14 +145,14 @@ fn largest(columns: &CellColumns<'_>, column: fn(&Record) -> Option<f64>) -> Opt
 
 /// A start whose end has no finite ELBO is not at another optimum, but at none.
 fn different_optima_points(columns: &CellColumns<'_>) -> Vec<DifferentOptima> {
-    let rows = columns.all_rows(FREE_FORM_ELBO);
+    let rows = columns.records_of_quantity(FREE_FORM_ELBO_QUANTITY);
     let ends = rows.filter_map(|r| {
         Some(DifferentOptima {
             datapoint: r.datapoint,
             nats: r.starts_apart_nats?,
         })
     });
-    ends.filter(|end| end.nats.is_finite() && end.nats > DIFFERENT_OPTIMA_NATS)
+    ends.filter(|end| end.nats.is_finite() && end.nats > MIN_DIFFERENT_OPTIMA_NATS)
         .collect()
 }
 
@@ -148,10 +161,10 @@ fn refinement_points(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec
     steps
         .filter_map(|steps| {
             let term = MeasuredQuantity::refined(steps, Estimator::Elbo);
-            let cost = columns.cost(term)?;
+            let cost = columns.inference_cost(term)?;
             Some(RefinementPoint {
                 steps,
-                gap: free_form.minus(&columns.get(term)?).mean(),
+                gap: free_form.minus(&columns.finite_column(term)?).mean(),
                 seconds: cost.seconds,
                 joint_gradients: cost.joint_gradients,
             })
@@ -162,34 +175,39 @@ fn refinement_points(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec
 /// The same on every row of an encoder.
 fn encoder_fit(columns: &CellColumns<'_>) -> Option<Cost> {
     let gradients = columns
-        .all_rows(AMORTIZED_ELBO)
+        .records_of_quantity(AMORTIZED_ELBO_QUANTITY)
         .map(|r| r.fit_joint_gradients);
-    let seconds = columns.all_rows(AMORTIZED_ELBO).map(|r| r.fit_seconds);
+    let seconds = columns
+        .records_of_quantity(AMORTIZED_ELBO_QUANTITY)
+        .map(|r| r.fit_seconds);
     Some(Cost {
         joint_gradients: gradients.max()? as f64,
         seconds: seconds.max_by(f64::total_cmp)?,
     })
 }
 
-fn oracle(columns: &CellColumns<'_>, best_evidence: &BestEvidence) -> Option<Oracle> {
+fn closed_form_comparison(
+    columns: &CellColumns<'_>,
+    best_evidence: &BestEvidence,
+) -> Option<ClosedFormComparison> {
     let evidence = best_evidence.exact.as_ref()?;
-    let optimum = columns.get(OPTIMAL_ELBO)?;
-    let exact = columns.get(FREE_FORM_EXACT)?;
-    let sampled = columns.get(FREE_FORM_ELBO)?;
-    Some(Oracle {
+    let optimum = columns.finite_column(OPTIMAL_ELBO_QUANTITY)?;
+    let exact = columns.finite_column(FREE_FORM_EXACT_ELBO_QUANTITY)?;
+    let sampled = columns.finite_column(FREE_FORM_ELBO_QUANTITY)?;
+    Some(ClosedFormComparison {
         log_evidence: evidence.mean(),
         log_evidence_error: best_evidence.best_bound.minus(evidence).mean(),
         free_form_shortfall: optimum.minus(&exact).mean(),
         elbo_error: sampled.minus(&exact).mean(),
         amortization_gap: columns
-            .get(AMORTIZED_EXACT)
+            .finite_column(AMORTIZED_EXACT_ELBO_QUANTITY)
             .map(|amortized| exact.minus(&amortized).mean()),
     })
 }
 
 fn cell_name(cell: &PairedCell<'_>) -> String {
     let encoder = cell.encoder.map_or_else(String::new, |encoder| {
-        format!("/encoder={}", encoder.short())
+        format!("/encoder={}", encoder.short_name())
     });
     let variant = cell
         .variant

@@ -1,9 +1,10 @@
 //! The figures of gaps: by encoder, and by refinement steps.
 
-use crate::across_seeds::{SeedGroup, SeedMean, seed_counts, spread_meaning};
+use crate::across_seeds::{SeedGroup, SeedMean, error_bar_meaning, seed_counts};
 use crate::figure::{
-    COLOURS, Chart, LegendEntry, LineStyle, MARKERS, Marker, MarkerPlacement, NO_LINE, Panel,
-    Point, ReferenceLine, Scale, Series, THICK, XAxis, scale_covering,
+    Chart, LegendEntry, LineStyle, Marker, MarkerPlacement, NO_LINE_THICKNESS, Panel, Point,
+    ReferenceLine, SERIES_COLOURS, SERIES_MARKERS, Scale, Series, THICK_LINE_THICKNESS, XAxis,
+    scale_covering,
 };
 use crate::pairing::capacity_sort_key;
 use crate::table::encoder_name;
@@ -14,8 +15,8 @@ use plotters::style::RGBColor;
 
 /// The figures that a summary has points for: all variants beside each other where there are several, and
 /// then those of each.
-pub(super) fn charts(summary: &Summary) -> Vec<Chart> {
-    let groups: Vec<SeedGroup<'_>> = SeedGroup::all(summary)
+pub(super) fn gap_charts(summary: &Summary) -> Vec<Chart> {
+    let groups: Vec<SeedGroup<'_>> = SeedGroup::group_summary_cells(summary)
         .into_iter()
         .filter(|group| group.encoder().is_some())
         .collect();
@@ -29,14 +30,14 @@ pub(super) fn charts(summary: &Summary) -> Vec<Chart> {
     figures.filter(Chart::has_points).collect()
 }
 
-fn encoders<'a>(groups: &[SeedGroup<'a>]) -> Vec<&'a EncoderLabel> {
+fn distinct_encoders<'a>(groups: &[SeedGroup<'a>]) -> Vec<&'a EncoderLabel> {
     let mut encoders: Vec<&EncoderLabel> = groups.iter().filter_map(SeedGroup::encoder).collect();
     encoders.sort_by(|a, b| capacity_sort_key(Some(a)).cmp(&capacity_sort_key(Some(b))));
     encoders.dedup();
     encoders
 }
 
-fn point(category: usize, mean: Option<SeedMean>) -> Option<Point> {
+fn gap_point(category: usize, mean: Option<SeedMean>) -> Option<Point> {
     let mean = mean?;
     Point::with_error(category as f64, mean.mean_nats, mean.std_error_nats)
 }
@@ -52,33 +53,33 @@ struct GapCurve {
 const GAP_CURVES: [GapCurve; 3] = [
     GapCurve {
         label: "amortization",
-        marker: MARKERS[0],
-        colour: COLOURS[1],
+        marker: SERIES_MARKERS[0],
+        colour: SERIES_COLOURS[1],
         gap: |group| group.mean(|cell| cell.amortization_gap),
     },
     GapCurve {
         label: "approximation",
-        marker: MARKERS[1],
-        colour: COLOURS[0],
+        marker: SERIES_MARKERS[1],
+        colour: SERIES_COLOURS[0],
         gap: |group| group.mean(|cell| Some(cell.approximation_gap)),
     },
     GapCurve {
         label: "after refinement",
-        marker: MARKERS[2],
-        colour: COLOURS[2],
+        marker: SERIES_MARKERS[2],
+        colour: SERIES_COLOURS[2],
         gap: |group| group.mean(|cell| cell.refined_gap),
     },
 ];
 
 fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Chart {
-    let encoders = encoders(groups);
+    let encoders = distinct_encoders(groups);
     let places = GroupPlaces {
         labels: (encoders.iter())
-            .map(|e| vec![e.short(), grouped(e.weights)])
+            .map(|e| vec![e.short_name(), grouped(e.weights)])
             .collect(),
         place_of_group: &|group| encoders.iter().position(|&e| Some(e) == group.encoder()),
         x_label: "encoder, and its number of weights",
-        thickness: THICK,
+        thickness: THICK_LINE_THICKNESS,
     };
     let (name, title) = ("amortization-gap-by-encoder", "Gaps by encoder");
     gaps_at(groups, &places, name, title)
@@ -105,7 +106,7 @@ fn gap_by_variant(groups: &[SeedGroup<'_>]) -> Chart {
             is_last.then(|| variants.iter().position(|&v| v == group.variant()))?
         },
         x_label: "variant, and its last encoder",
-        thickness: NO_LINE,
+        thickness: NO_LINE_THICKNESS,
     };
     gaps_at(groups, &places, "gaps-by-variant", "Gaps by variant")
 }
@@ -121,7 +122,7 @@ struct GroupPlaces<'a> {
     labels: Vec<Vec<String>>,
     place_of_group: &'a dyn Fn(&SeedGroup<'_>) -> Option<usize>,
     x_label: &'static str,
-    /// [`NO_LINE`] where they have no order.
+    /// [`NO_LINE_THICKNESS`] where they have no order.
     thickness: f64,
 }
 
@@ -137,7 +138,7 @@ fn gaps_at(groups: &[SeedGroup<'_>], places: &GroupPlaces<'_>, name: &str, title
             };
             let points = groups.iter().filter(|group| group.split() == split);
             let points: Vec<_> = points
-                .filter_map(|group| point((places.place_of_group)(group)?, (curve.gap)(group)))
+                .filter_map(|group| gap_point((places.place_of_group)(group)?, (curve.gap)(group)))
                 .collect();
             if points.is_empty() {
                 continue;
@@ -160,7 +161,7 @@ fn gaps_at(groups: &[SeedGroup<'_>], places: &GroupPlaces<'_>, name: &str, title
     Chart {
         name: name.to_owned(),
         title: title.to_owned(),
-        note: format!("Error bars: {}", spread_meaning(&seed_counts(groups))),
+        note: format!("Error bars: {}", error_bar_meaning(&seed_counts(groups))),
         x_label: places.x_label,
         y_label: "gap (nats per datapoint)",
         x_axis: XAxis::Categories(places.labels.clone()),
@@ -178,10 +179,10 @@ fn gap_by_steps(groups: &[SeedGroup<'_>]) -> Chart {
         .collect();
     steps.sort_unstable();
     steps.dedup();
-    let encoders = encoders(groups);
+    let encoders = distinct_encoders(groups);
     let style = |group: &SeedGroup<'_>| {
         let i = encoders.iter().position(|&e| Some(e) == group.encoder());
-        LineStyle::nth(i.unwrap_or(0), THICK)
+        LineStyle::for_nth_series(i.unwrap_or(0), THICK_LINE_THICKNESS)
     };
     let with_none = || std::iter::once(0).chain(steps.iter().copied());
     let (mut legend, mut panels) = (Vec::<LegendEntry>::new(), Vec::new());
@@ -190,7 +191,7 @@ fn gap_by_steps(groups: &[SeedGroup<'_>]) -> Chart {
         for group in groups.iter().filter(|group| group.split() == split) {
             let steps = with_none().enumerate();
             let points: Vec<_> = steps
-                .filter_map(|(category, steps)| point(category, group.remaining_gap(steps)))
+                .filter_map(|(category, steps)| gap_point(category, group.remaining_gap(steps)))
                 .collect();
             // The amortization gap alone, at no steps, is in the other figure already.
             if group.refinement_steps().is_empty() || points.is_empty() {
@@ -216,7 +217,7 @@ fn gap_by_steps(groups: &[SeedGroup<'_>]) -> Chart {
     Chart {
         name: "gap-by-refinement-steps".to_owned(),
         title: "What remains of the gap after refinement".to_owned(),
-        note: format!("Error bars: {}", spread_meaning(&seed_counts(groups))),
+        note: format!("Error bars: {}", error_bar_meaning(&seed_counts(groups))),
         x_label: "refinement steps from the encoder's output",
         y_label: "remaining gap (nats per datapoint)",
         x_axis: XAxis::Categories(with_none().map(|n| vec![n.to_string()]).collect()),
@@ -240,7 +241,10 @@ fn scale_with_remaining_bound(
     match (scale, bound) {
         (Scale::Log { .. }, Some(value)) => {
             let label = "largest bound on q*'s own distance".to_owned();
-            (scale.with(value), vec![ReferenceLine { label, value }])
+            (
+                scale.extended_to_include(value),
+                vec![ReferenceLine { label, value }],
+            )
         }
         _ => (scale, Vec::new()),
     }

@@ -1,17 +1,17 @@
 //! What the gaps say, in sentences and on the page.
 
-use crate::across_seeds::{SeedGroup, SeedMean, reported_split, seed_counts, spread_meaning};
+use crate::across_seeds::{SeedGroup, SeedMean, error_bar_meaning, reported_split, seed_counts};
 use crate::section::interface::Block;
 use crate::table::encoder_name;
-use crate::table::number::{plus_minus, significant};
+use crate::table::number::{plus_minus_text, significant};
 use gap_schema::Summary;
 use gap_spec::Side;
 use minijinja::HtmlEscape;
 use std::collections::BTreeSet;
 
 /// The outcome: how the gap depends on the encoder, and on what that sees; none without an encoder.
-pub(super) fn sentences(summary: &Summary) -> Vec<String> {
-    let groups = SeedGroup::all(summary);
+pub(super) fn gap_sentences(summary: &Summary) -> Vec<String> {
+    let groups = SeedGroup::group_summary_cells(summary);
     let split = reported_split(&groups);
     let encoders: Vec<&SeedGroup<'_>> = groups
         .iter()
@@ -19,13 +19,15 @@ pub(super) fn sentences(summary: &Summary) -> Vec<String> {
         .filter(|group| group.split() == split)
         .collect();
     let by_variant = encoders.chunk_by(|a, b| a.variant() == b.variant());
-    let mut sentences: Vec<String> = by_variant.filter_map(encoder_sentence).collect();
+    let mut sentences: Vec<String> = by_variant
+        .filter_map(encoder_capacity_gap_sentence)
+        .collect();
     sentences.extend(context_sentences(&encoders));
     sentences
 }
 
 fn seed_mean_text(mean: SeedMean) -> String {
-    plus_minus(mean.mean_nats, mean.std_error_nats)
+    plus_minus_text(mean.mean_nats, mean.std_error_nats)
 }
 
 /// `, 29% of it`; nothing where the whole is not told from none, or its part is no part.
@@ -81,7 +83,7 @@ fn is_same_problem(a: &SeedGroup<'_>, b: &SeedGroup<'_>) -> bool {
 }
 
 /// How the gap changes from the narrowest encoder to the widest.
-fn encoder_sentence(groups: &[&SeedGroup<'_>]) -> Option<String> {
+fn encoder_capacity_gap_sentence(groups: &[&SeedGroup<'_>]) -> Option<String> {
     let (first, last) = (groups.first()?, groups.last()?);
     let gap = |group: &SeedGroup<'_>| group.mean(|cell| cell.amortization_gap);
     let (narrow, wide) = (gap(first)?, gap(last)?);
@@ -120,7 +122,7 @@ fn encoder_sentence(groups: &[&SeedGroup<'_>]) -> Option<String> {
 }
 
 /// What each number of a cell means.
-pub(super) fn meanings(summary: &Summary) -> Vec<Block> {
+pub(super) fn quantity_definitions(summary: &Summary) -> Vec<Block> {
     let terms = [
         (
             "approximation gap = log p̂(x) − L[q*]",
@@ -150,7 +152,7 @@ pub(super) fn meanings(summary: &Summary) -> Vec<Block> {
             "Its two terms are on different datapoints, so their errors add in quadrature.".to_owned(),
         ),
     ];
-    let spread = spread_meaning(&seed_counts(&SeedGroup::all(summary)));
+    let spread = error_bar_meaning(&seed_counts(&SeedGroup::group_summary_cells(summary)));
     vec![
         Block::paragraph(
             "All in nats per datapoint, differences taken on the same datapoint and then averaged. <i>q*</i> is the free-form optimum of the family, found by an ascent for each datapoint; <i>q</i> is the encoder's output; <i>q_r</i> is <i>q</i> after refinement steps; <i>L</i> is the evidence lower bound.",

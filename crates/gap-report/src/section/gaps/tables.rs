@@ -1,17 +1,17 @@
 //! The gaps, the bounds that they are differences of, what remains of them after refinement, and each
 //! cell by itself.
 
-use crate::across_seeds::{SeedGroup, seed_counts, spread_meaning};
+use crate::across_seeds::{SeedGroup, error_bar_meaning, seed_counts};
 use crate::table::number::{
-    self, grouped, mean_text, plus_minus, same_or_range, significant, text_or_absent,
+    self, grouped, mean_text, plus_minus_text, significant, text_or_absent, value_or_range_text,
 };
 use crate::table::{Table, mean_gradients, mean_seconds, table_by_group};
 use gap_schema::Summary;
-use gap_schema::summary::{Cell, Cost, DIFFERENT_OPTIMA_NATS, Mean};
+use gap_schema::summary::{Cell, Cost, MIN_DIFFERENT_OPTIMA_NATS, Mean};
 use std::collections::BTreeMap;
 
 /// The gaps, one row for each variant, encoder and split.
-pub(super) fn gaps(summary: &Summary) -> Table {
+pub(super) fn gaps_table(summary: &Summary) -> Table {
     let headings = [
         "weights",
         "n",
@@ -25,13 +25,13 @@ pub(super) fn gaps(summary: &Summary) -> Table {
         "inference",
         "neg/unconv/diff-opt/non-fin/heavy",
     ];
-    let groups = SeedGroup::all(summary);
+    let groups = SeedGroup::group_summary_cells(summary);
     let mut table = table_by_group(&groups, &headings, |group| {
         let refined = group.mean(|c| c.refined_gap);
         let steps = group.refinement_steps().last().copied();
         vec![vec![
             text_or_absent(group.encoder(), |e| grouped(e.weights)),
-            same_or_range(group.cells.iter().map(|c| c.n)),
+            value_or_range_text(group.cells.iter().map(|c| c.n)),
             group.n_seeds().to_string(),
             evidence_sources(group),
             mean_text(group.mean(|c| Some(c.approximation_gap))),
@@ -64,11 +64,11 @@ fn gap_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
     let mut notes = vec![
         format!(
             "Gaps in nats per datapoint, means over seeds; ± is {}",
-            spread_meaning(&seed_counts(groups))
+            error_bar_meaning(&seed_counts(groups))
         ),
         format!(
             "Counted at the end: negative gaps, unconverged ascents, starts that ended at different optima \
-             (more than {DIFFERENT_OPTIMA_NATS} nats apart), non-finite points, points with a heavy tail of weights."
+             (more than {MIN_DIFFERENT_OPTIMA_NATS} nats apart), non-finite points, points with a heavy tail of weights."
         ),
         "evidence: where log p̂(x) is from, the exact value or the lower bound with the highest mean."
             .to_owned(),
@@ -123,7 +123,7 @@ fn evidence_source(group: &SeedGroup<'_>) -> String {
 }
 
 /// The bounds that the gaps are differences of.
-pub(super) fn bounds(summary: &Summary) -> Table {
+pub(super) fn bounds_table(summary: &Summary) -> Table {
     let headings = [
         "log p̂(x)",
         "side, estimator",
@@ -133,21 +133,25 @@ pub(super) fn bounds(summary: &Summary) -> Table {
         "IW[q*]",
         "IW[q]",
     ];
-    table_by_group(&SeedGroup::all(summary), &headings, |group| {
-        vec![vec![
-            mean_text(group.mean(|c| Some(c.log_evidence.mean))),
-            evidence_source(group),
-            mean_text(group.mean(|c| Some(c.elbo_free_form))),
-            mean_text(group.mean(|c| c.elbo_amortized)),
-            mean_text(group.mean(|c| Some(c.elbo_refined?.mean))),
-            mean_text(group.mean(|c| Some(c.iw_free_form.mean))),
-            mean_text(group.mean(|c| Some(c.iw_amortized?.mean))),
-        ]]
-    })
+    table_by_group(
+        &SeedGroup::group_summary_cells(summary),
+        &headings,
+        |group| {
+            vec![vec![
+                mean_text(group.mean(|c| Some(c.log_evidence.mean))),
+                evidence_source(group),
+                mean_text(group.mean(|c| Some(c.elbo_free_form))),
+                mean_text(group.mean(|c| c.elbo_amortized)),
+                mean_text(group.mean(|c| Some(c.elbo_refined?.mean))),
+                mean_text(group.mean(|c| Some(c.iw_free_form.mean))),
+                mean_text(group.mean(|c| Some(c.iw_amortized?.mean))),
+            ]]
+        },
+    )
 }
 
 /// Every cell by itself, with its errors over datapoints.
-pub(super) fn cells(summary: &Summary) -> Table {
+pub(super) fn cells_table(summary: &Summary) -> Table {
     let mut table = Table::new(
         1,
         &[
@@ -160,8 +164,9 @@ pub(super) fn cells(summary: &Summary) -> Table {
             "inference",
         ],
     );
-    let text =
-        |mean: Option<Mean>| text_or_absent(mean, |m| plus_minus(m.mean_nats, m.std_error_nats));
+    let text = |mean: Option<Mean>| {
+        text_or_absent(mean, |m| plus_minus_text(m.mean_nats, m.std_error_nats))
+    };
     for cell in &summary.cells {
         table.rows.push(vec![
             cell.cell.clone(),
@@ -177,7 +182,7 @@ pub(super) fn cells(summary: &Summary) -> Table {
 }
 
 /// What remains of the gap after each number of refinement steps.
-pub(super) fn refinement(summary: &Summary) -> Table {
+pub(super) fn refinement_table(summary: &Summary) -> Table {
     let headings = [
         "steps",
         "remaining gap",
@@ -185,21 +190,25 @@ pub(super) fn refinement(summary: &Summary) -> Table {
         "seconds",
         "gradients/point",
     ];
-    table_by_group(&SeedGroup::all(summary), &headings, |group| {
-        let steps = std::iter::once(0).chain(group.refinement_steps());
-        steps
-            .filter_map(|steps| {
-                let gap = group.remaining_gap(steps)?;
-                Some(vec![
-                    steps.to_string(),
-                    mean_text(Some(gap)),
-                    significant(gap.mc_std_error_nats, 2),
-                    mean_seconds(group, |c| cost_of_steps(c, steps)),
-                    mean_gradients(group, |c| cost_of_steps(c, steps)),
-                ])
-            })
-            .collect()
-    })
+    table_by_group(
+        &SeedGroup::group_summary_cells(summary),
+        &headings,
+        |group| {
+            let steps = std::iter::once(0).chain(group.refinement_steps());
+            steps
+                .filter_map(|steps| {
+                    let gap = group.remaining_gap(steps)?;
+                    Some(vec![
+                        steps.to_string(),
+                        mean_text(Some(gap)),
+                        significant(gap.mc_std_error_nats, 2),
+                        mean_seconds(group, |c| cost_of_steps(c, steps)),
+                        mean_gradients(group, |c| cost_of_steps(c, steps)),
+                    ])
+                })
+                .collect()
+        },
+    )
 }
 
 fn cost_of_steps(cell: &Cell, steps: u32) -> Option<Cost> {

@@ -1,15 +1,15 @@
 //! Whether larger families ended above the smaller ones that they contain.
 
-use crate::columns::FREE_FORM_ELBO;
+use crate::columns::FREE_FORM_ELBO_QUANTITY;
 use crate::paired_column::{PairedColumn, mean_and_std_error};
 use crate::pairing::PairedCell;
 use gap_schema::record::Record;
-use gap_schema::summary::{Mean, NESTING_NATS, Nesting};
+use gap_schema::summary::{Mean, NESTING_TOLERANCE_NATS, NestedFamilyComparison};
 use gap_spec::{Family, StopKind};
 use std::collections::{HashMap, HashSet};
 
 /// One for each pair of cells whose families are nested, on one model and split, whatever the encoder.
-pub(super) fn nestings(cells: &[PairedCell<'_>]) -> Vec<Nesting> {
+pub(super) fn compare_nested_families(cells: &[PairedCell<'_>]) -> Vec<NestedFamilyComparison> {
     let mut seen = HashSet::new();
     let distinct: Vec<&PairedCell<'_>> = cells
         .iter()
@@ -21,7 +21,7 @@ pub(super) fn nestings(cells: &[PairedCell<'_>]) -> Vec<Nesting> {
             if comparison_key(larger) == comparison_key(smaller)
                 && larger.family.contains(smaller.family)
             {
-                all.extend(nesting(smaller, larger));
+                all.extend(compare_nested_pair(smaller, larger));
             }
         }
     }
@@ -34,16 +34,22 @@ fn comparison_key<'a>(cell: &PairedCell<'a>) -> impl Eq + std::hash::Hash + use<
 }
 
 /// The finite free-form ELBOs of a cell by datapoint.
-fn elbos<'a>(cell: &PairedCell<'a>) -> HashMap<u64, &'a Record> {
+fn free_form_elbos_by_datapoint<'a>(cell: &PairedCell<'a>) -> HashMap<u64, &'a Record> {
     let rows = cell.points.iter();
-    rows.filter_map(|point| point.get(&FREE_FORM_ELBO).copied())
+    rows.filter_map(|point| point.get(&FREE_FORM_ELBO_QUANTITY).copied())
         .filter(|row| row.value_nats.is_finite() && row.stop != StopKind::NonFinite)
         .map(|row| (row.datapoint, row))
         .collect()
 }
 
-fn nesting(smaller: &PairedCell<'_>, larger: &PairedCell<'_>) -> Option<Nesting> {
-    let (smaller_elbos, larger_elbos) = (elbos(smaller), elbos(larger));
+fn compare_nested_pair(
+    smaller: &PairedCell<'_>,
+    larger: &PairedCell<'_>,
+) -> Option<NestedFamilyComparison> {
+    let (smaller_elbos, larger_elbos) = (
+        free_form_elbos_by_datapoint(smaller),
+        free_form_elbos_by_datapoint(larger),
+    );
     let mut pairs: Vec<(&Record, &Record)> = larger_elbos
         .iter()
         .filter_map(|(datapoint, larger)| Some((*smaller_elbos.get(datapoint)?, *larger)))
@@ -61,9 +67,10 @@ fn nesting(smaller: &PairedCell<'_>, larger: &PairedCell<'_>) -> Option<Nesting>
         let std_error = smaller.std_error_nats.hypot(larger.std_error_nats);
         (larger.value_nats - smaller.value_nats, std_error)
     });
-    let is_violation = |(nats, std_error): &(f64, f64)| *nats < -NESTING_NATS - 2.0 * std_error;
+    let is_violation =
+        |(nats, std_error): &(f64, f64)| *nats < -NESTING_TOLERANCE_NATS - 2.0 * std_error;
     let lowest = differences.clone().map(|(nats, _)| nats);
-    Some(Nesting {
+    Some(NestedFamilyComparison {
         dataset: larger.dataset.to_owned(),
         split: larger.split,
         seed: larger.seed,
@@ -81,17 +88,17 @@ fn nesting(smaller: &PairedCell<'_>, larger: &PairedCell<'_>) -> Option<Nesting>
 
 /// The nestings of all seeds that compare the same two variants on the same part of the data.
 pub(crate) struct NestingGroup<'a> {
-    pub(crate) seeds: Vec<&'a Nesting>,
+    pub(crate) seeds: Vec<&'a NestedFamilyComparison>,
 }
 
 impl<'a> NestingGroup<'a> {
     /// The groups, by the larger family and then by the smaller one.
-    pub(crate) fn all(nestings: &'a [Nesting]) -> Vec<Self> {
-        let key = |n: &&'a Nesting| {
+    pub(crate) fn group_comparisons(nestings: &'a [NestedFamilyComparison]) -> Vec<Self> {
+        let key = |n: &&'a NestedFamilyComparison| {
             let variants = (n.smaller_variant.as_deref(), n.larger_variant.as_deref());
             (n.larger, n.smaller, variants, n.dataset.as_str(), n.split)
         };
-        let mut sorted: Vec<&Nesting> = nestings.iter().collect();
+        let mut sorted: Vec<&NestedFamilyComparison> = nestings.iter().collect();
         sorted.sort_by(|a, b| key(a).cmp(&key(b)).then(a.seed.cmp(&b.seed)));
         let groups = sorted.chunk_by(|a, b| key(a) == key(b));
         groups
@@ -127,9 +134,9 @@ impl<'a> NestingGroup<'a> {
         }
     }
 
-    /// How many of its cells ended below by more than [`NESTING_NATS`] on average.
+    /// How many of its cells ended below by more than [`NESTING_TOLERANCE_NATS`] on average.
     pub(crate) fn cells_below(&self) -> usize {
-        let below = |n: &&&Nesting| n.gain.mean_nats < -NESTING_NATS;
+        let below = |n: &&&NestedFamilyComparison| n.gain.mean_nats < -NESTING_TOLERANCE_NATS;
         self.seeds.iter().filter(below).count()
     }
 }

@@ -2,14 +2,14 @@
 
 use super::analysis::NestingGroup;
 use crate::across_seeds::{SeedGroup, reported_split};
-use crate::table::number::plus_minus;
+use crate::table::number::plus_minus_text;
 use gap_schema::Summary;
-use gap_schema::summary::NESTING_NATS;
+use gap_schema::summary::NESTING_TOLERANCE_NATS;
 
 /// What larger families gain, and whether any fell below.
-pub(super) fn sentences(summary: &Summary) -> Vec<String> {
-    let split = reported_split(&SeedGroup::all(summary));
-    let groups = NestingGroup::all(&summary.nesting);
+pub(super) fn nesting_sentences(summary: &Summary) -> Vec<String> {
+    let split = reported_split(&SeedGroup::group_summary_cells(summary));
+    let groups = NestingGroup::group_comparisons(&summary.nesting);
     let mut sentences: Vec<String> = groups
         .iter()
         .filter(|group| group.seeds[0].split == split)
@@ -25,7 +25,7 @@ pub(super) fn sentences(summary: &Summary) -> Vec<String> {
             let (larger, smaller) = group.names();
             format!(
                 "The best {larger} is {} nats above the best {smaller} on {split} points, {size}.",
-                plus_minus(mean, std_error)
+                plus_minus_text(mean, std_error)
             )
         })
         .collect();
@@ -34,12 +34,12 @@ pub(super) fn sentences(summary: &Summary) -> Vec<String> {
         let below: usize = groups.iter().map(NestingGroup::cells_below).sum();
         sentences.push(if below == 0 {
             format!(
-                "The nesting law holds in all {n} cells: no family ended more than {NESTING_NATS} nats below one \
+                "The nesting law holds in all {n} cells: no family ended more than {NESTING_TOLERANCE_NATS} nats below one \
                  that it contains."
             )
         } else {
             format!(
-                "The nesting law is broken in {below} of {n} cells: there a family ended more than {NESTING_NATS} \
+                "The nesting law is broken in {below} of {n} cells: there a family ended more than {NESTING_TOLERANCE_NATS} \
                  nats below one that it contains, so its search failed."
             )
         });

@@ -1,15 +1,15 @@
 //! What larger families gain on the smaller ones within them.
 
 use super::analysis::NestingGroup;
-use crate::across_seeds::spread_meaning;
+use crate::across_seeds::error_bar_meaning;
 use crate::table::Table;
-use crate::table::number::{grouped, plus_minus, same_or_range, significant};
+use crate::table::number::{grouped, plus_minus_text, significant, value_or_range_text};
 use gap_schema::Summary;
-use gap_schema::summary::NESTING_NATS;
+use gap_schema::summary::NESTING_TOLERANCE_NATS;
 
 /// One row for each pair of nested families and part of the data, means over seeds; no rows where there
 /// are no such families.
-pub(super) fn nesting(summary: &Summary) -> Table {
+pub(super) fn nesting_table(summary: &Summary) -> Table {
     let headings = [
         "larger family",
         "contains",
@@ -22,7 +22,7 @@ pub(super) fn nesting(summary: &Summary) -> Table {
         "lowest point",
     ];
     let mut table = Table::new(3, &headings);
-    let groups = NestingGroup::all(&summary.nesting);
+    let groups = NestingGroup::group_comparisons(&summary.nesting);
     let lowest = |values: &mut dyn Iterator<Item = f64>| {
         significant(values.fold(f64::INFINITY, f64::min), 2)
     };
@@ -34,9 +34,9 @@ pub(super) fn nesting(summary: &Summary) -> Table {
             larger,
             smaller,
             first.split.to_string(),
-            same_or_range(all.iter().map(|nesting| nesting.n)),
+            value_or_range_text(all.iter().map(|nesting| nesting.n)),
             all.len().to_string(),
-            plus_minus(mean, std_error),
+            plus_minus_text(mean, std_error),
             lowest(&mut all.iter().map(|nesting| nesting.gain.mean_nats)),
             grouped(all.iter().map(|nesting| nesting.violations).sum()),
             lowest(&mut all.iter().map(|nesting| nesting.lowest_nats)),
@@ -47,10 +47,10 @@ pub(super) fn nesting(summary: &Summary) -> Table {
         table.notes = vec![
             format!(
                 "Families that contain each other, on the same model and points: nats per datapoint; ± is {}",
-                spread_meaning(&n_seeds)
+                error_bar_meaning(&n_seeds)
             ),
             format!(
-                "points below: where the larger family ended more than {NESTING_NATS} nats and two standard \
+                "points below: where the larger family ended more than {NESTING_TOLERANCE_NATS} nats and two standard \
                  errors below the smaller one, which only a failed search can do. The lowest point has its \
                  Monte Carlo error in it."
             ),

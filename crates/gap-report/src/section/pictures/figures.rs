@@ -1,14 +1,16 @@
 //! Posteriors over two latent variables beside what stands for them: one figure for each datapoint, the
 //! posterior first, and then a column for each variant with `q*` above the encoder's `q`.
 
-use crate::figure::canvas::{Canvas, DrawResult, GRID, INK, PAPER, Text};
+use crate::figure::canvas::{
+    Canvas, DrawResult, FigureTextStyle, GRID_LINE_COLOUR, INK_COLOUR, PAPER_COLOUR,
+};
 use crate::figure::geometry::{
-    LINE_HEIGHT, MARGIN, Position, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_TEXT_SIZE, text_width,
+    FIGURE_MARGIN, LINE_HEIGHT, Position, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_TEXT_SIZE, text_width,
     wrap_text,
 };
-use crate::figure::{COLOURS, Draw};
-use crate::variant::variant_order;
-use gap_schema::PictureRow;
+use crate::figure::{Draw, SERIES_COLOURS};
+use crate::variant::variant_sort_key;
+use gap_schema::PosteriorGridCellRow;
 use gap_schema::picture::Pictured;
 use gap_spec::Family;
 use plotters::prelude::*;
@@ -16,12 +18,12 @@ use plotters::style::text_anchor::{HPos, VPos};
 use std::collections::BTreeMap;
 
 /// The side of a picture.
-const PICTURE_SIDE: f64 = 150.0;
-const PICTURE_SPACE: f64 = 14.0;
-const HEADING_HEIGHT: f64 = 40.0;
+const PICTURE_SIDE_LENGTH: f64 = 150.0;
+const PICTURE_SPACING: f64 = 14.0;
+const PICTURE_HEADING_HEIGHT: f64 = 40.0;
 
 /// Cells that are fainter than this part of the darkest are not drawn.
-const FAINTEST_SHADE: f64 = 0.004;
+const MIN_DRAWN_SHADE: f64 = 0.004;
 
 /// One datapoint: its posterior, then a column for each variant.
 pub(super) struct PosteriorFigure {
@@ -47,8 +49,8 @@ struct ShadedCell {
 }
 
 /// The figures of some rows, by seed and datapoint.
-pub(super) fn posteriors(rows: &[PictureRow]) -> Vec<PosteriorFigure> {
-    let mut by_point: BTreeMap<(u64, u64, &str), Vec<&PictureRow>> = BTreeMap::new();
+pub(super) fn posterior_figures(rows: &[PosteriorGridCellRow]) -> Vec<PosteriorFigure> {
+    let mut by_point: BTreeMap<(u64, u64, &str), Vec<&PosteriorGridCellRow>> = BTreeMap::new();
     for row in rows {
         let place = (row.seed, row.datapoint, row.model.as_str());
         by_point.entry(place).or_default().push(row);
@@ -62,7 +64,7 @@ pub(super) fn posteriors(rows: &[PictureRow]) -> Vec<PosteriorFigure> {
     let figures = by_point.iter();
     figures
         .map(|(&(seed, datapoint, _), rows)| {
-            let figure = figure(seed, datapoint, rows);
+            let figure = posterior_figure(seed, datapoint, rows);
             match models_of(seed, datapoint) {
                 1 => figure,
                 _ => figure.named_after_variants(rows),
@@ -71,25 +73,25 @@ pub(super) fn posteriors(rows: &[PictureRow]) -> Vec<PosteriorFigure> {
         .collect()
 }
 
-fn figure(seed: u64, datapoint: u64, rows: &[&PictureRow]) -> PosteriorFigure {
+fn posterior_figure(seed: u64, datapoint: u64, rows: &[&PosteriorGridCellRow]) -> PosteriorFigure {
     let mut variants: Vec<(Family, Option<&str>)> = rows
         .iter()
         .map(|row| (row.family, row.variant.as_deref()))
         .collect();
     variants.sort_by(|a, b| {
         a.0.cmp(&b.0)
-            .then(variant_order(a.1).cmp(&variant_order(b.1)))
+            .then(variant_sort_key(a.1).cmp(&variant_sort_key(b.1)))
     });
     variants.dedup();
     let variants: Vec<Option<&str>> = variants.into_iter().map(|(_, variant)| variant).collect();
     let picture = |variant: Option<&str>, pictured: Pictured| -> Vec<ShadedCell> {
         let own = rows.iter().filter(|row| row.variant.as_deref() == variant);
-        let own: Vec<&&PictureRow> = own.filter(|row| row.pictured == pictured).collect();
+        let own: Vec<&&PosteriorGridCellRow> = own.filter(|row| row.pictured == pictured).collect();
         let most = own.iter().map(|row| row.mass).fold(0.0, f64::max);
         let seen = own
             .into_iter()
-            .filter(|row| row.mass > FAINTEST_SHADE * most);
-        seen.map(|row| shade(row, most)).collect()
+            .filter(|row| row.mass > MIN_DRAWN_SHADE * most);
+        seen.map(|row| new_shaded_cell(row, most)).collect()
     };
     let first = variants[0];
     let mut columns = vec![PictureColumn {
@@ -112,7 +114,7 @@ fn figure(seed: u64, datapoint: u64, rows: &[&PictureRow]) -> PosteriorFigure {
             ],
         }
     }));
-    let PictureRow {
+    let PosteriorGridCellRow {
         middle_1,
         middle_2,
         half_width,
@@ -131,7 +133,7 @@ fn figure(seed: u64, datapoint: u64, rows: &[&PictureRow]) -> PosteriorFigure {
     }
 }
 
-fn shade(row: &PictureRow, most: f64) -> ShadedCell {
+fn new_shaded_cell(row: &PosteriorGridCellRow, most: f64) -> ShadedCell {
     let width = 1.0 / f64::from(row.cells);
     let place = |z: f64, middle: f64| 0.5 + 0.5 * (z - middle) / row.half_width;
     let (across, up) = (place(row.z_1, row.middle_1), place(row.z_2, row.middle_2));
@@ -143,24 +145,24 @@ fn shade(row: &PictureRow, most: f64) -> ShadedCell {
 }
 
 /// From the paper to full colour.
-fn colour(darkness: f64) -> RGBColor {
-    let full = COLOURS[0];
+fn shade_colour(darkness: f64) -> RGBColor {
+    let full = SERIES_COLOURS[0];
     let mix = |paper: u8, full: u8| {
         let mixed = f64::from(paper) + darkness * (f64::from(full) - f64::from(paper));
         mixed.round() as u8
     };
     RGBColor(
-        mix(PAPER.0, full.0),
-        mix(PAPER.1, full.1),
-        mix(PAPER.2, full.2),
+        mix(PAPER_COLOUR.0, full.0),
+        mix(PAPER_COLOUR.1, full.1),
+        mix(PAPER_COLOUR.2, full.2),
     )
 }
 
 impl PosteriorFigure {
     /// The same of one of several models, which is told by the variants that have it.
-    fn named_after_variants(mut self, rows: &[&PictureRow]) -> Self {
+    fn named_after_variants(mut self, rows: &[&PosteriorGridCellRow]) -> Self {
         let mut variants: Vec<&str> = rows.iter().filter_map(|r| r.variant.as_deref()).collect();
-        variants.sort_by(|a, b| variant_order(Some(a)).cmp(&variant_order(Some(b))));
+        variants.sort_by(|a, b| variant_sort_key(Some(a)).cmp(&variant_sort_key(Some(b))));
         variants.dedup();
         self.name += &format!("-{}", variants.join("-"));
         self.title += &format!(": {}", variants.join(", "));
@@ -169,22 +171,26 @@ impl PosteriorFigure {
 
     fn width(&self) -> f64 {
         let n = self.columns.len() as f64;
-        let pictures = n * PICTURE_SIDE + (n - 1.0) * PICTURE_SPACE + 2.0 * MARGIN;
-        pictures.max(text_width(&self.title, TITLE_TEXT_SIZE) * 1.15 + 2.0 * MARGIN)
+        let pictures = n * PICTURE_SIDE_LENGTH + (n - 1.0) * PICTURE_SPACING + 2.0 * FIGURE_MARGIN;
+        pictures.max(text_width(&self.title, TITLE_TEXT_SIZE) * 1.15 + 2.0 * FIGURE_MARGIN)
     }
 
     fn note_lines(&self) -> Vec<String> {
-        wrap_text(&self.note, SMALL_TEXT_SIZE, self.width() - 2.0 * MARGIN)
+        wrap_text(
+            &self.note,
+            SMALL_TEXT_SIZE,
+            self.width() - 2.0 * FIGURE_MARGIN,
+        )
     }
 
     fn top(&self) -> f64 {
-        38.0 + self.note_lines().len() as f64 * LINE_HEIGHT + HEADING_HEIGHT
+        38.0 + self.note_lines().len() as f64 * LINE_HEIGHT + PICTURE_HEADING_HEIGHT
     }
 
     fn height(&self) -> f64 {
         let rows = self.columns.iter().map(|column| column.pictures.len());
         let rows = rows.max().unwrap_or(0) as f64;
-        self.top() + rows * (PICTURE_SIDE + LINE_HEIGHT + PICTURE_SPACE) + MARGIN
+        self.top() + rows * (PICTURE_SIDE_LENGTH + LINE_HEIGHT + PICTURE_SPACING) + FIGURE_MARGIN
     }
 }
 
@@ -208,45 +214,62 @@ impl Draw for PosteriorFigure {
 
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> DrawResult<DB> {
         let corner = (HPos::Left, VPos::Top);
-        canvas.text(&self.title, (MARGIN, 12.0), corner, Text::title())?;
+        canvas.draw_text(
+            &self.title,
+            (FIGURE_MARGIN, 12.0),
+            corner,
+            FigureTextStyle::title(),
+        )?;
         for (i, line) in self.note_lines().iter().enumerate() {
-            let place = (MARGIN, 38.0 + i as f64 * LINE_HEIGHT);
-            canvas.text(line, place, corner, Text::small())?;
+            let place = (FIGURE_MARGIN, 38.0 + i as f64 * LINE_HEIGHT);
+            canvas.draw_text(line, place, corner, FigureTextStyle::small())?;
         }
         for (i, column) in self.columns.iter().enumerate() {
-            let left = MARGIN + i as f64 * (PICTURE_SIDE + PICTURE_SPACE);
-            let middle = (left + 0.5 * PICTURE_SIDE, self.top() - TEXT_SIZE - 4.0);
-            canvas.text(
+            let left = FIGURE_MARGIN + i as f64 * (PICTURE_SIDE_LENGTH + PICTURE_SPACING);
+            let middle = (
+                left + 0.5 * PICTURE_SIDE_LENGTH,
+                self.top() - TEXT_SIZE - 4.0,
+            );
+            canvas.draw_text(
                 &column.heading,
                 middle,
                 (HPos::Center, VPos::Center),
-                Text::plain(),
+                FigureTextStyle::plain(),
             )?;
             for (j, (label, shades)) in column.pictures.iter().enumerate() {
-                let top = self.top() + j as f64 * (PICTURE_SIDE + LINE_HEIGHT + PICTURE_SPACE);
-                canvas.picture((left, top), shades)?;
-                let below = (left + 0.5 * PICTURE_SIDE, top + PICTURE_SIDE + 3.0);
-                canvas.text(label, below, (HPos::Center, VPos::Top), Text::small())?;
+                let top =
+                    self.top() + j as f64 * (PICTURE_SIDE_LENGTH + LINE_HEIGHT + PICTURE_SPACING);
+                canvas.draw_picture((left, top), shades)?;
+                let below = (
+                    left + 0.5 * PICTURE_SIDE_LENGTH,
+                    top + PICTURE_SIDE_LENGTH + 3.0,
+                );
+                canvas.draw_text(
+                    label,
+                    below,
+                    (HPos::Center, VPos::Top),
+                    FigureTextStyle::small(),
+                )?;
             }
         }
-        let axes = (MARGIN, self.height() - SMALL_TEXT_SIZE - 6.0);
-        canvas.text(&self.axes, axes, corner, Text::small())
+        let axes = (FIGURE_MARGIN, self.height() - SMALL_TEXT_SIZE - 6.0);
+        canvas.draw_text(&self.axes, axes, corner, FigureTextStyle::small())
     }
 }
 
 impl<DB: DrawingBackend> Canvas<DB> {
-    fn picture(&self, (left, top): Position, shades: &[ShadedCell]) -> DrawResult<DB> {
+    fn draw_picture(&self, (left, top): Position, shades: &[ShadedCell]) -> DrawResult<DB> {
         for shade in shades {
             let place = |[across, up]: [f64; 2]| {
                 (
-                    left + across * PICTURE_SIDE,
-                    top + (1.0 - up) * PICTURE_SIDE,
+                    left + across * PICTURE_SIDE_LENGTH,
+                    top + (1.0 - up) * PICTURE_SIDE_LENGTH,
                 )
             };
             let corners = [place(shade.from), place(shade.to)];
-            self.rectangle(corners, colour(shade.darkness).filled())?;
+            self.draw_rectangle(corners, shade_colour(shade.darkness).filled())?;
         }
-        let (right, bottom) = (left + PICTURE_SIDE, top + PICTURE_SIDE);
+        let (right, bottom) = (left + PICTURE_SIDE_LENGTH, top + PICTURE_SIDE_LENGTH);
         let frame = [
             (left, top),
             (right, top),
@@ -255,9 +278,12 @@ impl<DB: DrawingBackend> Canvas<DB> {
             (left, top),
         ];
         for ends in frame.windows(2) {
-            self.line(ends[0], ends[1], self.stroke(INK, 1.0))?;
+            self.draw_line(ends[0], ends[1], self.stroke_style(INK_COLOUR, 1.0))?;
         }
-        let (middle_x, middle_y) = (left + 0.5 * PICTURE_SIDE, top + 0.5 * PICTURE_SIDE);
+        let (middle_x, middle_y) = (
+            left + 0.5 * PICTURE_SIDE_LENGTH,
+            top + 0.5 * PICTURE_SIDE_LENGTH,
+        );
         for (x, y) in [(middle_x, bottom), (left, middle_y)] {
             // The posterior's mean on both axes.
             let inwards = if x == left {
@@ -265,7 +291,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
             } else {
                 (x, y - 5.0)
             };
-            self.line((x, y), inwards, self.stroke(GRID, 1.0))?;
+            self.draw_line((x, y), inwards, self.stroke_style(GRID_LINE_COLOUR, 1.0))?;
         }
         Ok(())
     }

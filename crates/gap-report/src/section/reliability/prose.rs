@@ -2,11 +2,11 @@
 
 use crate::section::interface::Block;
 use gap_schema::Summary;
-use gap_schema::summary::DIFFERENT_OPTIMA_NATS;
+use gap_schema::summary::MIN_DIFFERENT_OPTIMA_NATS;
 
 /// Whether free-form inference ended below an encoder anywhere, by more than the error of the gap and the
 /// distance that `q*` itself is estimated to be from its optimum.
-pub(super) fn search_sentence(summary: &Summary) -> Option<String> {
+pub(super) fn free_form_failure_sentence(summary: &Summary) -> Option<String> {
     let with_gap = summary.cells.iter().filter_map(|cell| {
         let gap = cell.amortization_gap?;
         let own_distance = cell.max_remaining_nats.unwrap_or(0.0).max(0.0);
@@ -32,8 +32,8 @@ pub(super) fn search_sentence(summary: &Summary) -> Option<String> {
 }
 
 /// What is counted, and what becomes of it.
-pub(super) fn explanation() -> Block {
+pub(super) fn reliability_explanation() -> Block {
     Block::paragraph(&format!(
-        "Datapoints whose values are not finite are counted here and are in no mean. A datapoint has converged when the bound on its distance to the optimum is below the tolerance. Some posteriors have several optima: a datapoint is counted under \"different optima\" where its starts ended more than {DIFFERENT_OPTIMA_NATS} nats apart, and the better end is its <i>q*</i>. Unconverged points and those with different optima are in the means; the column of converged points leaves out the former, and \"one optimum\" both (– where the ascent had one start)."
+        "Datapoints whose values are not finite are counted here and are in no mean. A datapoint has converged when the bound on its distance to the optimum is below the tolerance. Some posteriors have several optima: a datapoint is counted under \"different optima\" where its starts ended more than {MIN_DIFFERENT_OPTIMA_NATS} nats apart, and the better end is its <i>q*</i>. Unconverged points and those with different optima are in the means; the column of converged points leaves out the former, and \"one optimum\" both (– where the ascent had one start)."
     ))
 }

@@ -1,28 +1,32 @@
 //! Bounds on `log p(x)` from both sides, on points that a model drew itself.
 
 use crate::columns::{
-    ANNEALED, ANNEALED_REVERSE, CLOSED_FORM, CellColumns, FREE_FORM_ELBO, FREE_FORM_IW,
-    FREE_FORM_SMOOTHED,
+    ANNEALED_EVIDENCE_QUANTITY, ANNEALED_REVERSE_EVIDENCE_QUANTITY, CLOSED_FORM_EVIDENCE_QUANTITY,
+    CellColumns, FREE_FORM_ELBO_QUANTITY, FREE_FORM_IW_QUANTITY,
+    FREE_FORM_PARETO_SMOOTHED_QUANTITY,
 };
 use crate::paired_column::PairedColumn;
-use crate::pairing::{PairedCell, pair};
+use crate::pairing::{PairedCell, pair_records};
 use crate::section::reliability::analysis::{mean_acceptance, untrusted_by_reason};
 use gap_schema::record::Record;
-use gap_schema::summary::{Cell, Sandwich};
+use gap_schema::summary::{Cell, EvidenceSandwich};
 use gap_spec::{Estimator, Method, Split};
 
 /// One for each variant, seed and model with simulated points that have a bound on either side; the
 /// order of `records` has no effect.
 ///
 /// Rows of encoders have no part: the bounds are of a model, which several of them may share.
-pub(super) fn sandwiches(records: &[Record]) -> Vec<Sandwich> {
+pub(super) fn evidence_sandwiches(records: &[Record]) -> Vec<EvidenceSandwich> {
     let simulated = records.iter();
     let simulated = simulated.filter(|r| r.split == Split::Simulated && r.encoder.is_none());
-    pair(simulated).iter().filter_map(sandwich).collect()
+    pair_records(simulated)
+        .iter()
+        .filter_map(evidence_sandwich)
+        .collect()
 }
 
 /// Puts the width of each model's sandwich beside the annealed estimates of its cells.
-pub(super) fn add_widths(sandwiches: &[Sandwich], cells: &mut [Cell]) {
+pub(super) fn add_sandwich_widths_to_cells(sandwiches: &[EvidenceSandwich], cells: &mut [Cell]) {
     fn key<'a>(variant: &'a Option<String>, seed: u64, model: &'a str) -> impl Eq + use<'a> {
         (variant.as_deref(), seed, model)
     }
@@ -40,17 +44,20 @@ pub(super) fn add_widths(sandwiches: &[Sandwich], cells: &mut [Cell]) {
     }
 }
 
-fn sandwich(cell: &PairedCell<'_>) -> Option<Sandwich> {
+fn evidence_sandwich(cell: &PairedCell<'_>) -> Option<EvidenceSandwich> {
     let columns = CellColumns::new(cell);
-    let (lower, upper) = (columns.get(ANNEALED)?, columns.get(ANNEALED_REVERSE)?);
+    let (lower, upper) = (
+        columns.finite_column(ANNEALED_EVIDENCE_QUANTITY)?,
+        columns.finite_column(ANNEALED_REVERSE_EVIDENCE_QUANTITY)?,
+    );
     let width = upper.minus(&lower);
     let both = || {
-        let lower = columns.all_rows(ANNEALED);
-        lower.chain(columns.all_rows(ANNEALED_REVERSE))
+        let lower = columns.records_of_quantity(ANNEALED_EVIDENCE_QUANTITY);
+        lower.chain(columns.records_of_quantity(ANNEALED_REVERSE_EVIDENCE_QUANTITY))
     };
     let untrusted = untrusted_by_reason(both());
-    let term_mean = |term| columns.get(term).as_ref().map(PairedColumn::mean);
-    Some(Sandwich {
+    let term_mean = |term| columns.finite_column(term).as_ref().map(PairedColumn::mean);
+    Some(EvidenceSandwich {
         variant: cell.variant.map(str::to_owned),
         dataset: cell.dataset.to_owned(),
         seed: cell.seed,
@@ -59,15 +66,15 @@ fn sandwich(cell: &PairedCell<'_>) -> Option<Sandwich> {
         lower: lower.mean(),
         upper: upper.mean(),
         width: width.mean(),
-        elbo_free_form: term_mean(FREE_FORM_ELBO),
-        iw_free_form: term_mean(FREE_FORM_IW),
-        pareto_smoothed_free_form: term_mean(FREE_FORM_SMOOTHED),
-        n_chains: columns.draws(ANNEALED),
+        elbo_free_form: term_mean(FREE_FORM_ELBO_QUANTITY),
+        iw_free_form: term_mean(FREE_FORM_IW_QUANTITY),
+        pareto_smoothed_free_form: term_mean(FREE_FORM_PARETO_SMOOTHED_QUANTITY),
+        n_chains: columns.max_samples(ANNEALED_EVIDENCE_QUANTITY),
         n_temperatures: both().filter_map(|r| r.diagnostics.n_temperatures).max(),
-        exact: term_mean(CLOSED_FORM),
-        contains_exact: contains_exact(&columns),
+        exact: term_mean(CLOSED_FORM_EVIDENCE_QUANTITY),
+        contains_exact: count_points_containing_exact(&columns),
         negative_widths: width.count_negative(),
-        non_finite: columns.non_finite(),
+        non_finite: columns.n_non_finite_points(),
         untrusted: untrusted.values().sum(),
         untrusted_by_reason: untrusted,
         acceptance: mean_acceptance(both()),
@@ -76,17 +83,21 @@ fn sandwich(cell: &PairedCell<'_>) -> Option<Sandwich> {
 }
 
 /// Points whose exact value is no more than two standard errors outside of either bound.
-fn contains_exact(columns: &CellColumns<'_>) -> Option<u64> {
-    columns.has(CLOSED_FORM).then(|| {
-        let bounds = columns.rows(ANNEALED).zip(columns.rows(ANNEALED_REVERSE));
-        let contained = columns
-            .rows(CLOSED_FORM)
-            .zip(bounds)
-            .filter(|(exact, (lower, upper))| {
-                let lowest = lower.value_nats - 2.0 * lower.std_error_nats;
-                let highest = upper.value_nats + 2.0 * upper.std_error_nats;
-                (lowest..=highest).contains(&exact.value_nats)
-            });
-        contained.count() as u64
-    })
+fn count_points_containing_exact(columns: &CellColumns<'_>) -> Option<u64> {
+    columns
+        .has_quantity(CLOSED_FORM_EVIDENCE_QUANTITY)
+        .then(|| {
+            let bounds = columns
+                .finite_records_of_quantity(ANNEALED_EVIDENCE_QUANTITY)
+                .zip(columns.finite_records_of_quantity(ANNEALED_REVERSE_EVIDENCE_QUANTITY));
+            let contained = columns
+                .finite_records_of_quantity(CLOSED_FORM_EVIDENCE_QUANTITY)
+                .zip(bounds)
+                .filter(|(exact, (lower, upper))| {
+                    let lowest = lower.value_nats - 2.0 * lower.std_error_nats;
+                    let highest = upper.value_nats + 2.0 * upper.std_error_nats;
+                    (lowest..=highest).contains(&exact.value_nats)
+                });
+            contained.count() as u64
+        })
 }
