@@ -167,7 +167,8 @@ latent_dim = 5
 "#,
 ];
 
-/// Keys that cannot be changed alone, each with an edit of a spec that changes it with those that it takes along.
+/// Keys that cannot be changed alone, each with an edit of a spec that changes it with those that it takes
+/// along.
 const TAKE_OTHERS_ALONG: [(&str, &[(&str, &str)]); 4] = [
     (
         "encoders.kind",

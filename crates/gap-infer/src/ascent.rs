@@ -1,8 +1,8 @@
 //! One loop over active datapoints; its step rules are the files below `rules`.
 //!
 //! Each datapoint ascends its own ELBO. What is exchangeable: the step rule, where its draws come
-//! from, and when it stops; a [`gap_spec::Phase`] is one of each, a [`PhaseSchedule`] a few phases after another. A
-//! step rule is told what its trial point evaluated to and answers where to evaluate next, so that
+//! from, and when it stops; a [`gap_spec::Phase`] is one of each, a [`PhaseSchedule`] a few phases after
+//! another. A step rule is told what its trial point evaluated to and answers where to evaluate next, so that
 //! all datapoints are evaluated together though each searches at its own pace. A datapoint that is
 //! done leaves the batch; one whose evaluation stops being finite stays where it last was finite and
 //! never touches its neighbours.

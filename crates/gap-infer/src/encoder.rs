@@ -34,7 +34,8 @@ impl Encoder {
         Self::with_zero_output_layer(Mlp::random_perceptron(&widths, activation, key, device))
     }
 
-    /// A new encoder with this network, whose last layer is put to zero, as in [`Encoder::with_random_hidden_layers`].
+    /// A new encoder with this network, whose last layer is put to zero, as in
+    /// [`Encoder::with_random_hidden_layers`].
     pub fn with_zero_output_layer(network: Mlp) -> Self {
         Self::new(network.with_zero_output())
     }

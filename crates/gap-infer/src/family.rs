@@ -1,7 +1,7 @@
 //! What a variational family must answer: how `λ` becomes draws, and how a score becomes `∇_λ`.
 //!
-//! A family that lives in plain memory writes [`PerDatapointFamily`] and is a [`VariationalFamily`] by that; the
-//! diagonal Gaussian, which the kernels know, has tensors of its own.
+//! A family that lives in plain memory writes [`PerDatapointFamily`] and is a [`VariationalFamily`] by that;
+//! the diagonal Gaussian, which the kernels know, has tensors of its own.
 
 mod affine_flow;
 mod auxiliary_flow;

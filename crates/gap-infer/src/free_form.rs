@@ -63,8 +63,8 @@ impl StartingPoint<'_> {
 pub enum SearchMode {
     /// The schedule's answer is final.
     Once(PhaseSchedule),
-    /// [`PhaseSchedule::default_for_latent_dim`], and averaged Newton steps on twice the draws each round while the
-    /// certificate is not content; for other families than the diagonal Gaussian, what goes furthest
+    /// [`PhaseSchedule::default_for_latent_dim`], and averaged Newton steps on twice the draws each round
+    /// while the certificate is not content; for other families than the diagonal Gaussian, what goes furthest
     /// for them, from the end of the family within.
     UntilCertified,
 }

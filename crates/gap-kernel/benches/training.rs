@@ -1,5 +1,5 @@
-//! Steps of learning from 100 rows (64 of the small ones), on every path of this machine, in rows per second: an encoder's, from
-//! a gradient in its output, and a decoder's, from observations.
+//! Steps of learning from 100 rows (64 of the small ones), on every path of this machine, in rows per second:
+//! an encoder's, from a gradient in its output, and a decoder's, from observations.
 //!
 //! `cargo bench --profile dev -p gap-kernel --bench training`
 

@@ -1,10 +1,10 @@
 //! The first product of black-and-white rows: sums looked up instead of multiplied.
 //!
 //! Binarised images are rows of zeros and ones, and their product with a weight is a sum of some of its
-//! rows. Inputs are taken in groups of [`INPUTS_PER_TABLE`]. Whatever a row holds there, its share of the sum is one
-//! of `2^INPUTS_PER_TABLE`; a table of all of them costs an addition each, and then every row needs one load and
-//! one addition where the product takes `INPUTS_PER_TABLE` multiplications (the method of the four Russians:
-//! Arlazarov, Dinic, Kronrod and Faradzhev 1970).
+//! rows. Inputs are taken in groups of [`INPUTS_PER_TABLE`]. Whatever a row holds there, its share of the sum
+//! is one of `2^INPUTS_PER_TABLE`; a table of all of them costs an addition each, and then every row needs
+//! one load and one addition where the product takes `INPUTS_PER_TABLE` multiplications (the method of the
+//! four Russians: Arlazarov, Dinic, Kronrod and Faradzhev 1970).
 //!
 //! - [`BinaryRows::take`] finds out whether a row is black and white, and writes down for each group
 //!   which entry of its table the row needs.

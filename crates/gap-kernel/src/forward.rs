@@ -223,7 +223,8 @@ impl<K: ProductKernel<Factor = f32>> BlockPass<'_, K> {
                 to: outputs.as_mut_slice().as_mut_ptr(),
                 stride: last.weight.width,
             };
-            // SAFETY: `first` has `fastest_padded_n_rows` of the block's rows, and the rest has them of the tile's.
+            // SAFETY: `first` has `fastest_padded_n_rows` of the block's rows, and the rest has them of the
+            // tile's.
             unsafe {
                 let first = first.as_slice().as_ptr().add(tile * TILE_ROWS * stride);
                 let left = StridedRows { first, stride };

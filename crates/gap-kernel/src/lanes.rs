@@ -75,8 +75,8 @@ pub(crate) trait ProductKernel: Copy + Send + Sync + 'static {
     const PRODUCTS_PER_INSTRUCTION: usize;
     /// Rows of a block.
     const MICROKERNEL_ROWS: usize;
-    /// Registers of columns in a panel, at most: `MICROKERNEL_ROWS` times as many sums stay in registers, beside
-    /// the factors.
+    /// Registers of columns in a panel, at most: `MICROKERNEL_ROWS` times as many sums stay in registers,
+    /// beside the factors.
     const MAX_PANEL_VECTORS: usize;
 
     /// Does `work` inside a function that is compiled for this path's instructions.

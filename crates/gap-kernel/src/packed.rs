@@ -50,7 +50,8 @@ pub(crate) struct ColumnPanel {
 /// A weight as the right factor of products, `[depth, columns]`: panel by panel, in each depth by
 /// depth, in each the columns side by side (with 16-bit factors, two depths of each column).
 ///
-/// Columns are filled up with zeros to whole registers, depths to whole [`ProductKernel::PRODUCTS_PER_INSTRUCTION`]s.
+/// Columns are filled up with zeros to whole registers, depths to whole
+/// [`ProductKernel::PRODUCTS_PER_INSTRUCTION`]s.
 pub(crate) struct PackedWeight<K: ProductKernel> {
     pub(crate) factors: AlignedBuffer<K::Factor>,
     pub(crate) panels: Vec<ColumnPanel>,

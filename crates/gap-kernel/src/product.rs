@@ -64,8 +64,8 @@ struct PanelColumns<T> {
     stride: usize,
 }
 
-/// `left · right` for rows `0..n_rows`: blocks of [`ProductKernel::MICROKERNEL_ROWS`], then what is left row by row, which
-/// takes longer than a block from a few rows on ([`fastest_padded_n_rows`]).
+/// `left · right` for rows `0..n_rows`: blocks of [`ProductKernel::MICROKERNEL_ROWS`], then what is left row
+/// by row, which takes longer than a block from a few rows on ([`fastest_padded_n_rows`]).
 ///
 /// # Safety
 ///
@@ -89,8 +89,8 @@ pub(crate) unsafe fn product<K: ProductKernel, E: Epilogue<K::Lanes>>(
 }
 
 /// `left · right` where `right` is not in panels: each of its rows holds what one of `n_steps` steps
-/// takes, [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] factors of each of `columns` (whole registers) side by side; of `left` rows
-/// `0..n_rows`.
+/// takes, [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] factors of each of `columns` (whole registers) side by
+/// side; of `left` rows `0..n_rows`.
 ///
 /// # Safety
 ///

@@ -175,8 +175,9 @@ impl FusedTraining {
     /// One step of Adam up `scale · Σ log p(x | z)` of a decoder's rows `z`, `[N, D]`; its gradient in
     /// them, before the step, is written to `in_input` if it is asked for.
     ///
-    /// As [`FusedTraining::forward`] and [`FusedTraining::ascend_from_output_gradient`] with `(x − mean) · scale` over the
-    /// likelihood's dispersion between them, which is taken as the last product is finished.
+    /// As [`FusedTraining::forward`] and [`FusedTraining::ascend_from_output_gradient`] with
+    /// `(x − mean) · scale` over the likelihood's dispersion between them, which is taken as the last product
+    /// is finished.
     ///
     /// # Panics
     ///
@@ -192,8 +193,9 @@ impl FusedTraining {
         self.take_pending_step(learning_rate);
     }
 
-    /// The first part of [`FusedTraining::ascend_log_likelihood`]. The step is left to [`FusedTraining::take_pending_step`], on another
-    /// thread if there is one, while the gradient in `z` is put to use.
+    /// The first part of [`FusedTraining::ascend_log_likelihood`]. The step is left to
+    /// [`FusedTraining::take_pending_step`], on another thread if there is one, while the gradient in `z` is
+    /// put to use.
     ///
     /// # Panics
     ///

@@ -2,8 +2,9 @@
 //! Why?", with one latent and one observed number for each datapoint and a global `θ` that is known.
 //!
 //! In both, `z_n` depends on its own `x_n` alone, so an encoder that is wide enough has no amortization
-//! gap. How wide is the question: a linear one suffices for the [`new_linear_hierarchical`] model, hidden units are needed
-//! for the [`NonlinearHierarchical`]. In the paper `θ` is inferred along with `z`; here models are frozen.
+//! gap. How wide is the question: a linear one suffices for the [`new_linear_hierarchical`] model, hidden
+//! units are needed for the [`NonlinearHierarchical`]. In the paper `θ` is inferred along with `z`; here
+//! models are frozen.
 
 use crate::likelihood::Likelihood;
 use crate::linear_gaussian::LinearGaussian;

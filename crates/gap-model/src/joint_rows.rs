@@ -154,7 +154,8 @@ impl<'a> JointRowEvaluator<'a> {
 pub struct LikelihoodRowEvaluator<'a>(&'a FusedConditionedDecoder);
 
 impl LikelihoodRowEvaluator<'_> {
-    /// Writes `log p(x | z)`, nats, of rows as [`JointRowEvaluator::evaluate`] takes them: `[N], [N, D] -> [N]`.
+    /// Writes `log p(x | z)`, nats, of rows as [`JointRowEvaluator::evaluate`] takes them:
+    /// `[N], [N, D] -> [N]`.
     ///
     /// # Panics
     ///

@@ -1,9 +1,10 @@
 //! Latent-variable models `p(x, z)`, frozen, known through two functions: the joint and its score.
 //!
 //! A new model is one file with one `impl` of [`LatentVariableModel`]; a new likelihood one file in
-//! [`likelihood`]; a new kind of network one file beside [`convolution`]. [`conditioned`] and [`JointRowEvaluator`] serve those
-//! who ask many times at the same observations, [`learning`] those who fit. Whether fused kernels or
-//! libtorch compute is decided in this crate alone ([`Backend`]). Nothing here knows a variational family or an encoder.
+//! [`likelihood`]; a new kind of network one file beside [`convolution`]. [`conditioned`] and
+//! [`JointRowEvaluator`] serve those who ask many times at the same observations, [`learning`] those who fit.
+//! Whether fused kernels or libtorch compute is decided in this crate alone ([`Backend`]). Nothing here knows
+//! a variational family or an encoder.
 
 pub mod activation;
 pub mod backend;

@@ -1,8 +1,8 @@
 //! `p(x | z)` given the decoder's output: its value, and its gradients by hand.
 //!
-//! A new likelihood is one file beside `learned_gaussian.rs` with one `impl` of `LikelihoodFormulas` (`formulas.rs`), and one
-//! variant here. Those whose gradient has the form of `CanonicalGradient` also have it easier: what the
-//! observation contributes to the score is computed once. The kernels know the
+//! A new likelihood is one file beside `learned_gaussian.rs` with one `impl` of `LikelihoodFormulas`
+//! (`formulas.rs`), and one variant here. Those whose gradient has the form of `CanonicalGradient` also have
+//! it easier: what the observation contributes to the score is computed once. The kernels know the
 //! Bernoulli and the Gaussian with one standard deviation; everything else is computed by libtorch.
 
 mod bernoulli;

@@ -70,7 +70,8 @@ impl NetworkBlocks {
         self
     }
 
-    /// The output of a block of aligned rows, in memory that the caller may write over: `[ROWS_PER_BLOCK, in] -> [ROWS_PER_BLOCK, out]`.
+    /// The output of a block of aligned rows, in memory that the caller may write over:
+    /// `[ROWS_PER_BLOCK, in] -> [ROWS_PER_BLOCK, out]`.
     pub(crate) fn forward(&mut self, input: &Tensor) -> &mut Tensor {
         let last = self.layers.len() - 1;
         for i in 0..=last {

@@ -1,5 +1,5 @@
-//! The columns of a table of records, each declared once, in [`visit_record_columns`]; from there they are written and
-//! read.
+//! The columns of a table of records, each declared once, in [`visit_record_columns`]; from there they are
+//! written and read.
 
 use crate::cell::{Cell, CellType, CellValue};
 use crate::record::{Record, SCHEMA_VERSION};

@@ -8,8 +8,8 @@
 //!
 //! MKL's stock path (see [`crate::math_library`]) looks at addresses too: where a row does not begin
 //! at a multiple of 16 bytes, it adds up in another order. In `rows · weight` that concerns the rows
-//! of the result ([`matmul_into_aligned_rows`] aligns them), in `rows · weightᵀ` without a copy of the weight those of
-//! the left factor ([`align_rows`]).
+//! of the result ([`matmul_into_aligned_rows`] aligns them), in `rows · weightᵀ` without a copy of the weight
+//! those of the left factor ([`align_rows`]).
 
 use tch::{Device, Kind, Tensor};
 

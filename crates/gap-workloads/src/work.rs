@@ -39,7 +39,8 @@ pub enum Work {
         /// Steps in a run.
         steps: u32,
     },
-    /// Hamiltonian transitions along an annealing path from the prior, [`ANNEALING_TRANSITIONS`] of each chain in a run.
+    /// Hamiltonian transitions along an annealing path from the prior, [`ANNEALING_TRANSITIONS`] of each
+    /// chain in a run.
     Annealing {
         /// `B`.
         batch: u64,

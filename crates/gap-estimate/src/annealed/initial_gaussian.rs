@@ -5,7 +5,8 @@ use gap_torch::{NoiseStream, SeedKey, to_f32_values};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
-/// Draws whose moments an initial Gaussian has where its `q` is no diagonal Gaussian, and as many opposite ones.
+/// Draws whose moments an initial Gaussian has where its `q` is no diagonal Gaussian, and as many opposite
+/// ones.
 const MOMENT_MATCHING_DRAWS: i64 = 2048;
 
 /// A Gaussian of each datapoint. Chains move in `w`, where it is the standard normal: `z = mean + F w`.

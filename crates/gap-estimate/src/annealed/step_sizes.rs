@@ -26,9 +26,9 @@ const ADAPTATION_CHAINS: usize = 4;
 /// Where the search begins: in the units of a good initial Gaussian the posterior is about 1 wide.
 const INITIAL_STEP_SIZE: f64 = 0.3;
 
-/// The longest trajectory, in the initial Gaussian's units. Where the posterior is as wide as the initial Gaussian a
-/// trajectory turns by its length; the log-ratio there is nearly even around the middle, and half a turn
-/// would give it back unchanged. On linear-Gaussian models in 10 and 50 dimensions the standard error is
+/// The longest trajectory, in the initial Gaussian's units. Where the posterior is as wide as the initial
+/// Gaussian a trajectory turns by its length; the log-ratio there is nearly even around the middle, and half
+/// a turn would give it back unchanged. On linear-Gaussian models in 10 and 50 dimensions the standard error is
 /// the least for lengths from 1.6 to 2.5, and twice that for 4, whatever the number of steps.
 const MAX_TRAJECTORY_LENGTH: f64 = 2.0;
 

@@ -14,8 +14,8 @@ use tch::{Device, Tensor};
 /// `log s_k` of one component after another.
 ///
 /// One normal more than `D` says which component a draw is from. There are `2^n` of them, so that points of a
-/// long Sobol sequence fall on each nearly alike: gradients are nearly stratified over components. Weights are equal
-/// and stay so: their gradient needs values, not scores. A mode with more mass takes more components.
+/// long Sobol sequence fall on each nearly alike: gradients are nearly stratified over components. Weights
+/// are equal and stay so: their gradient needs values, not scores. A mode with more mass takes more components.
 ///
 /// Where all components are one, none has a reason to leave: an ascent sets out with means a standard
 /// deviation from the middle. Gradients are path gradients (Roeder, Wu and Duvenaud 2017, §4).

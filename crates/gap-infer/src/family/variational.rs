@@ -41,9 +41,9 @@ pub struct Draws {
 
 /// A family of distributions over `z`, reparameterised: `z` is a function of `λ` and noise.
 ///
-/// The first `2D` of `λ` are `(μ, log σ)`: [`VariationalFamily::embed_smaller_family`] puts behind them what makes `q`
-/// that diagonal Gaussian. So every family contains the smallest one, and its ascent starts where that
-/// one's ended.
+/// The first `2D` of `λ` are `(μ, log σ)`: [`VariationalFamily::embed_smaller_family`] puts behind them what
+/// makes `q` that diagonal Gaussian. So every family contains the smallest one, and its ascent starts where
+/// that one's ended.
 pub trait VariationalFamily: Send + Sync {
     /// `D`.
     fn latent_dim(&self) -> i64;

@@ -38,8 +38,8 @@ pub fn can_train_without_tensors(
 }
 
 impl<'a> EncoderLearner<'a> {
-    /// The encoder of `learner`, with draws in plain memory if `on_rows`, where [`can_train_without_tensors`] said that
-    /// this can be.
+    /// The encoder of `learner`, with draws in plain memory if `on_rows`, where [`can_train_without_tensors`]
+    /// said that this can be.
     pub fn new(
         learner: NetworkLearner<'a>,
         family: &'a dyn VariationalFamily,

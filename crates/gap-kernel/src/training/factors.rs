@@ -1,9 +1,9 @@
 //! Numbers in the orders in which the three products of a step take them.
 //!
-//! An instruction takes [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] depths of a column side by side, a *unit* of 32 bits: one
-//! factor of 32, or two of 16. The right factor of a product therefore lies in units, `[depth / PRODUCTS_PER_INSTRUCTION,
-//! columns, PRODUCTS_PER_INSTRUCTION]`, while a row of its left factor needs no order of its own. With one factor to a unit
-//! all of this is the matrix as it is.
+//! An instruction takes [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] depths of a column side by side, a *unit*
+//! of 32 bits: one factor of 32, or two of 16. The right factor of a product therefore lies in units,
+//! `[depth / PRODUCTS_PER_INSTRUCTION, columns, PRODUCTS_PER_INSTRUCTION]`, while a row of its left factor
+//! needs no order of its own. With one factor to a unit all of this is the matrix as it is.
 
 use super::parameters::LearnedLayer;
 use crate::lanes::ProductKernel;
@@ -15,7 +15,8 @@ use std::arch::x86_64::*;
 const TRANSPOSE_SQUARE_SIDE: usize = 8;
 
 /// The first `n_rows` of `rows`, `[rows, width]`, in units that go down the columns:
-/// `[rows / PRODUCTS_PER_INSTRUCTION, width, PRODUCTS_PER_INSTRUCTION]`, with zeros for a row that is missing from the last of them.
+/// `[rows / PRODUCTS_PER_INSTRUCTION, width, PRODUCTS_PER_INSTRUCTION]`, with zeros for a row that is missing
+/// from the last of them.
 ///
 /// `to` is only written to where a unit holds more than one factor.
 #[inline(always)]

@@ -55,7 +55,8 @@ pub(crate) fn pack_decoder(network: &Network, likelihood: &Likelihood) -> Option
     })
 }
 
-/// `x = W z + b + std ε` (`[X, D]`, `[X]`), likewise, packed for the kernels; `None` where libtorch has to do it.
+/// `x = W z + b + std ε` (`[X, D]`, `[X]`), likewise, packed for the kernels; `None` where libtorch has to do
+/// it.
 pub(crate) fn pack_linear_gaussian(
     backend: Backend,
     weight: &Tensor,

@@ -35,8 +35,8 @@ pub struct NestedFamilyComparison {
     pub n: u64,
     /// `L[q*]` of the larger family minus that of the smaller one, paired.
     pub gain: Mean,
-    /// Datapoints where the larger family ended below the smaller one by more than [`NESTING_TOLERANCE_NATS`] and
-    /// two standard errors of the difference.
+    /// Datapoints where the larger family ended below the smaller one by more than [`NESTING_TOLERANCE_NATS`]
+    /// and two standard errors of the difference.
     pub violations: u64,
     /// The lowest difference of a datapoint, its Monte Carlo error included.
     #[serde(deserialize_with = "nan_from_null")]
