@@ -46,7 +46,7 @@ pub fn estimate_adaptively(
         let weights =
             |role: &str| Proposal::new(&q, point, id, settings.prior_share, key.for_role(role));
         let n_samples = choose_n_samples(settings, &mut joint, weights("judge"))?;
-        let mut reported = ImportanceWeightStats::for_draws(n_samples);
+        let mut reported = ImportanceWeightStats::with_capacity_for_draws(n_samples);
         weights("report").weigh(&mut joint, n_samples, &mut reported)?;
         let mut estimate = reported.finish();
         estimate.diagnostics.seconds = clock.elapsed().as_secs_f64();
@@ -68,7 +68,7 @@ fn choose_n_samples(
     mut from: Proposal,
 ) -> Result<u64, EstimateError> {
     let most_samples = u64::from(settings.most_samples.get());
-    let mut weights = ImportanceWeightStats::for_draws(most_samples);
+    let mut weights = ImportanceWeightStats::with_capacity_for_draws(most_samples);
     let (mut n_samples, mut taken) = (u64::from(settings.first_samples.get()), 0);
     loop {
         from.weigh(joint, n_samples - taken, &mut weights)?;

@@ -30,7 +30,9 @@ impl PosteriorEstimator for ImportanceWeighted {
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
-        Box::new(ImportanceWeightStats::for_draws(self.n_samples))
+        Box::new(ImportanceWeightStats::with_capacity_for_draws(
+            self.n_samples,
+        ))
     }
 }
 
@@ -42,10 +44,10 @@ pub struct ImportanceWeightStats {
 
 impl ImportanceWeightStats {
     /// For `n` draws.
-    pub fn for_draws(n: u64) -> Self {
+    pub fn with_capacity_for_draws(n: u64) -> Self {
         Self {
             weights: LogMeanExp::default(),
-            tail: WeightTail::for_draws(n),
+            tail: WeightTail::with_capacity_for_draws(n),
         }
     }
 }

@@ -24,9 +24,9 @@ impl PosteriorEstimator for ParetoSmoothed {
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
-        Box::new(ParetoSmoothedAccumulator(ImportanceWeightStats::for_draws(
-            self.n_samples,
-        )))
+        Box::new(ParetoSmoothedAccumulator(
+            ImportanceWeightStats::with_capacity_for_draws(self.n_samples),
+        ))
     }
 }
 

@@ -59,7 +59,7 @@ pub struct ParetoTail {
 
 impl WeightTail {
     /// For `n` log-weights.
-    pub fn for_draws(n: u64) -> Self {
+    pub fn with_capacity_for_draws(n: u64) -> Self {
         let capacity = tail_length(n) + 1;
         Self {
             capacity,
@@ -211,7 +211,7 @@ mod tests {
 
     /// Quantiles of a Pareto distribution with this shape: as even a sample as there is.
     fn pareto(shape: f64, n: usize) -> WeightTail {
-        let mut tail = WeightTail::for_draws(n as u64);
+        let mut tail = WeightTail::with_capacity_for_draws(n as u64);
         for i in 0..n {
             let survival: f64 = (i as f64 + 0.5) / n as f64;
             tail.push(-shape * survival.ln());
@@ -232,8 +232,8 @@ mod tests {
         let weights: Vec<f64> = (0..10_000)
             .map(|i| f64::from(i * 7919 % 10_007).sqrt())
             .collect();
-        let mut one = WeightTail::for_draws(10_000);
-        let mut other = WeightTail::for_draws(10_000);
+        let mut one = WeightTail::with_capacity_for_draws(10_000);
+        let mut other = WeightTail::with_capacity_for_draws(10_000);
         weights.iter().for_each(|&w| one.push(w));
         weights.iter().rev().for_each(|&w| other.push(w));
         assert_eq!(one.fit(), other.fit());
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn there_is_no_shape_of_few_or_equal_weights() {
         assert_eq!(pareto(0.5, 20).fit(), None);
-        let mut equal = WeightTail::for_draws(1000);
+        let mut equal = WeightTail::with_capacity_for_draws(1000);
         (0..1000).for_each(|_| equal.push(1.0));
         assert_eq!(equal.fit(), None);
     }

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::error::RunError;
 use crate::observations::{InputError, Observations};
-use crate::run::{Executor, Workspace};
+use crate::run::{Executor, StageWorkspace};
 use crate::stage_id::StageId;
 use crate::work::Stage;
 use gap_schema::Record;
@@ -50,7 +50,7 @@ impl Executor for LibtorchExecutor {
         &self,
         _id: &StageId,
         stage: &Stage,
-        workspace: &Workspace,
+        workspace: &StageWorkspace,
     ) -> Result<Vec<Record>, RunError> {
         stage.run(&Context {
             device: self.device,

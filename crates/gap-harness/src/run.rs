@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 /// Where a stage reads and writes.
-pub struct Workspace<'a> {
+pub struct StageWorkspace<'a> {
     /// An empty folder of its own; what it leaves there is published with its records.
     pub output: &'a Path,
     /// The folders of the stages before it.
@@ -38,7 +38,7 @@ pub trait Executor: Sync {
         &self,
         id: &StageId,
         stage: &Stage,
-        workspace: &Workspace,
+        workspace: &StageWorkspace,
     ) -> Result<Vec<Record>, RunError>;
 }
 
@@ -238,7 +238,7 @@ impl<'a> RunSchedule<'a> {
     fn execute_and_publish(&self, id: &StageId, stage: &Stage) -> Result<(), RunError> {
         let partial = self.store.begin_stage(id)?;
         let progress = |fraction| self.observer.stage_progressed(id, fraction);
-        let workspace = Workspace {
+        let workspace = StageWorkspace {
             output: &partial,
             store: self.store,
             threads: threads_per_stage(),

@@ -61,7 +61,7 @@ pub(crate) static SECTIONS: [&dyn Section; 9] = [
 pub(crate) fn sections_to_show(summary: &Summary) -> Vec<&'static dyn Section> {
     let alone = SECTIONS
         .iter()
-        .filter(|section| section.is_report_without_gaps(summary));
+        .filter(|section| section.has_standalone_results(summary));
     let alone: Vec<&dyn Section> = alone.copied().collect();
     if summary.cells.is_empty() && !alone.is_empty() {
         alone

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use gap_harness::run::Workspace;
+use gap_harness::run::StageWorkspace;
 use gap_harness::{
     Environment, Executor, Observer, Outcome, Plan, RunError, Stage, StageId, Store,
 };
@@ -179,7 +179,7 @@ impl Executor for MockExecutor {
         &self,
         id: &StageId,
         stage: &Stage,
-        workspace: &Workspace,
+        workspace: &StageWorkspace,
     ) -> Result<Vec<Record>, RunError> {
         let before = {
             let mut executed = self.executed.lock().unwrap();

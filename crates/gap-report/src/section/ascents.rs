@@ -17,7 +17,7 @@ impl Section for AscentsSection {
         summary.ascents = analysis::ascent_cells(&input.rows.trace);
     }
 
-    fn is_report_without_gaps(&self, summary: &Summary) -> bool {
+    fn has_standalone_results(&self, summary: &Summary) -> bool {
         !summary.ascents.is_empty()
     }
 

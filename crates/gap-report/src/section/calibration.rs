@@ -19,7 +19,7 @@ impl Section for CalibrationsSection {
         summary.calibration = analysis::summarize_calibrations(&input.rows.calibration);
     }
 
-    fn is_report_without_gaps(&self, summary: &Summary) -> bool {
+    fn has_standalone_results(&self, summary: &Summary) -> bool {
         !summary.calibration.is_empty()
     }
 

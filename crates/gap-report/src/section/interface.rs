@@ -15,7 +15,7 @@ pub(crate) trait Section: Sync {
     fn analyse(&self, _input: &AnalysisInput<'_>, _summary: &mut Summary) {}
 
     /// Whether the summary has results of this topic that are a report of their own, without gaps.
-    fn is_report_without_gaps(&self, _summary: &Summary) -> bool {
+    fn has_standalone_results(&self, _summary: &Summary) -> bool {
         false
     }
 

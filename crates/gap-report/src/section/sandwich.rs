@@ -16,7 +16,7 @@ impl Section for SandwichesSection {
         analysis::add_sandwich_widths_to_cells(&summary.sandwich, &mut summary.cells);
     }
 
-    fn is_report_without_gaps(&self, summary: &Summary) -> bool {
+    fn has_standalone_results(&self, summary: &Summary) -> bool {
         !summary.sandwich.is_empty()
     }
 

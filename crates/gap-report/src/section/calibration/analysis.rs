@@ -54,12 +54,12 @@ fn finite_replicates(row: &CalibrationRow) -> f64 {
 
 /// Standard errors that a bias may be on the wrong side: a report has dozens of them, of which one or two would
 /// be more than two errors off by chance.
-const SIDE_MARGIN_STD_ERRORS: f64 = 3.0;
+const WRONG_SIDE_TOLERANCE_STD_ERRORS: f64 = 3.0;
 
 fn is_bias_on_stated_side(row: &CalibrationRow) -> Option<bool> {
     let (bias, margin) = (
         row.bias_nats,
-        SIDE_MARGIN_STD_ERRORS * row.bias_std_error_nats,
+        WRONG_SIDE_TOLERANCE_STD_ERRORS * row.bias_std_error_nats,
     );
     let holds = match row.side {
         Side::Lower => bias <= margin,
