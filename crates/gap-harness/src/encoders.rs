@@ -20,7 +20,7 @@ const LAYOUT_FILE: &str = "encoder.json";
 const WEIGHTS_FILE: &str = "encoder.safetensors";
 /// The names of its weights begin with this.
 const WEIGHTS_PREFIX: &str = "encoder";
-/// What fitting it cost.
+/// The file of what fitting the encoder cost.
 const FIT_COST_FILE: &str = "fit.json";
 
 /// A number that is always the same has no standard deviation to divide by.
@@ -31,7 +31,7 @@ const MIN_STANDARDIZATION_STD: f64 = 1e-6;
 pub struct EncoderLayout {
     /// Its layers.
     pub encoder: EncoderSpec,
-    /// What it sees.
+    /// The shape of the observations that it maps to `q`.
     pub observed: ObservationShape,
     /// The family whose `λ` it says.
     pub family: Family,

@@ -16,7 +16,7 @@ pub enum RunError {
     Workers {
         /// How many were asked for.
         jobs: usize,
-        /// Why.
+        /// What is wrong with it.
         message: String,
     },
 }

@@ -24,7 +24,7 @@ const WEIGHTS_PREFIX: &str = "decoder";
 /// Standard deviation of the noise of a linear-Gaussian model whose spec names none.
 const DEFAULT_NOISE_STD: f64 = 1.0;
 
-/// What observations look like.
+/// The size of an observation, and what a row of them holds.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ObservationShape {
     /// `X`.

@@ -132,7 +132,7 @@ impl Observations {
         }
     }
 
-    /// What they look like.
+    /// Their size, and what a row of them holds.
     pub const fn observed(&self) -> ObservationShape {
         match self {
             Self::Read { observed, .. } | Self::Drawn { observed, .. } => *observed,

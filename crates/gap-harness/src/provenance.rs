@@ -87,7 +87,7 @@ impl Provenance {
         }
     }
 
-    /// What numbers depend on.
+    /// The part of it that numbers may depend on, and that stage names are made from.
     pub fn environment(&self) -> Environment {
         Environment {
             source: self.source.clone(),

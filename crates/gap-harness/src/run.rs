@@ -54,7 +54,7 @@ pub enum Outcome {
     },
     /// It failed.
     Failed {
-        /// Why.
+        /// The error, in one line.
         message: String,
     },
     /// A stage that it depends on failed.
@@ -71,7 +71,7 @@ pub trait Observer: Sync {
     fn stage_finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome);
 }
 
-/// What a run did.
+/// How many stages a run carried out, found finished and lost.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunReport {
     /// Stages that were carried out now.
@@ -279,7 +279,7 @@ impl<'a> RunSchedule<'a> {
     }
 }
 
-/// What a panic said.
+/// The message that a stage panicked with.
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let literal = panic.downcast_ref::<&str>().copied();
     literal

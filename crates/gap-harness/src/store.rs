@@ -20,7 +20,7 @@ pub enum StoreError {
     Unwritable {
         /// The folder or file.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
     /// Another run is at work in it.

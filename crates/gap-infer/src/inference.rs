@@ -24,7 +24,7 @@ pub enum InferError {
         "fitting the {what} diverged at step {step} of {steps}; lower the learning rate `{key}`"
     )]
     Diverged {
-        /// What was fitted.
+        /// What was fitted: an encoder, or a model with one.
         what: &'static str,
         /// At which step.
         step: u32,

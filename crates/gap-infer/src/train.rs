@@ -27,7 +27,7 @@ fn minibatch_size(training: &TrainingSpec, data: &Dataset) -> usize {
     (training.batch_size.get() as usize).min(data.len())
 }
 
-/// What a fit cost.
+/// Wall time and joint gradients of a fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TrainingCost {
     /// Wall time, seconds.

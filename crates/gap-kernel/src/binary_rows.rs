@@ -70,7 +70,7 @@ pub(crate) struct BinaryRows<L: Lanes> {
     lanes: std::marker::PhantomData<L>,
 }
 
-/// What tables need.
+/// Memory that lookup tables and their sums take.
 struct LookupTableMemory {
     /// Tables of some groups.
     tables: AlignedBuffer<f32>,

@@ -199,7 +199,7 @@ impl FusedTraining {
     ///
     /// # Panics
     ///
-    /// The same.
+    /// As [`FusedTraining::ascend_log_likelihood`].
     pub fn forward_and_backward(
         &mut self,
         z: &[f32],

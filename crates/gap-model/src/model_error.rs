@@ -25,7 +25,7 @@ pub enum ModelError {
     /// Sizes do not fit together.
     #[error("the model has {what} = {model}, but was given {given}")]
     Size {
-        /// Which size.
+        /// The size that is wrong, by name.
         what: &'static str,
         /// The model's.
         model: i64,

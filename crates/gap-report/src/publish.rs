@@ -12,7 +12,7 @@ pub enum ReportError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
     /// The content cannot be put into this form.

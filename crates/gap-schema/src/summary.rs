@@ -52,7 +52,7 @@ pub struct StageCost {
     /// The variant of the experiment.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub variant: Option<String>,
-    /// What they do.
+    /// What stages of this kind do.
     pub stage: String,
     /// How many they are.
     pub n: u64,

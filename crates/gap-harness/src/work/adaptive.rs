@@ -25,7 +25,7 @@ pub struct AdaptiveWork {
     pub free_form: StageId,
     /// The points.
     pub points: Chunk,
-    /// How many draws.
+    /// The draws it begins with, those it may take, and the error it aims at.
     pub adaptive: AdaptiveSpec,
 }
 

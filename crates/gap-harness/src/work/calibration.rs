@@ -47,7 +47,7 @@ struct CalibrationProblem<'a> {
 pub enum CalibratedEstimator {
     /// One that is made from draws of `q*`.
     FromDraws {
-        /// Which.
+        /// The estimator.
         estimator: Estimator,
         /// Draws of an estimate.
         n_samples: Count,

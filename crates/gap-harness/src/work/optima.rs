@@ -33,7 +33,7 @@ pub struct OptimaWork {
     pub model: StageId,
     /// The points: one batch, since what is measured of an ascent are means over them all.
     pub points: Chunk,
-    /// Where to start.
+    /// The starts that each datapoint's ascents have.
     pub starts: Vec<Start>,
 }
 

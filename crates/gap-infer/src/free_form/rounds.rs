@@ -125,7 +125,7 @@ fn adam_phase_of_round(round: u32) -> Phase {
     }
 }
 
-/// What a round gained.
+/// The estimated gain of a round in ELBO, nats, from draws that it did not see.
 struct RoundGain {
     nats: f64,
     std_error_nats: f64,

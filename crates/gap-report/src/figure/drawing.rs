@@ -14,7 +14,7 @@ pub(crate) trait Draw {
 
     fn title(&self) -> &str;
 
-    /// What its parts are.
+    /// The text below the heading, which says what lines, bars and markers stand for.
     fn note(&self) -> &str;
 
     /// Width and height in pixels, with so many for one unit of the SVG.
@@ -30,7 +30,7 @@ pub(crate) trait Figure {
 
     fn title(&self) -> &str;
 
-    /// What its parts are.
+    /// The text below the heading, which says what lines, bars and markers stand for.
     fn note(&self) -> &str;
 
     /// The figure as an SVG document.

@@ -12,7 +12,7 @@ const CONFIDENCE_LEVEL: f64 = 0.95;
 /// From so many draws on an interval is a normal one.
 const MAX_STUDENT_T_SAMPLES: u64 = 1000;
 
-/// What replicates say.
+/// Coverage and bias of an estimator, from replicates of one estimate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coverage {
     /// Replicates whose estimate is not finite; they are in no other number.

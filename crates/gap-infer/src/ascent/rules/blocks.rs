@@ -41,7 +41,7 @@ impl RunningCurvatureAverage {
         }
     }
 
-    /// The next block.
+    /// Takes the gradients of one more block of draws into the averages.
     pub fn add_and_correct_block(
         &mut self,
         evaluation: &Evaluation,

@@ -11,7 +11,7 @@ const MIN_CURVATURE: f64 = 0.05;
 /// `−ρ σ'² ∂(−L)/∂μ` (Khan and Nielsen 2018). Only the diagonal of the curvature enters.
 pub enum NaturalGradientDirection {}
 
-/// The rule.
+/// Natural-gradient steps, damped as far as they do not gain.
 pub type NaturalGradientStepper = DampedStepper<NaturalGradientDirection>;
 
 impl DampedStepDirection for NaturalGradientDirection {

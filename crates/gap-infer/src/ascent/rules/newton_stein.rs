@@ -13,7 +13,7 @@ const MAX_LOG_STD_STEP: f64 = 1.0;
 /// `Δw = −(C + λI)⁻¹ σ ∂(−L)/∂μ`, and `Δ log σ` towards the fixed point `σ² = σ² / diag C`.
 pub enum NewtonSteinDirection {}
 
-/// The rule.
+/// Newton steps with Stein estimates of the curvature, damped as far as they do not gain.
 pub type NewtonSteinStepper = DampedStepper<NewtonSteinDirection>;
 
 impl DampedStepDirection for NewtonSteinDirection {
