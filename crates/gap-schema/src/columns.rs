@@ -202,9 +202,10 @@ impl ColumnBuilder {
             (Self::Texts(cells), CellValue::Text(text)) => cells.push(Some(text.into_owned())),
             (Self::Integers(cells), CellValue::Integer(number)) => cells.push(Some(number)),
             (Self::Reals(cells), CellValue::Real(number)) => cells.push(Some(number)),
-            (Self::Texts(cells), _) => cells.push(None),
-            (Self::Integers(cells), _) => cells.push(None),
-            (Self::Reals(cells), _) => cells.push(None),
+            (Self::Texts(cells), CellValue::Empty) => cells.push(None),
+            (Self::Integers(cells), CellValue::Empty) => cells.push(None),
+            (Self::Reals(cells), CellValue::Empty) => cells.push(None),
+            _ => unreachable!("a cell's value is of the type that its column declares"),
         }
     }
 

@@ -91,12 +91,7 @@ impl Reparameterization for DiagonalReparameterization {
         let dim = std.len();
         let (noise, score) = (draws.noise, draws.score);
         let gradient = WhitenedGradient::from_scores(std, noise, score, request.curvature);
-        Evaluation {
-            loss: request
-                .loss
-                .then(|| gaussian_negative_elbo(params, dim, draws)),
-            gradient: LossGradient::Whitened(gradient),
-        }
+        gaussian_evaluation(gradient, params, dim, draws, request)
     }
 }
 
@@ -145,12 +140,7 @@ impl Reparameterization for FullGaussianReparameterization {
         let ones = DVector::from_element(dim, 1.0);
         let (noise, score) = (draws.noise, &self.whitened);
         let gradient = WhitenedGradient::from_scores(ones, noise, score, request.curvature);
-        Evaluation {
-            loss: request
-                .loss
-                .then(|| gaussian_negative_elbo(params, dim, draws)),
-            gradient: LossGradient::Whitened(gradient),
-        }
+        gaussian_evaluation(gradient, params, dim, draws, request)
     }
 }
 
@@ -194,6 +184,21 @@ impl Reparameterization for GenericReparameterization<'_> {
             loss: request.loss.then(loss),
             gradient: LossGradient::Params(gradient.iter().map(|&g| -f64::from(g)).collect()),
         }
+    }
+}
+
+/// An evaluation of a Gaussian, with `−L` if it was asked for.
+fn gaussian_evaluation(
+    gradient: WhitenedGradient,
+    params: &[f64],
+    dim: usize,
+    draws: &ScoredDraws<'_>,
+    request: EvaluationRequest,
+) -> Evaluation {
+    let loss = || gaussian_negative_elbo(params, dim, draws);
+    Evaluation {
+        loss: request.loss.then(loss),
+        gradient: LossGradient::Whitened(gradient),
     }
 }
 

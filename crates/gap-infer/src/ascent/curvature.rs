@@ -66,6 +66,11 @@ impl<'a> NewtonPreconditioner<'a> {
     }
 }
 
+/// What a step is multiplied by so that no part of it is longer than `longest`: 1 where none is.
+pub fn shrink_factor(step: &DVector<f64>, longest: f64) -> f64 {
+    (longest / step.amax()).min(1.0)
+}
+
 fn cholesky_of_damped(curvature: &DMatrix<f64>, damping: f64) -> Option<Cholesky<f64, Dyn>> {
     let mut damped = curvature.clone();
     for i in 0..damped.nrows() {

@@ -24,8 +24,8 @@ impl Draw for Chart {
         &self.note
     }
 
-    fn size(&self, scale: f64) -> (u32, u32) {
-        self.size_in_pixels(scale)
+    fn size(&self) -> (f64, f64) {
+        (self.width(), self.height())
     }
 
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> DrawResult<DB> {

@@ -18,7 +18,14 @@ pub(crate) trait Draw {
     fn note(&self) -> &str;
 
     /// Width and height in pixels, with so many for one unit of the SVG.
-    fn size(&self, scale: f64) -> (u32, u32);
+    fn size_in_pixels(&self, scale: f64) -> (u32, u32) {
+        let pixels = |length: f64| (length * scale).ceil() as u32;
+        let (width, height) = self.size();
+        (pixels(width), pixels(height))
+    }
+
+    /// Width and height in units of the SVG.
+    fn size(&self) -> (f64, f64);
 
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> DrawResult<DB>;
 }
@@ -56,7 +63,7 @@ impl<D: Draw> Figure for D {
     fn to_svg(&self) -> Result<String, DrawError> {
         register_font();
         let mut text = String::new();
-        let backend = SVGBackend::with_string(&mut text, self.size(SVG_RENDERING.scale));
+        let backend = SVGBackend::with_string(&mut text, self.size_in_pixels(SVG_RENDERING.scale));
         draw(backend, self, SVG_RENDERING)?;
         Ok(text)
     }
@@ -64,7 +71,7 @@ impl<D: Draw> Figure for D {
     fn write_png(&self, path: &Path) -> Result<(), DrawError> {
         register_font();
         draw(
-            BitMapBackend::new(path, self.size(PNG_RENDERING.scale)),
+            BitMapBackend::new(path, self.size_in_pixels(PNG_RENDERING.scale)),
             self,
             PNG_RENDERING,
         )

@@ -76,7 +76,7 @@ impl Chart {
         widths.fold(0.0, f64::max) + 56.0
     }
 
-    fn width(&self) -> f64 {
+    pub(crate) fn width(&self) -> f64 {
         let content =
             self.first_panel_left() + self.panels_width() + LEGEND_DISTANCE + self.legend_width();
         content.max(text_width(&self.title, TITLE_TEXT_SIZE) * 1.15 + 2.0 * FIGURE_MARGIN)
@@ -116,11 +116,6 @@ impl Chart {
         let keys = self.legend.len() + self.references.len();
         let legend = keys as f64 * (LINE_HEIGHT + 5.0);
         self.plot_top() + PANEL_HEIGHT.max(legend) + below_axis
-    }
-
-    pub(crate) fn size_in_pixels(&self, scale: f64) -> (u32, u32) {
-        let pixels = |length: f64| (length * scale).ceil() as u32;
-        (pixels(self.width()), pixels(self.height()))
     }
 }
 

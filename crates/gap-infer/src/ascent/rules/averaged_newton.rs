@@ -1,7 +1,7 @@
 //! Newton steps that are averaged over new draws, each block corrected by the blocks before it.
 
 use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
-use crate::ascent::curvature::NewtonPreconditioner;
+use crate::ascent::curvature::{NewtonPreconditioner, shrink_factor};
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
 use crate::ascent::stepper::{StepOutcome, Stepper};
@@ -60,12 +60,7 @@ impl Stepper for StochasticNewton {
         let metric = NewtonPreconditioner::new(&averaged, damping);
         let (step, log_step) = metric.newton_mean_and_log_std_steps(&gradient, &log_std_gradient);
         let decrement = 0.5 * step.dot(&gradient) + 0.5 * log_step.dot(&log_std_gradient);
-        let longest = step.amax();
-        let shrink = if longest > MAX_MEAN_STEP_IN_STDS {
-            MAX_MEAN_STEP_IN_STDS / longest
-        } else {
-            1.0
-        };
+        let shrink = shrink_factor(&step, MAX_MEAN_STEP_IN_STDS);
         let dim = self.params.len() / 2;
         for i in 0..dim {
             let log_move = weight * log_step[i].clamp(-MAX_LOG_STD_STEP, MAX_LOG_STD_STEP);

@@ -1,6 +1,7 @@
 //! Steps that are damped until they keep their promise (Levenberg and Marquardt), on fixed draws:
 //! what Newton-Stein and the natural gradient share.
 
+use crate::ascent::curvature::shrink_factor;
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest, WhitenedGradient};
 use crate::ascent::stepper::{StepOutcome, Stepper};
@@ -61,12 +62,7 @@ impl<D: DampedStepDirection> DampedStepper<D> {
                 None => self.damping = (3.0 * self.damping).max(INITIAL_DAMPING),
             }
         };
-        let longest = for_mean.amax();
-        let shrink = if longest > MAX_MEAN_STEP_IN_STDS {
-            MAX_MEAN_STEP_IN_STDS / longest
-        } else {
-            1.0
-        };
+        let shrink = shrink_factor(&for_mean, MAX_MEAN_STEP_IN_STDS);
         let dim = params.len() / 2;
         self.trial = params.to_vec();
         for i in 0..dim {

@@ -1,7 +1,8 @@
 //! Averaged Newton steps for the full Gaussian: its precision is the average of the curvatures seen.
 
+use super::averaged_newton::MAX_MEAN_STEP_IN_STDS;
 use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
-use crate::ascent::curvature::NewtonPreconditioner;
+use crate::ascent::curvature::{NewtonPreconditioner, shrink_factor};
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::Evaluation;
 use crate::ascent::stepper::{StepOutcome, Stepper};
@@ -109,8 +110,7 @@ impl Stepper for StochasticFullGaussianNewton {
             // Ends: the identity is positive definite, and what is not finite was refused before.
             rate *= 0.5;
         };
-        let longest = step.amax();
-        let shrink = (super::averaged_newton::MAX_MEAN_STEP_IN_STDS / longest).min(1.0);
+        let shrink = shrink_factor(&step, MAX_MEAN_STEP_IN_STDS);
         self.apply_mean_and_factor_step(&(step * (-weight * shrink)), &factor);
         averaged = factor.transpose() * averaged * &factor;
         self.blocks.set_averaged_curvature(averaged);

@@ -207,9 +207,8 @@ impl Draw for PosteriorFigure {
         &self.note
     }
 
-    fn size(&self, scale: f64) -> (u32, u32) {
-        let pixels = |length: f64| (length * scale).ceil() as u32;
-        (pixels(self.width()), pixels(self.height()))
+    fn size(&self) -> (f64, f64) {
+        (self.width(), self.height())
     }
 
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> DrawResult<DB> {
