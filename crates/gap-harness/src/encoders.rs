@@ -1,6 +1,7 @@
 //! Encoders in the folders of stages: what they are built from, their weights, and what fitting them cost.
 
 use crate::error::{RunError, stage_error};
+use crate::json_file::{read_json, write_json};
 use crate::models::ObservationShape;
 use gap_data::Dataset;
 use gap_infer::train::TrainingCost;
@@ -10,7 +11,6 @@ use gap_spec::{EncoderKind, EncoderLabel, EncoderSpec, Family};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::Path;
 use tch::{Device, Kind};
 
@@ -157,16 +157,4 @@ pub fn load_encoder(folder: &Path, device: Device) -> Result<FittedEncoder, RunE
             joint_gradients: fit.joint_gradients,
         },
     })
-}
-
-/// Writes plain data to a file.
-pub fn write_json(content: &impl Serialize, path: &Path) -> Result<(), RunError> {
-    let text = serde_json::to_string(content).map_err(stage_error)?;
-    fs::write(path, text).map_err(stage_error)
-}
-
-/// What [`write_json`] wrote.
-pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, RunError> {
-    let text = fs::read_to_string(path).map_err(stage_error)?;
-    serde_json::from_str(&text).map_err(stage_error)
 }

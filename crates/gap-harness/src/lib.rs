@@ -12,6 +12,7 @@ mod costs;
 mod encoders;
 mod error;
 pub mod executor;
+mod json_file;
 mod measure;
 mod models;
 mod observations;

@@ -1,6 +1,7 @@
 //! Models in the folders of stages: what they are built from, drawn or fitted, and their weights.
 
 use crate::error::{RunError, stage_error};
+use crate::json_file::{read_json, write_json};
 use gap_model::likelihood::ObservedValues;
 use gap_model::{
     ConvShape, Decoder, LatentVariableModel, Likelihood, LinearGaussian, Network,
@@ -10,7 +11,6 @@ use gap_spec::{ModelKind, ModelSpec, Positive};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::Path;
 use tch::Device;
 
@@ -78,8 +78,7 @@ impl Model {
         checkpoint
             .save(&folder.join(WEIGHTS_FILE))
             .map_err(stage_error)?;
-        let text = serde_json::to_string(layout).map_err(stage_error)?;
-        fs::write(folder.join(LAYOUT_FILE), text).map_err(stage_error)
+        write_json(layout, &folder.join(LAYOUT_FILE))
     }
 
     fn into_boxed(self) -> Box<dyn LatentVariableModel> {
@@ -94,8 +93,7 @@ impl Model {
 
 /// The frozen model in the folder of a finished stage.
 pub fn load_model(folder: &Path, device: Device) -> Result<Box<dyn LatentVariableModel>, RunError> {
-    let text = fs::read_to_string(folder.join(LAYOUT_FILE)).map_err(stage_error)?;
-    let layout: ModelLayout = serde_json::from_str(&text).map_err(stage_error)?;
+    let layout: ModelLayout = read_json(&folder.join(LAYOUT_FILE))?;
     let checkpoint = Checkpoint::load(&folder.join(WEIGHTS_FILE)).map_err(stage_error)?;
     let model = layout.restored(&checkpoint, device).map_err(stage_error)?;
     Ok(model.into_boxed())
@@ -106,7 +104,7 @@ pub fn load_model(folder: &Path, device: Device) -> Result<Box<dyn LatentVariabl
 pub struct ModelLayout {
     /// Its kind, and its sizes.
     pub model: ModelSpec,
-    /// What its observations look like.
+    /// The size of its observations, and what a row of them holds.
     pub observed: ObservationShape,
 }
 

@@ -3,8 +3,8 @@
 use super::Work;
 use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
-use crate::encoders::{read_json, write_json};
 use crate::error::{RunError, stage_error};
+use crate::json_file::{read_json, write_json};
 use crate::stage_id::StageId;
 use crate::starts::Starts;
 use gap_data::Batch;
