@@ -1,4 +1,4 @@
-//! An encoder's outputs at 1,000 rows and at one, gray and black and white, on every path of this
+//! An encoder's outputs at 1,000 rows and at one row, gray and binary, with each instruction set of this
 //! machine, in rows per second.
 //!
 //! `cargo bench --profile dev -p gap-kernel --bench forward`
@@ -10,14 +10,14 @@ use std::hint::black_box;
 const N_ROWS: usize = 1000;
 const WIDTHS: [usize; 4] = [784, 200, 200, 100];
 
-/// Numbers between −1 and 1 that repeat late.
+/// Numbers from −`scale` to `scale` with a period of 2,003.
 fn numbers(n: usize, scale: f32) -> Vec<f32> {
     (0..n)
         .map(|i| scale * ((i * 7919 % 2003) as f32 / 1001.0 - 1.0))
         .collect()
 }
 
-/// Numbers between 0 and 1 without a pattern that a processor could learn.
+/// Pseudorandom numbers between 0 and 1, without a pattern that a processor's branch prediction could learn.
 fn gray_rows() -> Vec<f32> {
     let mut state = 1_u64;
     let next = |_| {
@@ -28,7 +28,7 @@ fn gray_rows() -> Vec<f32> {
     (0..N_ROWS * WIDTHS[0]).map(next).collect()
 }
 
-/// A one where a number is below `share`.
+/// 1 where a number is below `share`, 0 elsewhere.
 fn ones(gray: &[f32], share: f32) -> Vec<f32> {
     let one = |&value: &f32| f32::from(u8::from(value < share));
     gray.iter().map(one).collect()

@@ -1,5 +1,6 @@
-//! Steps of learning from 100 rows (64 of the small ones), on every path of this machine, in rows per second:
-//! an encoder's, from a gradient in its output, and a decoder's, from observations.
+//! Training steps from 100 rows (64 for the small networks) with each instruction set and precision of this
+//! machine, in rows per second: an encoder's, from a gradient in its output, and a decoder's, from
+//! observations.
 //!
 //! `cargo bench --profile dev -p gap-kernel --bench training`
 
@@ -11,17 +12,17 @@ use std::hint::black_box;
 
 const N_ROWS: usize = 100;
 
-/// So small that weights stay where they began.
+/// So small that the weights hardly change.
 const LEARNING_RATE: f64 = 1e-6;
 
-/// Numbers between −1 and 1 that repeat late.
+/// Numbers from −`scale` to `scale` with a period of 2,003.
 fn numbers(n: usize, scale: f32) -> Vec<f32> {
     (0..n)
         .map(|i| scale * ((i * 7919 % 2003) as f32 / 1001.0 - 1.0))
         .collect()
 }
 
-/// A learner of each path, with its name.
+/// A learner for each instruction set and precision of this machine, with its name.
 fn learners(widths: &[usize]) -> impl Iterator<Item = (String, FusedTraining)> {
     let layers: Vec<[Vec<f32>; 2]> = widths
         .windows(2)

@@ -1,26 +1,28 @@
-//! Adam (Kingma and Ba 2015, Algorithm 1) with the paper's constants, uphill.
+//! Adam (Kingma and Ba 2015, Algorithm 1) with the paper's constants, ascending the objective.
 //!
-//! On registers, for the kernels that have a gradient there, and on slices, with the same bits; and once
-//! more for processors without a path.
+//! One implementation works on registers: kernels call it with a gradient that is in registers, and
+//! [`ascend_slices`] with one in memory. With the same instructions, both give the same bits. Another
+//! implementation is for processors without AVX2.
 
 use crate::functions::{inverse, inverse_sqrt};
 use crate::lanes::{Lanes, MAX_LANES, VectorWork};
 
-/// How much of the mean of gradients stays at a step.
+/// The decay rate of the mean of gradients, `β₁`.
 pub const MEAN_DECAY: f64 = 0.9;
-/// How much of the mean of their squares stays.
+/// The decay rate of the mean of squared gradients, `β₂`.
 pub const SQUARE_DECAY: f64 = 0.999;
-/// What keeps a step finite where no gradient was.
+/// The constant `ε`, which keeps a step finite where all gradients were 0.
 pub const EPSILON: f64 = 1e-8;
 
 const ONE_MINUS_MEAN_DECAY: f32 = (1.0 - MEAN_DECAY) as f32;
 const ONE_MINUS_SQUARE_DECAY: f32 = (1.0 - SQUARE_DECAY) as f32;
 
-/// The least mean of squares whose root matters beside [`EPSILON`], by far.
+/// Mean squares are raised to at least this before their inverse root is taken. The roots of smaller ones are
+/// negligible beside [`EPSILON`].
 #[cfg(target_arch = "x86_64")]
 const MIN_SECOND_MOMENT: f32 = 1e-36;
 
-/// How far one step goes, with the corrections for moments that began at zero.
+/// The size of one step, with the corrections for moments that start at zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep {
     rate: f32,
@@ -38,7 +40,7 @@ impl AdamStep {
         }
     }
 
-    /// Of one parameter.
+    /// Takes the step for one parameter.
     #[inline(always)]
     fn ascend_scalar(self, value: &mut f32, gradient: f32, mean: &mut f32, square: &mut f32) {
         *mean += ONE_MINUS_MEAN_DECAY * (gradient - *mean);
@@ -46,11 +48,11 @@ impl AdamStep {
         *value += self.rate * *mean / (square.sqrt() * self.unbias + EPSILON as f32);
     }
 
-    /// Of a register of them, where they lie; gives their values.
+    /// Takes the step for `LANES` parameters and their moments, in place in memory; returns the new values.
     ///
     /// # Safety
     ///
-    /// As for [`Lanes`]; the pointers are good for `LANES` numbers.
+    /// As for [`Lanes`]; the pointers must be valid for `LANES` numbers.
     #[inline(always)]
     pub(crate) unsafe fn ascend_lanes<L: Lanes>(
         self,
@@ -68,7 +70,7 @@ impl AdamStep {
             let s = L::load(square);
             let change = L::subtract(L::multiply(gradient, gradient), s);
             let s = L::add(s, L::multiply(square_rate, change));
-            // Where s is 0, or hardly more, so is its root.
+            // √s, as s · 1/√s. Below the limit it is nearly 0, as the root is.
             let root = L::multiply(s, inverse_sqrt::<L>(L::max(L::splat(MIN_SECOND_MOMENT), s)));
             let scale = L::multiply_add(root, L::splat(self.unbias), L::splat(EPSILON as f32));
             let change = L::multiply(L::multiply(L::splat(self.rate), m), inverse::<L>(scale));
@@ -81,7 +83,7 @@ impl AdamStep {
     }
 }
 
-/// One step of all `values` up their `gradient`, in one pass over memory.
+/// Takes one step of all `values` up their `gradient`, in one pass over memory.
 ///
 /// # Panics
 ///
@@ -102,7 +104,7 @@ pub fn ascend_slices(
         use crate::avx512::{Avx512, Lanes16};
         use crate::lanes::ProductKernel;
         let moments = [&mut *mean, &mut *square];
-        // SAFETY: a path is only entered where its instructions are there.
+        // SAFETY: these instructions are supported.
         match Instructions::best_supported() {
             Some(Instructions::Avx512) => {
                 let pass = AdamPass::<Lanes16>::new(values, gradient, moments, step);
@@ -121,7 +123,7 @@ pub fn ascend_slices(
     }
 }
 
-/// One pass over slices of the same length.
+/// The step of [`ascend_slices`] in registers; all slices must have the same length.
 #[cfg(target_arch = "x86_64")]
 pub(crate) struct AdamPass<'a, L> {
     values: &'a mut [f32],
@@ -164,7 +166,7 @@ impl<L: Lanes> VectorWork for AdamPass<'_, L> {
                 let moments = [mean.add(i), square.add(i)];
                 step.ascend_lanes::<L>(self.values.as_mut_ptr().add(i), gradient, moments);
             }
-            // What is left fills a part of a register.
+            // The remaining numbers fill part of a register.
             let [mut value, mut gradient, mut mean, mut square] = [[0.0; MAX_LANES]; 4];
             let n = self.values.len() - whole;
             value[..n].copy_from_slice(&self.values[whole..]);

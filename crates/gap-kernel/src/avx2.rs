@@ -1,9 +1,9 @@
-//! AVX2 and FMA: 8 lanes, factors of 32 bits.
+//! AVX2 and FMA: registers of 8 `f32`, and products of `f32` factors.
 
 use crate::lanes::{FullPrecisionKernel, FullPrecisionLanes, Lanes, VectorWork};
 use std::arch::x86_64::*;
 
-/// 8 lanes.
+/// Registers of 8 lanes.
 #[derive(Clone, Copy)]
 pub(crate) struct Lanes8;
 
@@ -101,7 +101,7 @@ impl Lanes for Lanes8 {
     unsafe fn exponent_and_mantissa(a: __m256) -> (__m256, __m256) {
         unsafe {
             let bits = _mm256_castps_si256(a);
-            // The bits of √½: exponents then count from there.
+            // The bits of √½, which is the least mantissa.
             let exponent =
                 _mm256_srai_epi32::<23>(_mm256_sub_epi32(bits, _mm256_set1_epi32(0x3f35_04f3)));
             let mantissa = _mm256_sub_epi32(bits, _mm256_slli_epi32::<23>(exponent));
@@ -123,5 +123,5 @@ impl FullPrecisionLanes for Lanes8 {
     }
 }
 
-/// Factors of 32 bits.
+/// The kernel whose factors are `f32`.
 pub(crate) type Avx2 = FullPrecisionKernel<Lanes8>;

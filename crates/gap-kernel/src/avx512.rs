@@ -1,9 +1,9 @@
-//! AVX-512: 16 lanes; factors of 32 bits, or of 16 with two products at once.
+//! AVX-512: registers of 16 `f32`, and products of `f32` factors or of pairs of 16-bit factors.
 
 use crate::lanes::{FullPrecisionKernel, FullPrecisionLanes, Lanes, ProductKernel, VectorWork};
 use std::arch::x86_64::*;
 
-/// 16 lanes.
+/// Registers of 16 lanes.
 #[derive(Clone, Copy)]
 pub(crate) struct Lanes16;
 
@@ -98,7 +98,7 @@ impl Lanes for Lanes16 {
     unsafe fn exponent_and_mantissa(a: __m512) -> (__m512, __m512) {
         unsafe {
             let bits = _mm512_castps_si512(a);
-            // The bits of √½: exponents then count from there.
+            // The bits of √½, which is the least mantissa.
             let exponent =
                 _mm512_srai_epi32::<23>(_mm512_sub_epi32(bits, _mm512_set1_epi32(0x3f35_04f3)));
             let mantissa = _mm512_sub_epi32(bits, _mm512_slli_epi32::<23>(exponent));
@@ -120,10 +120,10 @@ impl FullPrecisionLanes for Lanes16 {
     }
 }
 
-/// Factors of 32 bits.
+/// The kernel whose factors are `f32`.
 pub(crate) type Avx512 = FullPrecisionKernel<Lanes16>;
 
-/// Factors of 16 bits (the upper half of an `f32`), whose products are added up in pairs.
+/// The kernel with 16-bit factors (the upper half of an `f32`), of which an instruction adds up two products.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512Bf16;
 
@@ -143,7 +143,7 @@ impl ProductKernel for Avx512Bf16 {
         unsafe { inside(work) }
     }
     fn to_factor(value: f32) -> u16 {
-        // To the nearest, ties to even; NaN stays NaN.
+        // Rounds to the nearest, ties to even; NaN stays NaN.
         let bits = value.to_bits();
         if value.is_nan() {
             return (bits >> 16) as u16 | 0x40;

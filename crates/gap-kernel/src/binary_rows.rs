@@ -1,28 +1,28 @@
-//! The first product of black-and-white rows: sums looked up instead of multiplied.
+//! The first layer's product for binary rows, which looks sums up instead of multiplying.
 //!
-//! Binarised images are rows of zeros and ones, and their product with a weight is a sum of some of its
-//! rows. Inputs are taken in groups of [`INPUTS_PER_TABLE`]. Whatever a row holds there, its share of the sum
-//! is one of `2^INPUTS_PER_TABLE`; a table of all of them costs an addition each, and then every row needs
-//! one load and one addition where the product takes `INPUTS_PER_TABLE` multiplications (the method of the
-//! four Russians: Arlazarov, Dinic, Kronrod and Faradzhev 1970).
+//! Binarised images are rows of zeros and ones, and their product with a weight is a sum of some of its rows.
+//! Inputs are divided into groups of [`INPUTS_PER_TABLE`]. A group's part of that sum is one of
+//! `2^INPUTS_PER_TABLE` values, whatever the row. A table of all of them takes one addition for each; then
+//! every row needs one load and one addition where the product takes `INPUTS_PER_TABLE` multiplications (the
+//! method of the four Russians: Arlazarov, Dinic, Kronrod and Faradzhev 1970).
 //!
-//! - [`BinaryRows::take`] finds out whether a row is black and white, and writes down for each group
-//!   which entry of its table the row needs.
-//! - `through_tables` takes all rows at once through few columns: it makes the tables of as many
-//!   groups as the first cache holds (see `subset_sums`), adds their entries up for every row, and goes
-//!   on with the next groups.
-//! - `one_by_one` adds up the weights themselves. It is for a few rows, for which tables do not pay.
+//! - [`BinaryRows::take`] checks whether a row is binary, and stores which entry of each group's table it
+//!   needs.
+//! - `through_tables` computes a few columns for all rows at once: it makes the tables of as many groups as
+//!   the L1 cache holds (see `subset_sums`), adds each row's entries to its sums, and goes on with the next
+//!   groups.
+//! - `one_by_one` adds up the weights themselves. It is for batches of few rows, where tables do not pay off.
 //!
 //! # Batch invariance
 //!
-//! All ways add in one order: the first three inputs of a group, its last two, these two sums, then
-//! group after group, each sum from zero and in the order of the inputs. So they give the same bits, and
-//! a row's result does not depend on how many rows came with it. (A group of zeros may be left out: a
-//! sum that begins at zero is never `−0`, so adding zero to it changes nothing.) Whether a row is black
-//! and white is its own affair too; `−0` counts as zero.
+//! All methods add in the same order: the first three inputs of a group, its last two, these two sums, and
+//! then group after group; every sum starts at zero and takes inputs in order. So they give the same bits,
+//! and a row's result does not depend on the number of rows in its batch. (A group of zeros may be left out:
+//! a sum that starts at zero is never `−0`, so adding zero to it changes nothing.) Whether a row is binary
+//! depends on that row alone; `−0` counts as zero.
 //!
-//! Weights must be finite. An input of zero takes `0 · ∞`, which is NaN, into a product, but nothing
-//! into a sum; [`pays`] is false for such networks.
+//! Weights must be finite: in a product, an input of zero times an infinite weight is NaN, while a sum leaves
+//! that weight out. [`is_binary_detection_worthwhile`] is false for other weights.
 
 use crate::lanes::{Lanes, ProductKernel};
 use crate::network::Layer;
@@ -33,53 +33,55 @@ use crate::subset_sums::{
     add_chosen, add_entries, load_sums, make_table, store_sums,
 };
 
-/// Rows that are added up side by side, since an addition has to wait for the one before it.
+/// Rows are padded to a multiple of this, and up to so many are summed side by side: each addition to a sum
+/// has to wait for the one before it.
 const ROWS_SUMMED_SIDE_BY_SIDE: usize = 8;
-/// What the tables take: a first cache.
+/// The size of the tables that are in use together: an L1 cache.
 const MAX_LOOKUP_TABLE_BYTES: usize = 32 << 10;
-/// From so many rows on tables pay.
+/// The fewest rows for which tables are faster than adding weights.
 const MIN_ROWS_FOR_TABLES: usize = 12;
-/// From so many rows on whole ones do.
+/// The fewest rows for which complete tables are faster than partial ones.
 const MIN_ROWS_FOR_WHOLE_TABLES: usize = 48;
-/// Below so many inputs or outputs, finding out about rows costs what it saves.
+/// With fewer inputs or outputs, checking rows takes as much time as it saves.
 const MIN_INPUTS_FOR_DETECTION: usize = 64;
 const MIN_OUTPUTS_FOR_DETECTION: usize = 32;
 
-/// Whether rows of this first layer are worth the question whether they are black and white.
+/// Whether it pays off to check if rows are binary before this first layer. False if a weight is not finite.
 pub(crate) fn is_binary_detection_worthwhile(layer: &Layer<'_>) -> bool {
     let wide = layer.n_inputs() >= MIN_INPUTS_FOR_DETECTION
         && layer.n_outputs() >= MIN_OUTPUTS_FOR_DETECTION;
     wide && layer.weight.iter().all(|weight| weight.is_finite())
 }
 
-/// Black-and-white rows as entries of tables.
+/// Binary rows, stored as the table entries that they need.
 pub(crate) struct BinaryRows<L: Lanes> {
     n_inputs: usize,
     n_groups: usize,
-    /// Which entry of its table each row needs, times eight: `[rows, groups]`, groups filled up.
+    /// The index of each row's entry in each group's table, times eight: `[rows, groups]`, with padding
+    /// groups.
     entries: Vec<u8>,
-    /// The distance of its rows.
+    /// The distance between rows of `entries`.
     stride: usize,
-    /// Where the epilogue is to put each row.
+    /// The row of the output that each row's product is written to.
     places: Vec<usize>,
-    /// The row at hand, a bit for each input.
+    /// The current row, one bit for each input.
     bits: Vec<u8>,
-    /// How many rows there may be, whole blocks of them.
+    /// The number of rows that there is room for, in whole blocks.
     most_rows: usize,
     memory: Option<LookupTableMemory>,
     lanes: std::marker::PhantomData<L>,
 }
 
-/// Memory that lookup tables and their sums take.
+/// Memory for lookup tables and for sums.
 struct LookupTableMemory {
-    /// Tables of some groups.
+    /// The tables of the current groups.
     tables: AlignedBuffer<f32>,
-    /// Sums so far, `[rows, columns of a pass]`.
+    /// Sums over the groups so far, `[rows, columns of a pass]`.
     sums: AlignedBuffer<f32>,
 }
 
 impl<L: Lanes> BinaryRows<L> {
-    /// None yet, and room for `most_rows`.
+    /// An empty collection with room for `most_rows` rows.
     pub(crate) fn new(n_inputs: usize, most_rows: usize) -> Self {
         let n_groups = n_inputs
             .div_ceil(INPUTS_PER_TABLE)
@@ -91,7 +93,7 @@ impl<L: Lanes> BinaryRows<L> {
             entries: Vec::new(),
             stride,
             places: Vec::new(),
-            // Whole registers are written to it, and words read from any of its bytes.
+            // There is room to write a whole register's bits, and to read a `u64` from any group on.
             bits: vec![0; stride / 8 * INPUTS_PER_TABLE + 8],
             most_rows: most_rows.next_multiple_of(ROWS_SUMMED_SIDE_BY_SIDE),
             memory: None,
@@ -103,11 +105,12 @@ impl<L: Lanes> BinaryRows<L> {
         self.places.clear();
     }
 
-    /// Takes `row` in if it is black and white; its result is to go to `place`.
+    /// Adds `row` if it is binary, and returns whether it did. Its product with the weight will be
+    /// written to row `place` of the output.
     ///
     /// # Safety
     ///
-    /// As for [`Lanes`]; there is room for one more row, and the row is as long as the layer is wide.
+    /// As for [`Lanes`]; there must be room for one more row, and `row` must have `n_inputs` values.
     #[inline(always)]
     pub(crate) unsafe fn take(&mut self, row: &[f32], place: usize) -> bool {
         if !unsafe { self.read_bits(row) } {
@@ -118,7 +121,7 @@ impl<L: Lanes> BinaryRows<L> {
         }
         let entries = &mut self.entries[self.places.len() * self.stride..][..self.stride];
         for (eight, entries) in entries.chunks_exact_mut(8).enumerate() {
-            // SAFETY: the bits are longer than their last group by a word.
+            // SAFETY: `bits` is eight bytes longer than its groups.
             let bits = unsafe {
                 self.bits
                     .as_ptr()
@@ -132,7 +135,7 @@ impl<L: Lanes> BinaryRows<L> {
         true
     }
 
-    /// Whether all of `row` is zero or one; its bits, if so.
+    /// Whether all values of `row` are 0 or 1; if so, their bits are written to `self.bits`.
     #[inline(always)]
     unsafe fn read_bits(&mut self, row: &[f32]) -> bool {
         let whole = row.len() / L::LANES * L::LANES;
@@ -143,7 +146,8 @@ impl<L: Lanes> BinaryRows<L> {
             }
             mask |= u32::from(value == 1.0) << i;
         }
-        // SAFETY: the lanes lie in the row, and the bits are longer than the row's by a word.
+        // SAFETY: registers are loaded from within the row, and `bits` is eight bytes longer than the row's
+        // bits.
         unsafe {
             let bits = self.bits.as_mut_ptr();
             let (zero, one) = (L::splat(0.0), L::splat(1.0));
@@ -160,12 +164,13 @@ impl<L: Lanes> BinaryRows<L> {
         true
     }
 
-    /// `rows · weight`.
+    /// Multiplies the rows by `weight` and passes the sums to `epilogue`, each at its row's place; those of
+    /// padding rows go to row `scrap`.
     ///
     /// # Safety
     ///
-    /// As for [`ProductKernel`] and [`Epilogue`], whose rows are the rows' places, and `scrap`; the weight is
-    /// as deep as the rows are long.
+    /// As for [`ProductKernel`] and [`Epilogue`]; the epilogue must have rows for all places and `scrap`,
+    /// and the weight must be as deep as the rows are long.
     #[inline(always)]
     pub(crate) unsafe fn product<K, E>(
         &mut self,
@@ -187,7 +192,7 @@ impl<L: Lanes> BinaryRows<L> {
             ),
         });
         let whole = self.places.len() >= MIN_ROWS_FOR_WHOLE_TABLES;
-        // What is left of the last block repeats old entries; it goes to `scrap`.
+        // Padding rows of the last block have old entries, so their results go to `scrap`.
         self.places.resize(
             self.places.len().next_multiple_of(ROWS_SUMMED_SIDE_BY_SIDE),
             scrap,
@@ -225,7 +230,7 @@ impl<L: Lanes> BinaryRows<L> {
         }
     }
 
-    /// `V` registers of columns, from `vector` of the `panel` on, with `R` rows at a time.
+    /// Computes `V` registers of columns, from register `vector` of `panel` on, with `R` rows at a time.
     #[inline(always)]
     unsafe fn through_tables<K, E, const V: usize, const R: usize, const WHOLE: bool>(
         &mut self,
@@ -299,7 +304,7 @@ impl<L: Lanes> BinaryRows<L> {
         }
     }
 
-    /// One row's sums in a `panel`.
+    /// Computes one row's sums in `panel` by adding weights.
     #[inline(always)]
     unsafe fn one<K, E, const V: usize>(
         &self,
@@ -351,7 +356,7 @@ impl<L: Lanes> BinaryRows<L> {
     }
 }
 
-/// Eight groups of bits as a byte each.
+/// Spreads eight groups of bits to one byte each.
 fn spread_groups_to_bytes(bits: u64) -> u64 {
     let fours = (bits & 0xf_ffff) | (bits & 0xf_ffff << 20) << 12;
     let twos = (fours & 0x3ff_0000_03ff) | (fours & 0x3ff_0000_03ff << 10) << 6;

@@ -1,4 +1,5 @@
-//! The pass of a tile of rows: forward through the layers, the mean of the likelihood, and back.
+//! The pass of a tile of rows through a decoder: forward through the layers to the likelihood's mean, and
+//! back.
 
 use crate::TILE_ROWS;
 use crate::epilogue::{ActivationGradientEpilogue, LikelihoodEpilogue, StoreEpilogue};
@@ -12,19 +13,22 @@ use gap_spec::Activation;
 use std::f64::consts::TAU;
 use std::sync::{Mutex, PoisonError};
 
-/// The bias of outputs that only fill up a register: their mean is 0, and so is their term.
+/// The bias of padding outputs under a Bernoulli likelihood: their mean is then practically 0, and their term
+/// of the log likelihood is 0.
 const PADDING_LOGIT_BIAS: f32 = -1e4;
 
-/// A decoder, packed for the path `K`.
+/// A decoder, packed for the kernel `K`.
 pub(crate) struct PackedDecoder<K: ProductKernel> {
     forward: Vec<PackedAffineLayer<K>>,
-    /// Each layer's weight for the way back, `[out, in]`; of the last layer `−W / dispersion`.
+    /// Each layer's weight as the right factor of the backward product, `[out, in]`; the last layer's is
+    /// `−W / dispersion`.
     back: Vec<PackedWeight<K>>,
     activation: Activation,
     likelihood: KernelLikelihood,
     latent_dim: usize,
     observed_dim: usize,
-    /// Tiles that no evaluation has at the moment: fresh memory would cost as much as some rows.
+    /// Tile memory that no evaluation is using. It is kept since allocating it anew would take as long as
+    /// evaluating some rows.
     spare: Mutex<Vec<DecoderTileMemory<K>>>,
 }
 
@@ -59,13 +63,13 @@ impl<K: ProductKernel> PackedDecoder<K> {
         }
     }
 
-    /// Widths of `z` and of the output, with what fills them up.
+    /// The widths of `z` and of the output, padded to whole registers.
     fn padded_widths(&self) -> [usize; 2] {
         let last = self.forward.len() - 1;
         [self.back[0].width, self.forward[last].weight.width]
     }
 
-    /// `log p(x | z)` from the sum of its terms, nats.
+    /// Returns `log p(x | z)` in nats, given the `sum` of its terms (of squared residuals for a Gaussian).
     fn log_likelihood_from_sum(&self, sum: f64) -> f64 {
         match self.likelihood {
             KernelLikelihood::Bernoulli => sum,
@@ -80,11 +84,11 @@ impl<K: ProductKernel> PackedDecoder<K> {
 /// Memory for the rows of one tile.
 struct DecoderTileMemory<K: ProductKernel> {
     z: AlignedBuffer<K::Factor>,              // [TILE, D]
-    values: Vec<AlignedBuffer<K::Factor>>,    // of the hidden layers, [TILE, h]
+    values: Vec<AlignedBuffer<K::Factor>>,    // the hidden layers' values, [TILE, h]
     excess: AlignedBuffer<K::Factor>,         // mean − x, [TILE, X]
-    gradients: Vec<AlignedBuffer<K::Factor>>, // in the hidden layers' values, [TILE, h]
+    gradients: Vec<AlignedBuffer<K::Factor>>, // in the hidden layers' pre-activations, [TILE, h]
     score: AlignedBuffer<f32>,                // [TILE, D]
-    sums: AlignedBuffer<f64>,                 // [TILE, LANES]
+    sums: AlignedBuffer<f64>,                 // terms of the log likelihood, [TILE, LANES]
 }
 
 impl<K: ProductKernel> DecoderTileMemory<K> {
@@ -153,7 +157,7 @@ impl<K: ProductKernel> DecoderPath for PackedDecoder<K> {
 }
 
 impl<K: ProductKernel> PackedDecoder<K> {
-    /// At least one row, at most [`TILE_ROWS`].
+    /// Evaluates the decoder on one tile; `observations` and `z` must have 1 to [`TILE_ROWS`] rows.
     fn evaluate_tile(
         &self,
         tile: &mut DecoderTileMemory<K>,
@@ -164,7 +168,7 @@ impl<K: ProductKernel> PackedDecoder<K> {
     ) {
         let (dim, n_rows) = (self.latent_dim(), observations.len());
         let [z_width, x_width] = self.padded_widths();
-        // Rows that fill up the last block take the observation of the last row.
+        // Padding rows of the last block use the observation of the last row.
         let x_of = |row: usize| x[observations[row.min(n_rows - 1)] * x_width..].as_ptr();
         let x: [*const f32; TILE_ROWS] = std::array::from_fn(x_of);
         let pass = DecoderPass {
@@ -176,8 +180,8 @@ impl<K: ProductKernel> PackedDecoder<K> {
             with_likelihood: outputs.log_likelihood.is_some(),
             with_score: outputs.score.is_some(),
         };
-        // SAFETY: a path is made only where its instructions are there; a tile has room for all of
-        // its rows, and each row of `x` is as long as the packed output.
+        // SAFETY: a decoder is packed only for instructions that this processor supports; a tile has room for
+        // all its rows, and each row of `x` is as long as the packed output.
         unsafe { K::run_with_instructions(pass) };
         if let Some(score) = outputs.score {
             let rows = tile.score.as_slice().chunks_exact(z_width);
@@ -197,7 +201,7 @@ impl<K: ProductKernel> PackedDecoder<K> {
     }
 }
 
-/// One tile's way through the layers.
+/// The pass of one tile through the layers.
 struct DecoderPass<'a, K: ProductKernel> {
     decoder: &'a PackedDecoder<K>,
     tile: &'a mut DecoderTileMemory<K>,
@@ -221,7 +225,7 @@ impl<K: ProductKernel> VectorWork for DecoderPass<'_, K> {
 }
 
 impl<K: ProductKernel> DecoderPass<'_, K> {
-    /// Through the layers, to `mean − x` and the terms of the log likelihood.
+    /// Computes `mean − x` and the terms of the log likelihood, each if it is asked for.
     #[inline(always)]
     unsafe fn forward(&mut self) {
         let (decoder, tile) = (self.decoder, &mut *self.tile);
@@ -249,7 +253,7 @@ impl<K: ProductKernel> DecoderPass<'_, K> {
         unsafe { product::<K, _>(left, self.n_rows, &layer.weight, &epilogue) };
     }
 
-    /// From `mean − x` back to `z`.
+    /// Goes back from `mean − x` to the gradient of the log likelihood in `z`.
     #[inline(always)]
     unsafe fn back(&mut self) {
         let (forward, back) = (&self.decoder.forward, &self.decoder.back);

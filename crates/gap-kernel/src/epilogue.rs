@@ -1,4 +1,4 @@
-//! What lies between two products, done on sums that are still in registers.
+//! Epilogues: the work between two products, on sums that are still in registers.
 
 use crate::functions::{exp, ln, sigmoid, tanh};
 use crate::lanes::{Lanes, ProductKernel};
@@ -6,7 +6,7 @@ use crate::network::KernelLikelihood;
 use crate::product::Epilogue;
 use gap_spec::Activation;
 
-/// `a(u)`
+/// The activation `a(u)`.
 #[inline(always)]
 unsafe fn activate<L: Lanes>(activation: Activation, u: L::Vector) -> L::Vector {
     unsafe {
@@ -21,7 +21,7 @@ unsafe fn activate<L: Lanes>(activation: Activation, u: L::Vector) -> L::Vector 
     }
 }
 
-/// `a'(u)` from `a(u)`.
+/// The activation's slope `a'(u)`, from its `value` `a(u)`.
 #[inline(always)]
 unsafe fn slope<L: Lanes>(activation: Activation, value: L::Vector) -> L::Vector {
     unsafe {
@@ -30,13 +30,13 @@ unsafe fn slope<L: Lanes>(activation: Activation, value: L::Vector) -> L::Vector
             // 1 − a²
             Activation::Tanh => L::multiply_add(L::subtract(zero, value), value, one),
             Activation::Relu => L::where_positive(value, one, zero),
-            // Below zero a = eᵘ − 1.
+            // Below zero, a = eᵘ − 1 and a' = eᵘ.
             Activation::Elu => L::where_positive(value, one, L::add(value, one)),
         }
     }
 }
 
-/// The mean of an observation.
+/// The mean of an observation, given the network's output.
 #[inline(always)]
 pub(crate) unsafe fn mean<L: Lanes>(likelihood: KernelLikelihood, output: L::Vector) -> L::Vector {
     match likelihood {
@@ -45,7 +45,7 @@ pub(crate) unsafe fn mean<L: Lanes>(likelihood: KernelLikelihood, output: L::Vec
     }
 }
 
-/// A hidden layer: bias and activation; the value is kept for the way back.
+/// Finishes a hidden layer: adds the bias, applies the activation, and stores the value.
 pub(crate) struct HiddenLayerEpilogue<K: ProductKernel> {
     pub(crate) activation: Activation,
     pub(crate) bias: *const f32,
@@ -64,16 +64,16 @@ impl<K: ProductKernel> Epilogue<K::Lanes> for HiddenLayerEpilogue<K> {
     }
 }
 
-/// The output: bias, then `mean − x` for the way back and the terms of the log likelihood, each if it
-/// is asked for.
+/// Finishes a decoder's output: adds the bias, and computes `mean − x` for the backward pass and the terms of
+/// the log likelihood, each if it is asked for.
 pub(crate) struct LikelihoodEpilogue<'a, K: ProductKernel> {
     pub(crate) likelihood: KernelLikelihood,
     pub(crate) bias: *const f32,
-    /// `x` of each row, as long as the output with what fills it up (zeros).
+    /// `x` of each row, padded with zeros to the width of the packed output.
     pub(crate) x: &'a [*const f32],
-    /// Where `mean − x` goes, and the distance of its rows.
+    /// Where `mean − x` is written, and the distance between its rows.
     pub(crate) excess: Option<(*mut K::Factor, usize)>,
-    /// Where each row's terms are added: `LANES` sums in `f64` a row.
+    /// Where the terms are added up: `LANES` sums in `f64` for each row.
     pub(crate) terms: Option<*mut f64>,
 }
 
@@ -118,10 +118,10 @@ impl<K: ProductKernel> Epilogue<K::Lanes> for LikelihoodEpilogue<'_, K> {
     }
 }
 
-/// `Σ x l − log(1 + eˡ)`, lane by lane.
+/// `Σ x l − log(1 + eˡ)` over `V` registers, lane by lane.
 ///
-/// `log(1 + eˡ) = max(l, 0) + log(1 + e^−|l|)`, and one logarithm serves the product of `V` factors,
-/// each from 1 to 2.
+/// `log(1 + eˡ) = max(l, 0) + log(1 + e^−|l|)`. One logarithm, of the product of the `V` factors
+/// `1 + e^−|l|`, equals the sum of theirs; each factor is at most 2.
 #[inline(always)]
 unsafe fn bernoulli_terms<L: Lanes, const V: usize>(
     x: *const f32,
@@ -142,7 +142,7 @@ unsafe fn bernoulli_terms<L: Lanes, const V: usize>(
     }
 }
 
-/// `Σ (x − m)²`, lane by lane.
+/// `Σ (x − m)²` over `V` registers, lane by lane.
 #[inline(always)]
 unsafe fn squares<L: Lanes, const V: usize>(x: *const f32, means: [L::Vector; V]) -> L::Vector {
     unsafe {
@@ -155,10 +155,10 @@ unsafe fn squares<L: Lanes, const V: usize>(x: *const f32, means: [L::Vector; V]
     }
 }
 
-/// Back into a hidden layer: `sum ∘ a'`.
+/// The backward pass into a hidden layer: the gradient `sum` in its output times the activation's slope `a'`.
 pub(crate) struct ActivationGradientEpilogue<K: ProductKernel> {
     pub(crate) activation: Activation,
-    /// The layer's values.
+    /// The layer's output.
     pub(crate) values: *const K::Factor,
     pub(crate) to: *mut K::Factor,
     pub(crate) stride: usize,
@@ -176,7 +176,7 @@ impl<K: ProductKernel> Epilogue<K::Lanes> for ActivationGradientEpilogue<K> {
     }
 }
 
-/// Back into the input: the sum as it is.
+/// The backward pass into the input: stores the sum unchanged.
 pub(crate) struct StoreEpilogue {
     pub(crate) to: *mut f32,
     pub(crate) stride: usize,
@@ -189,7 +189,7 @@ impl<L: Lanes> Epilogue<L> for StoreEpilogue {
     }
 }
 
-/// An output as it is: `sum + bias`.
+/// Finishes an output layer without an activation: stores `sum + bias`.
 pub(crate) struct OutputBiasEpilogue {
     pub(crate) bias: *const f32,
     pub(crate) to: *mut f32,
@@ -206,7 +206,7 @@ impl<L: Lanes> Epilogue<L> for OutputBiasEpilogue {
     }
 }
 
-/// Rows that lie elsewhere: row `n` of a product belongs to row `places[n]` of `to`.
+/// Passes row `n` of a product on to the epilogue `to`, as row `places[n]`.
 pub(crate) struct ScatterEpilogue<'a, E> {
     pub(crate) places: &'a [usize],
     pub(crate) to: &'a E,

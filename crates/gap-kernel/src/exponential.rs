@@ -1,4 +1,4 @@
-//! `eˣ` of many numbers, for those who have them outside of a network.
+//! `eˣ` of many numbers that do not belong to a network.
 
 use crate::Instructions;
 #[cfg(target_arch = "x86_64")]
@@ -9,8 +9,9 @@ use crate::{
     lanes::{Lanes, MAX_LANES, ProductKernel, VectorWork},
 };
 
-/// Writes `eˣ` over every `x`; arguments beyond ±87 count as ±87. With the instructions of this
-/// processor, whatever path its networks take.
+/// Replaces every `x` by `eˣ`; arguments beyond ±87 count as ±87.
+///
+/// It uses the best instructions of this processor, whatever the environment sets for networks.
 pub fn exponentials(numbers: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     match Instructions::best_supported() {

@@ -1,7 +1,7 @@
-//! A perceptron's output: an encoder's whole work.
+//! The output of a perceptron, such as an encoder.
 //!
-//! The first layer takes the longest, and it takes a block of many rows at once: those that are black
-//! and white by [`BinaryRows`], the others by the product. Then each tile goes through the rest.
+//! The first layer takes the longest. A block of many rows goes through it at once: binary rows by
+//! [`BinaryRows`], the others by the product. Then the block goes through the other layers tile by tile.
 
 use crate::TILE_ROWS;
 use crate::binary_rows::{self, BinaryRows};
@@ -14,17 +14,17 @@ use crate::paths::ForwardPath;
 use crate::product::{Epilogue, StridedRows, fastest_padded_n_rows, product};
 use gap_spec::Activation;
 
-/// Rows that go through the first layer together: tables are made anew for each block of them, while
-/// the values they give should stay in the second cache.
+/// The most rows that go through the first layer together. Lookup tables are rebuilt for every block, which
+/// favours large ones; the layer's outputs for a block should fit in the L2 cache, which limits them.
 const MAX_FIRST_LAYER_BLOCK_ROWS: usize = 1024;
 
-/// A perceptron, packed for the path `K`.
+/// A perceptron, packed for the kernel `K`.
 pub(crate) struct PackedPerceptron<K: ProductKernel> {
     layers: Vec<PackedAffineLayer<K>>,
     activation: Activation,
     n_inputs: usize,
     n_outputs: usize,
-    /// Whether rows are looked at, if they are black and white.
+    /// Whether each row is checked for being binary.
     detects_binary_rows: bool,
 }
 
@@ -63,27 +63,28 @@ impl<K: ProductKernel<Factor = f32>> ForwardPath for PackedPerceptron<K> {
                 input,
                 output,
             };
-            // SAFETY: a path is made only where its instructions are there; the memory holds
-            // `block_rows` rows, at least as many as the input has.
+            // SAFETY: a network is packed only for instructions that this processor supports; the memory has
+            // room for `block_rows` rows, and `input` has no more than that.
             unsafe { K::run_with_instructions(pass) };
         }
     }
 }
 
-/// What a pass writes on its way.
+/// Memory that the passes of blocks write to.
 struct BlockMemory<K: ProductKernel> {
     binary: BinaryRows<K::Lanes>,
-    /// Which rows are not black and white.
+    /// The rows that are not binary.
     others: Vec<usize>,
-    /// Rows of a tile.
+    /// The number of rows in a tile.
     tile_rows: usize,
-    /// A tile of the others, where they do not lie side by side.
+    /// A tile of `others`, gathered here if they do not lie side by side in the input.
     left: Option<AlignedBuffer<f32>>,
-    /// What the first layer gives, for a block of rows and a row of scrap.
+    /// The first layer's outputs for a block of rows, and a last row for results of padding that nobody
+    /// reads.
     first: AlignedBuffer<f32>,
-    /// What the hidden layers after it give, for a tile.
+    /// The outputs of the hidden layers after the first, for a tile.
     values: Vec<AlignedBuffer<f32>>,
-    /// What the last of several layers gives, for a tile.
+    /// The outputs of the last layer for a tile, if there are several layers.
     outputs: AlignedBuffer<f32>,
 }
 
@@ -111,7 +112,7 @@ impl<K: ProductKernel<Factor = f32>> BlockMemory<K> {
     }
 }
 
-/// One block's way through the layers.
+/// The pass of one block through the layers.
 struct BlockPass<'a, K: ProductKernel> {
     network: &'a PackedPerceptron<K>,
     memory: &'a mut BlockMemory<K>,
@@ -150,7 +151,7 @@ impl<K: ProductKernel<Factor = f32>> VectorWork for BlockPass<'_, K> {
 }
 
 impl<K: ProductKernel<Factor = f32>> BlockPass<'_, K> {
-    /// Finds out which rows are black and white.
+    /// Sorts the rows into binary ones and others.
     #[inline(always)]
     unsafe fn find_binary_rows(&mut self) {
         let BlockMemory { binary, others, .. } = self.memory;
@@ -175,7 +176,7 @@ impl<K: ProductKernel<Factor = f32>> BlockPass<'_, K> {
             first,
             ..
         } = &mut *self.memory;
-        // The last row, for results that nobody asked for.
+        // The last row takes the results of padding.
         let scrap = first.as_slice().len() / weight.width - 1;
         unsafe { binary.product(weight, scrap, epilogue) };
         others.resize(fastest_padded_n_rows::<K>(others.len()), scrap);
@@ -203,7 +204,7 @@ impl<K: ProductKernel<Factor = f32>> BlockPass<'_, K> {
         }
     }
 
-    /// Tile after tile through the layers after the first.
+    /// Takes the block through the layers after the first, tile by tile.
     #[inline(always)]
     unsafe fn through_others(&mut self) {
         let network = self.network;
@@ -223,8 +224,8 @@ impl<K: ProductKernel<Factor = f32>> BlockPass<'_, K> {
                 to: outputs.as_mut_slice().as_mut_ptr(),
                 stride: last.weight.width,
             };
-            // SAFETY: `first` has `fastest_padded_n_rows` of the block's rows, and the rest has them of the
-            // tile's.
+            // SAFETY: `first` has room for `fastest_padded_n_rows` of the block's rows, and `values` and
+            // `outputs` have room for those of a tile.
             unsafe {
                 let first = first.as_slice().as_ptr().add(tile * TILE_ROWS * stride);
                 let left = StridedRows { first, stride };
@@ -236,7 +237,7 @@ impl<K: ProductKernel<Factor = f32>> BlockPass<'_, K> {
     }
 }
 
-/// Copies the rows of `input` that are at `places`, but for those that are not there.
+/// Copies the rows of `input` at `places`; places beyond the input are skipped.
 fn gather_rows(input: &[f32], width: usize, places: &[usize], to: &mut [f32]) {
     for (to, &place) in to.chunks_exact_mut(width).zip(places) {
         if let Some(row) = input.get(place * width..(place + 1) * width) {
@@ -245,7 +246,7 @@ fn gather_rows(input: &[f32], width: usize, places: &[usize], to: &mut [f32]) {
     }
 }
 
-/// The beginning of each row `width` apart.
+/// Copies the first `n_outputs` numbers of each row of `from`, whose rows are `width` apart.
 fn copy_rows_without_padding(from: &[f32], width: usize, to: &mut [f32], n_outputs: usize) {
     for (to, from) in to.chunks_exact_mut(n_outputs).zip(from.chunks_exact(width)) {
         to.copy_from_slice(&from[..n_outputs]);

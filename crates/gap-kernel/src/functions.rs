@@ -1,4 +1,4 @@
-//! Exponential, sigmoid, tanh and logarithm on registers, right to some units in the last place.
+//! Exponential, sigmoid, tanh and logarithm on registers, accurate to a few units in the last place.
 
 use crate::lanes::Lanes;
 
@@ -18,7 +18,8 @@ unsafe fn polynomial<L: Lanes, const N: usize>(coefficients: [f32; N], x: L::Vec
 
 /// `eˣ`; arguments beyond ±87 count as ±87.
 ///
-/// `x = n ln 2 + r` with `|r| ≤ ½ ln 2`, where seven terms of the series are enough.
+/// With `x = n ln 2 + r` and `|r| ≤ ½ ln 2`, it is `2ⁿ eʳ`, and the Taylor polynomial of degree 7 is enough
+/// for `eʳ`.
 #[inline(always)]
 pub(crate) unsafe fn exp<L: Lanes>(x: L::Vector) -> L::Vector {
     const EXP_SERIES_COEFFICIENTS: [f32; 8] = [
@@ -31,7 +32,7 @@ pub(crate) unsafe fn exp<L: Lanes>(x: L::Vector) -> L::Vector {
         1.0 / 720.0,
         1.0 / 5040.0,
     ];
-    // ln 2 in two parts, the first of which has few digits: n times it is exact.
+    // ln 2 in two parts. The first has so few digits that its product with n is exact.
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     unsafe {
@@ -43,7 +44,7 @@ pub(crate) unsafe fn exp<L: Lanes>(x: L::Vector) -> L::Vector {
     }
 }
 
-/// `1 / x` of normal numbers: a step of Newton's method takes a third of a division's time.
+/// `1 / x` of normal numbers, by one Newton step from an estimate: that takes a third of a division's time.
 #[inline(always)]
 pub(crate) unsafe fn inverse<L: Lanes>(x: L::Vector) -> L::Vector {
     unsafe {
@@ -54,7 +55,7 @@ pub(crate) unsafe fn inverse<L: Lanes>(x: L::Vector) -> L::Vector {
     }
 }
 
-/// `1 / √x` of positive normal numbers, likewise.
+/// `1 / √x` of positive normal numbers, by one Newton step from an estimate.
 #[inline(always)]
 pub(crate) unsafe fn inverse_sqrt<L: Lanes>(x: L::Vector) -> L::Vector {
     unsafe {
@@ -90,7 +91,7 @@ pub(crate) unsafe fn tanh<L: Lanes>(x: L::Vector) -> L::Vector {
     ];
     const TANH_DENOMINATOR: [f32; 4] =
         [4.893_525e-3, 2.268_434_6e-3, 1.185_347_1e-4, 1.198_258_4e-6];
-    // Beyond it, tanh is 1 in `f32`.
+    // Arguments are clamped to ± this, where tanh is within 3e-7 of ±1.
     const TANH_SATURATION_POINT: f32 = 7.905_311;
     unsafe {
         let x = L::max(
@@ -108,7 +109,8 @@ pub(crate) unsafe fn tanh<L: Lanes>(x: L::Vector) -> L::Vector {
 
 /// `ln x` of positive normal numbers.
 ///
-/// `x = m 2ᵉ`, and `ln m = 2 artanh s` with `s = (m − 1) / (m + 1)`, `|s| < 0.172`.
+/// With `x = m 2ᵉ`, it is `e ln 2 + ln m`, and `ln m = 2 artanh s` with `s = (m − 1) / (m + 1)`,
+/// `|s| < 0.172`.
 #[inline(always)]
 pub(crate) unsafe fn ln<L: Lanes>(x: L::Vector) -> L::Vector {
     const ARTANH_SERIES_COEFFICIENTS: [f32; 5] = [2.0, 2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0];

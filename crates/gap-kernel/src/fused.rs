@@ -1,4 +1,4 @@
-//! A decoder on whichever path this machine has, and the same at fixed observations.
+//! Packed decoders and perceptrons, whichever vector instructions they use.
 
 use crate::instructions::Instructions;
 use crate::network::{Layer, Network, check_layers};
@@ -12,12 +12,12 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct FusedDecoder {
     full: Arc<dyn DecoderPath>,
-    /// Where there are products of 16-bit factors.
+    /// The decoder with 16-bit factors, if there are instructions for their products.
     half: Option<Arc<dyn DecoderPath>>,
 }
 
 impl FusedDecoder {
-    /// `network`; `None` where there is no such path on this machine.
+    /// Packs `network`; `None` if this machine does not support `instructions`.
     ///
     /// # Panics
     ///
@@ -35,13 +35,13 @@ impl FusedDecoder {
         Some(Self { full, half })
     }
 
-    /// The same decoder in full precision, whatever is asked for.
+    /// The same decoder, but always in full precision, whatever precision is asked for.
     #[must_use]
     pub fn without_half_precision(self) -> Self {
         Self { half: None, ..self }
     }
 
-    /// The packed decoder for products of this precision.
+    /// The packed decoder for this precision, or for full precision if there is none.
     fn packed_decoder_for(&self, precision: Precision) -> &dyn DecoderPath {
         match (precision, &self.half) {
             (Precision::Mixed, Some(half)) => half.as_ref(),
@@ -49,11 +49,11 @@ impl FusedDecoder {
         }
     }
 
-    /// The same at the rows of `x`, `[B, X]`.
+    /// Returns this decoder at the observations in the rows of `x`, `[B, X]`.
     ///
     /// # Panics
     ///
-    /// If the rows are not as long as the output.
+    /// If the length of `x` is not a multiple of that of the output.
     pub fn condition(&self, x: &[f32]) -> FusedConditionedDecoder {
         let (dim, width) = (self.full.observed_dim(), self.full.padded_observed_dim());
         assert_eq!(x.len() % dim, 0, "rows of x are as long as the output");
@@ -74,19 +74,18 @@ impl FusedDecoder {
 /// A decoder at fixed observations.
 pub struct FusedConditionedDecoder {
     decoder: FusedDecoder,
-    x: AlignedBuffer<f32>, // [B, X], rows filled up with zeros
+    x: AlignedBuffer<f32>, // [B, X], rows padded with zeros
     n_observations: usize,
 }
 
 impl FusedConditionedDecoder {
-    /// Writes the `outputs` of rows: row `n` of `z`, `[N, D]`, belongs to observation
-    /// `observations[n]`.
+    /// Writes the `outputs` of rows: row `n` of `z`, `[N, D]`, belongs to observation `observations[n]`.
     ///
-    /// A row that is not finite gives results that are not, and no other row does.
+    /// A row of `z` that contains NaN has NaN as its results, and no row affects another.
     ///
     /// # Panics
     ///
-    /// If lengths do not fit, or an observation is not there.
+    /// If lengths do not fit, or an observation does not exist.
     pub fn evaluate(&self, observations: &[usize], z: &[f32], outputs: DecoderOutputs<'_>) {
         let path = self.decoder.packed_decoder_for(outputs.precision);
         let (dim, n_rows) = (path.latent_dim(), observations.len());
@@ -103,14 +102,14 @@ impl FusedConditionedDecoder {
     }
 }
 
-/// A perceptron's output, as an encoder's; packed once, clones share it.
+/// A packed perceptron, such as an encoder, that computes its output; clones share it.
 #[derive(Clone)]
 pub struct FusedForward {
     path: Arc<dyn ForwardPath>,
 }
 
 impl FusedForward {
-    /// `layers` with `activation` between them; `None` where there is no such path on this machine.
+    /// Packs `layers` with `activation` between them; `None` if this machine does not support `instructions`.
     ///
     /// # Panics
     ///
@@ -126,11 +125,11 @@ impl FusedForward {
         path.map(|path| Self { path })
     }
 
-    /// The output of each row: `[N, in] -> [N, out]`. A row's bits do not depend on the others.
+    /// Returns the output of each row: `[N, in] -> [N, out]`. A row's bits do not depend on the other rows.
     ///
     /// # Panics
     ///
-    /// If the rows are not as long as the first layer is wide.
+    /// If the length of `input` is not a multiple of the number of inputs.
     pub fn forward(&self, input: &[f32]) -> Vec<f32> {
         let n_inputs = self.path.n_inputs();
         assert_eq!(input.len() % n_inputs, 0, "rows are as long as the input");

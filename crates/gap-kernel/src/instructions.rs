@@ -1,14 +1,16 @@
-//! Which vector instructions the kernels take: the best of this processor, or what the user says.
+//! The vector instructions of the kernels: the best that this processor supports, or those that the user
+//! sets.
 
 use std::fmt;
 
-/// The environment variable that holds the kernels to a path: `avx512`, `avx2` or `off`.
+/// The environment variable that sets the kernels' vector instructions: `avx512`, `avx2`, or `off`, which
+/// leaves everything to libtorch.
 pub const ENVIRONMENT_VARIABLE: &str = "AMORTGAP_SIMD";
 
-/// A path through the kernels.
+/// The vector instructions that a kernel is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instructions {
-    /// AVX-512 F, and `AVX512_BF16` where 16-bit factors are asked for and there are such.
+    /// AVX-512 F, and for 16-bit factors `AVX512_BF16`, if the processor supports it.
     Avx512,
     /// AVX2 and FMA.
     Avx2,
@@ -23,13 +25,13 @@ impl fmt::Display for Instructions {
     }
 }
 
-/// The environment variable asks for what there is not.
+/// Why the setting of the environment variable cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InstructionsError {
-    /// No such path.
+    /// The setting is not one of the known words.
     #[error("{ENVIRONMENT_VARIABLE} is `{0}`; set it to avx512, avx2 or off, or unset it")]
     Unknown(String),
-    /// The processor lacks it.
+    /// This processor does not support the instructions.
     #[error(
         "{ENVIRONMENT_VARIABLE} is `{0}`, which this processor does not have; set it to off, or unset it"
     )]
@@ -37,16 +39,17 @@ pub enum InstructionsError {
 }
 
 impl Instructions {
-    /// What the environment asks for, or the best of this processor; `None` leaves everything to libtorch.
+    /// Returns the instructions that the environment asks for, by default the best of this processor; `None`
+    /// leaves everything to libtorch.
     ///
     /// # Errors
     ///
-    /// [`InstructionsError`] if the environment asks for what there is not.
+    /// [`InstructionsError`] if the setting is unknown, or not supported by this processor.
     pub fn from_environment() -> Result<Option<Self>, InstructionsError> {
         Self::from_setting(std::env::var(ENVIRONMENT_VARIABLE).ok().as_deref())
     }
 
-    /// The path that the word `asked` stands for.
+    /// Reads the setting `asked`; nothing or an empty word stands for the best of this processor.
     fn from_setting(asked: Option<&str>) -> Result<Option<Self>, InstructionsError> {
         let path = match asked {
             None | Some("") => return Ok(Self::best_supported()),
@@ -62,7 +65,8 @@ impl Instructions {
         }
     }
 
-    /// What results depend on: the path, and whether it has products of 16-bit factors.
+    /// A label of the arithmetic that results depend on: `off`, or the instructions, with `+bf16` if they have
+    /// products of 16-bit factors.
     pub fn arithmetic_label(path: Option<Self>) -> String {
         match path {
             None => "off".to_owned(),
@@ -71,14 +75,14 @@ impl Instructions {
         }
     }
 
-    /// The best of this processor.
+    /// The best instructions that this processor supports.
     pub(crate) fn best_supported() -> Option<Self> {
         [Self::Avx512, Self::Avx2]
             .into_iter()
             .find(|path| path.is_supported())
     }
 
-    /// Whether this processor has it.
+    /// Whether this processor supports these instructions.
     pub fn is_supported(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return match self {
@@ -89,7 +93,7 @@ impl Instructions {
         return false;
     }
 
-    /// Whether there are products of 16-bit factors on this path.
+    /// Whether there are products of 16-bit factors with these instructions, on this processor.
     pub fn has_bf16(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self == Self::Avx512

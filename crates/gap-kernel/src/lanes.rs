@@ -1,25 +1,25 @@
-//! What one register can do: the same arithmetic on several `f32` at a time.
+//! Operations on registers: the same arithmetic on several `f32` at a time.
 
-/// A register of `f32`.
+/// Operations on registers of `f32`.
 ///
 /// # Safety
 ///
-/// Every method but the constants needs the instructions of its path, and runs only inside a function
-/// that was compiled for them; pointers must be good for as many numbers as the method says. All
-/// methods are inlined, so that no register is ever passed through memory.
+/// A method may be called only inside a function that is compiled for its instructions, on a processor that
+/// supports them; pointers must be valid for as many numbers as the method says. All methods are inlined, so
+/// that no register is passed through memory.
 pub(crate) trait Lanes: Copy + Send + Sync + 'static {
-    /// The register.
+    /// The register type.
     type Vector: Copy;
-    /// How many `f32` it holds.
+    /// The number of `f32` in a register.
     const LANES: usize;
 
-    /// The same number in each lane.
+    /// Puts the same number in each lane.
     unsafe fn splat(value: f32) -> Self::Vector;
-    /// `LANES` numbers from memory.
+    /// Loads `LANES` numbers from memory.
     unsafe fn load(from: *const f32) -> Self::Vector;
-    /// `LANES` numbers to memory.
+    /// Stores `LANES` numbers in memory.
     unsafe fn store(to: *mut f32, value: Self::Vector);
-    /// Adds `LANES` numbers to as many sums in `f64`.
+    /// Adds each lane to one of `LANES` sums in `f64`.
     unsafe fn add_to_doubles(sums: *mut f64, value: Self::Vector);
 
     /// `a + b`
@@ -32,13 +32,13 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn divide(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a · b + c`, rounded once.
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// `1 / a` to 11 bits.
+    /// `1 / a`, accurate to at least 11 bits.
     unsafe fn rough_inverse(a: Self::Vector) -> Self::Vector;
-    /// `1 / √a` to 11 bits.
+    /// `1 / √a`, accurate to at least 11 bits.
     unsafe fn rough_inverse_sqrt(a: Self::Vector) -> Self::Vector;
-    /// The greater of `a` and `b`; NaN where `b` is.
+    /// The greater of `a` and `b`; NaN if `b` is NaN.
     unsafe fn max(a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// The lesser of `a` and `b`; NaN where `b` is.
+    /// The lesser of `a` and `b`; NaN if `b` is NaN.
     unsafe fn min(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a` where `condition > 0`, `b` elsewhere.
     unsafe fn where_positive(
@@ -46,62 +46,64 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
         a: Self::Vector,
         b: Self::Vector,
     ) -> Self::Vector;
-    /// A bit for each lane, from the lowest on: whether `a` and `b` are equal there.
+    /// One bit for each lane, the lowest for the first: whether `a` and `b` are equal there.
     unsafe fn equal(a: Self::Vector, b: Self::Vector) -> u32;
     /// The nearest whole number.
     unsafe fn round(a: Self::Vector) -> Self::Vector;
     /// `a · 2ⁿ` for whole `n` from −126 to 127.
     unsafe fn times_power_of_two(a: Self::Vector, n: Self::Vector) -> Self::Vector;
-    /// `e`, `m` with `a = m · 2ᵉ` and `m` from `√½` to `√2`, for positive normal `a`.
+    /// The `e` and `m` with `a = m · 2ᵉ` and `m` from `√½` to `√2`, for positive normal `a`.
     unsafe fn exponent_and_mantissa(a: Self::Vector) -> (Self::Vector, Self::Vector);
 }
 
-/// The lanes of the largest register.
+/// The number of lanes in the largest register.
 pub(crate) const MAX_LANES: usize = 16;
 
-/// How products are added up: which factors, and how many at once.
+/// How products are computed: what a factor is, and how many products an instruction adds up.
 ///
 /// # Safety
 ///
 /// As for [`Lanes`].
 pub(crate) trait ProductKernel: Copy + Send + Sync + 'static {
-    /// The registers of its sums.
+    /// The registers that hold sums.
     type Lanes: Lanes;
-    /// What a factor is kept as.
+    /// The number type of factors.
     type Factor: Copy + Default + Send + Sync;
-    /// A register of factors: `LANES` columns, [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] of each.
+    /// A register of factors: [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] factors for each of `LANES`
+    /// columns.
     type FactorVector: Copy;
-    /// Products that one instruction adds to a sum.
+    /// The number of products that one instruction adds to a sum.
     const PRODUCTS_PER_INSTRUCTION: usize;
-    /// Rows of a block.
+    /// The number of rows in a block, which are multiplied together.
     const MICROKERNEL_ROWS: usize;
-    /// Registers of columns in a panel, at most: `MICROKERNEL_ROWS` times as many sums stay in registers,
-    /// beside the factors.
+    /// The most registers of columns in a panel. A block's sums, `MICROKERNEL_ROWS` times as many registers,
+    /// stay in registers beside the factors.
     const MAX_PANEL_VECTORS: usize;
 
-    /// Does `work` inside a function that is compiled for this path's instructions.
+    /// Runs `work` inside a function that is compiled for this kernel's instructions.
     unsafe fn run_with_instructions(work: impl VectorWork);
-    /// A number as a factor.
+    /// Converts a number to a factor.
     fn to_factor(value: f32) -> Self::Factor;
-    /// `values` as factors, if those are kept as they are.
+    /// `values` themselves if factors are stored as `f32`; `None` otherwise.
     fn borrow_as_factors(values: &[f32]) -> Option<&[Self::Factor]>;
-    /// `LANES · PRODUCTS_PER_INSTRUCTION` factors from memory.
+    /// Loads `LANES · PRODUCTS_PER_INSTRUCTION` factors.
     unsafe fn load(from: *const Self::Factor) -> Self::FactorVector;
-    /// `PRODUCTS_PER_INSTRUCTION` factors from memory, the same for each lane.
+    /// Loads `PRODUCTS_PER_INSTRUCTION` factors and repeats them for each lane.
     unsafe fn repeat(from: *const Self::Factor) -> Self::FactorVector;
-    /// `sum + a · b`, over [`ProductKernel::PRODUCTS_PER_INSTRUCTION`].
+    /// `sum + a · b`, where each lane of `a · b` adds up [`ProductKernel::PRODUCTS_PER_INSTRUCTION`]
+    /// products.
     unsafe fn accumulate(
         a: Self::FactorVector,
         b: Self::FactorVector,
         sum: <Self::Lanes as Lanes>::Vector,
     ) -> <Self::Lanes as Lanes>::Vector;
-    /// Keeps `LANES` numbers as factors.
+    /// Converts `LANES` numbers to factors and stores them.
     unsafe fn store_factors(to: *mut Self::Factor, value: <Self::Lanes as Lanes>::Vector);
-    /// `LANES` factors as numbers.
+    /// Loads `LANES` factors and converts them to numbers.
     unsafe fn load_factors(from: *const Self::Factor) -> <Self::Lanes as Lanes>::Vector;
 }
 
-/// A path whose factors are numbers of its lanes.
+/// Registers with the constants of a kernel whose factors are `f32`.
 ///
 /// # Safety
 ///
@@ -116,7 +118,7 @@ pub(crate) trait FullPrecisionLanes: Lanes {
     unsafe fn run_with_instructions(work: impl VectorWork);
 }
 
-/// Factors of 32 bits.
+/// The kernel whose factors are `f32`, on the registers `L`.
 #[derive(Clone, Copy)]
 pub(crate) struct FullPrecisionKernel<L>(std::marker::PhantomData<L>);
 
@@ -159,11 +161,11 @@ impl<L: FullPrecisionLanes> ProductKernel for FullPrecisionKernel<L> {
     }
 }
 
-/// What is done inside a function that is compiled for a path's instructions.
+/// Work that runs inside a function that is compiled for a kernel's vector instructions.
 ///
 /// # Safety
 ///
-/// `run` must be inlined: outside of such a function every instruction would be a call.
+/// `run` must be inlined into such a function: elsewhere every instruction would be a call.
 pub(crate) trait VectorWork {
     unsafe fn run(self);
 }

@@ -1,4 +1,4 @@
-//! Affine layers on the way forward: what decoders and encoders share.
+//! Affine layers of decoders and encoders, packed for the forward pass.
 
 use crate::epilogue::HiddenLayerEpilogue;
 use crate::lanes::{Lanes, ProductKernel};
@@ -7,14 +7,14 @@ use crate::packed::{AlignedBuffer, PackedWeight, round_up_to_lanes};
 use crate::product::{StridedRows, product};
 use gap_spec::Activation;
 
-/// A layer, packed for the way forward.
+/// A layer, packed for the forward pass.
 pub(crate) struct PackedAffineLayer<K: ProductKernel> {
     pub(crate) weight: PackedWeight<K>,  // [in, out]
-    pub(crate) bias: AlignedBuffer<f32>, // [out], filled up
+    pub(crate) bias: AlignedBuffer<f32>, // [out], padded
 }
 
 impl<K: ProductKernel> PackedAffineLayer<K> {
-    /// `layer`, with `filler` as the bias of outputs that only fill up a register.
+    /// Packs `layer`; padding outputs get the bias `filler`.
     pub(crate) fn new(layer: &Layer<'_>, filler: f32) -> Self {
         let (n_in, n_out) = (layer.n_inputs(), layer.n_outputs());
         let mut bias = AlignedBuffer::zeros(round_up_to_lanes::<K::Lanes>(n_out));
@@ -29,11 +29,12 @@ impl<K: ProductKernel> PackedAffineLayer<K> {
     }
 }
 
-/// Takes `input` through the hidden `layers`, keeps their `values`, and gives those of the last one.
+/// Takes `input` through the hidden `layers` and writes their outputs to `values`. Returns the output of the
+/// last one, or `input` if there are none.
 ///
 /// # Safety
 ///
-/// As for [`product`]; each of `values` has `n_rows` rows as long as its packed layer.
+/// As for [`product`]; each of `values` must have room for `n_rows` rows as wide as its packed layer.
 #[inline(always)]
 pub(crate) unsafe fn through_hidden<K: ProductKernel>(
     layers: &[PackedAffineLayer<K>],
@@ -58,7 +59,7 @@ pub(crate) unsafe fn through_hidden<K: ProductKernel>(
     left
 }
 
-/// Memory for the hidden values of a tile.
+/// Allocates memory for the hidden values of `n_rows` rows.
 pub(crate) fn allocate_hidden_values<K: ProductKernel>(
     layers: &[PackedAffineLayer<K>],
     n_rows: usize,
@@ -69,7 +70,7 @@ pub(crate) fn allocate_hidden_values<K: ProductKernel>(
         .collect()
 }
 
-/// Writes `rows` as factors to rows that are `stride` apart.
+/// Converts `rows` to factors and writes them to `to`, in rows that are `stride` apart.
 ///
 /// # Safety
 ///
@@ -84,13 +85,14 @@ pub(crate) unsafe fn store_rows<'a, K: ProductKernel>(
     for (place, row) in places.zip(rows) {
         let whole = row.len() - row.len() % K::Lanes::LANES;
         for column in (0..whole).step_by(K::Lanes::LANES) {
-            // SAFETY: from the column on there is a register of both.
+            // SAFETY: from `column` on, both the row and its place hold a whole register.
             unsafe {
                 let values = K::Lanes::load(row.as_ptr().add(column));
                 K::store_factors(place.as_mut_ptr().add(column), values);
             }
         }
-        // In fixed numbers: a loop of any length would become a call, which takes longer than the work.
+        // These loops have fixed lengths: one of variable length would become a call, which takes longer than
+        // the work.
         let (place, row) = (&mut place[whole..], &row[whole..]);
         let (fours, rest) = row.as_chunks::<4>();
         let (four_places, rest_places) = place.split_at_mut(row.len() - rest.len());

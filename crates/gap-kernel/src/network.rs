@@ -1,13 +1,13 @@
-//! The perceptron that a kernel is made from.
+//! The perceptron that a kernel is made from: layers, activation and likelihood.
 
 use gap_spec::Activation;
 
-/// `p(x | output)`, up to terms that depend on `x` alone.
+/// The likelihood `p(x | output)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum KernelLikelihood {
-    /// Logits of binary observations.
+    /// Binary observations; the outputs are logits.
     Bernoulli,
-    /// Means of real observations with one standard deviation.
+    /// Real observations with one standard deviation; the outputs are means.
     Gaussian {
         /// The standard deviation.
         std: f64,
@@ -15,7 +15,8 @@ pub enum KernelLikelihood {
 }
 
 impl KernelLikelihood {
-    /// The variance of an observation over the derivative of its mean in the output.
+    /// The variance of an observation divided by the derivative of its mean in the output. The gradient of
+    /// the log likelihood in the output is `(x − mean) / dispersion`.
     pub(crate) fn dispersion(self) -> f64 {
         match self {
             Self::Bernoulli => 1.0,
@@ -34,28 +35,30 @@ pub struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    /// How many numbers it takes.
+    /// The number of inputs.
     pub fn n_inputs(&self) -> usize {
         self.weight.len() / self.bias.len()
     }
 
-    /// How many numbers it gives.
+    /// The number of outputs.
     pub fn n_outputs(&self) -> usize {
         self.bias.len()
     }
 }
 
-/// Layers with an activation between them, and a likelihood of the last one's output.
+/// Layers with an activation between them, and the likelihood of an observation given the output.
 #[derive(Clone, Copy, Debug)]
 pub struct Network<'a> {
-    /// At least one; each takes what the one before it gives.
+    /// At least one layer; each takes the outputs of the one before it.
     pub layers: &'a [Layer<'a>],
-    /// Between two layers.
+    /// The activation between two layers.
     pub activation: Activation,
-    /// Of the output.
+    /// The likelihood of an observation given the last layer's output.
     pub likelihood: KernelLikelihood,
 }
 
+/// Checks that there are layers, that none is empty, and that they fit each other.
+///
 /// # Panics
 ///
 /// If layers are missing, empty, or do not fit each other.

@@ -1,13 +1,13 @@
-//! Memory in the order in which products read it.
+//! Buffers and weights, laid out in the order in which products read them.
 
 use crate::lanes::{Lanes, ProductKernel};
 
-/// A line of the cache; also the largest register.
+/// A cache line, which is as long as the largest register.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct CacheLine(#[allow(dead_code, reason = "it is read through a pointer")] [u8; 64]);
 
-/// Plain numbers that begin at a line of the cache. Zeros at first.
+/// A buffer of numbers that begins at a cache line.
 pub(crate) struct AlignedBuffer<T> {
     lines: Vec<CacheLine>,
     len: usize,
@@ -15,7 +15,7 @@ pub(crate) struct AlignedBuffer<T> {
 }
 
 impl<T: Copy + Default> AlignedBuffer<T> {
-    /// `len` zeros. `T` is a plain number, whose zero is all bits zero.
+    /// Makes a buffer of `len` zeros. `T` must be a number type whose zero has all bits zero.
     pub(crate) fn zeros(len: usize) -> Self {
         let n_lines = (len * size_of::<T>()).div_ceil(64);
         Self {
@@ -26,48 +26,48 @@ impl<T: Copy + Default> AlignedBuffer<T> {
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {
-        // SAFETY: the lines hold at least `len` numbers, initialised, of no invalid pattern.
+        // SAFETY: the lines hold at least `len` initialised numbers, and every bit pattern is a valid number.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
-        // SAFETY: as above, and the borrow is exclusive.
+        // SAFETY: as in `as_slice`, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
 }
 
-/// Columns that are summed up together, in as many registers.
+/// Neighbouring columns of a weight, in 1 to 3 registers, whose sums a product computes together.
 #[derive(Clone, Copy)]
 pub(crate) struct ColumnPanel {
-    /// Registers: 1, 2 or 3.
+    /// The number of registers: 1, 2 or 3.
     pub(crate) n_vectors: usize,
     /// The first column.
     pub(crate) column: usize,
-    /// Where its factors begin.
+    /// The position of its first factor in `PackedWeight::factors`.
     pub(crate) start: usize,
 }
 
-/// A weight as the right factor of products, `[depth, columns]`: panel by panel, in each depth by
-/// depth, in each the columns side by side (with 16-bit factors, two depths of each column).
+/// A weight, `[depth, columns]`, packed as the right factor of products: panel by panel, within a panel depth
+/// by depth, and at each depth the columns side by side (with 16-bit factors, two depths of each column).
 ///
-/// Columns are filled up with zeros to whole registers, depths to whole
-/// [`ProductKernel::PRODUCTS_PER_INSTRUCTION`]s.
+/// Zeros pad the columns to whole registers, and the depth to a multiple of
+/// [`ProductKernel::PRODUCTS_PER_INSTRUCTION`].
 pub(crate) struct PackedWeight<K: ProductKernel> {
     pub(crate) factors: AlignedBuffer<K::Factor>,
     pub(crate) panels: Vec<ColumnPanel>,
-    /// Instructions that go through the depth.
+    /// The number of steps through the depth; one instruction takes all depths of a step.
     pub(crate) n_steps: usize,
-    /// Columns, those that fill up included.
+    /// The number of columns, padding included.
     pub(crate) width: usize,
 }
 
-/// The least multiple of the lanes that holds `n`.
+/// Rounds `n` up to a multiple of the lanes of a register.
 pub(crate) fn round_up_to_lanes<L: Lanes>(n: usize) -> usize {
     n.div_ceil(L::LANES) * L::LANES
 }
 
 impl<K: ProductKernel> PackedWeight<K> {
-    /// Of `at(depth, column)`.
+    /// Packs the weight with the entries `at(depth, column)`.
     pub(crate) fn new(depth: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
         let lanes = K::Lanes::LANES;
         let n_vectors = columns.div_ceil(lanes);
@@ -109,7 +109,8 @@ impl<K: ProductKernel> PackedWeight<K> {
     }
 }
 
-/// `n` registers in panels of at most `most`, as even as can be: a panel of one is slow.
+/// Divides `n` registers into panels of at most `most`, and yields the panels' sizes. They are as even as
+/// possible, since a panel of one register is slow.
 pub(crate) fn even_panel_sizes(n: usize, most: usize) -> impl Iterator<Item = usize> {
     let n_panels = n.div_ceil(most);
     (0..n_panels).map(move |i| n / n_panels + usize::from(i < n % n_panels))

@@ -1,21 +1,21 @@
-//! What a packed network answers, whichever vector instructions it was packed for.
+//! The traits of packed networks. An implementation for one instruction set and precision is called a path.
 
 use crate::packed::AlignedBuffer;
 use gap_spec::Precision;
 
-/// Where results go, each if it is asked for.
+/// Where the results are written; each is computed only if it is asked for.
 #[derive(Debug)]
 pub struct DecoderOutputs<'a> {
     /// `∇_z log p(x, z)` under a standard normal prior: `[N, D]`.
     pub score: Option<&'a mut [f32]>,
     /// `log p(x | z)`, nats: `[N]`.
     pub log_likelihood: Option<&'a mut [f64]>,
-    /// By which products.
+    /// The precision of factors in products.
     pub precision: Precision,
 }
 
 impl Default for DecoderOutputs<'_> {
-    /// Nothing, by products of 32 bits.
+    /// No results, in full precision.
     fn default() -> Self {
         Self {
             score: None,
@@ -25,13 +25,14 @@ impl Default for DecoderOutputs<'_> {
     }
 }
 
-/// A packed decoder of one path.
+/// A decoder, packed for one instruction set and precision.
 pub(crate) trait DecoderPath: Send + Sync {
     fn latent_dim(&self) -> usize;
     fn observed_dim(&self) -> usize;
-    /// The same with what fills it up to whole registers.
+    /// The observed dimension, padded to whole registers.
     fn padded_observed_dim(&self) -> usize;
-    /// Lengths fit and observations are there.
+    /// Writes the `outputs` of the rows of `z`. Lengths must fit, and `observations` must be indices
+    /// of rows of `x`.
     fn evaluate(
         &self,
         x: &AlignedBuffer<f32>,
@@ -41,10 +42,10 @@ pub(crate) trait DecoderPath: Send + Sync {
     );
 }
 
-/// A packed perceptron of one path.
+/// A perceptron, packed for one instruction set.
 pub(crate) trait ForwardPath: Send + Sync {
     fn n_inputs(&self) -> usize;
     fn n_outputs(&self) -> usize;
-    /// Lengths fit.
+    /// Writes the output of each row. Lengths must fit, and there must be at least one row.
     fn forward(&self, input: &[f32], output: &mut [f32]);
 }

@@ -1,18 +1,18 @@
-//! A tile of rows times a packed weight; each finished sum goes to an epilogue.
+//! Products of a tile of rows with a weight; every finished sum goes to an epilogue.
 
 use crate::lanes::{Lanes, ProductKernel};
 use crate::packed::{ColumnPanel, PackedWeight, even_panel_sizes};
 
-/// What becomes of a row's sums in neighbouring registers of columns.
+/// What is done with a row's finished sums while they are in registers, such as adding a bias.
 ///
 /// # Safety
 ///
 /// As for [`Lanes`]; `row` and `column` must lie in the memory that the epilogue was made with.
 pub(crate) trait Epilogue<L: Lanes> {
-    /// Of one register.
+    /// Finishes the sums of one register: those of `row` in the columns from `column` on.
     unsafe fn finish_one(&self, row: usize, column: usize, sum: L::Vector);
 
-    /// Of all of them.
+    /// Finishes the sums of `V` neighbouring registers, from `column` on.
     #[inline(always)]
     unsafe fn finish<const V: usize>(&self, row: usize, column: usize, sums: [L::Vector; V]) {
         for (v, sum) in sums.into_iter().enumerate() {
@@ -28,8 +28,8 @@ pub(crate) struct StridedRows<T> {
     pub(crate) stride: usize,
 }
 
-/// A left factor: where row `r` of step `s` lies, `first + r · row + s · step`, and from there the
-/// [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] factors that an instruction takes.
+/// A left factor. At step `s` of the depth, row `r` has its [`ProductKernel::PRODUCTS_PER_INSTRUCTION`]
+/// factors at `first + r · row + s · step`.
 #[derive(Clone, Copy)]
 pub(crate) struct LeftFactor<T> {
     first: *const T,
@@ -38,7 +38,7 @@ pub(crate) struct LeftFactor<T> {
 }
 
 impl<T> StridedRows<T> {
-    /// These rows as a left factor, `per_step` factors to an instruction.
+    /// These rows as a left factor, of which an instruction takes `per_step` neighbouring factors.
     pub(crate) fn left_factor(self, per_step: usize) -> LeftFactor<T> {
         LeftFactor {
             first: self.first,
@@ -47,7 +47,8 @@ impl<T> StridedRows<T> {
         }
     }
 
-    /// Their columns, each `per_step` factors wide, as the rows of a left factor.
+    /// The transpose of these rows as a left factor: each of its rows is one of their columns, `per_step`
+    /// factors wide.
     pub(crate) fn transposed_left_factor(self, per_step: usize) -> LeftFactor<T> {
         LeftFactor {
             first: self.first,
@@ -57,19 +58,20 @@ impl<T> StridedRows<T> {
     }
 }
 
-/// A panel of a right factor: its columns at the first step, and the distance to the next.
+/// A panel of a right factor: its columns at the first step, and the distance to those of the next step.
 #[derive(Clone, Copy)]
 struct PanelColumns<T> {
     first: *const T,
     stride: usize,
 }
 
-/// `left · right` for rows `0..n_rows`: blocks of [`ProductKernel::MICROKERNEL_ROWS`], then what is left row
-/// by row, which takes longer than a block from a few rows on ([`fastest_padded_n_rows`]).
+/// Computes `left · right` for rows `0..n_rows`: blocks of [`ProductKernel::MICROKERNEL_ROWS`] rows, and then
+/// the remaining rows one by one. If more than a few remain, padding them to a block is faster (see
+/// [`fastest_padded_n_rows`]).
 ///
 /// # Safety
 ///
-/// As for [`ProductKernel`]; `left` has that many rows, as deep as `right`.
+/// As for [`ProductKernel`]; `left` must have `n_rows` rows, each as long as `right` is deep.
 #[inline(always)]
 pub(crate) unsafe fn product<K: ProductKernel, E: Epilogue<K::Lanes>>(
     left: StridedRows<K::Factor>,
@@ -80,7 +82,7 @@ pub(crate) unsafe fn product<K: ProductKernel, E: Epilogue<K::Lanes>>(
     let left = left.left_factor(K::PRODUCTS_PER_INSTRUCTION);
     for panel in &right.panels {
         let columns = PanelColumns {
-            // SAFETY: a panel lies within the factors.
+            // SAFETY: a panel lies within the weight's factors.
             first: unsafe { right.factors.as_slice().as_ptr().add(panel.start) },
             stride: panel.n_vectors * K::Lanes::LANES * K::PRODUCTS_PER_INSTRUCTION,
         };
@@ -88,9 +90,9 @@ pub(crate) unsafe fn product<K: ProductKernel, E: Epilogue<K::Lanes>>(
     }
 }
 
-/// `left · right` where `right` is not in panels: each of its rows holds what one of `n_steps` steps
-/// takes, [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] factors of each of `columns` (whole registers) side by
-/// side; of `left` rows `0..n_rows`.
+/// Computes `left · right` for rows `0..n_rows` of `left`, where `right` is not in panels. A row of `right`
+/// holds what one of the `n_steps` steps takes: [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] factors of each
+/// of the `columns` (whole registers), side by side.
 ///
 /// # Safety
 ///
@@ -113,7 +115,7 @@ pub(crate) unsafe fn unpacked_product<K: ProductKernel, E: Epilogue<K::Lanes>>(
             start: 0,
         };
         let columns = PanelColumns {
-            // SAFETY: the column is one of each row's.
+            // SAFETY: `column` lies within each row.
             first: unsafe { right.first.add(column * K::PRODUCTS_PER_INSTRUCTION) },
             stride: right.stride,
         };
@@ -122,8 +124,8 @@ pub(crate) unsafe fn unpacked_product<K: ProductKernel, E: Epilogue<K::Lanes>>(
     }
 }
 
-/// The number of rows, `n_rows` or more, whose product is had the soonest: a last block that is hardly
-/// begun is worse than its rows one by one, any other is better.
+/// The number of rows, at least `n_rows`, for which a product is fastest. At most a quarter of a block is
+/// computed row by row; a fuller last block is padded to a whole one.
 pub(crate) fn fastest_padded_n_rows<K: ProductKernel>(n_rows: usize) -> usize {
     if n_rows % K::MICROKERNEL_ROWS <= K::MICROKERNEL_ROWS / 4 {
         n_rows
@@ -170,7 +172,7 @@ unsafe fn through_rows<K: ProductKernel, E: Epilogue<K::Lanes>, const V: usize>(
     for row in (0..in_blocks).step_by(K::MICROKERNEL_ROWS) {
         let block = from(row);
         unsafe {
-            // The number of rows is a constant of the path.
+            // The number of rows must be a literal here: each kernel's is 8 or 4.
             if K::MICROKERNEL_ROWS == 8 {
                 let sums = block_sums::<K, 8, V>(block, right, n_steps);
                 finish::<K, E, 8, V>(row, column, sums, epilogue);
@@ -191,7 +193,8 @@ unsafe fn through_rows<K: ProductKernel, E: Epilogue<K::Lanes>, const V: usize>(
 type BlockSums<K, const R: usize, const V: usize> =
     [[<<K as ProductKernel>::Lanes as Lanes>::Vector; V]; R];
 
-/// `R` rows times `V` registers of columns: the loop in which nearly all the time goes.
+/// Returns the sums of products of `R` rows with `V` registers of columns. Nearly all the time is spent in
+/// this loop.
 #[inline(always)]
 unsafe fn block_sums<K: ProductKernel, const R: usize, const V: usize>(
     left: LeftFactor<K::Factor>,

@@ -1,19 +1,20 @@
-//! Tables of the sums of some weights, and what is looked up in them; for `binary_rows`.
+//! Lookup tables with the sums of subsets of weight rows, for `binary_rows`.
 
 use crate::lanes::Lanes;
 use crate::product::StridedRows;
 
-/// Inputs that share a table.
+/// The number of inputs in a group, which shares a table. An entry's index has one bit for each of them.
 pub(crate) const INPUTS_PER_TABLE: usize = 5;
 pub(crate) const ENTRIES_PER_TABLE: usize = 1 << INPUTS_PER_TABLE;
-/// Entries whose inputs are among a group's first three; every eighth one's are among its last two.
+/// The number of entries for subsets of a group's first three inputs. Every eighth entry is for a subset of
+/// the last two.
 pub(crate) const ENTRIES_OF_FIRST_THREE_INPUTS: usize = 8;
-/// Groups that are looked up one after the other.
+/// The number of groups whose entries are loaded together.
 pub(crate) const TABLES_PER_LOAD: usize = 4;
 
-/// The sums of every choice among `n_inputs` rows of weights, each row `stride` after the one before:
-/// `[V, ENTRIES_PER_TABLE, LANES]`. Unless it is to be `WHOLE`, only of those among the first three inputs and
-/// those among the last two.
+/// Writes the sum of every subset of `n_inputs` weight rows, which are `stride` apart, to `table`,
+/// `[V, ENTRIES_PER_TABLE, LANES]`. Unless `WHOLE`, it writes only the subsets of the first three inputs and
+/// those of the last two.
 #[inline(always)]
 pub(crate) unsafe fn make_table<L: Lanes, const V: usize, const WHOLE: bool>(
     table: *mut f32,
@@ -53,7 +54,7 @@ pub(crate) unsafe fn make_table<L: Lanes, const V: usize, const WHOLE: bool>(
     }
 }
 
-/// Adds what each of `R` rows needs of each table: the loop in which nearly all the time goes.
+/// Adds to the sums of each of `R` rows its entry of every table. Nearly all the time is spent in this loop.
 #[inline(always)]
 pub(crate) unsafe fn add_entries<L: Lanes, const V: usize, const R: usize, const WHOLE: bool>(
     sums: &mut [[L::Vector; V]; R],
@@ -66,7 +67,7 @@ pub(crate) unsafe fn add_entries<L: Lanes, const V: usize, const R: usize, const
     for group in (0..n_groups).step_by(TABLES_PER_LOAD) {
         for (r, sums) in sums.iter_mut().enumerate() {
             unsafe {
-                // One load for several groups, since loads are what there is least of.
+                // One load fetches the entries of several groups, because loads are the bottleneck.
                 let word = entries.first.add(r * entries.stride + group).cast::<u32>();
                 let word = u32::from_le(word.read_unaligned());
                 for g in 0..TABLES_PER_LOAD {
@@ -96,7 +97,7 @@ pub(crate) unsafe fn add_entries<L: Lanes, const V: usize, const R: usize, const
     }
 }
 
-/// Adds rows of weights, each row `stride` after the one before: those whose bits are in `chosen`.
+/// Adds the weight rows whose bits are set in `chosen`; the rows are `stride` apart.
 #[inline(always)]
 pub(crate) unsafe fn add_chosen<L: Lanes, const V: usize>(
     sums: &mut [L::Vector; V],
@@ -112,7 +113,7 @@ pub(crate) unsafe fn add_chosen<L: Lanes, const V: usize>(
     }
 }
 
-/// Adds registers that are `stride` apart.
+/// Adds `V` registers, which are `stride` apart, to the sums.
 #[inline(always)]
 unsafe fn add<L: Lanes, const V: usize>(
     sums: &mut [L::Vector; V],
@@ -124,7 +125,7 @@ unsafe fn add<L: Lanes, const V: usize>(
     }
 }
 
-/// Sums that were laid aside.
+/// Loads sums that [`store_sums`] has stored.
 #[inline(always)]
 pub(crate) unsafe fn load_sums<L: Lanes, const V: usize, const R: usize>(
     from: *const f32,
@@ -138,7 +139,7 @@ pub(crate) unsafe fn load_sums<L: Lanes, const V: usize, const R: usize>(
     sums
 }
 
-/// Lays sums aside.
+/// Stores sums that are not finished yet.
 #[inline(always)]
 pub(crate) unsafe fn store_sums<L: Lanes, const V: usize, const R: usize>(
     to: *mut f32,

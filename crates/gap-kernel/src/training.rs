@@ -1,8 +1,8 @@
-//! A perceptron that learns: forward, back to its weights, and a step of Adam.
+//! A perceptron in training: the forward pass, the backward pass to its weights, and a step of Adam.
 //!
-//! What is learned, `parameters`, is 32 bits wide and the same for both precisions; a `workspace` of one
-//! path holds the rest: weights as factors (`factors`), the values and gradients of a batch. So the
-//! precision can change between any two steps, at the price of a new workspace.
+//! The learned `parameters` have 32 bits and are the same for both precisions. A `workspace`, for one
+//! instruction set and precision, holds the rest: the weights as factors (`factors`), and the values and
+//! gradients of a batch. So the precision can change between any two steps, at the cost of a new workspace.
 
 #[cfg(target_arch = "x86_64")]
 mod backward_pass;
@@ -25,24 +25,24 @@ use parameters::LearnedNetwork;
 pub use path::LikelihoodTarget;
 use path::{InputRows, TrainingPath};
 
-/// A perceptron that learns by Adam (see [`crate::adam`]).
+/// A perceptron that is trained by Adam (see [`crate::adam`]).
 ///
 /// The same steps from the same weights give the same bits.
 pub struct FusedTraining {
     learned: LearnedNetwork,
-    /// Made when the first step needs it.
+    /// The workspace, created when it is first needed.
     path: Option<Box<dyn TrainingPath>>,
     instructions: Instructions,
     precision: Precision,
-    /// Rows of the pass that is to be learned from.
+    /// The number of rows of the forward pass that the next step learns from.
     n_rows: usize,
-    /// Whether a backward pass left a step to be taken.
+    /// Whether the step of a backward pass is pending.
     has_gradient: bool,
 }
 
 impl FusedTraining {
-    /// From the weights in `layers`, with `activation` between them, from at most `most_rows` rows a
-    /// step; in full precision at first; `None` where there is no such path on this machine.
+    /// Starts from the weights in `layers`, with `activation` between them, and in full precision. A step
+    /// learns from at most `most_rows` rows. `None` if this machine does not support `instructions`.
     ///
     /// # Panics
     ///
@@ -67,7 +67,7 @@ impl FusedTraining {
         })
     }
 
-    /// What is learned, and the path that takes its steps.
+    /// The learned parameters and the workspace, which is created if it does not exist.
     fn network_and_training_path(&mut self) -> (&mut LearnedNetwork, &mut dyn TrainingPath) {
         let make = || new_training_path(&self.learned, self.instructions, self.precision);
         if self.path.is_none() {
@@ -78,13 +78,13 @@ impl FusedTraining {
         (&mut self.learned, path.as_mut())
     }
 
-    /// Takes the next steps in `precision`, from weights and moments as they are now.
+    /// Takes the next steps in `precision`, from the weights and moments as they are now.
     ///
-    /// [`Precision::Mixed`] means the factors of all three products, forward, back, and to the gradient
-    /// in the weights; weights, moments and everything between products keep 32 bits. Without
-    /// instructions for it steps stay in full precision: see [`FusedTraining::precision`].
+    /// [`Precision::Mixed`] uses 16-bit factors in all three products: forward, back, and the gradient in the
+    /// weights. Weights, moments and all computations between products keep 32 bits. If the processor has no
+    /// instructions for it, steps stay in full precision: see [`FusedTraining::precision`].
     ///
-    /// A pass forward whose step is still to come is forgotten.
+    /// If the precision changes, a pass whose step has not been taken is discarded.
     pub fn set_precision(&mut self, precision: Precision) {
         let precision = if self.instructions.has_bf16() {
             precision
@@ -102,11 +102,11 @@ impl FusedTraining {
         self.precision
     }
 
-    /// The output of each row: `[N, in] -> [N, out]`.
+    /// Returns the output of each row: `[N, in] -> [N, out]`.
     ///
     /// # Panics
     ///
-    /// If the rows are not as long as the first layer is wide, or too many.
+    /// If the length of `input` is not a multiple of the number of inputs, or there are too many rows.
     pub fn forward(&mut self, input: &[f32]) -> Vec<f32> {
         let n_rows = self.count_input_rows(input);
         let mut output = vec![0.0; n_rows * self.learned.n_outputs()];
@@ -114,11 +114,12 @@ impl FusedTraining {
         output
     }
 
-    /// Writes the output of each row, `[N, in] -> [N, out]`, and allocates nothing.
+    /// Writes the output of each row, `[N, in] -> [N, out]`, and allocates nothing but the workspace, when it
+    /// is first needed.
     ///
     /// # Panics
     ///
-    /// As [`FusedTraining::forward`], or if `output` is not as long as that.
+    /// As [`FusedTraining::forward`], or if `output` does not have `N · out` elements.
     pub fn forward_into(&mut self, input: &[f32], output: &mut [f32]) {
         let input = InputRows {
             data: input,
@@ -127,11 +128,11 @@ impl FusedTraining {
         self.forward_input_rows(input, output);
     }
 
-    /// The same of some `rows` of `data`, `[M, in]`: `[N], [M, in] -> [N, out]`.
+    /// Writes the output of each of the `rows` of `data`, `[M, in]`: `[N], [M, in] -> [N, out]`.
     ///
     /// # Panics
     ///
-    /// The same, or if a row is not there.
+    /// As [`FusedTraining::forward_into`], or if a row does not exist.
     pub fn forward_selected_rows(&mut self, data: &[f32], rows: &[usize], output: &mut [f32]) {
         let rows = Some(rows);
         self.forward_input_rows(InputRows { data, rows }, output);
@@ -153,12 +154,12 @@ impl FusedTraining {
         path.forward(learned, input, output);
     }
 
-    /// One step of Adam up an objective whose gradient in the latest output is `gradient`, `[N, out]`;
-    /// that in the input is written to `in_input`, `[N, in]`, if it is asked for.
+    /// Takes one step of Adam up an objective whose gradient in the latest output is `gradient`, `[N, out]`.
+    /// The objective's gradient in the input is written to `in_input`, `[N, in]`, if it is asked for.
     ///
     /// # Panics
     ///
-    /// If one of them is not as long as that.
+    /// If `gradient` or `in_input` has another length.
     pub fn ascend_from_output_gradient(
         &mut self,
         gradient: &[f32],
@@ -172,16 +173,15 @@ impl FusedTraining {
         path.ascend_from_output_gradient(learned, gradient, learning_rate, in_input);
     }
 
-    /// One step of Adam up `scale · Σ log p(x | z)` of a decoder's rows `z`, `[N, D]`; its gradient in
-    /// them, before the step, is written to `in_input` if it is asked for.
+    /// Takes one step of Adam up `scale · Σ log p(x | z)`, the sum over a decoder's rows `z`, `[N, D]`. The
+    /// gradient in `z`, from before the step, is written to `in_input` if it is asked for.
     ///
-    /// As [`FusedTraining::forward`] and [`FusedTraining::ascend_from_output_gradient`] with
-    /// `(x − mean) · scale` over the likelihood's dispersion between them, which is taken as the last product
-    /// is finished.
+    /// This is [`FusedTraining::forward`] and then [`FusedTraining::ascend_from_output_gradient`] with the
+    /// gradient `scale · (x − mean) / dispersion`, which is computed here as the last product is finished.
     ///
     /// # Panics
     ///
-    /// If lengths do not fit, rows are too many, or an observation is not there.
+    /// If lengths do not fit, there are too many rows, or an observation does not exist.
     pub fn ascend_log_likelihood(
         &mut self,
         z: &[f32],
@@ -193,9 +193,9 @@ impl FusedTraining {
         self.take_pending_step(learning_rate);
     }
 
-    /// The first part of [`FusedTraining::ascend_log_likelihood`]. The step is left to
-    /// [`FusedTraining::take_pending_step`], on another thread if there is one, while the gradient in `z` is
-    /// put to use.
+    /// Does all of [`FusedTraining::ascend_log_likelihood`] but the step.
+    /// [`FusedTraining::take_pending_step`] takes that, for example on another thread while the gradient in
+    /// `z` is used.
     ///
     /// # Panics
     ///
@@ -212,11 +212,11 @@ impl FusedTraining {
         self.has_gradient = true;
     }
 
-    /// The step that [`FusedTraining::forward_and_backward`] left.
+    /// Takes the step that [`FusedTraining::forward_and_backward`] has left pending.
     ///
     /// # Panics
     ///
-    /// If there is none to take.
+    /// If no step is pending.
     pub fn take_pending_step(&mut self, learning_rate: f64) {
         assert!(self.has_gradient, "a step comes after a backward pass");
         self.has_gradient = false;
@@ -229,12 +229,12 @@ impl FusedTraining {
         self.learned.is_finite()
     }
 
-    /// The weight (`[out, in]`) and bias of each layer as they are now.
+    /// Copies the weight (`[out, in]`) and bias of each layer as they are now.
     pub fn copy_layers(&self) -> Vec<(Vec<f32>, Vec<f32>)> {
         self.learned.copy_layers()
     }
 
-    /// How many rows `input` has.
+    /// Returns the number of rows of `input`; panics if its length does not fit or there are too many.
     fn count_input_rows(&self, input: &[f32]) -> usize {
         let n_inputs = self.learned.n_inputs();
         assert_eq!(input.len() % n_inputs, 0, "rows are as long as the input");
@@ -263,7 +263,7 @@ impl FusedTraining {
             "an observation is there"
         );
         self.check_input_gradient_len(n_rows, in_input);
-        // What `ascend_from_output_gradient` might take next is gone.
+        // This pass overwrites the one that `ascend_from_output_gradient` would learn from.
         (self.n_rows, self.has_gradient) = (0, false);
     }
 
@@ -300,7 +300,7 @@ fn new_learned_network(
     None
 }
 
-/// The path must be there.
+/// Creates a workspace; this processor must support `instructions`.
 #[cfg(target_arch = "x86_64")]
 fn new_training_path(
     learned: &LearnedNetwork,

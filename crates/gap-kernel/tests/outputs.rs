@@ -1,8 +1,8 @@
-//! A perceptron's output against plain sums in `f64`, on every path that this machine has.
+//! Compares a perceptron's output with plain sums in `f64`, with each instruction set of this machine.
 
 use gap_kernel::{Activation, FusedForward, Instructions, Layer, TILE_ROWS};
 
-/// Numbers between −1 and 1 that repeat late.
+/// Numbers from −`scale` to `scale` with a period of 2,003.
 fn numbers(n: usize, scale: f64) -> Vec<f32> {
     (0..n)
         .map(|i| (scale * ((i * 7919 % 2003) as f64 / 1001.0 - 1.0)) as f32)
@@ -32,7 +32,7 @@ fn reference(layers: &[Layer<'_>], activation: Activation, row: &[f32]) -> Vec<f
     value
 }
 
-/// Weights and biases of layers of these widths.
+/// Weights and biases of layers with these `widths`.
 fn arrays(widths: &[usize]) -> Vec<[Vec<f32>; 2]> {
     let of_layer = |pair: &[usize]| {
         let scale = 2.5 / (pair[0] as f64).sqrt();
@@ -64,7 +64,8 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// `n_rows` of `input` as they come when they go through alone, next to their plain sums.
+/// Checks that rows of `input` have outputs near plain sums in `f64`, and the same bits when each is
+/// evaluated alone.
 #[track_caller]
 fn check_rows(network: &FusedForward, layers: &[Layer<'_>], activation: Activation, input: &[f32]) {
     let n_in = layers[0].n_inputs();
@@ -109,7 +110,7 @@ fn outputs_are_those_of_plain_sums_in_any_batch() {
     }
 }
 
-/// Rows of ones and zeros, of which some are all zero, all one, or have a zero below zero.
+/// Rows of zeros and ones; some are all zero or all one, and some contain `−0`.
 fn black_and_white(n_rows: usize, width: usize) -> Vec<f32> {
     let mut rows: Vec<f32> = (0..n_rows * width)
         .map(|i| {
@@ -128,7 +129,7 @@ fn black_and_white(n_rows: usize, width: usize) -> Vec<f32> {
     rows
 }
 
-/// The same with other numbers in every third row: in one place, or everywhere.
+/// Rows of zeros and ones, except that every third row has other numbers: in one place, or everywhere.
 fn mixed_rows(n_rows: usize, width: usize) -> Vec<f32> {
     let mut rows = black_and_white(n_rows, width);
     for (i, row) in rows.chunks_exact_mut(width).enumerate() {
@@ -167,7 +168,8 @@ fn black_and_white_rows_are_plain_sums_in_any_batch() {
     }
 }
 
-/// More rows than go through the first layer together, among two kinds of others.
+/// Two blocks of rows for the first layer: the first block has two gray (not binary) rows, and every other
+/// row of the second is gray.
 #[test]
 fn few_gray_rows_may_come_before_many() {
     for path in paths() {

@@ -1,4 +1,4 @@
-//! Steps with 16-bit factors: how far they are from `f64`, and that nothing else than factors differs.
+//! Steps with 16-bit factors: how far they are from `f64`, and that they differ in nothing but the factors.
 
 mod plain;
 
@@ -8,14 +8,14 @@ use gap_kernel::{
 use plain::{Plain, differentiate, floats, fused, numbers, paths, plain_layers};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Gradients that `ε` outweighs: Adam's first step is then linear in them.
+/// The scale of gradients that are small beside Adam's `ε`, so that its first step is linear in them.
 const SMALL: f64 = 1e-15;
-/// With this rate the first step is as long as the gradient before it was made small.
+/// The learning rate with which Adam's first step equals the gradient before it was multiplied by `SMALL`.
 const RATE: f64 = 1e-8 / SMALL;
 
 const ACTIVATIONS: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activation::Elu];
 
-/// Weights and biases in one row, as plain loops keep them.
+/// Each layer's weight and bias in one vector, in the order of [`Plain`].
 fn values(fused: &FusedTraining) -> Vec<Vec<f32>> {
     let layers = fused.copy_layers().into_iter();
     layers
@@ -23,7 +23,7 @@ fn values(fused: &FusedTraining) -> Vec<Vec<f32>> {
         .collect()
 }
 
-/// How far each layer of `after` is from `before`.
+/// How far each parameter of each layer has moved from `before` to `after`.
 fn steps(before: &[Vec<f32>], after: &[Vec<f32>]) -> Vec<Vec<f64>> {
     let step = |(before, after): (&Vec<f32>, &Vec<f32>)| {
         let pairs = before.iter().zip(after);
@@ -39,7 +39,7 @@ fn relative_error(found: &[f64], expected: &[f64]) -> f64 {
     apart / square(&mut expected.iter().copied())
 }
 
-/// Numbers between −1 and 1 without a pattern, whose sums of products cancel no more than by chance.
+/// Pseudorandom numbers between −1 and 1; sums of their products cancel no more than by chance.
 fn noise(n: usize, seed: u64) -> Vec<f64> {
     let mut state = seed;
     let mut next = || {
@@ -52,10 +52,10 @@ fn noise(n: usize, seed: u64) -> Vec<f64> {
     (0..n).map(|_| next()).collect()
 }
 
-/// Layers without a pattern.
+/// Layers with pseudorandom weights.
 ///
-/// With rectifiers each unit stays well on one side of the kink: where a sum is rounded over it, the
-/// unit has the other slope, however exact the factors.
+/// With rectifiers, each unit stays well on one side of its kink: if rounding moves a sum across the kink, the
+/// unit has the other slope, however exact the factors are.
 fn random_layers(widths: &[usize], activation: Activation) -> Vec<Plain> {
     let mut layers = plain_layers(widths);
     for (layer, seed) in layers.iter_mut().zip(1..) {
@@ -71,7 +71,7 @@ fn random_layers(widths: &[usize], activation: Activation) -> Vec<Plain> {
     layers
 }
 
-/// The greatest error over layers and the gradient in the input.
+/// Returns the greatest relative error among the layers' gradients and the gradient in the input.
 fn gradient_error(
     path: (Instructions, Precision),
     widths: &[usize],
@@ -99,7 +99,7 @@ fn gradient_error(
     worst
 }
 
-/// Measured: at most 6.7e-3 in half precision (a batch of one row), 2.5e-6 in full.
+/// Errors measured: at most 6.7e-3 in mixed precision (a batch of one row), and 2.5e-6 in full precision.
 #[test]
 fn gradients_are_as_exact_as_their_factors() {
     for path in paths() {
@@ -122,7 +122,7 @@ fn gradients_are_as_exact_as_their_factors() {
     }
 }
 
-/// Some steps towards targets.
+/// Takes `n_steps` steps towards fixed targets.
 fn learn(fused: &mut FusedTraining, widths: &[usize], n_rows: usize, n_steps: usize) {
     let (n_in, n_out) = (widths[0], widths[widths.len() - 1]);
     let input = floats(&numbers(n_rows * n_in, 1.0, 3));
@@ -166,12 +166,12 @@ fn precision_changes_between_steps_and_leaves_what_was_learned() {
         assert_eq!(steady.copy_layers(), changed.copy_layers());
         changed.set_precision(Precision::Full);
         assert_eq!(changed.precision(), Precision::Full);
-        // Moments and their count are there too: the next steps have the same bits.
+        // Moments and the step count are kept too: the next steps have the same bits.
         learn(&mut steady, &widths, 9, 3);
         learn(&mut changed, &widths, 9, 3);
         assert_eq!(steady.copy_layers(), changed.copy_layers());
 
-        // After steps in half precision, the way forward is that of the weights as they are.
+        // After steps in mixed precision, the forward pass in full precision uses the latest weights.
         changed.set_precision(Precision::Mixed);
         learn(&mut changed, &widths, 9, 3);
         changed.set_precision(Precision::Full);
@@ -199,7 +199,7 @@ fn the_same_steps_have_the_same_bits() {
     }
 }
 
-/// `(x − mean) / dispersion · scale`
+/// The gradient in the output: `(x − mean) / dispersion · scale`.
 fn residual(likelihood: KernelLikelihood, x: f32, output: f32, scale: f32) -> f32 {
     match likelihood {
         KernelLikelihood::Bernoulli => (x - 1.0 / (1.0 + (-output).exp())) * scale,
@@ -207,8 +207,8 @@ fn residual(likelihood: KernelLikelihood, x: f32, output: f32, scale: f32) -> f3
     }
 }
 
-/// In half precision a residual that differs in its last bit may be rounded the other way; hence the
-/// tolerance there, which is below what one such factor of 16 bits is off.
+/// In mixed precision, residuals that differ in their last bit may be rounded to different 16-bit factors.
+/// The tolerance allows for that; it is below the rounding error of one such factor.
 #[test]
 fn learning_in_one_call_is_forward_residual_and_ascend() {
     for path in paths() {
@@ -233,7 +233,7 @@ fn learning_in_one_call_is_forward_residual_and_ascend() {
     }
 }
 
-/// How far the two ways end from each other.
+/// Returns the greatest relative difference between the results of the two ways.
 fn apart(
     path: (Instructions, Precision),
     likelihood: KernelLikelihood,
@@ -275,12 +275,12 @@ fn apart(
     worst
 }
 
-/// The mean square of what is left of targets, after `n_half` steps in half precision and the rest in
-/// full.
+/// Returns the mean squared error of a fit of `n_steps` steps, the first `n_half` of them in mixed precision
+/// and the rest in full precision.
 fn loss_of_a_fit(path: Instructions, n_half: usize, n_steps: usize) -> f64 {
     let widths = [6, 40, 40, 10];
     let n_rows = 63;
-    // What another network of the same shape says, with less than all of it in reach.
+    // The targets are the outputs of a smaller network plus noise, so that no fit reaches all of them.
     let teacher = plain_layers(&[6, 15, 10]);
     let mut teacher = fused(&teacher, Activation::Elu, n_rows, (path, Precision::Full));
     let input = floats(&numbers(n_rows * 6, 2.0, 17));
@@ -310,7 +310,8 @@ fn loss_of_a_fit(path: Instructions, n_half: usize, n_steps: usize) -> f64 {
     squares.sum::<f64>() / target.len() as f64
 }
 
-/// Measured: from a loss of 0.991 to 0.02740 in full precision, to 0.02739 after three quarters in half.
+/// Losses measured: 0.991 at the start, 0.02740 after a fit in full precision, and 0.02739 after a fit with
+/// its first three quarters in mixed precision.
 #[test]
 fn a_fit_that_ends_in_full_precision_is_as_good_as_one_that_began_there() {
     let path = Instructions::Avx512;

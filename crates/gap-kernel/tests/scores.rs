@@ -1,11 +1,11 @@
-//! The kernels against plain sums in `f64`, on every path that this machine has.
+//! Compares the kernels with plain sums in `f64`, with each instruction set and precision of this machine.
 
 use gap_kernel::{
     Activation, DecoderOutputs, FusedDecoder, Instructions, KernelLikelihood, Layer, Network,
     Precision, TILE_ROWS,
 };
 
-/// Numbers like standard normals, from a linear congruential sequence.
+/// Approximately standard normal numbers, from a linear congruential generator.
 struct Numbers(u64);
 
 impl Numbers {
@@ -27,7 +27,7 @@ impl Numbers {
     }
 }
 
-/// A decoder of random weights, observations and rows.
+/// A decoder with random weights, random observations and random rows `z`.
 struct Case {
     widths: Vec<usize>,
     weights: Vec<Vec<f32>>,
@@ -78,7 +78,7 @@ impl Case {
         self.evaluate_rows(path, precision, 0..self.observations.len())
     }
 
-    /// Scores and log likelihoods of some rows, evaluated together.
+    /// Returns the scores and log likelihoods of some rows, evaluated together.
     fn evaluate_rows(
         &self,
         path: Instructions,
@@ -108,7 +108,7 @@ impl Case {
             precision,
         };
         decoder.evaluate(observations, z, both);
-        // Each of the two has the same bits when it is asked for alone.
+        // Scores have the same bits when they are asked for alone, and so do log likelihoods.
         let (mut score_alone, mut values_alone) = (vec![0.0; z.len()], vec![0.0; rows.len()]);
         let score_only = DecoderOutputs {
             score: Some(&mut score_alone),
@@ -128,7 +128,7 @@ impl Case {
         (score, values)
     }
 
-    /// The same in `f64`, sum by sum.
+    /// Returns the score and log likelihood of one row, computed in `f64` by plain sums.
     fn reference(&self, row: usize) -> (Vec<f64>, f64) {
         let dim = self.widths[0];
         let z: Vec<f64> = self.z[row * dim..(row + 1) * dim]
@@ -215,7 +215,8 @@ impl Case {
     }
 }
 
-/// Every path of this machine, with the relative error that it may have (in the Euclidean norm).
+/// Each instruction set and precision of this machine, with the relative error allowed (in the Euclidean
+/// norm).
 fn paths() -> Vec<(Instructions, Precision, f64)> {
     let mut paths = Vec::new();
     for path in [Instructions::Avx512, Instructions::Avx2] {
@@ -225,14 +226,15 @@ fn paths() -> Vec<(Instructions, Precision, f64)> {
             println!("skipped: this processor has no {path}");
         }
         if path.has_bf16() {
-            // Steep weights, rounded to eight bits, and rectifiers that turn at another place.
+            // The error is large because steep weights are rounded to 8 bits, and rectifiers may switch at
+            // another input.
             paths.push((path, Precision::Mixed, 3e-2));
         }
     }
     paths
 }
 
-/// Awkward and ordinary widths: of one lane, of odd depth, of panels of one, two and three registers.
+/// Awkward and ordinary widths: a single lane, odd depths, and panels of one, two and three registers.
 const WIDTHS: [&[usize]; 7] = [
     &[1, 1],
     &[3, 5],
@@ -335,7 +337,7 @@ fn extreme_logits_have_their_limits() {
             z: vec![300.0, -300.0, 0.0],
         };
         let (score, values) = case.evaluate(path, precision);
-        // x = (1, 0) is certain where the logits are (300, −300), and costs 600 nats elsewhere.
+        // x = (1, 0) has log likelihood 0 at logits (300, −300), and −600 at logits (−300, 300).
         assert!(
             values[0].abs() < 1e-6 && (values[1] + 600.0).abs() < 2.0,
             "{values:?}"

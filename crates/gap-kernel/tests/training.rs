@@ -1,4 +1,4 @@
-//! A perceptron that learns, against plain loops in `f64`, on every path that this machine has.
+//! Compares training with plain loops in `f64`, with each instruction set of this machine.
 
 mod plain;
 
@@ -26,7 +26,7 @@ fn learns(path: Instructions, widths: &[usize], activation: Activation) {
     let (n_in, n_out) = (widths[0], widths[widths.len() - 1]);
     let (inputs, targets) = (numbers(11 * n_in, 1.0, 7), numbers(11 * n_out, 2.0, 9));
     let rate = 0.01;
-    // Smaller batches after larger ones: what those left in memory counts for nothing.
+    // Smaller batches follow larger ones: what those have left in the workspace must not count.
     for (t, n_rows) in [11, 11, 3, 1, 8, 11, 2, 11, 11, 5].into_iter().enumerate() {
         let rows: Vec<(&[f64], &[f64])> = inputs
             .chunks_exact(n_in)
@@ -81,8 +81,8 @@ fn a_gradient_that_is_not_finite_is_noticed() {
     assert!(!fused.is_finite());
 }
 
-/// The sums of one row with an input of 1 are its gradient: what is left is Adam, in the weight on
-/// registers, in the bias on slices.
+/// With one row and an input of 1, the gradients of weight and bias equal that of the output, so that only
+/// Adam is compared. The weight takes its step in an epilogue, the bias as a slice.
 #[test]
 fn weights_and_biases_take_the_steps_of_adam_on_slices() {
     let n = 37;
@@ -105,7 +105,7 @@ fn weights_and_biases_take_the_steps_of_adam_on_slices() {
         assert_ne!(values, start);
         let (weight, bias) = &fused.copy_layers()[0];
         assert_eq!(weight, bias);
-        // Slices are taken through the best path; any other finds its roots a little differently.
+        // `ascend_slices` uses the best instructions; with others, estimates of roots differ slightly.
         for (on_path, on_slices) in weight.iter().zip(&values) {
             assert!((on_path - on_slices).abs() < 1e-6, "{on_path} {on_slices}");
         }

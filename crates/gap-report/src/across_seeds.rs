@@ -1,8 +1,8 @@
-//! Means over seeds of the cells' means, for tables and figures.
+//! Averages the means of cells over seeds, for tables and figures.
 //!
-//! The error of such a mean is the spread of the seeds' means where there are at least two seeds,
-//! and the one seed's standard error over datapoints otherwise. The two are never added, and Monte
-//! Carlo error is kept beside them.
+//! With two or more seeds, the standard error of such a mean comes from the spread of the seeds' means; with
+//! one seed, it is that seed's standard error over datapoints. The two are never added. Monte Carlo error is
+//! kept apart from both.
 
 use crate::paired_column::mean_and_std_error;
 use crate::pairing::capacity_sort_key;
@@ -12,7 +12,7 @@ use gap_schema::summary::{Cell, Mean};
 use gap_spec::{EncoderLabel, Split};
 use std::collections::HashSet;
 
-/// What an error bar is the spread of.
+/// Whether error bars show the spread over seeds or over datapoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SpreadOver {
     Seeds,
@@ -38,7 +38,7 @@ pub(crate) struct SeedMean {
 }
 
 impl SeedMean {
-    /// The mean of some seeds' means; `None` of none.
+    /// Averages the means of several seeds; `None` if there are none.
     pub(crate) fn new(means: &[Mean], spread: SpreadOver) -> Option<Self> {
         let first = means.first()?;
         let values: Vec<f64> = means.iter().map(|mean| mean.mean_nats).collect();
@@ -61,7 +61,8 @@ pub(crate) struct SeedGroup<'a> {
 }
 
 impl<'a> SeedGroup<'a> {
-    /// The groups of a summary: variants, then encoders by capacity, then training before test points.
+    /// Returns the groups of a summary, sorted by variant, data set and family, then by the encoder's capacity,
+    /// then with training before test points.
     pub(crate) fn group_summary_cells(summary: &'a Summary) -> Vec<Self> {
         let mut cells: Vec<&Cell> = summary.cells.iter().collect();
         cells.sort_by(|a, b| group_key(a).cmp(&group_key(b)).then(a.seed.cmp(&b.seed)));
@@ -89,8 +90,8 @@ impl<'a> SeedGroup<'a> {
         self.cells.len()
     }
 
-    /// The groups with a model that no group before them has on the same points: what is known of a
-    /// model itself stands once for all encoders of a shared decoder.
+    /// Returns the groups with a model that no earlier group has on the same points. Estimates that belong to
+    /// the model alone are thereby shown once for all encoders that share its decoder.
     pub(crate) fn groups_of_distinct_models(summary: &'a Summary) -> Vec<Self> {
         let mut seen = HashSet::new();
         let mut groups = Self::group_summary_cells(summary);
@@ -99,36 +100,36 @@ impl<'a> SeedGroup<'a> {
                 let variant = cell.variant.as_deref();
                 (variant, &cell.dataset, cell.split, cell.seed, &cell.model)
             });
-            // Every model is to be seen, whichever was new.
+            // `count` visits every model, so that all of them are marked as seen.
             models.filter(|model| seen.insert(*model)).count() > 0
         });
         groups
     }
 
-    /// The mean of a quantity over the seeds that have it; `None` where no seed has.
+    /// Returns the mean of a quantity over the seeds that have it; `None` if no seed does.
     pub(crate) fn mean(&self, quantity: impl Fn(&Cell) -> Option<Mean>) -> Option<SeedMean> {
         let means: Vec<Mean> = self.cells.iter().filter_map(|c| quantity(c)).collect();
         SeedMean::new(&means, SpreadOver::from_seed_count(self.n_seeds()))
     }
 
-    /// The mean of a plain number over the seeds that have it.
+    /// Returns the mean of a plain number over the seeds that have it; `None` if no seed does.
     pub(crate) fn average(&self, quantity: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
         let values: Vec<f64> = self.cells.iter().filter_map(|c| quantity(c)).collect();
         (!values.is_empty()).then(|| mean_and_std_error(&values).0)
     }
 
-    /// The sum of a count over the seeds.
+    /// Returns the sum of a count over the seeds.
     pub(crate) fn total(&self, count: impl Fn(&Cell) -> u64) -> u64 {
         self.cells.iter().map(|cell| count(cell)).sum()
     }
 
-    /// The largest of a number over the seeds that have it.
+    /// Returns the largest value of a number over the seeds that have it.
     pub(crate) fn largest(&self, quantity: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
         let values = self.cells.iter().filter_map(|c| quantity(c));
         values.max_by(f64::total_cmp)
     }
 
-    /// The numbers of refinement steps that some seed has, rising.
+    /// Returns the numbers of refinement steps that any seed has, in increasing order.
     pub(crate) fn refinement_steps(&self) -> Vec<u32> {
         let points = self.cells.iter().flat_map(|cell| &cell.refinement);
         let mut steps: Vec<u32> = points.map(|point| point.steps).collect();
@@ -137,7 +138,7 @@ impl<'a> SeedGroup<'a> {
         steps
     }
 
-    /// The gap that remains after `steps` refinement steps; after none, the amortization gap.
+    /// Returns the gap that remains after `steps` refinement steps; for 0 steps, this is the amortization gap.
     pub(crate) fn remaining_gap(&self, steps: u32) -> Option<SeedMean> {
         self.mean(|cell| match steps {
             0 => cell.amortization_gap,
@@ -155,7 +156,7 @@ fn group_key(cell: &Cell) -> impl Ord + use<'_> {
     (variant, &cell.dataset, cell.family, encoder, cell.split)
 }
 
-/// What the `±` and the error bars are of groups with so many seeds each; the end of a sentence.
+/// Returns the end of a sentence that says what `±` and error bars mean for groups with these numbers of seeds.
 pub(crate) fn error_bar_meaning(n_seeds: &[usize]) -> String {
     let over_seeds = |n: &&usize| SpreadOver::from_seed_count(**n) == SpreadOver::Seeds;
     match n_seeds.iter().filter(over_seeds).count() {
@@ -178,12 +179,12 @@ pub(crate) fn error_bar_meaning(n_seeds: &[usize]) -> String {
     }
 }
 
-/// How many seeds each group has.
+/// Returns the number of seeds of each group.
 pub(crate) fn seed_counts(groups: &[SeedGroup<'_>]) -> Vec<usize> {
     groups.iter().map(SeedGroup::n_seeds).collect()
 }
 
-/// The part of the data that sentences are about: test points, where some were measured.
+/// Returns the split that sentences report on: test if any group has test points, training otherwise.
 pub(crate) fn reported_split(groups: &[SeedGroup<'_>]) -> Split {
     if groups.iter().any(|group| group.split() == Split::Test) {
         Split::Test

@@ -1,6 +1,7 @@
-//! What benches measured, as a table, a figure and files: a report of its own, with no section.
+//! A report of what benches measured: a table, a figure and files. It is not a section of an experiment's
+//! report.
 //!
-//! Where the numbers were stored, and which of them are workloads, the caller knows.
+//! The caller finds the measurements, and says which of them are workloads.
 
 mod figure;
 mod row;
@@ -17,15 +18,15 @@ use std::path::{Path, PathBuf};
 /// The version of `bench.json`.
 const BENCH_JSON_SCHEMA_VERSION: u32 = 1;
 
-/// The rows as aligned plain text, in their order.
+/// Returns the rows as aligned plain text, in their order.
 pub fn bench_rows_plain_text(rows: &[BenchRow]) -> String {
     layout::plain_text(&table::bench_rows_table(rows))
 }
 
-/// Writes `bench.json`, `bench.csv`, `bench.md`, `throughput.svg` and `provenance.json` into the
-/// folder `dir`, and gives their paths.
+/// Writes `bench.json`, `bench.csv`, `bench.md`, `throughput.svg` and `provenance.json` into the folder `dir`,
+/// and returns their paths.
 ///
-/// The folder is made if need be; each file appears whole or not at all.
+/// The folder is created if it does not exist; each file appears whole or not at all.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
-//! The terms of a cell as columns over its datapoints, and which of these count.
+//! The quantities of a cell as columns over its datapoints.
 //!
-//! A datapoint with any value that is not finite is in no column, so that all columns of a cell are on
-//! the same datapoints and can be subtracted.
+//! A datapoint with any value that is not finite is in no column, so all columns of a cell cover the same
+//! datapoints and can be subtracted.
 
 use crate::paired_column::PairedColumn;
 use crate::pairing::{MeasuredQuantity, PairedCell};
@@ -34,7 +34,8 @@ pub(crate) const CLOSED_FORM_EVIDENCE_QUANTITY: MeasuredQuantity =
 pub(crate) const OPTIMAL_ELBO_QUANTITY: MeasuredQuantity =
     MeasuredQuantity::new(Method::Model, Estimator::OptimalElbo);
 
-/// The datapoints of a cell that count, as columns.
+/// A cell whose quantities can be read as columns over its finite datapoints; `finite` has a flag for each
+/// datapoint.
 pub(crate) struct CellColumns<'a> {
     pub(crate) cell: &'a PairedCell<'a>,
     pub(crate) finite: Vec<bool>,
@@ -55,7 +56,7 @@ impl<'a> CellColumns<'a> {
         self.records_of_quantity(term).next().is_some()
     }
 
-    /// The terms that were measured.
+    /// Returns the quantities that were measured.
     pub(crate) fn measured_quantities(&self) -> impl Iterator<Item = MeasuredQuantity> + use<'a> {
         let first = self.cell.points.first();
         first.into_iter().flat_map(|point| point.keys().copied())
@@ -86,13 +87,14 @@ impl<'a> CellColumns<'a> {
         rows.filter(|(_, finite)| **finite).map(|(row, _)| row)
     }
 
-    /// The term on the finite datapoints; `None` if it was not measured.
+    /// Returns the column of a quantity over the finite datapoints; `None` if it was not measured.
     pub(crate) fn finite_column(&self, term: MeasuredQuantity) -> Option<PairedColumn> {
         self.has_quantity(term)
             .then(|| PairedColumn::from_records(self.finite_records_of_quantity(term)))
     }
 
-    /// What the term's `q` cost, on all datapoints.
+    /// Returns the cost of the `q` that a quantity was estimated from: seconds for all datapoints together,
+    /// finite or not, and joint gradients per datapoint; `None` if it was not measured.
     pub(crate) fn inference_cost(&self, term: MeasuredQuantity) -> Option<Cost> {
         let n = self.records_of_quantity(term).count();
         (n > 0).then(|| Cost {
@@ -112,7 +114,7 @@ impl<'a> CellColumns<'a> {
             .unwrap_or(0)
     }
 
-    /// The numbers of refinement steps with an ELBO, rising.
+    /// Returns the numbers of refinement steps after which an ELBO was measured, in increasing order.
     pub(crate) fn refinement_steps(&self) -> Vec<u32> {
         self.measured_quantities()
             .filter(|t| t.method == Method::Refined && t.estimator == Estimator::Elbo)

@@ -1,20 +1,22 @@
-//! Parts of a summary as one flat table, columns named by their path in `summary.json`.
+//! Writes parts of a summary as one flat table, whose columns are named by their path in `summary.json`.
 
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// The names of a line's columns, with their values.
+/// A line of the table: column names with their values.
 pub(crate) type CsvRow = Vec<(String, String)>;
 
-/// Every number and text in `row`, named by its path; the items of a list are named by what tells them
-/// apart, as in `refinement.20.gap.mean_nats` and `evidence.model.annealed.mean_nats`.
+/// Flattens `row` into columns that are named by their path. An item of a list of objects is named by its
+/// steps, by its method and estimator, or by its index, as in `refinement.20.gap.mean_nats` and
+/// `evidence.model.annealed.mean_nats`; a list of other values is one column.
 pub(crate) fn flatten_to_csv_row(row: &impl serde::Serialize) -> Result<CsvRow, serde_json::Error> {
     let mut fields = Vec::new();
     flatten_json_value("", &serde_json::to_value(row)?, &mut fields);
     Ok(fields)
 }
 
-/// A column for each name, in the order in which they first come up; empty where a row lacks it.
+/// Returns `rows` as CSV text. Columns are in the order in which their names first appear; a row that lacks a
+/// column has an empty field there.
 pub(crate) fn csv_document(rows: &[CsvRow]) -> String {
     let mut columns: Vec<&str> = Vec::new();
     for (name, _) in rows.iter().flatten() {
@@ -35,7 +37,7 @@ pub(crate) fn csv_document(rows: &[CsvRow]) -> String {
     text
 }
 
-/// What tells the items of a list apart.
+/// Returns the name of a list's item in a path: its steps, its method and estimator, or else its index.
 fn list_item_path_name(i: usize, item: &Value) -> String {
     let text = |key| item.get(key).and_then(Value::as_str);
     match (item.get("steps"), text("method"), text("estimator")) {

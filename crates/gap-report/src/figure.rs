@@ -1,5 +1,5 @@
-//! How figures are drawn, whatever they show: charts of panels with axes and a legend, and the canvas
-//! for what is no chart.
+//! Drawing of figures, whatever they show: charts of panels with axes and a legend, and a canvas for figures
+//! that are not charts.
 
 mod axis;
 pub(crate) mod canvas;

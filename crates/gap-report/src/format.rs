@@ -11,18 +11,19 @@ pub enum Format {
     Svg,
     /// `figures/*.png`.
     Png,
-    /// `summary.md`, the tables of the main results.
+    /// `summary.md`, the outcome in sentences and the tables of the main results.
     Md,
-    /// `summary.tex`, the first of them for the `booktabs` package: the gaps where there are some.
+    /// `summary.tex`, the first table of `summary.md` as LaTeX for the `booktabs` package; it holds the gaps if
+    /// some were measured.
     Tex,
     /// `summary.csv`, one line for each cell, or for each calibration where there are no cells.
     Csv,
-    /// `summary.json`, the contract for other programs.
+    /// `summary.json`, the stable interface for other programs.
     Json,
 }
 
 impl Format {
-    /// All of them.
+    /// All formats, in the order in which a report's files are written.
     pub const ALL: [Self; 7] = [
         Self::Html,
         Self::Svg,
@@ -33,7 +34,7 @@ impl Format {
         Self::Json,
     ];
 
-    /// The name on the command line.
+    /// The format's name on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Html => "html",
@@ -53,7 +54,7 @@ impl std::fmt::Display for Format {
     }
 }
 
-/// A text names no [`Format`].
+/// The error for a text that names no [`Format`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a format; use some of html, svg, png, md, tex, csv, json")]
 pub struct UnknownFormat(String);

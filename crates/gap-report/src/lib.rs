@@ -1,10 +1,11 @@
-//! From rows to gaps, tables, figures and a page. Never sees a model.
+//! Turns the rows of a run into gaps, tables, figures and a page, without access to any model.
 //!
-//! [`summarize`] pairs rows by datapoint and takes their differences, finds when ascents arrived and
-//! whether reported errors are true; [`main_results_text`] and [`write_report`] show the result. What there is
-//! on one topic, from the analysis to the page, is in one folder of `section`; all else loops over
-//! these. [`write_benches`] does the same for what benches measured. Nothing here reads libtorch or a
-//! file of records, so a figure is fixed in seconds.
+//! [`summarize`] pairs rows by datapoint and takes their differences. It also computes what each ascent cost
+//! until it stayed near the optimum, and checks the standard errors that estimators report.
+//! [`main_results_text`] and [`write_report`] show the result. Each topic, from its analysis to its part of the
+//! page, has a module of its own in `section`; the rest of the crate loops over these. [`write_benches`] makes
+//! a report of what benches measured. Nothing here needs libtorch or reads a file of records, so a change to a
+//! figure is tried out in seconds.
 
 mod across_seeds;
 mod benches;

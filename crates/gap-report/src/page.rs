@@ -1,4 +1,4 @@
-//! The report as one HTML page that opens offline: styles and figures are in it, nothing is loaded.
+//! The report as one HTML page that opens offline: it contains its styles and figures, and loads nothing.
 
 use crate::content::ReportContent;
 use crate::figure::{DrawError, Figure};
@@ -7,7 +7,7 @@ use crate::table::Table;
 use minijinja::{Environment, HtmlEscape, context};
 use serde_json::Value;
 
-/// The page cannot be made.
+/// The page could not be rendered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PageError {
     #[error(transparent)]
@@ -16,7 +16,8 @@ pub(crate) enum PageError {
     Figure(#[from] DrawError),
 }
 
-/// The `.html` at the end of its name makes minijinja escape everything that it is given.
+/// The template's name. Its extension makes minijinja escape all inserted values, except those that the
+/// template marks as safe.
 const PAGE_TEMPLATE_NAME: &str = "report.html";
 
 #[derive(serde::Serialize)]
@@ -25,7 +26,7 @@ struct PageChapter {
     blocks: Vec<PageBlock>,
 }
 
-/// What the template makes of a [`Block`].
+/// A [`Block`] in the form that the template takes.
 #[derive(serde::Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum PageBlock {
@@ -48,7 +49,7 @@ enum PageBlock {
     EmptyLine,
 }
 
-/// The page.
+/// Renders the page.
 pub(crate) fn render_html_page(content: &ReportContent<'_>) -> Result<String, PageError> {
     let mut environment = Environment::new();
     environment.add_template(PAGE_TEMPLATE_NAME, include_str!("page.html.jinja"))?;
@@ -69,7 +70,7 @@ pub(crate) fn render_html_page(content: &ReportContent<'_>) -> Result<String, Pa
     Ok(page)
 }
 
-/// The chapters of all sections, by their places.
+/// Returns the chapters of the sections to show, in the order of their places.
 fn page_chapters(content: &ReportContent<'_>) -> Result<Vec<PageChapter>, DrawError> {
     let mut chapters = Vec::new();
     for section in section::sections_to_show(content.summary) {
@@ -115,7 +116,8 @@ fn inline_figure_block(figure: &dyn Figure, caption: &'static str) -> Result<Pag
     })
 }
 
-/// An inline SVG needs no namespace, and takes its ink and paper from the page, light or dark.
+/// Adapts an SVG for use inside the page: it needs no namespace there, gets `title` as its label, and takes the
+/// colours of ink, paper and grid from the page's light or dark style.
 fn adapt_svg_to_page(svg: &str, title: &str) -> String {
     svg.replace(" xmlns=\"http://www.w3.org/2000/svg\"", "")
         .replacen(

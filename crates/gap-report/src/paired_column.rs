@@ -1,9 +1,10 @@
-//! One term of a decomposition on the datapoints of a cell, and the mean of such a column.
+//! One quantity on the datapoints of a cell, and the mean of such a column.
 
 use gap_schema::record::Record;
 use gap_schema::summary::Mean;
 
-/// A value for each datapoint, always in the same order, with its Monte Carlo variance.
+/// A value and its Monte Carlo variance for each datapoint; the order of datapoints is the same in all columns
+/// of a cell.
 #[derive(Clone, Debug)]
 pub(crate) struct PairedColumn(Vec<(f64, f64)>);
 
@@ -16,7 +17,7 @@ impl PairedColumn {
         )
     }
 
-    /// The paired differences; their Monte Carlo variances add, as if the draws were independent.
+    /// Returns the paired differences. Their Monte Carlo variances are sums, as if the draws were independent.
     pub(crate) fn minus(&self, other: &Self) -> Self {
         assert_eq!(
             self.0.len(),
@@ -27,7 +28,7 @@ impl PairedColumn {
         Self(pairs.map(|(a, b)| (a.0 - b.0, a.1 + b.1)).collect())
     }
 
-    /// The datapoints where `keep` is true.
+    /// Returns the column of the datapoints for which `keep` is true.
     pub(crate) fn where_true(&self, keep: &[bool]) -> Self {
         assert_eq!(self.0.len(), keep.len(), "one flag for each datapoint");
         let kept = self.0.iter().zip(keep).filter(|(_, keep)| **keep);
@@ -42,10 +43,9 @@ impl PairedColumn {
         self.0.is_empty()
     }
 
-    /// The mean over datapoints.
+    /// Returns the mean over datapoints.
     ///
-    /// It is NaN without datapoints, and its standard error is NaN with fewer than two: nothing is
-    /// known about a spread that was not seen.
+    /// The mean is NaN without datapoints. Its standard error is NaN with fewer than two, which show no spread.
     pub(crate) fn mean(&self) -> Mean {
         let n = self.0.len() as f64;
         let variance_of_sum: f64 = self.0.iter().map(|(_, variance)| variance).sum();
@@ -59,7 +59,7 @@ impl PairedColumn {
     }
 }
 
-/// The mean of `values` and its standard error, `sd / √n` with `n − 1` in the sample variance.
+/// Returns the mean of `values` and its standard error, `sd / √n` with `n − 1` in the sample variance.
 pub(crate) fn mean_and_std_error(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -72,7 +72,7 @@ pub(crate) fn mean_and_std_error(values: &[f64]) -> (f64, f64) {
     (mean, std_error)
 }
 
-/// The mean of some numbers; `None` of none.
+/// Returns the mean of some numbers; `None` if there are none.
 pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let values: Vec<f64> = values.collect();
     (!values.is_empty()).then(|| mean_and_std_error(&values).0)

@@ -1,14 +1,14 @@
 //! Joins the rows of a run by datapoint, so that gaps are differences on the same points.
 //!
-//! Free-form rows belong to a model, the other rows to one of its encoders: each encoder's cell gets
-//! a copy of the former. Nothing is averaged here.
+//! Rows of free-form inference and of the model itself belong to a model, all other rows to one of its
+//! encoders: the cell of each encoder gets the model's rows too. Nothing is averaged here.
 
 use crate::variant::variant_sort_key;
 use gap_schema::record::Record;
 use gap_spec::{EncoderKind, EncoderLabel, Estimator, Family, Method, Split};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// One quantity of a datapoint.
+/// One quantity that is measured on a datapoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct MeasuredQuantity {
     pub(crate) method: Method,
@@ -34,10 +34,10 @@ impl MeasuredQuantity {
     }
 }
 
-/// What was measured on one datapoint.
+/// The record of each quantity that was measured on one datapoint.
 pub(crate) type DatapointTerms<'a> = BTreeMap<MeasuredQuantity, &'a Record>;
 
-/// The paired rows of one model, encoder and split.
+/// The paired rows of one variant, model, encoder and split.
 pub(crate) struct PairedCell<'a> {
     pub(crate) variant: Option<&'a str>,
     pub(crate) dataset: &'a str,
@@ -46,11 +46,11 @@ pub(crate) struct PairedCell<'a> {
     pub(crate) family: Family,
     pub(crate) split: Split,
     pub(crate) encoder: Option<&'a EncoderLabel>,
-    /// Every point has the same terms; points in the order of their numbers.
+    /// The datapoints in the order of their numbers; all of them have the same quantities.
     pub(crate) points: Vec<DatapointTerms<'a>>,
 }
 
-/// Orders encoders by capacity: linear first, then by the number of weights.
+/// Orders encoders by capacity: by kind (linear, perceptron, convolutional), then by the number of weights.
 pub(crate) fn capacity_sort_key(
     encoder: Option<&EncoderLabel>,
 ) -> Option<(EncoderKind, u64, &[u32], u32)> {
@@ -71,8 +71,8 @@ type EncoderRows<'a> = HashMap<Option<&'a EncoderLabel>, DatapointTerms<'a>>;
 
 /// Pairs `records`; the result does not depend on their order.
 ///
-/// A datapoint that lacks a term which other datapoints of its cell have is left out: a run that
-/// was interrupted has such points, and all terms of a cell are on the same ones.
+/// A datapoint that lacks a quantity which other datapoints of its cell have is left out, so that all
+/// quantities of a cell cover the same points. An interrupted run has such datapoints.
 pub(crate) fn pair_records<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<PairedCell<'a>> {
     let mut groups: HashMap<GroupKey<'a>, HashMap<u64, EncoderRows<'a>>> = HashMap::new();
     for record in records {
@@ -125,7 +125,8 @@ pub(crate) fn pair_records<'a>(records: impl Iterator<Item = &'a Record>) -> Vec
     cells
 }
 
-/// Of two rows for the same term, the one with more draws; a tie never hides a NaN.
+/// Chooses between two rows of the same quantity: the one with more draws wins. If these are equal, a NaN wins
+/// over a number, so that it is not hidden.
 fn preferred_record<'a>(a: &'a Record, b: &'a Record) -> &'a Record {
     let order = a
         .n_samples

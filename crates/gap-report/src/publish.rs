@@ -1,4 +1,4 @@
-//! Writes files, each of them whole or not at all.
+//! Writes files atomically: each appears whole or not at all.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 /// A report cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// The file system refused.
+    /// The file system returned an error.
     #[error("{path}: cannot write this file: {source}", path = path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the file system.
         source: io::Error,
     },
-    /// The content cannot be put into this form.
+    /// The content cannot be rendered in the file's format.
     #[error("{path}: {message}", path = path.display())]
     Render {
         /// The file that was to be written.
         path: PathBuf,
-        /// What went wrong.
+        /// Why it cannot be rendered.
         message: String,
     },
 }
 
-/// The content cannot be put into the form of the file `path`.
+/// The error for content that cannot be rendered in the format of the file `path`.
 pub(crate) fn render_error(path: &Path, error: &dyn std::fmt::Display) -> ReportError {
     ReportError::Render {
         path: path.to_owned(),
@@ -33,12 +33,12 @@ pub(crate) fn render_error(path: &Path, error: &dyn std::fmt::Display) -> Report
     }
 }
 
-/// Writes `text` to the file `path`, and gives that.
+/// Writes `text` to the file `path`, and returns `path`.
 pub(crate) fn write_text_atomically(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
     write_file_atomically(path, |temporary| temporary.write_all(text.as_bytes()))
 }
 
-/// Publishes what `write` puts into a temporary file as the file `path`, and gives that.
+/// Writes the file `path` and returns `path`: `write` fills a temporary file beside it, which is then renamed.
 pub(crate) fn write_file_atomically(
     path: PathBuf,
     write: impl FnOnce(&mut tempfile::NamedTempFile) -> io::Result<()>,
@@ -51,7 +51,8 @@ pub(crate) fn write_file_atomically(
         });
         let mut builder = tempfile::Builder::new();
         builder.prefix(".amortgap-").suffix(&suffix);
-        // Temporary files are private to their owner; results are for everyone whom the umask lets.
+        // By default a temporary file is private to its owner; results get all permissions that the umask
+        // allows.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut temporary = builder.tempfile_in(folder)?;

@@ -1,4 +1,4 @@
-//! Writes a report's files: what the sections contribute, in each of the forms asked for.
+//! Writes a report's files: what the sections contribute, in each of the requested formats.
 
 use crate::content::ReportContent;
 use crate::figure::Figure;
@@ -11,10 +11,10 @@ use gap_schema::Summary;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Writes the files of `formats` into the folder `dir`, and gives their paths.
+/// Writes the files of `formats` into the folder `dir`, and returns their paths.
 ///
-/// The folder is made if need be. Each file is written under a temporary name beside its place,
-/// synced and renamed: a reader never sees half of it, and a failure leaves the old one.
+/// The folder is created if it does not exist. Each file is written under a temporary name in the same folder,
+/// synced and then renamed: a reader never sees half of it, and a failure leaves the old file in place.
 ///
 /// # Errors
 ///
@@ -77,16 +77,16 @@ pub fn write_report(
     Ok(written)
 }
 
-/// The main results as aligned plain text, means over seeds: one row for each encoder and split, and
-/// further tables for what else the experiment measured.
+/// Returns the main results as aligned plain text, with means over seeds: one row for each variant, encoder and
+/// split, and further tables for what else the experiment measured.
 pub fn main_results_text(summary: &Summary) -> String {
     let tables = main_tables(summary).into_iter();
-    // The longest column, which readers of a terminal find in the spec.
+    // `phases` would be the widest column; the spec lists the phases too.
     let texts = tables.map(|table| layout::plain_text(&table.without_column("phases")));
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The tables of the main results that have something to say, and at least one.
+/// Returns the tables of the main results; there is always at least one.
 fn main_tables(summary: &Summary) -> Vec<Table> {
     let sections = section::sections_to_show(summary).into_iter();
     sections
@@ -94,7 +94,7 @@ fn main_tables(summary: &Summary) -> Vec<Table> {
         .collect()
 }
 
-/// The outcome in sentences, and the tables of the main results.
+/// Returns the outcome in sentences, followed by the tables of the main results.
 fn results_markdown(summary: &Summary) -> String {
     let sentences = SECTIONS
         .iter()
@@ -106,7 +106,7 @@ fn results_markdown(summary: &Summary) -> String {
     text.collect::<Vec<_>>().join("\n")
 }
 
-/// The lines of the first section that has some.
+/// Returns `summary.csv`: the lines of the first section that has some.
 fn summary_as_csv(summary: &Summary) -> Result<String, serde_json::Error> {
     for section in &SECTIONS {
         let rows = section.csv_rows(summary)?;

@@ -1,9 +1,10 @@
-//! The topics of a report, each in a folder of its own: how it is analysed, and what it contributes to
-//! the page, to tables and to figures. All else loops over [`SECTIONS`].
+//! The topics of a report, one module each: how a topic is analysed, and what it adds to the page, the tables
+//! and the figures. The rest of the crate loops over [`SECTIONS`].
 //!
-//! To add a topic, make a folder with what it needs of `analysis.rs` (from rows to its part of the
-//! summary), `tables.rs`, `figures.rs` and `prose.rs`, put a `Section` in front of it that says where
-//! these go, and name that in the list:
+//! To add a topic, make a folder with those of these files that it needs: `analysis.rs` (from rows to the
+//! topic's part of the summary), `tables.rs`, `figures.rs` and `prose.rs`. Its module file implements
+//! [`Section`], which says where the results of these files go. Then add that section to [`SECTIONS`]. For
+//! example:
 //!
 //! ```ignore
 //! pub(crate) struct NestingSection;
@@ -26,8 +27,8 @@
 //! }
 //! ```
 //!
-//! A new kind of rows has a type and a file in `gap-schema` (`results.rs`), and the summary a field for
-//! what follows from them.
+//! A new kind of rows also needs a type in a file of its own in `gap-schema` (see `results.rs` there), and a
+//! field of the summary for what is computed from them.
 
 mod ascents;
 mod calibration;
@@ -44,7 +45,7 @@ pub(crate) use interface::{AnalysisInput, Block, Chapter, Section};
 
 use gap_schema::Summary;
 
-/// The topics, in the order of tables and sentences.
+/// The topics, in the order of their tables and sentences.
 pub(crate) static SECTIONS: [&dyn Section; 9] = [
     &gaps::GapsSection,
     &evidence::EvidenceSection,
@@ -57,7 +58,8 @@ pub(crate) static SECTIONS: [&dyn Section; 9] = [
     &costs::CostsSection,
 ];
 
-/// The sections that a report of `summary` shows: without gaps, those that stand alone, if some do.
+/// Returns the sections that a report of `summary` shows: all of them, unless no gaps were measured and some
+/// sections have results that stand alone; then only those sections.
 pub(crate) fn sections_to_show(summary: &Summary) -> Vec<&'static dyn Section> {
     let alone = SECTIONS
         .iter()

@@ -1,4 +1,4 @@
-//! From the rows of a run to its summary: what each section makes of them.
+//! From the rows of a run to its summary, by the analysis of each section.
 
 use crate::columns::{FREE_FORM_ELBO_QUANTITY, FREE_FORM_IW_QUANTITY};
 use crate::pairing::{PairedCell, pair_records};
@@ -7,16 +7,15 @@ use gap_schema::results::ResultRows;
 use gap_schema::{SCHEMA_VERSION, Summary};
 use gap_spec::Split;
 
-/// The gaps of a run, one cell for each variant, model, encoder and split, and what else it measured:
-/// ascents, sandwiches on simulated points, and calibrations.
+/// Summarizes a run: its gaps, one cell for each variant, model, encoder and split, and whatever else it
+/// measured, such as ascents, sandwiches on simulated points, and calibrations.
 ///
-/// Cells come by variant, then by seed, then by capacity of the encoder (linear first, then by weights),
-/// then training before test points; the order of rows has no effect. A cell whose free-form ELBO and
-/// importance-weighted bound were not measured is left out; points that a model drew itself are in no
-/// cell.
+/// Cells are sorted by variant, then by seed, then by capacity of the encoder (linear first; within a kind, by
+/// weights), then training before test points; the order of rows has no effect. A cell without a free-form ELBO
+/// or a free-form importance-weighted bound is left out. Points that a model drew itself are in no cell.
 ///
-/// Gaps are taken from the exact `log p(x)` where there is one, and otherwise from the lower bound with
-/// the highest mean over the cell, as [`gap_schema::summary::BestMeanLogEvidence::estimator`] explains.
+/// Gaps are computed from the exact `log p(x)` if it is known, and otherwise from the lower bound with the
+/// highest mean over the cell; [`gap_schema::summary::BestMeanLogEvidence::estimator`] says why.
 pub fn summarize(experiment: &str, rows: &ResultRows) -> Summary {
     let records = rows.records.iter();
     let cells: Vec<PairedCell<'_>> = pair_records(records.filter(|r| r.split != Split::Simulated))
@@ -34,7 +33,7 @@ pub fn summarize(experiment: &str, rows: &ResultRows) -> Summary {
         sandwich: Vec::new(),
         calibration: Vec::new(),
         ascents: Vec::new(),
-        cost: Vec::new(), // A run knows.
+        cost: Vec::new(), // Not in the rows; the caller adds it.
     };
     let input = AnalysisInput {
         rows,

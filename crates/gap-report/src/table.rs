@@ -1,4 +1,4 @@
-//! Tables, whatever they are about: what they hold, and how that looks as text.
+//! Tables, whatever they are about: their content, and its layout as text.
 
 mod by_group;
 mod content;

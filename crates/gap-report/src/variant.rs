@@ -1,6 +1,7 @@
 //! The order of variants: a number in a name counts as a number, so that `z2` comes before `z10`.
 
-/// What variants are sorted by; no variant comes first, and equal keys are equal names.
+/// Returns the key that variants are sorted by. `None` sorts before all names, and only equal names have equal
+/// keys.
 pub(crate) fn variant_sort_key(variant: Option<&str>) -> impl Ord + use<'_> {
     variant.map(|name| {
         let (mut runs, mut rest) = (Vec::new(), name);

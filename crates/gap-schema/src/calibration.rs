@@ -1,19 +1,20 @@
-//! One row of `calibration.csv`: an estimator on one datapoint whose evidence is known, many times over.
+//! One row of `calibration.csv`: repeated estimates by one estimator on one datapoint whose `log p(x)` is
+//! known.
 //!
-//! Each replicate has draws of its own. The spread of the estimates over replicates is what their
-//! standard errors should say; an interval should hold the estimator's own mean, which for a bound is
-//! not the evidence.
+//! Each replicate has draws of its own, so the reported standard errors should equal the spread of the
+//! estimates over replicates. A replicate's interval should hold the expectation of the estimator, which for a
+//! bound is not `log p(x)`.
 
 use crate::summary::nan_from_null;
 use gap_spec::{Estimator, Side};
 use serde::{Deserialize, Serialize};
 
-/// An estimator on one datapoint, over many replicates.
+/// The results of one estimator on one datapoint, over many replicates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationRow {
-    /// The variant of the experiment, where it has several.
+    /// The variant of the experiment; `None` without variants.
     pub variant: Option<String>,
-    /// The seed of the repetition: model and datapoint.
+    /// The seed of the repetition, which determines the model and the datapoint.
     pub seed: u64,
     /// The datapoint's number.
     pub datapoint: u64,
@@ -23,43 +24,42 @@ pub struct CalibrationRow {
     pub estimator: Estimator,
     /// On which side of `log p(x)` its expectation lies.
     pub side: Side,
-    /// Draws of a replicate (chains of an annealed one), the mean over replicates.
+    /// Draws of one replicate, or chains of an annealed estimate; the mean over replicates.
     pub n_samples: f64,
-    /// Distributions on its path, for an annealed one.
+    /// The number of distributions on the path of an annealed estimate.
     pub n_temperatures: Option<u32>,
-    /// Replicates.
+    /// The number of replicates.
     pub n_replicates: u64,
-    /// Replicates with an estimate that is not finite; they are in no other number.
+    /// Replicates with an estimate that is not finite; all other numbers leave them out, except `n_replicates`.
     pub non_finite: u64,
-    /// Replicates whose standard error is marked as unreliable.
+    /// Finite replicates whose standard error is marked as unreliable.
     pub untrusted: u64,
-    /// `log p(x)`, exact, nats.
+    /// The exact `log p(x)`, nats.
     pub exact_nats: f64,
-    /// The exact value of what the estimator's expectation is, where it has a closed form (an ELBO),
-    /// nats.
+    /// The exact expectation of the estimator, nats, if it has a closed form (an ELBO).
     pub target_nats: Option<f64>,
     /// The mean estimate, nats.
     #[serde(deserialize_with = "nan_from_null")]
     pub mean_nats: f64,
-    /// The mean estimate minus `log p(x)`, nats: what the bound misses.
+    /// The mean estimate minus `log p(x)`, nats; for a bound, this is its distance to `log p(x)`.
     #[serde(deserialize_with = "nan_from_null")]
     pub bias_nats: f64,
-    /// The standard error of the two, nats.
+    /// The standard error of `mean_nats` and of `bias_nats`, nats.
     #[serde(deserialize_with = "nan_from_null")]
     pub bias_std_error_nats: f64,
     /// The standard deviation of the estimates over replicates, nats.
     #[serde(deserialize_with = "nan_from_null")]
     pub spread_nats: f64,
-    /// The root mean square of the standard errors that were reported, nats.
+    /// The root mean square of the reported standard errors, nats.
     #[serde(deserialize_with = "nan_from_null")]
     pub std_error_nats: f64,
-    /// The part of replicates whose 95% interval holds the estimator's own mean.
+    /// The share of replicates whose 95% interval holds `target_nats`, or `mean_nats` if that is `None`.
     #[serde(deserialize_with = "nan_from_null")]
     pub coverage: f64,
-    /// The same over replicates that are not marked as unreliable; `None` without any.
+    /// The same share among replicates that are not marked as unreliable; `None` if there are none.
     pub coverage_trusted: Option<f64>,
-    /// Wall time of a replicate, seconds.
+    /// Wall time of one replicate, seconds; the mean over replicates.
     pub seconds: f64,
-    /// Evaluations of the joint or of its gradient in a replicate.
+    /// Evaluations of `log p(x, z)` or of its gradient in one replicate; the mean over replicates.
     pub joint_evaluations: f64,
 }

@@ -1,4 +1,4 @@
-//! What a column of a table may hold, and how it is stored.
+//! The types of a table's columns, and how their values are stored.
 
 use gap_spec::{EncoderKind, Estimator, Family, Method, Side, Split, StopKind, Trust};
 use std::borrow::Cow;
@@ -22,18 +22,18 @@ pub(crate) enum CellValue<'a> {
     Real(f64),
 }
 
-/// The type of a field that is one column.
+/// A type of field that is stored in one column.
 pub(crate) trait Cell: Sized {
     const CELL_TYPE: CellType;
 
-    /// Any value; it stands in the row that a table's header is taken from.
+    /// Any value of the type; it goes into the record that is built only to collect the columns of a table.
     fn placeholder() -> Self;
 
     fn to_value(&self) -> CellValue<'_>;
 
     /// # Errors
     ///
-    /// Says what the cell has if it is no value of this type.
+    /// A message that says what the cell holds, if that is no value of this type.
     fn from_value(value: CellValue<'_>) -> Result<Self, String>;
 }
 
@@ -56,7 +56,7 @@ impl<T: Cell> Cell for Option<T> {
     }
 }
 
-/// What a cell has that its column does not allow: nothing, or something of another type.
+/// The error for a cell that holds what its column does not allow: nothing, or a value of another type.
 fn unexpected_value_error<T>(value: &CellValue<'_>) -> Result<T, String> {
     Err(match value {
         CellValue::Empty => "has an empty value, which it must not have".to_owned(),
@@ -140,7 +140,7 @@ impl Cell for f64 {
     }
 }
 
-/// Widths of layers, as in `256-128`; none are an empty text.
+/// Widths of layers, stored as in `256-128`; no widths are an empty text.
 impl Cell for Vec<u32> {
     const CELL_TYPE: CellType = CellType::Text;
 
@@ -178,7 +178,7 @@ macro_rules! named_cells {
             }
 
             fn from_value(value: CellValue<'_>) -> Result<Self, String> {
-                // Older tables say in the column of trust what speaks against it too: `heavy-tail (0.83)`.
+                // Older tables have a number after the name of a trust, as in `heavy-tail (0.83)`.
                 let text = String::from_value(value)?;
                 let name = text.split(" (").next().unwrap_or(&text);
                 name.parse().map_err(|fault| format!("has {fault}"))

@@ -1,5 +1,5 @@
-//! The columns of a table of records, each declared once, in [`visit_record_columns`]; from there they are
-//! written and read.
+//! The columns of a table of records. [`visit_record_columns`] declares each of them once, for both writing and
+//! reading.
 
 use crate::cell::{Cell, CellType, CellValue};
 use crate::record::{Record, SCHEMA_VERSION};
@@ -7,16 +7,16 @@ use gap_spec::{Diagnostics, EncoderLabel};
 use polars::prelude::*;
 use std::borrow::Cow;
 
-/// Goes through the columns of one row.
+/// Visits the columns of one row, to declare, write or read them.
 trait ColumnVisitor {
-    /// The cell of this row in the column `name`, which is `field` of the row's record.
+    /// Returns the cell of this row in the column `name`; `field` takes its value from a record.
     fn visit_column<T: Cell>(
         &mut self,
         name: &'static str,
         field: impl Fn(&Record) -> T,
     ) -> Result<T, String>;
 
-    /// As [`ColumnVisitor::visit_column`]; `absent` in a table that is older than the column.
+    /// As [`ColumnVisitor::visit_column`], but returns `absent` if the table is older than the column.
     fn visit_newer_column<T: Cell>(
         &mut self,
         name: &'static str,
@@ -25,7 +25,7 @@ trait ColumnVisitor {
     ) -> Result<T, String>;
 }
 
-/// The record of one row. A new field is a column by a line here.
+/// Visits all columns of a row and returns its record. A new field becomes a column by a line here.
 fn visit_record_columns(row: &mut impl ColumnVisitor) -> Result<Record, String> {
     let SchemaVersionCell = row.visit_column("schema", |_| SchemaVersionCell)?;
     Ok(Record {
@@ -112,7 +112,7 @@ fn visit_diagnostics_columns(row: &mut impl ColumnVisitor) -> Result<Diagnostics
     })
 }
 
-/// The version that a row must have.
+/// The cell that holds the schema version; it can be read only if it is [`SCHEMA_VERSION`].
 struct SchemaVersionCell;
 
 impl Cell for SchemaVersionCell {
@@ -136,7 +136,7 @@ impl Cell for SchemaVersionCell {
     }
 }
 
-/// The columns that [`visit_record_columns`] declares, in its order.
+/// Collects the columns that [`visit_record_columns`] declares, in its order.
 struct HeaderBuilder(Vec<HeaderColumn>);
 
 struct HeaderColumn {
@@ -181,7 +181,7 @@ impl ColumnVisitor for HeaderBuilder {
     }
 }
 
-/// The cells of a column on their way to a table.
+/// The cells of a column of a table that is being built.
 enum ColumnBuilder {
     Texts(Vec<Option<String>>),
     Integers(Vec<Option<u64>>),
@@ -223,7 +223,7 @@ impl ColumnBuilder {
     }
 }
 
-/// A row that is written: the cells of `record`, each behind its column's.
+/// Writes a row: appends each cell of `record` to its column.
 struct RowWriter<'a> {
     record: &'a Record,
     columns: std::slice::IterMut<'a, ColumnBuilder>,
@@ -252,11 +252,11 @@ impl ColumnVisitor for RowWriter<'_> {
     }
 }
 
-/// The records as a table, a column for each field.
+/// Converts the records to a table with a column for each field.
 ///
 /// # Errors
 ///
-/// Only if columns had different lengths, which they cannot have.
+/// Only if columns had different lengths, which cannot happen.
 pub fn records_to_frame(records: &[Record]) -> PolarsResult<DataFrame> {
     let fault = |text: String| PolarsError::ComputeError(text.into());
     let HeaderBuilder(header) = HeaderBuilder::from_record_columns().map_err(fault)?;
@@ -272,9 +272,9 @@ pub fn records_to_frame(records: &[Record]) -> PolarsResult<DataFrame> {
     DataFrame::new(records.len(), columns.collect::<PolarsResult<_>>()?)
 }
 
-/// The cells of a column of a table.
+/// The cells of a column of a table that is read.
 enum StoredColumn {
-    /// The table is older than the column.
+    /// The column is missing, because the table is older.
     Absent,
     Texts(StringChunked),
     Integers(UInt64Chunked),
@@ -309,7 +309,7 @@ impl StoredColumn {
     }
 }
 
-/// A row that is read: the cells in the row `index` of `columns`.
+/// Reads a row: the cells at position `index` of `columns`.
 struct RowReader<'a> {
     index: usize,
     columns: std::slice::Iter<'a, StoredColumn>,
@@ -340,11 +340,11 @@ impl ColumnVisitor for RowReader<'_> {
     }
 }
 
-/// The records of a table.
+/// Reads the records of a table.
 ///
 /// # Errors
 ///
-/// Says which column is missing, or in which row and column a cell is wrong.
+/// A message that says which column is missing, or in which row and column a cell is wrong.
 pub(crate) fn records_from_frame(frame: &DataFrame) -> Result<Vec<Record>, String> {
     let HeaderBuilder(header) = HeaderBuilder::from_record_columns()?;
     let columns = header

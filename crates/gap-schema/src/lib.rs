@@ -1,11 +1,11 @@
-//! The contract: what a run records and what other programs read. No libtorch. What may be asked, and the
-//! words for it, are in [`gap_spec`].
+//! The format of results: what a run records and what other programs read. This crate has no libtorch. Specs,
+//! and the terms that results share with them, are in [`gap_spec`].
 //!
-//! [`record`] is one row of a run's results, [`parquet`] the table of them
-//! (its columns are declared in `columns`),
-//! [`trace`] that of ascents on their way, [`calibration`] that of estimators held to known values,
-//! [`picture`] that of posteriors and what stands for them, all by way of [`rows_file`]; [`results`] is the
-//! folder with all of these, [`summary`] its `summary.json`.
+//! A [`record`] is one row of a run's results, and [`parquet`] reads and writes the table of them (its columns
+//! are declared in `columns`). Other kinds of rows are in CSV files of their own, which [`rows_file`] reads and
+//! writes: [`trace`] has the progress of ascents, [`calibration`] the checks of standard errors against known
+//! values, and [`picture`] the grids that show posteriors. [`results`] is the folder with all of these, and
+//! [`summary`] its `summary.json`.
 
 pub mod calibration;
 mod cell;

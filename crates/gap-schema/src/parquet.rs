@@ -1,4 +1,4 @@
-//! Records to Parquet and back, with the provenance in the file's footer.
+//! Reads and writes records as Parquet, with the provenance in the file's footer.
 
 use crate::columns::records_from_frame;
 use crate::record::Record;
@@ -28,7 +28,7 @@ fn table_error_at_path(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> TableE
     }
 }
 
-/// The key of the provenance in the footer.
+/// The footer's key for the provenance.
 pub const PROVENANCE_KEY: &str = "amortgap.provenance";
 
 /// Writes `records` to `path`, with `provenance` (JSON) in the footer.
@@ -48,11 +48,11 @@ pub fn write_records(path: &Path, records: &[Record], provenance: &str) -> Resul
     Ok(())
 }
 
-/// Reads what [`write_records()`] wrote.
+/// Reads the records that [`write_records()`] wrote.
 ///
 /// # Errors
 ///
-/// [`TableError`] if the file is missing, cut short, or of another schema.
+/// [`TableError`] if the file is missing or cut short, or has another schema.
 pub fn read_records(path: &Path) -> Result<Vec<Record>, TableError> {
     let wrong = table_error_at_path(path);
     let file = File::open(path).map_err(|e| wrong(&e))?;

@@ -1,4 +1,4 @@
-//! One row of a run's results: one datapoint, one method, one estimator.
+//! One row of a run's results, for one datapoint, method and estimator.
 
 use gap_spec::{
     Diagnostics, EncoderLabel, Estimator, Family, Method, Side, Split, StopKind, Trust,
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 /// The version of the records' columns and of `summary.json`.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// One row: one datapoint, one method, one estimator.
+/// One row of results, for one datapoint, method and estimator.
 ///
-/// Bad numerics are rows like any other: `value_nats` may be NaN, and `stop` and `trust` say why.
+/// Rows with failed numerics are kept: `value_nats` may be NaN, and `stop` and `trust` say why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The variant of the experiment, where it has several.
+    /// The variant of the experiment; `None` without variants.
     pub variant: Option<String>,
     /// The data set.
     pub dataset: String,
-    /// The part of it that the datapoint belongs to.
+    /// The part of the data set that the datapoint belongs to.
     pub split: Split,
     /// The datapoint's number in its data set, stable across splits and subsets.
     pub datapoint: u64,
@@ -27,11 +27,11 @@ pub struct Record {
     pub model: String,
     /// The variational family.
     pub family: Family,
-    /// Parameters of one `q` of it, `Q`; 0 as read from a table that is older than the column.
+    /// `Q`, the number of variational parameters of one datapoint; 0 if the table is older than this column.
     pub family_params: u64,
-    /// The encoder; `None` where no encoder took part.
+    /// The encoder; `None` if the value does not depend on one.
     pub encoder: Option<EncoderLabel>,
-    /// Where `q` came from.
+    /// How `q` was found.
     pub method: Method,
     /// Ascent steps from the encoder's output, for [`Method::Refined`].
     pub refinement_steps: Option<u32>,
@@ -43,34 +43,34 @@ pub struct Record {
     pub value_nats: f64,
     /// Its Monte Carlo standard error, in nats; 0 for exact values.
     pub std_error_nats: f64,
-    /// Which side of `log p(x)` its expectation is on.
+    /// On which side of `log p(x)` the expectation of the estimate lies.
     pub side: Side,
-    /// Whether its standard error can be relied on.
+    /// Whether the standard error can be relied on.
     pub trust: Trust,
-    /// What else is known of the estimate. Tables that are older have nothing here.
+    /// Other diagnostics of the estimate, and its cost; empty if the table is older than these columns.
     pub diagnostics: Diagnostics,
     /// Why the search for `q` ended.
     pub stop: StopKind,
-    /// Steps that the search took.
+    /// The number of steps that the search took.
     pub stop_steps: u32,
-    /// Estimated distance of `L[q]` to the family's optimum, in nats, where it was estimated.
+    /// Estimated distance of `L[q]` to the family's optimum, in nats, if it was estimated.
     pub remaining_nats: Option<f64>,
-    /// Its standard error, in nats.
+    /// The standard error of that distance, in nats.
     pub remaining_std_error_nats: Option<f64>,
-    /// What that distance is below for at least 95% of points, in nats: the estimate with a margin
-    /// for its error. [`StopKind`] compares it with the tolerance.
+    /// An upper bound on the distance that holds for at least 95% of points, in nats: the estimate with a
+    /// margin for its error. The search has converged if this is below the tolerance.
     pub remaining_bound_nats: Option<f64>,
-    /// How far below the best start's end the worst one's was, in nats, on common draws; for a search
-    /// with several starts.
+    /// How far the end of the worst start was below that of the best one, in nats, on common draws; only for a
+    /// search with several starts.
     pub starts_apart_nats: Option<f64>,
-    /// Where the search that won had started (`prior` or `encoder`), for [`Method::FreeForm`].
+    /// The start of the ascent that was kept (`prior` or `encoder`), for [`Method::FreeForm`].
     pub start: Option<String>,
-    /// Wall time spent on this datapoint's `q`, its share of a batch, in seconds.
+    /// Wall time spent on this datapoint's `q`, a share of its batch's time, in seconds.
     pub seconds: f64,
     /// Joint gradients `∇_z log p(x, z)` spent on this datapoint's `q`.
     pub joint_gradients: u64,
-    /// Wall time of fitting the encoder, in seconds, shared by all its datapoints.
+    /// Wall time of fitting the encoder, in seconds; the same for all datapoints.
     pub fit_seconds: f64,
-    /// Joint gradients spent on fitting the encoder, shared by all its datapoints.
+    /// Joint gradients spent on fitting the encoder; the same for all datapoints.
     pub fit_joint_gradients: u64,
 }

@@ -1,4 +1,4 @@
-//! A folder of results: the names of its files, and the rows in it.
+//! A folder of results: the names of its files, and the rows in them.
 
 use crate::parquet::{self, TableError};
 use crate::rows_file::{self, RowFile, RowsError};
@@ -9,21 +9,21 @@ use std::path::Path;
 
 /// The table of records.
 pub const RECORDS_FILE: &str = "records.parquet";
-/// The summary, the contract for other programs.
+/// The summary, which other programs read.
 pub const SUMMARY_FILE: &str = "summary.json";
-/// The spec of the experiment, all variants in it.
+/// The spec of the experiment, with all its variants.
 pub const SPEC_FILE: &str = "spec.toml";
-/// Where the numbers come from.
+/// What produced the numbers: program, data, seeds and machine.
 pub const PROVENANCE_FILE: &str = "provenance.json";
-/// The page.
+/// The report as a web page.
 pub const PAGE_FILE: &str = "report.html";
-/// Where the time of a run went.
+/// Where the time of a run was spent.
 pub const COSTS_FILE: &str = "costs.json";
-/// Ascents on their way, where some are compared.
+/// The progress of ascents, if the experiment compares some.
 pub const ASCENTS_FILE: &str = "ascents.csv";
-/// Estimators held to known values, where some are.
+/// Checks of standard errors, if the experiment repeats estimates.
 pub const CALIBRATION_FILE: &str = "calibration.csv";
-/// Pictures of posteriors, where some are shown.
+/// Grids that show posteriors, if the experiment has pictures.
 pub const PICTURES_FILE: &str = "pictures.csv";
 
 impl RowFile for TracePoint {
@@ -50,38 +50,40 @@ impl RowFile for PosteriorGridCellRow {
     }
 }
 
-/// What a run recorded, all kinds of rows; a kind that an experiment does not ask for is empty.
+/// The rows that a run recorded, of all kinds; a kind that the experiment does not have is empty.
 #[derive(Clone, Debug, Default)]
 pub struct ResultRows {
     /// A row for each datapoint, method and estimator.
     pub records: Vec<Record>,
-    /// Where ascents stood on their way.
+    /// How far ascents have come after a number of steps.
     pub trace: Vec<TracePoint>,
-    /// Estimators held to known values.
+    /// How repeated estimates compare with the known `log p(x)`: a row for each datapoint and estimator.
     pub calibration: Vec<CalibrationRow>,
-    /// Cells of pictures of posteriors and of what stands for them.
+    /// Cells of the grids that show posteriors, and the `q*` and encoder's `q` that approximate them.
     pub pictures: Vec<PosteriorGridCellRow>,
 }
 
-/// The rows of a folder cannot be read.
+/// The rows in a folder cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
-    /// The table of records cannot.
+    /// The table of records cannot be read.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// A file of other rows cannot.
+    /// A file with rows of another kind cannot be read.
     #[error(transparent)]
     Rows(#[from] RowsError),
 }
 
 impl ResultRows {
-    /// The rows in `folder`, the results of `experiment`.
+    /// Reads the rows in `folder`, the results of `experiment`.
     ///
-    /// Tables that are older than `family_params` get it from the family and the model's dimensions.
+    /// Tables that are older than `family_params` get it computed from the family and the model's latent
+    /// dimension.
     ///
     /// # Errors
     ///
-    /// [`ResultsError`] with the path of a file that cannot be read, as [`RECORDS_FILE`] if that is missing.
+    /// [`ResultsError`] with the path of a file that cannot be read; [`RECORDS_FILE`] must exist, the others
+    /// need not.
     pub fn read(folder: &Path, experiment: &Experiment) -> Result<Self, ResultsError> {
         let mut records = parquet::read_records(&folder.join(RECORDS_FILE))?;
         fill_missing_family_params(&mut records, experiment);
@@ -112,7 +114,7 @@ fn read_rows_if_exists<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsE
     }
 }
 
-/// Fills in what older tables lack; a variant that the experiment does not have is left as it is.
+/// Fills in what older tables lack, except in rows whose variant the experiment does not have.
 fn fill_missing_family_params(records: &mut [Record], experiment: &Experiment) {
     let incomplete = records.iter_mut().filter(|row| row.family_params == 0);
     for record in incomplete {

@@ -1,4 +1,4 @@
-//! Rows to CSV and back: what a run knows beyond its records.
+//! Reads and writes rows as CSV, for the results of a run that are not records.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 /// A kind of row with a file of its own.
 pub trait RowFile: Serialize + DeserializeOwned {
-    /// The file, in the folder of a stage and in that of the results.
+    /// The name of the file, both in the folder of a stage and in that of the results.
     const FILE_NAME: &'static str;
 
-    /// The row as one of a variant: a stage may serve several, so only the plan can say which.
+    /// Returns the row with this variant. A stage does not know its variant, since several may share the stage.
     #[must_use]
     fn with_variant(self, variant: Option<String>) -> Self;
 }
@@ -44,11 +44,11 @@ pub fn write_csv_rows<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), RowsE
         .map_err(|error| rows_error_at_path(path)(error.into()))
 }
 
-/// The rows in the file `path`.
+/// Reads the rows in the file `path`.
 ///
 /// # Errors
 ///
-/// [`RowsError`] if it cannot be read, or holds other rows.
+/// [`RowsError`] if the file cannot be read, or holds rows of another kind.
 pub fn read_csv_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
     let mut reader = csv::Reader::from_path(path).map_err(rows_error_at_path(path))?;
     reader

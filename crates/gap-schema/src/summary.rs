@@ -1,9 +1,9 @@
-//! `summary.json`: the stable contract for other programs.
+//! `summary.json`, whose format other programs rely on.
 //!
-//! Keys are only ever added. Every mean is over the `n` datapoints of its cell; every
-//! `std_error_nats` is the standard error of that mean over datapoints (of the paired differences,
-//! for a gap). Monte Carlo error within datapoints has a key of its own, `mc_std_error_nats`, and is
-//! already contained in the former. Seeds are separate cells and never pooled here.
+//! Later versions only add keys. Every mean is over the `n` datapoints of its cell, without those that
+//! `non_finite` counts. Every `std_error_nats` is the standard error of such a mean over datapoints; for a gap,
+//! it is that of paired differences. It already includes the Monte Carlo error within datapoints, which has a
+//! key of its own, `mc_std_error_nats`. Different seeds are separate cells and never pooled here.
 
 mod ascent;
 mod calibration;
@@ -26,12 +26,13 @@ pub struct Summary {
     pub schema: u32,
     /// The experiment's name.
     pub experiment: String,
-    /// One entry for each variant, seed, encoder and split.
+    /// One entry for each variant, model, encoder and split.
     pub cells: Vec<Cell>,
-    /// One entry for each pair of nested families on one model and split, for an experiment with several.
+    /// One entry for each pair of nested families on one model and split, if the experiment has several
+    /// families.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub nesting: Vec<NestedFamilyComparison>,
-    /// One entry for each model that points were drawn from, to be bounded from both sides.
+    /// One entry for each model that points were drawn from, to bound their evidence from both sides.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub sandwich: Vec<EvidenceSandwich>,
     /// One entry for each estimator and datapoint of an experiment that repeats estimates.
@@ -40,44 +41,44 @@ pub struct Summary {
     /// One entry for each variant, seed, ascent and start, for an experiment that compares ascents.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ascents: Vec<AscentCell>,
-    /// Where the time of the run went, in the order of the plan.
+    /// Where the time of the run was spent, in the order of the plan.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub cost: Vec<StageCost>,
 }
 
-/// The stages of all seeds that do the same.
+/// The cost of all stages of one kind, over all seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageCost {
-    /// The variant of the experiment.
+    /// The variant of the experiment; absent without variants.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub variant: Option<String>,
-    /// What stages of this kind do.
+    /// A description of what these stages do.
     pub stage: String,
-    /// How many they are.
+    /// The number of these stages.
     pub n: u64,
-    /// Wall time of all of them, seconds; stages may have run beside one another.
+    /// Wall time of all of them, seconds; some may have run at the same time.
     #[serde(deserialize_with = "nan_from_null")]
     pub seconds: f64,
 }
 
-/// JSON has no NaN: it is written as `null`, and read back.
+/// Reads a number, and `null` as NaN: JSON has no NaN, which is therefore written as `null`.
 pub(crate) fn nan_from_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-/// A mean over datapoints, in nats. `null` in JSON stands for a number that is not defined: the
-/// standard error of a single datapoint, the mean of none.
+/// A mean over datapoints, in nats. `null` in JSON stands for a number that is not defined, such as the
+/// standard error of a single datapoint, or the mean of none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
     /// The mean.
     #[serde(deserialize_with = "nan_from_null")]
     pub mean_nats: f64,
-    /// Its standard error over datapoints.
+    /// The standard error of the mean over datapoints.
     #[serde(deserialize_with = "nan_from_null")]
     pub std_error_nats: f64,
-    /// The part of it that is Monte Carlo noise; for a gap an upper bound, since the common draws of
-    /// its two terms are not credited.
+    /// The part of that standard error that is Monte Carlo noise. For a gap it is an upper bound, which ignores
+    /// that the gap's two terms share their draws.
     #[serde(deserialize_with = "nan_from_null")]
     pub mc_std_error_nats: f64,
 }
@@ -88,41 +89,41 @@ pub struct BestMeanLogEvidence {
     /// The mean over datapoints.
     #[serde(flatten)]
     pub mean: Mean,
-    /// On which side of the truth its expectation lies.
+    /// On which side of `log p(x)` its expectation lies.
     pub side: Side,
-    /// Which estimator won: the exact value where there is one, and otherwise the lower bound whose
-    /// mean over the cell's datapoints is the highest.
+    /// The estimator: the exact value if there is one, and otherwise the lower bound with the highest mean over
+    /// the cell's datapoints.
     ///
-    /// A lower bound with the higher expectation is the nearer one, and a mean over a data set tells
-    /// which that is. The higher of two estimates at each datapoint would be a bound no more: it takes
-    /// whichever had the luckier draws, and lies above `log p(x)` where both are near it.
+    /// Of two lower bounds, that with the higher expectation is nearer to `log p(x)`, and the mean over a data
+    /// set shows which one that is. The larger of two estimates at each datapoint would no longer be a bound:
+    /// it picks the luckier draws, and is above `log p(x)` on average where both estimators are close to it.
     pub estimator: String,
 }
 
-/// The ELBO after the most refinement steps.
+/// The ELBO of the `q` after the most refinement steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RefinedMean {
     /// The mean over datapoints.
     #[serde(flatten)]
     pub mean: Mean,
-    /// How many steps that is.
+    /// The number of steps.
     pub steps: u32,
 }
 
-/// An importance-weighted bound.
+/// The mean of an importance-weighted bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImportanceWeightedMean {
     /// The mean over datapoints.
     #[serde(flatten)]
     pub mean: Mean,
-    /// `K`.
+    /// `K`, the number of draws per datapoint.
     pub n_samples: u64,
 }
 
-/// What remains of the gap after a number of refinement steps.
+/// The gap that is left after a number of refinement steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RefinementPoint {
-    /// Steps from the encoder's output.
+    /// The number of steps from the encoder's output.
     pub steps: u32,
     /// `L[q*] − L[q_r]`.
     pub gap: Mean,
@@ -150,7 +151,7 @@ pub struct CostsByMethod {
     /// The forward pass and the most refinement steps.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refined: Option<Cost>,
-    /// The ascent, all starts together.
+    /// The ascents from all starts together.
     pub free_form: Cost,
     /// Fitting the encoder; its joint gradients are a total, not per datapoint.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -162,7 +163,7 @@ pub struct CostsByMethod {
 pub struct ClosedFormComparison {
     /// The exact `log p(x)`.
     pub log_evidence: Mean,
-    /// The best sampled lower bound minus the exact `log p(x)`, paired.
+    /// The best lower bound minus the exact `log p(x)`, paired.
     pub log_evidence_error: Mean,
     /// The exact optimum of the family minus the exact ELBO of the free-form `q`, paired.
     pub free_form_shortfall: Mean,
@@ -173,54 +174,53 @@ pub struct ClosedFormComparison {
     pub amortization_gap: Option<Mean>,
 }
 
-/// Two ends of one datapoint's ascent that differ by more than this, nats, are different optima.
+/// Ends of one datapoint's ascents count as different optima if their ELBOs differ by more than this, nats.
 ///
-/// Two ends near one optimum lie within the default `free_form.tolerance_nats` of it, which is the
-/// same number; the ELBO of a decoder has several local optima for some points.
+/// The ELBO of a decoder has several local optima for some points. The number is the default of
+/// `free_form.tolerance_nats`, the distance within which converged ascents end from an optimum.
 pub const MIN_DIFFERENT_OPTIMA_NATS: f64 = 0.01;
 
-/// A datapoint whose ascent found different optima from different starts.
+/// A datapoint whose ascents from different starts ended at different optima.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DifferentOptima {
     /// The datapoint's number in its data set.
     pub datapoint: u64,
-    /// How far apart the best end and the worst one were.
+    /// How far the worst end was below the best one, nats.
     pub nats: f64,
 }
 
-/// One seed, encoder and split.
+/// The results of one variant, model, encoder and split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
-    /// A name, unique within the file and stable across runs.
+    /// A name of the cell, unique within the file and stable across runs.
     pub cell: String,
-    /// The variant of the experiment, where it has several.
+    /// The variant of the experiment; absent without variants.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub variant: Option<String>,
     /// The data set.
     pub dataset: String,
-    /// The part of it.
+    /// The part of the data set.
     pub split: Split,
     /// The seed.
     pub seed: u64,
-    /// The frozen model; cells with the same one differ in encoder and split alone.
+    /// The frozen model, which cells that differ in encoder, split or variant may share.
     #[serde(default)]
     pub model: String,
-    /// How many datapoints every term was measured on.
+    /// The number of datapoints of the cell.
     pub n: u64,
     /// The variational family.
     pub family: Family,
-    /// The encoder; absent in a cell without one.
+    /// The encoder; absent if the experiment has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub encoder: Option<EncoderLabel>,
-    /// Variational parameters of free-form inference: they grow with `n`.
+    /// The number of variational parameters of free-form inference, which grows with `n`.
     pub free_form_params: u64,
-    /// Parameters of amortized inference: the encoder's weights.
+    /// The number of parameters of amortized inference: the encoder's weights.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortized_params: Option<u64>,
-    /// `log p̂(x)`.
+    /// `log p̂(x)`, the best estimate of `log p(x)`.
     pub log_evidence: BestMeanLogEvidence,
-    /// All estimates of `log p(x)` side by side, on the same datapoints: the ELBOs, which are bounds
-    /// on it too, and whatever is nearer.
+    /// All estimates of `log p(x)` on the same datapoints. The ELBOs are among them, as lower bounds.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub evidence: Vec<MeanEvidenceEstimate>,
     /// How often annealed importance sampling and `IW_K[q*]` agree, where both were measured.
@@ -231,7 +231,7 @@ pub struct Cell {
     /// `L[q]`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub elbo_amortized: Option<Mean>,
-    /// `L[q_r]` after the most steps.
+    /// `L[q_r]`, where `q_r` is the `q` after the most refinement steps.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub elbo_refined: Option<RefinedMean>,
     /// `IW_K[q*]`.
@@ -244,17 +244,17 @@ pub struct Cell {
     /// `L[q*] − L[q]`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortization_gap: Option<Mean>,
-    /// The same over the datapoints whose free-form ascent converged; absent where none did.
+    /// The amortization gap over the datapoints whose free-form search converged; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortization_gap_converged: Option<Mean>,
-    /// The same over the datapoints that converged and whose starts ended at one optimum; absent where
-    /// there are none, or where the ascent had one start.
+    /// The amortization gap over the datapoints that converged, and whose starts ended at one optimum; absent
+    /// if there are none, or if the search had one start.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortization_gap_same_optimum: Option<Mean>,
-    /// `L[q*] − L[q_r]` after the most steps.
+    /// `L[q*] − L[q_r]` after the most refinement steps.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refined_gap: Option<Mean>,
-    /// What remains after each number of steps.
+    /// The gap `L[q*] − L[q_r]` that is left after each number of refinement steps.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub refinement: Vec<RefinementPoint>,
     /// `log p̂(x) − L[q]`.
@@ -263,39 +263,40 @@ pub struct Cell {
     /// `IW_K[q*] − IW_K[q]`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub iw_gap: Option<Mean>,
-    /// Amortization gap of this cell minus that of its training cell; in test cells only. Its two
-    /// terms are means over different datapoints, so its standard error is theirs in quadrature.
+    /// The amortization gap of this cell minus that of the training cell of the same encoder; only in test
+    /// cells. The two gaps are means over different datapoints, so their standard errors are added in
+    /// quadrature.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub generalisation_gap: Option<Mean>,
     /// Datapoints whose amortization gap is below zero.
     pub negative_gaps: u64,
-    /// Datapoints whose free-form ascent ended before it had converged.
+    /// Datapoints whose free-form search ended, with finite values, before it converged.
     pub unconverged: u64,
     /// Datapoints whose starts ended more than [`MIN_DIFFERENT_OPTIMA_NATS`] apart; 0 with one start.
     #[serde(default)]
     pub different_optima: u64,
-    /// Which ones, in the order of their numbers.
+    /// These datapoints, in the order of their numbers.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub different_optima_points: Vec<DifferentOptima>,
-    /// Datapoints with a non-finite estimate or ascent; they stay in `n` and in no mean.
+    /// Datapoints with a non-finite estimate or ascent; they count in `n`, but are in no mean.
     pub non_finite: u64,
     /// Estimates whose standard error is marked as unreliable.
     pub untrusted: u64,
-    /// The same by the reason, as `trust` of the records names it before its parenthesis.
+    /// The same estimates, counted by the reason: a name of [`gap_spec::Trust`].
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub untrusted_by_reason: BTreeMap<String, u64>,
-    /// Datapoints with an estimate whose weights have a heavier tail than their number allows: the
-    /// shape `k̂` is above the threshold of Vehtari et al. (2024).
+    /// Datapoints with an estimate whose weights have too heavy a tail for their number: the shape `k̂` is
+    /// above the threshold of Vehtari et al. (2024).
     #[serde(default)]
     pub heavy_tails: u64,
-    /// The largest estimated distance of a free-form ELBO to its optimum, in nats.
+    /// The largest estimated distance of a datapoint's free-form ELBO to its optimum, in nats.
     pub max_remaining_nats: Option<f64>,
     /// The largest bound on such a distance, in nats.
     #[serde(default)]
     pub max_remaining_bound_nats: Option<f64>,
     /// What each method cost.
     pub cost: CostsByMethod,
-    /// The comparison with closed forms, where the model has them.
+    /// The comparison with closed forms, if the model has them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub oracle: Option<ClosedFormComparison>,
 }

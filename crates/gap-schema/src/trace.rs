@@ -1,28 +1,28 @@
-//! One row of `ascents.csv`: where an ascent stood after a number of steps.
+//! One row of `ascents.csv`: how far an ascent has come after a number of steps.
 //!
-//! Rows hold means over the datapoints of a split, since every ascent is looked at some fifty times.
-//! Nats to go are differences per datapoint on draws that no ascent saw, common to the ascent and to
-//! the reference that it is compared with.
+//! A row holds means over the datapoints of a split, not single datapoints, since every ascent is recorded
+//! about fifty times. Distances to the optimum are differences of `−L` per datapoint. Both terms are evaluated
+//! on common draws that no ascent has used.
 
 use gap_spec::Split;
 use gap_spec::Start;
 use serde::{Deserialize, Serialize};
 
-/// A mean distance below this, nats, counts as reached.
+/// A mean distance to the optimum below this, nats, counts as reached.
 pub const REACHED_TOLERANCE_NATS: f64 = 0.01;
 
-/// A datapoint whose ascent leads to an optimum more than this below the best one known, nats, counts
-/// as in another optimum.
+/// A datapoint counts as at another optimum if its ascent leads to one whose ELBO is more than this below the
+/// best known one, nats.
 pub const MIN_OTHER_OPTIMUM_NATS: f64 = 0.05;
 
-/// Where an ascent stood after a number of steps.
+/// How far an ascent has come after a number of steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TracePoint {
-    /// The variant of the experiment, where it has several.
+    /// The variant of the experiment; `None` without variants.
     pub variant: Option<String>,
     /// The data set.
     pub dataset: String,
-    /// The part of it.
+    /// The part of the data set.
     pub split: Split,
     /// The seed of this repetition.
     pub seed: u64,
@@ -32,22 +32,22 @@ pub struct TracePoint {
     pub latent_dim: u32,
     /// The ascent's name in the spec.
     pub ascent: String,
-    /// Its phases, as in `newton-stein/fixed/16 + averaged-newton/growing-sequence/32`: step rule,
-    /// noise, draws per datapoint and step.
+    /// Its phases, each as step rule, noise, and draws per datapoint and step, for example
+    /// `newton-stein/fixed/16 + averaged-newton/growing-sequence/32`.
     pub phases: String,
     /// Where it started.
     pub start: Start,
-    /// Datapoints.
+    /// The number of datapoints.
     pub n: u64,
-    /// Evaluations of the datapoint that has had the most.
+    /// Evaluations so far, the maximum over datapoints.
     pub steps: u32,
     /// Joint gradients per datapoint so far.
     pub joint_gradients: f64,
-    /// Wall time of all `n` datapoints so far, seconds; evaluations of the distance not counted.
+    /// Wall time of all `n` datapoints so far, seconds, without evaluations of the distance.
     pub seconds: f64,
-    /// Datapoints that are still climbing.
+    /// Datapoints that take further steps; at the end of the ascent, those that met no stopping rule.
     pub climbing: u64,
-    /// Mean distance below the optimum that each datapoint's ascent leads to, nats.
+    /// Mean distance to the optimum that each datapoint's ascent leads to, nats.
     pub nats_to_go: f64,
     /// Its standard error over datapoints, of paired differences.
     pub nats_to_go_std_error: f64,
@@ -57,13 +57,14 @@ pub struct TracePoint {
     pub nats_to_go_worst: f64,
     /// Datapoints with more than [`REACHED_TOLERANCE_NATS`] to go.
     pub above_tolerance: u64,
-    /// Datapoints whose ascent leads to an optimum more than [`MIN_OTHER_OPTIMUM_NATS`] below the best.
+    /// Datapoints whose ascent leads to an optimum more than [`MIN_OTHER_OPTIMUM_NATS`] below the best known
+    /// one.
     pub other_optimum: u64,
-    /// By how much these optima are below the best, summed over datapoints and divided by `n`, nats.
+    /// How far these optima are below the best known ones, summed over datapoints and divided by `n`, nats.
     pub other_optimum_nats: f64,
-    /// Datapoints whose ascent stopped being finite; they are in no mean.
+    /// Datapoints with values that are not finite; they are in no mean.
     pub non_finite: u64,
-    /// Joint gradients per datapoint that the reference took.
+    /// Joint gradients per datapoint of the longer search from the same start for a reference optimum.
     pub reference_joint_gradients: f64,
 }
 

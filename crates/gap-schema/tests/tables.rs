@@ -1,4 +1,4 @@
-//! Tables of records: what is written is read, and what is broken is an error.
+//! Tables of records are read back as they were written, and broken ones are errors.
 #![expect(
     clippy::unwrap_used,
     reason = "clippy allows it in test functions, not in what they call"
@@ -13,7 +13,7 @@ use polars::prelude::{Column, DataFrame, ParquetWriter};
 use proptest::prelude::*;
 use std::fs;
 
-/// A record without any optional field.
+/// A record whose optional fields are all empty.
 fn plain() -> Record {
     Record {
         variant: None,
@@ -48,7 +48,7 @@ fn plain() -> Record {
     }
 }
 
-/// A record with every optional field.
+/// A record whose optional fields are all filled, other than its diagnostics.
 fn full(hidden: Vec<u32>) -> Record {
     Record {
         variant: Some("digits-z2".to_owned()),
@@ -81,7 +81,7 @@ fn full(hidden: Vec<u32>) -> Record {
     }
 }
 
-/// Writes and reads, and compares every bit (`NaN` is not equal to itself).
+/// Writes the records, reads them, and compares all numbers bit by bit, since `NaN` is not equal to itself.
 fn round_trip(records: &[Record]) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.parquet");
@@ -210,7 +210,7 @@ fn a_table_that_is_cut_short_at_any_byte_is_an_error_that_names_it() {
     }
 }
 
-/// Writes the columns of a record with a variant as `change` leaves them, and reads them.
+/// Writes the table of a record with a variant after `change` has altered it, and reads it.
 fn read_changed(change: impl Fn(&mut DataFrame)) -> Result<Vec<Record>, TableError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.parquet");

@@ -1,21 +1,22 @@
-//! `[estimators.adaptive]`: as many draws as the standard error asks for.
+//! `[estimators.adaptive]`: an importance-weighted bound whose number of draws is chosen by its standard error.
 
 use crate::number::{Count, Positive};
 use serde::{Deserialize, Serialize};
 
-/// `[estimators.adaptive]`: `K` is doubled until the standard error is small enough.
+/// `[estimators.adaptive]`: `K` is doubled until the standard error reaches its target, or `K` reaches its
+/// limit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdaptiveSpec {
     /// The standard error to reach for each datapoint, nats.
     pub target_std_error_nats: Positive,
-    /// Draws per datapoint to begin with. Default: 1000.
+    /// The first `K`, draws per datapoint. Default: 1000.
     #[serde(default = "default_first_samples")]
     pub first_samples: Count,
-    /// Draws per datapoint that are not exceeded.
+    /// The largest `K`, draws per datapoint.
     pub most_samples: Count,
-    /// The share of draws that come from the prior instead of `q*`: with any, no weight exceeds
-    /// `p(x | z)` by more than that factor. Default: 0.
+    /// The share of draws that come from the prior instead of `q*`. With a share `s > 0` no importance weight
+    /// exceeds `p(x | z) / s`. Default: 0.
     #[serde(default = "default_prior_share")]
     pub prior_share: f64,
 }

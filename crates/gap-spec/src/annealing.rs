@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 named_enum! {
-    /// Where the path of annealed importance sampling begins.
+    /// The distribution that the path of annealed importance sampling starts at.
     AnnealedStart {
-        /// At the free-form optimum `q*`: far nearer to the posterior than the prior is.
+        /// The free-form optimum `q*`, which is far nearer to the posterior than the prior is.
         FreeForm = "free-form",
-        /// At the `q` of the encoder that the model was fitted with.
+        /// The `q` of the encoder that the model was fitted with.
         Encoder = "encoder",
-        /// At the prior, as in Wu et al. 2017.
+        /// The prior, as in Wu et al. 2017.
         Prior = "prior",
     }
 }
@@ -22,7 +22,7 @@ named_enum! {
 named_enum! {
     /// How inverse temperatures are spaced from 0 to 1.
     ScheduleShape {
-        /// At equal distances.
+        /// Evenly.
         Linear = "linear",
         /// Closer at both ends, along a logistic curve from −4 to 4 (Wu et al. 2017).
         Sigmoidal = "sigmoidal",
@@ -33,9 +33,9 @@ named_enum! {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum AnnealingSchedule {
-    /// By its shape; `temperatures` says how many.
+    /// A shape; `temperatures` is the number of inverse temperatures.
     Shape(ScheduleShape),
-    /// One by one, rising from 0 to 1.
+    /// All inverse temperatures, rising from 0 to 1.
     Listed(Vec<f64>),
 }
 
@@ -72,32 +72,33 @@ impl<'de> Visitor<'de> for ScheduleVisitor {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnnealedSpec {
-    /// Distributions on the path, both ends among them; not with a listed schedule.
+    /// The number of distributions on the path, both ends included; not allowed with a listed schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperatures: Option<Count>,
-    /// Independent chains per datapoint.
+    /// The number of independent chains per datapoint.
     pub chains: Count,
-    /// Leapfrog steps of a transition. Default: 4. With 3 the standard error of a path is 1.15 times that
+    /// Leapfrog steps in one transition. Default: 4. With 3, the standard error of a path is 1.15 times that
     /// with 10, at a third of the cost.
     #[serde(default = "default_leapfrog_steps")]
     pub leapfrog_steps: Count,
-    /// How inverse temperatures are spaced, or all of them. Default: `sigmoidal`.
+    /// How inverse temperatures are spaced, or a list of them. Default: `sigmoidal`.
     #[serde(default = "default_schedule")]
     pub schedule: AnnealingSchedule,
     /// Where the path begins. Default: `free-form`.
     #[serde(default = "default_start")]
     pub start: AnnealedStart,
-    /// Points to draw from the model, for bounds from both sides. Default: none.
+    /// The number of points to draw from the model, on which `log p(x)` is bounded from both sides. Default:
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simulated_points: Option<Count>,
-    /// How exact the products of leapfrog steps are; decisions and weights are in full, so that the
-    /// estimate is valid with either.
+    /// The precision of products in leapfrog steps. Accept decisions and weights are always in full precision,
+    /// so the estimate is valid either way.
     #[serde(default = "default_precision")]
     pub precision: Precision,
 }
 
 impl AnnealedSpec {
-    /// The inverse temperatures, from 0 to 1, of a checked spec.
+    /// The inverse temperatures of the path, from 0 to 1; the spec must have been checked.
     pub fn inverse_temperatures(&self) -> Vec<f64> {
         match &self.schedule {
             AnnealingSchedule::Listed(listed) => listed.clone(),
@@ -112,10 +113,10 @@ impl AnnealedSpec {
 }
 
 impl ScheduleShape {
-    /// How far the logistic curve reaches to either side (Wu et al. 2017, their code).
+    /// The logistic curve is taken from minus this argument to plus it (Wu et al. 2017, their code).
     const LOGISTIC_REACH: f64 = 4.0;
 
-    /// The inverse temperature at a `fraction` of the path.
+    /// The inverse temperature after a `fraction` of the path.
     fn at(self, fraction: f64) -> f64 {
         match self {
             Self::Linear => fraction,

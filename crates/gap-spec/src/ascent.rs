@@ -1,4 +1,4 @@
-//! `[ascents.NAME]`: ascents to compare, each a protocol or a step rule with its noise and stopping.
+//! `[ascents.NAME]`: ascents to compare, each a protocol or a step rule with its noise and stopping rule.
 
 use crate::number::{Count, Positive};
 use crate::precision::Precision;
@@ -6,20 +6,20 @@ use crate::search::Protocol;
 use crate::step_rule::{AdamSettings, NoiseSource, Phase, StepRule, StoppingRule};
 use serde::{Deserialize, Serialize};
 
-/// `[ascents.NAME]`: either a `protocol`, or a `rule` with all that goes with it.
+/// `[ascents.NAME]`: either a `protocol`, or a `rule` with its settings.
 ///
-/// A checked spec has one of the two, and the defaults of its rule filled in.
+/// A checked spec has one of the two, with the rule's defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AscentSpec {
-    /// A protocol; it settles everything but `max_steps`.
+    /// The protocol, which fixes all settings but `max_steps`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
     /// The step rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<StepRule>,
-    /// Where its draws come from. Default: `fixed`; `growing-sequence` for `averaged-newton`, `fresh`
-    /// for `adam`.
+    /// Where the draws come from. Default: `fixed`; `growing-sequence` for `averaged-newton`, `fresh` for
+    /// `adam`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseSource>,
     /// Draws per datapoint and step. Default: 32; 16 for `adam`.
@@ -35,10 +35,10 @@ pub struct AscentSpec {
     /// The step size of `adam`. Default: 0.05.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<Positive>,
-    /// Whether the answer of `adam` is an average of its iterates. Default: true.
+    /// Whether the result of `adam` is an average of its iterates. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaged: Option<bool>,
-    /// Steps after which a datapoint is given up. Default: 1000.
+    /// The most steps in each phase of a datapoint's ascent. Default: 1000.
     #[serde(default = "default_max_steps")]
     pub max_steps: Count,
 }
@@ -47,17 +47,17 @@ const fn default_max_steps() -> Count {
     Count::new(1000)
 }
 
-/// What an [`AscentSpec`] says, with its defaults.
+/// The ascent that an [`AscentSpec`] describes, with defaults filled in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ascent {
-    /// A protocol as it is published.
+    /// A protocol, whose settings are fixed.
     Protocol(Protocol),
     /// A step rule with the spec's own settings.
     Steps(Phase),
 }
 
 impl AscentSpec {
-    /// The settings, defaults filled in; gradients of a step rule are of this precision.
+    /// Returns the ascent, with defaults filled in; a step rule's gradients have this precision.
     pub fn ascent(&self, precision: Precision) -> Ascent {
         let Some(rule) = self.rule else {
             return Ascent::Protocol(self.protocol.unwrap_or(Protocol::Default));
@@ -75,7 +75,7 @@ impl AscentSpec {
         })
     }
 
-    /// Writes down the defaults of a rule, those keys only that go with it.
+    /// Writes the rule's defaults into the spec, but only for keys that apply to the rule.
     pub(crate) fn fill_in_defaults(&mut self) {
         let Ascent::Steps(phase) = self.ascent(Precision::Full) else {
             return;

@@ -1,4 +1,4 @@
-//! Refuses specs that cannot run, naming the key and the cure.
+//! Refuses specs that cannot run, with a message that names the key and how to correct it.
 
 mod ascents;
 mod calibration;
@@ -18,20 +18,20 @@ use crate::refinement::DEFAULT_ADAM_RATE;
 use crate::step_rule::StepRule;
 use std::ops::Deref;
 
-/// A spec that contradicts itself: what is wrong, and which key says so. Where that key stands,
-/// [`crate::document`] knows.
+/// A mistake in a spec that parses: its key, and what is wrong. [`crate::document`] finds the place of the key
+/// in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecConflict {
     /// The key, as in `model.hidden`.
     pub key: String,
-    /// What is wrong, and the cure.
+    /// What is wrong, and how to correct it.
     pub message: String,
 }
 
-/// Dimensions in which there are Sobol points, of which an ascent's draws are made.
+/// The most dimensions of the Sobol points that an ascent's draws are computed from.
 const MAX_SOBOL_DIMENSIONS: usize = 256;
 
-/// A step takes its draws from a Sobol sequence of 2¹⁶ points, which must last for a few steps.
+/// The most draws per step. A Sobol sequence has 2¹⁶ points, which must last for several steps.
 const MAX_DRAWS_PER_STEP: u32 = 8192;
 
 /// A spec that can run.
@@ -46,7 +46,7 @@ impl Deref for CheckedSpec {
 }
 
 impl ExperimentSpec {
-    /// Refuses what cannot run, naming the key and the cure.
+    /// Checks the spec and fills in its defaults.
     ///
     /// # Errors
     ///
@@ -87,8 +87,8 @@ impl ExperimentSpec {
         Ok(())
     }
 
-    /// Writes down the defaults that depend on other keys: the `spec.toml` of a run without variants
-    /// then says them, and a stage is the same whether they were written or not.
+    /// Fills in the defaults that depend on other keys. The `spec.toml` of a run without variants then has
+    /// them, and a stage is the same whether its defaults were written or not.
     fn fill_in_defaults(&mut self) {
         if self.free_form.starts.is_none() {
             self.free_form.starts = Some(self.free_form_starts().to_vec());
@@ -107,7 +107,7 @@ impl ExperimentSpec {
     }
 }
 
-/// Whether a name can be that of a folder and part of a key.
+/// Whether `name` can be the name of a folder and a part of a key.
 pub(crate) fn is_plain_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)

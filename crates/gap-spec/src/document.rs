@@ -1,4 +1,4 @@
-//! Reads a spec from a file, with overrides, and says where in the file a mistake is.
+//! Reads a spec from a file, applies overrides, and locates mistakes in the file.
 
 mod fault;
 mod overrides;
@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use toml::Table;
 
-/// A spec cannot be used. Every message is one line that names the place and the cure.
+/// A spec cannot be used. Every message is one line that says where the mistake is and how to correct it.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
     /// The file cannot be read.
@@ -23,7 +23,7 @@ pub enum SpecError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// A line of the file is wrong.
@@ -41,17 +41,18 @@ pub enum SpecError {
     /// An override is wrong.
     #[error("--set {assignment}: {message}")]
     Override {
-        /// As the user wrote it.
+        /// The assignment as the user wrote it.
         assignment: String,
         /// What is wrong with it.
         message: String,
     },
 }
 
-/// Reads, overrides and checks the spec in `path`; each override is `key.path=value`.
+/// Reads the spec in `path`, applies the overrides, and checks the result; each override is `key.path=value`.
 ///
-/// `[variants.NAME]` gives a problem: the rest of the file, overrides applied, with the variant's own
-/// keys in their place. Tables are merged; anything else, as a list, is replaced.
+/// Each `[variants.NAME]` gives one problem: the rest of the file with overrides applied, and with the
+/// variant's keys in place of the same keys there. Tables are merged; any other value, such as a list, is
+/// replaced.
 ///
 /// ```no_run
 /// let overrides = ["estimators.iw_samples=100".to_owned()];
@@ -61,7 +62,7 @@ pub enum SpecError {
 ///
 /// # Errors
 ///
-/// [`SpecError`], with the line and column where the file is at fault.
+/// [`SpecError`], with line and column if the mistake is in the file.
 pub fn read(path: &Path, overrides: &[String]) -> Result<Experiment, SpecError> {
     let text = fs::read_to_string(path).map_err(|source| SpecError::Unreadable {
         path: path.to_owned(),
@@ -88,7 +89,7 @@ pub fn read(path: &Path, overrides: &[String]) -> Result<Experiment, SpecError> 
     }
     let overridden = toml::to_string(&table).expect("a parsed table can be written");
     parse_text(&overridden).map_err(|fault| match parse_text(&text) {
-        // A mistake that the file has without the overrides is reported at its place in the file.
+        // A mistake that the file has even without the overrides is reported at its place in the file.
         Err(own) if own.message == fault.message => error_at_place(path, &text, own),
         _ => SpecError::Override {
             assignment: overrides_around_key(overrides, &fault.key),
@@ -97,17 +98,17 @@ pub fn read(path: &Path, overrides: &[String]) -> Result<Experiment, SpecError> 
     })
 }
 
-/// The experiment as a file that reads back as the same: overrides applied and, where there are no
-/// variants, defaults filled in.
+/// The experiment as the text of a file that reads back as the same experiment. Overrides are applied; without
+/// variants, defaults are filled in too.
 pub fn write(experiment: &Experiment) -> &str {
     &experiment.as_file
 }
 
-/// Checks the spec in `text`, which is said to be in `path`.
+/// Parses and checks the spec in `text`; `path` is only for messages.
 ///
 /// # Errors
 ///
-/// [`SpecError::AtPlace`].
+/// [`SpecError::AtPlace`] if the text is no valid spec.
 pub fn parse(path: &Path, text: &str) -> Result<Experiment, SpecError> {
     parse_text(text).map_err(|fault| error_at_place(path, text, fault))
 }
@@ -132,7 +133,7 @@ fn parse_text(text: &str) -> Result<Experiment, Fault> {
     })
 }
 
-/// The spec in a text without variants.
+/// Parses and checks a text without variants.
 fn parse_spec(text: &str) -> Result<CheckedSpec, Fault> {
     let spec: ExperimentSpec = toml::from_str(text).map_err(|error| toml_fault(text, &error))?;
     spec.check().map_err(|conflict| Fault {

@@ -17,7 +17,7 @@ named_enum! {
     }
 }
 
-/// `[[encoders]]`
+/// `[[encoders]]`: one encoder that is compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderSpec {
@@ -26,11 +26,11 @@ pub struct EncoderSpec {
     /// Widths of its hidden layers, for an MLP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<Count>>,
-    /// Channels behind its first and its second convolution, for a `conv`.
+    /// Output channels of the first and the second convolution of a `conv`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<[Count; 2]>,
-    /// How many observations it sees, its own and its neighbours'. Default: all that the model knows of a
-    /// datapoint.
+    /// The number of observations that the encoder sees: the datapoint's own, and then its neighbours'.
+    /// Default: as many as the model's posterior depends on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Count>,
     /// Its nonlinearity. Default: `tanh`.
@@ -39,7 +39,7 @@ pub struct EncoderSpec {
 }
 
 impl EncoderSpec {
-    /// A perceptron with these widths, or a linear one without any.
+    /// An MLP with these hidden widths, or a linear encoder if there are none.
     pub fn perceptron(hidden: Vec<Count>) -> Self {
         Self {
             kind: if hidden.is_empty() {
@@ -80,12 +80,11 @@ impl EncoderSpec {
 pub struct EncoderLabel {
     /// How it is built.
     pub kind: EncoderKind,
-    /// Widths of its hidden layers, or channels of its convolutions; empty for a linear one.
+    /// Widths of its hidden layers, or channels of its convolutions; empty for a linear encoder.
     pub hidden: Vec<u32>,
-    /// How many weights it has, biases included.
+    /// The number of its weights and biases.
     pub weights: u64,
-    /// How many observations it sees, its own and its neighbours', where the data has an order; 1
-    /// elsewhere.
+    /// The number of observations that it sees, its own and its neighbours'; 1 if the data have no order.
     pub context: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The estimators: one row of one table for each; and `[estimators]`, how each is run.
+//! The estimators, with one table row of facts for each, and `[estimators]`, their settings.
 
 use crate::adaptive::AdaptiveSpec;
 use crate::annealing::AnnealedSpec;
@@ -7,7 +7,7 @@ use crate::number::Count;
 use serde::{Deserialize, Serialize};
 
 named_enum! {
-    /// Where the variational parameters of a `q` came from.
+    /// How the variational parameters of a `q` were found.
     Method {
         /// An ascent of its own for each datapoint: the reference `q*`.
         FreeForm = "free-form",
@@ -15,25 +15,26 @@ named_enum! {
         Amortized = "amortized",
         /// A fixed number of ascent steps from the encoder's output.
         Refined = "refined",
-        /// No `q`: a property of the model and the datapoint alone.
+        /// No `q`: the value depends on the model and the datapoint alone.
         Model = "model",
     }
 }
 
 named_enum! {
-    /// What was estimated.
+    /// The estimator that gave a value, or the exact quantity that the value is.
     Estimator {
         /// The evidence lower bound `L[q]`.
         Elbo = "elbo",
         /// The importance-weighted bound `IW_K[q]` (Burda et al. 2016).
         ImportanceWeighted = "importance-weighted",
-        /// The same draws with the largest weights smoothed (Vehtari et al. 2024): no bound.
+        /// The mean of the same importance weights with the largest ones smoothed (Vehtari et al. 2024); not a
+        /// bound.
         ParetoSmoothed = "pareto-smoothed",
-        /// The importance-weighted bound with as many draws as its error asks for.
+        /// The importance-weighted bound with `K` chosen by its standard error.
         AdaptiveImportanceWeighted = "importance-weighted-adaptive",
         /// Annealed importance sampling (Neal 2001; Wu et al. 2017).
         Annealed = "annealed",
-        /// The same backwards from a draw of the posterior (Grosse et al. 2015).
+        /// Annealed importance sampling backwards from a draw of the posterior (Grosse et al. 2015).
         AnnealedReverse = "annealed-reverse",
         /// The exact value of the ELBO of `q`, where the model gives one.
         ExactElbo = "exact-elbo",
@@ -47,13 +48,13 @@ named_enum! {
 named_enum! {
     /// On which side of `log p(x)` the expectation of an estimate lies.
     Side {
-        /// Not above it.
+        /// At or below `log p(x)`.
         Lower = "lower",
-        /// Not below it.
+        /// At or above `log p(x)`.
         Upper = "upper",
-        /// On it.
+        /// At `log p(x)`.
         Exact = "exact",
-        /// On neither side for certain.
+        /// Not known to be on either side.
         Neither = "neither",
     }
 }
@@ -62,28 +63,28 @@ named_enum! {
 struct EstimatorFacts {
     estimator: Estimator,
     side: Side,
-    /// How many draws of a fitted `q` it takes, and of which `q`s it is measured; none for an estimator that
-    /// does not take them.
+    /// The draws of a fitted `q` that the estimator takes, and for which `q`s; `None` if it is not run on every
+    /// method's `q`.
     draws_of_q: Option<DrawsOfQ>,
 }
 
-/// How many draws of a `q` an estimator takes, and of which `q`s it is measured.
+/// How many draws of a `q` an estimator takes, and for which `q`s it is run.
 #[derive(Clone, Copy)]
 struct DrawsOfQ {
     count: fn(&BoundSpec) -> Count,
     measured: WhenMeasured,
 }
 
-/// Of which `q`s an estimator is measured.
+/// The fitted `q`s for which an estimator is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WhenMeasured {
-    /// Of every one.
+    /// All of them.
     Always,
-    /// Of those that a method ends with: not after fewer refinement steps than the most.
+    /// Only the final `q` of each method; for refinement, that after the most steps.
     AtTheEnd,
 }
 
-/// In the order of [`Estimator`].
+/// One row for each estimator, in the order of [`Estimator`].
 const ESTIMATORS: [EstimatorFacts; 9] = [
     EstimatorFacts {
         estimator: Estimator::Elbo,
@@ -141,7 +142,7 @@ const ESTIMATORS: [EstimatorFacts; 9] = [
     },
 ];
 
-// A row stands where its name stands in the enum.
+// Each row has the index of its variant in the enum.
 const _: () = {
     assert!(ESTIMATORS.len() == Estimator::ALL.len());
     let mut row = 0;
@@ -156,17 +157,18 @@ impl Estimator {
         &ESTIMATORS[self as usize]
     }
 
-    /// On which side of `log p(x)` its expectation lies.
+    /// On which side of `log p(x)` the expectation of the estimator lies.
     pub const fn side(self) -> Side {
         self.facts().side
     }
 
-    /// How many draws of a fitted `q` it takes; none for an estimator that does not take them.
+    /// The number of draws that the estimator takes of a fitted `q`; `None` if it is not run on every method's
+    /// `q`.
     pub fn n_draws(self, bounds: &BoundSpec) -> Option<Count> {
         self.facts().draws_of_q.map(|draws| (draws.count)(bounds))
     }
 
-    /// The estimators that a `q` is measured by; all of them where a method ends with it (`is_end`).
+    /// The estimators to run on a fitted `q`; `is_end` says that it is the final `q` of its method.
     pub fn for_fitted_q(is_end: bool) -> impl Iterator<Item = Self> {
         let measured = move |facts: &&EstimatorFacts| {
             facts
@@ -177,7 +179,7 @@ impl Estimator {
     }
 }
 
-/// `[estimators]`
+/// `[estimators]`: the settings of all estimators.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EstimatorSpec {
@@ -185,7 +187,7 @@ pub struct EstimatorSpec {
     pub elbo_samples: Count,
     /// `K`: draws per datapoint for the importance-weighted bound.
     pub iw_samples: Count,
-    /// An importance-weighted bound of `q*` with as many draws as its error asks for.
+    /// The importance-weighted bound of `q*` whose `K` is chosen by its standard error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<AdaptiveSpec>,
     /// Annealed importance sampling.
@@ -209,7 +211,7 @@ impl Default for EstimatorSpec {
 }
 
 impl EstimatorSpec {
-    /// How the bounds of a `q` are estimated.
+    /// The settings of the bounds of a fitted `q`.
     pub const fn bounds(&self) -> BoundSpec {
         BoundSpec {
             elbo_samples: self.elbo_samples,
@@ -218,7 +220,7 @@ impl EstimatorSpec {
     }
 }
 
-/// How the bounds of a `q` are estimated: what the stages of `q` depend on.
+/// The settings of the bounds of a fitted `q`: the part of `[estimators]` that the stages of a `q` depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct BoundSpec {
     /// Draws per datapoint for an ELBO.

@@ -1,4 +1,4 @@
-//! A spec as written: every section, and every key.
+//! A spec as written, with all its sections and keys.
 
 use crate::ascent::AscentSpec;
 use crate::calibration::CalibrationSpec;
@@ -15,26 +15,26 @@ use crate::training::TrainingSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The file as written. Every key but those with a default must be there; no other may be.
+/// The spec file as written. Keys without a default are required; unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExperimentSpec {
-    /// The experiment's name, also of its folder of results.
+    /// The name of the experiment and of its results folder.
     pub name: String,
     /// The question that it answers.
     pub question: String,
-    /// The answer that would surprise.
+    /// The answer that would contradict expectations.
     pub surprise: String,
-    /// One repetition for each seed: decoder, encoders and draws are all new.
+    /// One repetition for each seed, with decoder, encoders and draws of its own.
     pub seeds: Vec<u32>,
-    /// The observations.
+    /// The observations, and how many of them are used.
     pub data: DataSpec,
-    /// `p(x, z)`.
+    /// The model `p(x, z)`.
     pub model: ModelSpec,
-    /// `Q`.
+    /// The variational family.
     #[serde(default)]
     pub family: FamilySpec,
-    /// The encoders that are compared; there may be none where ascents are, or a calibration is.
+    /// The encoders that are compared; may be empty if there are `ascents` or a `calibration`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub encoders: Vec<EncoderSpec>,
     /// How each encoder is fitted to a frozen decoder.
@@ -43,29 +43,29 @@ pub struct ExperimentSpec {
     /// How `q*` is found.
     #[serde(default)]
     pub free_form: FreeFormSpec,
-    /// How `q` is refined.
+    /// How an encoder's `q` is refined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refinement: Option<RefinementSpec>,
     /// Ascents that are compared on the test points, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ascents: BTreeMap<String, AscentSpec>,
-    /// How bounds are estimated.
+    /// How `log p(x)` and its lower bounds are estimated.
     #[serde(default)]
     pub estimators: EstimatorSpec,
-    /// Estimators held to known values, for a model that has them.
+    /// Checks of the estimators' standard errors, for a model whose `log p(x)` is known exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationSpec>,
-    /// Posteriors over two latent variables as pictures.
+    /// Grids that show posteriors over two latent variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<PicturesSpec>,
-    /// How work is cut up.
+    /// How work is divided into batches.
     #[serde(default)]
     pub evaluation: EvaluationSpec,
 }
 
 impl ExperimentSpec {
-    /// Where free-form ascents start. Default: from the prior and from the model's own encoder; from
-    /// the prior alone where the model has no encoder, or where the protocol has it so.
+    /// Where free-form ascents start. Default: from the prior and from the encoder that was fitted with the
+    /// model; from the prior alone if the model has no such encoder, or under `adam-cremer-2018`.
     pub fn free_form_starts(&self) -> &[Start] {
         match &self.free_form.starts {
             Some(starts) => starts,
@@ -79,7 +79,7 @@ impl ExperimentSpec {
     }
 }
 
-/// `[evaluation]`: how work is cut up. No result depends on it.
+/// `[evaluation]`: how work is divided into batches. No result depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluationSpec {

@@ -1,22 +1,23 @@
-//! The variational families: one row of one table for each.
+//! The variational families, with one table row of facts for each.
 
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
 
 named_enum! {
-    /// The variational family `Q`.
+    /// The variational family.
     Family {
         /// `N(μ, diag σ²)`.
         DiagonalGaussian = "diagonal-gaussian",
         /// `N(μ, L Lᵀ)`.
         FullGaussian = "full-gaussian",
-        /// Affine coupling layers before the map of a full Gaussian (Dinh et al. 2017).
+        /// Affine coupling layers, followed by the map of a full Gaussian (Dinh et al. 2017).
         AffineFlow = "affine-flow",
-        /// Coupling layers on `(z, v)` with a learned reverse model of `v` (Cremer et al. 2018).
+        /// Coupling layers on `z` and auxiliary variables `v`, with a learned model of `v` given `z` (Cremer et
+        /// al. 2018).
         AuxiliaryFlow = "auxiliary-flow",
-        /// Planar layers (Rezende and Mohamed 2015): sampled only, no density at arbitrary points.
+        /// Planar layers (Rezende and Mohamed 2015); `log q(z)` is known only at draws of `q`.
         PlanarFlow = "planar-flow",
-        /// A few Gaussians of equal weight.
+        /// A mixture of a few Gaussians of equal weight.
         GaussianMixture = "gaussian-mixture",
     }
 }
@@ -24,15 +25,16 @@ named_enum! {
 /// What is known of a family before anything is computed with it.
 struct FamilyFacts {
     family: Family,
-    /// `Q`, the length of one datapoint's `λ`, from `D`.
+    /// `Q`, the number of variational parameters `λ` of one datapoint, as a function of the latent dimension
+    /// `D`.
     params: fn(usize) -> usize,
-    /// `N`, the standard normals that one draw is made of, from `D`.
+    /// `N`, the number of standard normals that one draw is computed from, as a function of `D`.
     normals: fn(usize) -> usize,
     /// Whether every `q` is a Gaussian.
     is_gaussian: bool,
     /// Whether `log q(z)` can be computed at any `z`, not only at draws of `q`.
     has_density: bool,
-    /// The families whose every `q` is one of this family too.
+    /// The smaller families that it contains: each of their `q`s is also one of this family.
     contains: &'static [Family],
 }
 
@@ -92,34 +94,35 @@ const FAMILIES: [FamilyFacts; 6] = [
 
 const GAUSSIAN_FAMILIES: [Family; 2] = [Family::DiagonalGaussian, Family::FullGaussian];
 
-/// Coupling layers of the affine and of the auxiliary flow.
+/// Coupling layers of the affine flow and of the auxiliary flow.
 pub const COUPLING_LAYERS: usize = 4;
-/// Hidden units of each of their networks.
+/// Hidden units of each network in these two flows.
 pub const COUPLING_HIDDEN_UNITS: usize = 12;
 /// Layers of the planar flow.
 pub const PLANAR_LAYERS: usize = 8;
 /// Components of the mixture.
 pub const MIXTURE_COMPONENTS: usize = 4;
 
-/// `μ`, `log diag L`, and what is below the diagonal of `L`.
+/// The number of entries of `μ`, of `log diag L`, and of `L` below the diagonal.
 const fn n_full_gaussian_params(dim: usize) -> usize {
     2 * dim + dim * (dim - 1) / 2
 }
 
-/// Weights and biases of one hidden layer of [`COUPLING_HIDDEN_UNITS`] units and of the outputs.
+/// The number of weights and biases of a network with one hidden layer of [`COUPLING_HIDDEN_UNITS`] units.
 const fn n_network_params(n_inputs: usize, n_outputs: usize) -> usize {
     COUPLING_HIDDEN_UNITS * (n_inputs + 1) + n_outputs * (COUPLING_HIDDEN_UNITS + 1)
 }
 
-/// The networks of [`COUPLING_LAYERS`] layers over `width` coordinates: in every second layer the smaller
-/// half passes, in the others the larger one, and a scale and a shift go to each of the rest.
+/// The number of parameters of [`COUPLING_LAYERS`] layers over `width` coordinates. A layer leaves one half of
+/// the coordinates unchanged, from which a network computes a scale and a shift for each of the others. The
+/// smaller and the larger half take turns.
 const fn n_coupling_params(width: usize) -> usize {
     let (smaller, larger) = (width / 2, width - width / 2);
     let pair = n_network_params(smaller, 2 * larger) + n_network_params(larger, 2 * smaller);
     COUPLING_LAYERS / 2 * pair
 }
 
-// A row stands where its name stands in the enum.
+// Each row has the index of its variant in the enum.
 const _: () = {
     assert!(FAMILIES.len() == Family::ALL.len());
     let mut row = 0;
@@ -134,12 +137,12 @@ impl Family {
         &FAMILIES[self as usize]
     }
 
-    /// `Q`: the length of one datapoint's `λ` over `latent_dim` dimensions.
+    /// `Q`: the number of variational parameters `λ` of one datapoint with `latent_dim` latent dimensions.
     pub fn param_dim(self, latent_dim: usize) -> usize {
         (self.facts().params)(latent_dim)
     }
 
-    /// `N`: the standard normals that one draw over `latent_dim` dimensions is made of.
+    /// `N`: the number of standard normals that one draw over `latent_dim` dimensions is computed from.
     pub fn noise_dim(self, latent_dim: usize) -> usize {
         (self.facts().normals)(latent_dim)
     }
@@ -154,18 +157,18 @@ impl Family {
         self.facts().is_gaussian
     }
 
-    /// Whether every `q` of `smaller`, another family, is one of this one too: its best ELBO is then not
-    /// above this one's.
+    /// Whether every `q` of `smaller`, another family, is also one of this family. The best ELBO of `smaller`
+    /// is then at most this family's.
     pub fn contains(self, smaller: Self) -> bool {
         self.facts().contains.contains(&smaller)
     }
 }
 
-/// `[family]`
+/// `[family]`: the variational family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FamilySpec {
-    /// Which family.
+    /// The family.
     pub kind: Family,
 }
 

@@ -1,13 +1,14 @@
-//! What may be asked: the words of the field, the settings of each method, and the files that say them.
-//! No libtorch, no tables.
+//! Experiment specs: the field's terms as enums, the settings of each method, and the files that hold them.
+//! This crate has no libtorch and no tables of results.
 //!
-//! Every word ([`Family`], [`Estimator`], [`StepRule`], …) and every setting ([`TrainingSpec`], [`Phase`], …)
-//! is said here once, as plain data; the crates that compute take these types as they are. What is known of a
-//! family, a step rule or an estimator before anything is computed stands in one row of one table
-//! (`family.rs`, `step_rule.rs`, `estimator.rs`).
+//! Every term ([`Family`], [`Estimator`], [`StepRule`], …) and every setting ([`TrainingSpec`], [`Phase`], …)
+//! is defined here once, as plain data; the crates that compute use these types directly. What is known of a
+//! family, a step rule or an estimator before anything is computed is one row of a table (`family.rs`,
+//! `step_rule.rs`, `estimator.rs`).
 //!
-//! [`ExperimentSpec`] is a file as written, [`document`] reads it, with overrides and variants, and says where
-//! in the file a mistake is; `check` refuses what cannot run and gives a [`CheckedSpec`].
+//! [`ExperimentSpec`] is a spec file as written. [`document`] reads the file, applies overrides and variants,
+//! and locates mistakes in it; `check` refuses specs that cannot run and returns the others as a
+//! [`CheckedSpec`].
 
 pub mod activation;
 pub mod adaptive;

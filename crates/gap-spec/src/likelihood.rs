@@ -1,4 +1,4 @@
-//! `p(x | z)` given a decoder's output, by name.
+//! The likelihoods `p(x | z)` of a decoder, by name.
 
 use crate::named_enum;
 
@@ -7,19 +7,19 @@ named_enum! {
     LikelihoodKind {
         /// Independent binary pixels, from logits.
         Bernoulli = "bernoulli",
-        /// Independent normal pixels around the decoder's output, with one standard deviation for all
-        /// of them: `model.noise_std`.
+        /// Independent normal pixels around the decoder's output, all with the standard deviation
+        /// `model.noise_std`.
         Gaussian = "gaussian",
-        /// The same with a standard deviation for each pixel, learned with the decoder.
+        /// Independent normal pixels, each with a standard deviation that is learned with the decoder.
         LearnedGaussian = "learned-gaussian",
-        /// Grey levels, each the probability that a logistic variable rounds to it, with a scale for each
-        /// pixel, learned with the decoder (Salimans et al. 2017).
+        /// Grey levels: a level's probability is that of a logistic variable rounding to it. The scale of each
+        /// pixel is learned with the decoder (Salimans et al. 2017).
         DiscretizedLogistic = "discretized-logistic",
     }
 }
 
 impl LikelihoodKind {
-    /// Whether something of it is learned with the decoder.
+    /// Whether it has parameters that are learned with the decoder.
     pub const fn is_learned(self) -> bool {
         matches!(self, Self::LearnedGaussian | Self::DiscretizedLogistic)
     }

@@ -1,4 +1,4 @@
-//! `[model]`: what `p(x, z)` is, and how a decoder is fitted.
+//! `[model]`: the model `p(x, z)`, and how a decoder is fitted.
 
 use crate::activation::Activation;
 use crate::likelihood::LikelihoodKind;
@@ -14,24 +14,26 @@ named_enum! {
         MlpDecoder = "mlp-decoder",
         /// Two transposed convolutions from `z` to the parameters of a likelihood of square images.
         ConvDecoder = "conv-decoder",
-        /// `x = W z + b + noise`, the oracle.
+        /// `x = W z + b + noise`; its posterior and evidence have closed forms, to check estimates against.
         LinearGaussian = "linear-gaussian",
-        /// A series whose `z_n` depends on `x_n` and `x_{n−1}` (Margossian and Blei 2023, "saw").
+        /// A time series in which `z_n` depends on `x_n` and `x_{n−1}` (Margossian and Blei 2023, "saw").
         TimeSeries = "time-series",
-        /// One number for each datapoint, `x = 1.155 z + noise` (Margossian and Blei 2023).
+        /// `x = 1.155 z + noise` with scalar `x` and `z` (Margossian and Blei 2023).
         HierarchicalLinear = "hierarchical-linear",
-        /// The same with a mean and a variance that are not linear in `z` (Margossian and Blei 2023).
+        /// Scalar `x` and `z`, where the mean and the variance of `x` are not linear in `z` (Margossian and
+        /// Blei 2023).
         HierarchicalNonlinear = "hierarchical-nonlinear",
     }
 }
 
 impl ModelKind {
-    /// Whether it is a network from `z` to the parameters of a likelihood, fitted to data or drawn.
+    /// Whether the model is a decoder: a network from `z` to the parameters of a likelihood, either fitted to
+    /// data or with random weights.
     pub const fn is_decoder(self) -> bool {
         matches!(self, Self::MlpDecoder | Self::ConvDecoder)
     }
 
-    /// How many observations an encoder may see: more than one where datapoints have an order.
+    /// The most observations that an encoder may see: more than one only if datapoints have an order.
     pub const fn max_encoder_context(self) -> u32 {
         match self {
             Self::TimeSeries => 2,
@@ -39,7 +41,7 @@ impl ModelKind {
         }
     }
 
-    /// Whether it is one model with known numbers, of one latent and one observed number.
+    /// Whether the model has scalar `x` and `z` and fixed, known coefficients.
     pub const fn is_scalar(self) -> bool {
         matches!(
             self,
@@ -51,14 +53,15 @@ impl ModelKind {
 named_enum! {
     /// Whether encoders are compared on one frozen decoder.
     DecoderSharing {
-        /// One decoder for each seed, fitted once and frozen: the capacity axis is clean.
+        /// One decoder for each seed, fitted once and frozen, so that encoders are compared on the same
+        /// posteriors.
         Shared = "shared",
-        /// A decoder for each encoder, fitted jointly with it, as a VAE is.
+        /// A decoder for each encoder, fitted jointly with it, as in a VAE.
         Joint = "joint",
     }
 }
 
-/// `[model]`
+/// `[model]`: the keys that define the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
@@ -72,43 +75,43 @@ pub struct ModelSpec {
     /// Widths of the hidden layers of a decoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<Count>>,
-    /// Channels behind the first and the second convolution, from the image, of a `conv-decoder`.
+    /// Channels of the two hidden feature maps of a `conv-decoder`, the one nearer to the image first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<[Count; 2]>,
-    /// Its nonlinearity.
+    /// The decoder's nonlinearity. Default: `tanh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
-    /// Its likelihood.
+    /// The decoder's likelihood. Default: `bernoulli`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub likelihood: Option<LikelihoodKind>,
-    /// Shared or joint.
+    /// Whether encoders share one decoder. Default: `shared`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder: Option<DecoderSharing>,
     /// Standard deviation of the noise of a linear-Gaussian model, or of a decoder's `gaussian`
     /// likelihood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise_std: Option<Positive>,
-    /// The ratio of the largest to the smallest eigenvalue of the posterior precision of a
-    /// linear-Gaussian model. Default: what random loadings give.
+    /// The ratio of the largest to the smallest eigenvalue of the posterior precision of a linear-Gaussian
+    /// model. Default: the loadings `W` are random, and the ratio is theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition_number: Option<Positive>,
-    /// How the decoder is fitted; absent for synthetic data, whose model is the truth.
+    /// How the decoder is fitted; absent for synthetic data, which are drawn from the model itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<ModelTrainingSpec>,
 }
 
 impl ModelSpec {
-    /// Whether encoders are compared on one frozen decoder.
+    /// Whether encoders are compared on one frozen decoder, with the default filled in.
     pub fn decoder_sharing(&self) -> DecoderSharing {
         self.decoder.unwrap_or(DecoderSharing::Shared)
     }
 
-    /// The likelihood of a decoder.
+    /// The likelihood of a decoder, with the default filled in.
     pub fn likelihood(&self) -> LikelihoodKind {
         self.likelihood.unwrap_or(LikelihoodKind::Bernoulli)
     }
 
-    /// The nonlinearity of a decoder.
+    /// The nonlinearity of a decoder, with the default filled in.
     pub fn activation(&self) -> Activation {
         self.activation.unwrap_or(Activation::Tanh)
     }

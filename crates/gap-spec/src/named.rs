@@ -1,6 +1,6 @@
-//! Enums whose variants have one stable name each, in specs, tables and JSON alike.
+//! Enums each of whose variants has one stable name, the same in specs, tables and JSON.
 
-/// Declares such an enum: `Display`, `FromStr`, serde and `as_str` all say the same name.
+/// Declares an enum each of whose variants has one name, used by `Display`, `FromStr`, serde and `as_str`.
 #[macro_export]
 macro_rules! named_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -9,7 +9,7 @@ macro_rules! named_enum {
         pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant),+ }
 
         impl $name {
-            /// All of them, in the order of their declaration.
+            /// All variants, in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The name in specs, tables and JSON.

@@ -1,4 +1,4 @@
-//! Numbers that a spec may hold only within their range.
+//! Numbers of a spec that are checked for their range when they are read.
 
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct Count(u32);
 
 impl Count {
-    /// `value`, which must be at least 1.
+    /// A count of `value`, which must be at least 1.
     ///
     /// # Panics
     ///
-    /// If it is 0.
+    /// If `value` is 0.
     pub const fn new(value: u32) -> Self {
         assert!(value > 0, "a count is at least 1");
         Self(value)
@@ -47,11 +47,11 @@ impl<'de> Deserialize<'de> for Count {
 pub struct Positive(f64);
 
 impl Positive {
-    /// `value`, which must be finite and above 0.
+    /// The number `value`, which must be finite and above 0.
     ///
     /// # Panics
     ///
-    /// If it is not.
+    /// If `value` is not finite or not above 0.
     pub const fn new(value: f64) -> Self {
         assert!(
             value > 0.0 && value < f64::INFINITY,

@@ -1,15 +1,15 @@
-//! `[pictures]`: posteriors over two latent variables, beside what stands for them.
+//! `[pictures]`: grids that show posteriors over two latent variables, and the `q`s that approximate them.
 
 use crate::number::Count;
 use serde::{Deserialize, Serialize};
 
-/// `[pictures]`: of some test points the true posterior, and `q*` and the last encoder's `q` of the family.
+/// `[pictures]`: for some test points the true posterior, `q*`, and the `q` of the last of the encoders.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PicturesSpec {
-    /// The first of the test points.
+    /// The number of test points, counted from the first.
     pub points: Count,
-    /// Cells along a side.
+    /// Cells along a side of the square grid.
     pub cells: Count,
 }
 

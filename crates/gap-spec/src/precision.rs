@@ -1,20 +1,21 @@
-//! `precision`: how exact the products of gradients are.
+//! `precision`: the precision of the matrix products in gradients.
 
 use crate::named_enum;
 
 named_enum! {
-    /// How exact the products of gradients are. Values, and the certificate, are always in 32 bits.
+    /// The precision of the matrix products in gradients. Values and certificates are always computed in 32
+    /// bits.
     Precision {
-        /// On processors with products of 16-bit factors (`AVX512_BF16`) those, with sums of 32 bits,
-        /// but for the end: the last tenth of a fit, and what a free-form ascent needs after its
-        /// first certificate. Elsewhere 32 bits.
+        /// 16-bit factors with 32-bit sums, on processors with `AVX512_BF16`; 32 bits on others. The last tenth
+        /// of a network fit, and the rounds of a free-form search that follow its scheduled phases, use 32 bits
+        /// everywhere.
         Mixed = "mixed",
         /// 32 bits throughout.
         Full = "full",
     }
 }
 
-/// What is taken where nothing is said.
+/// The precision if the spec does not set it.
 pub(crate) const fn default_precision() -> Precision {
     Precision::Mixed
 }

@@ -1,4 +1,4 @@
-//! `[refinement]`: a few steps from an encoder's output.
+//! `[refinement]`: a few ascent steps from an encoder's output.
 
 use crate::family::Family;
 use crate::number::{Count, Positive};
@@ -7,38 +7,38 @@ use crate::step_rule::{AdamSettings, NoiseSource, Phase, StepRule, StoppingRule}
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
-/// `[refinement]`: a few steps from the encoder's output.
+/// `[refinement]`: a few ascent steps from the encoder's output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RefinementSpec {
-    /// The numbers of steps after which `q` is measured, rising.
+    /// The numbers of steps after which `q` is measured, in rising order.
     pub steps: Vec<Count>,
-    /// What a step is. Default: `averaged-newton` for Gaussian families, `adam` for others.
+    /// The step rule. Default: `averaged-newton` for Gaussian families, `adam` for others.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "deserialize_refining_rule"
     )]
     pub rule: Option<StepRule>,
-    /// Draws per datapoint and step.
+    /// Draws per datapoint and step. Default: 32.
     #[serde(default = "default_n_samples")]
     pub n_samples: Count,
-    /// The step size of `adam`; no other rule has one. Default: 0.03.
+    /// The step size; only for `adam`. Default: 0.03.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<Positive>,
-    /// How exact the products of gradients are.
+    /// The precision of products in gradients.
     #[serde(default = "default_precision")]
     pub precision: Precision,
 }
 
-/// With 0.05 one step from a good encoder lost more than it gained.
+/// With 0.05, one step from a good encoder's output lowered the mean ELBO.
 pub(crate) const DEFAULT_ADAM_RATE: Positive = Positive::new(0.03);
 
 const fn default_n_samples() -> Count {
     Count::new(32)
 }
 
-/// The rule of this name, if it is one that refines.
+/// Reads the name of a step rule, which must be one that can refine.
 fn deserialize_refining_rule<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<StepRule>, D::Error> {
@@ -57,19 +57,20 @@ fn deserialize_refining_rule<'de, D: Deserializer<'de>>(
 }
 
 impl RefinementSpec {
-    /// The numbers of steps, rising.
+    /// The numbers of steps after which `q` is measured, in rising order.
     pub fn numbers_of_steps(&self) -> Vec<u32> {
         self.steps.iter().map(|n| n.get()).collect()
     }
 
-    /// What a step is, for this family: what is written, or the first rule that refines such a family.
+    /// The step rule for this family: the one in the spec, or else the first refining rule that supports the
+    /// family.
     pub fn step_rule_for(&self, family: Family) -> StepRule {
         let mut fitting = StepRule::refining_rules().filter(|(rule, _)| rule.supports(family));
         let default = || fitting.next().map_or(StepRule::Adam, |(rule, _)| rule);
         self.rule.unwrap_or_else(default)
     }
 
-    /// The steps as a phase, as many as are ever measured after.
+    /// The refinement as one phase, with the largest of the numbers of steps.
     pub fn phase(&self, family: Family) -> Phase {
         let rule = self.step_rule_for(family);
         let noise = StepRule::refining_rules().find(|(refining, _)| *refining == rule);

@@ -1,4 +1,4 @@
-//! `[free_form]`: how `q*` is found, and how results say that a search ended.
+//! `[free_form]`: how `q*` is found, and how results name the reason why a search ended.
 
 use crate::named_enum;
 use crate::number::{Count, Positive};
@@ -6,9 +6,9 @@ use crate::precision::Precision;
 use serde::{Deserialize, Serialize};
 
 named_enum! {
-    /// Where a free-form ascent starts.
+    /// Where a free-form ascent starts from.
     Start {
-        /// The prior: `μ = 0`, `σ = 1`.
+        /// The standard normal: `μ = 0`, `σ = 1`.
         Prior = "prior",
         /// The output of the encoder that was fitted jointly with the decoder.
         Encoder = "encoder",
@@ -16,12 +16,15 @@ named_enum! {
 }
 
 named_enum! {
-    /// How a free-form ascent is carried out.
+    /// How `q*` is searched for.
     Protocol {
-        /// Newton steps, from many dimensions after L-BFGS, until the certificate is content.
+        /// Newton steps until a bound on the distance to the optimum is below the tolerance; with more than 12
+        /// latent dimensions L-BFGS steps come first. Flows and mixtures take Adam steps, from the best full
+        /// Gaussian.
         Default = "default",
-        /// That of Cremer et al. 2018, as their code has it: Adam at 1e-3 in `(μ, log σ²)` on 50
-        /// independent draws, until more than 10 blocks of 100 steps bring no improvement.
+        /// The local optimisation of Cremer et al. 2018, as in their code: Adam at 1e-3 in `(μ, log σ²)` with
+        /// 50 independent draws, until the mean loss over 100 steps has not improved for more than 10 such
+        /// blocks.
         AdamCremer2018 = "adam-cremer-2018",
     }
 }
@@ -33,7 +36,8 @@ named_enum! {
         Direct = "direct",
         /// The bound on the distance to the optimum fell below the tolerance.
         Converged = "converged",
-        /// The search ended before that: its steps were spent, or its own rule stopped it.
+        /// The search ended before the bound was that low: its steps were spent, or it met a stopping rule of
+        /// its own.
         BudgetSpent = "budget-spent",
         /// A value stopped being finite; the parameters are the last finite ones.
         NonFinite = "non-finite",
@@ -44,19 +48,24 @@ named_enum! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FreeFormSpec {
-    /// Where to start; with several, the better end is kept for each datapoint. Default: see
-    /// [`crate::ExperimentSpec::free_form_starts`].
+    /// Where to start; of several starts, the one whose ascent ends best is kept for each datapoint. Default:
+    /// see [`crate::ExperimentSpec::free_form_starts`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starts: Option<Vec<Start>>,
-    /// How the ascent is carried out.
+    /// How `q*` is searched for.
     pub protocol: Protocol,
     /// A datapoint has converged when the bound on its distance to the optimum is below this, nats.
     pub tolerance_nats: Positive,
-    /// Steps after which a datapoint is given up: evaluations, of all starts together, after which no new
-    /// round begins; a larger family has as many again for itself. The Adam of `adam-cremer-2018` needs
-    /// some ten thousand before its own rule stops it; 100000 leaves it room.
+    /// Evaluations per datapoint after which the search stops. Each phase of an ascent has this limit for
+    /// itself. After the phases the total counts, over all starts and over the searches in smaller families
+    /// that a larger one starts from: if the bound on the distance to the optimum is not below the tolerance, a
+    /// further round begins only while the total is below the limit.
+    ///
+    /// `adam-cremer-2018` has one phase and no further rounds. It needs some ten thousand evaluations until its
+    /// own rule stops it, so 100000 leaves it room.
     pub max_steps: Count,
-    /// How exact the products of gradients are, here and in `[ascents]`.
+    /// The precision of products in gradients, in the phases of the `default` protocol and in `[ascents]`.
+    /// Later rounds, and families other than the diagonal Gaussian, are always in full precision.
     pub precision: Precision,
 }
 
@@ -73,7 +82,7 @@ impl Default for FreeFormSpec {
 }
 
 impl FreeFormSpec {
-    /// Where to start; of a checked spec, in which they are written down.
+    /// The starts of a checked spec, which has the default filled in.
     pub fn starts(&self) -> &[Start] {
         self.starts.as_deref().unwrap_or(&[Start::Prior])
     }

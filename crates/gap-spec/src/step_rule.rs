@@ -1,5 +1,4 @@
-//! What one step of an ascent is: the rules, one row of one table for each, and the phase of an ascent that
-//! takes steps by one.
+//! Step rules, with one table row of facts for each, and the phases of an ascent, which take steps by one rule.
 
 use crate::family::Family;
 use crate::named_enum;
@@ -8,15 +7,16 @@ use serde::Serialize;
 use std::fmt;
 
 named_enum! {
-    /// How one step of an ascent is made.
+    /// How one step of an ascent is computed.
     StepRule {
         /// Limited-memory quasi-Newton steps with backtracking.
         Lbfgs = "lbfgs",
-        /// Damped Newton steps with Stein's curvature.
+        /// Damped Newton steps, with the curvature from Stein's identity.
         NewtonStein = "newton-stein",
-        /// Newton steps averaged over blocks of new draws.
+        /// Newton steps, each on new draws and scaled by their share of all draws so far, so that the iterate
+        /// is an average over all draws.
         AveragedNewton = "averaged-newton",
-        /// The natural gradient in a trust region.
+        /// Natural-gradient steps, shortened until the ELBO rises enough.
         NaturalGradient = "natural-gradient",
         /// Adam.
         Adam = "adam",
@@ -26,17 +26,17 @@ named_enum! {
 named_enum! {
     /// Where the draws of each step come from.
     NoiseSource {
-        /// One whitened Sobol set, the same at each step: the sample-average approximation. Its optimum
-        /// is off by what the set's third and higher moments miss.
+        /// One whitened Sobol set for all steps: the sample-average approximation. The bias of its optimum
+        /// comes only from the third and higher moments of the set.
         Fixed = "fixed",
-        /// Consecutive blocks of one scrambled Sobol sequence: each block alone is even, and so is
-        /// their union. The first six are whitened.
+        /// Consecutive blocks of one scrambled Sobol sequence, so that each block and the union of all are
+        /// evenly spread. The first six blocks are whitened.
         Sequence = "sequence",
-        /// The same, with blocks four times as large after the first six.
+        /// As `sequence`, but with blocks four times as large after the first six.
         GrowingSequence = "growing-sequence",
-        /// A scrambled Sobol set of its own for each step.
+        /// A new scrambled Sobol set for each step.
         Fresh = "fresh",
-        /// Independent draws for each datapoint and step, as published code has them.
+        /// Independent draws for each datapoint and step, as in published code.
         Independent = "independent",
     }
 }
@@ -44,32 +44,32 @@ named_enum! {
 named_enum! {
     /// What ends a datapoint's ascent before its steps are spent.
     StoppingRule {
-        /// A step promises less than a threshold.
+        /// The gain in ELBO that a step predicts is below a threshold.
         Decrement = "decrement",
-        /// What is left after averaging all blocks is estimated to be less than a threshold: for
-        /// [`StepRule::AveragedNewton`], whose steps promise mostly the noise of one block.
+        /// The error left after averaging over all blocks is estimated to be below a threshold. For
+        /// [`StepRule::AveragedNewton`], whose predicted gains are mostly the noise of one block.
         AveragedDecrement = "averaged-decrement",
-        /// More than 10 blocks of 100 steps without an improvement of their mean loss (Cremer et al. 2018,
-        /// as their code has it).
+        /// The mean loss over 100 steps has not improved for more than 10 such blocks (Cremer et al. 2018, as
+        /// in their code).
         Plateau = "plateau",
-        /// Nothing.
+        /// Nothing: all steps are taken.
         Never = "never",
     }
 }
 
 impl StoppingRule {
-    /// Whether it compares something with a threshold in nats.
+    /// Whether the rule compares an estimate with a threshold in nats.
     pub const fn has_threshold(self) -> bool {
         matches!(self, Self::Decrement | Self::AveragedDecrement)
     }
 
-    /// Whether it needs the value of the loss, besides what the step rule needs.
+    /// Whether the rule needs the value of the loss, which not every step rule computes.
     pub const fn reads_loss(self) -> bool {
         matches!(self, Self::Plateau)
     }
 }
 
-/// Of which families a rule takes steps.
+/// The families that a step rule supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SupportedFamilies {
     DiagonalGaussian,
@@ -77,17 +77,17 @@ enum SupportedFamilies {
     All,
 }
 
-/// What is known of a rule before any step is taken by it.
+/// What is known of a step rule before any step is taken.
 struct StepRuleFacts {
     rule: StepRule,
     scope: SupportedFamilies,
-    /// Noise that it can take, its default first, and what to say of any other.
+    /// The noise sources that the rule allows, the default first; and the error text for any other.
     noises: (&'static [NoiseSource], &'static str),
-    /// Ends that it can have, its default first, and what to say of any other.
+    /// The stopping rules that the rule allows, the default first; and the error text for any other.
     stoppings: (&'static [StoppingRule], &'static str),
-    /// Draws per datapoint and step of `[ascents.NAME]`, by default.
+    /// The default of `n_samples` in `[ascents.NAME]`: draws per datapoint and step.
     n_samples: u32,
-    /// Where its draws come from when it refines; none for a rule that does not.
+    /// Where the draws come from in `[refinement]`; `None` for a rule that cannot refine.
     refines_with: Option<NoiseSource>,
 }
 
@@ -101,7 +101,7 @@ const ALLOWS_DECREMENT_OR_NEVER: (&[StoppingRule], &str) = (
     "use `\"decrement\"` or `\"never\"`",
 );
 
-/// In the order of [`StepRule`].
+/// One row for each rule, in the order of [`StepRule`].
 const STEP_RULES: [StepRuleFacts; 5] = [
     StepRuleFacts {
         rule: StepRule::Lbfgs,
@@ -168,7 +168,7 @@ const STEP_RULES: [StepRuleFacts; 5] = [
     },
 ];
 
-// A row stands where its name stands in the enum.
+// Each row has the index of its variant in the enum.
 const _: () = {
     assert!(STEP_RULES.len() == StepRule::ALL.len());
     let mut row = 0;
@@ -183,7 +183,7 @@ impl StepRule {
         &STEP_RULES[self as usize]
     }
 
-    /// Whether it takes steps of this family.
+    /// Whether the rule can take steps in this family.
     pub fn supports(self, family: Family) -> bool {
         match self.facts().scope {
             SupportedFamilies::DiagonalGaussian => family == Family::DiagonalGaussian,
@@ -192,69 +192,69 @@ impl StepRule {
         }
     }
 
-    /// The rules that refine an encoder's `q`, and where their draws then come from.
+    /// The rules that can refine an encoder's `q`, each with the source of its draws there.
     pub fn refining_rules() -> impl Iterator<Item = (Self, NoiseSource)> {
         let rules = STEP_RULES.iter();
         rules.filter_map(|facts| Some((facts.rule, facts.refines_with?)))
     }
 
-    /// Where the draws of `[ascents.NAME]` come from when it does not say.
+    /// The default source of draws in `[ascents.NAME]`.
     pub(crate) const fn default_noise(self) -> NoiseSource {
         self.facts().noises.0[0]
     }
 
-    /// What is wrong with draws from `noise`, if anything is.
+    /// Why the rule cannot use draws from `noise`; `None` if it can.
     pub(crate) fn objection_to_noise(self, noise: NoiseSource) -> Option<&'static str> {
         let (possible, otherwise) = self.facts().noises;
         (!possible.contains(&noise)).then_some(otherwise)
     }
 
-    /// What ends an ascent of `[ascents.NAME]` when it does not say.
+    /// The default stopping rule in `[ascents.NAME]`.
     pub(crate) const fn default_stopping(self) -> StoppingRule {
         self.facts().stoppings.0[0]
     }
 
-    /// What is wrong with such an end, if anything is.
+    /// Why the rule cannot have this stopping rule; `None` if it can.
     pub(crate) fn objection_to_stopping(self, stopping: StoppingRule) -> Option<&'static str> {
         let (possible, otherwise) = self.facts().stoppings;
         (!possible.contains(&stopping)).then_some(otherwise)
     }
 
-    /// Draws per datapoint and step of `[ascents.NAME]` when it does not say.
+    /// The default number of draws per datapoint and step in `[ascents.NAME]`.
     pub(crate) const fn default_samples(self) -> u32 {
         self.facts().n_samples
     }
 }
 
-/// How Adam is run (Kingma and Ba 2015).
+/// The settings of Adam (Kingma and Ba 2015).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct AdamSettings {
     /// The step size.
     pub learning_rate: f64,
-    /// Whether the answer is an average of the iterates (polynomial-decay averaging, Shamir and
-    /// Zhang 2013, §4) or the last one.
+    /// Whether the result is an average of the iterates (polynomial-decay averaging, Shamir and Zhang 2013, §4)
+    /// rather than the last one.
     pub averaged: bool,
-    /// Whether it steps in `log σ²`, as published code does, or in `log σ`.
+    /// Whether steps are taken in `log σ²`, as in published code, rather than in `log σ`.
     pub log_variance: bool,
-    /// What is added to the root of the second moment, nats: gradients that are smaller make smaller steps.
+    /// Added to the root of the second moment, nats. Gradients that are small beside it make short steps.
     pub epsilon: f64,
 }
 
 impl AdamSettings {
-    /// The paper's.
+    /// The `epsilon` of Kingma and Ba (2015).
     pub const DEFAULT_EPSILON: f64 = 1e-8;
 
-    /// For families of which no curvature is known.
+    /// The settings for flows and mixtures, families whose curvature is not estimated.
     pub const FLOW_DEFAULTS: Self = Self {
         learning_rate: 0.03,
         averaged: true,
         log_variance: false,
-        // At a posterior that the family contains every draw's gradient is zero but for rounding, of which
-        // an epsilon of 1e-8 would make steps as long as any.
+        // If the family contains the posterior, every draw's gradient is zero there but for rounding errors.
+        // With an epsilon of 1e-8, Adam would turn these into steps of full length.
         epsilon: 1e-3,
     };
 
-    /// In `log σ`, with the paper's epsilon.
+    /// Settings for steps in `log σ`, with the `epsilon` of Kingma and Ba (2015).
     pub const fn new(learning_rate: f64, averaged: bool) -> Self {
         Self {
             learning_rate,
@@ -265,29 +265,29 @@ impl AdamSettings {
     }
 }
 
-/// A step rule, where its draws come from, and when it stops.
+/// A phase of an ascent: a step rule, the source of its draws, and when it stops.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Phase {
     /// The step rule.
     pub rule: StepRule,
-    /// How it is run, if it is [`StepRule::Adam`]; no other rule reads it.
+    /// The settings of [`StepRule::Adam`]; other rules ignore them.
     pub adam: AdamSettings,
-    /// Where its draws come from.
+    /// Where the draws come from.
     pub noise: NoiseSource,
     /// Draws per datapoint and evaluation.
     pub n_samples: u32,
-    /// When a datapoint is done.
+    /// What ends a datapoint's phase before `max_steps`.
     pub stopping: StoppingRule,
     /// The threshold of a stopping rule that has one, nats.
     pub below_nats: f64,
-    /// The most evaluations.
+    /// The most evaluations per datapoint.
     pub max_steps: u32,
-    /// How exact the products are of gradients that are asked for without a value.
+    /// The precision of products in gradients that are evaluated without a value.
     pub precision: Precision,
 }
 
 impl Phase {
-    /// Steps by `rule` on its default draws, in full and without end but for `max_steps`; Adam as for
+    /// A phase with the default draws of `rule`, in full precision, that only `max_steps` ends; Adam has
     /// [`AdamSettings::FLOW_DEFAULTS`].
     pub const fn new(rule: StepRule, max_steps: u32) -> Self {
         Self {

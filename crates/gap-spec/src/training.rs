@@ -1,4 +1,4 @@
-//! How networks are fitted: `[encoder_training]`, and the optimiser of `[model.training]`.
+//! How networks are fitted: `[encoder_training]`, and the optimiser settings of `[model.training]`.
 
 use crate::number::{Count, Positive};
 use crate::precision::{Precision, default_precision};
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct TrainingSpec {
     /// Gradient steps.
     pub steps: Count,
-    /// Datapoints in a step; fewer where the data has fewer.
+    /// Datapoints per step; fewer if the data have fewer.
     pub batch_size: Count,
     /// Adam's learning rate at the start; it falls to zero along a half cosine.
     pub learning_rate: Positive,
     /// Draws of `z` per datapoint and step.
     pub n_samples: Count,
-    /// How exact the products of gradients are.
+    /// The precision of products in gradients.
     #[serde(default = "default_precision")]
     pub precision: Precision,
 }
@@ -25,18 +25,18 @@ pub struct TrainingSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelTrainingSpec {
-    /// Hidden layers of the encoder that a shared decoder is fitted with.
+    /// Hidden widths of the encoder that a shared decoder is fitted with; absent for joint decoders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder_hidden: Option<Vec<Count>>,
     /// Gradient steps.
     pub steps: Count,
-    /// Datapoints in a step.
+    /// Datapoints per step.
     pub batch_size: Count,
     /// Adam's learning rate at the start; it falls to zero along a half cosine.
     pub learning_rate: Positive,
     /// Draws of `z` per datapoint and step.
     pub n_samples: Count,
-    /// How exact the products of gradients are.
+    /// The precision of products in gradients.
     #[serde(default = "default_precision")]
     pub precision: Precision,
 }

@@ -1,16 +1,17 @@
-//! Whether an estimate's standard error can be relied on, and what else is known of it.
+//! Whether an estimate's standard error can be relied on, and other diagnostics of the estimate.
 
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
 
 named_enum! {
-    /// Whether a standard error can be relied on. The number that speaks against it is in [`Diagnostics`].
+    /// Whether a standard error can be relied on, or the reason why not. The numbers behind it are in
+    /// [`Diagnostics`].
     Trust {
-        /// Nothing speaks against it.
+        /// There is no sign that it is wrong.
         Ok = "ok",
-        /// So few draws carry the weight that their spread says little of the error.
+        /// The weight is on so few draws that their spread says little about the error.
         FewEffectiveSamples = "few-effective-samples",
-        /// The weights' tail is so heavy that their mean converges too slowly for its error to be known.
+        /// The tail of the weights is so heavy that their mean converges too slowly for its error to be known.
         HeavyTail = "heavy-tail",
         /// So few proposals were accepted that the chains may not have moved along the path.
         LowAcceptance = "low-acceptance",
@@ -19,23 +20,23 @@ named_enum! {
     }
 }
 
-/// What an estimator says of its estimate, and what that cost.
+/// Diagnostics of an estimate, and its cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Diagnostics {
-    /// `(Σw)² / Σw²` of its weights (Kong 1992).
+    /// The effective sample size `(Σw)² / Σw²` of its weights (Kong 1992).
     pub effective_samples: Option<f64>,
     /// The shape `k̂` of the weights' tail (Vehtari et al. 2024).
     pub pareto_k: Option<f64>,
-    /// The mean acceptance of its transitions.
+    /// The mean acceptance rate of its transitions.
     pub acceptance: Option<f64>,
-    /// The step size of its transitions, fixed before the chain began, in units of the start's standard
-    /// deviations.
+    /// The step size of its transitions, fixed before the chain begins, in standard deviations of the path's
+    /// first distribution.
     pub step_size: Option<f64>,
-    /// Distributions from the start of its path to the end.
+    /// The number of distributions on its path.
     pub n_temperatures: Option<u32>,
-    /// Wall time of the estimate, this datapoint's share, seconds; where several estimators take the
-    /// same draws, that of all of them.
+    /// Wall time of the estimate, this datapoint's share of its batch, seconds. Estimators that use the same
+    /// draws each have the time of all of them.
     pub seconds: f64,
-    /// Evaluations of the joint or of its gradient.
+    /// Evaluations of `log p(x, z)` or of its gradient.
     pub joint_evaluations: u64,
 }

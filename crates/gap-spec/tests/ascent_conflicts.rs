@@ -1,4 +1,4 @@
-//! `[ascents.NAME]`: what does not go together, and what is not known.
+//! `[ascents.NAME]`: refusals of keys that do not go together, and of unknown keys and values.
 
 mod spec;
 
@@ -107,7 +107,7 @@ fn keys_that_a_rule_has_no_use_for_are_refused_with_the_key_that_says_so() {
             );
         }
     }
-    // The stopping of `adam` is `never` where the spec does not say.
+    // If the spec gives no `stopping`, `adam` has `never`.
     refused(
         "rule = \"adam\"\nbelow_nats = 0.01",
         "62:14: `ascents.own.below_nats` does not go with `stopping = \"never\"`, which has no threshold; remove it",

@@ -1,4 +1,4 @@
-//! `[ascents.NAME]`: what each rule is by default, and what ascents need of the rest of a spec.
+//! `[ascents.NAME]`: the defaults of each rule, and what ascents need from the rest of a spec.
 #![expect(
     clippy::unwrap_used,
     reason = "clippy allows it in test functions, not in what they call"
@@ -153,7 +153,7 @@ fn without_encoders_there_are_ascents_and_no_sections_of_encoders() {
         parsed(&bare.replace(training, "")).unwrap_err(),
         format!("digits.toml:36:1: `refinement` {alone}")
     );
-    // With encoders beside the ascents, their sections are needed as ever.
+    // If a spec has encoders beside ascents, it still needs the encoders' sections.
     let with_encoders = with_ascent("rule = \"adam\"");
     parsed(&with_encoders).unwrap();
     assert_eq!(

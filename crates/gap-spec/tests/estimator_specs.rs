@@ -5,17 +5,17 @@ mod spec;
 use gap_spec::{AnnealedStart, ScheduleShape};
 use spec::{DIGITS, parsed, with};
 
-/// What is said of the valid spec with `keys` of annealing from line 61.
+/// The message that refuses the valid spec with these `keys` of annealing, which start at line 61.
 fn annealed(keys: &str) -> String {
     parsed(&with(&format!("[estimators.annealed]\n{keys}\n"))).expect_err(keys)
 }
 
-/// What is said of the valid spec with `keys` of adaptive weighing from line 61.
+/// The message that refuses the valid spec with these adaptive `keys`, which start at line 61.
 fn adaptive(keys: &str) -> String {
     parsed(&with(&format!("[estimators.adaptive]\n{keys}\n"))).expect_err(keys)
 }
 
-/// A valid spec of a calibration and nothing else.
+/// A valid spec of a calibration, without encoders or ascents.
 const CALIBRATION: &str = r#"name = "calibration"
 question = "Are the errors right?"
 surprise = "They are not."
@@ -36,7 +36,7 @@ condition_number = 10.0
 [calibration]
 "#;
 
-/// What is said of the calibration with one passage exchanged.
+/// The message that refuses the calibration spec with the text `from` replaced by `to`.
 fn calibration(from: &str, to: &str) -> String {
     assert_eq!(
         CALIBRATION.matches(from).count(),

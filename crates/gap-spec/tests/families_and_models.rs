@@ -1,4 +1,4 @@
-//! Families, networks, likelihoods and models: what goes together, and what is refused before it runs.
+//! Families, networks, likelihoods and models: which go together, and refusals of those that do not.
 
 mod spec;
 
@@ -12,7 +12,7 @@ fn of_family(name: &str) -> String {
     edited(FAMILY, &format!("kind = \"{name}\""))
 }
 
-/// The spec with another model and data drawn from it, and the encoders of `more`.
+/// Parses a spec with this `model`, data that are drawn from it, and `more` sections, such as encoders.
 fn drawn(model: &str, more: &str) -> Result<CheckedSpec, String> {
     let text = format!(
         "name = \"drawn\"\nquestion = \"\"\nsurprise = \"\"\nseeds = [0]\n\

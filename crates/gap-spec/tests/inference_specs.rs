@@ -1,4 +1,4 @@
-//! `[free_form]`, `[refinement]` and likelihoods: their defaults, and what is refused.
+//! `[free_form]`, `[refinement]` and likelihoods: their defaults, and refusals.
 #![expect(
     clippy::unwrap_used,
     reason = "clippy allows it in test functions, not in what they call"
@@ -24,7 +24,7 @@ fn a_gaussian_decoder_takes_its_noise() {
     assert_eq!(unsaid.model.likelihood(), LikelihoodKind::Bernoulli);
 }
 
-/// The free-form section of a spec whose section is `written`.
+/// Parses the valid spec with its free-form section replaced by `written`.
 fn free_form_of(written: &str) -> CheckedSpec {
     let start = DIGITS.find("[free_form]").unwrap();
     let end = DIGITS.find("[refinement]").unwrap();
@@ -46,7 +46,7 @@ fn an_ascent_that_says_no_starts_begins_where_its_protocol_and_its_model_have_it
     let written = format!("{published}starts = [\"prior\", \"encoder\"]\n");
     assert_eq!(free_form_of(&written).free_form_starts(), both);
 
-    // A model that is not fitted brings no encoder to start from.
+    // A model that is not fitted has no encoder to start from.
     let start = DIGITS.find("[model.training]").unwrap();
     let end = DIGITS.find("[family]").unwrap();
     let drawn = DIGITS

@@ -1,4 +1,4 @@
-//! Overrides of a spec: what they change, and whose mistake is whose.
+//! Overrides of a spec: what they change, and whether a mistake is the override's or the file's.
 
 mod spec;
 
@@ -100,7 +100,7 @@ fn of_several_overrides_the_guilty_ones_are_named() {
         error.starts_with("--set encoders.2.hidden=[0]: `encoders[2].hidden`: 0 is"),
         "{error}"
     );
-    // A contradiction shows at a key that no override set.
+    // The message of a contradiction may name a key that no override set.
     let error = overridden(DIGITS, &["seeds=[0]", "model.decoder=joint"]).unwrap_err();
     assert!(
         error.starts_with(
@@ -117,7 +117,7 @@ fn a_mistake_of_the_file_is_reported_in_the_file_unless_an_override_cures_it() {
     assert_eq!(overridden(&zero, &[]).unwrap_err(), at_place);
     assert_eq!(overridden(&zero, &["seeds=[0]"]).unwrap_err(), at_place);
     overridden(&zero, &["estimators.iw_samples=10"]).unwrap();
-    // The file's own mistake is cured, so the other override is at fault.
+    // An override corrects the file's own mistake, so that the other override is to blame.
     assert_eq!(
         overridden(&zero, &["estimators.iw_samples=10", "seeds=[]"]).unwrap_err(),
         "--set seeds=[]: `seeds` is empty; give at least one seed, as in [0]"

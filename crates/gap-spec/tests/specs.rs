@@ -1,4 +1,4 @@
-//! Specs as users write them: what is refused, at which place and in which words.
+//! Specs as users write them: which are refused, at which place in the file, and with which message.
 
 mod spec;
 

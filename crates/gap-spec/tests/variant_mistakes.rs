@@ -1,10 +1,10 @@
-//! `[variants.NAME]`: where a mistake is said to be, and whose it is.
+//! `[variants.NAME]`: at which place a mistake is reported, and whether as the variant's or as the base's.
 
 mod spec;
 
 use spec::{experiment, with};
 
-/// The valid spec with a first line, which must stand above all sections, and then `variants`.
+/// The valid spec with `line` as its first line, above all sections, and with `variants` at its end.
 fn with_first_line(line: &str, variants: &str) -> String {
     format!("{line}\n{}", with(variants))
 }
@@ -80,7 +80,7 @@ fn a_mistake_of_a_variant_is_reported_in_it_and_names_it() {
             "[variants.z2]\nmodel = 3",
             "61:9: variant `z2`: `model`: invalid type: integer `3`, expected a table",
         ),
-        // The base has an `encoders[0].kind`, which is no answer to what the variant's list lacks.
+        // The base has an `encoders[0].kind`, but the variant's list replaces the base's as a whole.
         (
             "[variants.z2]\nencoders = [{ hidden = [3] }]",
             "61:13: variant `z2`: missing key `encoders[0].kind`",
@@ -97,7 +97,7 @@ fn a_mistake_of_a_variant_is_reported_in_it_and_names_it() {
         let error = experiment(&with(variants)).unwrap_err();
         assert_eq!(error, format!("digits.toml:{message}"));
     }
-    // Where base and variant share a section, what both lack is missing from the section of the base.
+    // If base and variant share a section, a key that both lack is reported at the base's section.
     let lacking = with("[variants.good.model]\nlatent_dim = 2\n[variants.z2.model]\nhidden = [3]")
         .replace("latent_dim = 10\n", "");
     assert_eq!(
@@ -121,17 +121,17 @@ fn what_belongs_to_the_experiment_cannot_be_set_in_a_variant() {
 
 #[test]
 fn a_key_of_a_variant_that_contradicts_the_base_is_refused_where_the_conflict_shows() {
-    // At the key of the variant.
+    // The place is the variant's key.
     assert_eq!(
         experiment(&with("[variants.wide.model]\nobserved_dim = 3")).unwrap_err(),
         "digits.toml:61:16: variant `wide`: `model.observed_dim` does not apply to `data.name = \"digits-binarized\"`, which has a size of its own; remove it"
     );
-    // At the key of the base that does not go with it.
+    // The place is the key of the base that does not go with the variant's.
     assert_eq!(
         experiment(&with("[variants.own.model]\ndecoder = \"joint\"")).unwrap_err(),
         "digits.toml:22:18: variant `own`: `model.training.encoder_hidden` does not go with `model.decoder = \"joint\"`, where each of `encoders` is fitted with a decoder of its own; remove it"
     );
-    // At the section of the base that stays when a variant takes its encoders away.
+    // The place is a section of the base that needs encoders, which the variant removes.
     let ascending = "encoders = []\nascents = { plain = { protocol = \"default\" } }";
     assert_eq!(
         experiment(&with(&format!("[variants.own]\n{ascending}"))).unwrap_err(),
@@ -183,7 +183,7 @@ fn a_mistake_of_the_base_is_reported_at_its_place_and_as_nobody_elses() {
         let error = experiment(&with(variants).replace(from, to)).unwrap_err();
         assert_eq!(error, format!("digits.toml:{message}"));
     }
-    // A variant that repeats the mistake has it of its own.
+    // If the variant repeats the base's mistake, it is reported as the variant's.
     let twice = with("[variants.z2.model]\nlatent_dim = 257").replace("= 10\n", "= 257\n");
     assert_eq!(
         experiment(&twice).unwrap_err(),

@@ -1,4 +1,5 @@
-//! `[variants.NAME]`: what each problem is, with overrides and without, and what is written back.
+//! `[variants.NAME]`: the problems that a file gives, with and without overrides, and how they are written
+//! back.
 #![expect(
     clippy::unwrap_used,
     reason = "clippy allows it in test functions, not in what they call"
@@ -45,7 +46,8 @@ fn tables_are_merged_and_lists_are_replaced() {
     assert_eq!(spec_of(&said, "as-it-is"), parsed(DIGITS).unwrap());
     let z2 = parsed(&edited("latent_dim = 10", "latent_dim = 2")).unwrap();
     assert_eq!(spec_of(&said, "z2"), z2);
-    // Two tables deep, beside keys that the base keeps; a list of the base's three encoders is gone.
+    // `a-short-run` sets a key two tables deep, beside keys that the base keeps, and replaces a list of three
+    // encoders.
     let start = DIGITS.find("[[encoders]]").unwrap();
     let end = DIGITS.find("[encoder_training]").unwrap();
     let one = "[[encoders]]\nkind = \"mlp\"\nhidden = [8]\n";
@@ -82,12 +84,12 @@ fn overrides_apply_to_the_base_and_to_a_variant_by_name() {
         assert_eq!(problem.spec.estimators.iw_samples.get(), 10);
         problem.spec.model.latent_dim.get()
     });
-    // The first has its own, the third takes that of the base.
+    // The first variant has a value of its own, the third has that of the base.
     assert_eq!(latent_dims.collect::<Vec<_>>(), [2, 5, 4, 6]);
     let short = spec_of(&said, "a-short-run");
     assert_eq!(short.encoders[0].widths(), [9]);
     assert_eq!(short.model.training.as_ref().unwrap().steps.get(), 5);
-    // The only variant of a file without them leaves no problem without a name.
+    // An override adds the file's only variant; the file then gives no problem without a name.
     let said = experiment_with(DIGITS, &["variants.z3.model.latent_dim=3"]).unwrap();
     assert_eq!(said.problems.len(), 1);
     assert_eq!(spec_of(&said, "z3").model.latent_dim.get(), 3);
@@ -122,7 +124,7 @@ fn a_bad_override_of_a_variant_is_quoted_with_what_is_wrong_with_it() {
             assert_eq!(error, format!("--set {assignment}: {message}"));
         }
     }
-    // A mistake of the file is not the override's.
+    // A mistake of the file is not blamed on the override.
     let zero = with("[variants.z2.model]\nlatent_dim = 0\n");
     assert_eq!(
         experiment_with(&zero, &["seeds=[3]"]).unwrap_err(),
@@ -165,7 +167,7 @@ fn an_override_that_every_variant_hides_is_refused_and_one_of_them_is_named() {
             )
         );
     }
-    // Where it reaches one of them, and where it sets what a variant says, it is taken.
+    // An override is accepted if it has an effect on one variant, or sets a key of a variant itself.
     let latent_dims = |assignment: &str| -> Vec<u32> {
         let said = set(assignment).unwrap();
         let dims = said.problems.iter();
@@ -174,7 +176,7 @@ fn an_override_that_every_variant_hides_is_refused_and_one_of_them_is_named() {
     };
     assert_eq!(latent_dims("data.measure_test=9"), [2, 20]);
     assert_eq!(latent_dims("variants.small.model.latent_dim=5"), [5, 20]);
-    // A list of a variant's own stands in place of all of the base's.
+    // A list of a variant replaces the base's list as a whole.
     let lists = with("[variants.one]\nseeds = [3]\n");
     let refused = experiment_with(&lists, &["seeds=[4]"]).unwrap_err();
     assert!(

@@ -1,4 +1,4 @@
-//! Back through the layers, and in each a step up as soon as its gradient is there.
+//! The backward pass through the layers, and the steps that they take from their gradients.
 
 use super::factors::interleave_rows_by_column;
 use super::parameters::{LearnedLayer, LearnedNetwork};
@@ -10,7 +10,8 @@ use crate::layers::store_rows;
 use crate::packed::AlignedBuffer;
 use crate::product::{Epilogue, StridedRows, unpacked_product};
 
-/// A step from the `gradient` in the output, `[N, out]`, or from what the last layer was pulled by.
+/// A backward pass, a step, or both, from the `gradient` in the output, `[N, out]`. If that is `None`, the
+/// last layer's gradient is in the workspace already.
 pub(super) struct BackwardPass<'a, K: ProductKernel> {
     pub(super) space: &'a mut Workspace<K>,
     pub(super) learned: &'a mut LearnedNetwork,
@@ -19,8 +20,9 @@ pub(super) struct BackwardPass<'a, K: ProductKernel> {
     pub(super) to_input: bool,
 }
 
-/// What of a step is done: for each layer the backward pass and the step at once, or the backward pass of all
-/// layers, and all their steps later. Both add up the same numbers in the same order.
+/// What is done for the layers, from the last to the first: `Whole` is the backward pass and the step of each
+/// layer together. `Backward` is the backward pass of all layers, and `Step` takes all their steps later.
+/// Both ways add up the same numbers in the same order.
 #[derive(Clone, Copy)]
 pub(super) enum StepPart {
     Whole(AdamStep),
@@ -54,7 +56,7 @@ impl<K: ProductKernel> VectorWork for BackwardPass<'_, K> {
 }
 
 impl<K: ProductKernel> BackwardPass<'_, K> {
-    /// From layer `i` to the one before it, or to the input.
+    /// Computes the gradient in the layer before layer `i`, or in the input if it is asked for.
     #[inline(always)]
     unsafe fn back(&mut self, i: usize) {
         let (layer, n_rows) = (&self.learned.layers[i], self.space.padded_n_rows());
@@ -90,7 +92,7 @@ impl<K: ProductKernel> BackwardPass<'_, K> {
         }
     }
 
-    /// Layer `i` up its gradient, in which only rows of the batch count.
+    /// Takes the step of layer `i` up its gradient, which sums over the rows of the batch without padding.
     #[inline(always)]
     unsafe fn up(&mut self, i: usize, step: AdamStep) {
         let n_rows = self.space.n_rows;
@@ -125,7 +127,7 @@ impl<K: ProductKernel> BackwardPass<'_, K> {
     }
 }
 
-/// The gradient in a weight is not written anywhere: the step is taken as soon as a block of sums is there.
+/// Takes the step of a weight as soon as a block of its gradient is summed up; the gradient is not stored.
 struct WeightStepEpilogue<K: ProductKernel> {
     step: AdamStep,
     values: *mut f32,
@@ -165,11 +167,11 @@ impl<K: ProductKernel> Epilogue<K::Lanes> for WeightStepEpilogue<K> {
     }
 }
 
-/// Adds up the first `n_rows` of `rows`, row after row.
+/// Writes the sum of the first `n_rows` of `rows` to `sums`, adding row after row.
 ///
 /// # Safety
 ///
-/// As for [`ProductKernel`]; rows are as long as `sums`, whole registers.
+/// As for [`ProductKernel`]; rows must be as long as `sums`, a whole number of registers.
 #[inline(always)]
 unsafe fn add_rows<K: ProductKernel>(
     rows: &AlignedBuffer<K::Factor>,

@@ -1,9 +1,9 @@
-//! Numbers in the orders in which the three products of a step take them.
+//! The orders in which the three products of a training step read their factors.
 //!
 //! An instruction takes [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] depths of a column side by side, a *unit*
-//! of 32 bits: one factor of 32, or two of 16. The right factor of a product therefore lies in units,
-//! `[depth / PRODUCTS_PER_INSTRUCTION, columns, PRODUCTS_PER_INSTRUCTION]`, while a row of its left factor
-//! needs no order of its own. With one factor to a unit all of this is the matrix as it is.
+//! of 32 bits: one factor of 32 bits, or two of 16. The right factor of a product is therefore stored in
+//! units, `[depth / PRODUCTS_PER_INSTRUCTION, columns, PRODUCTS_PER_INSTRUCTION]`, while a row of its left
+//! factor needs no special order. With one factor to a unit, this is the matrix itself.
 
 use super::parameters::LearnedLayer;
 use crate::lanes::ProductKernel;
@@ -11,14 +11,14 @@ use crate::packed::AlignedBuffer;
 use crate::product::StridedRows;
 use std::arch::x86_64::*;
 
-/// The side of the squares in which units are transposed.
+/// The side of the squares in which a matrix of units is transposed.
 const TRANSPOSE_SQUARE_SIDE: usize = 8;
 
-/// The first `n_rows` of `rows`, `[rows, width]`, in units that go down the columns:
-/// `[rows / PRODUCTS_PER_INSTRUCTION, width, PRODUCTS_PER_INSTRUCTION]`, with zeros for a row that is missing
-/// from the last of them.
+/// Interleaves the first `n_rows` of `rows`, `[rows, width]`, so that a unit holds neighbouring rows of a
+/// column: `[rows / PRODUCTS_PER_INSTRUCTION, width, PRODUCTS_PER_INSTRUCTION]`. A row that is
+/// missing from the last unit counts as zeros.
 ///
-/// `to` is only written to where a unit holds more than one factor.
+/// With one factor to a unit, `to` is not used, and the result is `rows` as they are.
 #[inline(always)]
 pub(super) fn interleave_rows_by_column<'a, K: ProductKernel>(
     rows: &'a [K::Factor],
@@ -52,12 +52,14 @@ pub(super) fn interleave_rows_by_column<'a, K: ProductKernel>(
     StridedRows { first, stride }
 }
 
-/// A weight as the right factor of a product forward and of one back.
+/// A weight as the right factor of the forward and of the backward product.
 pub(super) struct WeightFactors<K: ProductKernel> {
-    /// Its values as factors, `[in, out]`; empty if those are the values themselves.
+    /// Its values as factors, `[in, out]`; empty if the values themselves serve as factors.
     kept: AlignedBuffer<K::Factor>,
-    forward: AlignedBuffer<K::Factor>, // [in / PRODUCTS_PER_INSTRUCTION, out, PRODUCTS_PER_INSTRUCTION], or empty as above
-    back: AlignedBuffer<K::Factor>, // [out / PRODUCTS_PER_INSTRUCTION, in, PRODUCTS_PER_INSTRUCTION]
+    /// `[in / PRODUCTS_PER_INSTRUCTION, out, PRODUCTS_PER_INSTRUCTION]`; empty if `kept` is.
+    forward: AlignedBuffer<K::Factor>,
+    /// `[out / PRODUCTS_PER_INSTRUCTION, in, PRODUCTS_PER_INSTRUCTION]`
+    back: AlignedBuffer<K::Factor>,
 }
 
 impl<K: ProductKernel> WeightFactors<K> {
@@ -78,12 +80,12 @@ impl<K: ProductKernel> WeightFactors<K> {
         weight
     }
 
-    /// Where new values are to be kept as factors, if they have to be.
+    /// Where the factors of new values must be stored; `None` if the values themselves serve as factors.
     pub(super) fn kept_factors_ptr(&mut self) -> Option<*mut K::Factor> {
         (K::PRODUCTS_PER_INSTRUCTION > 1).then_some(self.kept.as_mut_slice().as_mut_ptr())
     }
 
-    /// Brings what is kept of `layer` into order for the way forward.
+    /// Arranges the factors of `layer` for the forward product. In full precision they are in order already.
     #[inline(always)]
     pub(super) fn arrange_for_forward(&mut self, layer: &LearnedLayer) {
         let values = K::borrow_as_factors(layer.weight.values.as_slice());
@@ -91,7 +93,7 @@ impl<K: ProductKernel> WeightFactors<K> {
         interleave_rows_by_column::<K>(kept, layer.in_width, layer.out_width, &mut self.forward);
     }
 
-    /// The same for the way back, which not every layer is taken.
+    /// Arranges the factors of `layer` for the backward product, which the first layer often does not need.
     ///
     /// # Safety
     ///
@@ -102,7 +104,7 @@ impl<K: ProductKernel> WeightFactors<K> {
         let values = K::borrow_as_factors(layer.weight.values.as_slice());
         let kept = values.unwrap_or(self.kept.as_slice());
         let back = self.back.as_mut_slice().as_mut_ptr();
-        // SAFETY: units are 32 bits wide, and both sides are whole registers, which hold at least
+        // SAFETY: units are 32 bits wide, and both sides are padded to whole registers, which hold at least
         // `TRANSPOSE_SQUARE_SIDE` units.
         unsafe {
             transpose(
@@ -113,7 +115,7 @@ impl<K: ProductKernel> WeightFactors<K> {
         };
     }
 
-    /// For the way forward.
+    /// The right factor of the forward product.
     pub(super) fn forward_factors(&self, layer: &LearnedLayer) -> StridedRows<K::Factor> {
         let values = K::borrow_as_factors(layer.weight.values.as_slice());
         StridedRows {
@@ -122,7 +124,7 @@ impl<K: ProductKernel> WeightFactors<K> {
         }
     }
 
-    /// For the way back, once it is arranged.
+    /// The right factor of the backward product, once it is arranged.
     pub(super) fn backward_factors(&self, layer: &LearnedLayer) -> StridedRows<K::Factor> {
         StridedRows {
             first: self.back.as_slice().as_ptr(),
@@ -131,11 +133,13 @@ impl<K: ProductKernel> WeightFactors<K> {
     }
 }
 
-/// `[rows, columns] -> [columns, rows]` of units, both multiples of [`TRANSPOSE_SQUARE_SIDE`].
+/// Transposes a matrix of units, `[rows, columns] -> [columns, rows]`; both must be multiples of
+/// [`TRANSPOSE_SQUARE_SIDE`].
 ///
 /// # Safety
 ///
-/// As for [`ProductKernel`], of any path; both matrices are there.
+/// As for [`ProductKernel`], with the instructions of any kernel; `from` and `to` must be valid for
+/// `rows · columns` units.
 #[inline(always)]
 unsafe fn transpose(from: *const f32, [rows, columns]: [usize; 2], to: *mut f32) {
     for column in (0..columns).step_by(TRANSPOSE_SQUARE_SIDE) {
@@ -152,7 +156,7 @@ unsafe fn transpose(from: *const f32, [rows, columns]: [usize; 2], to: *mut f32)
     }
 }
 
-/// A square of units: pairs of rows are interleaved, then pairs of pairs, then halves change places.
+/// Transposes a square of units: interleaves pairs of rows, then pairs of pairs, and then exchanges halves.
 #[inline(always)]
 unsafe fn transposed(r: [__m256; TRANSPOSE_SQUARE_SIDE]) -> [__m256; TRANSPOSE_SQUARE_SIDE] {
     unsafe {

@@ -1,4 +1,4 @@
-//! Through the layers; every value is kept for the way back.
+//! The forward pass through the layers, which keeps all values for the backward pass.
 
 use super::parameters::{LearnedLayer, LearnedNetwork};
 use super::path::{InputRows, LikelihoodTarget};
@@ -9,7 +9,7 @@ use crate::layers::store_rows;
 use crate::network::KernelLikelihood;
 use crate::product::{Epilogue, StridedRows, unpacked_product};
 
-/// Rows of `input` through the layers, the last one's sums to the epilogue `last`.
+/// A forward pass of the rows of `input`; the last layer's sums go to the epilogue `last`.
 pub(super) struct ForwardPass<'a, K: ProductKernel, E> {
     pub(super) space: &'a mut Workspace<K>,
     pub(super) learned: &'a LearnedNetwork,
@@ -56,24 +56,26 @@ impl<K: ProductKernel, E: Epilogue<K::Lanes>> VectorWork for ForwardPass<'_, K, 
     }
 }
 
-/// The output of a decoder: bias, mean, and the gradient of `scale · log p(x | z)` in the output.
+/// Finishes a decoder's output: adds the bias, computes the mean, and stores the gradient of
+/// `scale · log p(x | z)` in the output.
 ///
-/// It is zero in columns that fill up a register; rows that fill up a block are never taken from it.
+/// In padding columns the gradient is zero. In padding rows it is not, but no result uses it.
 pub(super) struct OutputGradientEpilogue<'a, K: ProductKernel> {
     likelihood: KernelLikelihood,
     bias: *const f32,
     x: &'a [f32],
-    /// The observation of each row.
+    /// The index in `x` of each row's observation.
     rows: &'a [usize],
     n_out: usize,
-    /// Of `x − mean`.
+    /// The factor of `x − mean`: the target's `scale` over the likelihood's dispersion.
     scale: f32,
     to: *mut K::Factor,
     stride: usize,
 }
 
 impl<'a, K: ProductKernel> OutputGradientEpilogue<'a, K> {
-    /// At least one row, whose gradients go `to` rows as wide as `layer`, the last one.
+    /// Gradients will be written `to` rows as wide as `layer`, the last one; `observed` must have at least
+    /// one row.
     pub(super) fn new(
         observed: &LikelihoodTarget<'a>,
         layer: &LearnedLayer,
@@ -91,7 +93,7 @@ impl<'a, K: ProductKernel> OutputGradientEpilogue<'a, K> {
         }
     }
 
-    /// The gradient where the mean's argument is `output` and the observation lies at `x`.
+    /// The gradient in the output, where that is `output` and the observation lies at `x`.
     #[inline(always)]
     unsafe fn gradient(
         &self,
@@ -119,7 +121,7 @@ impl<K: ProductKernel> Epilogue<K::Lanes> for OutputGradientEpilogue<'_, K> {
                 K::store_factors(to, self.gradient(x, output));
                 return;
             }
-            // The row of x ends within the register.
+            // The row of `x` ends within the register.
             let mut numbers = [0.0; MAX_LANES];
             std::ptr::copy_nonoverlapping(x, numbers.as_mut_ptr(), n);
             let gradient = self.gradient(numbers.as_ptr(), output);

@@ -1,7 +1,7 @@
-//! What is learned, in 32 bits whatever the precision of products: weights, biases, Adam's moments.
+//! What is learned: weights, biases and Adam's moments, in 32 bits whatever the precision of products.
 //!
-//! Weights lie input after input, `[in, out]`, filled up with zeros to whole registers on both sides:
-//! zeros stay zeros in every product and every step.
+//! Weights are stored as `[in, out]`, and zeros pad both sides to whole registers. The zeros stay zero in
+//! every product and every step.
 
 use crate::adam::AdamStep;
 use crate::lanes::Lanes;
@@ -30,14 +30,14 @@ impl AdamParameters {
     }
 }
 
-/// A layer that learns.
+/// The parameters of a layer. Widths include padding.
 pub(super) struct LearnedLayer {
     pub(super) n_in: usize,
     pub(super) n_out: usize,
     pub(super) in_width: usize,
     pub(super) out_width: usize,
-    pub(super) weight: AdamParameters, // [in, out], both filled up
-    pub(super) bias: AdamParameters,   // [out], filled up
+    pub(super) weight: AdamParameters, // [in, out], both padded
+    pub(super) bias: AdamParameters,   // [out], padded
 }
 
 impl LearnedLayer {
@@ -62,7 +62,7 @@ impl LearnedLayer {
         }
     }
 
-    /// The weight, `[out, in]`, and bias.
+    /// Copies the weight, `[out, in]`, and the bias, without padding.
     fn copy_weight_and_bias(&self) -> (Vec<f32>, Vec<f32>) {
         let weight = self.weight.values.as_slice();
         let at = |o: usize, i: usize| weight[i * self.out_width + o];
@@ -72,7 +72,7 @@ impl LearnedLayer {
     }
 }
 
-/// A perceptron that learns from at most so many rows at a time.
+/// The parameters of a perceptron that learns from at most `most_rows` rows at a time.
 pub(super) struct LearnedNetwork {
     pub(super) layers: Vec<LearnedLayer>,
     pub(super) activation: Activation,
@@ -81,13 +81,13 @@ pub(super) struct LearnedNetwork {
 }
 
 impl LearnedNetwork {
-    /// The step that is taken next.
+    /// Counts one more step and returns it.
     pub(super) fn begin_next_step(&mut self, learning_rate: f64) -> AdamStep {
         self.n_steps += 1;
         AdamStep::from_step_number(self.n_steps, learning_rate)
     }
 
-    /// For paths with registers like `L`.
+    /// Starts from the weights in `layers`, padded to registers like `L`.
     pub(super) fn new<L: Lanes>(
         layers: &[Layer<'_>],
         activation: Activation,

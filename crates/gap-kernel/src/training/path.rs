@@ -1,22 +1,22 @@
-//! What learning takes on one path, and what its steps are given.
+//! The trait of workspaces, and the inputs of their passes.
 
 use super::parameters::LearnedNetwork;
 use crate::network::KernelLikelihood;
 
-/// What the output of a learning decoder is held against.
+/// The observations and the likelihood that a decoder is trained on.
 #[derive(Clone, Copy, Debug)]
 pub struct LikelihoodTarget<'a> {
     /// Observations, `[B, X]`.
     pub x: &'a [f32],
-    /// The observation that each row is for: `[N]`, one as often as it has draws.
+    /// The index in `x` of each row's observation, `[N]`; all draws for one observation have its index.
     pub rows: &'a [usize],
-    /// Of an observation given the output.
+    /// The likelihood of an observation given the output.
     pub likelihood: KernelLikelihood,
-    /// How much each row's `log p(x | z)` counts.
+    /// The factor of each row's `log p(x | z)` in the objective.
     pub scale: f32,
 }
 
-/// Rows of `data`, some of them, in any order, or all.
+/// The given `rows` of `data`, in that order, or all of them if `None`.
 #[derive(Clone, Copy)]
 pub(super) struct InputRows<'a> {
     pub(super) data: &'a [f32],
@@ -34,10 +34,10 @@ impl<'a> InputRows<'a> {
     }
 }
 
-/// The rest of what learning takes on one path. Lengths fit.
+/// The passes and steps of training, for one instruction set and precision. All lengths must fit.
 pub(super) trait TrainingPath: Send {
     fn forward(&mut self, learned: &LearnedNetwork, input: InputRows<'_>, output: &mut [f32]);
-    /// After `forward`, from the gradient in its output.
+    /// Takes a step after `forward`, from the `gradient` in its output.
     fn ascend_from_output_gradient(
         &mut self,
         learned: &mut LearnedNetwork,
@@ -45,7 +45,8 @@ pub(super) trait TrainingPath: Send {
         learning_rate: f64,
         in_input: Option<&mut [f32]>,
     );
-    /// Forward to the gradient of an observed output, and back, to that in the input if it is asked for.
+    /// Goes forward to the gradient of the log likelihood in the output, and back to that in the input if it
+    /// is asked for.
     fn forward_and_backward(
         &mut self,
         learned: &mut LearnedNetwork,
@@ -53,6 +54,6 @@ pub(super) trait TrainingPath: Send {
         observed: &LikelihoodTarget<'_>,
         in_input: Option<&mut [f32]>,
     );
-    /// The step from there.
+    /// Takes the step that `forward_and_backward` has left pending.
     fn take_pending_step(&mut self, learned: &mut LearnedNetwork, learning_rate: f64);
 }

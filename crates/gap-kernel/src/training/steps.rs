@@ -1,4 +1,4 @@
-//! The steps that are taken in a workspace.
+//! The passes and steps of training in a workspace.
 
 use super::backward_pass::{BackwardPass, StepPart};
 use super::forward::{ForwardPass, OutputGradientEpilogue};
@@ -10,7 +10,8 @@ use crate::lanes::ProductKernel;
 use crate::packed::AlignedBuffer;
 
 impl<K: ProductKernel> Workspace<K> {
-    /// Takes `part` of a step, or both, from the gradient in the output or from what is there already.
+    /// Runs `part` of a step, from the `gradient` in the output or, if that is `None`, from what the
+    /// workspace holds.
     fn run_step_part(
         &mut self,
         learned: &mut LearnedNetwork,
@@ -25,8 +26,8 @@ impl<K: ProductKernel> Workspace<K> {
             part,
             to_input: in_input.is_some(),
         };
-        // SAFETY: a path is made only where its instructions are there, and memory holds whole blocks
-        // of the most rows.
+        // SAFETY: a workspace is created only for instructions that this processor supports, and it has room
+        // for `most_rows` rows in whole blocks.
         unsafe { K::run_with_instructions(ascend) };
         if let Some(in_input) = in_input {
             let layer = &learned.layers[0];
@@ -34,7 +35,7 @@ impl<K: ProductKernel> Workspace<K> {
         }
     }
 
-    /// Through the layers to the gradient in the output.
+    /// Goes forward to the gradient of the log likelihood in the output.
     fn forward_to_output_gradient(
         &mut self,
         learned: &LearnedNetwork,
@@ -109,14 +110,15 @@ impl<K: ProductKernel> TrainingPath for Workspace<K> {
     }
 }
 
-/// The first `width` of each row of `stride`, whole registers.
+/// Copies the first `width` numbers of each row of `from` to `to`; rows of `from` are `stride` apart.
 fn copy_rows_without_padding(
     from: &AlignedBuffer<f32>,
     stride: usize,
     to: &mut [f32],
     width: usize,
 ) {
-    /// As many at least as a call would copy in the time of the call itself.
+    /// Rows up to this width are copied by a move of fixed length, which takes less time than calling a copy
+    /// function.
     const FIXED_COPY_WIDTH: usize = 8;
     let rows = from.as_slice().chunks_exact(stride);
     let n_rows = to.len() / width;
@@ -126,7 +128,7 @@ fn copy_rows_without_padding(
             place.first_chunk_mut::<FIXED_COPY_WIDTH>(),
             row.first_chunk(),
         ) {
-            // What is too much is written over by the next row.
+            // Numbers beyond `width` are overwritten by the next row.
             (Some(place), Some(row)) if width <= FIXED_COPY_WIDTH => *place = *row,
             _ => place[..width].copy_from_slice(&row[..width]),
         }

@@ -1,27 +1,27 @@
-//! What a batch and the weights are on the path `K`.
+//! A batch and the weights, stored for the kernel `K`.
 
 use super::factors::WeightFactors;
 use super::parameters::{LearnedLayer, LearnedNetwork};
 use crate::lanes::ProductKernel;
 use crate::packed::AlignedBuffer;
 
-/// One layer's part.
+/// What belongs to one layer.
 pub(super) struct LayerWorkspace<K: ProductKernel> {
     pub(super) weight: WeightFactors<K>,
-    pub(super) value: AlignedBuffer<K::Factor>, // its output, [rows, out]; empty for the last
-    pub(super) pulled: AlignedBuffer<K::Factor>, // the gradient in it, [rows, out]
+    pub(super) value: AlignedBuffer<K::Factor>, // its output, [rows, out]; empty for the last layer
+    pub(super) pulled: AlignedBuffer<K::Factor>, // the gradient in its pre-activation, [rows, out]
     pub(super) in_bias: AlignedBuffer<f32>,     // the gradient in the bias, [out]
 }
 
-/// Memory for the most rows, in whole blocks, all of it filled up to whole registers.
+/// Memory for `most_rows` rows, in whole blocks; all widths are padded to whole registers.
 pub(super) struct Workspace<K: ProductKernel> {
     pub(super) layers: Vec<LayerWorkspace<K>>,
     pub(super) input: AlignedBuffer<K::Factor>, // [rows, in]
     pub(super) output: AlignedBuffer<f32>,      // [rows, out]
-    pub(super) in_input: AlignedBuffer<f32>,    // the gradient in the input, if it was asked for
-    /// The two factors of the gradient in a weight, where their order differs from that of rows.
+    pub(super) in_input: AlignedBuffer<f32>,    // gradient in the input, if asked for, [rows, in]
+    /// The two factors of the gradient in a weight, interleaved; empty if factors are `f32`.
     pub(super) columns: [AlignedBuffer<K::Factor>; 2],
-    /// Rows of the batch.
+    /// The number of rows of the batch.
     pub(super) n_rows: usize,
 }
 
@@ -61,7 +61,7 @@ impl<K: ProductKernel> Workspace<K> {
         workspace
     }
 
-    /// Rows in whole blocks.
+    /// The number of rows of the batch, padded to whole blocks.
     pub(super) fn padded_n_rows(&self) -> usize {
         self.n_rows.next_multiple_of(K::MICROKERNEL_ROWS)
     }

@@ -1,10 +1,10 @@
-//! A perceptron that learns in plain loops and `f64`.
+//! A perceptron that is trained by plain loops in `f64`.
 
 #![allow(dead_code, reason = "no test takes all of it")]
 
 use gap_kernel::{Activation, FusedTraining, Instructions, Layer, Precision};
 
-/// Numbers between −1 and 1 that repeat late.
+/// Numbers from −`scale` to `scale` with a period of 2,003; `seed` shifts where they begin.
 pub fn numbers(n: usize, scale: f64, seed: usize) -> Vec<f64> {
     (0..n)
         .map(|i| scale * (((i + seed) * 7919 % 2003) as f64 / 1001.0 - 1.0))
@@ -15,7 +15,7 @@ pub fn floats(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&value| value as f32).collect()
 }
 
-/// A layer with its gradient and Adam's moments, `weight` as `[out, in]` with the bias at its end.
+/// A layer with its gradient and Adam's moments. `values` are the weight, `[out, in]`, and then the bias.
 pub struct Plain {
     pub n_in: usize,
     pub values: Vec<f64>,
@@ -54,8 +54,8 @@ fn slope(activation: Activation, a: f64) -> f64 {
     }
 }
 
-/// Writes the gradient of `Σ −½ (output − target)²`, or of what else has `pulled(output, target)` as its
-/// gradient in the output; gives that in each row.
+/// Writes the layers' gradients of `Σ −½ (output − target)²`, or of another objective whose gradient in the
+/// output is `pulled(output, target)`. Returns the gradient in each row.
 pub fn differentiate(
     layers: &mut [Plain],
     activation: Activation,
@@ -97,7 +97,7 @@ pub fn differentiate(
     in_rows
 }
 
-/// Step `t` of Adam up the gradients.
+/// Takes step `t` of Adam up the gradients.
 pub fn ascend(layers: &mut [Plain], rate: f64, t: i32) {
     let (unbias_mean, unbias_square) = (1.0 - 0.9_f64.powi(t), 1.0 - 0.999_f64.powi(t));
     for layer in layers {
@@ -111,7 +111,7 @@ pub fn ascend(layers: &mut [Plain], rate: f64, t: i32) {
     }
 }
 
-/// Layers between `widths`.
+/// Layers with these `widths`.
 pub fn plain_layers(widths: &[usize]) -> Vec<Plain> {
     let layer = |(i, pair): (usize, &[usize])| {
         let len = (pair[0] + 1) * pair[1];
@@ -126,7 +126,7 @@ pub fn plain_layers(widths: &[usize]) -> Vec<Plain> {
     widths.windows(2).enumerate().map(layer).collect()
 }
 
-/// A learner from the same weights, in `precision`.
+/// A learner with the same weights, in `precision`.
 pub fn fused(
     layers: &[Plain],
     activation: Activation,
@@ -150,7 +150,7 @@ pub fn fused(
     fused
 }
 
-/// Every path of this machine in every precision that it has.
+/// Each instruction set and precision of this machine.
 pub fn paths() -> Vec<(Instructions, Precision)> {
     let mut paths = Vec::new();
     for path in [Instructions::Avx512, Instructions::Avx2] {

@@ -1,4 +1,4 @@
-//! The figure of benches: how much of each work is done in a second.
+//! The figure of benches: the throughput of each work.
 
 use super::row::BenchRow;
 use super::table::confidence_levels_text;
@@ -7,7 +7,7 @@ use crate::figure::{
     SERIES_COLOURS, SERIES_MARKERS, Scale, Series, XAxis,
 };
 
-/// The throughput of the workloads, or of all benches where none of them is a workload.
+/// Returns a chart of the throughput of the workloads, or of all benches if none of them is a workload.
 pub(super) fn throughput_chart(rows: &[BenchRow]) -> Chart {
     let has_workloads = rows.iter().any(|row| row.workload);
     let shown = rows.iter().filter(|row| row.workload || !has_workloads);
@@ -76,7 +76,7 @@ pub(super) fn throughput_chart(rows: &[BenchRow]) -> Chart {
     }
 }
 
-/// A name in lines: `W1_B100_S10` has three.
+/// Splits a name into the lines of its label: `W1_B100_S10` has three.
 fn work_label_lines(work: &str) -> Vec<String> {
     work.split(['_', '/']).map(str::to_owned).collect()
 }

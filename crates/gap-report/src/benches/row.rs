@@ -7,29 +7,29 @@ use serde::Serialize;
 pub struct BenchRow {
     /// What was run: the name of a workload, or the path of another bench.
     pub work: String,
-    /// Whether it is a workload; those alone are in the figure.
+    /// Whether it is a workload. If some rows are workloads, the figure shows only those.
     pub workload: bool,
-    /// What is counted, as in `steps/s`.
+    /// The unit of the throughput, such as `steps/s`.
     pub unit: String,
-    /// How many of them a second, positive.
+    /// The throughput, positive.
     pub per_second: f64,
-    /// The lower end of its confidence interval.
+    /// The lower end of the throughput's confidence interval.
     pub low_per_second: f64,
-    /// The upper end.
+    /// The upper end of the interval.
     pub high_per_second: f64,
-    /// The level of the interval, as in 0.95.
+    /// The confidence level of the interval, such as 0.95.
     pub confidence_level: f64,
-    /// Which estimate of the time it is from.
+    /// The estimate of the time of a run that the throughput is computed from.
     pub estimate: BenchEstimate,
-    /// When it was measured: date and time, UTC, as RFC 3339 has it.
+    /// The date and time of the measurement: UTC, in the format of RFC 3339.
     pub measured: String,
 }
 
-/// What a time is estimated by.
+/// How criterion estimates the time of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BenchEstimate {
-    /// The slope of time over runs, where samples have different numbers of runs.
+    /// The slope of time over the number of runs, if samples have different numbers of runs.
     Slope,
     /// The mean over samples.
     Mean,

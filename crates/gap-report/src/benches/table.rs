@@ -1,10 +1,10 @@
-//! What benches measured, one row each.
+//! The table of what benches measured, one row for each bench.
 
 use super::row::BenchRow;
 use crate::table::Table;
 use crate::table::number::{grouped, significant};
 
-/// The rows in their order.
+/// Returns the table of the rows, in their order.
 pub(super) fn bench_rows_table(rows: &[BenchRow]) -> Table {
     let headings = ["work", "unit", "per second", "interval", "from", "measured"];
     let mut table = Table::new(2, &headings);
@@ -37,7 +37,7 @@ pub(super) fn bench_rows_table(rows: &[BenchRow]) -> Table {
     table
 }
 
-/// The confidence levels of the intervals: `95%`.
+/// Returns the confidence levels of the intervals, such as `95%`, or `95% or 99%` if they differ.
 pub(super) fn confidence_levels_text(rows: &[BenchRow]) -> String {
     let mut levels: Vec<String> = Vec::new();
     for row in rows {

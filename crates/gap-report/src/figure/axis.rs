@@ -1,15 +1,15 @@
 //! The scales of the axes and their ticks.
 
-/// What runs along the bottom of a panel.
+/// The horizontal axis of a panel.
 pub(crate) enum XAxis {
-    /// Numbered from 0, each with the lines of its label.
+    /// Categories, numbered from 0; each has a label of one or more lines.
     Categories(Vec<Vec<String>>),
     /// A logarithmic [`Scale`].
     Log(Scale),
 }
 
 impl XAxis {
-    /// Where `x` is, between 0 (left) and 1 (right): the number of a category, or a value.
+    /// Returns the position of `x` between 0 (left) and 1 (right); `x` is the number of a category, or a value.
     pub(crate) fn fraction_along_axis(&self, x: f64) -> f64 {
         match self {
             Self::Categories(categories) => (x + 0.5) / categories.len() as f64,
@@ -18,23 +18,23 @@ impl XAxis {
     }
 }
 
-/// Smaller values than this part of the largest are not told apart on a [`Scale::Signed`].
+/// The most decades, approximately, between the linear part of a [`Scale::Signed`] and its largest value.
 const MAX_SIGNED_DECADES: i32 = 5;
 
-/// From values to places between 0 (bottom) and 1 (top).
+/// A map from values to positions between 0 (bottom or left) and 1 (top or right).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Scale {
     Linear {
         low: f64,
         high: f64,
     },
-    /// The ends are decimal logarithms.
+    /// The ends are decimal logarithms of values.
     Log {
         low: f64,
         high: f64,
     },
-    /// Linear between `−linear` and `linear`, about, and logarithmic with a sign outside: the ends are
-    /// the inverse hyperbolic sines of values over `linear`, which is a power of ten.
+    /// Approximately linear between `−linear` and `linear`, and logarithmic in the absolute value beyond. The
+    /// ends are inverse hyperbolic sines of values divided by `linear`, which is a power of ten.
     Signed {
         linear: f64,
         low: f64,
@@ -43,10 +43,10 @@ pub(crate) enum Scale {
 }
 
 impl Scale {
-    /// A scale that shows every one of `points`, a value with the ends of its error bar each.
+    /// Returns a scale that shows all `points`, each of which is a value with the ends of its error bar.
     ///
-    /// It is logarithmic if all values are positive and span more than a factor of 10. A linear one
-    /// starts from zero. An error bar may leave a logarithmic scale at the bottom, a value may not.
+    /// It is logarithmic if all values are positive and span more than a factor of 10; a linear scale includes
+    /// zero. All values are inside, but error bars may extend below the bottom of a logarithmic scale.
     pub(crate) fn covering(points: impl Iterator<Item = (f64, [f64; 2])> + Clone) -> Self {
         let values = || points.clone().map(|(value, _)| value);
         let bars = points.clone().map(|(value, [low, high])| {
@@ -80,7 +80,7 @@ impl Scale {
         }
     }
 
-    /// A logarithmic scale that shows every one of `values`, which are positive.
+    /// Returns a logarithmic scale that shows all `values`, which must be positive.
     pub(crate) fn logarithmic(values: impl Iterator<Item = f64> + Clone) -> Self {
         let low = values.clone().fold(f64::INFINITY, f64::min).log10();
         let high = values.fold(0.0, f64::max).log10();
@@ -91,9 +91,10 @@ impl Scale {
         }
     }
 
-    /// A scale for `points` of either sign, with zero on it; an error bar shows where it spans zero.
+    /// Returns a scale for `points` of either sign. It includes zero, so that it shows which error bars span
+    /// zero.
     ///
-    /// It is linear about as far as the smallest error reaches: nearer to zero nothing is known.
+    /// Its linear part extends from zero about as far as the smallest error, below which no detail is known.
     pub(crate) fn signed(points: impl Iterator<Item = (f64, [f64; 2])> + Clone) -> Self {
         let ends = points
             .clone()
@@ -118,7 +119,8 @@ impl Scale {
         }
     }
 
-    /// The same scale, extended if `value`, which is positive on a logarithmic one, is outside.
+    /// Returns the scale, extended where needed so that it includes `value`, which must be positive on a
+    /// logarithmic one.
     pub(crate) fn extended_to_include(self, value: f64) -> Self {
         match self {
             Self::Linear { low, high } => Self::Linear {
@@ -140,7 +142,7 @@ impl Scale {
         }
     }
 
-    /// Where `value` is; what lies outside is put on the nearer end.
+    /// Returns the position of `value`; a value outside the scale is put at the nearer end.
     pub(crate) fn fraction_along_axis(self, value: f64) -> f64 {
         let (position, low, high) = match self {
             Self::Linear { low, high } => (value, low, high),
@@ -151,7 +153,7 @@ impl Scale {
         ((position - low) / (high - low)).clamp(0.0, 1.0)
     }
 
-    /// The values to mark, rising, with their labels.
+    /// Returns the values to mark, in increasing order, with their labels.
     pub(crate) fn ticks(self) -> Vec<(f64, String)> {
         match self {
             Self::Linear { low, high } => linear_ticks(low, high),
@@ -161,7 +163,7 @@ impl Scale {
         }
     }
 
-    /// The same with powers of ten alone, on a logarithmic scale.
+    /// Returns [`Scale::ticks`], but on a logarithmic scale only those at powers of ten.
     pub(crate) fn decade_ticks(self) -> Vec<(f64, String)> {
         match self {
             Self::Linear { .. } | Self::Signed { .. } => self.ticks(),
@@ -189,13 +191,13 @@ fn linear_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
         .collect()
 }
 
-/// Zero, and powers of ten of either sign, as many of them as have room.
+/// Returns ticks at zero and at powers of ten of either sign, as many as fit.
 fn signed_ticks(linear: f64, low: f64, high: f64) -> Vec<(f64, String)> {
     let first = linear.log10().round() as i32;
     let last = (linear * low.abs().max(high).sinh()).log10().floor() as i32;
     let decades = (high - low) / f64::ln(10.0);
     let stride = ((decades / 8.0).ceil() as usize).max(1);
-    // Zero and the first power are nearer to each other than powers are.
+    // The first power is nearer to zero than the powers are to each other, so a long scale leaves it out.
     let first = if decades > 6.0 { first + 1 } else { first };
     let powers = (first..=last).step_by(stride).map(decade_label);
     let mut ticks: Vec<(f64, String)> = vec![(0.0, "0".to_owned())];
@@ -208,13 +210,14 @@ fn signed_ticks(linear: f64, low: f64, high: f64) -> Vec<(f64, String)> {
     ticks
 }
 
-/// A power of ten and its label.
+/// Returns a power of ten and its label.
 fn decade_label(decade: i32) -> (f64, String) {
     let value = power_of_ten(1, decade);
     (value, power_label(value, 1, decade))
 }
 
-/// The nearest number to `mantissa · 10^decade`, which arithmetic would miss by a last digit.
+/// Returns the `f64` nearest to `mantissa · 10^decade`; computing it by powers could be wrong in the last
+/// digit.
 fn power_of_ten(mantissa: u8, decade: i32) -> f64 {
     let text = format!("{mantissa}e{decade}");
     text.parse().expect("a number in scientific notation")
@@ -244,7 +247,7 @@ fn log_ticks(low: f64, high: f64, mantissas: &[u8]) -> Vec<(f64, String)> {
 mod tests {
     use super::*;
 
-    /// The scale of values with a standard error each.
+    /// The scale of values that each have a standard error.
     fn covering(points: &[(f64, f64)]) -> Scale {
         let bars = points.iter().map(|(v, e)| (*v, [v - e, v + e]));
         Scale::covering(bars)
@@ -290,7 +293,7 @@ mod tests {
         );
     }
 
-    /// The signed scale of values with an error each.
+    /// The signed scale of values that each have a standard error.
     fn signed(points: &[(f64, f64)]) -> Scale {
         Scale::signed(points.iter().map(|(v, e)| (*v, [v - e, v + e])))
     }

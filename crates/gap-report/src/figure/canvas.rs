@@ -1,7 +1,7 @@
-//! Lines, markers and text on an SVG or a bitmap, so that both look the same.
+//! Draws lines, markers and text on an SVG or a bitmap, so that both look the same.
 //!
-//! plotters is the canvas only. Axes are our own, since categories, error bars that pass zero on a
-//! log axis and labels at the ends of one need more than its meshes give.
+//! Only the canvas is from plotters; this crate draws the axes. The meshes of plotters cannot handle
+//! categories, error bars that pass zero on a logarithmic axis, or labels at the ends of such an axis.
 
 use super::geometry::{
     MARKER_RADIUS, Position, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_TEXT_SIZE, split_path_into_dashes,
@@ -20,20 +20,22 @@ pub(crate) struct DrawError(pub(crate) String);
 pub(crate) type DrawResult<DB> =
     Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 
-/// The embedded font, and what a browser without it may use: Verdana has nearly its widths.
+/// The font families: DejaVu Sans, which is compiled in, then fallbacks for a browser that lacks it. The
+/// characters of Verdana are nearly as wide.
 const FONT_FAMILIES: &str = "DejaVu Sans, Verdana, sans-serif";
 pub(crate) const INK_COLOUR: RGBColor = RGBColor(0x22, 0x22, 0x22);
 pub(crate) const PAPER_COLOUR: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
 pub(crate) const GRID_LINE_COLOUR: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
 
-/// What makes the two backends draw the same figure.
+/// Settings with which the two backends draw the same figure.
 #[derive(Clone, Copy)]
 pub(crate) struct BackendRendering {
     /// Pixels for one unit of the SVG.
     pub(crate) scale: f64,
-    /// plotters' SVG takes 1/1.24 of a font's size for its em, its bitmaps 1/1.164 with this font.
+    /// The factor on font sizes. plotters divides a font's size by 1.24 to get the em in an SVG, and by 1.164
+    /// in a bitmap with this font.
     font_factor: f64,
-    /// How far, in font sizes, the bitmaps set centred text too high.
+    /// How far text is moved down, in font sizes, since bitmaps draw it too high.
     text_drop: f64,
 }
 
@@ -42,7 +44,8 @@ pub(crate) const SVG_RENDERING: BackendRendering = BackendRendering {
     font_factor: 1.0,
     text_drop: 0.0,
 };
-/// plotters rounds half the width of a slanted line to pixels, which shows at a scale below 3.
+/// The scale is 3 because plotters rounds half the width of a slanted line to whole pixels, which is visible at
+/// lower scales.
 pub(crate) const PNG_RENDERING: BackendRendering = BackendRendering {
     scale: 3.0,
     font_factor: 1.164 / 1.24,
@@ -127,7 +130,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
         self.area.draw_text(text, &style, self.to_pixel(at))
     }
 
-    /// Segment by segment: plotters thins the joints of a wide path in bitmaps.
+    /// Draws a path segment by segment, because plotters thins the joints of a wide path in bitmaps.
     pub(crate) fn draw_path(&self, places: &[Position], style: LineStyle) -> DrawResult<DB> {
         if style.thickness == NO_LINE_THICKNESS {
             return Ok(());
@@ -144,8 +147,8 @@ impl<DB: DrawingBackend> Canvas<DB> {
         Ok(())
     }
 
-    /// Filled twice, in its colour and, if open, smaller in that of the paper: outlines of a few
-    /// pixels come out ragged in bitmaps.
+    /// Draws a filled marker and, if it is open, a smaller one in the colour of the paper on it: an outline a
+    /// few pixels wide would be ragged in bitmaps.
     pub(crate) fn draw_marker(&self, centre: Position, style: LineStyle) -> DrawResult<DB> {
         let Some(marker) = style.marker else {
             return Ok(());

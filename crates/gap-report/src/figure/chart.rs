@@ -5,10 +5,10 @@ use super::style::LineStyle;
 
 /// Panels side by side on one scale, with one legend.
 pub(crate) struct Chart {
-    /// The stem of its file's name.
+    /// The stem of the chart's file name.
     pub(crate) name: String,
     pub(crate) title: String,
-    /// What the lines, markers and error bars are.
+    /// What the lines, markers and error bars show.
     pub(crate) note: String,
     pub(crate) x_label: &'static str,
     pub(crate) y_label: &'static str,
@@ -45,16 +45,16 @@ pub(crate) enum MarkerPlacement {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Point {
-    /// A place on the [`XAxis`].
+    /// The position on the [`XAxis`]: the number of a category, or a value.
     pub(crate) x: f64,
     pub(crate) value: f64,
-    /// The ends of its error bar; NaN where it has none.
+    /// The ends of the error bar; NaN if there is none.
     pub(crate) error_bar: [f64; 2],
 }
 
 impl Point {
-    /// A value with an error bar on either side; `None` where the value is not finite, which has no
-    /// place in a figure: the tables count it.
+    /// Returns a point with an error bar of length `error` on either side. The result is `None` if the value is
+    /// not finite: figures cannot show it, but tables count it.
     pub(crate) fn with_error(x: f64, value: f64, error: f64) -> Option<Self> {
         value.is_finite().then_some(Self {
             x,
@@ -65,7 +65,7 @@ impl Point {
 }
 
 impl Panel {
-    /// Whether a place on the x axis has points of several series.
+    /// Whether several series have points at the same place on the x axis.
     pub(crate) fn series_share_places(&self) -> bool {
         let places: Vec<Vec<f64>> = self
             .series
@@ -83,7 +83,7 @@ pub(crate) struct ReferenceLine {
 }
 
 impl Chart {
-    /// The same of one variant, where there are several.
+    /// Returns the chart with the variant's name added to its file name and title; unchanged without a variant.
     pub(crate) fn named_after_variant(mut self, variant: Option<&str>) -> Self {
         if let Some(variant) = variant {
             self.name += &format!("-{variant}");
@@ -103,12 +103,12 @@ pub(crate) fn points_in(panels: &[Panel]) -> impl Iterator<Item = &Point> + Clon
     series.flat_map(|series| &series.points)
 }
 
-/// A scale that shows every point of `panels`, with its error.
+/// Returns a scale that shows every point of `panels` with its error bar.
 pub(crate) fn scale_covering(panels: &[Panel]) -> Scale {
     Scale::covering(points_in(panels).map(|point| (point.value, point.error_bar)))
 }
 
-/// The same for values of either sign and any size.
+/// Returns a signed scale, which shows values of either sign and any size, for the points of `panels`.
 pub(crate) fn signed_scale_covering(panels: &[Panel]) -> Scale {
     Scale::signed(points_in(panels).map(|point| (point.value, point.error_bar)))
 }

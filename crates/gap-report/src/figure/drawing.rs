@@ -1,4 +1,4 @@
-//! A figure of a report, whatever is on it: the same one as SVG and as PNG.
+//! The figures of a report, whatever they show; each is drawn alike as SVG and as PNG.
 
 use super::canvas::{
     BackendRendering, Canvas, DrawError, DrawResult, PAPER_COLOUR, PNG_RENDERING, SVG_RENDERING,
@@ -7,9 +7,9 @@ use super::canvas::{
 use plotters::prelude::*;
 use std::path::Path;
 
-/// What can be drawn, the same on an SVG and on a bitmap.
+/// A figure that can draw itself, alike on an SVG and on a bitmap.
 pub(crate) trait Draw {
-    /// The stem of its file's name.
+    /// The stem of the figure's file name.
     fn name(&self) -> &str;
 
     fn title(&self) -> &str;
@@ -17,22 +17,22 @@ pub(crate) trait Draw {
     /// The text below the heading, which says what lines, bars and markers stand for.
     fn note(&self) -> &str;
 
-    /// Width and height in pixels, with so many for one unit of the SVG.
+    /// Returns width and height in pixels, with `scale` pixels for one unit of the SVG.
     fn size_in_pixels(&self, scale: f64) -> (u32, u32) {
         let pixels = |length: f64| (length * scale).ceil() as u32;
         let (width, height) = self.size();
         (pixels(width), pixels(height))
     }
 
-    /// Width and height in units of the SVG.
+    /// Returns width and height in units of the SVG.
     fn size(&self) -> (f64, f64);
 
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> DrawResult<DB>;
 }
 
-/// A figure as reports use it: all that can be drawn is one.
+/// A figure as the report handles it; every type that implements [`Draw`] is one.
 pub(crate) trait Figure {
-    /// The stem of its file's name.
+    /// The stem of the figure's file name.
     fn name(&self) -> &str;
 
     fn title(&self) -> &str;
@@ -40,7 +40,7 @@ pub(crate) trait Figure {
     /// The text below the heading, which says what lines, bars and markers stand for.
     fn note(&self) -> &str;
 
-    /// The figure as an SVG document.
+    /// Returns the figure as an SVG document.
     fn to_svg(&self) -> Result<String, DrawError>;
 
     /// Draws the figure into the file `path`, whose name must end in `.png`.
@@ -78,7 +78,7 @@ impl<D: Draw> Figure for D {
     }
 }
 
-/// As figures of whatever kind.
+/// Converts drawings of one type to figures of any type.
 pub(crate) fn as_boxed_figures<D: Draw + 'static>(drawings: Vec<D>) -> Vec<Box<dyn Figure>> {
     let drawings = drawings.into_iter();
     drawings

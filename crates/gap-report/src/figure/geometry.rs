@@ -1,4 +1,4 @@
-//! Where the parts of a chart are, in units of the SVG.
+//! The places and sizes of the parts of a chart, in units of the SVG.
 
 use super::axis::{Scale, XAxis};
 use super::chart::Chart;
@@ -14,9 +14,9 @@ pub(crate) const MARKER_RADIUS: f64 = 4.2;
 pub(crate) const TITLE_TEXT_SIZE: f64 = 20.0;
 pub(crate) const TEXT_SIZE: f64 = 15.0;
 pub(crate) const SMALL_TEXT_SIZE: f64 = 13.5;
-/// The mean width of a character of [`TEXT_SIZE`].
+/// The mean width of a character in text of size [`TEXT_SIZE`].
 pub(crate) const MEAN_CHARACTER_WIDTH: f64 = 7.4;
-/// From an axis to its tick labels.
+/// The distance from an axis to its tick labels.
 pub(crate) const TICK_LABEL_DISTANCE: f64 = 8.0;
 
 /// A place on the figure, in units of the SVG.
@@ -26,7 +26,8 @@ pub(crate) fn text_width(text: &str, size: f64) -> f64 {
     text.chars().count() as f64 * MEAN_CHARACTER_WIDTH * size / TEXT_SIZE
 }
 
-/// Text of some size in lines that are no wider than `width`.
+/// Breaks `text` of the given size into lines no wider than `width`; a word that is wider has a line of its
+/// own.
 pub(crate) fn wrap_text(text: &str, size: f64, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -41,7 +42,7 @@ pub(crate) fn wrap_text(text: &str, size: f64, width: f64) -> Vec<String> {
 }
 
 impl Chart {
-    /// Where the first panel begins: the labels of its ticks and of the axis are left of it.
+    /// The left edge of the first panel; the labels of its ticks and of the axis are to the left of it.
     pub(crate) fn first_panel_left(&self) -> f64 {
         let ticks = self.y_scale.ticks();
         let widths = ticks.iter().map(|(_, label)| text_width(label, TEXT_SIZE));
@@ -82,7 +83,7 @@ impl Chart {
         content.max(text_width(&self.title, TITLE_TEXT_SIZE) * 1.15 + 2.0 * FIGURE_MARGIN)
     }
 
-    /// The note, broken into lines that are no wider than the figure.
+    /// Returns the note, broken into lines that are no wider than the figure.
     pub(crate) fn note_lines(&self) -> Vec<String> {
         wrap_text(
             &self.note,
@@ -91,7 +92,7 @@ impl Chart {
         )
     }
 
-    /// Where the title, and below it the first line of the note begin.
+    /// Returns the positions of the title and, below it, of the note's first line.
     pub(crate) fn title_and_note_positions(&self) -> [Position; 2] {
         [(FIGURE_MARGIN, 12.0), (FIGURE_MARGIN, 38.0)]
     }
@@ -119,7 +120,7 @@ impl Chart {
     }
 }
 
-/// The plot of one panel.
+/// The place of one panel's plot, and its axes.
 pub(crate) struct PanelFrame<'a> {
     pub(crate) left: f64,
     pub(crate) top: f64,
@@ -137,7 +138,7 @@ impl PanelFrame<'_> {
         self.top + PANEL_HEIGHT * (1.0 - self.y_scale.fraction_along_axis(value))
     }
 
-    /// The values to mark on the x axis, with their labels in lines.
+    /// Returns the values to mark on the x axis, each with the lines of its label.
     pub(crate) fn x_ticks(&self) -> Vec<(f64, Vec<String>)> {
         let scale = match self.x_axis {
             XAxis::Categories(categories) => {
@@ -165,7 +166,8 @@ impl PanelFrame<'_> {
             .collect()
     }
 
-    /// How far apart the points of `n` series are set, so that error bars do not hide each other.
+    /// Returns the horizontal distance between points that `n` series have in one category, so that their error
+    /// bars do not hide each other; 0 on a logarithmic axis.
     pub(crate) fn series_spacing(&self, n: usize) -> f64 {
         match self.x_axis {
             XAxis::Categories(categories) => {
@@ -177,9 +179,9 @@ impl PanelFrame<'_> {
     }
 }
 
-/// The dashes of a path, `on` long with spaces of `off` between them.
+/// Splits a path into dashes of length `on`, with spaces of length `off` between them.
 ///
-/// Dashes go on around corners: many short segments are dashed as one long one is.
+/// Dashes continue around corners, so a path of many short segments is dashed like one long segment.
 pub(crate) fn split_path_into_dashes(path: &[Position], on: f64, off: f64) -> Vec<Vec<Position>> {
     let mut dashes: Vec<Vec<Position>> =
         path.first().map(|&start| vec![start]).into_iter().collect();

@@ -7,20 +7,20 @@ use plotters::style::RGBColor;
 pub(crate) struct LineStyle {
     pub(crate) colour: RGBColor,
     pub(crate) marker: Option<Marker>,
-    /// A dashed line, and open markers.
+    /// Whether the line is dashed and its markers are open.
     pub(crate) dashed: bool,
-    /// [`NO_LINE_THICKNESS`] where points are not on the way to each other.
+    /// The thickness of the line; [`NO_LINE_THICKNESS`] if points are not to be connected.
     pub(crate) thickness: f64,
 }
 
 pub(crate) const NO_LINE_THICKNESS: f64 = 0.0;
 
-/// The thickness of a line that is one of many.
+/// The thickness of a line that is one of many in its panel.
 pub(crate) const THIN_LINE_THICKNESS: f64 = 1.0;
 pub(crate) const THICK_LINE_THICKNESS: f64 = 2.0;
 
 impl LineStyle {
-    /// The style of the `i`-th of several things.
+    /// Returns the style of the `i`-th of several series.
     pub(crate) fn for_nth_series(i: usize, thickness: f64) -> Self {
         Self {
             colour: SERIES_COLOURS[i % SERIES_COLOURS.len()],

@@ -1,4 +1,4 @@
-//! Ascents: what each cost until it had arrived, and where it ended.
+//! Ascents: what each cost until it stayed within tolerance of the optimum, and where it ended.
 
 mod analysis;
 mod figures;

@@ -1,4 +1,4 @@
-//! Calibrations: whether the errors that estimators report are true.
+//! Calibrations: whether the standard errors that estimators report are correct.
 
 mod analysis;
 mod figures;
@@ -27,7 +27,7 @@ impl Section for CalibrationsSection {
         tables::calibrations_table(summary).into_vec_unless_empty()
     }
 
-    /// One line for each calibration.
+    /// Returns one line for each calibration.
     fn csv_rows(&self, summary: &Summary) -> Result<Vec<CsvRow>, serde_json::Error> {
         summary.calibration.iter().map(flatten_to_csv_row).collect()
     }

@@ -1,4 +1,4 @@
-//! The evidence: all estimates of `log p(x)`, and the one that gaps are taken from.
+//! The evidence: all estimates of `log p(x)`, and the one that gaps are computed from.
 
 pub(super) mod analysis;
 mod figures;
@@ -10,7 +10,7 @@ use crate::figure::{Figure, as_boxed_figures};
 use crate::table::Table;
 use gap_schema::Summary;
 
-/// Its analysis is a part of that of a cell's gaps.
+/// This section has no analysis of its own: the analysis of gaps computes its numbers.
 pub(super) struct EvidenceSection;
 
 impl Section for EvidenceSection {

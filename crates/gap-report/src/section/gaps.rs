@@ -1,4 +1,4 @@
-//! The gaps: what a family cannot express, and what its encoder loses.
+//! The gaps: what a family cannot express, and what an encoder loses within it.
 
 mod analysis;
 mod figures;
@@ -28,8 +28,8 @@ impl Section for GapsSection {
         vec![tables::gaps_table(summary)]
     }
 
-    /// One line for each cell; a key that a cell leaves out is empty there. `encoder` is its short name,
-    /// and the list of points with different optima is in the JSON alone.
+    /// Returns one line for each cell, with empty fields for keys that the cell lacks. The column `encoder`
+    /// holds the encoder's short name; the list of points with different optima is in the JSON only.
     fn csv_rows(&self, summary: &Summary) -> Result<Vec<CsvRow>, serde_json::Error> {
         summary.cells.iter().map(cell_fields).collect()
     }

@@ -1,4 +1,4 @@
-//! What a section of a report contributes, whatever its topic.
+//! The interface of a section: what it can add to a report, whatever its topic.
 
 use crate::content::ReportContent;
 use crate::csv::CsvRow;
@@ -8,55 +8,59 @@ use crate::table::Table;
 use gap_schema::Summary;
 use gap_schema::results::ResultRows;
 
-/// One topic of a report. Whatever a topic has nothing of, it leaves at the default.
+/// One topic of a report. A section overrides the methods for which its topic has something to show.
 pub(crate) trait Section: Sync {
-    /// Puts what follows from the rows into the summary, where the sections before this one in the
-    /// list have put theirs.
+    /// Adds the results of this topic to the summary. Sections that are earlier in [`super::SECTIONS`] have
+    /// already added theirs.
     fn analyse(&self, _input: &AnalysisInput<'_>, _summary: &mut Summary) {}
 
-    /// Whether the summary has results of this topic that are a report of their own, without gaps.
+    /// Whether the summary has results of this topic that make a report on their own, although no amortization
+    /// gaps were measured.
     fn has_standalone_results(&self, _summary: &Summary) -> bool {
         false
     }
 
-    /// The outcome in sentences, made from the summary alone: what was not measured cannot be said.
+    /// Returns the outcome in sentences. They are made from the summary alone, so they state only what was
+    /// measured.
     fn outcome_sentences(&self, _summary: &Summary) -> Vec<String> {
         Vec::new()
     }
 
-    /// The tables of main results, in Markdown and on the terminal; the first of all is the LaTeX one.
+    /// Returns the tables of main results, for Markdown and the terminal. The first table of all sections is
+    /// also written as LaTeX.
     fn main_tables(&self, _summary: &Summary) -> Vec<Table> {
         Vec::new()
     }
 
-    /// The lines of `summary.csv`, which has those of the first section with any.
+    /// Returns the lines of `summary.csv` on this topic; the file holds those of the first section that has
+    /// some.
     fn csv_rows(&self, _summary: &Summary) -> Result<Vec<CsvRow>, serde_json::Error> {
         Ok(Vec::new())
     }
 
-    /// The figures that there are points for, each with a file name of its own.
+    /// Returns the figures that have points to show, each with a file name of its own.
     fn figures(&self, _content: &ReportContent<'_>) -> Vec<Box<dyn Figure>> {
         Vec::new()
     }
 
-    /// The chapters of the page, without those that would be empty.
+    /// Returns the chapters of the page on this topic.
     fn chapters(&self, _content: &ReportContent<'_>) -> Vec<Chapter> {
         Vec::new()
     }
 }
 
-/// What sections make a summary from.
+/// The input of [`Section::analyse`].
 pub(crate) struct AnalysisInput<'a> {
     pub(crate) rows: &'a ResultRows,
-    /// The records of data sets, paired, of cells that have gaps.
+    /// The paired records of the cells that get gaps; points that a model drew itself are in none of them.
     pub(crate) cells: &'a [PairedCell<'a>],
 }
 
-/// Where on the page a chapter stands, from the top down; chapters of one place come in the order of
-/// the sections.
+/// The place of a chapter on the page, from top to bottom. Chapters with the same place are in the order of the
+/// sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PagePlace {
-    /// What an experiment is about that is not about gaps.
+    /// The main results of an experiment that are not gaps.
     Lead,
     /// The gaps.
     Gaps,
@@ -68,7 +72,7 @@ pub(crate) enum PagePlace {
     Reading,
     /// Further tables.
     Details,
-    /// Every cell by itself.
+    /// Every cell on its own.
     Cells,
 }
 
@@ -80,7 +84,7 @@ pub(crate) struct Chapter {
 }
 
 impl Chapter {
-    /// A chapter of a single table; `None` where that has no rows.
+    /// Returns a chapter that consists of a table; `None` if the table has no rows.
     pub(crate) fn of_table(place: PagePlace, heading: &'static str, table: Table) -> Option<Self> {
         (!table.rows.is_empty()).then(|| Self {
             place,
@@ -93,11 +97,11 @@ impl Chapter {
 /// A part of a chapter.
 pub(crate) enum Block {
     Table(Table),
-    /// Each figure of the section, with these words at the end of its caption.
+    /// All figures of the section, each with this text at the end of its caption.
     Figures(&'static str),
     /// Prose, as HTML.
     Html(String),
-    /// A table that a reader opens.
+    /// A table that is folded until a reader opens it with a click on `invitation`.
     FoldedTable {
         invitation: &'static str,
         table: Table,

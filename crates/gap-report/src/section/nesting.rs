@@ -1,4 +1,5 @@
-//! Nested families: whether a larger family ended above the smaller ones that it contains.
+//! Nested families: whether the search in a larger family ended at a higher ELBO than in the smaller families
+//! that it contains.
 
 mod analysis;
 mod prose;

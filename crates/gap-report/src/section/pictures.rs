@@ -1,4 +1,4 @@
-//! Posteriors over two latent variables, beside what stands for them.
+//! Pictures of posteriors over two latent variables, beside their approximations `q*` and `q`.
 
 mod figures;
 

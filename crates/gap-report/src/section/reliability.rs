@@ -8,7 +8,7 @@ use super::interface::{Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
 use gap_schema::Summary;
 
-/// Its analysis is a part of that of each estimate.
+/// This section has no analysis of its own: the analyses of gaps, evidence and sandwiches compute its numbers.
 pub(super) struct ReliabilitySection;
 
 impl Section for ReliabilitySection {

@@ -4,8 +4,8 @@ use super::content::Table;
 use super::number::text_or_absent;
 use crate::across_seeds::SeedGroup;
 
-/// The rows that `rows` makes of each group, the group's names before them; without the column of
-/// variants where no group has one.
+/// Returns a table of the rows that `rows` makes of each group, each preceded by the group's variant, encoder
+/// and split. The column of variants is left out if no group has one.
 pub(crate) fn table_by_group(
     groups: &[SeedGroup<'_>],
     headings: &[&str],
@@ -30,7 +30,7 @@ pub(crate) fn table_by_group(
     }
 }
 
-/// The short name of the group's encoder, or `(none)`.
+/// Returns the short name of the group's encoder, or `(none)`.
 pub(crate) fn encoder_name(group: &SeedGroup<'_>) -> String {
     group
         .encoder()

@@ -1,18 +1,18 @@
-//! What a table holds, whatever it is about; how it looks as text is in `layout`.
+//! The content of a table, whatever it is about; `layout` turns it into text.
 
 /// A row of headings, rows of text, and notes below.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct Table {
     pub(crate) headings: Vec<String>,
     pub(crate) rows: Vec<Vec<String>>,
-    /// How many columns at the start are names, set flush left.
+    /// The number of columns at the start that are names; these are aligned to the left.
     pub(crate) n_names: usize,
-    /// What a reader must know to read the numbers.
+    /// Explanations of the numbers.
     pub(crate) notes: Vec<String>,
 }
 
 impl Table {
-    /// No rows yet; `n_names` columns at the start are names.
+    /// Returns a table without rows, whose first `n_names` columns are names.
     pub(crate) fn new(n_names: usize, headings: &[&str]) -> Self {
         Self {
             headings: headings.iter().map(|&heading| heading.to_owned()).collect(),
@@ -22,7 +22,7 @@ impl Table {
         }
     }
 
-    /// The table, unless it has no rows.
+    /// Returns the table alone, or nothing if it has no rows.
     pub(crate) fn into_vec_unless_empty(self) -> Vec<Self> {
         (!self.rows.is_empty())
             .then_some(self)
@@ -30,7 +30,7 @@ impl Table {
             .collect()
     }
 
-    /// The table without the column of this heading.
+    /// Removes the column with this heading, if there is one.
     pub(crate) fn without_column(mut self, heading: &str) -> Self {
         if let Some(column) = self.headings.iter().position(|h| h == heading) {
             self.headings.remove(column);

@@ -1,15 +1,15 @@
-//! What was spent, as text.
+//! Costs as text.
 
 use super::number::{grouped, seconds, text_or_absent};
 use crate::across_seeds::SeedGroup;
 use gap_schema::summary::{Cell, Cost};
 
-/// Wall seconds of all datapoints, the mean over seeds.
+/// Returns the wall seconds for all datapoints, as a mean over seeds.
 pub(crate) fn mean_seconds(group: &SeedGroup<'_>, cost: impl Fn(&Cell) -> Option<Cost>) -> String {
     text_or_absent(group.average(|c| Some(cost(c)?.seconds)), seconds)
 }
 
-/// Joint gradients, the mean over seeds.
+/// Returns the joint gradients, as a mean over seeds.
 pub(crate) fn mean_gradients(
     group: &SeedGroup<'_>,
     cost: impl Fn(&Cell) -> Option<Cost>,

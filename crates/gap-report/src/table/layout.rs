@@ -3,7 +3,7 @@
 use super::content::Table;
 use std::fmt::Write as _;
 
-/// Columns padded with spaces, a rule under the headings, the notes below.
+/// Returns the table as plain text: columns padded with spaces, a rule under the headings, the notes below.
 pub(crate) fn plain_text(table: &Table) -> String {
     let width = |column: usize| {
         let cells = std::iter::once(&table.headings).chain(&table.rows);
@@ -39,7 +39,7 @@ pub(crate) fn plain_text(table: &Table) -> String {
     text
 }
 
-/// A Markdown table, the notes below it.
+/// Returns the table as Markdown, with the notes below it.
 pub(crate) fn markdown(table: &Table) -> String {
     let line = |row: &[String]| {
         let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
@@ -58,7 +58,8 @@ pub(crate) fn markdown(table: &Table) -> String {
     text
 }
 
-/// A `tabular` with the rules of the `booktabs` package; the notes are comments above it.
+/// Returns the table as a LaTeX `tabular` with the rules of the `booktabs` package, and the notes as comments
+/// above it.
 pub(crate) fn latex(table: &Table) -> String {
     let mut text = String::from("% needs \\usepackage{booktabs}\n");
     for note in &table.notes {

@@ -1,17 +1,17 @@
-//! Numbers as readers see them: as many digits as their error bears.
+//! Numbers as text, with as many digits as their error justifies.
 
 use crate::across_seeds::SeedMean;
 use std::collections::BTreeMap;
 
-/// Stands where there is no number.
+/// The text for a missing number.
 pub(crate) const ABSENT: &str = "–";
 
-/// The text of a value that may be absent.
+/// Returns the text of a value that may be missing.
 pub(crate) fn text_or_absent<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
     value.map_or_else(|| ABSENT.to_owned(), text)
 }
 
-/// `0.281 ± 0.020`: the error with two significant digits, the mean with as many decimals.
+/// Returns text such as `0.281 ± 0.020`: the error with two significant digits, the mean with as many decimals.
 pub(crate) fn plus_minus_text(mean: f64, std_error: f64) -> String {
     if !mean.is_finite() {
         return ABSENT.to_owned();
@@ -19,7 +19,7 @@ pub(crate) fn plus_minus_text(mean: f64, std_error: f64) -> String {
     if !std_error.is_finite() {
         return format!("{} ± {ABSENT}", significant(mean, 3));
     }
-    // What rounding leaves of a difference of equal numbers is no spread.
+    // An error this small is left by rounding when all numbers are equal.
     if std_error <= 1e-12 * mean.abs().max(1.0) {
         return format!("{} ± 0", significant(mean, 3));
     }
@@ -30,7 +30,8 @@ pub(crate) fn plus_minus_text(mean: f64, std_error: f64) -> String {
     )
 }
 
-/// `value` with `digits` significant digits, without exponent above 1e-6.
+/// Returns `value` with `digits` significant digits, but always with all digits before the decimal point. An
+/// absolute value below 1e-6 has one digit and an exponent.
 pub(crate) fn significant(value: f64, digits: i32) -> String {
     if !value.is_finite() {
         ABSENT.to_owned()
@@ -48,7 +49,8 @@ fn decimals_for(value: f64, digits: i32) -> usize {
     usize::try_from(digits - 1 - leading).unwrap_or(0).min(7)
 }
 
-/// No `-0.00`: a rounded zero has no sign.
+/// Returns `value` with a fixed number of decimals. A value that rounds to zero has no sign, so `-0.00` is
+/// never shown.
 fn fixed_decimals(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     if text.chars().any(|c| ('1'..='9').contains(&c)) {
@@ -58,7 +60,7 @@ fn fixed_decimals(value: f64, decimals: usize) -> String {
     }
 }
 
-/// `12,345`.
+/// Returns `value` with commas between groups of three digits, such as `12,345`.
 pub(crate) fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
@@ -71,17 +73,18 @@ pub(crate) fn grouped(value: u64) -> String {
     text
 }
 
-/// Seconds with three significant digits.
+/// Returns seconds with three significant digits.
 pub(crate) fn seconds(value: f64) -> String {
     significant(value, 3)
 }
 
-/// A mean over seeds with its error, nats.
+/// Returns the text of a mean over seeds with its standard error, in nats.
 pub(crate) fn mean_text(mean: Option<SeedMean>) -> String {
     text_or_absent(mean, |m| plus_minus_text(m.mean_nats, m.std_error_nats))
 }
 
-/// `500`, or `490–500` where the values differ; `0` of none.
+/// Returns the common value, such as `500`, or the range, such as `490–500`, if values differ; `0` if there are
+/// none.
 pub(crate) fn value_or_range_text(values: impl Iterator<Item = u64> + Clone) -> String {
     let (low, high) = (values.clone().min(), values.max());
     match (low, high) {
@@ -90,7 +93,7 @@ pub(crate) fn value_or_range_text(values: impl Iterator<Item = u64> + Clone) -> 
     }
 }
 
-/// The same, and [`ABSENT`] of none.
+/// Returns [`value_or_range_text`], but [`ABSENT`] if there are no values.
 pub(crate) fn range_text_or_absent(values: impl Iterator<Item = u64> + Clone) -> String {
     if values.clone().next().is_none() {
         return ABSENT.to_owned();
@@ -98,7 +101,7 @@ pub(crate) fn range_text_or_absent(values: impl Iterator<Item = u64> + Clone) ->
     value_or_range_text(values)
 }
 
-/// `57 of 60`; [`ABSENT`] of none.
+/// Returns text such as `57 of 60`, or [`ABSENT`] if `all` is 0.
 pub(crate) fn part_of_all_text(part: u64, all: u64) -> String {
     if all == 0 {
         return ABSENT.to_owned();
@@ -106,7 +109,8 @@ pub(crate) fn part_of_all_text(part: u64, all: u64) -> String {
     format!("{} of {}", grouped(part), grouped(all))
 }
 
-/// Counts by the reason that `trust` gives, the reason first: `heavy-tail 3, low-acceptance 1`.
+/// Returns the sum of counts for each reason that `trust` names, such as `heavy-tail 3, low-acceptance 1`; `0`
+/// if there are none.
 pub(crate) fn reason_counts_text<'a>(
     counts: impl Iterator<Item = &'a BTreeMap<String, u64>>,
 ) -> String {

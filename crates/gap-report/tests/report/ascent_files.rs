@@ -1,4 +1,4 @@
-//! The tables and figures of ascents in a report's files.
+//! Tests of the tables and figures of ascents in a report's files.
 
 use crate::traces::{comparison, course, point};
 use gap_report::{Format, ReportContent, summarize, write_report};
@@ -27,7 +27,7 @@ fn write(dir: &Path, trace: &[TracePoint], formats: &[Format]) -> Vec<String> {
     names.map(|path| path.display().to_string()).collect()
 }
 
-/// The SVG of the figure by time.
+/// Returns the SVG of the figure of ascents by time.
 fn by_time(trace: &[TracePoint]) -> String {
     let dir = tempfile::tempdir().expect("there is room for a folder");
     write(dir.path(), trace, &[Format::Svg]);
@@ -104,7 +104,7 @@ fn the_page_and_the_markdown_hold_the_table_with_its_phases() {
         "digits-z10",
     ] {
         assert!(markdown.contains(text), "the Markdown lacks `{text}`");
-        // minijinja escapes a slash too.
+        // minijinja escapes slashes too.
         let escaped = text.replace('/', "&#x2f;");
         assert!(html.contains(&escaped), "the page lacks `{text}`");
     }

@@ -1,4 +1,4 @@
-//! When ascents arrive, and what the table says of them.
+//! Tests of when ascents reach the optimum, and of their table.
 
 use crate::by_hand::{assert_near, by_hand, summary_of, text};
 use crate::traces::{comparison, course, point};
@@ -32,14 +32,15 @@ fn reached(nats_to_go: &[f64]) -> Option<CostToReachOptimum> {
     only_ascent(&course(0, Start::Prior, "default", nats_to_go)).reached
 }
 
-/// The joint gradients of the points of [`course`]: 16, 32, 64, 128, …
+/// Returns the joint gradients at which an ascent reaches the optimum; its points are at 16, 32, 64, 128, …
+/// gradients (see [`course`]).
 fn reached_at(nats_to_go: &[f64]) -> f64 {
     reached(nats_to_go).expect("it arrives").joint_gradients
 }
 
 #[test]
 fn the_crossing_of_a_power_law_is_exact() {
-    // 40 / gradients: 2.5, 1.25, … is 0.01 at 4000 gradients, between 2048 and 4096.
+    // The distances 40 / gradients (2.5, 1.25, …) fall to 0.01 at 4000 gradients, between 2048 and 4096.
     let law: Vec<f64> = (0..12).map(|i| 40.0 / (16.0 * f64::from(1 << i))).collect();
     let crossing = reached(&law).unwrap();
     assert_near(crossing.joint_gradients, 4000.0, "gradients");
@@ -48,7 +49,7 @@ fn the_crossing_of_a_power_law_is_exact() {
 
 #[test]
 fn an_ascent_that_rises_again_has_not_reached_it_for_good() {
-    // Geometric means: 0.1 and 0.001 cross in the middle, at √(64 · 128).
+    // 0.01 is the geometric mean of 0.1 and 0.001, so the crossing is at the geometric mean of 64 and 128.
     let noisy = [1.0, 0.001, 0.1, 0.001, 0.009];
     assert_near(
         reached_at(&noisy),
@@ -105,8 +106,8 @@ fn points_that_are_not_finite_are_counted() {
 
 #[test]
 fn time_ratios_are_paired_by_seed() {
-    // The default's seconds double from seed to seed; those of `half` are half of them each time,
-    // and it does not arrive in the last seed.
+    // The seconds of `default` double from seed to seed. Those of `half` are half as many in each seed, but it
+    // does not reach the optimum in the last one.
     let mut trace = Vec::new();
     for (seed, factor) in [(0, 1.0), (1, 2.0), (2, 4.0)] {
         for (ascent, speed, end) in [("default", 1.0, 0.001), ("half", 0.5, 0.001)] {
@@ -121,7 +122,7 @@ fn time_ratios_are_paired_by_seed() {
             }
             trace.extend(points);
         }
-        // The other start's default has nothing to do with it.
+        // The baseline must not be the `default` from the other start.
         trace.extend(course(seed, Start::Encoder, "default", &[0.001]));
     }
     let table = main_results_text(&summary(&trace));

@@ -1,4 +1,4 @@
-//! A run whose gaps a hand can compute, and what tests ask of numbers.
+//! A run whose gaps can be computed by hand, and helpers to check numbers.
 
 use crate::synthetic::{amortized, encoder, free_form, refined};
 use gap_report::summarize;
@@ -8,7 +8,7 @@ use gap_schema::results::ResultRows;
 use gap_schema::summary::{Cell, Mean};
 use gap_spec::Split;
 
-/// The summary of a run in ten dimensions that has no ascents to compare.
+/// Returns the summary of a run that has records and no other rows.
 pub fn summary_of(experiment: &str, records: &[Record]) -> Summary {
     let rows = ResultRows {
         records: records.to_vec(),
@@ -32,7 +32,8 @@ pub fn assert_mean(actual: Mean, mean: f64, std_error: f64, mc_std_error: f64, w
     );
 }
 
-/// Three test points; `q*` at −10, −20, −30; gaps of 1, 2 and 6; refined gaps of 0, 0.5 and 1.
+/// Returns the records of three test points: `L[q*]` is −10, −20 and −30, the gaps are 1, 2 and 6, and the
+/// refined gaps are 0, 0.5 and 1.
 pub fn by_hand() -> Vec<Record> {
     let encoder = encoder(&[4]);
     let mut records = Vec::new();
@@ -53,7 +54,7 @@ pub fn only_cell(summary: Summary) -> Cell {
     summary.cells.into_iter().next().expect("it has one cell")
 }
 
-/// What a summary says, with NaN equal to itself.
+/// Returns the summary as text, in which NaN equals NaN.
 pub fn text(summary: &Summary) -> String {
     serde_json::to_string(summary).expect("a summary is JSON")
 }

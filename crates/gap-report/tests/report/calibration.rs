@@ -1,4 +1,4 @@
-//! Whether reported errors are true, and estimators on their sides.
+//! Tests of whether reported errors are correct, and biases on the stated side.
 
 use crate::by_hand::assert_near;
 use gap_report::summarize;
@@ -7,8 +7,8 @@ use gap_schema::summary::EstimatorCalibration;
 use gap_schema::{CalibrationRow, Summary};
 use gap_spec::{Estimator, Side};
 
-/// An importance-weighted bound over 200 replicates that is what it should be; tests change what they
-/// need.
+/// Returns the row of an importance-weighted bound with correct errors, over 200 replicates. Tests change the
+/// fields that matter to them.
 pub fn row(datapoint: u64) -> CalibrationRow {
     CalibrationRow {
         variant: None,
@@ -68,7 +68,7 @@ fn the_ratio_of_errors_has_the_error_of_the_spread() {
 
 #[test]
 fn the_interval_of_the_coverage_has_the_ends_that_wilson_gives() {
-    // 190 of 200, worked out by hand with z = 1.96: centre 0.94152, half width 0.03134.
+    // 190 of 200, worked out by hand with z = 1.96: the centre is 0.94152, the half width 0.03110.
     let of = |coverage, n_replicates, non_finite| {
         let calibration = only_calibration(CalibrationRow {
             coverage,
@@ -160,7 +160,7 @@ fn a_calibration_is_read_back_from_json_as_it_was() {
     assert!(summary.calibration[1].std_error_ratio.is_nan());
     let json = serde_json::to_string(&summary).unwrap();
     let read: Summary = serde_json::from_str(&json).unwrap();
-    // NaN differs from itself, its text does not.
+    // NaN does not equal itself, but its text does.
     assert_eq!(serde_json::to_string(&read).unwrap(), json);
     assert_eq!(read.calibration[0], summary.calibration[0]);
 }

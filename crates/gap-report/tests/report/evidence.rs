@@ -1,4 +1,4 @@
-//! Which estimate of `log p(x)` gaps are taken from, and what is said of the others.
+//! Tests of which estimate of `log p(x)` gaps are computed from, and of what is said of the others.
 
 use crate::by_hand::{assert_mean, assert_near, by_hand, only_cell, summary_of};
 use crate::synthetic::{of_model, simulated};
@@ -6,7 +6,8 @@ use gap_schema::record::Record;
 use gap_schema::summary::{AnnealedAgreement, Cell, MeanEvidenceEstimate};
 use gap_spec::{Diagnostics, Estimator, Method, Side, Split, Trust};
 
-/// [`by_hand`] with a row of the model on each of its three points, at such distances above `L[q*]`.
+/// Returns [`by_hand`] with rows of the model: each estimator has one on each of the three points, at the given
+/// distances above `L[q*]`.
 fn with_model_rows(rows: &[(Estimator, [f64; 3])]) -> Vec<Record> {
     let mut records = by_hand();
     for (estimator, above) in rows {
@@ -46,13 +47,13 @@ fn the_best_lower_bound_by_mean_is_the_evidence_of_every_gap() {
             "importance-weighted-adaptive",
             0.7,
         ),
-        // The best one at two of three points, but not on average.
+        // This one is the highest at two of three points, but not on average.
         (
             vec![(Estimator::Annealed, [0.6, 0.6, 0.1])],
             "importance-weighted",
             0.6,
         ),
-        // Of equal bounds the plain one stays.
+        // Of equal bounds, the plain importance-weighted one is kept.
         (
             vec![(Estimator::Annealed, [0.5, 0.5, 0.8])],
             "importance-weighted",
@@ -135,7 +136,7 @@ fn the_estimates_stand_side_by_side_with_paired_differences() {
     assert_near(annealed.acceptance.unwrap(), 0.7, "acceptance");
     assert_near(annealed.seconds, 0.75, "seconds of all points");
     assert_near(annealed.joint_evaluations, 8000.0, "evaluations of a point");
-    // 0.1, 0.2, 0.3 below: standard deviation 0.1.
+    // The differences are −0.1, −0.2 and −0.3, so their standard deviation is 0.1.
     let weighted = estimate(&cell, Method::FreeForm, Estimator::ImportanceWeighted);
     assert_mean(
         weighted.minus_log_evidence,
@@ -187,9 +188,9 @@ fn untrusted_estimates_are_counted_by_reason_and_heavy_tails_by_point() {
 
 #[test]
 fn agreement_is_within_the_interval_of_the_difference_where_the_importance_weights_are_trusted() {
-    // Errors of 0.01 (1,000 draws) and 0.02 (16 chains) combine to √5 / 100, with Welch's degrees of freedom
-    // 0.0005² / (0.0004² / 15 + 0.0001² / 999) = 23.4, whose quantile is 2.0665. IW[q*] is above L[q*] by 0.5,
-    // 0.5 and 0.8.
+    // The errors 0.01 (1,000 draws) and 0.02 (16 chains) combine to √5 / 100. Welch's degrees of freedom are
+    // 0.0005² / (0.0004² / 15 + 0.0001² / 999) = 23.4, for which the quantile is 2.0665. IW[q*] is above L[q*]
+    // by 0.5, 0.5 and 0.8.
     let margin = 0.01 * 5f64.sqrt() * 2.0665;
     for (annealed, untrusted, expected) in [
         ([0.5, 0.5, 0.8], None, (3, 3, 3)),
@@ -203,10 +204,10 @@ fn agreement_is_within_the_interval_of_the_difference_where_the_importance_weigh
             None,
             (3, 1, 3),
         ),
-        // The intervals overlap up to 1.9623 · 0.01 + 2.1314 · 0.02 = 0.06225.
+        // The two intervals overlap up to a distance of 1.9623 · 0.01 + 2.1314 · 0.02 = 0.06225.
         ([0.562, 0.437, 0.8], None, (3, 1, 2)),
         ([5.0, 0.5, 0.8], Some((0, Method::FreeForm)), (2, 2, 2)),
-        // An annealed estimate that is marked as unreliable counts all the same.
+        // An annealed estimate is compared even if it is marked as unreliable.
         ([5.0, 0.5, 0.8], Some((0, Method::Model)), (3, 2, 2)),
     ] {
         let mut records = with_model_rows(&[(Estimator::Annealed, annealed)]);

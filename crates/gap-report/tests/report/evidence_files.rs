@@ -1,4 +1,4 @@
-//! What a report's files say of estimates of `log p(x)`, of sandwiches and of calibrations.
+//! Tests of what a report's files say of estimates of `log p(x)`, of sandwiches and of calibrations.
 
 use crate::by_hand::summary_of;
 use crate::calibration::{calibrated, row};
@@ -10,7 +10,7 @@ use gap_spec::{Estimator, Side};
 use std::fs;
 use std::path::Path;
 
-/// For figures that are drawn from the summary alone.
+/// No rows, for reports whose figures are drawn from the summary alone.
 static NO_ROWS: ResultRows = ResultRows {
     records: Vec::new(),
     trace: Vec::new(),
@@ -33,8 +33,9 @@ fn write(dir: &Path, summary: &Summary, formats: &[Format]) -> Vec<String> {
     names.map(|path| path.display().to_string()).collect()
 }
 
-/// Three estimators on two problems with two points each, one of which has untrue errors that are
-/// marked in part.
+/// Returns the rows of three estimators on two problems with two points each. On the second problem, the
+/// importance-weighted estimator reports errors that are too small, and a part of its replicates is marked as
+/// unreliable.
 pub fn calibration_rows() -> Vec<CalibrationRow> {
     let mut rows = Vec::new();
     for (variant, latent_dim) in [("z2", 2), ("z10", 10)] {
@@ -138,7 +139,7 @@ fn open_markers_stand_for_trusted_replicates_where_some_are_not() {
     for row in &mut rows {
         row.untrusted = 0;
     }
-    // A ring and its hole.
+    // The open marker adds two polygons: its ring and its hole.
     assert_eq!(with_untrusted, squares(&coverage(&rows)) + 2);
 }
 
@@ -149,7 +150,7 @@ fn several_settings_of_an_estimator_are_told_apart() {
         n_samples: 10.0,
         ..row(0)
     });
-    // What an adaptive estimator came to need is no setting.
+    // The number of draws that an adaptive estimator took is not a setting.
     for n_samples in [1500.0, 2500.0] {
         rows.push(CalibrationRow {
             estimator: Estimator::AdaptiveImportanceWeighted,
@@ -242,7 +243,7 @@ fn the_evidence_has_a_figure_where_something_beyond_plain_draws_was_measured() {
         let text = text.replace("training", "train");
         assert!(svg.contains(&text), "the figure lacks `{text}`");
     }
-    // Two seeds and two splits of one estimate each, all encoders together.
+    // There is one model for each seed, whatever the encoder.
     assert!(!svg.contains("mlp-64"), "the encoders share their models");
 }
 

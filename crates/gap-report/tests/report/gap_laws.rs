@@ -1,4 +1,4 @@
-//! The decomposition against numbers worked out by hand, and laws that hold for any records.
+//! Tests of the decomposition against numbers worked out by hand, and of laws that hold for any records.
 
 use crate::by_hand::{assert_mean, assert_near, by_hand, only_cell, summary_of, text};
 use crate::synthetic::{self, amortized, encoder, free_form, record};
@@ -17,9 +17,9 @@ fn three_points_give_the_means_and_errors_that_a_hand_computes() {
         (cell.n, cell.free_form_params, cell.amortized_params),
         (3, 60, Some(360))
     );
-    // −10, −20, −30: standard deviation 10.
+    // −10, −20, −30: the standard deviation is 10.
     assert_mean(cell.elbo_free_form, -20.0, 10.0 / 3f64.sqrt(), mc, "L[q*]");
-    // 1, 2, 6: squared deviations 4 + 1 + 9 = 14, variance 7.
+    // 1, 2, 6: the squared deviations are 4 + 1 + 9 = 14, the variance is 7.
     let gap_error = (7.0f64 / 3.0).sqrt();
     assert_mean(
         cell.amortization_gap.unwrap(),
@@ -28,9 +28,9 @@ fn three_points_give_the_means_and_errors_that_a_hand_computes() {
         mc_gap,
         "amortization",
     );
-    // 0.5, 0.5, 0.8: squared deviations 0.01 + 0.01 + 0.04, variance 0.03.
+    // 0.5, 0.5, 0.8: the squared deviations are 0.01 + 0.01 + 0.04, the variance is 0.03.
     assert_mean(cell.approximation_gap, 0.6, 0.1, mc_gap, "approximation");
-    // 1.5, 2.5, 6.8: mean 3.6, squared deviations 4.41 + 1.21 + 10.24 = 15.86.
+    // 1.5, 2.5, 6.8: the mean is 3.6, the squared deviations are 4.41 + 1.21 + 10.24 = 15.86.
     let inference_error = (15.86f64 / 6.0).sqrt();
     assert_mean(
         cell.inference_gap.unwrap(),
@@ -39,7 +39,7 @@ fn three_points_give_the_means_and_errors_that_a_hand_computes() {
         mc_gap,
         "inference",
     );
-    // 0, 0.5, 1: variance 0.25.
+    // 0, 0.5, 1: the variance is 0.25.
     let refined_error = (0.25f64 / 3.0).sqrt();
     assert_mean(
         cell.refined_gap.unwrap(),
@@ -48,7 +48,7 @@ fn three_points_give_the_means_and_errors_that_a_hand_computes() {
         mc_gap,
         "refined",
     );
-    // 0.2, 0.2, 0.5: variance 0.03.
+    // 0.2, 0.2, 0.5: the variance is 0.03.
     assert_mean(cell.iw_gap.unwrap(), 0.3, 0.1, mc_gap, "IW");
     assert_eq!(cell.log_evidence.side, Side::Lower);
     assert_eq!(cell.log_evidence.estimator, "importance-weighted");
@@ -118,7 +118,7 @@ fn a_point_that_is_not_finite_is_counted_and_is_in_no_mean() {
 
 #[test]
 fn the_evidence_is_the_bound_with_the_higher_mean_not_the_higher_points() {
-    // q* is better by 0.1 on one point, the encoder's q by 0.3 on the other.
+    // The bound from q* is higher by 0.1 on the first point, the one from the encoder's q by 0.3 on the second.
     let encoder = encoder(&[]);
     let mut records = Vec::new();
     for (i, own, encoders) in [(0, -5.0, -5.1), (1, -5.3, -5.0)] {
@@ -146,7 +146,7 @@ fn the_generalisation_gap_is_test_minus_train_of_the_same_encoder() {
     };
     assert_eq!((train.split, test.split), (Split::Train, Split::Test));
     assert_eq!(train.generalisation_gap, None);
-    // Standard errors: 0.5 for (1, 2) and 1.5 for (4, 7).
+    // The standard errors are 0.5 for (1, 2) and 1.5 for (4, 7).
     let gap = test.generalisation_gap.unwrap();
     assert_mean(
         gap,

@@ -1,4 +1,4 @@
-//! From records and trace points to summaries, tables, figures and files.
+//! Tests of the summaries, tables, figures and files that are made from records and trace points.
 
 mod ascent_files;
 mod ascents;

@@ -1,4 +1,4 @@
-//! Families that contain each other: what the larger one gains, and where its search failed.
+//! Tests of nested families: what the larger one gains, and where its search failed.
 
 use crate::by_hand::{assert_mean, assert_near, summary_of};
 use crate::report_files::write_to;
@@ -8,7 +8,7 @@ use gap_schema::record::Record;
 use gap_spec::{Family, Split};
 use std::fs;
 
-/// Three points of `family`, whose best ELBOs are above −10, −20 and −30 by `gains`.
+/// Returns the rows of three points of `family`, whose free-form ELBOs are above −10, −20 and −30 by `gains`.
 fn family(family: Family, gains: [f64; 3]) -> Vec<Record> {
     let rows = gains.into_iter().zip(0..).flat_map(|(gain, i)| {
         let elbo = -10.0 * (i as f64 + 1.0) + gain;
@@ -35,7 +35,7 @@ fn family(family: Family, gains: [f64; 3]) -> Vec<Record> {
 fn gains_are_paired_by_datapoint_and_falls_are_counted_where_noise_does_not_explain_them() {
     let mut records = family(Family::DiagonalGaussian, [0.0; 3]);
     records.extend(family(Family::FullGaussian, [0.3, 0.2, 0.1]));
-    // Errors are 0.01 each, so a fall of more than 0.02 + 2 √2 0.01 = 0.048 counts.
+    // The errors are 0.01 each, so a fall of more than 0.02 + 2 √2 0.01 = 0.048 counts.
     records.extend(family(Family::PlanarFlow, [0.1, -0.04, -0.06]));
     records.reverse();
     let summary = summary_of("nesting", &records);
@@ -51,7 +51,7 @@ fn gains_are_paired_by_datapoint_and_falls_are_counted_where_noise_does_not_expl
             .unwrap()
     };
     let full = of(Family::FullGaussian, Family::DiagonalGaussian);
-    // The spread of 0.1, 0.2 and 0.3 is 0.1.
+    // The standard deviation of 0.1, 0.2 and 0.3 is 0.1.
     let error = 0.1 / 3_f64.sqrt();
     let mc = (2.0 * 3.0 * 0.01_f64.powi(2)).sqrt() / 3.0;
     assert_mean(full.gain, 0.2, error, mc, "full on diagonal");

@@ -1,10 +1,11 @@
-//! Points that did not converge, and points with several optima.
+//! Tests of points that did not converge, and of points with several optima.
 
 use crate::by_hand::{assert_near, by_hand, only_cell, summary_of, text};
 use gap_schema::record::Record;
 use gap_spec::{Method, StopKind, Trust};
 
-/// [`by_hand`] with two starts, whose ends are so far apart for each of the three points.
+/// Returns [`by_hand`] as if with several starts; `apart` says how far apart these ended, in nats, for each of
+/// the three points.
 fn with_starts_apart(apart: [Option<f64>; 3]) -> Vec<Record> {
     let mut records = by_hand();
     for row in &mut records {
@@ -12,19 +13,19 @@ fn with_starts_apart(apart: [Option<f64>; 3]) -> Vec<Record> {
             row.starts_apart_nats = apart[row.datapoint as usize];
         }
     }
-    // The order of records is not that of their numbers.
+    // The records need not be in the order of their datapoints.
     records.reverse();
     records
 }
 
 #[test]
 fn points_with_different_optima_are_named_and_leave_the_gap_of_one_optimum() {
-    // The gaps are 1, 2 and 6: each choice of points has another mean.
+    // The gaps are 1, 2 and 6, so each choice of points has a different mean.
     for (apart, named, gap) in [
         ([0.0, 0.002, 0.01], vec![], 3.0),
         ([0.3, 0.002, 0.01], vec![(0, 0.3)], 4.0),
         ([0.3, 0.0, 0.011], vec![(0, 0.3), (2, 0.011)], 2.0),
-        // One start failed: that is no other optimum, and no agreement.
+        // A start failed on two points: this is not a different optimum, but no agreement either.
         ([0.0, f64::NAN, f64::INFINITY], vec![], 1.0),
     ] {
         let records = with_starts_apart(apart.map(Some));

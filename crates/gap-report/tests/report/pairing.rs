@@ -1,4 +1,4 @@
-//! Which rows come into one cell.
+//! Tests of which rows are paired in one cell.
 
 use crate::by_hand::{assert_near, by_hand, only_cell, summary_of};
 use crate::synthetic::{self, free_form};

@@ -1,4 +1,4 @@
-//! The sentences of what came out: encoders, contexts, and what is left unsaid.
+//! Tests of the sentences on the outcome: encoders, contexts, and what is left out.
 
 use crate::by_hand::summary_of;
 use crate::report_files::write_to;
@@ -8,7 +8,7 @@ use gap_schema::record::Record;
 use gap_spec::{EncoderLabel, Split};
 use std::fs;
 
-/// Three points of one encoder in a variant, with these gaps to `q*`.
+/// Returns the rows of three points of one encoder in a variant, with these amortization gaps.
 fn of_encoder(variant: Option<&str>, encoder: &EncoderLabel, gaps: [f64; 3]) -> Vec<Record> {
     let rows = gaps.into_iter().zip(0..).flat_map(|(gap, i)| {
         let elbo = -10.0 * (i as f64 + 1.0);
@@ -23,7 +23,7 @@ fn of_encoder(variant: Option<&str>, encoder: &EncoderLabel, gaps: [f64; 3]) -> 
     .collect()
 }
 
-/// The lines of the list in `summary.md`.
+/// Returns the sentences in the list of `summary.md`.
 fn sentences(records: &[Record]) -> Vec<String> {
     let dir = tempfile::tempdir().expect("there is room");
     write_to(dir.path(), &summary_of("readings", records), &[Format::Md]);
@@ -47,7 +47,7 @@ fn the_gap_is_told_from_the_narrowest_encoder_to_the_widest() {
 
 #[test]
 fn no_share_is_told_of_a_gap_that_is_not_there() {
-    // The narrow one's gap is noise, and the wide one's is larger.
+    // The narrow encoder's gap is noise, and the wide one's is negative.
     let mut records = of_encoder(None, &encoder(&[]), [0.01, -0.01, 0.003]);
     records.extend(of_encoder(None, &encoder(&[64]), [-0.2, -0.2, -0.21]));
     let told = sentences(&records);
@@ -72,7 +72,7 @@ fn contexts_are_compared_for_one_network_on_one_model() {
     let sentence = "with-x-before: mlp-4 has an amortization gap of 0.500 ± 0 nats on test points with context 1, and of 0.0100 ± 0 with context 2, 2.0% of it.";
     let told = sentences(&records);
     assert!(told.iter().any(|told| told == sentence), "{told:?}");
-    // On another model they are no pair.
+    // Encoders on different models are not compared.
     for row in &mut records {
         if row.variant.as_deref() == Some("x-alone") {
             row.model = "another".to_owned();

@@ -1,4 +1,4 @@
-//! The files of a report: what they say, and that they are there and whole.
+//! Tests of the files of a report: what they say, and that they are complete.
 
 use crate::by_hand::summary_of;
 use crate::synthetic::{self, amortized, encoder, free_form, refined};
@@ -10,8 +10,8 @@ use gap_spec::{Method, Split, StopKind};
 use std::fs;
 use std::path::Path;
 
-/// Two seeds of three points each and two starts: one negative gap, one unconverged point, one with
-/// different optima and one that is not finite.
+/// Returns the records of two seeds with three points each and several starts. For each encoder, there are one
+/// negative gap, one unconverged point, one point with different optima and one that is not finite.
 fn small_run() -> Vec<Record> {
     let mut records = Vec::new();
     for (seed, shift) in [(0, 0.0), (1, 0.2)] {
@@ -46,7 +46,7 @@ fn small_run() -> Vec<Record> {
     records
 }
 
-/// For figures that are drawn from the summary alone.
+/// No rows, for reports whose figures are drawn from the summary alone.
 static NO_ROWS: ResultRows = ResultRows {
     records: Vec::new(),
     trace: Vec::new(),
@@ -68,7 +68,7 @@ fn write(dir: &Path, records: &[Record], formats: &[Format]) -> Vec<String> {
     write_to(dir, &summary_of("digits-capacity", records), formats)
 }
 
-/// Writes the files of a report into `dir`; their names.
+/// Writes the files of a report into `dir`, and returns their names.
 pub fn write_to(dir: &Path, summary: &Summary, formats: &[Format]) -> Vec<String> {
     let provenance = serde_json::json!({"commit": "abc<def>", "device": {"threads": 2}});
     let paths = write_report(dir, &content(summary, &provenance), formats).expect("it is written");
@@ -128,7 +128,7 @@ fn one_seed_has_the_error_over_its_datapoints_and_says_so() {
     let mut records = small_run();
     records.retain(|r| r.seed == 0);
     let text = main_results_text(&summary_of("one-seed", &records));
-    // Gaps of −0.1, 2, 2: mean 1.3, standard error 0.7.
+    // The gaps are −0.1, 2 and 2, so their mean is 1.3 and its standard error 0.7.
     assert!(text.contains("1.30 ± 0.70"), "{text}");
     assert!(
         text.contains("one standard error over datapoints"),
@@ -194,8 +194,8 @@ fn the_figure_shows_every_point_of_every_series() {
     write(dir.path(), &synthetic::run(2), &[Format::Svg]);
     let path = dir.path().join("figures/amortization-gap-by-encoder.svg");
     let svg = fs::read_to_string(path).unwrap();
-    // Of the amortization gaps alone: six encoders, filled once for test points and twice (ring
-    // and hole) for training points, and the same in the legend.
+    // Circles mark the amortization gaps: for each of six encoders, one for test points and two (ring and hole)
+    // for training points. The legend has three more.
     assert_eq!(svg.matches("<circle").count(), 6 + 2 * 6 + 1 + 2);
     for label in ["mlp-256-256", "87,572", "nats per datapoint", "2 seeds"] {
         assert!(svg.contains(label), "the figure lacks `{label}`");

@@ -1,4 +1,4 @@
-//! Bounds from both sides on points that a model drew itself.
+//! Tests of bounds from both sides on points that a model drew itself.
 
 use crate::by_hand::{assert_mean, assert_near, summary_of};
 use crate::synthetic::simulated;
@@ -16,7 +16,7 @@ fn only_sandwich(records: &[Record]) -> EvidenceSandwich {
     sandwich.clone()
 }
 
-/// Three points: widths of 0.1, 0.4 and 0.4.
+/// Returns the rows of three points, with widths of 0.1, 0.4 and 0.4.
 fn three() -> Vec<Record> {
     let bounds = [[-10.0, -9.9], [-20.0, -19.6], [-30.0, -29.6]];
     let points = (0..).zip(bounds);
@@ -29,7 +29,7 @@ fn three() -> Vec<Record> {
 fn the_width_is_the_mean_of_paired_differences() {
     let sandwich = only_sandwich(&three());
     assert_eq!((sandwich.n, sandwich.negative_widths), (3, 0));
-    // Squared deviations of 0.04, 0.01 and 0.01: variance 0.03.
+    // The squared deviations are 0.04, 0.01 and 0.01, so the variance is 0.03.
     let mc = (2.0 * 0.02f64.powi(2)).sqrt() * 3f64.sqrt() / 3.0;
     assert_mean(sandwich.width, 0.3, 0.1, mc, "width");
     assert_near(sandwich.lower.mean_nats, -20.0, "lower");
@@ -82,7 +82,7 @@ fn points_that_are_not_finite_or_not_trusted_are_counted() {
                 row.trust = Trust::NonFinite;
             }
             (1, Estimator::Annealed) => row.trust = Trust::LowAcceptance,
-            // It is no bound of the sandwich.
+            // The ELBO is not a bound of the sandwich, so it is not counted.
             (2, Estimator::Elbo) => row.trust = Trust::HeavyTail,
             _ => {}
         }
@@ -106,7 +106,7 @@ fn every_model_of_a_seed_has_its_own_sandwich() {
         });
     }
     records.extend(simulated(1, 0, [-5.0, -4.5], None));
-    // The order of records has no effect.
+    // The order of records must have no effect.
     records.reverse();
     let summary = summary_of("models", &records);
     let models: Vec<(u64, &str)> = summary

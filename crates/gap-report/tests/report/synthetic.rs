@@ -1,11 +1,11 @@
-//! Records of runs that never took place, with gaps that the tests know.
+//! Records of made-up runs with known gaps.
 
 use gap_schema::record::Record;
 use gap_spec::{
     Diagnostics, EncoderKind, EncoderLabel, Estimator, Family, Method, Side, Split, StopKind, Trust,
 };
 
-/// An encoder on 64 pixels for 10 latent dimensions.
+/// Returns the label of an encoder from 64 pixels to 10 latent dimensions.
 pub fn encoder(hidden: &[u32]) -> EncoderLabel {
     let widths: Vec<u64> = [64]
         .into_iter()
@@ -24,7 +24,7 @@ pub fn encoder(hidden: &[u32]) -> EncoderLabel {
     }
 }
 
-/// A free-form ELBO of `value_nats`; tests change what they need.
+/// Returns the record of a free-form ELBO of `value_nats`. Tests change the fields that matter to them.
 pub fn record(seed: u64, split: Split, datapoint: u64, value_nats: f64) -> Record {
     Record {
         variant: None,
@@ -59,7 +59,7 @@ pub fn record(seed: u64, split: Split, datapoint: u64, value_nats: f64) -> Recor
     }
 }
 
-/// The rows of one datapoint for the free-form `q*`.
+/// Returns the rows of one datapoint for the free-form `q*`: an ELBO and an importance-weighted bound.
 pub fn free_form(seed: u64, split: Split, datapoint: u64, elbo: f64, iw: f64) -> Vec<Record> {
     let elbo = record(seed, split, datapoint, elbo);
     let iw = Record {
@@ -70,7 +70,7 @@ pub fn free_form(seed: u64, split: Split, datapoint: u64, elbo: f64, iw: f64) ->
     vec![elbo, iw]
 }
 
-/// The rows of one datapoint for an encoder's `q`.
+/// Returns the rows of one datapoint for an encoder's `q`: an ELBO and an importance-weighted bound.
 pub fn amortized(
     encoder: &EncoderLabel,
     seed: u64,
@@ -99,7 +99,7 @@ pub fn amortized(
     .collect()
 }
 
-/// A row that belongs to the model, on the datapoint of `free_form`.
+/// Returns a row that belongs to the model alone, on the datapoint of `free_form`.
 pub fn of_model(estimator: Estimator, free_form: &Record, value_nats: f64) -> Record {
     let is_annealed = [Estimator::Annealed, Estimator::AnnealedReverse].contains(&estimator);
     let (side, n_samples, std_error_nats) = match estimator {
@@ -132,7 +132,7 @@ pub fn of_model(estimator: Estimator, free_form: &Record, value_nats: f64) -> Re
     }
 }
 
-/// The rows of one simulated point, with its exact value if it has one.
+/// Returns the rows of one simulated point, with its exact value if one is given.
 pub fn simulated(seed: u64, datapoint: u64, bounds: [f64; 2], exact: Option<f64>) -> Vec<Record> {
     let [lower, upper] = bounds;
     let mut rows = free_form(seed, Split::Simulated, datapoint, lower - 0.5, lower - 0.1);
@@ -146,7 +146,7 @@ pub fn simulated(seed: u64, datapoint: u64, bounds: [f64; 2], exact: Option<f64>
     rows
 }
 
-/// A refined `q`'s ELBO.
+/// Returns the row of a refined `q`'s ELBO.
 pub fn refined(steps: u32, amortized: &Record, elbo: f64) -> Record {
     Record {
         method: Method::Refined,
@@ -159,13 +159,14 @@ pub fn refined(steps: u32, amortized: &Record, elbo: f64) -> Record {
     }
 }
 
-/// Numbers in [-1, 1] that look random and are the same everywhere.
+/// Returns a number in [-1, 1] that looks random, but depends on the arguments alone.
 fn wobble(a: u64, b: u64, c: u64) -> f64 {
     let mixed = (a * 7919 + b * 104_729 + c * 1_299_709 + 17) * 2_654_435_761 % 1_000_003;
     2.0 * mixed as f64 / 1_000_003.0 - 1.0
 }
 
-/// A run with `seeds` seeds, 20 points a split, and gaps that shrink with capacity and steps.
+/// Returns a run with `seeds` seeds, 20 points per split, and gaps that shrink with the encoder's weights and
+/// with refinement steps.
 pub fn run(seeds: u64) -> Vec<Record> {
     let capacities: [&[u32]; 6] = [&[], &[4], &[16], &[64], &[256], &[256, 256]];
     let base = [6.5, 9.0, 3.1, 1.1, 0.45, 0.3];
@@ -195,7 +196,8 @@ pub fn run(seeds: u64) -> Vec<Record> {
     records
 }
 
-/// [`run`] with estimates of `log p(x)` by smoothing, adaptive draws and annealing, and simulated points.
+/// Returns [`run`] with estimates of `log p(x)` by smoothing, adaptive draws and annealing, and with simulated
+/// points.
 pub fn run_with_evidence(seeds: u64) -> Vec<Record> {
     let mut records = run(seeds);
     let weighted: Vec<Record> = records

@@ -1,11 +1,11 @@
-//! Trace points of ascents that never took place.
+//! Trace points of made-up ascents.
 
 use gap_schema::TracePoint;
 use gap_spec::Split;
 use gap_spec::Start;
 
-/// The point of an ascent after 16 joint gradients per step, a millisecond each; tests change what
-/// they need.
+/// Returns a point of an ascent with 16 joint gradients per step, each of which takes a millisecond. Tests
+/// change the fields that matter to them.
 pub fn point(seed: u64, start: Start, ascent: &str, steps: u32, nats_to_go: f64) -> TracePoint {
     let joint_gradients = 16.0 * f64::from(steps);
     TracePoint {
@@ -35,7 +35,7 @@ pub fn point(seed: u64, start: Start, ascent: &str, steps: u32, nats_to_go: f64)
     }
 }
 
-/// The points of an ascent after 1, 2, 4, … steps.
+/// Returns the points of an ascent after 1, 2, 4, … steps.
 pub fn course(seed: u64, start: Start, ascent: &str, nats_to_go: &[f64]) -> Vec<TracePoint> {
     let steps = (0..).map(|i| 1 << i);
     let points = steps.zip(nats_to_go);
@@ -44,7 +44,7 @@ pub fn course(seed: u64, start: Start, ascent: &str, nats_to_go: &[f64]) -> Vec<
         .collect()
 }
 
-/// Two variants, two starts, three seeds and nine ascents, as an experiment would leave them.
+/// Returns the trace of a made-up experiment with two variants, two starts, three seeds and nine ascents.
 pub fn comparison() -> Vec<TracePoint> {
     let names = [
         "default",

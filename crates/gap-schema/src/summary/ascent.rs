@@ -1,12 +1,13 @@
-//! What a summary says of an ascent: when it arrived, and where it ended.
+//! What a summary says of an ascent: its cost until it stayed within tolerance of the optimum, and where it
+//! ended.
 
 use super::nan_from_null;
 use gap_spec::Split;
 use gap_spec::Start;
 use serde::{Deserialize, Serialize};
 
-/// What an ascent had cost when its mean distance to the optimum fell below
-/// [`crate::trace::REACHED_TOLERANCE_NATS`] for good.
+/// The cost of an ascent until its mean distance to the optimum fell below
+/// [`crate::trace::REACHED_TOLERANCE_NATS`] for good, interpolated between the recorded steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CostToReachOptimum {
     /// Wall seconds for all `n` datapoints.
@@ -22,7 +23,7 @@ pub struct AscentEnd {
     pub seconds: f64,
     /// Joint gradients per datapoint.
     pub joint_gradients: f64,
-    /// Mean distance below the optimum that each datapoint's ascent led to, nats.
+    /// Mean distance to the optimum that each datapoint's ascent leads to, nats.
     #[serde(deserialize_with = "nan_from_null")]
     pub nats_to_go: f64,
     /// Its standard error over datapoints, of paired differences.
@@ -35,41 +36,42 @@ pub struct AscentEnd {
     pub above_tolerance: u64,
     /// Datapoints that had not met the ascent's own stopping rule.
     pub unfinished: u64,
-    /// Datapoints that ended near an optimum that is worse than the best one known.
+    /// Datapoints whose ascent leads to an optimum more than [`crate::trace::MIN_OTHER_OPTIMUM_NATS`] below the
+    /// best known one.
     pub other_optimum: u64,
-    /// What these fall short of the best, summed over them and divided by `n`, nats.
+    /// How far these optima are below the best known ones, summed over datapoints and divided by `n`, nats.
     #[serde(deserialize_with = "nan_from_null")]
     pub other_optimum_nats: f64,
-    /// Datapoints whose ascent stopped being finite.
+    /// Datapoints with values that are not finite; they are in no mean.
     pub non_finite: u64,
 }
 
-/// One ascent of one seed from one start.
+/// The results of one ascent of one seed from one start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AscentCell {
-    /// The variant of the experiment, where it has several.
+    /// The variant of the experiment; absent without variants.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub variant: Option<String>,
     /// The data set.
     pub dataset: String,
-    /// The part of it.
+    /// The part of the data set.
     pub split: Split,
     /// The seed.
     pub seed: u64,
-    /// How many datapoints ascended.
+    /// The number of datapoints.
     pub n: u64,
     /// Dimensions of `z`.
     pub latent_dim: u32,
     /// The ascent's name in the spec.
     pub ascent: String,
-    /// Its phases: step rule, noise, draws per datapoint and step.
+    /// Its phases, each as step rule, noise, and draws per datapoint and step.
     pub phases: String,
     /// Where it started.
     pub start: Start,
-    /// When its mean distance to the optimum was below 0.01 nats for good; `null` if it never was.
+    /// The cost until its mean distance to the optimum was below 0.01 nats for good; `null` if it never was.
     pub reached: Option<CostToReachOptimum>,
     /// Where it ended.
     pub end: AscentEnd,
-    /// Joint gradients per datapoint of the longer run that the optimum is known from.
+    /// Joint gradients per datapoint of the longer search from the same start for a reference optimum.
     pub reference_joint_gradients: f64,
 }

@@ -1,4 +1,4 @@
-//! `[ascents.NAME]`: a protocol, or a rule with what goes with it.
+//! Checks `[ascents.NAME]`: a protocol, or a rule with settings that apply to it.
 
 use super::{SpecConflict, check_draws, is_plain_name, refuse};
 use crate::ascent::AscentSpec;
@@ -102,7 +102,7 @@ impl AscentSpec {
         }
     }
 
-    /// The first key that is written and belongs to a rule of the spec's own.
+    /// The first key in the spec that only goes with a `rule`.
     fn first_key_beside_a_rule(&self) -> Option<&'static str> {
         let rule_keys = [
             ("noise", self.noise.is_some()),

@@ -1,4 +1,4 @@
-//! `[calibration]`.
+//! Checks `[calibration]`.
 
 use super::{SpecConflict, refuse};
 use crate::experiment::ExperimentSpec;

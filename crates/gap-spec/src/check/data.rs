@@ -1,4 +1,4 @@
-//! `[data]`.
+//! Checks `[data]`.
 
 use super::{SpecConflict, refuse};
 use crate::experiment::ExperimentSpec;

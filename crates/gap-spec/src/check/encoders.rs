@@ -1,4 +1,4 @@
-//! `[[encoders]]`, and the sections that belong to them.
+//! Checks `[[encoders]]`, and the sections that belong to them.
 
 use super::{SpecConflict, first_repeated, refuse};
 use crate::encoder::{EncoderKind, EncoderSpec};
@@ -44,7 +44,7 @@ impl ExperimentSpec {
         }
     }
 
-    /// The widths or the channels that its kind has.
+    /// Checks that the encoder has the widths or channels that its kind needs, and no others.
     fn check_sizes(&self, i: usize, encoder: &EncoderSpec) -> Result<(), SpecConflict> {
         let kind = encoder.kind;
         let lacks = match kind {
@@ -106,7 +106,7 @@ impl ExperimentSpec {
         refuse(&format!("encoders[{i}].context"), message)
     }
 
-    /// Without encoders there are ascents or a calibration, and nothing that belongs to encoders.
+    /// Without encoders there must be ascents or a calibration, and no section that belongs to encoders.
     fn check_without_encoders(&self) -> Result<(), SpecConflict> {
         if self.ascents.is_empty() && self.calibration.is_none() {
             return refuse(

@@ -1,4 +1,4 @@
-//! `[estimators]`.
+//! Checks `[estimators]`.
 
 use super::{SpecConflict, refuse};
 use crate::adaptive::AdaptiveSpec;
@@ -6,7 +6,7 @@ use crate::annealing::{AnnealedSpec, AnnealedStart, AnnealingSchedule};
 use crate::experiment::ExperimentSpec;
 use crate::model::ModelKind;
 
-/// Why a model whose prior depends on what came before does not go with draws from a prior.
+/// Why draws from the prior do not go with a time series, whose prior depends on the preceding observation.
 const NEEDS_STANDARD_NORMAL_PRIOR: &str =
     "which is of the standard normal, and that is not the prior of `model.kind = \"time-series\"`";
 
@@ -70,7 +70,7 @@ fn check_adaptive(adaptive: &AdaptiveSpec) -> Result<(), SpecConflict> {
     Ok(())
 }
 
-/// The path goes from 0 to 1, and its length is said once.
+/// Checks that the path goes from 0 to 1, and that its length is set by exactly one key.
 fn check_path(annealed: &AnnealedSpec) -> Result<(), SpecConflict> {
     const KEY: &str = "estimators.annealed.schedule";
     match (&annealed.schedule, annealed.temperatures) {

@@ -1,4 +1,4 @@
-//! `[family]`, and the sections that not every family goes with.
+//! Checks `[family]`, and the sections that do not go with every family.
 
 use super::{MAX_SOBOL_DIMENSIONS, SpecConflict, refuse};
 use crate::experiment::ExperimentSpec;
@@ -51,7 +51,8 @@ impl ExperimentSpec {
         }
     }
 
-    /// A draw of some families is made of more numbers than `z` has, and Sobol points have 256 at most.
+    /// Checks that Sobol points have enough dimensions for a draw, which in some families needs more normals
+    /// than `z` has dimensions.
     fn check_draws_of_family(&self) -> Result<(), SpecConflict> {
         let (family, latent_dim) = (self.family.kind, self.model.latent_dim.get() as usize);
         if family.noise_dim(latent_dim) <= MAX_SOBOL_DIMENSIONS {
@@ -68,7 +69,7 @@ impl ExperimentSpec {
         )
     }
 
-    /// The density of a mixture with the prior is asked for at draws of the prior.
+    /// Checks that `q` has a density at draws of the prior, which a defensive mixture with the prior needs.
     fn check_density(&self) -> Result<(), SpecConflict> {
         let Some(adaptive) = &self.estimators.adaptive else {
             return Ok(());
@@ -87,7 +88,7 @@ impl ExperimentSpec {
     }
 }
 
-/// The rules that refine a `q` of this family, for a sentence.
+/// The rules that refine a `q` of this family, joined for a message.
 fn refining_rule_names(family: Family) -> String {
     let fitting = StepRule::refining_rules().filter(|(rule, _)| rule.supports(family));
     let names: Vec<&str> = fitting.map(|(rule, _)| rule.as_str()).collect();

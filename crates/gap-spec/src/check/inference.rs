@@ -1,11 +1,11 @@
-//! `[free_form]` and `[refinement]`.
+//! Checks `[free_form]` and `[refinement]`.
 
 use super::{SpecConflict, check_draws, first_repeated, refuse};
 use crate::experiment::ExperimentSpec;
 use crate::search::Start;
 use crate::step_rule::StepRule;
 
-/// The bound on a remaining distance starts at 2e-4 nats, for the accuracy of `f32`.
+/// The smallest tolerance. A bound on the distance to the optimum includes 2e-4 nats for the accuracy of `f32`.
 const MIN_TOLERANCE_NATS: f64 = 5e-4;
 
 impl ExperimentSpec {

@@ -1,4 +1,4 @@
-//! `model.likelihood`, and what it needs.
+//! Checks `model.likelihood`, and the keys that it needs.
 
 use super::{SpecConflict, refuse};
 use crate::experiment::ExperimentSpec;

@@ -1,4 +1,4 @@
-//! `[model]`, and what it needs of `[data]`.
+//! Checks `[model]`, and the keys of `[data]` that it depends on.
 
 use super::{SpecConflict, refuse};
 use crate::data::SYNTHETIC;
@@ -57,7 +57,7 @@ impl ExperimentSpec {
         }
     }
 
-    /// The size of an observation is that of the data, or of the model, or is written.
+    /// Checks that the size of an observation is given exactly once: by the data, by the model or by a key.
     fn check_observed_dim(&self) -> Result<(), SpecConflict> {
         let model = &self.model;
         let (kind, name) = (model.kind, &self.data.name);
@@ -101,7 +101,7 @@ impl ExperimentSpec {
         )
     }
 
-    /// What only a network has.
+    /// Refuses the keys that only decoders have.
     fn refuse_decoder_keys(&self) -> Result<(), SpecConflict> {
         self.refuse_key("hidden", self.model.hidden.is_some())?;
         self.refuse_key("channels", self.model.channels.is_some())?;
@@ -115,7 +115,7 @@ impl ExperimentSpec {
         self.refuse_key("condition_number", self.model.condition_number.is_some())
     }
 
-    /// A model that is not fitted is the truth of its data.
+    /// A model that is not fitted needs data that are drawn from it.
     fn check_data_is_synthetic(&self) -> Result<(), SpecConflict> {
         if self.data.is_synthetic() {
             return Ok(());
@@ -129,7 +129,7 @@ impl ExperimentSpec {
         )
     }
 
-    /// What all decoders need, whatever their network.
+    /// Checks the keys that decoders of every kind have.
     fn check_decoder(&self) -> Result<(), SpecConflict> {
         self.refuse_condition_number()?;
         self.check_likelihood()?;
@@ -152,8 +152,8 @@ impl ExperimentSpec {
         self.check_decoder_sharing()
     }
 
-    /// The loadings that give a condition number are as many orthogonal directions of `x` as `z` has
-    /// dimensions.
+    /// Checks a condition number. Loadings with a given one need as many orthogonal directions of `x` as `z`
+    /// has dimensions.
     fn check_condition_number(&self) -> Result<(), SpecConflict> {
         const KEY: &str = "model.condition_number";
         let model = &self.model;

@@ -1,9 +1,9 @@
-//! `[pictures]`.
+//! Checks `[pictures]`.
 
 use super::{SpecConflict, refuse};
 use crate::experiment::ExperimentSpec;
 
-/// More cells than this along a side make files of many megabytes.
+/// The most cells along a side; with more, files take many megabytes.
 const MAX_PICTURE_CELLS: u32 = 200;
 
 impl ExperimentSpec {

@@ -1,23 +1,23 @@
-//! What is wrong with a text, in the words of this program, and where it stands.
+//! Mistakes in a spec's text: where they are, and messages in the terms of TOML rather than of Rust.
 
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The table of variants.
+/// The key of the table of variants.
 pub(super) const VARIANTS_KEY: &str = "variants";
 
-/// What is wrong with a text.
+/// A mistake in a text.
 pub(super) struct Fault {
-    /// The key, as in `encoders[1].hidden`; empty where the text is not TOML.
+    /// The key with the mistake, as in `encoders[1].hidden`; empty if the text is not TOML.
     pub key: String,
-    /// The byte of the text where it stands.
+    /// The byte offset of the mistake in the text.
     pub at: usize,
-    /// One line, which names the key.
+    /// A message of one line, which names the key.
     pub message: String,
 }
 
-/// What the parser says, with the whole key and in the words of this program.
+/// Translates an error of the parser: its message gets the whole key and the terms of TOML.
 pub(super) fn toml_fault(text: &str, error: &toml::de::Error) -> Fault {
     let span = error.span().unwrap_or(0..0);
     let said = plain_words(&join_into_one_line(error.message()));
@@ -37,7 +37,8 @@ pub(super) fn toml_fault(text: &str, error: &toml::de::Error) -> Fault {
             Some((_, rest)) if place.key.contains(['.', '[']) => {
                 format!("unknown key `{}`{rest}", place.key)
             }
-            // The variants are no part of a single spec.
+            // The parser lists the keys of a spec without variants; at the top level a file may have `variants`
+            // too.
             Some((_, rest)) => format!("unknown key `{}`{rest}, `{VARIANTS_KEY}`", place.key),
             None => format!("`{}`: {said}", place.key),
         };
@@ -57,7 +58,7 @@ pub(super) fn toml_fault(text: &str, error: &toml::de::Error) -> Fault {
     }
 }
 
-/// Rust's names of types in the words of TOML.
+/// Replaces Rust's type names in a message by the terms of TOML.
 fn plain_words(message: &str) -> String {
     let message = message
         .replace("wanted string or table", "expected a string")
@@ -77,14 +78,14 @@ fn plain_words(message: &str) -> String {
     format!("{found}, expected {expected}")
 }
 
-/// Where a key and its value stand in a text.
+/// The byte ranges of a key and of its value in a text.
 pub(super) struct KeySpan {
     pub key: String,
     pub name: Range<usize>,
     pub value: Range<usize>,
 }
 
-/// Every key of `text`, and every element of a list; none if it is not TOML.
+/// The spans of every key in `text` and of every list element; empty if `text` is not TOML.
 pub(super) fn key_spans(text: &str) -> Vec<KeySpan> {
     fn collect_key_spans(
         key: &str,
@@ -125,7 +126,7 @@ pub(super) fn key_spans(text: &str) -> Vec<KeySpan> {
     key_spans
 }
 
-/// The place of `key`, or of the section around it.
+/// The spans of `key`, or of the innermost section around it that is in the text.
 pub(super) fn span_around_key<'a>(key_spans: &'a [KeySpan], key: &str) -> Option<&'a KeySpan> {
     let mut key = key;
     loop {
@@ -136,7 +137,7 @@ pub(super) fn span_around_key<'a>(key_spans: &'a [KeySpan], key: &str) -> Option
     }
 }
 
-/// The place of the shortest key or value around the byte `at`.
+/// The key whose name or value is the shortest range that contains the byte `at`.
 fn innermost_span(key_spans: Vec<KeySpan>, at: usize) -> Option<KeySpan> {
     let size = |place: &KeySpan| {
         let around = [&place.name, &place.value];

@@ -1,9 +1,11 @@
-//! `--set key=value`: what it changes, which of several is at fault, and which changes nothing.
+//! `--set key=value`: applies overrides, finds those that may have caused a mistake, and refuses those that
+//! have no effect.
 
 use super::fault::VARIANTS_KEY;
 use toml::{Table, Value};
 
-/// The overrides of `key`, of a part of it or of the section around it; all where none is.
+/// Returns the overrides of `key`, of keys below it and of sections around it, joined by `--set`; if there are
+/// none, returns all overrides.
 pub(super) fn overrides_around_key(overrides: &[String], key: &str) -> String {
     let key = key.replace('[', ".").replace(']', "");
     let within = |inner: &str, outer: &str| {
@@ -22,8 +24,8 @@ pub(super) fn overrides_around_key(overrides: &[String], key: &str) -> String {
     }
 }
 
-/// What is wrong with an assignment that changes nothing: every variant of `file` has a value of its own in
-/// place of what it sets.
+/// Returns the error message for an assignment without effect, one whose value every variant of `file`
+/// overrides; `None` for any other assignment.
 pub(super) fn hidden_by_variants(file: &Table, assignment: &str) -> Option<String> {
     let key = assignment.split('=').next().unwrap_or_default().trim();
     let parts: Vec<&str> = key.split('.').collect();
@@ -41,7 +43,7 @@ pub(super) fn hidden_by_variants(file: &Table, assignment: &str) -> Option<Strin
     })
 }
 
-/// The value at a path below a table; of a list, by index.
+/// The value at the path `parts` below `table`; an element of a list is addressed by its index.
 fn value_at<'a>(table: &'a Table, parts: &[&str]) -> Option<&'a Value> {
     let (first, rest) = parts.split_first()?;
     let below = |at: &'a Value, part: &&str| match at {
@@ -52,7 +54,8 @@ fn value_at<'a>(table: &'a Table, parts: &[&str]) -> Option<&'a Value> {
     rest.iter().try_fold(table.get(*first)?, below)
 }
 
-/// Whether a variant's `own` keys stand in place of all of `set`, the base's value at the path `parts`.
+/// Whether a variant's `own` keys override every part of `set`, the base's value at the path `parts`, so that
+/// changing it in the base has no effect on this variant.
 fn is_hidden(own: &Value, parts: &[&str], set: &Value) -> bool {
     match (own, parts.split_first(), set) {
         (Value::Table(own), Some((first, rest)), _) => {
@@ -63,12 +66,12 @@ fn is_hidden(own: &Value, parts: &[&str], set: &Value) -> bool {
             let own = own.get(key);
             own.is_some_and(|own| is_hidden(own, &[], set))
         }),
-        // Tables are merged; anything else replaces what the base has.
+        // Only tables are merged; any other value of the variant replaces the base's value.
         _ => true,
     }
 }
 
-/// Applies `a.b.0.c=value` to `table`.
+/// Applies an assignment such as `a.b.0.c=value` to `table`.
 pub(super) fn apply_override(table: &mut Table, assignment: &str) -> Result<(), String> {
     let (key, text) = assignment
         .split_once('=')
@@ -78,7 +81,8 @@ pub(super) fn apply_override(table: &mut Table, assignment: &str) -> Result<(), 
             "has an empty part in its key; write it as in estimators.iw_samples=100".into(),
         );
     }
-    // A bare word is a string: --set data.name=mnist-binarized. So is a date: no key takes one.
+    // An unquoted word is read as a string, as in --set data.name=mnist-binarized. A date is too, since no key
+    // takes one.
     let value = toml::from_str::<Table>(&format!("value = {text}"))
         .ok()
         .and_then(|mut parsed| parsed.remove("value"))

@@ -1,4 +1,4 @@
-//! `[variants.NAME]`: the base of a file with the keys of a variant in their place.
+//! `[variants.NAME]`: merges each variant's keys into the base, which is the rest of the file.
 
 use super::fault::{Fault, KeySpan, VARIANTS_KEY, key_spans};
 use super::parse_spec;
@@ -6,10 +6,10 @@ use crate::check::is_plain_name;
 use crate::problem::{Experiment, Problem};
 use toml::{Table, Value};
 
-/// What belongs to the experiment, whatever the variant.
+/// Keys that all variants share, and that a variant cannot set.
 const KEYS_OF_ALL_VARIANTS: [&str; 4] = ["name", "question", "surprise", VARIANTS_KEY];
 
-/// Checks each variant of `file`, which is the table of `text`; `None` if it has no variants.
+/// Checks each variant of `file`, the parsed table of `text`; returns `None` if it has no variants.
 pub(super) fn parse_variants(text: &str, file: &Table) -> Result<Option<Experiment>, Fault> {
     let Some(variants) = file.get(VARIANTS_KEY) else {
         return Ok(None);
@@ -66,7 +66,8 @@ pub(super) fn parse_variants(text: &str, file: &Table) -> Result<Option<Experime
         merge_tables(&mut merged, own);
         let merged = table_as_toml(&merged);
         let spec = parse_spec(&merged).map_err(|fault| {
-            // A mistake that the base has without the variant is not the variant's.
+            // A mistake that the base has too is reported as the base's, unless the variant sets the key
+            // itself.
             let own = format!("{key}.{}", fault.key);
             let is_of_base = !key_spans.iter().any(|place| place.key == own)
                 && parse_spec(&base_text).is_err_and(|base| base.message == fault.message);
@@ -94,7 +95,7 @@ pub(super) fn parse_variants(text: &str, file: &Table) -> Result<Option<Experime
     }))
 }
 
-/// Tables are merged; of anything else, that of `own` is kept.
+/// Merges `own` into `into`: tables key by key; any other value of `own` replaces the one in `into`.
 fn merge_tables(into: &mut Table, own: &Table) {
     for (key, value) in own {
         match (into.get_mut(key), value) {
@@ -119,7 +120,7 @@ fn fault_at_name(key_spans: &[KeySpan], key: &str, message: &str) -> Fault {
     }
 }
 
-/// The message; where it lists the keys of a file, without those that a variant cannot set.
+/// The message of a fault; if it lists the keys of a file, those that a variant cannot set are removed.
 fn without_keys_of_all_variants(fault: &Fault) -> String {
     let mut message = fault.message.clone();
     if message.starts_with("unknown key") && !fault.key.contains(['.', '[']) {
@@ -131,13 +132,13 @@ fn without_keys_of_all_variants(fault: &Fault) -> String {
     message
 }
 
-/// Where the key of a fault in the text `merged` stands in the file: below the key `within`, or else
-/// in the base; of a key that is missing, the place of the section around it.
+/// Finds the key of a fault, which was found in the text `merged`, in the file: below the key `within`, or else
+/// in the base. For a missing key it returns the section around it.
 fn locate_in_file(file: &[KeySpan], within: &str, merged: &str, fault: &Fault) -> (String, usize) {
     let in_merged = key_spans(merged);
     let mut key = fault.key.as_str();
-    // A list of the variant's may lack what the base's has, so a key that is missing here is not looked
-    // for there.
+    // `merged` decides how much of the key exists. The file cannot: where a variant's list replaces the base's,
+    // a key that the variant's list lacks may exist in the base's.
     while !in_merged.iter().any(|place| place.key == key) {
         match key.rfind(['.', '[']) {
             Some(end) => key = &key[..end],

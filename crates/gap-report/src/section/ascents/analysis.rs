@@ -1,16 +1,18 @@
-//! What ascents cost until they had arrived, and where they ended: from trace points to cells.
+//! From trace points to cells: what each ascent cost until it stayed within tolerance of the optimum, and where
+//! it ended.
 
 use crate::variant::variant_sort_key;
 use gap_schema::summary::{AscentCell, AscentEnd, CostToReachOptimum};
 use gap_schema::trace::{REACHED_TOLERANCE_NATS, TracePoint};
 
-/// The points of one ascent of one seed from one start, by rising steps; there is at least one.
+/// The points of one ascent of one seed from one start, in order of increasing steps; there is at least one.
 pub(super) struct AscentPath<'a> {
     pub(super) points: Vec<&'a TracePoint>,
 }
 
 impl<'a> AscentPath<'a> {
-    /// The paths of a trace, by variant, start, seed and name; its order has no effect on theirs.
+    /// Splits a trace into paths, which are sorted by variant, data set, split, start, seed and name. The order
+    /// of the trace has no effect.
     pub(super) fn split_trace_into_paths(trace: &'a [TracePoint]) -> Vec<Self> {
         fn key(point: &TracePoint) -> impl Ord + use<'_> {
             (
@@ -32,12 +34,12 @@ impl<'a> AscentPath<'a> {
             .collect()
     }
 
-    /// What stands in each of its points alike, and where it began.
+    /// Returns the point where the ascent began; what identifies the ascent is the same in all its points.
     pub(super) fn first_point(&self) -> &'a TracePoint {
         self.points[0]
     }
 
-    /// What a summary says of it.
+    /// Returns the cell of the summary for this ascent.
     pub(super) fn cell(&self) -> AscentCell {
         let (first, end) = (self.first_point(), self.points[self.points.len() - 1]);
         AscentCell {
@@ -67,7 +69,8 @@ impl<'a> AscentPath<'a> {
         }
     }
 
-    /// When the distance fell below [`REACHED_TOLERANCE_NATS`] for good; one that is NaN is not below.
+    /// Returns the cost at which the distance fell below [`REACHED_TOLERANCE_NATS`] for good; `None` if it did
+    /// not. A distance that is NaN does not count as below.
     fn cost_to_reach_optimum(&self) -> Option<CostToReachOptimum> {
         let below = |point: &&TracePoint| point.nats_to_go < REACHED_TOLERANCE_NATS;
         let last_above = self.points.iter().rposition(|point| !below(point));
@@ -87,8 +90,9 @@ impl<'a> AscentPath<'a> {
     }
 }
 
-/// The cost at which a power law through two points, of a cost and a distance each, crosses
-/// [`REACHED_TOLERANCE_NATS`]; that of the later point where the law has no logarithms.
+/// Returns the cost at which a power law through two points, each a cost and a distance, crosses
+/// [`REACHED_TOLERANCE_NATS`]. This is the cost of the later point if that law has no crossing between the two,
+/// for example because a distance is not positive.
 fn cost_at_reached_tolerance(earlier: (f64, f64), later: (f64, f64)) -> f64 {
     let share = (earlier.1 / REACHED_TOLERANCE_NATS).ln() / (earlier.1 / later.1).ln();
     let cost = earlier.0 * (later.0 / earlier.0).powf(share);
@@ -99,7 +103,7 @@ fn cost_at_reached_tolerance(earlier: (f64, f64), later: (f64, f64)) -> f64 {
     }
 }
 
-/// A cell for each ascent, seed and start of a trace.
+/// Returns a cell for each ascent, seed and start of a trace.
 pub(super) fn ascent_cells(trace: &[TracePoint]) -> Vec<AscentCell> {
     AscentPath::split_trace_into_paths(trace)
         .iter()

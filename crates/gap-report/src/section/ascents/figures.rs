@@ -1,4 +1,4 @@
-//! The figures of ascents: how far each has to go, by time and by joint gradients.
+//! The figures of ascents: the distance to the optimum against time and against joint gradients.
 
 use super::analysis::AscentPath;
 use crate::figure::{
@@ -9,10 +9,10 @@ use gap_schema::TracePoint;
 use gap_schema::trace::REACHED_TOLERANCE_NATS;
 use gap_spec::Start;
 
-/// Distances below this, nats, are drawn as if they were this: what lies deeper is noise.
+/// Smaller distances, in nats, are noise: they do not extend the axis, and are drawn at its bottom.
 const MIN_PLOTTED_NATS: f64 = 1e-5;
 
-/// What ascents are drawn against.
+/// A measure of cost that ascents are drawn against.
 struct CostAxis {
     name: &'static str,
     title: &'static str,
@@ -35,7 +35,7 @@ const COST_AXES: [CostAxis; 2] = [
     },
 ];
 
-/// Two figures for each variant.
+/// Returns two charts for each variant, by time and by joint gradients, without those that have no points.
 pub(super) fn ascent_charts(trace: &[TracePoint]) -> Vec<Chart> {
     let paths = AscentPath::split_trace_into_paths(trace);
     let mut names: Vec<&str> = paths
@@ -131,7 +131,7 @@ fn ascent_line_style(path: &AscentPath<'_>, names: &[&str]) -> LineStyle {
     )
 }
 
-/// The points that have a place on logarithmic axes.
+/// Returns the points that can be shown on logarithmic axes; `omitted` counts the others.
 fn plottable_points(
     path: &AscentPath<'_>,
     axis: &CostAxis,
@@ -148,7 +148,7 @@ fn plottable_points(
     shown.collect()
 }
 
-/// Points that a logarithmic axis has no place for.
+/// Counts of the points that cannot be shown on logarithmic axes, by the reason.
 #[derive(Default)]
 struct OmittedPoints {
     at_no_cost: usize,
@@ -157,7 +157,7 @@ struct OmittedPoints {
 }
 
 impl OmittedPoints {
-    /// Whether there is a place for `point`; it is counted if there is none.
+    /// Whether logarithmic axes can show `point`; if they cannot, it is counted.
     fn keep_or_count_omitted(&mut self, point: Point) -> bool {
         let Point { x, value, .. } = point;
         let count = if !x.is_finite() || !value.is_finite() {

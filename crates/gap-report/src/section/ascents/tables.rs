@@ -1,4 +1,4 @@
-//! The ascents of an experiment that compares them, one row for each variant, start and ascent.
+//! The table of an experiment that compares ascents, one row for each variant, split, start and ascent.
 
 use crate::across_seeds::{SeedMean, SpreadOver, error_bar_meaning};
 use crate::table::Table;
@@ -10,7 +10,7 @@ use gap_schema::Summary;
 use gap_schema::summary::{AscentCell, CostToReachOptimum, Mean};
 use gap_schema::trace::{MIN_OTHER_OPTIMUM_NATS, REACHED_TOLERANCE_NATS};
 
-/// What the times of the others are compared with.
+/// The ascent whose time the times of the others are divided by.
 const BASELINE_ASCENT_NAME: &str = "default";
 
 /// The cells of one ascent from one start, one for each seed.
@@ -19,7 +19,8 @@ struct AscentGroup<'a> {
 }
 
 impl<'a> AscentGroup<'a> {
-    /// The groups by variant, start and the time that they took; those that did not arrive come last.
+    /// Returns the groups, sorted by variant, data set, split and start, and then by the median time until they
+    /// reached the optimum. That is infinite if at least half of the seeds did not reach it.
     fn group_ascent_cells(summary: &'a Summary) -> Vec<Self> {
         let mut cells: Vec<&AscentCell> = summary.ascents.iter().collect();
         let key = |cell: &AscentCell| (cell.ascent.clone(), cell.seed);
@@ -42,14 +43,15 @@ impl<'a> AscentGroup<'a> {
         groups
     }
 
-    /// What it took each seed to arrive.
+    /// Returns the cost until the ascent reached the optimum, over seeds; infinite for a seed where it did not.
     fn cost_to_reach(&self, cost: impl Fn(&CostToReachOptimum) -> f64) -> MedianAndRange {
         let costs = self.cells.iter().map(|cell| cell.reached.as_ref());
         MedianAndRange::new(costs.map(|reached| reached.map_or(f64::INFINITY, &cost)))
             .expect("a group has a cell")
     }
 
-    /// The time that each seed took over that of the baseline; absent where none of them has both.
+    /// Returns the text of each seed's time divided by the baseline's time in that seed. Seeds where either did
+    /// not reach the optimum are left out, and [`number::ABSENT`] stands for no seeds.
     fn time_ratio(&self, summary: &Summary) -> String {
         let time = |cell: &AscentCell| Some(cell.reached?.seconds);
         let ratios = self.cells.iter().filter_map(|cell| {
@@ -84,7 +86,8 @@ impl<'a> AscentGroup<'a> {
         )
     }
 
-    /// A worst distance that is NaN in some seed is not known.
+    /// Returns the largest distance of any datapoint at the end, over the seeds where it is not NaN; it is not
+    /// finite if there are no such seeds.
     fn largest_nats_to_go(&self) -> f64 {
         let worst = self.cells.iter().map(|cell| cell.end.worst_nats);
         worst.fold(
@@ -104,7 +107,8 @@ fn comparison_key(cell: &AscentCell) -> impl Ord + use<'_> {
     (variant, &cell.dataset, cell.split, cell.start)
 }
 
-/// The median over seeds, and the least and the most; infinite where a seed did not arrive.
+/// The median of a number over seeds, and its range. The number is infinite for a seed where the ascent did not
+/// reach the optimum.
 struct MedianAndRange {
     median: f64,
     least: f64,
@@ -152,7 +156,8 @@ fn joint_gradients_text(value: f64) -> String {
     }
 }
 
-/// What each ascent took to arrive, and where it ended; no rows where nothing was compared.
+/// Returns the table of what each ascent cost until it reached the optimum, and where it ended; it has no rows
+/// if no ascents were compared.
 pub(super) fn ascents_table(summary: &Summary) -> Table {
     let groups = AscentGroup::group_ascent_cells(summary);
     let to = |what: &str| format!("{what} to {REACHED_TOLERANCE_NATS} nats");

@@ -1,16 +1,17 @@
-//! Whether reported errors are true: from rows of replicates to what follows from them, and to groups
-//! over datapoints for tables and figures.
+//! Checks reported standard errors: from rows of replicates to calibrations, and from these to groups over
+//! datapoints for tables and figures.
 
 use crate::variant::variant_sort_key;
 use gap_schema::summary::EstimatorCalibration;
 use gap_schema::{CalibrationRow, Summary};
 use gap_spec::{Estimator, Side};
 
-/// The part of replicates that a 95% interval may hold before its standard error counts as untrue.
+/// The range in which the coverage of 95% intervals must be if the reported standard error is to count as
+/// correct.
 pub(super) const COVERAGE_BAND: [f64; 2] = [0.93, 0.97];
 
-/// What a summary says of each row, by variant, dimension, estimator and setting, then by seed and
-/// datapoint; the order of `rows` has no effect.
+/// Returns the calibration of each row, sorted by variant, latent dimension, estimator and setting, then by
+/// seed and datapoint; the order of `rows` has no effect.
 pub(super) fn summarize_calibrations(rows: &[CalibrationRow]) -> Vec<EstimatorCalibration> {
     let mut rows: Vec<&CalibrationRow> = rows.iter().collect();
     rows.sort_by(|a, b| {
@@ -20,9 +21,9 @@ pub(super) fn summarize_calibrations(rows: &[CalibrationRow]) -> Vec<EstimatorCa
     rows.into_iter().map(summarize_calibration).collect()
 }
 
-/// Rows of one group differ in seed and datapoint alone.
+/// Rows with the same key form a group: their settings are the same, while seed and datapoint differ.
 fn group_key(row: &CalibrationRow) -> impl Ord + use<'_> {
-    // How many draws an adaptive estimator takes is its answer, not its setting.
+    // An adaptive estimator chooses its number of draws, so this is no setting.
     let draws = match row.estimator {
         Estimator::AdaptiveImportanceWeighted => 0,
         _ => row.n_samples.round() as u64,
@@ -47,13 +48,13 @@ fn summarize_calibration(row: &CalibrationRow) -> EstimatorCalibration {
     }
 }
 
-/// Replicates with a finite estimate.
+/// Returns the number of replicates with a finite estimate.
 fn finite_replicates(row: &CalibrationRow) -> f64 {
     row.n_replicates.saturating_sub(row.non_finite) as f64
 }
 
-/// Standard errors that a bias may be on the wrong side: a report has dozens of them, of which one or two would
-/// be more than two errors off by chance.
+/// The standard errors by which a bias may be on the wrong side. A report has dozens of biases, so that with a
+/// limit of two, one or two of them would fail by chance.
 const WRONG_SIDE_TOLERANCE_STD_ERRORS: f64 = 3.0;
 
 fn is_bias_on_stated_side(row: &CalibrationRow) -> Option<bool> {
@@ -70,7 +71,8 @@ fn is_bias_on_stated_side(row: &CalibrationRow) -> Option<bool> {
     (bias.is_finite() && margin.is_finite()).then_some(holds)
 }
 
-/// The 95% interval of Wilson (1927) for a probability of which `part` of `n` trials spoke.
+/// Returns the 95% interval of Wilson (1927) for a probability, given that a fraction `part` of `n` trials
+/// succeeded.
 fn wilson_interval(part: f64, n: f64) -> [f64; 2] {
     const NORMAL_QUANTILE_975: f64 = 1.959_963_984_540_054; // The normal quantile at 0.975.
     let shrink = 1.0 / (1.0 + NORMAL_QUANTILE_975 * NORMAL_QUANTILE_975 / n);
@@ -82,7 +84,7 @@ fn wilson_interval(part: f64, n: f64) -> [f64; 2] {
     [centre - half, centre + half]
 }
 
-/// A part of some replicates, with its 95% interval.
+/// A fraction of replicates, with its 95% interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Coverage {
     pub(super) part: f64,
@@ -90,7 +92,7 @@ pub(super) struct Coverage {
 }
 
 impl Coverage {
-    /// Of parts of so many replicates each; `None` of no replicates.
+    /// Pools fractions, each given with its number of replicates; `None` if there are no replicates.
     fn pooled(parts: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
         let parts = parts.filter(|(part, n)| part.is_finite() && *n > 0.0);
         let (held, n) = parts.fold((0.0, 0.0), |(held, all), (part, n)| {
@@ -103,7 +105,7 @@ impl Coverage {
     }
 }
 
-/// A mean over datapoints and its standard error from those of the replicates alone.
+/// A mean over datapoints. Its standard error is that of the replicates, without the spread over datapoints.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct ReplicateMean {
     pub(super) mean: f64,
@@ -111,7 +113,8 @@ pub(super) struct ReplicateMean {
 }
 
 impl ReplicateMean {
-    /// `None` of no finite numbers.
+    /// Averages values, each given with its standard error. Values that are not finite are left out; `None` if
+    /// none is left.
     fn new(numbers: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
         let finite: Vec<(f64, f64)> = numbers.filter(|(value, _)| value.is_finite()).collect();
         let n = finite.len() as f64;
@@ -124,13 +127,14 @@ impl ReplicateMean {
     }
 }
 
-/// One estimator with one setting on one problem, over its seeds and datapoints; there is at least one.
+/// The calibrations of one estimator with one setting on one problem, one for each seed and datapoint; there is
+/// at least one.
 pub(super) struct CalibrationGroup<'a> {
     pub(super) points: Vec<&'a EstimatorCalibration>,
 }
 
 impl<'a> CalibrationGroup<'a> {
-    /// The groups of a summary, problem by problem.
+    /// Returns the groups of a summary, problem by problem.
     pub(super) fn group_calibrations(summary: &'a Summary) -> Vec<Self> {
         let points: Vec<&EstimatorCalibration> = summary.calibration.iter().collect();
         points
@@ -141,12 +145,13 @@ impl<'a> CalibrationGroup<'a> {
             .collect()
     }
 
-    /// What stands in each of its rows alike, except for seed and datapoint.
+    /// Returns the first row, from which the settings are read that all rows of the group share.
     pub(super) fn first(&self) -> &'a CalibrationRow {
         &self.points[0].row
     }
 
-    /// What it was tried on: the variant, where there are several, and the dimensions of `z`.
+    /// Returns the problem that the estimator was tried on: the variant, if there are several, and the latent
+    /// dimension.
     pub(super) fn problem(&self) -> (Option<&'a str>, u32) {
         let first = self.first();
         (first.variant.as_deref(), first.latent_dim)
@@ -157,7 +162,7 @@ impl<'a> CalibrationGroup<'a> {
         Coverage::pooled(rows.map(|row| (row.coverage, finite_replicates(row))))
     }
 
-    /// The same over replicates that are not marked as unreliable.
+    /// Returns [`Self::coverage`] over the replicates that are not marked as unreliable.
     pub(super) fn coverage_trusted(&self) -> Option<Coverage> {
         let rows = self.points.iter().map(|point| &point.row);
         Coverage::pooled(rows.filter_map(|row| {
@@ -166,13 +171,13 @@ impl<'a> CalibrationGroup<'a> {
         }))
     }
 
-    /// Datapoints whose own interval for the coverage is below `part`.
+    /// Counts the datapoints whose own 95% interval for the coverage is entirely below `part`.
     pub(super) fn points_below(&self, part: f64) -> usize {
         let points = self.points.iter();
         points.filter(|point| point.coverage_high < part).count()
     }
 
-    /// The mean over datapoints of a number of each and its standard error.
+    /// Averages `number` over datapoints; it returns a value and its standard error.
     pub(super) fn mean(
         &self,
         number: impl Fn(&EstimatorCalibration) -> Option<(f64, f64)>,
@@ -184,7 +189,7 @@ impl<'a> CalibrationGroup<'a> {
         self.mean(|point| Some((point.row.bias_nats, point.row.bias_std_error_nats)))
     }
 
-    /// The sum of a count over its datapoints.
+    /// Returns the sum of a count over the group's datapoints.
     pub(super) fn total(&self, count: impl Fn(&CalibrationRow) -> u64) -> u64 {
         self.points.iter().map(|point| count(&point.row)).sum()
     }

@@ -1,4 +1,4 @@
-//! The figures of calibrations: how many intervals hold, and how far estimates lie from the truth.
+//! The figures of calibrations: the coverage of 95% intervals, and the bias of estimates.
 
 use super::analysis::{COVERAGE_BAND, CalibrationGroup, Coverage};
 use super::tables::setting_name;
@@ -8,14 +8,15 @@ use crate::figure::{
 };
 use gap_schema::Summary;
 
-/// Two figures; none of a summary without calibrations.
+/// Returns the charts of coverage and bias; none for a summary without calibrations.
 pub(super) fn calibration_charts(summary: &Summary) -> Vec<Chart> {
     let groups = CalibrationGroup::group_calibrations(summary);
     let figures = [coverage_chart(&groups), bias_chart(&groups)];
     figures.into_iter().filter(Chart::has_points).collect()
 }
 
-/// What the estimators were tried on, and how each of them is called and looks.
+/// The problems along the x axis, and the names of the estimators with their settings; the index of a name
+/// decides its style.
 struct ProblemAxis<'a> {
     groups: &'a [CalibrationGroup<'a>],
     problems: Vec<(Option<&'a str>, u32)>,
@@ -47,7 +48,8 @@ impl<'a> ProblemAxis<'a> {
         LineStyle::for_nth_series(i, NO_LINE_THICKNESS)
     }
 
-    /// A series of each estimator, with `point` of each of its groups at its problem.
+    /// Returns a series for each estimator, with the `point` of each of its groups at the place of the group's
+    /// problem.
     fn series(&self, point: impl Fn(f64, &CalibrationGroup<'_>) -> Option<Point>) -> Vec<Series> {
         let series = self.names.iter().enumerate().map(|(i, name)| {
             let own = self
@@ -112,7 +114,7 @@ fn coverage_chart(groups: &[CalibrationGroup<'_>]) -> Chart {
         },
         ..series
     });
-    // Those of one estimator stand beside each other.
+    // The two series of an estimator are drawn side by side.
     let pairs = all_replicates.into_iter().zip(trusted_replicates);
     let series = pairs.flat_map(|(all, trusted)| [all, trusted]);
     let panels = vec![Panel {

@@ -1,9 +1,9 @@
-//! How to read a calibration, on the page.
+//! The text on the page that explains how to read a calibration.
 
 use super::analysis::COVERAGE_BAND;
 use crate::section::interface::Block;
 
-/// What it means for a coverage to be within the band, below it or above.
+/// Returns the explanation of a coverage within the band, below it and above it, and of the side of a bound.
 pub(super) fn coverage_explanation() -> [Block; 2] {
     let [low, high] = COVERAGE_BAND.map(|end| format!("{:.0}", 100.0 * end));
     let within = format!("coverage within {low}–{high}%");

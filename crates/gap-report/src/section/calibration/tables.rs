@@ -1,5 +1,6 @@
-//! Whether reported errors are true: coverage, ratios of errors, biases and sides, for each estimator
-//! with one setting on each problem.
+//! The table that checks reported standard errors: coverage of intervals, ratio of error to spread, bias, and
+//! whether the bias has the sign that a lower or upper bound must have. It has a row for each estimator,
+//! setting and problem.
 
 use super::analysis::{COVERAGE_BAND, CalibrationGroup, Coverage, ReplicateMean};
 use crate::table::Table;
@@ -9,7 +10,7 @@ use crate::table::number::{
 use gap_schema::Summary;
 use gap_spec::Estimator;
 
-/// The calibrations over their datapoints; no rows where nothing was repeated.
+/// Returns the calibrations, pooled over datapoints; no rows if there are none.
 pub(super) fn calibrations_table(summary: &Summary) -> Table {
     let mut table = Table::new(
         3,
@@ -104,8 +105,8 @@ fn coverage_text(coverage: Option<Coverage>) -> String {
     })
 }
 
-/// Where the coverage of all datapoints lies with respect to [`COVERAGE_BAND`], and how many of them
-/// are below it by themselves, which the others may hide.
+/// Returns where the coverage over all datapoints lies with respect to [`COVERAGE_BAND`], and how many
+/// datapoints are below it on their own, which pooling may hide.
 fn band_text(coverage: Coverage, points_below: usize) -> String {
     let [low, high] = COVERAGE_BAND;
     let place = if coverage.part < low {
@@ -128,7 +129,7 @@ fn share_text(part: u64, all: u64) -> String {
     }
 }
 
-/// The estimator's name with its setting, where a summary has several settings of it.
+/// Returns the estimator's name, with its setting if the summary has several settings of the estimator.
 pub(super) fn setting_name(group: &CalibrationGroup<'_>, all: &[CalibrationGroup<'_>]) -> String {
     let first = group.first();
     let setting = |group: &CalibrationGroup<'_>| {

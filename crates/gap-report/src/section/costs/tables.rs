@@ -1,4 +1,4 @@
-//! What inference costs: parameters, wall time and joint gradients.
+//! The tables of what inference costs: parameters, wall time and joint gradients.
 
 use crate::across_seeds::SeedGroup;
 use crate::table::number::{grouped, seconds, significant, text_or_absent, value_or_range_text};
@@ -6,7 +6,8 @@ use crate::table::{Table, mean_gradients, mean_seconds, table_by_group};
 use gap_schema::Summary;
 use gap_schema::summary::StageCost;
 
-/// Parameters: free-form inference's grow with the number of points, an encoder's do not.
+/// Returns the numbers of parameters: those of free-form inference grow with the number of points, those of an
+/// encoder do not.
 pub(super) fn parameters_table(summary: &Summary) -> Table {
     let headings = [
         "n",
@@ -35,7 +36,7 @@ pub(super) fn parameters_table(summary: &Summary) -> Table {
     )
 }
 
-/// Wall time and joint gradients, means over seeds.
+/// Returns wall time and joint gradients, as means over seeds.
 pub(super) fn inference_costs_table(summary: &Summary) -> Table {
     let headings = [
         "fit: s",
@@ -63,7 +64,7 @@ pub(super) fn inference_costs_table(summary: &Summary) -> Table {
     )
 }
 
-/// Where the time of the run went, the longest first.
+/// Returns the wall time of each kind of stage in the run, the longest first.
 pub(super) fn stage_costs_table(summary: &Summary) -> Table {
     let mut table = Table::new(2, &["variant", "stages", "number", "wall time", "share"]);
     let all: f64 = summary.cost.iter().map(|cost| cost.seconds).sum();

@@ -1,4 +1,4 @@
-//! What is known of `log p(x)`: the estimate that gaps are taken from, and all of them side by side.
+//! The estimates of `log p(x)` in a cell: all of them side by side, and the one that gaps are computed from.
 
 use crate::columns::{
     ADAPTIVE_IW_QUANTITY, AMORTIZED_IW_QUANTITY, ANNEALED_EVIDENCE_QUANTITY,
@@ -12,7 +12,7 @@ use gap_schema::summary::{AnnealedAgreement, BestMeanLogEvidence, MeanEvidenceEs
 use gap_spec::{Estimator, Side, Trust};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// The lower bounds that may stand for `log p(x)`; of equal ones the first does.
+/// The lower bounds that may serve as `log p̂(x)`; of equal ones, the first does.
 const EVIDENCE_LOWER_BOUNDS: [MeasuredQuantity; 4] = [
     FREE_FORM_IW_QUANTITY,
     AMORTIZED_IW_QUANTITY,
@@ -20,11 +20,11 @@ const EVIDENCE_LOWER_BOUNDS: [MeasuredQuantity; 4] = [
     ANNEALED_EVIDENCE_QUANTITY,
 ];
 
-/// `log p̂(x)` of a cell: the exact value where there is one, and otherwise the best lower bound.
+/// `log p̂(x)` of a cell: the exact value if there is one, and otherwise the best lower bound.
 ///
-/// The best bound is the one with the highest mean over the cell's datapoints: of two lower bounds the
-/// higher one is nearer, and the mean over a data set has little noise. The higher of two estimates at
-/// each datapoint would be no bound: the noise of both would lift it.
+/// The best bound is the one with the highest mean over the cell's datapoints: the higher of two lower bounds
+/// is nearer to the truth, and a mean over a data set has little noise. To take the higher of two estimates at
+/// each datapoint would not give a bound, since it favours estimates that noise has raised.
 pub(crate) struct BestEvidence {
     pub(crate) exact: Option<PairedColumn>,
     pub(crate) best_bound: PairedColumn,
@@ -69,13 +69,15 @@ impl BestEvidence {
     }
 }
 
-/// Whether the term is an estimate of `log p(x)`; an exact ELBO or its maximum tells of `q` instead.
+/// Whether the quantity is listed as an estimate of `log p(x)`. An exact ELBO and its maximum are not, since
+/// they describe `q`; nor are estimates from a refined `q`.
 fn is_estimate(term: &MeasuredQuantity) -> bool {
     let about_q = [Estimator::ExactElbo, Estimator::OptimalElbo];
     term.steps.is_none() && !about_q.contains(&term.estimator)
 }
 
-/// Every estimate of `log p(x)` in a cell: those of `q*`, of the encoder's `q`, then of neither.
+/// Returns every estimate of `log p(x)` in a cell: those from `q*`, then those from the encoder's `q`, then
+/// those of the model alone. `evidence` is what each of them is compared with.
 pub(crate) fn estimates(
     columns: &CellColumns<'_>,
     evidence: &PairedColumn,
@@ -95,7 +97,7 @@ pub(crate) fn estimates(
                 n_samples: mean(rows().map(|r| r.n_samples as f64))?,
                 n_temperatures: rows().filter_map(|r| r.diagnostics.n_temperatures).max(),
                 acceptance: mean_acceptance(rows()),
-                sandwich_width: None, // The sandwiches know.
+                sandwich_width: None, // `add_sandwich_widths_to_cells` sets it.
                 annealed_agreement: annealed_agreement(columns, term),
                 untrusted: untrusted.values().sum(),
                 untrusted_by_reason: untrusted,
@@ -106,13 +108,14 @@ pub(crate) fn estimates(
         .collect()
 }
 
-/// How far an estimate's 95% interval reaches to either side, nats: of a few chains the error is itself an
-/// estimate, as Student's distribution has it.
+/// Returns half the width of an estimate's 95% interval, in nats. It uses Student's distribution, because with
+/// few chains the standard error is itself uncertain.
 fn interval_half_width_nats(row: &Record) -> f64 {
     student_quantile(row.n_samples.saturating_sub(1) as f64) * row.std_error_nats
 }
 
-/// The same of the difference of two independent estimates, with the degrees of freedom of Welch (1947).
+/// Returns half the width, in nats, of the 95% interval of the difference of two independent estimates, with
+/// the degrees of freedom of Welch (1947).
 fn difference_interval_half_width_nats(a: &Record, b: &Record) -> f64 {
     let [variance_a, variance_b] = [a, b].map(|row| row.std_error_nats.powi(2));
     let per_freedom = |row: &Record, variance: f64| {
@@ -123,9 +126,9 @@ fn difference_interval_half_width_nats(a: &Record, b: &Record) -> f64 {
     student_quantile(freedom) * (variance_a + variance_b).sqrt()
 }
 
-/// Student's quantile for an interval of 95%.
+/// Returns Student's quantile for a 95% interval.
 fn student_quantile(freedom: f64) -> f64 {
-    // Of many draws, or without an error at all, it is the normal one.
+    // With many draws, or if there is no error at all, the normal quantile is used.
     let freedom = if freedom.is_finite() {
         freedom.clamp(1.0, 1e6)
     } else {
@@ -136,8 +139,9 @@ fn student_quantile(freedom: f64) -> f64 {
     student.inverse_cdf(0.975)
 }
 
-/// How often the annealed estimate and the importance-weighted one of `term` agree, as [`AnnealedAgreement`]
-/// defines it; `None` where one of them was not measured, or has no weights of its own.
+/// Counts how often the annealed estimate agrees with the importance-weighted estimate `term`, as
+/// [`AnnealedAgreement`] defines it. The result is `None` if one of them was not measured, or if `term` is
+/// neither `IW_K[q*]` nor the adaptive estimate.
 pub(crate) fn annealed_agreement(
     columns: &CellColumns<'_>,
     term: MeasuredQuantity,

@@ -1,4 +1,4 @@
-//! The figure of estimates of `log p(x)`: how far each lies from the one that gaps are taken from.
+//! The figure of estimates of `log p(x)`: how far each is from the one that gaps are computed from.
 
 use super::tables::{estimate_name, has_evidence_beyond_draws};
 use crate::across_seeds::SeedGroup;
@@ -12,7 +12,8 @@ use gap_schema::summary::{Cell, MeanEvidenceEstimate};
 use gap_spec::{Estimator, Method, Split};
 use std::collections::BTreeSet;
 
-/// One figure for each variant, of a summary with estimates that are nearer than those of plain draws.
+/// Returns one chart for each variant, if the summary has estimates that go beyond a fixed number of plain
+/// draws.
 pub(super) fn evidence_charts(summary: &Summary) -> Vec<Chart> {
     if !has_evidence_beyond_draws(summary) {
         return Vec::new();
@@ -24,7 +25,7 @@ pub(super) fn evidence_charts(summary: &Summary) -> Vec<Chart> {
         .collect()
 }
 
-/// What was estimated without an encoder, and is not exact.
+/// Returns the estimates that need no encoder and are not exact, each with its method and estimator.
 fn plotted_estimates(
     cell: &Cell,
 ) -> impl Iterator<Item = ((Method, Estimator), &MeanEvidenceEstimate)> {
@@ -95,7 +96,7 @@ fn evidence_chart(groups: &[SeedGroup<'_>]) -> Chart {
     }
 }
 
-/// The seed, and the encoder too where each of them has a model of its own.
+/// Returns the label of a cell: its seed, and also its encoder if each encoder has a model of its own.
 fn seed_label(group: &SeedGroup<'_>, cell: &Cell, groups: &[SeedGroup<'_>]) -> String {
     let same_split = groups.iter().filter(|other| other.split() == group.split());
     if same_split.count() > 1 {
@@ -118,7 +119,7 @@ fn seed_labels(groups: &[SeedGroup<'_>]) -> Vec<String> {
     labels
 }
 
-/// The lines of a name that is too long for one: `importance-weighted of q*` has three.
+/// Splits a name that is too long for one line: `importance-weighted of q*` has three.
 fn wrapped_label_lines(name: &str) -> Vec<String> {
     let (estimator, of) = name.split_once(' ').unwrap_or((name, ""));
     let wrapped_label_lines = estimator.split('-').chain([of]);

@@ -1,4 +1,4 @@
-//! The estimates of `log p(x)` side by side.
+//! The table of the estimates of `log p(x)`, side by side.
 
 use crate::across_seeds::{SeedGroup, error_bar_meaning, seed_counts};
 use crate::table::number::{
@@ -11,14 +11,15 @@ use gap_schema::summary::{AnnealedAgreement, Cell, Mean, MeanEvidenceEstimate};
 use gap_spec::{Estimator, Method};
 use std::collections::BTreeSet;
 
-/// Whether some estimate of `log p(x)` is nearer than those of a fixed number of plain draws.
+/// Whether the summary has an adaptive or an annealed estimate of `log p(x)`, beyond those from a fixed number
+/// of plain draws.
 pub(super) fn has_evidence_beyond_draws(summary: &Summary) -> bool {
     let beyond = [Estimator::AdaptiveImportanceWeighted, Estimator::Annealed];
     let mut estimates = summary.cells.iter().flat_map(|cell| &cell.evidence);
     estimates.any(|estimate| beyond.contains(&estimate.estimator))
 }
 
-/// The estimate's name in tables and figures: what it is, and of which `q`.
+/// Returns the estimate's name in tables and figures: its estimator, and the `q` that it is from.
 pub(super) fn estimate_name(method: Method, estimator: Estimator) -> String {
     match method {
         Method::FreeForm => format!("{estimator} of q*"),
@@ -28,8 +29,8 @@ pub(super) fn estimate_name(method: Method, estimator: Estimator) -> String {
     }
 }
 
-/// What was estimated without an encoder, one row for each estimator; it belongs to the model, so the
-/// encoders of a shared decoder have it once.
+/// Returns the estimates that need no encoder, one row for each estimator. They belong to the model, so
+/// encoders that share a decoder have them once.
 pub(super) fn evidence_table(summary: &Summary) -> Table {
     let headings = [
         "estimator",
@@ -54,7 +55,7 @@ pub(super) fn evidence_table(summary: &Summary) -> Table {
             .map(|key| evidence_row(group, key))
             .collect()
     });
-    table.n_names += 1; // The estimator's.
+    table.n_names += 1; // The column of estimators.
     let place = |group: &SeedGroup<'_>| (group.variant().map(str::to_owned), group.split());
     let places: BTreeSet<_> = groups.iter().map(place).collect();
     if places.len() == groups.len() {
@@ -108,7 +109,8 @@ fn rounded(value: Option<f64>) -> String {
     text_or_absent(value, |value| grouped(value.round() as u64))
 }
 
-/// `57 of 60 (59)`: those that agree, and those whose intervals overlap; nothing of none.
+/// Returns text such as `57 of 60 (59)`: how many points agree, and in parentheses how many have intervals that
+/// overlap; [`number::ABSENT`] if there are no points.
 fn agreement_text(agreements: &[AnnealedAgreement]) -> String {
     let sum = |count: fn(&AnnealedAgreement) -> u64| agreements.iter().map(count).sum::<u64>();
     match part_of_all_text(sum(|a| a.agree), sum(|a| a.n)) {

@@ -1,7 +1,7 @@
-//! Approximation, amortization and generalisation gaps: from paired rows to cells.
+//! From paired rows to cells: approximation, amortization and generalisation gaps.
 //!
-//! Negative gaps stay as they are; datapoints with a value that is not finite are counted and left
-//! out of every mean of their cell alike.
+//! Negative gaps are kept. Datapoints with a value that is not finite are counted, and are left out of every
+//! mean of their cell.
 
 use crate::columns::{
     AMORTIZED_ELBO_QUANTITY, AMORTIZED_EXACT_ELBO_QUANTITY, AMORTIZED_IW_QUANTITY, CellColumns,
@@ -20,7 +20,7 @@ use gap_schema::summary::{
 use gap_spec::{Estimator, Split, StopKind};
 use std::collections::HashMap;
 
-/// A cell for each variant, model, encoder and split.
+/// Returns a cell for each variant, model, encoder and split.
 pub(super) fn gap_cells(paired: &[PairedCell<'_>]) -> Vec<Cell> {
     let mut cells: Vec<Cell> = paired.iter().map(gap_cell).collect();
     make_names_unique(paired, &mut cells);
@@ -28,7 +28,7 @@ pub(super) fn gap_cells(paired: &[PairedCell<'_>]) -> Vec<Cell> {
     cells
 }
 
-/// The gaps of one cell, with all that is known of its terms.
+/// Returns the gaps of one cell, with what else is known of its quantities.
 fn gap_cell(cell: &PairedCell<'_>) -> Cell {
     let columns = CellColumns::new(cell);
     let has_terms = "a cell has its free-form terms";
@@ -125,13 +125,13 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
     }
 }
 
-/// Variational parameters of one `q`, the same in every row of a cell.
+/// Returns the number of variational parameters of one `q`, which is the same in every row of a cell.
 fn family_params(cell: &PairedCell<'_>) -> u64 {
     let mut rows = cell.points.iter().flat_map(|point| point.values());
     rows.next().map_or(0, |row| row.family_params)
 }
 
-/// The largest finite value of a column of the free-form rows.
+/// Returns the largest finite value of a column over the rows of the free-form ELBO.
 fn largest_finite_value(
     columns: &CellColumns<'_>,
     column: fn(&Record) -> Option<f64>,
@@ -143,7 +143,8 @@ fn largest_finite_value(
         .max_by(f64::total_cmp)
 }
 
-/// A start whose end has no finite ELBO is not at another optimum, but at none.
+/// Returns the datapoints whose starts ended at different optima. A distance that is not finite does not count:
+/// the start with no finite ELBO at its end reached no optimum.
 fn different_optima_points(columns: &CellColumns<'_>) -> Vec<DifferentOptima> {
     let rows = columns.records_of_quantity(FREE_FORM_ELBO_QUANTITY);
     let ends = rows.filter_map(|r| {
@@ -172,7 +173,7 @@ fn refinement_points(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec
         .collect()
 }
 
-/// The same on every row of an encoder.
+/// Returns the cost of fitting the encoder, which is the same in every row of an encoder.
 fn encoder_fit(columns: &CellColumns<'_>) -> Option<Cost> {
     let gradients = columns
         .records_of_quantity(AMORTIZED_ELBO_QUANTITY)
@@ -215,7 +216,8 @@ fn cell_name(cell: &PairedCell<'_>) -> String {
     format!("{variant}seed={}{encoder}/split={}", cell.seed, cell.split)
 }
 
-/// A run has one model for each variant, seed and encoder; a merge of runs may have more.
+/// Adds weights, family, data set and model to names that several cells share. A single run has one model for
+/// each variant, seed and encoder, so its names are unique; rows merged from several runs may have more models.
 fn make_names_unique(paired: &[PairedCell<'_>], cells: &mut [Cell]) {
     let mut uses: HashMap<String, u32> = HashMap::new();
     for cell in cells.iter() {

@@ -13,8 +13,8 @@ use gap_schema::Summary;
 use gap_spec::{EncoderLabel, Split};
 use plotters::style::RGBColor;
 
-/// The figures that a summary has points for: all variants beside each other where there are several, and
-/// then those of each.
+/// Returns the charts that a summary has points for: if there are several variants, first one that shows them
+/// side by side; then those of each variant.
 pub(super) fn gap_charts(summary: &Summary) -> Vec<Chart> {
     let groups: Vec<SeedGroup<'_>> = SeedGroup::group_summary_cells(summary)
         .into_iter()
@@ -42,7 +42,7 @@ fn gap_point(category: usize, mean: Option<SeedMean>) -> Option<Point> {
     Point::with_error(category as f64, mean.mean_nats, mean.std_error_nats)
 }
 
-/// A gap as figures show it.
+/// How figures show one of the gaps.
 struct GapCurve {
     label: &'static str,
     marker: Marker,
@@ -85,7 +85,8 @@ fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Chart {
     gaps_at(groups, &places, name, title)
 }
 
-/// Each variant's last encoder: the widest, where they are listed by capacity.
+/// Returns a chart of each variant's last encoder, which is the one with the most capacity if a variant has one
+/// data set and family.
 fn gap_by_variant(groups: &[SeedGroup<'_>]) -> Chart {
     let variants: Vec<Option<&str>> = distinct_variants(groups);
     let places = GroupPlaces {
@@ -117,12 +118,12 @@ fn distinct_variants<'a>(groups: &[SeedGroup<'a>]) -> Vec<Option<&'a str>> {
     variants
 }
 
-/// What the places on a figure's axis are, and which is a group's.
+/// The places on a chart's x axis, and which of them a group has.
 struct GroupPlaces<'a> {
     labels: Vec<Vec<String>>,
     place_of_group: &'a dyn Fn(&SeedGroup<'_>) -> Option<usize>,
     x_label: &'static str,
-    /// [`NO_LINE_THICKNESS`] where they have no order.
+    /// The thickness of lines; [`NO_LINE_THICKNESS`] if the places have no order.
     thickness: f64,
 }
 
@@ -193,7 +194,7 @@ fn gap_by_steps(groups: &[SeedGroup<'_>]) -> Chart {
             let points: Vec<_> = steps
                 .filter_map(|(category, steps)| gap_point(category, group.remaining_gap(steps)))
                 .collect();
-            // The amortization gap alone, at no steps, is in the other figure already.
+            // Without refinement there is only the amortization gap, which another figure shows.
             if group.refinement_steps().is_empty() || points.is_empty() {
                 continue;
             }
@@ -228,7 +229,8 @@ fn gap_by_steps(groups: &[SeedGroup<'_>]) -> Chart {
     }
 }
 
-/// Where the scale is logarithmic, it shows how small a gap can be told from none.
+/// Returns the scale of the remaining gaps. A logarithmic one has a reference line at the largest bound on the
+/// distance of `q*` to its optimum, which shows how small a gap can be told from zero.
 fn scale_with_remaining_bound(
     panels: &[Panel],
     groups: &[SeedGroup<'_>],

@@ -1,4 +1,4 @@
-//! What the gaps say, in sentences and on the page.
+//! Texts on the gaps: the outcome in sentences, and the definitions on the page.
 
 use crate::across_seeds::{SeedGroup, SeedMean, error_bar_meaning, reported_split, seed_counts};
 use crate::section::interface::Block;
@@ -9,7 +9,8 @@ use gap_spec::Side;
 use minijinja::HtmlEscape;
 use std::collections::BTreeSet;
 
-/// The outcome: how the gap depends on the encoder, and on what that sees; none without an encoder.
+/// Returns the outcome in sentences: how the gap depends on the encoder's capacity and on the observations that
+/// it sees; none without an encoder.
 pub(super) fn gap_sentences(summary: &Summary) -> Vec<String> {
     let groups = SeedGroup::group_summary_cells(summary);
     let split = reported_split(&groups);
@@ -30,7 +31,8 @@ fn seed_mean_text(mean: SeedMean) -> String {
     plus_minus_text(mean.mean_nats, mean.std_error_nats)
 }
 
-/// `, 29% of it`; nothing where the whole is not told from none, or its part is no part.
+/// Returns text such as `, 29% of it`. It is empty unless `whole` is more than three standard errors above
+/// zero, and `part` is between zero and `whole`.
 fn percent_clause(part: SeedMean, whole: SeedMean, name: &str) -> String {
     let is_there = whole.mean_nats > 3.0 * whole.std_error_nats;
     if is_there && (0.0..=whole.mean_nats).contains(&part.mean_nats) {
@@ -41,7 +43,8 @@ fn percent_clause(part: SeedMean, whole: SeedMean, name: &str) -> String {
     }
 }
 
-/// What an encoder gains from seeing its neighbours, where the same one was measured with and without.
+/// Returns sentences on how the gap changes when an encoder sees more observations, for each pair of contexts
+/// with which the same network was measured on the same problem.
 fn context_sentences(groups: &[&SeedGroup<'_>]) -> Vec<String> {
     let gap = |group: &SeedGroup<'_>| group.mean(|cell| cell.amortization_gap);
     let pairs = groups.iter().flat_map(|with| {
@@ -72,7 +75,7 @@ fn context_sentences(groups: &[&SeedGroup<'_>]) -> Vec<String> {
     pairs.filter_map(sentence).collect()
 }
 
-/// Whether two groups are of one family, and of the same models on the same data.
+/// Whether two groups have the same family, seeds, data and models.
 fn is_same_problem(a: &SeedGroup<'_>, b: &SeedGroup<'_>) -> bool {
     let models = |group: &SeedGroup<'_>| {
         let cells = group.cells.iter();
@@ -82,7 +85,8 @@ fn is_same_problem(a: &SeedGroup<'_>, b: &SeedGroup<'_>) -> bool {
     models(a) == models(b)
 }
 
-/// How the gap changes from the narrowest encoder to the widest.
+/// Returns the sentence on how the gap changes from the encoder with the least capacity to the one with the
+/// most.
 fn encoder_capacity_gap_sentence(groups: &[&SeedGroup<'_>]) -> Option<String> {
     let (first, last) = (groups.first()?, groups.last()?);
     let gap = |group: &SeedGroup<'_>| group.mean(|cell| cell.amortization_gap);
@@ -121,7 +125,7 @@ fn encoder_capacity_gap_sentence(groups: &[&SeedGroup<'_>]) -> Option<String> {
     ))
 }
 
-/// What each number of a cell means.
+/// Returns the definitions of the numbers in a cell.
 pub(super) fn quantity_definitions(summary: &Summary) -> Vec<Block> {
     let terms = [
         (
@@ -165,7 +169,7 @@ pub(super) fn quantity_definitions(summary: &Summary) -> Vec<Block> {
     ]
 }
 
-/// On which side of the truth the gaps lie.
+/// Returns the sentence on whether `log p̂(x)`, and with it the gaps, is exact or a lower bound.
 fn evidence_direction(summary: &Summary) -> &'static str {
     let mut sides = summary.cells.iter().map(|c| c.log_evidence.side);
     if sides.clone().all(|side| side == Side::Exact) {

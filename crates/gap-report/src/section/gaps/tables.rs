@@ -1,5 +1,5 @@
-//! The gaps, the bounds that they are differences of, what remains of them after refinement, and each
-//! cell by itself.
+//! Tables of the gaps, of the bounds whose differences they are, of the gap that remains after refinement, and
+//! of each cell on its own.
 
 use crate::across_seeds::{SeedGroup, error_bar_meaning, seed_counts};
 use crate::table::number::{
@@ -10,7 +10,7 @@ use gap_schema::Summary;
 use gap_schema::summary::{Cell, Cost, MIN_DIFFERENT_OPTIMA_NATS, Mean};
 use std::collections::BTreeMap;
 
-/// The gaps, one row for each variant, encoder and split.
+/// Returns the gaps, one row for each variant, encoder and split.
 pub(super) fn gaps_table(summary: &Summary) -> Table {
     let headings = [
         "weights",
@@ -92,7 +92,7 @@ fn gap_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
     notes
 }
 
-/// Which estimators the seeds' `log p̂(x)` are from, with the number of seeds where these differ.
+/// Returns the estimators that give the seeds' `log p̂(x)`, each with its number of seeds if there are several.
 fn evidence_sources(group: &SeedGroup<'_>) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for cell in &group.cells {
@@ -106,8 +106,8 @@ fn evidence_sources(group: &SeedGroup<'_>) -> String {
     texts.collect::<Vec<_>>().join(", ")
 }
 
-/// What is said of where `log p̂(x)` is from: its side, its estimators, and how wide the sandwich is
-/// where one of them is annealed.
+/// Returns the text on the source of `log p̂(x)`: its side, its estimators, and the width of the sandwich if
+/// one of these is annealed.
 fn evidence_source(group: &SeedGroup<'_>) -> String {
     let side = group.cells[0].log_evidence.side;
     let width = group.mean(|cell| {
@@ -122,7 +122,7 @@ fn evidence_source(group: &SeedGroup<'_>) -> String {
     format!("{side}, {}{width}", evidence_sources(group))
 }
 
-/// The bounds that the gaps are differences of.
+/// Returns the bounds whose differences the gaps are.
 pub(super) fn bounds_table(summary: &Summary) -> Table {
     let headings = [
         "log p̂(x)",
@@ -150,7 +150,7 @@ pub(super) fn bounds_table(summary: &Summary) -> Table {
     )
 }
 
-/// Every cell by itself, with its errors over datapoints.
+/// Returns every cell on its own, with its standard errors over datapoints.
 pub(super) fn cells_table(summary: &Summary) -> Table {
     let mut table = Table::new(
         1,
@@ -181,7 +181,7 @@ pub(super) fn cells_table(summary: &Summary) -> Table {
     table
 }
 
-/// What remains of the gap after each number of refinement steps.
+/// Returns the gap that remains after each number of refinement steps.
 pub(super) fn refinement_table(summary: &Summary) -> Table {
     let headings = [
         "steps",

@@ -1,4 +1,4 @@
-//! Whether larger families ended above the smaller ones that they contain.
+//! Checks whether larger families ended at a higher ELBO than the smaller families that they contain.
 
 use crate::columns::FREE_FORM_ELBO_QUANTITY;
 use crate::paired_column::{PairedColumn, mean_and_std_error};
@@ -8,7 +8,8 @@ use gap_schema::summary::{Mean, NESTING_TOLERANCE_NATS, NestedFamilyComparison};
 use gap_spec::{Family, StopKind};
 use std::collections::{HashMap, HashSet};
 
-/// One for each pair of cells whose families are nested, on one model and split, whatever the encoder.
+/// Compares each pair of cells with nested families that share data, model, seed and split. Cells that differ
+/// only in their encoder count as one.
 pub(super) fn compare_nested_families(cells: &[PairedCell<'_>]) -> Vec<NestedFamilyComparison> {
     let mut seen = HashSet::new();
     let distinct: Vec<&PairedCell<'_>> = cells
@@ -28,12 +29,12 @@ pub(super) fn compare_nested_families(cells: &[PairedCell<'_>]) -> Vec<NestedFam
     all
 }
 
-/// Cells with the same key can be paired.
+/// Cells with the same key can be compared.
 fn comparison_key<'a>(cell: &PairedCell<'a>) -> impl Eq + std::hash::Hash + use<'a> {
     (cell.dataset, cell.model, cell.seed, cell.split)
 }
 
-/// The finite free-form ELBOs of a cell by datapoint.
+/// Returns the records of a cell's finite free-form ELBOs by datapoint.
 fn free_form_elbos_by_datapoint<'a>(cell: &PairedCell<'a>) -> HashMap<u64, &'a Record> {
     let rows = cell.points.iter();
     rows.filter_map(|point| point.get(&FREE_FORM_ELBO_QUANTITY).copied())
@@ -86,13 +87,13 @@ fn compare_nested_pair(
     })
 }
 
-/// The nestings of all seeds that compare the same two variants on the same part of the data.
+/// The comparisons of the same two variants on the same split, one for each seed.
 pub(crate) struct NestingGroup<'a> {
     pub(crate) seeds: Vec<&'a NestedFamilyComparison>,
 }
 
 impl<'a> NestingGroup<'a> {
-    /// The groups, by the larger family and then by the smaller one.
+    /// Returns the groups, sorted by the larger family and then by the smaller one.
     pub(crate) fn group_comparisons(nestings: &'a [NestedFamilyComparison]) -> Vec<Self> {
         let key = |n: &&'a NestedFamilyComparison| {
             let variants = (n.smaller_variant.as_deref(), n.larger_variant.as_deref());
@@ -108,8 +109,8 @@ impl<'a> NestingGroup<'a> {
             .collect()
     }
 
-    /// What the larger family and the smaller one are called: a variant that is not named after its family
-    /// is in parentheses.
+    /// Returns the names of the larger and the smaller family. A variant that is not named after its family is
+    /// added in parentheses.
     pub(crate) fn names(&self) -> (String, String) {
         let name = |family: Family, variant: &Option<String>| match variant.as_deref() {
             Some(variant) if variant != family.as_str() => format!("{family} ({variant})"),
@@ -122,7 +123,8 @@ impl<'a> NestingGroup<'a> {
         )
     }
 
-    /// The mean gain, with the spread of the seeds' means, or that of one seed's datapoints.
+    /// Returns the mean gain over seeds and its standard error, which comes from the spread of the seeds'
+    /// means, or over datapoints if there is one seed.
     pub(crate) fn gain(&self) -> (f64, f64) {
         let means: Vec<Mean> = self.seeds.iter().map(|n| n.gain).collect();
         match means.as_slice() {
@@ -134,7 +136,8 @@ impl<'a> NestingGroup<'a> {
         }
     }
 
-    /// How many of its cells ended below by more than [`NESTING_TOLERANCE_NATS`] on average.
+    /// Counts the cells where the larger family ended more than [`NESTING_TOLERANCE_NATS`] below the smaller
+    /// one on average.
     pub(crate) fn cells_below(&self) -> usize {
         let below = |n: &&&NestedFamilyComparison| n.gain.mean_nats < -NESTING_TOLERANCE_NATS;
         self.seeds.iter().filter(below).count()

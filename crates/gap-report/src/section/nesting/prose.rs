@@ -6,7 +6,7 @@ use crate::table::number::plus_minus_text;
 use gap_schema::Summary;
 use gap_schema::summary::NESTING_TOLERANCE_NATS;
 
-/// What larger families gain, and whether any fell below.
+/// Returns sentences on what each larger family gains over a smaller one, and on whether any ended below.
 pub(super) fn nesting_sentences(summary: &Summary) -> Vec<String> {
     let split = reported_split(&SeedGroup::group_summary_cells(summary));
     let groups = NestingGroup::group_comparisons(&summary.nesting);

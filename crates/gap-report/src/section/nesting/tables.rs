@@ -1,4 +1,4 @@
-//! What larger families gain on the smaller ones within them.
+//! The table of what larger families gain over the smaller families that they contain.
 
 use super::analysis::NestingGroup;
 use crate::across_seeds::error_bar_meaning;
@@ -7,8 +7,8 @@ use crate::table::number::{grouped, plus_minus_text, significant, value_or_range
 use gap_schema::Summary;
 use gap_schema::summary::NESTING_TOLERANCE_NATS;
 
-/// One row for each pair of nested families and part of the data, means over seeds; no rows where there
-/// are no such families.
+/// Returns one row for each pair of nested families and split, as means over seeds; no rows if there are no
+/// such families.
 pub(super) fn nesting_table(summary: &Summary) -> Table {
     let headings = [
         "larger family",

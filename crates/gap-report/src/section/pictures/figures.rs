@@ -1,5 +1,5 @@
-//! Posteriors over two latent variables beside what stands for them: one figure for each datapoint, the
-//! posterior first, and then a column for each variant with `q*` above the encoder's `q`.
+//! The figures of posteriors over two latent variables and their approximations, one for each datapoint: the
+//! posterior first, and then a column for each variant, with `q*` above the encoder's `q`.
 
 use crate::figure::canvas::{
     Canvas, DrawResult, FigureTextStyle, GRID_LINE_COLOUR, INK_COLOUR, PAPER_COLOUR,
@@ -17,15 +17,15 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 use std::collections::BTreeMap;
 
-/// The side of a picture.
+/// The length of a picture's sides, in units of the SVG.
 const PICTURE_SIDE_LENGTH: f64 = 150.0;
 const PICTURE_SPACING: f64 = 14.0;
 const PICTURE_HEADING_HEIGHT: f64 = 40.0;
 
-/// Cells that are fainter than this part of the darkest are not drawn.
+/// Cells whose mass is at most this fraction of the largest one in their picture are not drawn.
 const MIN_DRAWN_SHADE: f64 = 0.004;
 
-/// One datapoint: its posterior, then a column for each variant.
+/// The figure of one datapoint: its posterior, then a column for each variant.
 pub(super) struct PosteriorFigure {
     name: String,
     title: String,
@@ -36,19 +36,19 @@ pub(super) struct PosteriorFigure {
 
 struct PictureColumn {
     heading: String,
-    /// From above to below, each with what it shows.
+    /// The pictures from top to bottom, each with its label.
     pictures: Vec<(String, Vec<ShadedCell>)>,
 }
 
-/// A cell: its place in the picture, from 0 to 1 from the left and from below, and its mass over the
-/// largest one.
+/// A cell of a picture: two opposite corners, as fractions of the picture's width from the left and of its
+/// height from below, and the cell's mass divided by the largest one in the picture.
 struct ShadedCell {
     from: [f64; 2],
     to: [f64; 2],
     darkness: f64,
 }
 
-/// The figures of some rows, by seed and datapoint.
+/// Returns one figure for each seed, datapoint and model, in that order.
 pub(super) fn posterior_figures(rows: &[PosteriorGridCellRow]) -> Vec<PosteriorFigure> {
     let mut by_point: BTreeMap<(u64, u64, &str), Vec<&PosteriorGridCellRow>> = BTreeMap::new();
     for row in rows {
@@ -144,7 +144,7 @@ fn new_shaded_cell(row: &PosteriorGridCellRow, most: f64) -> ShadedCell {
     }
 }
 
-/// From the paper to full colour.
+/// Returns the colour for a darkness between 0 (the paper) and 1 (full colour).
 fn shade_colour(darkness: f64) -> RGBColor {
     let full = SERIES_COLOURS[0];
     let mix = |paper: u8, full: u8| {
@@ -159,7 +159,8 @@ fn shade_colour(darkness: f64) -> RGBColor {
 }
 
 impl PosteriorFigure {
-    /// The same of one of several models, which is told by the variants that have it.
+    /// Returns the figure with the variants of its model added to its name and title, to tell it from those of
+    /// other models of the same datapoint.
     fn named_after_variants(mut self, rows: &[&PosteriorGridCellRow]) -> Self {
         let mut variants: Vec<&str> = rows.iter().filter_map(|r| r.variant.as_deref()).collect();
         variants.sort_by(|a, b| variant_sort_key(Some(a)).cmp(&variant_sort_key(Some(b))));
@@ -284,7 +285,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
             top + 0.5 * PICTURE_SIDE_LENGTH,
         );
         for (x, y) in [(middle_x, bottom), (left, middle_y)] {
-            // The posterior's mean on both axes.
+            // Marks the posterior's mean on both axes.
             let inwards = if x == left {
                 (x + 5.0, y)
             } else {

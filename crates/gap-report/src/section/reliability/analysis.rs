@@ -6,12 +6,12 @@ use gap_schema::record::Record;
 use gap_spec::Trust;
 use std::collections::BTreeMap;
 
-/// The mean acceptance of the rows that have one.
+/// Returns the mean acceptance rate of the rows that have one.
 pub(crate) fn mean_acceptance<'a>(rows: impl Iterator<Item = &'a Record>) -> Option<f64> {
     mean(rows.filter_map(|r| r.diagnostics.acceptance))
 }
 
-/// How many rows have a standard error that is marked as unreliable, by the reason.
+/// Counts the rows whose standard error is marked as unreliable, by the reason.
 pub(crate) fn untrusted_by_reason<'a>(
     rows: impl Iterator<Item = &'a Record>,
 ) -> BTreeMap<String, u64> {
@@ -25,7 +25,7 @@ pub(crate) fn untrusted_by_reason<'a>(
     counts
 }
 
-/// Datapoints with an estimate whose weights' tail is too heavy.
+/// Counts the datapoints with an estimate whose importance weights are marked as heavy-tailed.
 pub(crate) fn count_heavy_tails(columns: &CellColumns<'_>) -> u64 {
     let points = columns.cell.points.iter();
     points

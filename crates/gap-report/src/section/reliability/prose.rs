@@ -1,11 +1,12 @@
-//! How far the numbers can be relied on, in sentences and on the page.
+//! Texts on how reliable the results are: whether free-form searches failed, and how the table counts
+//! datapoints.
 
 use crate::section::interface::Block;
 use gap_schema::Summary;
 use gap_schema::summary::MIN_DIFFERENT_OPTIMA_NATS;
 
-/// Whether free-form inference ended below an encoder anywhere, by more than the error of the gap and the
-/// distance that `q*` itself is estimated to be from its optimum.
+/// Returns a sentence on whether free-form inference ended below the encoder in any cell by more than two
+/// standard errors of the gap plus the estimated distance of `q*` to its optimum; `None` if there are no gaps.
 pub(super) fn free_form_failure_sentence(summary: &Summary) -> Option<String> {
     let with_gap = summary.cells.iter().filter_map(|cell| {
         let gap = cell.amortization_gap?;
@@ -31,7 +32,7 @@ pub(super) fn free_form_failure_sentence(summary: &Summary) -> Option<String> {
     }
 }
 
-/// What is counted, and what becomes of it.
+/// Returns the explanation of which datapoints are counted, and of which means leave them out.
 pub(super) fn reliability_explanation() -> Block {
     Block::paragraph(&format!(
         "Datapoints whose values are not finite are counted here and are in no mean. A datapoint has converged when the bound on its distance to the optimum is below the tolerance. Some posteriors have several optima: a datapoint is counted under \"different optima\" where its starts ended more than {MIN_DIFFERENT_OPTIMA_NATS} nats apart, and the better end is its <i>q*</i>. Unconverged points and those with different optima are in the means; the column of converged points leaves out the former, and \"one optimum\" both (– where the ascent had one start)."

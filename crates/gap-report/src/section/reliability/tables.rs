@@ -1,4 +1,4 @@
-//! How far the numbers can be relied on, and how they compare with closed forms.
+//! Tables of how far the numbers can be trusted, and of how they compare with closed forms.
 
 use crate::across_seeds::SeedGroup;
 use crate::table::number::{grouped, mean_text, reason_counts_text, significant, text_or_absent};
@@ -6,7 +6,7 @@ use crate::table::{Table, table_by_group};
 use gap_schema::Summary;
 use gap_schema::summary::{Cell, ClosedFormComparison, Mean};
 
-/// How far the numbers can be relied on.
+/// Returns the table of how far the numbers can be trusted.
 pub(super) fn reliability_table(summary: &Summary) -> Table {
     let headings = [
         "points × seeds",
@@ -52,7 +52,7 @@ pub(super) fn reliability_table(summary: &Summary) -> Table {
     )
 }
 
-/// The estimates against closed forms; no rows where the model has none.
+/// Returns the comparison of estimates with closed forms; no rows if the model has none.
 pub(super) fn closed_form_comparison_table(summary: &Summary) -> Table {
     let headings = [
         "exact log p(x)",

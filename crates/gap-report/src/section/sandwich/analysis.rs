@@ -12,10 +12,10 @@ use gap_schema::record::Record;
 use gap_schema::summary::{Cell, EvidenceSandwich};
 use gap_spec::{Estimator, Method, Split};
 
-/// One for each variant, seed and model with simulated points that have a bound on either side; the
-/// order of `records` has no effect.
+/// Returns one sandwich for each variant, seed and model that has both a lower and an upper bound on simulated
+/// points; the order of `records` has no effect.
 ///
-/// Rows of encoders have no part: the bounds are of a model, which several of them may share.
+/// Rows of encoders are left out: the bounds belong to the model, which several encoders may share.
 pub(super) fn evidence_sandwiches(records: &[Record]) -> Vec<EvidenceSandwich> {
     let simulated = records.iter();
     let simulated = simulated.filter(|r| r.split == Split::Simulated && r.encoder.is_none());
@@ -25,7 +25,7 @@ pub(super) fn evidence_sandwiches(records: &[Record]) -> Vec<EvidenceSandwich> {
         .collect()
 }
 
-/// Puts the width of each model's sandwich beside the annealed estimates of its cells.
+/// Stores the width of each model's sandwich in the annealed estimates of the model's cells.
 pub(super) fn add_sandwich_widths_to_cells(sandwiches: &[EvidenceSandwich], cells: &mut [Cell]) {
     fn key<'a>(variant: &'a Option<String>, seed: u64, model: &'a str) -> impl Eq + use<'a> {
         (variant.as_deref(), seed, model)
@@ -82,7 +82,8 @@ fn evidence_sandwich(cell: &PairedCell<'_>) -> Option<EvidenceSandwich> {
     })
 }
 
-/// Points whose exact value is no more than two standard errors outside of either bound.
+/// Returns the number of points whose exact value is between the bounds, or outside by at most two standard
+/// errors of the nearer bound; `None` without exact values.
 fn count_points_containing_exact(columns: &CellColumns<'_>) -> Option<u64> {
     columns
         .has_quantity(CLOSED_FORM_EVIDENCE_QUANTITY)

@@ -1,4 +1,4 @@
-//! The sandwiches of simulated points.
+//! The table of sandwiches on simulated points.
 
 use crate::across_seeds::{SeedMean, SpreadOver};
 use crate::table::Table;
@@ -10,7 +10,8 @@ use crate::variant::variant_sort_key;
 use gap_schema::Summary;
 use gap_schema::summary::{EvidenceSandwich, Mean};
 
-/// The sandwiches, one row for each variant, means over models; no rows where none was measured.
+/// Returns the sandwiches, one row for each variant and data set, as means over models; no rows if none was
+/// measured.
 pub(super) fn sandwiches_table(summary: &Summary) -> Table {
     let headings = [
         "variant",
@@ -49,7 +50,7 @@ pub(super) fn sandwiches_table(summary: &Summary) -> Table {
     table
 }
 
-/// Sandwiches with the same key stand in one row.
+/// Sandwiches with the same key share a row.
 fn comparison_key(sandwich: &EvidenceSandwich) -> impl Ord + use<'_> {
     (
         variant_sort_key(sandwich.variant.as_deref()),
