@@ -1,4 +1,4 @@
-//! Links this package's executables against libtorch, where they need it.
+//! Links this package's executables against libtorch, if they are built with the feature `compute`.
 
 fn main() {
     if std::env::var_os("CARGO_FEATURE_COMPUTE").is_some() {

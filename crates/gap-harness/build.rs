@@ -1,9 +1,10 @@
-//! Links this package's executables against libtorch, and records what source they are built from.
+//! Links this package's executables against libtorch, and records the source that they are built from.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Whose code can change a number; a report, a message or the scheduler cannot.
+/// The files and folders whose code can change a result; reports, messages and the scheduler cannot. The source
+/// digest is made from them.
 const COMPUTING: [&str; 15] = [
     "gap-spec/src",
     "gap-kernel/src",
@@ -22,14 +23,14 @@ const COMPUTING: [&str; 15] = [
     "gap-harness/src/starts.rs",
 ];
 
-/// What of it cannot: how a spec file is read and refused.
+/// The modules within [`COMPUTING`] that cannot change a result, since they only read and check spec files.
 const READING: [&str; 2] = ["gap-spec/src/document", "gap-spec/src/check"];
 
 fn main() {
     gap_build::link_libtorch();
     let crates = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
     println!("cargo::rerun-if-changed={}", crates.display());
-    // The log of HEAD grows with each commit and check-out.
+    // Git appends to the log of HEAD at each commit and checkout.
     for file in ["Cargo.lock", ".git/logs/HEAD"] {
         let path = crates.join("..").join(file);
         if path.exists() {
@@ -89,7 +90,7 @@ fn source_digest(crates: &Path) -> String {
     hasher.finalize().to_hex()[..16].to_owned()
 }
 
-/// Whether a file is one of [`READING`], or in a folder of that name.
+/// Whether `file` belongs to a module of [`READING`]: whether it is its main file, or in its folder.
 fn is_reading(crates: &Path, file: &Path) -> bool {
     let file = file.with_extension("");
     READING

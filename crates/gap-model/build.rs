@@ -1,4 +1,4 @@
-//! Links this package's executables against libtorch.
+//! Adds the linker arguments that this package's executables need: see `gap_build::link_libtorch`.
 
 fn main() {
     gap_build::link_libtorch();

@@ -276,7 +276,7 @@ def figure(rows, path):
         axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g×"))
         axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
         low, high = axis.get_xlim()
-        base = 2 if high / low < 2**8 else 4  # labels must not run into each other
+        base = 2 if high / low < 2**8 else 4  # so that labels do not overlap
         steps = [float(base) ** power for power in range(-4, 11)]
         axis.set_xticks([step for step in steps if low <= step <= high])
         axis.set_title("one thread" if n_threads == 1 else f"{n_threads} threads", fontsize=10)
@@ -303,7 +303,7 @@ def main():
     for n_threads in asked.threads:
         own_rows, about, threads_used[n_threads] = compare(asked, n_threads)
         rows += own_rows
-        if rows:  # after each number of threads, so that a run that is cut short leaves something
+        if rows:  # after each number of threads, so that an interrupted run leaves results
             write(asked, rows, provenance(asked, about, threads_used, load_before))
     if not rows:
         print("compare-peers: nothing could be measured", file=sys.stderr)

@@ -183,7 +183,7 @@ def annealed(batch, chains, leapfrog_steps):
 
     def anneal(carry):
         states, _ = carry
-        # Chains arrive from the last temperature of the run before.
+        # The first transition gets states whose energy is that of the previous run's last temperature.
         before = jnp.roll(betas[1:], 1)
         step = lambda carry, betas: (over_datapoints(x, *carry, betas), None)
         start = (states, jnp.zeros((batch, chains)))

@@ -17,7 +17,7 @@ LEARNING_RATE = 1e-2
 TRAINING_RATE = 1e-3
 TRAINING_SET = 1000
 
-# name: (unit, units in a run, sizes); as in crates/gap-workloads/src/work.rs.
+# Name: (unit, units per run, sizes), the same as in crates/gap-workloads/src/work.rs.
 WORKS = {
     "W1_B100_S10": ("steps/s", 20, {"batch": 100, "n_samples": 10, "steps": 20}),
     "W1_B1000_S1": ("steps/s", 20, {"batch": 1000, "n_samples": 1, "steps": 20}),
@@ -31,11 +31,11 @@ WORKS = {
     "W7_24jobs": ("jobs/s", 24, {}),
 }
 
-# Inverse temperatures of a run of W6, and the step of its trajectories.
+# The inverse temperatures of a run of W6, and the step size of its leapfrog trajectories.
 BETAS = [i / 20 for i in range(21)]
 LEAPFROG_STEP = 0.05
 
-# Seconds from which on a run needs none to warm up before it.
+# A workload whose latest run took at least so many seconds is measured without a warm-up run.
 LONG_RUN = 2.0
 
 SMALL_FIT_WIDTHS = [1, 2, 4, 8, 16, 32, 64, 128]
@@ -85,7 +85,7 @@ def linear_gaussian():
 
 def serve(peer, versions, makers):
     """Answers requests until the input ends. `makers`: prefix of a name -> f(**sizes) -> run()."""
-    # Libraries print to standard output; the answers go where it led at first.
+    # Answers go to the original standard output; what libraries print is redirected to standard error.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -103,7 +103,7 @@ def serve(peer, versions, makers):
                 ready[name] = Timed(makers[name.split("_")[0]](**sizes))
             per_second = units * ready[name].rate(float(seconds))
             say({"work": name, "unit": unit, "per_second": per_second})
-        except Exception as error:  # a peer that cannot do one workload may do the next
+        except Exception as error:  # a peer that fails at one workload may be able to run the next
             say({"error": f"{type(error).__name__}: {str(error).splitlines()[:1]}"})
 
 
@@ -119,7 +119,7 @@ class Timed:
 
         The first run of all compiles, and never counts.
         """
-        # Cold caches are nothing beside a long run.
+        # Cold caches would not change the time of a long run noticeably.
         if self.latest < LONG_RUN:
             self.timed()
         n_runs, passed = 0, 0.0

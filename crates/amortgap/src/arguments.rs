@@ -1,4 +1,4 @@
-//! The command line, as a type.
+//! The command line arguments.
 
 #[cfg(feature = "compute")]
 use crate::compute::arguments::{
@@ -15,29 +15,29 @@ use std::path::PathBuf;
 #[derive(Parser)]
 #[command(version, about, arg_required_else_help = true)]
 pub struct Arguments {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The commands of the program.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Run an experiment; a second run goes on where the first stopped.
+    /// Run an experiment; a second run continues where the first stopped.
     #[cfg(feature = "compute")]
     Run(RunArguments),
-    /// Write tables, figures and the page of finished experiments again.
+    /// Write the tables, figures and HTML page of finished experiments again.
     Report(ReportArguments),
-    /// Show what an experiment would do, without doing it.
+    /// List the stages of an experiment without running them.
     #[cfg(feature = "compute")]
     Plan(PlanArguments),
-    /// Show how far a run has come.
+    /// Show how many stages of a run are finished.
     #[cfg(feature = "compute")]
     Status(StatusArguments),
-    /// Make a table and a figure of what benches measured.
+    /// Make a table and a figure of benchmark results.
     #[cfg(feature = "compute")]
     Bench(BenchArguments),
-    /// Show the data sets, or check the files of one.
+    /// List the data sets, or check the files of one.
     #[cfg(feature = "compute")]
     Data(DataArguments),
     /// Print completions for a shell.
@@ -45,7 +45,7 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
-    /// What this build does not have.
+    /// A command that this build does not have.
     #[cfg(not(feature = "compute"))]
     #[command(external_subcommand)]
     Other(Vec<OsString>),
@@ -54,13 +54,13 @@ pub enum Command {
 /// `amortgap report`
 #[derive(Args)]
 pub struct ReportArguments {
-    /// Folders of results
+    /// Results folders of finished runs
     #[arg(required = true, value_name = "DIR")]
     pub folders: Vec<PathBuf>,
-    /// Where to write, for a single folder [default: into it]
+    /// The folder to write to, if there is a single results folder [default: the results folder]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// What to write: html, svg, png, md, tex, csv, json
+    /// The formats to write: html, svg, png, md, tex, csv, json
     #[arg(
         long,
         value_delimiter = ',',

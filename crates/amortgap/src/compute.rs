@@ -1,4 +1,4 @@
-//! The commands that need libtorch: they compute, or say what computing would do or has done.
+//! The commands that only a build with libtorch has.
 
 pub mod arguments;
 mod bench_command;

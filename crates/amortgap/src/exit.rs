@@ -1,28 +1,28 @@
-//! How the program ends: 0 done, 1 the run failed, 2 the input is wrong, 130 interrupted.
+//! The exit statuses of the program: 0 done, 1 the run failed, 2 the input is wrong, 130 interrupted.
 
 use std::error::Error;
 use std::process::ExitCode;
 
-/// Why a command did not do what was asked.
+/// Why a command failed.
 pub enum Failure {
-    /// The input is wrong: what, where, and the cure.
+    /// The input is wrong. The message says what is wrong, where, and what to do.
     Input(String),
-    /// The run failed: what, and how to go on.
+    /// The run failed. The message says what failed, and how to continue.
     Run(String),
 }
 
 impl Failure {
-    /// The input is wrong.
+    /// A failure because the input is wrong, with the messages of `error` and its causes.
     pub fn from_input_error(error: impl Error) -> Self {
         Self::Input(error_chain_in_one_line(&error))
     }
 
-    /// The run failed.
+    /// A failure of the run, with the messages of `error` and its causes.
     pub fn from_run_error(error: impl Error) -> Self {
         Self::Run(error_chain_in_one_line(&error))
     }
 
-    /// Says so on stderr, in one line, and gives the exit status.
+    /// Prints the message to stderr, in one line, and returns the exit status.
     pub fn print_and_get_exit_code(&self) -> ExitCode {
         let (message, status) = match self {
             Self::Input(message) => (message, 2),
@@ -33,7 +33,7 @@ impl Failure {
     }
 }
 
-/// An error and its causes, in one line, each cause said once.
+/// The messages of an error and its causes, in one line, without causes that the line already contains.
 fn error_chain_in_one_line(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
@@ -47,7 +47,7 @@ fn error_chain_in_one_line(error: &dyn Error) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A panic is a mistake of ours: it is said in one line, without a backtrace.
+/// Makes panics, which are bugs of the program, print one line without a backtrace.
 pub fn set_one_line_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
@@ -65,9 +65,9 @@ pub fn set_one_line_panic_hook() {
     }));
 }
 
-/// A reader that goes away, as `head` does, ends the program quietly, as it does every other.
+/// Makes the program end without a message if the reader of its output goes away, as `head` does.
 ///
-/// Rust ignores the signal, and then panics where it prints.
+/// Rust programs ignore SIGPIPE by default, and then panic when they print.
 pub fn restore_default_sigpipe() {
     #[cfg(unix)]
     // SAFETY: no other thread runs yet, and the default disposition calls no code of ours.
@@ -76,13 +76,13 @@ pub fn restore_default_sigpipe() {
     }
 }
 
-/// On Ctrl-C and SIGTERM: stop at once. What is finished was published whole, so nothing is lost.
+/// Makes Ctrl-C and SIGTERM end the program at once. Finished stages are published completely, so none is lost.
 #[cfg(feature = "compute")]
 pub fn exit_on_interrupt_signal() {
     let stop = || {
         eprintln!("interrupted: finished stages are kept; the same command goes on from there");
-        // SAFETY: it ends the process and touches no memory. `std::process::exit` would run
-        // libtorch's destructors under the hands of the workers, and crash every other time.
+        // SAFETY: `_exit` ends the process and touches no memory. `std::process::exit` would run libtorch's
+        // destructors while workers still use libtorch, and often crash.
         unsafe { libc::_exit(130) }
     };
     if let Err(error) = ctrlc::set_handler(stop) {

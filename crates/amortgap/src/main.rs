@@ -1,4 +1,4 @@
-//! What amortization costs in variational inference: the command line.
+//! The command line of `amortgap`, which measures what amortization costs in variational inference.
 
 mod arguments;
 #[cfg(feature = "compute")]
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     exit::set_one_line_panic_hook();
     exit::restore_default_sigpipe();
     let arguments = Arguments::parse();
-    // What a panic has to say, the hook has said.
+    // The panic hook has already printed the message of a panic.
     match std::panic::catch_unwind(|| dispatch_command(&arguments.command)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => failure.print_and_get_exit_code(),
@@ -48,5 +48,5 @@ fn dispatch_command(command: &Command) -> CommandResult {
     }
 }
 
-/// How a command ends.
+/// The result of a command.
 type CommandResult = Result<(), Failure>;

@@ -1,4 +1,4 @@
-//! `amortgap report`: tables, figures and the page, from the records of a finished run.
+//! `amortgap report`: writes the tables, figures and HTML page of finished runs from their records.
 
 use crate::CommandResult;
 use crate::arguments::ReportArguments;
@@ -35,7 +35,7 @@ pub fn rewrite_reports(arguments: &ReportArguments) -> CommandResult {
     Ok(())
 }
 
-/// Reads the records in `folder`, writes the report to `out`, and gives the summary table.
+/// Reads the records in `folder`, writes the report to `out`, and returns the main results as text.
 pub fn write_report_of_folder(
     folder: &Path,
     out: &Path,
@@ -59,7 +59,7 @@ pub fn write_report_of_folder(
     Ok(main_results_text(&summary))
 }
 
-/// Refuses results of a variant that the spec beside them does not have.
+/// Refuses results of a variant that the spec in their folder does not have.
 fn check_variants_in_spec(
     folder: &Path,
     experiment: &Experiment,
@@ -82,7 +82,7 @@ fn check_variants_in_spec(
     }
 }
 
-/// Where the time went; nothing where an older program left no word of it.
+/// Reads the wall times of a run's stages; they are empty if there is no such file, as in older results.
 fn read_stage_costs(path: &Path) -> Result<Vec<StageCost>, Failure> {
     if !path.is_file() {
         return Ok(Vec::new());

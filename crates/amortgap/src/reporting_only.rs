@@ -1,4 +1,4 @@
-//! What a build without libtorch answers to the commands that need it.
+//! Refuses the commands that need libtorch, in a build without it.
 
 use crate::CommandResult;
 use crate::arguments::Arguments;
@@ -9,7 +9,7 @@ use std::ffi::OsString;
 
 const LIBTORCH_COMMANDS: [&str; 5] = ["run", "plan", "status", "bench", "data"];
 
-/// Refuses a command that this build does not have, with the way to the build that has it.
+/// Refuses a command that this build does not have. If another build has it, the message says which.
 pub fn refuse_unavailable_command(words: &[OsString]) -> CommandResult {
     let name = words
         .first()

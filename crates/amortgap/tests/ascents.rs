@@ -9,7 +9,7 @@ use experiment::{Bench, edited, refusal, succeeds};
 use serde_json::{Value, json};
 use std::fs;
 
-/// Two problems that come with the program and one that does not.
+/// An experiment with two variants on data that comes with the program, and one on data that does not.
 const ASCENTS: &str = r#"name = "small-ascents"
 question = "Which is first?"
 surprise = "Neither arrives."
@@ -60,7 +60,7 @@ latent_dim = 2
 name = "mnist-binarized"
 "#;
 
-/// A copy of the trace in `out`, without wall times.
+/// The trace in `out`, without wall times.
 fn trace(bench: &Bench, out: &str) -> Vec<gap_schema::TracePoint> {
     let path = bench.path(&format!("{out}/ascents.csv"));
     let mut trace: Vec<gap_schema::TracePoint> =
@@ -93,7 +93,7 @@ fn ascents_are_followed_on_each_problem_whose_data_is_there() {
     assert_eq!(variants(&summary["cells"]), ["z2", "z4"]);
     let ascents = summary["ascents"].as_array().unwrap();
     assert_eq!(variants(&summary["ascents"]), ["z2", "z4"]);
-    // Two problems, two starts, two ascents.
+    // One for each of two problems, two starts and two ascents.
     assert_eq!(ascents.len(), 8);
     for ascent in ascents {
         let (name, end) = (&ascent["ascent"], &ascent["end"]);
@@ -109,7 +109,7 @@ fn ascents_are_followed_on_each_problem_whose_data_is_there() {
                 "{ascent}"
             );
         } else if ascent["start"] == "prior" {
-            // Fifteen steps of at most 0.05 leave the prior, and do not arrive.
+            // Fifteen steps of at most 0.05 are too few to get from the prior to the optimum.
             assert!(to_go > 0.01 && ascent["reached"].is_null(), "{ascent}");
             assert_eq!(end["unfinished"], json!(20), "{ascent}");
             assert_eq!(end["joint_gradients"], json!(15.0 * 8.0), "{ascent}");
@@ -128,7 +128,7 @@ fn ascents_are_followed_on_each_problem_whose_data_is_there() {
         }
     }
 
-    // No result depends on the number of workers, but the wall times.
+    // Only the wall times depend on the number of workers.
     succeeds(&mut bench.run("again", &["--jobs", "2"]));
     assert_eq!(trace(&bench, "again"), trace(&bench, "out"));
 }
@@ -149,7 +149,7 @@ fn a_finished_comparison_is_published_again_without_being_run_again() {
     succeeds(&mut bench.amortgap(&["report", "out", "--format", "json"]));
     assert_eq!(fs::read(bench.path("out/summary.json")).unwrap(), summary);
 
-    // Without its trace it is not whole; nothing is computed again.
+    // A run without its trace is not finished, but no stage is executed again.
     fs::remove_file(bench.path("out/ascents.csv")).unwrap();
     let (_, stderr) = succeeds(&mut bench.run("out", &[]));
     assert!(!stderr.contains("ascent default"), "{stderr}");
@@ -187,7 +187,7 @@ fn where_the_data_of_every_variant_is_missing_nothing_runs() {
 fn a_plan_names_the_variant_of_each_stage() {
     let bench = Bench::with(ASCENTS);
     let (stdout, _) = succeeds(&mut bench.amortgap(&["plan", "spec.toml"]));
-    // A model, q* on two splits, the optima and two ascents, of three problems.
+    // A model, `q*` on two splits, the optima and two ascents, for each of three problems.
     assert!(stdout.starts_with("small-ascents: 18 stages\n"), "{stdout}");
     assert!(
         stdout.contains(" z2: seed 0: optima of 20 test points\n"),

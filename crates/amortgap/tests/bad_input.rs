@@ -1,4 +1,4 @@
-//! Every mistake of a user's ends with status 2 and one line that names the place and the cure.
+//! Every mistake in the input ends with exit status 2 and one line that names the place and says what to do.
 
 #![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -12,7 +12,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Command;
 
-/// What `run` says about the small experiment with `old` replaced by `new`.
+/// The message with which `run` refuses the small experiment with `old` replaced by `new`.
 fn refused_edit(old: &str, new: &str) -> String {
     let bench = Bench::with(&edited(DIGITS, old, new));
     let message = refusal(&mut bench.run("out", &[]));
@@ -20,12 +20,12 @@ fn refused_edit(old: &str, new: &str) -> String {
     message
 }
 
-/// What `run` says about the small experiment with these arguments.
+/// The message with which `run` refuses these arguments.
 fn refused_arguments(arguments: &[&str]) -> String {
     refusal(&mut Bench::with(DIGITS).run("out", arguments))
 }
 
-/// What clap says, which takes several lines.
+/// The message with which clap refuses these arguments, which has several lines.
 fn refused_by_clap(arguments: &[&str]) -> String {
     let output = Bench::with(DIGITS).run("out", arguments).output().unwrap();
     let (_, stderr) = texts(&output);
@@ -229,8 +229,7 @@ fn idx(n: u32, pixels: &[u8]) -> Vec<u8> {
     header.chain(pixels.iter().copied()).collect()
 }
 
-/// What `run` on MNIST says when `name` in the folder of data holds `bytes`; `DATA` stands for the
-/// folder.
+/// The message with which `run` refuses MNIST if the file `name` in the data folder, `DATA`, holds `bytes`.
 fn refused_file(name: &str, bytes: &[u8]) -> String {
     let mnist = edited(
         DIGITS,

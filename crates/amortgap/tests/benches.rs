@@ -1,4 +1,4 @@
-//! `amortgap bench`, from results as criterion stores them to the table, the figure and the files.
+//! `amortgap bench` on results as criterion stores them: the table, the figure and the files.
 
 #![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -9,7 +9,7 @@ use experiment::{Bench, DIGITS, number, refusal, succeeds};
 use serde_json::{Value, json};
 use std::fs;
 
-/// Stores what criterion would, of a bench that took `nanoseconds` a run.
+/// Writes the files that criterion would for a bench that took `nanoseconds` per run.
 fn store(bench: &Bench, ids: &[&str], throughput: &Value, nanoseconds: f64) {
     let folder = bench.path("criterion").join(ids.join("/")).join("new");
     fs::create_dir_all(&folder).unwrap();
@@ -29,7 +29,7 @@ fn store(bench: &Bench, ids: &[&str], throughput: &Value, nanoseconds: f64) {
     fs::write(folder.join("estimates.json"), estimates.to_string()).unwrap();
 }
 
-/// With two workloads, and a bench that is none.
+/// A folder with results of two workloads and of a bench that is not a workload.
 fn with_results() -> Bench {
     let bench = Bench::with(DIGITS);
     let elements = |n: u64| json!({ "Elements": n });

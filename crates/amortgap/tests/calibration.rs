@@ -1,4 +1,4 @@
-//! Small runs that hold estimators to values that are known exactly.
+//! Small runs that compare estimates with values that are known exactly.
 
 #![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -53,7 +53,7 @@ fn rows(bench: &Bench, out: &str) -> Vec<CalibrationRow> {
     rows_file::read_csv_rows(&bench.path(out).join("calibration.csv")).unwrap()
 }
 
-/// The rows as they are whatever the time they took.
+/// The rows without wall times.
 fn untimed(mut rows: Vec<CalibrationRow>) -> Vec<CalibrationRow> {
     for row in &mut rows {
         row.seconds = 0.0;
@@ -90,7 +90,7 @@ fn every_estimator_is_held_to_what_is_known() {
         );
         assert!(row.spread_nats > 0.0 && row.std_error_nats > 0.0, "{name}");
         assert!(row.seconds > 0.0 && row.joint_evaluations > 0.0, "{name}");
-        // Bounds lie on their sides; weights of few draws miss a little of log p(x).
+        // Lower and upper bounds are on their side of `log p(x)`; the Pareto-smoothed estimate is neither.
         let slack = 4.0 * row.bias_std_error_nats;
         match row.side {
             Side::Lower => assert!(row.bias_nats < slack, "{name}: {}", row.bias_nats),
@@ -99,7 +99,8 @@ fn every_estimator_is_held_to_what_is_known() {
         }
     }
     for (estimator, row) in &well {
-        // 150 replicates know a coverage of 0.95 to 0.018, and few draws understate their errors.
+        // With 150 replicates a coverage of 0.95 has a standard error of 0.018, and with few draws the reported
+        // standard errors are too small.
         assert!(row.coverage > 0.83, "{estimator}: {}", row.coverage);
         let ratio = row.std_error_nats / row.spread_nats;
         assert!((0.7..1.3).contains(&ratio), "{estimator}: {ratio}");
@@ -127,13 +128,13 @@ fn a_calibration_is_kept_and_no_number_depends_on_jobs_or_batches() {
     succeeds(&mut bench.run("again", &arguments));
     assert_eq!(untimed(rows(&bench, "again")), untimed(first.clone()));
 
-    // A lost file is written again from the stages that are kept.
+    // A deleted file is written again from the finished stages.
     fs::remove_file(bench.path("out/calibration.csv")).unwrap();
     let (_, stderr) = succeeds(&mut bench.run("out", &[]));
     assert_eq!(stderr, "", "no stage runs");
     assert_eq!(rows(&bench, "out"), first);
 
-    // Other chains leave the rest as it is.
+    // Another number of chains changes only the stages that anneal.
     let more = ["--set", "estimators.annealed.chains=4"];
     let (_, stderr) = succeeds(&mut bench.run("out", &more));
     assert!(

@@ -75,7 +75,7 @@ fn a_report_can_be_written_elsewhere_and_in_other_formats() {
     names.sort();
     assert_eq!(names, ["summary.csv", "summary.md", "summary.tex"]);
 
-    // Without --out it goes into the folder, and says the same again.
+    // Without --out the report goes into the results folder, and has the same content.
     fs::remove_file(bench.path("out/summary.json")).unwrap();
     fs::remove_dir_all(bench.path("out/figures")).unwrap();
     succeeds(&mut bench.amortgap(&["report", "out"]));

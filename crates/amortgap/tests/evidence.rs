@@ -1,4 +1,4 @@
-//! Small runs that estimate `log p(x)` by annealing: from below on the data, from both sides on points
+//! Small runs that estimate `log p(x)` by annealing: lower bounds on the data, lower and upper bounds on points
 //! that are drawn from the model.
 
 #![cfg(feature = "compute")]
@@ -11,7 +11,7 @@ use gap_schema::{Record, parquet};
 use gap_spec::{Estimator, Method, Side, Split};
 use std::collections::BTreeMap;
 
-/// The keys of a small run's annealing.
+/// The annealing settings of a small run.
 const ANNEALED: &str = "
 [estimators.annealed]
 temperatures = 30
@@ -20,7 +20,7 @@ leapfrog_steps = 5
 simulated_points = 12
 ";
 
-/// The small experiment on one seed and few points, annealed.
+/// The small experiment with one seed, few points and these annealing settings.
 fn digits(annealed: &str) -> String {
     let few = edited(DIGITS, "seeds = [0, 1]", "seeds = [5]")
         .replace("measure_train = 40", "measure_train = 3")
@@ -32,7 +32,7 @@ fn records(bench: &Bench, out: &str) -> Vec<Record> {
     parquet::read_records(&bench.path(out).join("records.parquet")).unwrap()
 }
 
-/// The records of one estimator of the model on one split, by datapoint.
+/// The records of the model itself for one estimator and split, by datapoint.
 fn of_model(records: &[Record], split: Split, estimator: Estimator) -> BTreeMap<u64, &Record> {
     let own = records.iter().filter(|record| {
         record.method == Method::Model && record.split == split && record.estimator == estimator
@@ -40,7 +40,7 @@ fn of_model(records: &[Record], split: Split, estimator: Estimator) -> BTreeMap<
     own.map(|record| (record.datapoint, record)).collect()
 }
 
-/// The importance-weighted records of `q*` on one split, by datapoint.
+/// The records of `q*` for one estimator and split, by datapoint.
 fn of_q_star(records: &[Record], split: Split, estimator: Estimator) -> BTreeMap<u64, &Record> {
     let own = records.iter().filter(|record| {
         record.method == Method::FreeForm && record.split == split && record.estimator == estimator
@@ -48,7 +48,7 @@ fn of_q_star(records: &[Record], split: Split, estimator: Estimator) -> BTreeMap
     own.map(|record| (record.datapoint, record)).collect()
 }
 
-/// What a record says of its estimate, wall times left out.
+/// What a record says of its estimate, without wall times.
 fn numbers(record: &Record) -> (u64, u64, [u64; 4]) {
     let bits = |value: Option<f64>| value.unwrap_or(f64::NAN).to_bits();
     let said = &record.diagnostics;
@@ -83,7 +83,7 @@ fn annealing_gives_a_bound_of_each_point_and_both_bounds_of_simulated_ones() {
             assert!(record.std_error_nats > 0.0);
             apart += record.value_nats - weighted[&datapoint].value_nats;
         }
-        // Both are bounds of one number, that of 200 draws a tenth of a nat further below it.
+        // Both are lower bounds of `log p(x)`; the one from 200 draws is looser by about a tenth of a nat.
         let apart = apart / n as f64;
         assert!((-0.05..0.3).contains(&apart), "{split}: {apart}");
     }
@@ -133,7 +133,7 @@ fn a_path_may_begin_at_the_encoder_or_at_the_prior() {
         let mean = annealed.values().map(|r| r.value_nats).sum::<f64>() / annealed.len() as f64;
         ends.push(mean);
     }
-    // One number, by three paths; from the prior the bound is the loosest.
+    // All three are bounds of the same number; the paths from the prior give the loosest.
     assert!((ends[0] - ends[1]).abs() < 0.1, "{ends:?}");
     assert!(ends[2] < ends[0] && ends[0] - ends[2] < 1.0, "{ends:?}");
 }

@@ -1,4 +1,4 @@
-//! The experiments of the repository: each can be planned, and says what it asks.
+//! The experiments of the repository: each can be planned, and has a question.
 
 #![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -16,7 +16,7 @@ const FAMILIES: [&str; 6] = [
     "gaussian-mixture",
 ];
 
-/// The small run on 20 points of each part with one seed and one encoder, and `more`.
+/// The small experiment with 20 points of each split, one seed and one encoder, and with `more` appended.
 fn small(more: &str) -> String {
     let text = edited(DIGITS, "seeds = [0, 1]", "seeds = [0]");
     let text = edited(&text, "measure_train = 40", "measure_train = 20");
@@ -25,7 +25,7 @@ fn small(more: &str) -> String {
     format!("{text}\n{more}")
 }
 
-/// The encoder's `q` is no better than `q*` beyond the error of their paired difference.
+/// Checks that the encoder's `q` is no better than `q*`, up to three standard errors of their difference.
 fn assert_ordered(cell: &Value) {
     let gap = number(cell, "/amortization_gap/mean_nats");
     let error = number(cell, "/amortization_gap/std_error_nats");
@@ -51,7 +51,7 @@ fn every_family_is_measured_on_one_decoder_and_none_ends_below_one_that_it_conta
         assert_eq!(cell["variant"], family);
         assert_eq!(number(cell, "/non_finite"), 0.0, "{family}");
         assert_ordered(cell);
-        // Two numbers for each dimension, and for larger families more.
+        // A diagonal Gaussian has two parameters for each of 4 dimensions; larger families have more.
         let params = number(cell, "/free_form_params") / number(cell, "/n");
         assert_eq!(params > 8.0, family != "diagonal-gaussian", "{family}");
         // The annealed bound belongs to the model: it is the same for all families.
@@ -63,7 +63,8 @@ fn every_family_is_measured_on_one_decoder_and_none_ends_below_one_that_it_conta
         let first = cells.iter().find(|other| other["split"] == cell["split"]);
         assert_eq!(annealed(cell), annealed(first.unwrap()));
     }
-    // The diagonal in the five others, the full one in four of them, on two parts.
+    // The diagonal Gaussian is within the five others, and the full Gaussian within four of them, on two
+    // splits.
     let nesting = summary["nesting"].as_array().unwrap();
     assert_eq!(nesting.len(), 2 * (5 + 4));
     for pair in nesting {
@@ -99,7 +100,7 @@ fn convolutions_and_learned_likelihoods_are_fitted_and_measured() {
     }
 }
 
-/// A model of one number, its encoders, and a fit that takes a second.
+/// The spec of a model with one latent variable, and of `encoders` that are fitted in about a second.
 fn of_one_number(kind: &str, encoders: &str) -> String {
     format!(
         "name = \"{kind}\"\nquestion = \"\"\nsurprise = \"\"\nseeds = [0]\n\n\

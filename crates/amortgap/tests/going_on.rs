@@ -1,4 +1,4 @@
-//! Runs that were done before, stopped, killed or damaged: nothing is lost and nothing done twice.
+//! Runs after one that finished, was stopped or killed, or lost files: finished stages are not run again.
 
 #![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -12,12 +12,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Finished stages in a folder of results.
+/// The number of finished stages in a results folder.
 fn finished_stages(out: &Path) -> usize {
     finished_of_kind(out, "")
 }
 
-/// Finished stages whose names begin with `kind`.
+/// The number of finished stages whose names begin with `kind`.
 fn finished_of_kind(out: &Path, kind: &str) -> usize {
     let Ok(entries) = fs::read_dir(out.join(".stages")) else {
         return 0;
@@ -52,7 +52,7 @@ fn started_until(bench: &Bench, out: &str, kind: &str) -> Child {
     child
 }
 
-/// A spec whose run does not come to its end before a test has ended it.
+/// A spec whose run takes so long that the test has to end it.
 fn endless() -> String {
     edited(DIGITS, "steps = 150\nbatch", "steps = 100000000\nbatch")
 }
@@ -79,7 +79,7 @@ fn a_second_run_does_nothing_and_says_so() {
     assert_eq!(stderr, "");
     assert_eq!(written(), before);
 
-    // A fresh run does everything again, and finds the same numbers.
+    // A run with --fresh does everything again, and finds the same numbers.
     let (_, stderr) = succeeds(&mut bench.run("out", &["--fresh"]));
     assert_eq!(stderr.lines().count(), 18, "{stderr}");
     assert_ne!(written(), before);
@@ -132,7 +132,7 @@ fn a_changed_estimator_keeps_the_fits() {
         !stderr.contains("fit") && !stderr.contains("model"),
         "{stderr}"
     );
-    // Nothing of the former run is left in the results.
+    // The results hold nothing of the first run that the second does not find.
     let elsewhere = bench.summary_of_run("elsewhere", &more);
     assert_eq!(summary(&bench.path("out")), elsewhere);
 }
@@ -182,7 +182,8 @@ fn a_run_killed_while_it_anneals_keeps_the_chunks_that_are_done() {
     assert!((1..6).contains(&kept), "{kept} of 6 chunks are done");
     let finished = finished_stages(&killed);
     let (_, stderr) = succeeds(&mut bench.run("killed", &[]));
-    // The model, q* on 2 splits, 1 + 5 chunks, 2 of both bounds, and 3 stages of each encoder.
+    // 17 stages: the model, `q*` on 2 splits, 1 + 5 annealed chunks of the data, 2 simulated chunks with both
+    // bounds, and 3 stages for each of 2 encoders.
     assert_eq!(stderr.lines().count(), 17 - finished, "{stderr}");
     assert_eq!(stderr.matches("anneal ").count(), 6 - kept, "{stderr}");
     assert_eq!(summary(&killed), undisturbed);
@@ -196,7 +197,7 @@ fn a_run_killed_while_it_anneals_keeps_the_chunks_that_are_done() {
 
 #[test]
 fn an_interrupted_run_says_how_to_go_on_and_ends_with_status_130() {
-    // More than once: ending under the hands of the workers used to crash every other time.
+    // Several times, since a crash at exit while workers compute would not happen every time.
     for (i, name) in ["INT", "TERM", "INT", "INT"].into_iter().enumerate() {
         let bench = Bench::with(&endless());
         let out = format!("out-{i}");
@@ -220,7 +221,7 @@ fn a_second_run_in_a_folder_that_is_in_use_is_refused() {
     let mut child = started(&bench, "out");
     let output = bench.run("out", &[]).output().unwrap();
     let status = bench.status("out");
-    // Ends it before anything is asserted.
+    // The first run is ended before an assertion can fail.
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(output.status.code(), Some(2));

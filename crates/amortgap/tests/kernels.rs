@@ -1,4 +1,4 @@
-//! The fused kernels can be turned off, which changes speed and provenance but no conclusion.
+//! The fused kernels can be turned off: this changes speed and provenance, but no conclusion.
 
 #![cfg(feature = "compute")]
 
@@ -16,14 +16,14 @@ fn turned_off_they_leave_the_same_gaps() {
     let (_, stderr) = succeeds(bench.run("out", &[]).env("AMORTGAP_SIMD", "off"));
     assert_eq!(bench.json("out/provenance.json")["kernels"], json!("off"));
     if path != "off" {
-        // The other path's stages are not taken for this one's.
+        // The stages that the kernels computed are not reused.
         assert_eq!(stderr.lines().count(), 9, "{stderr}");
     }
     let plain = summary(&bench.path("out"));
     assert_eq!(cells(&plain).len(), cells(&fused).len());
     for (a, b) in cells(&fused).iter().zip(cells(&plain)) {
         assert_eq!(a["cell"], b["cell"]);
-        // Decoder, data and draws are equal but for rounding, and q* is certified to 0.02 nats.
+        // Decoder, data and draws are equal up to rounding, and the search tolerance of `q*` is 0.02 nats.
         let key = "/elbo_free_form/mean_nats";
         let apart = (number(a, key) - number(b, key)).abs();
         assert!(apart < 0.02, "{apart} nats apart");

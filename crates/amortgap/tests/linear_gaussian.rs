@@ -1,4 +1,4 @@
-//! A small run on the model whose answers are known, and the math-library switch.
+//! A small run on the model with closed forms, and the math-library switch.
 
 #![cfg(feature = "compute")]
 
@@ -55,8 +55,8 @@ fn every_estimate_agrees_with_its_closed_form() {
         let name = &cell["cell"];
         let mean = |key: &str| number(cell, &format!("{key}/mean_nats"));
         let error = |key: &str| number(cell, &format!("{key}/std_error_nats"));
-        // The bias of a bound of K draws is Var(w) / 2K: with gaps of some 0.1 nats, Var(w) is some
-        // 0.2 and the bias 1e-4. 0.002 leaves room for it and for sums in f32.
+        // The bias of a bound from K draws is Var(w) / 2K. With gaps of about 0.1 nats, Var(w) is about 0.2 and
+        // the bias 1e-4; 0.002 allows for this and for rounding in f32.
         assert!(
             mean("/oracle/log_evidence_error").abs()
                 < 4.0 * error("/oracle/log_evidence_error") + 0.002,
@@ -68,11 +68,11 @@ fn every_estimate_agrees_with_its_closed_form() {
             "{name}: {:#}",
             cell["oracle"]
         );
-        // The default tolerance is 0.01 nats; no q lies above the optimum but by rounding.
+        // The default tolerance is 0.01 nats, and only rounding can put a `q` above the optimum.
         let shortfall = mean("/oracle/free_form_shortfall");
         assert!((-1e-4..0.01).contains(&shortfall), "{name}: {shortfall}");
         assert_eq!(cell["unconverged"], json!(0), "{name}");
-        // The estimated gap is that of the closed forms.
+        // The estimated gap agrees with that of the closed forms.
         assert!(
             (mean("/amortization_gap") - mean("/oracle/amortization_gap")).abs()
                 < 4.0 * number(cell, "/amortization_gap/mc_std_error_nats") + 0.002,
@@ -109,7 +109,7 @@ fn the_math_switch_changes_speed_and_provenance_but_no_conclusion() {
     let (_, stderr) = succeeds(run.env("AMORTGAP_MATH_SWITCH", "off"));
     assert_eq!(bench.json("out/provenance.json")["math"], json!("stock"));
     if able {
-        // The other path's stages are not taken for this one's.
+        // The stages that were computed with the switch on are not reused.
         assert_eq!(stderr.lines().count(), 18, "{stderr}");
     }
     let stock = experiment::summary(&bench.path("out"));
@@ -120,19 +120,19 @@ fn the_math_switch_changes_speed_and_provenance_but_no_conclusion() {
             let key = format!("{key}/mean_nats");
             (number(a, &key) - number(b, &key)).abs()
         };
-        // Model, data and draws are equal but for rounding: f32 keeps 7 digits of some 15 nats.
+        // Model, data and draws are equal up to rounding: f32 has 7 digits, and values are about 15 nats.
         assert!(
             differs("/log_evidence") < 1e-3,
             "{}",
             differs("/log_evidence")
         );
-        // An ascent forgets rounding, as it draws near the optimum; it may stop a block of steps
-        // sooner or later, within its tolerance of 0.01 nats on either path.
+        // Rounding errors of early steps vanish as an ascent converges. The two may stop a block of steps
+        // apart, each within the tolerance of 0.01 nats.
         assert!(
             differs("/elbo_free_form") < 0.012,
             "{}",
             differs("/elbo_free_form")
         );
-        // Fitting an encoder for long amplifies rounding, so nothing is asked of the amortized q.
+        // A long fit of an encoder amplifies rounding errors, so the amortized `q`s are not compared.
     }
 }

@@ -1,4 +1,4 @@
-//! Posteriors over two latent variables as pictures: the rows that a run leaves, and its figures.
+//! Pictures of posteriors over two latent variables: the rows that a run writes, and its figures.
 
 #![cfg(feature = "compute")]
 
@@ -10,7 +10,8 @@ use gap_schema::rows_file;
 use gap_spec::Family;
 use std::collections::BTreeMap;
 
-/// The small run in two dimensions, with pictures of three points by two families.
+/// The small experiment with two latent dimensions, a variant for each of two families, and pictures of three
+/// points.
 fn small() -> String {
     let text = edited(DIGITS, "seeds = [0, 1]", "seeds = [0]");
     let text = edited(&text, "latent_dim = 4", "latent_dim = 2");
@@ -42,7 +43,7 @@ fn pictures_hold_the_mass_of_what_they_show_and_every_point_has_its_figure() {
     for (key, mass) in &masses {
         assert!(*mass < 1.0 + 1e-6, "{key:?}: {mass}");
         if key.2 == Pictured::Posterior {
-            // The square reaches four standard deviations from the mean.
+            // The half-width of the square is four standard deviations.
             assert!(*mass > 0.98, "{key:?}: {mass}");
             let row = rows.iter().find(|row| row.datapoint == key.0).unwrap();
             let [mean_1, mean_2] = means[key].map(|sum| sum / mass);
@@ -54,7 +55,7 @@ fn pictures_hold_the_mass_of_what_they_show_and_every_point_has_its_figure() {
             );
         } else if key.2 == Pictured::FreeForm {
             assert!(*mass > 0.5, "{key:?}: {mass}");
-            // On each axis by itself: pictures with the two exchanged would be elsewhere.
+            // Each axis is checked by itself, since exchanged axes would move the mean.
             let row = rows.iter().find(|row| row.datapoint == key.0).unwrap();
             for (sum, middle) in means[key].into_iter().zip([row.middle_1, row.middle_2]) {
                 let off = (sum / mass - middle).abs();

@@ -1,4 +1,4 @@
-//! Other ways to find `q*` and to refine, and other likelihoods, than those of the small experiment.
+//! Ways to find `q*` and to refine, and likelihoods, that the small experiment does not use.
 
 #![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::f64::consts::TAU;
 use std::fs;
 
-/// The small experiment on one seed and few points, with `free_form` in that section.
+/// The small experiment with one seed and few points; `free_form` is the content of `[free_form]`.
 fn few_points(free_form: &str) -> String {
     let start = DIGITS.find("[free_form]").unwrap();
     let end = DIGITS.find("[refinement]").unwrap();
@@ -45,7 +45,7 @@ fn the_published_protocol_takes_its_steps_from_the_prior_and_is_certified() {
         let name = &published["cell"];
         assert_eq!(name, &default["cell"]);
         assert_eq!(default["unconverged"], json!(0), "{name}");
-        // 300 steps of at most some 1e-3 do not leave the prior far behind.
+        // 300 steps of at most about 1e-3 do not get far from the prior.
         assert_eq!(published["unconverged"], json!(10), "{name}");
         assert!(number(published, "/max_remaining_bound_nats") > 0.1);
         assert!(number(default, "/max_remaining_bound_nats") < 0.01);
@@ -53,7 +53,7 @@ fn the_published_protocol_takes_its_steps_from_the_prior_and_is_certified() {
             mean(published, "/elbo_free_form") < mean(default, "/elbo_free_form") - 0.1,
             "{name}"
         );
-        // 50 draws a step, and those of the certificate.
+        // 300 steps with 50 draws each, and the draws of the certificate.
         let gradients = number(published, "/cost/free_form/joint_gradients");
         assert!((15_000.0..17_000.0).contains(&gradients), "{gradients}");
         // One start cannot tell whether there are several optima; two can.
@@ -73,7 +73,7 @@ fn a_gaussian_decoder_is_measured_on_grey_pixels() {
         );
     let bench = Bench::with(&grey);
     let summary = bench.summary_of_run("out", &[]);
-    // No density of 64 pixels is above that of one that is predicted without error.
+    // The largest density of 64 pixels is that of an image that is predicted without error.
     let highest = |std: f64| -32.0 * (TAU * std.powi(2)).ln();
     for cell in cells(&summary) {
         let name = &cell["cell"];
@@ -85,7 +85,7 @@ fn a_gaussian_decoder_is_measured_on_grey_pixels() {
         assert!(mean(cell, "/amortization_gap") > 0.0, "{name}");
         assert!(mean(cell, "/approximation_gap") > -0.1, "{name}");
     }
-    // Another noise is another model.
+    // The noise is part of the model.
     let wider = bench.summary_of_run("wider", &["--set", "model.noise_std=0.5"]);
     let pairs = cells(&summary).iter().zip(cells(&wider));
     for (narrow, wide) in pairs {
@@ -107,7 +107,7 @@ fn adam_refines_by_its_own_learning_rate() {
     };
     let (small, large) = (of_rate("1e-5"), of_rate("0.03"));
     for (small, large) in cells(&small).iter().zip(cells(&large)) {
-        // Steps that are next to none leave the gap as it was; others close some of it.
+        // Tiny steps leave the gap as it was; larger ones close part of it.
         let gap = mean(small, "/amortization_gap");
         assert!((mean(small, "/refined_gap") - gap).abs() < 0.02 * gap);
         assert!(mean(large, "/refined_gap") < 0.9 * gap, "{large:#}");

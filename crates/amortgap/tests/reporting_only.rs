@@ -1,4 +1,4 @@
-//! A build without libtorch: what computes is refused in one line.
+//! A build without libtorch refuses the commands that need it, with one line.
 
 #![cfg(not(feature = "compute"))]
 

@@ -1,4 +1,5 @@
-//! `scripts/setup` on machines that lack something: one clear line, exit status 2, nothing left.
+//! `scripts/setup` on machines that lack something prints one clear line, ends with status 2, and leaves no
+//! files.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// Everything that the script calls before it could download.
+/// The programs that the script calls before it downloads anything.
 const TOOLS: [&str; 13] = [
     "bash",
     "cat",
@@ -25,7 +26,7 @@ const TOOLS: [&str; 13] = [
     "xargs",
 ];
 
-/// A checkout that holds only the scripts, and a machine that has only some programs.
+/// A checkout with only the scripts, and a folder with the only programs that the script can find.
 struct Machine {
     checkout: TempDir,
     programs: TempDir,
@@ -50,7 +51,7 @@ impl Machine {
         Self { checkout, programs }
     }
 
-    /// A program that always ends with this status and prints this.
+    /// Adds a program `name` that runs the shell commands `body`.
     fn fake(self, name: &str, body: &str) -> Self {
         let path = self.programs.path().join(name);
         fs::write(&path, format!("#!{}\n{body}\n", find("bash").display())).unwrap();

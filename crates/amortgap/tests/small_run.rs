@@ -1,4 +1,4 @@
-//! A small run on digits: what it leaves, and on what its numbers do not depend.
+//! A small run on digits: what it writes, and what its numbers do not depend on.
 
 #![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// Every key of a cell of an encoder in DESIGN.md's contract; those of means are in [`MEANS`].
+/// Every key that the summary must have for a cell of an encoder, except those in [`MEANS`].
 const KEYS: [&str; 36] = [
     "/cell",
     "/dataset",
@@ -85,7 +85,7 @@ fn holds_the_contract(cell: &Value) {
         number(cell, "/approximation_gap/mean_nats") + number(cell, "/amortization_gap/mean_nats"),
         epsilon = 1e-9
     );
-    // Half of it is means, half is log standard deviations, of 4 latent dimensions.
+    // A mean and a log standard deviation for each of 4 latent dimensions and 40 points.
     assert_eq!(cell["free_form_params"], json!(2 * 4 * 40));
     assert_eq!(cell["amortized_params"], cell["encoder"]["weights"]);
     assert_eq!(cell["n"], json!(40));
@@ -188,7 +188,7 @@ fn no_number_depends_on_how_many_stages_run_at_a_time() {
 
 #[test]
 fn no_number_depends_on_the_batch_size() {
-    // 12 points: one at a time, a batch that does not divide them, and all at once.
+    // The 12 points are computed all at once, in batches that do not divide 12, and one at a time.
     let few = DIGITS
         .replace("measure_train = 40", "measure_train = 12")
         .replace("measure_test = 40", "measure_test = 12")
@@ -252,7 +252,7 @@ fn a_joint_decoder_is_fitted_anew_with_each_encoder() {
         .unwrap()
         .iter()
         .for_each(holds_the_contract);
-    // Each encoder has a model, and so an optimum, of its own.
+    // Each encoder has its own model, and so its own optimum.
     for split in ["train", "test"] {
         let of_split: Vec<&Value> = cells.iter().filter(|c| c["split"] == split).collect();
         let [linear, mlp] = of_split[..] else {

@@ -1,14 +1,15 @@
-//! What every build script of the workspace asks of the linker.
+//! The linker arguments that the build scripts of the workspace need.
 //!
-//! Link arguments of a dependency do not reach the executables that use it, so each package that
-//! makes an executable (tests and benches included) repeats them through [`link_libtorch`].
+//! Cargo does not apply the linker arguments of a dependency to the executables that use it, so each package
+//! with executables (tests and benches included) sets them again through [`link_libtorch`].
 
 use std::env;
 
-/// Lets this package's executables find libtorch from any folder, and export the math-library switch.
+/// Sets the linker arguments that this package's executables need: an rpath to libtorch, and on Linux x86-64
+/// the export of `mkl_serv_intel_cpu_true` (see `gap_torch::math_library`).
 ///
-/// Reads the folder from the metadata of `torch-sys` (in `gap-torch` itself) or of `gap-torch`
-/// (everywhere else), and passes it on, so that the package needs a direct dependency on one of them.
+/// libtorch's folder comes from the build metadata of `torch-sys` (in `gap-torch`) or of `gap-torch` (in all
+/// other packages), so a package must depend directly on one of the two. `gap-torch` passes the folder on.
 ///
 /// # Panics
 ///

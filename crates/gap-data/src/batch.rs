@@ -1,8 +1,8 @@
-//! A few datapoints that are computed on together, each with the id that its noise is drawn under.
+//! A few datapoints that are processed together, each with its id, which selects its stream of random draws.
 
 use tch::{Kind, Tensor};
 
-/// Rows of a data set with their ids: `B` ids and `x [B, X]`, `f32`.
+/// Some rows of a data set and their ids: `B` ids, and observations `x`, `[B, X]`, `f32`.
 #[derive(Debug)]
 pub struct Batch {
     ids: Vec<u64>,
@@ -10,7 +10,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The observations `x [B, X]` of the datapoints `ids`.
+    /// A batch of the datapoints `ids` with the observations `x`, `[B, X]`.
     ///
     /// # Panics
     ///
@@ -30,12 +30,12 @@ impl Batch {
         &self.x
     }
 
-    /// How many datapoints there are, `B`.
+    /// The number of datapoints, `B`.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether there are none.
+    /// Whether the batch has no datapoints.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }

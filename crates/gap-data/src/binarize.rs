@@ -1,15 +1,15 @@
-//! Static binarization: grey levels become a new data set of zeros and ones, under a new name.
+//! Static binarization: turns a data set of grey levels into one of zeros and ones, with a new name.
 //!
-//! Drawing pixels anew in every epoch (Salakhutdinov and Murray 2008) is deliberately not here: the
-//! gap of a datapoint is a property of one fixed `x`.
+//! Dynamic binarization, which draws new pixels in every epoch (Salakhutdinov and Murray 2008), is deliberately
+//! left out: a datapoint's gap is defined for one fixed `x`.
 
 use crate::dataset::Dataset;
 use tch::Kind;
 
-/// A new data set `name` of 0 and 1, 1 where an observation of `grey` on `[0, 1]` is at least one
-/// half; ids and image shape are kept.
+/// Returns a data set `name` that is 1 where a value of `grey`, on `[0, 1]`, is at least one half, and 0
+/// elsewhere. Ids and image shape are kept.
 ///
-/// One half is level 8 of 16, and lies between levels 127 and 128 of 255.
+/// One half is level 8 on a scale from 0 to 16, and lies between levels 127 and 128 on one from 0 to 255.
 pub fn binarize(grey: &Dataset, name: &str) -> Dataset {
     let x = grey.x().ge(0.5).to_kind(Kind::Float); // [N, X]
     Dataset::new(name, grey.ids().to_vec(), x, grey.image_shape())

@@ -1,4 +1,4 @@
-//! What can be asked for by name: files, checksums, licence and shape of each data set.
+//! The data sets that can be loaded by name, with their files, checksums, licences and shapes.
 
 use crate::binarize::binarize;
 use crate::dataset::Dataset;
@@ -12,40 +12,41 @@ use tch::{Kind, Tensor};
 /// A file that a data set is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataFile {
-    /// Its standard name, without `.gz`.
+    /// The file's standard name, without `.gz`.
     pub name: &'static str,
-    /// SHA-256 of its uncompressed bytes, as hexadecimal digits.
+    /// SHA-256 of the published file's uncompressed bytes, as hexadecimal digits.
     pub sha256: &'static str,
 }
 
-/// A data set that [`load`] knows.
+/// A data set that [`load`] can load, and its properties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CatalogEntry {
-    /// The name to ask for.
+    /// The name to pass to [`load`].
     pub name: &'static str,
-    /// What it is, in a few words.
+    /// A description in a few words.
     pub title: &'static str,
-    /// Training points.
+    /// The number of training points.
     pub n_train: usize,
-    /// Test points.
+    /// The number of test points.
     pub n_test: usize,
-    /// Numbers in an observation, `X`.
+    /// The number of values in an observation, `X`.
     pub observed_dim: i64,
-    /// Height and width in pixels.
+    /// Height and width of an image, in pixels; `None` if observations are not images.
     pub image_shape: Option<[i64; 2]>,
-    /// Its licence.
+    /// The licence.
     pub licence: &'static str,
-    /// Who made it, and where it was published.
+    /// The authors and the publication.
     pub source: &'static str,
-    /// The files that it is read from.
+    /// The files that the data set is read from.
     pub files: &'static [DataFile],
-    /// Whether those files are part of the program; otherwise they are read from `--data-dir`.
+    /// Whether the files are compiled into the program; otherwise they are read from `--data-dir`.
     pub built_in: bool,
-    /// Whether it was published in a training and a test part; otherwise a seed chooses them.
+    /// Whether the publication splits the data into a training and a test part; otherwise the split is random
+    /// and depends on a seed.
     pub published_split: bool,
-    /// Whether every number is 0 or 1; otherwise numbers are grey levels on `[0, 1]`.
+    /// Whether every value is 0 or 1; otherwise values are grey levels on `[0, 1]`.
     pub binary: bool,
-    /// Equally spaced levels from 0 to 1 that numbers lie on.
+    /// The number of different values that are possible, equally spaced from 0 to 1.
     pub n_levels: i64,
     origin: BaseDataset,
 }
@@ -121,16 +122,16 @@ static CATALOG: [CatalogEntry; 4] = [
     },
 ];
 
-/// Every data set that is known.
+/// All data sets that can be loaded.
 pub fn catalog() -> &'static [CatalogEntry] {
     &CATALOG
 }
 
-/// The data set of that name.
+/// Returns the catalog's entry for the data set `name`.
 ///
 /// # Errors
 ///
-/// [`DataError::UnknownName`], with the names that are known.
+/// [`DataError::UnknownName`] if there is none; it lists the names that exist.
 pub fn entry(name: &str) -> Result<&'static CatalogEntry, DataError> {
     let found = CATALOG.iter().find(|entry| entry.name == name);
     found.ok_or_else(|| DataError::UnknownName {
@@ -139,35 +140,36 @@ pub fn entry(name: &str) -> Result<&'static CatalogEntry, DataError> {
     })
 }
 
-/// Where to look, and which part to take.
+/// Options of [`load`]: where the files are, and which part of the data to take.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LoadOptions<'a> {
-    /// The folder of files that are not built in.
+    /// The folder with the files of data sets that are not built in.
     pub data_dir: Option<&'a Path>,
-    /// Which random split, for data without a published one.
+    /// The seed of the random split of a data set without a published split.
     pub split_seed: u32,
-    /// Training points to keep, from the first on. Default: all.
+    /// The number of training points to keep, which are the first ones. Default: all.
     pub train_points: Option<u32>,
 }
 
-/// The two parts of a data set.
+/// A data set, split into its two parts.
 #[derive(Debug)]
 pub struct Splits {
-    /// What models and encoders are fitted to.
+    /// The points that models and encoders are fitted to.
     pub train: Dataset,
-    /// What they have not seen.
+    /// The points that are held out from fitting.
     pub test: Dataset,
 }
 
-/// The data set `name`, with values on `[0, 1]`.
+/// Loads the data set `name`, with values on `[0, 1]`.
 ///
-/// An id is the row's number in the published files, training file first. Without a published split
-/// the test part is drawn uniformly, and equally for the grey and the binarized data set.
+/// A datapoint's id is the number of its row, counted from 0 through the published files, training file first.
+/// Without a published split the test part is drawn uniformly at random; the grey and the binarized data set
+/// are split alike.
 ///
 /// # Errors
 ///
-/// [`DataError::UnknownName`], [`DataError::TooManyTrainPoints`], and for data that is not built in
-/// one of the others, in the order in which they are declared: the first that holds.
+/// [`DataError::UnknownName`] or [`DataError::TooManyTrainPoints`]. If the data set is not built in, any other
+/// variant of [`DataError`] is possible as well: for each file, the first in order of declaration that applies.
 pub fn load(name: &str, options: &LoadOptions<'_>) -> Result<Splits, DataError> {
     let entry = entry(name)?;
     let n_train = match options.train_points {
@@ -231,7 +233,7 @@ fn read_mnist(
     })
 }
 
-/// Levels from 0 to `white` as numbers on `[0, 1]`.
+/// Makes a data set of grey levels from 0 to `white`, scaled to `[0, 1]`.
 fn grey_dataset(entry: &CatalogEntry, ids: Vec<u64>, levels: &[u8], white: f64) -> Dataset {
     let x = Tensor::from_slice(levels)
         .view([ids.len() as i64, entry.observed_dim]) // [N, X]
@@ -240,25 +242,25 @@ fn grey_dataset(entry: &CatalogEntry, ids: Vec<u64>, levels: &[u8], white: f64) 
     Dataset::new(entry.name, ids, x, entry.image_shape)
 }
 
-/// What [`check`] found out about a file.
+/// The result of [`check`] for one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChecksumResult {
-    /// The file, or the name of a built-in one.
+    /// The path of the file; for a built-in file, its name.
     pub path: PathBuf,
-    /// SHA-256 of its uncompressed bytes, as hexadecimal digits.
+    /// SHA-256 of the file's uncompressed bytes, as hexadecimal digits.
     pub sha256: String,
-    /// SHA-256 of the published ones.
+    /// SHA-256 of the published file's uncompressed bytes.
     pub expected_sha256: &'static str,
-    /// Whether they agree.
+    /// Whether the two digests are equal.
     pub ok: bool,
 }
 
-/// Compares the files of the data set `name` with the published ones; a file of other bytes is a
-/// result, not an error.
+/// Compares the checksums of the files of the data set `name` with those of the published files. A difference
+/// is reported in the result; it is not an error.
 ///
 /// # Errors
 ///
-/// [`DataError::UnknownName`], or that a file cannot be found, read or decompressed.
+/// [`DataError::UnknownName`], or an error that says that a file cannot be found, read or decompressed.
 pub fn check(name: &str, data_dir: Option<&Path>) -> Result<Vec<ChecksumResult>, DataError> {
     let entry = entry(name)?;
     let check_file = |file: &DataFile| {
@@ -274,7 +276,7 @@ pub fn check(name: &str, data_dir: Option<&Path>) -> Result<Vec<ChecksumResult>,
     entry.files.iter().map(check_file).collect()
 }
 
-/// Where `file` is, and its uncompressed bytes.
+/// Finds `file`, and returns its path and its uncompressed bytes.
 fn locate_and_read_file(
     entry: &CatalogEntry,
     file: &DataFile,

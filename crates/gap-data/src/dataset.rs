@@ -1,10 +1,10 @@
-//! A named array of observations, in memory, whose rows keep their ids through every selection.
+//! A named array of observations in memory; its rows keep their ids when some of them are selected.
 
 use crate::batch::{Batch, assert_one_row_for_each_id};
 use std::sync::OnceLock;
 use tch::{Device, Tensor};
 
-/// `N` observations of `X` numbers with their ids, on the CPU.
+/// `N` observations of `X` values each, and their ids, on the CPU.
 #[derive(Debug)]
 pub struct Dataset {
     name: String,
@@ -15,14 +15,14 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// The observations `x [N, X]` of the datapoints `ids`; it is copied to the CPU if it is
-    /// elsewhere, and its graph is cut.
+    /// A data set of the datapoints `ids` with the observations `x`, `[N, X]`, which are moved to the CPU and
+    /// detached from their autograd graph.
     ///
-    /// `image_shape` is height and width, in pixels, of data that can be shown as grey images.
+    /// `image_shape` is the height and width, in pixels, of observations that can be shown as grey images.
     ///
     /// # Panics
     ///
-    /// If `x` is not a matrix of `f32` with one row for each id, or its rows do not fill an image.
+    /// If `x` is not a matrix of `f32` with one row for each id, or if `X` is not height times width.
     pub fn new(
         name: impl Into<String>,
         ids: Vec<u64>,
@@ -47,7 +47,7 @@ impl Dataset {
         }
     }
 
-    /// The name: another one for every transformation of the observations.
+    /// The name; transformed observations have a different name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -62,29 +62,29 @@ impl Dataset {
         &self.x
     }
 
-    /// Height and width in pixels, where rows are images.
+    /// Height and width of an image, in pixels; `None` if observations are not images.
     pub fn image_shape(&self) -> Option<[i64; 2]> {
         self.image_shape
     }
 
-    /// How many numbers an observation has, `X`.
+    /// The number of values in an observation, `X`.
     pub fn observed_dim(&self) -> i64 {
         self.x.size()[1]
     }
 
-    /// How many datapoints there are, `N`.
+    /// The number of datapoints, `N`.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether there are none.
+    /// Whether the data set has no datapoints.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// BLAKE3 of shape, ids and observations, as hexadecimal digits; the name is not part of it.
+    /// BLAKE3 digest of shape, ids and observations, as hexadecimal digits; it does not depend on the name.
     ///
-    /// Computed when it is first asked for, and kept.
+    /// It is computed by the first call and cached.
     pub fn digest(&self) -> &str {
         self.digest.get_or_init(|| {
             let mut hasher = blake3::Hasher::new();
@@ -94,7 +94,7 @@ impl Dataset {
             for id in &self.ids {
                 hasher.update(&id.to_le_bytes());
             }
-            // In blocks of rows, so that a large array is not held three times.
+            // Hashing copies the values twice, as `f32` and as bytes; a block at a time keeps the copies small.
             let (rows, block) = (self.x.size()[0], 4096);
             for start in (0..rows).step_by(block) {
                 let part = self.x.narrow(0, start, (rows - start).min(block as i64));
@@ -110,7 +110,7 @@ impl Dataset {
         })
     }
 
-    /// The rows at `positions`, in that order, under the same name and with their own ids.
+    /// A data set of the rows at `positions`, in that order. Rows keep their ids, and the name stays the same.
     ///
     /// # Panics
     ///
@@ -121,11 +121,11 @@ impl Dataset {
         Self::new(self.name.as_str(), ids, x, self.image_shape)
     }
 
-    /// The first `n` rows, under the same name.
+    /// A data set of the first `n` rows, with the same name.
     ///
     /// # Panics
     ///
-    /// If there are fewer.
+    /// If there are fewer than `n` rows.
     pub fn first(&self, n: usize) -> Self {
         assert!(
             n <= self.len(),
@@ -142,7 +142,8 @@ impl Dataset {
         )
     }
 
-    /// All rows in order, at most `batch_size` at a time, on `device`; the last batch may be smaller.
+    /// Iterates over all rows in order, in batches of `batch_size` rows on `device`; the last batch may be
+    /// smaller.
     ///
     /// # Panics
     ///
@@ -151,13 +152,13 @@ impl Dataset {
         assert!(batch_size > 0, "a batch has at least one datapoint");
         (0..self.len()).step_by(batch_size).map(move |start| {
             let n = batch_size.min(self.len() - start);
-            // A view of the rows where they already are on the device: nobody writes to them.
+            // On the CPU this is a view of the data set's own memory, which is safe: nothing writes to batches.
             let x = self.x.narrow(0, start as i64, n as i64).to_device(device);
             Batch::new(self.ids[start..start + n].to_vec(), x)
         })
     }
 
-    /// The rows at `positions`, in that order, on `device`.
+    /// A batch of the rows at `positions`, in that order, on `device`.
     ///
     /// # Panics
     ///

@@ -1,38 +1,38 @@
-//! What can be wrong with a data set's name, its files or their contents, and the cure of each.
+//! Errors in a data set's name, its files or their contents; each message says how to fix the problem.
 
 use std::path::PathBuf;
 
-/// A data set cannot be loaded.
+/// The reason why a data set cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// No data set of that name is known.
+    /// There is no data set of this name.
     #[error("unknown data set `{name}`; use one of {known}")]
     UnknownName {
         /// The name that was asked for.
         name: String,
-        /// The names that are known, for reading.
+        /// The names that exist, as text for the message.
         known: String,
     },
-    /// More training points were asked for than there are.
+    /// More training points were requested than the data set has.
     #[error(
         "data.train_points is {asked} but `{name}` has {available} training points; set `data.train_points` to at most {available}"
     )]
     TooManyTrainPoints {
-        /// The data set.
+        /// The data set's name.
         name: &'static str,
-        /// How many were asked for.
+        /// The number that was requested.
         asked: u32,
-        /// How many there are.
+        /// The number of training points of the data set.
         available: usize,
     },
-    /// The data set lies in files, and no folder was named.
+    /// The data set is not built in, and no folder with its files was given.
     #[error(
         "`{name}` is not built in and no folder was given; pass --data-dir with the folder that holds {file}[.gz]"
     )]
     NoDataDir {
-        /// The data set.
+        /// The data set's name.
         name: &'static str,
-        /// The first file that it needs.
+        /// The first file that the data set needs.
         file: &'static str,
     },
     /// A file is in none of the folders that were searched.
@@ -42,15 +42,15 @@ pub enum DataError {
     Missing {
         /// The file's name.
         file: &'static str,
-        /// The folders, for reading.
+        /// The folders, as text for the message.
         searched: String,
     },
-    /// A file is there but cannot be read.
+    /// A file exists but cannot be read.
     #[error("{path} cannot be read; make it readable to you, or pass another --data-dir")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A `.gz` file does not decompress.
@@ -58,71 +58,71 @@ pub enum DataError {
     Gzip {
         /// The file.
         path: PathBuf,
-        /// What the decompressor said.
+        /// The decompressor's error.
         source: std::io::Error,
     },
-    /// A file does not begin as IDX images do.
+    /// A file does not begin with the magic number of IDX images.
     #[error(
         "{path} is not an IDX file of images: it begins with 0x{magic:08x}, not 0x00000803; use {wanted}"
     )]
     NotIdx {
         /// The file.
         path: PathBuf,
-        /// Its first four bytes, big-endian.
+        /// The file's first four bytes, as a big-endian number.
         magic: u32,
-        /// The file to use.
+        /// The name of the file to use instead.
         wanted: String,
     },
-    /// A file of labels stands where images belong.
+    /// A file holds labels where images are expected.
     #[error("{path} holds labels, not images; use {wanted}")]
     Labels {
         /// The file.
         path: PathBuf,
-        /// The file to use.
+        /// The name of the file to use instead.
         wanted: String,
     },
-    /// A file ends before its header.
+    /// A file ends within its header.
     #[error("{path} is cut short: its header needs 16 bytes, it has {found}; fetch it again")]
     TruncatedHeader {
         /// The file.
         path: PathBuf,
-        /// The bytes that are there.
+        /// The number of bytes in the file.
         found: u64,
     },
-    /// A file has fewer pixels than its header promises.
+    /// A file has fewer pixels than its header says.
     #[error(
         "{path} is cut short: its header promises {promised} bytes of pixels, it has {found}; fetch it again"
     )]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Bytes after the header that the header promises.
+        /// The number of bytes that should follow the header, according to the header.
         promised: u64,
-        /// Bytes after the header.
+        /// The number of bytes that follow the header.
         found: u64,
     },
-    /// A file goes on after its last pixel.
+    /// A file has further bytes after its last pixel.
     #[error(
         "{path} has trailing bytes: its header promises {promised} bytes of pixels, it has {found}; fetch it again"
     )]
     TrailingBytes {
         /// The file.
         path: PathBuf,
-        /// Bytes after the header that the header promises.
+        /// The number of bytes that should follow the header, according to the header.
         promised: u64,
-        /// Bytes after the header.
+        /// The number of bytes that follow the header.
         found: u64,
     },
-    /// A well-formed file holds other bytes than the published ones.
+    /// A file is well-formed, but its contents differ from the published file.
     #[error(
         "{path} has SHA-256 {found}, expected {expected}: the bytes are not the published MNIST; fetch it again"
     )]
     WrongChecksum {
         /// The file.
         path: PathBuf,
-        /// The digest of the published bytes, uncompressed.
+        /// SHA-256 of the published file's uncompressed bytes.
         expected: &'static str,
-        /// The digest of the bytes that are there, uncompressed.
+        /// SHA-256 of the uncompressed bytes that were read.
         found: String,
     },
 }

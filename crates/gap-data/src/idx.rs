@@ -1,6 +1,6 @@
-//! Reads IDX files of images, the format of MNIST: big-endian sizes, then one unsigned byte a pixel.
+//! Reads IDX files of images, the format of MNIST: big-endian sizes, then one unsigned byte per pixel.
 //!
-//! Checksums are the catalog's business; here any well-formed file is read.
+//! Any well-formed file is accepted here; the catalog compares checksums.
 
 use crate::error::DataError;
 use flate2::read::MultiGzDecoder;
@@ -12,24 +12,24 @@ const IMAGES_MAGIC: u32 = 0x0000_0803;
 const LABELS_MAGIC: u32 = 0x0000_0801;
 const HEADER_BYTES: usize = 16;
 
-/// Grey images of one size.
+/// Grey images, all of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
-    /// How many there are, `N`.
+    /// The number of images, `N`.
     pub n: usize,
-    /// Height of each in pixels.
+    /// The height of an image, in pixels.
     pub height: usize,
-    /// Width of each in pixels.
+    /// The width of an image, in pixels.
     pub width: usize,
-    /// Levels from 0 to 255, image by image and row by row.
+    /// Grey levels from 0 to 255, image by image and row by row.
     pub pixels: Vec<u8>,
 }
 
-/// The bytes of `path`, decompressed if its name ends in `.gz`.
+/// Reads the file `path`, and decompresses it if its name ends in `.gz`.
 ///
 /// # Errors
 ///
-/// [`DataError::Unreadable`] if it cannot be read, [`DataError::Gzip`] if it does not decompress.
+/// [`DataError::Unreadable`] if the file cannot be read, [`DataError::Gzip`] if it does not decompress.
 pub fn read_decompressed(path: &Path) -> Result<Vec<u8>, DataError> {
     let stored = fs::read(path).map_err(|source| DataError::Unreadable {
         path: path.to_owned(),
@@ -48,12 +48,12 @@ pub fn read_decompressed(path: &Path) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-/// The images in `bytes`, the uncompressed contents of `path`, which is named in errors.
+/// Parses `bytes`, the uncompressed contents of the file `path`, into images. Errors name `path`.
 ///
 /// # Errors
 ///
-/// In this order: [`DataError::NotIdx`], [`DataError::Labels`], [`DataError::TruncatedHeader`],
-/// [`DataError::Truncated`], [`DataError::TrailingBytes`].
+/// The first of these that applies: [`DataError::NotIdx`], [`DataError::Labels`],
+/// [`DataError::TruncatedHeader`], [`DataError::Truncated`], [`DataError::TrailingBytes`].
 pub fn parse_images(bytes: &[u8], path: &Path) -> Result<Images, DataError> {
     let cut_short = || DataError::TruncatedHeader {
         path: path.to_owned(),
@@ -82,7 +82,8 @@ pub fn parse_images(bytes: &[u8], path: &Path) -> Result<Images, DataError> {
         }
     }
     let [n, height, width] = [word(4)?, word(8)?, word(12)?];
-    // Three words of 32 bits do not fit 64 bits; a product beyond them is more than any file has.
+    // The product of three 32-bit sizes can overflow 64 bits. It saturates then, and so exceeds the size of
+    // any file.
     let promised = [height, width].iter().fold(u64::from(n), |product, &size| {
         product.saturating_mul(u64::from(size))
     });
@@ -108,7 +109,8 @@ pub fn parse_images(bytes: &[u8], path: &Path) -> Result<Images, DataError> {
     }
 }
 
-/// The standard name of the file of images that `path` stands for.
+/// Returns the standard name of the file of images that belongs in the place of `path`: its file name without
+/// `.gz`, and with the images' part of the name in place of the labels' part.
 fn images_file_name(path: &Path) -> String {
     let name = path
         .file_name()

@@ -1,8 +1,8 @@
-//! Arrays of observations with identity: every datapoint keeps its id, every transformation its name.
+//! Data sets: arrays of observations in which every datapoint keeps its id.
 //!
-//! [`catalog()`] lists what can be asked for by name and [`load`] reads it; [`Dataset`] is an array
-//! with ids, [`Batch`] a few of its rows. Nothing is downloaded, and labels are never read:
-//! amortization gaps need none.
+//! [`catalog()`] lists the data sets that [`load`] can load by name. A [`Dataset`] is an array with an id for
+//! each row, and has a name of its own after every transformation; a [`Batch`] is a few rows of a data set.
+//! Nothing is downloaded, and labels are ignored, since amortization gaps do not depend on them.
 
 mod batch;
 mod binarize;

@@ -1,4 +1,4 @@
-//! Data sets keep names, ids and rows together through splits, selections and batches.
+//! Tests that names, ids and rows of data sets stay together in splits, selections and batches.
 #![expect(
     clippy::unwrap_used,
     reason = "clippy allows it in test functions, not in what they call"
@@ -16,7 +16,7 @@ fn values(x: &Tensor) -> Vec<f32> {
     Vec::try_from(x.reshape([-1])).unwrap()
 }
 
-/// The rows of a data set by id.
+/// The rows of both parts of a data set, by id; panics if an id occurs twice.
 fn rows(parts: [&Dataset; 2]) -> BTreeMap<u64, Vec<f32>> {
     let mut rows = BTreeMap::new();
     for part in parts {
@@ -36,7 +36,7 @@ fn with_seed(name: &str, split_seed: u32) -> Splits {
     load(name, &options).unwrap()
 }
 
-/// The built-in file, read without the crate's own reader.
+/// The lines of the built-in file as numbers, read without the code under test.
 fn digits_csv() -> Vec<Vec<u32>> {
     let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/digits.csv.gz"));
     let mut text = String::new();
@@ -60,7 +60,7 @@ fn every_digit_is_in_one_part_with_the_pixels_of_its_row() {
         let grey: Vec<f32> = line[..64].iter().map(|&v| v as f32 / 16.0).collect();
         assert_eq!(rows[&(id as u64)], grey, "row {id}");
     }
-    // The first row as scikit-learn documents it.
+    // The beginning of the first image, as in scikit-learn's documentation.
     let first: Vec<f32> = rows[&0][..8].iter().map(|v| v * 16.0).collect();
     assert_eq!(first, [0.0, 0.0, 5.0, 13.0, 9.0, 1.0, 0.0, 0.0]);
 }
@@ -96,7 +96,7 @@ fn a_split_depends_on_the_seed_and_not_on_the_binarization() {
         .iter()
         .filter(|id| base.test.ids().contains(id))
         .count();
-    // Hypergeometric: 139 expected, standard deviation 8.5.
+    // The number of common ids is hypergeometric, with mean 139 and standard deviation 8.5.
     assert!((100..180).contains(&common), "{common}");
 }
 
@@ -158,7 +158,7 @@ fn the_catalog_agrees_with_what_is_loaded() {
     }
 }
 
-/// The folder of the real files, if this machine has them.
+/// The folder with the published MNIST files, if this machine has it.
 fn mnist_dir() -> Option<PathBuf> {
     let given = std::env::var_os("AMORTGAP_MNIST_DIR").map(PathBuf::from);
     let dir = given.unwrap_or_else(|| {
@@ -217,7 +217,7 @@ fn the_published_mnist_loads_with_its_counts_ids_and_pixels() {
     assert!(checked.iter().all(|file| file.ok), "{checked:?}");
 }
 
-/// Rows that say which they are: row `i` is `[i, -i]`, under the id `10 i`.
+/// A data set whose rows can be told apart: row `i` is `[i, -i]` and has the id `10 i`.
 fn numbered(n: usize) -> Dataset {
     let x: Vec<f32> = (0..n).flat_map(|i| [i as f32, -(i as f32)]).collect();
     let ids = (0..n as u64).map(|i| 10 * i).collect();

@@ -1,4 +1,4 @@
-//! Each way in which files of MNIST can be wrong has an error of its own, with a cure.
+//! Tests that each possible fault of an MNIST file gives its own error, with a message that says how to fix it.
 #![expect(
     clippy::unwrap_used,
     reason = "clippy allows it in test functions, not in what they call"
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const TRAIN: &str = "train-images-idx3-ubyte";
 const TEST: &str = "t10k-images-idx3-ubyte";
 
-/// An IDX file of two images of 2x3 pixels.
+/// The bytes of an IDX file of two images of 2x3 pixels.
 fn small() -> Vec<u8> {
     let mut bytes = Vec::new();
     for word in [0x0803_u32, 2, 2, 3] {
@@ -31,7 +31,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A folder of these files.
+/// Makes a temporary folder that contains `files`, given as names and contents.
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
@@ -42,7 +42,7 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
     dir
 }
 
-/// The error of loading MNIST from `dir`, and its message with the folder's name cut out.
+/// The error of loading MNIST from `dir`, and its message with `DIR` in place of the folder's path.
 fn refusal(dir: &Path) -> (DataError, String) {
     let options = LoadOptions {
         data_dir: Some(dir),

@@ -1,4 +1,4 @@
-//! Importance weighting: 100 datapoints, `K` draws each, a 50-200-200-784 decoder.
+//! Importance weighting of 100 datapoints with `K` draws each, under a 50-200-200-784 decoder.
 //!
 //! `cargo bench --profile dev -p gap-estimate`
 

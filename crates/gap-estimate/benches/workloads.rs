@@ -1,4 +1,4 @@
-//! The workloads of estimation: importance weights and annealing, a 50-200-200-784 decoder.
+//! The workloads of estimation: importance weights and annealing, under a 50-200-200-784 decoder.
 //!
 //! `cargo bench --profile dev -p gap-estimate --bench workloads`
 

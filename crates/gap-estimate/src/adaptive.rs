@@ -1,4 +1,4 @@
-//! The importance-weighted bound with as many draws as its error asks for.
+//! The importance-weighted bound with as many draws as a target for the standard error requires.
 
 mod proposal;
 
@@ -12,21 +12,21 @@ use gap_torch::SeedKey;
 use proposal::{FittedPosterior, Proposal};
 use std::time::Instant;
 
-/// One estimate for each datapoint, from draws of `key` and the datapoint's own.
+/// Returns one estimate for each datapoint, from draws that depend only on `key` and the datapoint.
 ///
 /// `K` is doubled until the standard error is below a target, or a cap is reached.
 ///
-/// `K` is chosen on draws of its own, and the estimate made from as many others: a bound that stopped
-/// where its own error happened to look small would not be one. That costs each draw twice.
+/// `K` is chosen on separate draws, and the estimate is made from as many others: it would be biased if it
+/// stopped where its own error happened to look small. This costs every draw twice.
 ///
-/// With a share of draws from the prior, the proposal is `(1 − share) q + share p(z)` and every weight
-/// is at most `p(x | z) / share`: a `q` that is narrower than the posterior somewhere cannot give a
-/// weight without bound (the defensive mixture of Hesterberg 1995).
+/// With a share of draws from the prior, the proposal is `(1 − share) q + share p(z)`, and no weight exceeds
+/// `p(x | z) / share`. A `q` that is narrower than the posterior somewhere then cannot give weights without
+/// bound (the defensive mixture of Hesterberg 1995).
 ///
 /// # Errors
 ///
-/// [`EstimateError`] if sizes do not fit, or if a share of the draws is to come from the prior and the
-/// family has no density there.
+/// [`EstimateError`] if sizes do not fit, or if a share of the draws is to come from the prior and the family
+/// has no density there.
 pub fn estimate_adaptively(
     settings: &AdaptiveSpec,
     model: &dyn LatentVariableModel,
@@ -61,7 +61,7 @@ pub fn estimate_adaptively(
         .collect()
 }
 
-/// The first `K`, doubled, whose standard error is small enough.
+/// Doubles `K` until the standard error is at most the target or `K` is at its limit, and returns `K`.
 fn choose_n_samples(
     settings: &AdaptiveSpec,
     joint: &mut JointRowEvaluator,

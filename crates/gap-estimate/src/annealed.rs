@@ -1,12 +1,13 @@
-//! Annealed importance sampling: `log p(x)` from below, and from above where a draw of the posterior is
-//! at hand.
+//! Annealed importance sampling: a lower bound of `log p(x)` in expectation, and an upper bound where a draw
+//! of the posterior is known.
 //!
 //! A path of distributions `f_β = q^(1−β) p(x, ·)^β` leads from an initial `q` (`β = 0`) to the joint
-//! (`β = 1`). A chain that begins at a draw of `q` and takes one transition at each temperature has a
-//! weight whose mean is `p(x)` however badly it mixes (Neal 2001, "Annealed Importance Sampling");
-//! the log of a mean of weights then lies below `log p(x)` on average. The same walked backwards from a
-//! draw of the posterior has the mean `1 / p(x)`, hence a value above (Grosse, Ghahramani and Adams
-//! 2015; Wu et al. 2017). From a fitted `q` the path is much shorter than from the prior.
+//! (`β = 1`). A chain that begins at a draw of `q` and takes one transition at each temperature has a weight
+//! whose mean is `p(x)`, however badly it mixes (Neal 2001, "Annealed Importance Sampling"). So the log of a
+//! mean of weights is below `log p(x)` on average. A chain that walks the path backwards from a draw of the
+//! posterior has a weight whose mean is `1 / p(x)`, so minus the log of a mean of such weights is above
+//! `log p(x)` on average (Grosse, Ghahramani and Adams 2015; Wu et al. 2017). The path from a fitted `q` is
+//! much shorter than that from the prior.
 
 mod chains;
 mod initial_gaussian;
@@ -27,39 +28,40 @@ use gap_torch::SeedKey;
 use std::time::Instant;
 use step_sizes::{adapt_step_sizes, evaluations_per_transition};
 
-/// Below this mean acceptance chains may have stood still along the path.
+/// Below this mean acceptance probability, chains may hardly have moved along the path.
 const MIN_TRUSTED_ACCEPTANCE: f64 = 0.4;
 
-/// Below this share of chains carrying the weight, the spread of a few says little of the error: with
-/// log-weights that are skewed to the right, 95% intervals of 16 chains hold their mean 92 times in 100 or
-/// more above it, and fewer below.
+/// Below this ratio of effective to actual chains the standard error is not trusted, since it rests on a few
+/// weights. With log-weights that are skewed to the right, 95% intervals of 16 chains contain the mean in at
+/// least 92% of cases above this ratio, and in fewer below it.
 const MIN_TRUSTED_EFFECTIVE_SHARE: f64 = 2.0 / 3.0;
 
-/// Transitions at the joint itself that take reverse chains of one posterior draw apart: each is then
-/// a draw of the posterior still, and less like the others.
+/// The number of transitions at `β = 1` before reverse chains enter the path. All chains of a datapoint begin
+/// at one draw of its posterior. These transitions make them less alike, while each stays a draw of the
+/// posterior.
 const REVERSE_DECORRELATION_TRANSITIONS: u32 = 20;
 
-/// How a path is walked.
+/// The settings of an annealing path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Annealing {
-    /// Rising from 0 to 1, both of them in it.
+    /// The inverse temperatures, rising from 0 to 1, both included.
     pub inverse_temperatures: Vec<f64>,
-    /// `C`, chains for each datapoint.
+    /// The number of chains for each datapoint, `C`.
     pub n_chains: usize,
-    /// The transitions, one at each temperature between the ends.
+    /// How transitions are made; there is one at each temperature between the ends.
     pub transitions: HmcSettings,
-    /// Their step size in units of the initial Gaussian's standard deviations; otherwise one is found for each
+    /// The step size in units of the initial Gaussian's standard deviations; `None` to find one for each
     /// datapoint.
     pub step_size: Option<f64>,
 }
 
-/// Is told the fraction that is done.
+/// Called with the fraction that is done.
 pub type Progress<'a> = &'a dyn Fn(f64);
 
 impl Annealing {
-    /// `log p(x)` of each datapoint from below, by chains that begin at draws of `initial`.
+    /// Estimates `log p(x)` of each datapoint from below, by chains that begin at draws of `initial`.
     ///
-    /// Draws belong to `key` and the datapoint; no estimate depends on the rest of the batch.
+    /// A datapoint's draws depend only on `key` and its id, so no estimate depends on the rest of the batch.
     ///
     /// # Errors
     ///
@@ -94,9 +96,10 @@ impl Annealing {
         Ok(self.estimates(&run, 1.0, clock))
     }
 
-    /// `log p(x)` of each datapoint from above, by chains that begin at `z` (`[B, D]`), a draw of each
-    /// datapoint's posterior: one that `x` was drawn with. The standard error is that between chains
-    /// of the one draw.
+    /// Estimates `log p(x)` of each datapoint from above, by chains that begin at `z` (`[B, D]`): for each
+    /// datapoint, a draw of its posterior, such as the latent variables that `x` was drawn with.
+    ///
+    /// The standard error is from the spread between chains, which all begin at this one draw.
     ///
     /// # Errors
     ///
@@ -154,7 +157,7 @@ impl Annealing {
         assert!(rises && ends, "inverse temperatures rise from 0 to 1");
     }
 
-    /// `sign · log (1/C) Σ w` of each datapoint.
+    /// Returns the estimate `sign · log (1/C) Σ w` of each datapoint.
     fn estimates(&self, run: &AnnealingRun, sign: f64, clock: Instant) -> Vec<Estimate> {
         let seconds = clock.elapsed().as_secs_f64() / run.chains.n_points().max(1) as f64;
         let per_chain = 2 + run.n_transitions * evaluations_per_transition(self.transitions);
@@ -210,16 +213,18 @@ impl ChainWeights {
         self.logs.push(log_weight);
     }
 
-    /// Of the log of their mean: the delta method's, or what it would be if log-weights were normal with
-    /// the variance that they have, `√((e^v − 1) / C)`, whichever is larger. A log-weight is a sum of many
-    /// increments, and the spread of a few weights misses the largest ones more often than not.
+    /// Returns the standard error of the log of the mean weight: the delta method's, or `√((e^v − 1) / C)`,
+    /// that of normal log-weights with the sample variance `v`, whichever is larger.
+    ///
+    /// A log-weight is a sum of many increments, hence nearly normal, and a few weights usually miss the
+    /// largest ones, so that their spread is too small.
     fn std_error(&self) -> f64 {
         let normal_error = (self.logs.variance().exp_m1() / self.weights.count() as f64).sqrt();
         self.weights.std_error().max(normal_error)
     }
 }
 
-/// Chains on their way along a path, and what they have gathered.
+/// Chains on their way along a path, with their log-weights and acceptance probabilities so far.
 struct AnnealingRun<'a> {
     chains: Chains<'a>,
     step_sizes: Vec<f64>,
@@ -239,7 +244,8 @@ impl<'a> AnnealingRun<'a> {
         }
     }
 
-    /// Where the chains are now, `by` further along the path (or back, if it is negative).
+    /// Adds `by · log (p(x, z) / q(z))` to each log-weight, with each chain where it is: the change of
+    /// `log f_β` when `β` changes by `by`, which is negative on the way back.
     fn add_log_weight_increments(&mut self, by: f64) {
         for (weight, ratio) in self
             .log_weights
@@ -262,7 +268,7 @@ impl<'a> AnnealingRun<'a> {
         Ok(())
     }
 
-    /// The mean acceptance of a datapoint; none without transitions.
+    /// Returns the mean acceptance probability of a datapoint, or `None` without transitions.
     fn mean_acceptance(&self, point: usize) -> Option<f64> {
         let n_chains = self.log_weights.len() / self.accepted.len();
         let n = self.n_transitions * n_chains as u64;

@@ -1,4 +1,4 @@
-//! Exact values, where the model's posterior is a known Gaussian: the truth that estimates are held to.
+//! Exact values, where the model's posterior is a known Gaussian: the truth that estimates are compared with.
 
 use crate::estimate::EstimateError;
 use gap_infer::{ClosedFormGaussianFamily, VariationalParams};
@@ -14,7 +14,7 @@ pub struct ClosedForms {
 }
 
 impl ClosedForms {
-    /// Of `x`, `[B, X]`.
+    /// Computes the closed forms at the observations `x`, `[B, X]`.
     ///
     /// # Errors
     ///
@@ -28,12 +28,12 @@ impl ClosedForms {
         })
     }
 
-    /// `log p(x)`, nats, one for each datapoint.
+    /// Returns `log p(x)` of each datapoint, nats.
     pub fn log_evidence(&self) -> Vec<f64> {
         to_f64_values(&self.log_evidence)
     }
 
-    /// `L[q] = log p(x) − KL(q ‖ p(z | x))`, nats, one for each datapoint.
+    /// Returns `L[q] = log p(x) − KL(q ‖ p(z | x))` of each datapoint, nats.
     pub fn elbo(
         &self,
         family: &dyn ClosedFormGaussianFamily,
@@ -43,7 +43,7 @@ impl ClosedForms {
         to_f64_values(&(&self.log_evidence - kl))
     }
 
-    /// The largest `L[q]` of the family, nats, one for each datapoint.
+    /// Returns the largest `L[q]` of the family for each datapoint, nats.
     pub fn optimal_elbo(&self, family: &dyn ClosedFormGaussianFamily) -> Vec<f64> {
         to_f64_values(&(&self.log_evidence - family.min_kl_to_gaussian(&self.covariance)))
     }

@@ -1,8 +1,10 @@
-//! Bounds on the log evidence, each with a standard error and a side.
+//! Estimates of the log evidence, each with a standard error, and most of them bounds: [`Estimator::side`]
+//! says on which side of `log p(x)` their expectation lies.
 //!
 //! A new estimator of a fitted `q` is one file with one `impl` of [`PosteriorEstimator`], a line in
-//! [`posterior_estimator`] and its row in the table of [`gap_spec::estimator`]. Estimators
-//! that share a key share draws: the log-weights are streamed once, and each takes its prefix.
+//! [`posterior_estimator`] and its row in the table of [`gap_spec::estimator`]. Estimators that run together
+//! share their draws: the log-weights are computed once, and each estimator takes as many as it needs, from
+//! the first on.
 
 mod adaptive;
 pub mod annealed;
@@ -28,8 +30,8 @@ pub use stream::estimate_all;
 
 use gap_spec::Estimator;
 
-/// The estimator of this name, of `n_samples` draws per datapoint; none for one that is not made from draws of
-/// a fitted `q`.
+/// Returns the estimator of this name with `n_samples` draws per datapoint, or `None` if it does not use
+/// draws of a fitted `q`.
 pub fn posterior_estimator(
     estimator: Estimator,
     n_samples: u64,

@@ -4,8 +4,8 @@ use crate::weight_tail::TailSums;
 
 /// A streaming log-mean-exp.
 ///
-/// Keeps `Σ exp(l − m)` and `Σ exp(2 (l − m))` under the largest value `m` so far, so nothing
-/// overflows and memory is constant.
+/// Keeps `Σ exp(l − m)` and `Σ exp(2 (l − m))`, where `m` is the largest value so far. So nothing overflows,
+/// and memory is constant.
 #[derive(Clone, Copy, Debug)]
 pub struct LogMeanExp {
     max: f64,
@@ -28,7 +28,8 @@ impl Default for LogMeanExp {
 }
 
 impl LogMeanExp {
-    /// Takes the next value. Minus infinity is a weight of zero; NaN and plus infinity poison.
+    /// Adds a value. Minus infinity is a weight of zero. NaN and plus infinity poison the result, which is
+    /// NaN from then on.
     pub fn push(&mut self, value: f64) {
         self.count += 1;
         if value.is_nan() || value == f64::INFINITY {
@@ -45,17 +46,18 @@ impl LogMeanExp {
         }
     }
 
-    /// How many values were taken.
+    /// The number of values so far.
     pub const fn count(&self) -> u64 {
         self.count
     }
 
-    /// The same with other sums, `Σw` and `Σw²`, in place of those of a tail that holds the largest weight.
+    /// Returns a copy in which the tail's part of `Σw` and `Σw²` is replaced by `other`. The tail must
+    /// contain the largest weight.
     #[must_use]
     pub fn with_tail_sums_replaced(&self, tail: &TailSums, other: [f64; 2]) -> Self {
         debug_assert!(self.max == tail.reference || self.poisoned);
-        // The sums are of one magnitude unless the tail is nearly all, and then what is left matters
-        // little.
+        // Cancellation is harmless: digits are lost only if the tail is nearly the whole sum, and then the
+        // difference hardly matters beside `other`.
         let replaced = |sum: f64, i: usize| (sum - tail.raw[i]).max(0.0) + other[i];
         Self {
             sum: replaced(self.sum, 0),
@@ -69,7 +71,7 @@ impl LogMeanExp {
         self.poisoned
     }
 
-    /// `log (1/n) Σ exp(l)`; NaN if poisoned or empty.
+    /// Returns `log (1/n) Σ exp(l)`, or NaN if poisoned or empty.
     pub fn value(&self) -> f64 {
         if self.poisoned || self.count == 0 {
             return f64::NAN;
@@ -80,9 +82,9 @@ impl LogMeanExp {
         self.max + (self.sum / self.count as f64).ln()
     }
 
-    /// The standard error of [`LogMeanExp::value`] by the delta method: `sd(w) / (√n · mean(w))`.
+    /// Returns the standard error of [`LogMeanExp::value`] by the delta method: `sd(w) / (√n · mean(w))`.
     ///
-    /// Infinite for a single value, NaN if poisoned.
+    /// Infinite for a single value; NaN if poisoned, or if all weights are zero.
     pub fn std_error(&self) -> f64 {
         if self.poisoned || self.sum == 0.0 {
             return f64::NAN;
@@ -90,7 +92,8 @@ impl LogMeanExp {
         self.relative_weight_std() / ((self.count as f64).sqrt() * self.relative_mean_weight())
     }
 
-    /// The same with the spread of `other` weights where that is the larger one.
+    /// Returns [`LogMeanExp::std_error`] with the standard deviation of the weights of `other`, if that is
+    /// larger.
     pub fn std_error_with_wider_spread(&self, other: &Self) -> f64 {
         self.std_error() * (other.relative_weight_std() / self.relative_weight_std()).max(1.0)
     }
@@ -110,7 +113,7 @@ impl LogMeanExp {
         ((self.sum_of_squares / n - mean * mean).max(0.0) * n / (n - 1.0)).sqrt()
     }
 
-    /// `(Σw)² / Σw²`, between 1 and `n` (Kong 1992).
+    /// Returns `(Σw)² / Σw²`, between 1 and `n` (Kong 1992).
     pub fn effective_sample_size(&self) -> f64 {
         self.sum * self.sum / self.sum_of_squares
     }

@@ -1,4 +1,5 @@
-//! `log p(x, z) − log q(z)` at draws from `q`: in plain memory where the model reads it, else by tensors.
+//! `log p(x, z) − log q(z)` at draws from `q`: in plain memory if model and family allow it, otherwise in
+//! tensors.
 
 use crate::estimate::EstimateError;
 use gap_data::Batch;
@@ -7,16 +8,16 @@ use gap_model::{JointRowEvaluator, LatentVariableModel};
 use gap_torch::{NoiseStream, SeedKey, to_f32_values, to_f64_values};
 use tch::Tensor;
 
-/// A chunk of draws on tensors has about this many rows.
+/// About the number of rows in a chunk of draws in tensors.
 ///
-/// Rows go through a decoder in blocks that stay in cache however many they are, so this only
-/// bounds what the draws themselves take, 16 MB at 256 dimensions.
+/// A decoder takes any number of rows in blocks that stay in cache. So this bounds only the memory of the
+/// draws themselves: 16 MB at 256 dimensions.
 const TENSOR_CHUNK_ROWS: usize = 16_384;
 
-/// A chunk in plain memory, which is used again and so stays in cache.
+/// The number of rows in a chunk in plain memory, which is reused and so stays in cache.
 const CACHED_CHUNK_ROWS: usize = 1024;
 
-/// The log-weights of a batch's datapoints, chunk after chunk.
+/// The log-weights of a batch's datapoints, computed chunk by chunk.
 pub struct LogWeights<'a> {
     noise: NoiseStream,
     n_points: usize,
@@ -34,7 +35,8 @@ enum LogWeightSource<'a> {
 }
 
 impl<'a> LogWeights<'a> {
-    /// Of `q(z; params)` at the observations of `batch`; draws belong to `key` and the datapoint.
+    /// Creates the log-weights of `q(z; params)` at the observations of `batch`. A datapoint's draws depend
+    /// only on `key` and its id.
     pub fn new(
         model: &'a dyn LatentVariableModel,
         family: &'a dyn VariationalFamily,
@@ -58,7 +60,7 @@ impl<'a> LogWeights<'a> {
         })
     }
 
-    /// Samples of each datapoint in a chunk.
+    /// Returns the number of samples of each datapoint in a chunk.
     pub const fn samples_per_chunk(&self) -> u64 {
         let rows = match self.source {
             LogWeightSource::Rows(_) => CACHED_CHUNK_ROWS,
@@ -69,7 +71,7 @@ impl<'a> LogWeights<'a> {
         if n_samples == 0 { 1 } else { n_samples as u64 }
     }
 
-    /// The next `n_samples` of each datapoint, sample after sample: `[S, B]`, nats.
+    /// Returns the next `n_samples` log-weights of each datapoint, sample after sample: `[S, B]`, nats.
     pub fn next(&mut self, n_samples: u64) -> Result<Vec<f64>, EstimateError> {
         match &mut self.source {
             LogWeightSource::Rows(rows) => Ok(rows.next(n_samples as usize, &mut self.noise)),
@@ -87,7 +89,8 @@ impl<'a> LogWeights<'a> {
     }
 }
 
-/// A diagonal Gaussian under a model whose likelihood can be asked apart from its standard-normal prior.
+/// Log-weights of a diagonal Gaussian, under a model that evaluates its likelihood separately from its
+/// standard-normal prior.
 struct DiagonalGaussianLogWeights<'a> {
     joint: JointRowEvaluator<'a>,
     family: DiagonalGaussian,
@@ -100,7 +103,7 @@ struct DiagonalGaussianLogWeights<'a> {
 }
 
 impl<'a> DiagonalGaussianLogWeights<'a> {
-    /// `None` where it has to be done on tensors.
+    /// Returns `None` if the family or the model needs tensors.
     fn new(
         model: &'a dyn LatentVariableModel,
         family: &dyn VariationalFamily,
@@ -129,6 +132,8 @@ impl<'a> DiagonalGaussianLogWeights<'a> {
         }))
     }
 
+    /// Returns the next log-weights, as [`LogWeights::next`].
+    ///
     /// With `z = μ + σ ∘ ε` the normalisers of prior and `q` cancel:
     /// `log p(z) − log q(z) = ½ Σ (ε² − z²) + Σ log σ`.
     fn next(&mut self, n_samples: usize, noise: &mut NoiseStream) -> Vec<f64> {

@@ -1,16 +1,17 @@
-//! Importance weights whose tail is smoothed: less noise where weights are heavy, and no bound.
+//! Importance weights with a smoothed tail: less noise where the tail is heavy, but no bound.
 
 use crate::estimate::{Accumulator, Estimate, PosteriorEstimator};
 use crate::importance::ImportanceWeightStats;
 use gap_spec::{Diagnostics, Estimator};
 
-/// The log-mean-exp of `K` log-weights with the largest ones replaced by quantiles of the generalised
-/// Pareto distribution that was fitted to them (PSIS, Vehtari et al. 2024). It stands beside the plain
-/// bound of the same draws: smoothing trades their variance for a bias of either sign. Where the
-/// tail has too few weights to be fitted it is the plain one.
+/// The log-mean-exp of `K` log-weights, with the largest ones replaced by quantiles of the generalised Pareto
+/// distribution that was fitted to them (PSIS, Vehtari et al. 2024).
+///
+/// It is reported beside the plain bound on the same draws: smoothing trades variance for a bias of either
+/// sign. Where no distribution can be fitted, as in a tail of too few weights, it equals the plain bound.
 #[derive(Clone, Copy, Debug)]
 pub struct ParetoSmoothed {
-    /// `K`.
+    /// The number of draws per datapoint, `K`.
     pub n_samples: u64,
 }
 

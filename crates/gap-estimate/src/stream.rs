@@ -1,4 +1,5 @@
-//! Streams log-weights past the estimators, in chunks whose memory does not grow with their number.
+//! Streams log-weights to the estimators in chunks, so that they take the same memory for any number of
+//! draws.
 
 use crate::estimate::{Accumulator, Estimate, EstimateError, PosteriorEstimator};
 use crate::log_weights::LogWeights;
@@ -8,11 +9,11 @@ use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
 use std::time::Instant;
 
-/// For each estimator, one estimate for each datapoint of the batch, all from the same draws.
+/// Returns, for each estimator, one estimate for each datapoint of the batch, all from the same draws.
 ///
-/// An estimator that asks for `n` draws gets the first `n` of the datapoint's stream. Two calls with
-/// one key share their noise, whatever `q` is, so that differences between methods are paired. The
-/// draws and the arithmetic of a datapoint do not depend on the batch.
+/// An estimator that asks for `n` draws gets the first `n` of the datapoint's stream. Two calls with the same
+/// key use the same noise, whatever `q` is, so that differences between methods are paired. The draws and the
+/// arithmetic of a datapoint do not depend on the batch.
 ///
 /// # Errors
 ///

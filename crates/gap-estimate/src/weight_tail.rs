@@ -3,22 +3,22 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-/// How many of `n` weights are the tail: `min(n / 5, 3 √n)` (Vehtari et al. 2024, §3.2).
+/// Returns how many of `n` weights are the tail: `min(n / 5, 3 √n)` (Vehtari et al. 2024, §3.2).
 pub fn tail_length(n: u64) -> usize {
     let n = n as f64;
     (n / 5.0).min(3.0 * n.sqrt()).ceil() as usize
 }
 
-/// The shape `k̂` above which `n` draws are too few for their mean to be trusted:
+/// Returns the shape `k̂` above which `n` draws are too few for their mean to be trusted:
 /// `min(1 − 1 / log₁₀ n, 0.7)` (Vehtari et al. 2024, §3.2.4).
 pub fn max_trusted_pareto_shape(n: u64) -> f64 {
     (1.0 - 1.0 / (n as f64).log10()).min(0.7)
 }
 
-/// From fewer draws no shape is had.
+/// The fewest weights of a tail to which a distribution is fitted.
 const MIN_TAIL_WEIGHTS: usize = 5;
 
-/// A finite number in its order.
+/// A finite number that can be sorted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct OrderedWeight(f64);
 
@@ -36,9 +36,9 @@ impl Ord for OrderedWeight {
     }
 }
 
-/// Keeps the tail of the log-weights that it is given, and the largest one below it.
+/// Keeps the tail of the log-weights that are pushed, and the largest one below it.
 ///
-/// Its memory is that of the tail, which grows with the root of their number.
+/// Its memory is that of the tail, which grows with the square root of the number of draws.
 #[derive(Clone, Debug)]
 pub struct WeightTail {
     capacity: usize,
@@ -53,12 +53,12 @@ pub struct ParetoTail {
     scale: f64,
     /// The threshold, as a log-weight.
     threshold: f64,
-    /// What the weights were divided by, as a log-weight: the largest one.
+    /// The largest log-weight: all weights were divided by its exponential.
     reference: f64,
 }
 
 impl WeightTail {
-    /// For `n` log-weights.
+    /// Creates an empty tail for `n` log-weights.
     pub fn with_capacity_for_draws(n: u64) -> Self {
         let capacity = tail_length(n) + 1;
         Self {
@@ -67,7 +67,7 @@ impl WeightTail {
         }
     }
 
-    /// Takes the next log-weight. What is not finite has no place in a tail.
+    /// Adds a log-weight. One that is not finite is ignored.
     pub fn push(&mut self, log_weight: f64) {
         if !log_weight.is_finite() {
             return;
@@ -81,7 +81,7 @@ impl WeightTail {
         }
     }
 
-    /// The tail, rising, and the log-weight below it; `None` if there are too few.
+    /// Returns the log-weight just below the tail, and the tail in rising order; `None` if there are too few.
     fn sorted(&self) -> Option<(f64, Vec<f64>)> {
         if self.largest.len() < self.capacity || self.capacity <= MIN_TAIL_WEIGHTS {
             return None;
@@ -92,7 +92,7 @@ impl WeightTail {
         Some((threshold, all))
     }
 
-    /// The tail as a generalised Pareto distribution; `None` if there are too few weights, or if they
+    /// Fits a generalised Pareto distribution to the tail. `None` if there are too few weights, or if they
     /// are all the same.
     pub fn fit(&self) -> Option<ParetoTail> {
         let (threshold, tail) = self.sorted()?;
@@ -108,8 +108,8 @@ impl WeightTail {
         })
     }
 
-    /// The tail as it is, and as the fitted distribution has it: its quantiles in place of the weights,
-    /// none above the largest (Vehtari et al. 2024, §3.1).
+    /// Returns sums over the tail as it is, and with its weights replaced by quantiles of the fitted
+    /// distribution, none above the largest weight (Vehtari et al. 2024, §3.1).
     pub fn tail_sums(&self, fitted: &ParetoTail) -> Option<TailSums> {
         let (_, tail) = self.sorted()?;
         let n = tail.len() as f64;
@@ -127,17 +127,17 @@ impl WeightTail {
     }
 }
 
-/// `Σw` and `Σw²` of a tail, its weights divided by the largest one of all.
+/// `Σw` and `Σw²` of a tail, with all weights divided by the largest one.
 #[derive(Clone, Copy, Debug)]
 pub struct TailSums {
     /// The largest log-weight.
     pub reference: f64,
-    /// Of the weights.
+    /// The sums of the weights.
     pub raw: [f64; 2],
-    /// Of the quantiles that stand in their place.
+    /// The sums of the quantiles that replace the weights.
     pub smoothed: [f64; 2],
-    /// What the fitted distribution expects of as many weights, those among them that are so large that
-    /// they are hardly ever drawn; none of a short tail, whose shape is hardly known.
+    /// The expected sums of as many weights under the fitted distribution, which include weights that are so
+    /// large that they are hardly ever drawn. `None` for a short tail, whose shape is too uncertain.
     pub expected: Option<[f64; 2]>,
 }
 
@@ -145,16 +145,18 @@ fn sum_and_sum_of_squares(weights: impl Iterator<Item = f64>) -> [f64; 2] {
     weights.fold([0.0, 0.0], |[sum, squares], w| [sum + w, squares + w * w])
 }
 
-/// The shape of a tail of 50 weights is known to 0.2; with 20, from 100 draws, the expected squares made
-/// standard errors half as large again as the spread.
+/// The fewest weights of a tail for which expected sums are computed. With 50 weights the shape is known to
+/// 0.2. With 20, the tail of 100 draws, expected squares made standard errors 1.5 times as large as the
+/// actual spread.
 const MIN_TAIL_FOR_EXPECTED_SUMS: usize = 50;
 
-/// From a shape of ½ on a Pareto distribution has no variance. Shapes are known to about 0.1; above this
-/// one the expected square is more of a guess than of an estimate.
+/// The largest shape with which expected sums are computed. From a shape of ½ on a Pareto distribution has no
+/// variance, and shapes are known only to about 0.1, so that above this one the expected square is mostly a
+/// guess.
 const MAX_SHAPE_FOR_EXPECTED_SUMS: f64 = 0.45;
 
 impl ParetoTail {
-    /// `E[w]` and `E[w²]` of a weight in the tail, which begins at `below`.
+    /// Returns `E[w]` and `E[w²]` of a weight in the tail, which begins at `below`.
     fn first_two_moments(&self, below: f64) -> [f64; 2] {
         let shape = self.shape.min(MAX_SHAPE_FOR_EXPECTED_SUMS);
         let mean = self.scale / (1.0 - shape);
@@ -171,12 +173,11 @@ impl ParetoTail {
     }
 }
 
-/// Shape and scale of a generalised Pareto distribution from rising `excesses` above 0, by the
-/// posterior mean over a grid of Zhang and Stephens 2009, with the weak prior towards a shape of ½ of
-/// Vehtari et al. 2024 (appendix G).
+/// Fits shape and scale of a generalised Pareto distribution to rising `excesses` above 0.
 ///
-/// With `θ = −k / σ` the likelihood has its maximum in `k` in closed form, `k(θ) = mean log(1 − θ x)`,
-/// so that a grid over `θ` is enough.
+/// The estimate is the posterior mean over a grid of Zhang and Stephens 2009, with the weak prior towards a
+/// shape of ½ of Vehtari et al. 2024 (appendix G). With `θ = −k / σ` the `k` of the maximum likelihood has
+/// the closed form `k(θ) = mean log(1 − θ x)`, so that a grid over `θ` is enough.
 fn fit_generalised_pareto(excesses: &[f64]) -> Option<(f64, f64)> {
     let n = excesses.len() as f64;
     let largest = *excesses.last()?;
@@ -209,7 +210,7 @@ fn fit_generalised_pareto(excesses: &[f64]) -> Option<(f64, f64)> {
 mod tests {
     use super::*;
 
-    /// Quantiles of a Pareto distribution with this shape: as even a sample as there is.
+    /// The tail of `n` evenly spaced quantiles of a Pareto distribution with this shape.
     fn pareto(shape: f64, n: usize) -> WeightTail {
         let mut tail = WeightTail::with_capacity_for_draws(n as u64);
         for i in 0..n {

@@ -1,4 +1,5 @@
-//! As many draws as the error asks for, from a mixture that no tail escapes.
+//! Adaptive importance weighting: the number of draws follows from the standard error, and a share of the
+//! prior bounds the weights.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod oracle_problem;
@@ -48,7 +49,7 @@ fn k_is_doubled_until_the_error_is_small_enough_or_the_cap_is_reached() {
         assert!(error.abs() < 4.5, "{estimate:?} {exact}");
         assert_eq!(estimate.diagnostics.joint_evaluations, 2 * n);
     }
-    // Chosen on other draws, its own error is near the target, not below it for certain.
+    // `K` is chosen on other draws, so the estimate's own error is near the target, but not always below it.
     let near = found.iter().filter(|e| e.std_error_nats < 0.025).count();
     assert!(near >= 15, "{near} of 20");
     let capped = AdaptiveSpec {
@@ -67,7 +68,7 @@ fn a_share_of_the_prior_bounds_the_weights_of_a_q_that_is_too_narrow() {
     let model = oracle(2, 3.0);
     let (batch, _) = drawn(&model, 20);
     let params = optimum(&model, &batch);
-    // A fifth as wide in every direction.
+    // `q` is made a fifth as wide in every direction.
     let mut log_std = params.0.narrow(1, 2, 2);
     log_std -= 5_f64.ln();
     let plain = AdaptiveSpec {
@@ -114,7 +115,7 @@ fn a_datapoint_has_the_same_estimate_alone_and_in_a_batch() {
     }
 }
 
-/// `q*` of other families on the oracle is its posterior, the full Gaussian that all of them contain.
+/// Returns `λ` of the exact posterior in `family`, which must contain the full Gaussian.
 fn posterior_in(
     family: &dyn VariationalFamily,
     model: &LinearGaussian,

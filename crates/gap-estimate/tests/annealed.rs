@@ -1,4 +1,5 @@
-//! Annealed estimates against the linear-Gaussian model: on their sides, near it, and each by itself.
+//! Annealed estimates against the exact evidence of the linear-Gaussian model: on the right side of it, near
+//! it, and independent of the batch.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod oracle_problem;
@@ -64,7 +65,8 @@ fn from_the_optimum_a_long_path_is_within_a_twentieth_of_a_nat_at_50_dimensions(
         square.sqrt()
     );
     assert!(mean.abs() < 0.05 && square.sqrt() < 0.05, "{errors:?}");
-    // 1000 temperatures leave 998 transitions of 10 gradients and a value, 48 more of 4 chains.
+    // Each of 16 chains takes 998 transitions of 10 gradients and a value; 4 chains take 48 for the step
+    // size.
     let diagnostics = estimates[0].diagnostics;
     assert_eq!(
         diagnostics.joint_evaluations,
@@ -77,7 +79,7 @@ fn from_the_optimum_a_long_path_is_within_a_twentieth_of_a_nat_at_50_dimensions(
     );
 }
 
-/// A bound's own error: a one-sided interval of 99% at 15 degrees of freedom.
+/// The standard errors in a one-sided interval of 99% with 15 degrees of freedom.
 const WIDENED: f64 = 2.6;
 
 #[test]
@@ -111,7 +113,7 @@ fn forwards_and_backwards_hold_the_exact_value_between_them() {
     }
 }
 
-/// A model that knows no more than it must: it is asked by way of tensors.
+/// A model with only the required methods, so that it is evaluated in tensors.
 struct Plain(LinearGaussian);
 
 impl LatentVariableModel for Plain {
@@ -151,7 +153,8 @@ fn means_of_weights_are_the_evidence_from_any_start_and_on_any_path() {
     for initial in &starts {
         for model in [&model as &dyn LatentVariableModel, &plain] {
             let estimates = forward(&annealing(60, 32), model, initial, &batch, 4);
-            // Each error in its own standard errors; the mean of ten is a third of one wide.
+            // Errors are in units of their standard errors; the mean of ten has a standard deviation of about
+            // a third.
             let scores = estimates.iter().zip(&exact);
             let scores = scores.map(|(e, exact)| (e.value_nats - exact) / e.std_error_nats);
             let mean = scores.sum::<f64>() / 10.0;
@@ -260,7 +263,8 @@ fn a_path_from_a_q_with_correlations_begins_at_its_moments() {
             assert!((w - there).abs() < 1e-4, "{w} {there}");
         }
     }
-    // The posterior is a Gaussian, so a path from its moments has nowhere to go: few temperatures do.
+    // The posterior is a Gaussian, so a path from its moments begins there already: few temperatures are
+    // enough.
     let exact = exact_evidence(&model, &batch);
     for (estimate, exact) in forward(&annealing(10, 16), &model, &initial, &batch, 9)
         .iter()

@@ -1,7 +1,6 @@
-//! Mistakes that were made in published code of the field, each held off by name.
+//! Mistakes in published code of the field, each with a test that this code does not make it.
 //!
-//! The second and the fifth are about what a report makes of records: they are also among the tests of
-//! `gap-report`.
+//! The second and the fifth also concern how a report uses its records, so `gap-report` tests them too.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod oracle_problem;
@@ -47,13 +46,13 @@ fn annealing() -> Annealing {
     }
 }
 
-/// The same observation many times, under different numbers.
+/// `n` copies of one observation, with different ids.
 fn repeated(batch: &Batch, row: i64, n: u64) -> Batch {
     let x = batch.x().narrow(0, row, 1).repeat([n as i64, 1]);
     Batch::new((0..n).collect(), x)
 }
 
-/// Published: `μ` and `log σ²` of shape `B·K`, which is `K` distributions with one draw each.
+/// Published: `μ` and `log σ²` have shape `B·K`, so that there are `K` distributions with one draw each.
 #[test]
 fn defect_1_k_draws_come_from_one_q_and_not_each_from_its_own() {
     let family = FAMILY;
@@ -61,7 +60,7 @@ fn defect_1_k_draws_come_from_one_q_and_not_each_from_its_own() {
     let (batch, _) = drawn(&model, 3);
     let fitted = search().infer(&model, &batch, SeedKey::root(1)).unwrap();
     assert_eq!(fitted.params.0.size(), [3, 2 * DIM]);
-    // All draws of a datapoint lie around its one mean, with its one standard deviation.
+    // All draws of a datapoint have the same mean and the same standard deviation.
     let n = 4000;
     let mut noise = NoiseStream::new(SeedKey::root(2), batch.ids(), Device::Cpu);
     let z = family.sample(&fitted.params, n, &mut noise).z;
@@ -77,7 +76,7 @@ fn defect_1_k_draws_come_from_one_q_and_not_each_from_its_own() {
     }
 }
 
-/// Published: the ELBO of `q` on 60,000 points against that of `q*` on the first 1,000.
+/// Published: the ELBO of `q` on 60,000 points is compared with that of `q*` on the first 1,000.
 #[test]
 fn defect_2_both_terms_of_a_gap_have_the_same_datapoints_and_draws() {
     let model = oracle(DIM, 0.7);
@@ -88,13 +87,13 @@ fn defect_2_both_terms_of_a_gap_have_the_same_datapoints_and_draws() {
     let best = optimum(&model, &batch);
     let (key, same) = (SeedKey::root(3), optimum(&model, &batch));
     let of = |params| estimate_all(&model, &family, params, &batch, &estimators, key).unwrap();
-    // Two methods that found the same `q` have a gap of exactly nothing at every datapoint.
+    // Two methods that found the same `q` have a gap of exactly zero at every datapoint.
     for (one, other) in of(&best)[0].iter().zip(&of(&same)[0]) {
         assert_eq!(one.value_nats.to_bits(), other.value_nats.to_bits());
     }
 }
 
-/// Published: one local distribution for a batch of 100 points.
+/// Published: 100 datapoints of a batch share one local distribution.
 #[test]
 fn defect_4_every_datapoint_has_a_q_of_its_own() {
     let model = oracle(DIM, 0.7);
@@ -116,7 +115,7 @@ fn defect_4_every_datapoint_has_a_q_of_its_own() {
     );
 }
 
-/// Published: an annealed estimate that averages the last batch alone, and drops batches with NaN.
+/// Published: an annealed estimate averages only the last batch, and drops batches with NaN.
 #[test]
 fn defect_5_every_batch_counts_and_a_nan_is_a_row_of_its_own() {
     let model = oracle(DIM, 0.7);
@@ -144,7 +143,7 @@ fn defect_5_every_batch_counts_and_a_nan_is_a_row_of_its_own() {
     }
 }
 
-/// Published: a "test" set that is the validation set that training stopped on.
+/// Published: the "test" set is the validation set that decided when training stopped.
 #[test]
 fn defect_6_nothing_is_fitted_to_a_test_point() {
     for name in ["digits", "digits-binarized"] {
@@ -157,7 +156,7 @@ fn defect_6_nothing_is_fitted_to_a_test_point() {
     }
 }
 
-/// Published: a step size that goes on adapting along the chain, to the mean acceptance of a batch.
+/// Published: the step size goes on adapting along the chain, to the mean acceptance of a batch.
 #[test]
 fn defect_6_a_step_size_is_fixed_before_the_chain_and_is_the_datapoints_own() {
     let model = oracle(DIM, 0.7);
@@ -174,7 +173,7 @@ fn defect_6_a_step_size_is_fixed_before_the_chain_and_is_the_datapoints_own() {
     let together = sizes(&batch);
     let last = Batch::new(batch.ids()[4..].to_vec(), batch.x().narrow(0, 4, 1));
     assert_eq!(sizes(&last)[0], together[4]);
-    // With the sizes that were found given from the start, the estimate is the same to the last bit.
+    // If the step size that was found is given as a setting, the estimate is the same to the last bit.
     let prior = InitialGaussian::standard_normal_prior(1, DIM as usize);
     let tuned = annealing()
         .forward(&model, &prior, &last, SeedKey::root(6), &|_| ())
@@ -189,10 +188,10 @@ fn defect_6_a_step_size_is_fixed_before_the_chain_and_is_the_datapoints_own() {
     assert_eq!(given[0].value_nats.to_bits(), tuned[0].value_nats.to_bits());
 }
 
-/// Published: a likelihood without its constants, on the last minibatch alone.
+/// Published: the log-likelihood lacks its constants, and is that of the last minibatch only.
 #[test]
 fn defect_7_log_likelihoods_have_their_constants_and_every_datapoint() {
-    // `z` has no part in `x`: the evidence is a product of normal densities, written out here.
+    // `x` does not depend on `z`: the evidence is a product of normal densities, written out here.
     let (x_dim, std) = (5, 0.3_f64);
     let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
     let model = LinearGaussian::new(zeros(&[x_dim, 2]), zeros(&[x_dim]), std);
@@ -220,12 +219,12 @@ fn defect_7_log_likelihoods_have_their_constants_and_every_datapoint() {
     assert!((estimates[0][6].value_nats - exact[6]).abs() < 1e-4);
 }
 
-/// Published: an ascent that stops when the mean over its batch does.
+/// Published: an ascent stops when the mean over its batch stops improving.
 #[test]
 fn defect_8_a_datapoint_stops_by_itself() {
     let model = oracle(DIM, 0.7);
     let (batch, _) = drawn(&model, 2);
-    // One easy observation beside a hundred that lie far out.
+    // One easy observation is in a batch with a hundred that lie far out.
     let far = Batch::new(
         (1..101).collect(),
         batch.x().narrow(0, 1, 1).repeat([100, 1]) * 30.0,

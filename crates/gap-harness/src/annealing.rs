@@ -1,4 +1,4 @@
-//! Annealed paths as a spec has them: where they begin, and what they say.
+//! Annealed importance sampling with the settings of a spec: where its paths begin, and its estimates.
 
 use crate::context::Context;
 use crate::encoders::FittedEncoder;
@@ -12,14 +12,14 @@ use gap_model::LatentVariableModel;
 use gap_spec::{AnnealedSpec, AnnealedStart, Estimator};
 use gap_torch::SeedKey;
 
-/// Annealing whose draws belong to one key.
+/// Annealed importance sampling, with draws from one key.
 pub struct AnnealedPaths {
     annealing: Annealing,
     key: SeedKey,
 }
 
 impl AnnealedPaths {
-    /// Paths as `spec` has them, with draws below `key`.
+    /// Paths with the settings of `spec`, and draws from a key below `key`.
     pub fn new(spec: &AnnealedSpec, key: SeedKey) -> Self {
         Self {
             annealing: Annealing {
@@ -35,7 +35,7 @@ impl AnnealedPaths {
         }
     }
 
-    /// `log p(x)` from below.
+    /// Estimates `log p(x)` of each datapoint; in expectation the estimates are lower bounds.
     pub fn forward(
         &self,
         model: &dyn LatentVariableModel,
@@ -52,7 +52,8 @@ impl AnnealedPaths {
         })
     }
 
-    /// `log p(x)` from above, by way of a draw of each datapoint's posterior, `[B, D]`.
+    /// Estimates `log p(x)` of each datapoint; in expectation the estimates are upper bounds. They need a draw
+    /// of each datapoint's posterior, `[B, D]`, the second part of `batch_and_z`.
     pub fn reverse(
         &self,
         model: &dyn LatentVariableModel,
@@ -70,7 +71,7 @@ impl AnnealedPaths {
     }
 }
 
-/// The encoder that the paths begin at, if they do: the one that the model was fitted with.
+/// Loads the encoder that the model was fitted with, if the paths begin at its `q`.
 pub fn initial_encoder(
     spec: &AnnealedSpec,
     model: &StageId,
@@ -82,8 +83,10 @@ pub fn initial_encoder(
     }
 }
 
-/// Where the paths of a batch begin: at a Gaussian with the moments of `q*` or of what the model's own
-/// encoder says, each with its family. They are there where a path of this spec begins at them.
+/// The Gaussians that the paths of a batch begin at: the prior, or those with the moments of `q*` or of the `q`
+/// that the model's own encoder (`companion`) gives.
+///
+/// `q_star` or `companion` must be given if `spec.start` asks for it.
 pub fn initial(
     spec: &AnnealedSpec,
     q_star: Option<(&dyn VariationalFamily, &VariationalParams)>,

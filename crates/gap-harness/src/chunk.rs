@@ -1,18 +1,18 @@
-//! Points that a stage works on.
+//! The range of points that a stage works on.
 
 use gap_spec::Split;
 use serde::Serialize;
 use std::fmt;
 use std::ops::Range;
 
-/// Points `from` to `from + n` of one part of the data, the last not among them.
+/// The points `from..from + n` of one part of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Chunk {
-    /// The part.
+    /// The part of the data.
     pub split: Split,
     /// The first point, counted from 0.
     pub from: u32,
-    /// How many points.
+    /// The number of points.
     pub n: u32,
 }
 
@@ -22,7 +22,7 @@ impl Chunk {
         Self { split, from: 0, n }
     }
 
-    /// The first `n` points of a part, at most `most` at a time.
+    /// Splits the first `n` points of a part into chunks of at most `most` points.
     pub fn split_into_chunks(most: u32, split: Split, n: u32) -> impl Iterator<Item = Self> {
         let starts = (0..n).step_by(most as usize);
         starts.map(move |from| Self {
@@ -32,7 +32,7 @@ impl Chunk {
         })
     }
 
-    /// Its points.
+    /// The positions of the chunk's points within the part.
     pub const fn range(self) -> Range<u32> {
         self.from..self.from + self.n
     }

@@ -1,4 +1,4 @@
-//! What a piece of work is given to run on, besides what it holds itself.
+//! What a piece of work needs to run, besides its own settings.
 
 use crate::chunk::Chunk;
 use crate::encoders::{self, FittedEncoder};
@@ -17,40 +17,40 @@ use std::ops::Range;
 use std::path::Path;
 use tch::{Device, Tensor};
 
-/// What a piece of work runs on.
+/// What a piece of work needs to run, besides its own settings.
 pub struct Context<'a> {
-    /// Where tensors are.
+    /// The device that tensors are on.
     pub device: Device,
     /// The observations of the problem.
     pub observations: &'a Observations,
-    /// Datapoints at a time. No number depends on it.
+    /// The number of datapoints that are computed together. No result depends on it.
     pub batch_size: usize,
-    /// The folders of the stages before.
+    /// The results folder, with the files of finished stages.
     pub store: &'a Store,
-    /// A folder of the work's own; what it leaves there is published with its records.
+    /// A folder for this work alone; the files that it writes there are published with its records.
     pub output: &'a Path,
-    /// Threads that it may put to use. No number depends on it.
+    /// The number of threads that the work may use. No result depends on it.
     pub threads: usize,
-    /// To be told the fraction that is done.
+    /// To be called with the fraction that is done.
     pub progress: &'a (dyn Fn(f64) + Sync),
 }
 
-/// `λ` of all points of a stage, `[N, Q]`, in its folder.
+/// The file with `λ` of all points of a stage, `[N, Q]`.
 const Q_STAR_FILE: &str = "q-star.safetensors";
 const Q_STAR_KEY: &str = "free_form.params";
 
 impl Context<'_> {
-    /// The frozen model of a finished stage.
+    /// Loads the frozen model of a finished stage.
     pub fn load_model(&self, stage: &StageId) -> Result<Box<dyn LatentVariableModel>, RunError> {
         models::load_model(&self.store.stage_folder(stage), self.device)
     }
 
-    /// The encoder of a finished stage: the one that was fitted there, or with its model.
+    /// Loads the encoder of a finished stage, which fitted it alone or jointly with a model.
     pub fn load_encoder(&self, stage: &StageId) -> Result<FittedEncoder, RunError> {
         encoders::load_encoder(&self.store.stage_folder(stage), self.device)
     }
 
-    /// The points of a chunk, under the model of a seed.
+    /// The points of a chunk; synthetic and simulated ones are drawn from `model` with `seed`.
     pub fn points(
         &self,
         seed: u32,
@@ -60,7 +60,7 @@ impl Context<'_> {
         self.observations.measured_points(seed, model, chunk)
     }
 
-    /// Keeps `λ` of all points of a stage, a batch after another, for the stages that begin at them.
+    /// Writes `λ` of all points of this stage, given in batches, to a file for stages that use `q*`.
     pub fn save_q_star(&self, batches: &[Tensor]) -> Result<(), RunError> {
         let mut checkpoint = Checkpoint::new();
         checkpoint.insert(Q_STAR_KEY, &Tensor::cat(batches, 0));
@@ -69,7 +69,7 @@ impl Context<'_> {
             .map_err(stage_error)
     }
 
-    /// `λ` of some of the points of a finished stage.
+    /// Loads `λ` of some of the points of a finished stage.
     pub fn q_star(
         &self,
         stage: &StageId,
@@ -84,8 +84,9 @@ impl Context<'_> {
         Ok(VariationalParams(all.narrow(0, from, n)))
     }
 
-    /// `measure` over the points, a batch at a time; no result depends on the batch size. It is given the
-    /// position of the batch's first point, and may tell the fraction of the batch that is done.
+    /// Calls `measure` on each batch of the points, and collects the records; no result depends on the batch
+    /// size. The arguments of `measure` are the batch, the position of its first point, and a function to call
+    /// with the fraction of the batch that is done.
     pub fn measure_in_batches(
         &self,
         points: &Dataset,
@@ -106,7 +107,7 @@ impl Context<'_> {
     }
 }
 
-/// The key below which all draws of a repetition are.
+/// The key from which the keys of all draws of a repetition are derived.
 pub const fn seed_key(seed: u32) -> SeedKey {
     SeedKey::root(seed as u64)
 }

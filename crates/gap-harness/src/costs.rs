@@ -1,11 +1,12 @@
-//! Where the time of a run went.
+//! The wall time that the stages of a run took.
 
 use crate::plan::Plan;
 use crate::store::Store;
 use gap_schema::summary::StageCost;
 
-/// The wall time of the stages of `plans`, those of all seeds that do the same together; in the plan's
-/// order. A stage that an earlier run finished counts with the time that it took then.
+/// The wall time of the stages of `plans`, in the order of the plans. Stages of one variant that do the same
+/// task, as for several seeds, are added up. A stage that an earlier run finished counts with the time that it
+/// took then.
 pub fn costs(plans: &[Plan], store: &Store) -> Vec<StageCost> {
     let mut costs: Vec<StageCost> = Vec::new();
     for plan in plans {

@@ -1,4 +1,4 @@
-//! Encoders in the folders of stages: what they are built from, their weights, and what fitting them cost.
+//! Encoders in stage folders: their layout, their weights, and what fitting them cost.
 
 use crate::error::{RunError, stage_error};
 use crate::json_file::{read_json, write_json};
@@ -14,33 +14,33 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tch::{Device, Kind};
 
-/// What the encoder of a stage is built from, in its folder.
+/// The file with the [`EncoderLayout`] of a stage's encoder.
 const LAYOUT_FILE: &str = "encoder.json";
-/// Its weights.
+/// The file with the weights of a stage's encoder.
 const WEIGHTS_FILE: &str = "encoder.safetensors";
-/// The names of its weights begin with this.
+/// The first part of the names of an encoder's weights.
 const WEIGHTS_PREFIX: &str = "encoder";
-/// The file of what fitting the encoder cost.
+/// The file that says what fitting the encoder cost.
 const FIT_COST_FILE: &str = "fit.json";
 
-/// A number that is always the same has no standard deviation to divide by.
+/// The least standard deviation that an input is divided by, since that of a constant input is zero.
 const MIN_STANDARDIZATION_STD: f64 = 1e-6;
 
 /// What an encoder's network is built from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EncoderLayout {
-    /// Its layers.
+    /// The kind of network, and its layers.
     pub encoder: EncoderSpec,
     /// The shape of the observations that it maps to `q`.
     pub observed: ObservationShape,
-    /// The family whose `λ` it says.
+    /// The family whose `λ` the encoder outputs.
     pub family: Family,
-    /// `D`.
+    /// The latent dimension, `D`.
     pub latent_dim: i64,
 }
 
 impl EncoderLayout {
-    /// Observations that the encoder sees, its datapoint's own and its neighbours'.
+    /// The number of observations that the encoder sees: its datapoint's own, and those of neighbours.
     fn context(&self) -> u32 {
         let written = self.encoder.context;
         written.map_or(self.observed.most_context, |n| n.get())
@@ -70,13 +70,13 @@ impl EncoderLayout {
         }
     }
 
-    /// A new encoder, drawn with `key`.
+    /// A new encoder: random hidden layers, drawn with `key`, and an output layer of zeros.
     pub fn random(&self, key: SeedKey, device: Device) -> Encoder {
         Encoder::with_zero_output_layer(self.network(key, device))
     }
 
-    /// The same for real numbers of any size, as `data` has them: it begins as a random network of what is
-    /// left when their means are taken away and their standard deviations divided out.
+    /// A new encoder as from [`Self::random`], for real numbers of any size: its first layer also subtracts the
+    /// means of `data` and divides by its standard deviations.
     pub fn random_encoder_on_standardized(
         &self,
         data: &Dataset,
@@ -98,24 +98,24 @@ impl EncoderLayout {
 pub struct FittedEncoder {
     /// `x ↦ λ`.
     pub encoder: Encoder,
-    /// The family whose `λ` it says.
+    /// The family whose `λ` the encoder outputs.
     pub family: Box<dyn VariationalFamily>,
-    /// Its name in results.
+    /// Its label in results.
     pub label: EncoderLabel,
     /// What fitting it cost.
     pub cost: TrainingCost,
 }
 
-/// What fitting an encoder cost, in its stage's folder.
+/// The content of [`FIT_COST_FILE`].
 #[derive(Serialize, Deserialize)]
 struct FitCostFile {
     /// Wall time, seconds.
     seconds: f64,
-    /// Joint gradients in all.
+    /// The total number of joint gradients, as in [`TrainingCost`].
     joint_gradients: u64,
 }
 
-/// Keeps a fitted encoder, what it is built from and what it cost, in its stage's folder.
+/// Writes a fitted encoder, its layout and its cost to `folder`, that of its stage.
 pub fn save_encoder(
     layout: &EncoderLayout,
     encoder: &Encoder,
@@ -135,7 +135,7 @@ pub fn save_encoder(
     write_json(layout, &folder.join(LAYOUT_FILE))
 }
 
-/// The encoder in the folder of a finished stage.
+/// Loads the encoder from the folder of a finished stage.
 pub fn load_encoder(folder: &Path, device: Device) -> Result<FittedEncoder, RunError> {
     let layout: EncoderLayout = read_json(&folder.join(LAYOUT_FILE))?;
     let checkpoint = Checkpoint::load(&folder.join(WEIGHTS_FILE)).map_err(stage_error)?;

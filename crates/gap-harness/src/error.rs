@@ -1,27 +1,27 @@
-//! What stops a stage or a run.
+//! The errors that stop a stage or a run.
 
 use crate::store::StoreError;
 
-/// A stage or a run failed.
+/// Why a stage or a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A stage could not be carried out.
+    /// A stage could not be executed.
     #[error("{0}")]
     Stage(String),
-    /// The folder of results refused.
+    /// The results folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The worker threads could not be started.
     #[error("cannot start {jobs} workers: {message}; use a smaller --jobs")]
     Workers {
-        /// How many were asked for.
+        /// The number of workers that were asked for.
         jobs: usize,
-        /// What is wrong with it.
+        /// Why they could not be started.
         message: String,
     },
 }
 
-/// Anything that stops a stage, as its message.
+/// Turns any error that stops a stage into [`RunError::Stage`] with its message.
 pub(crate) fn stage_error(error: impl std::fmt::Display) -> RunError {
     RunError::Stage(error.to_string())
 }

@@ -1,4 +1,4 @@
-//! The executor that computes, on libtorch.
+//! The executor that computes stages with libtorch.
 
 use crate::context::Context;
 use crate::error::RunError;
@@ -12,8 +12,8 @@ use gap_torch::device::DeviceName;
 use std::path::Path;
 use tch::Device;
 
-/// Carries out stages on one device. Holds the observations; each stage loads its own copy of the model, so
-/// that no tensor is shared between workers.
+/// Executes stages on one device. It holds the observations; each stage loads its own copy of a model, so that
+/// workers share no model tensors.
 pub struct LibtorchExecutor {
     device: Device,
     observations: Observations,
@@ -21,7 +21,7 @@ pub struct LibtorchExecutor {
 }
 
 impl LibtorchExecutor {
-    /// Opens the device, reads the data, and refuses what could not run.
+    /// Opens the device, reads the data, and checks that `spec` can run with them.
     ///
     /// # Errors
     ///
@@ -38,8 +38,7 @@ impl LibtorchExecutor {
         })
     }
 
-    /// A digest of the observations, for the provenance; none for synthetic ones, which the model
-    /// determines.
+    /// A digest of the observations, for the provenance; `None` for synthetic ones, which the model determines.
     pub fn data_digest(&self) -> Option<String> {
         self.observations.digest()
     }

@@ -1,17 +1,17 @@
-//! Plain data in files of a stage's folder, as JSON.
+//! JSON files in stage folders.
 
 use crate::error::{RunError, stage_error};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 
-/// Writes plain data to a file.
+/// Writes `content` to a file as JSON.
 pub fn write_json(content: &impl Serialize, path: &Path) -> Result<(), RunError> {
     let text = serde_json::to_string(content).map_err(stage_error)?;
     fs::write(path, text).map_err(stage_error)
 }
 
-/// What [`write_json`] wrote.
+/// Reads what [`write_json`] wrote.
 pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, RunError> {
     let text = fs::read_to_string(path).map_err(stage_error)?;
     serde_json::from_str(&text).map_err(stage_error)

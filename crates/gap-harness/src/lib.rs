@@ -1,9 +1,10 @@
-//! From a checked spec to published results: plan, run, resume.
+//! Turns a checked spec into published results: plans, runs and resumes an experiment.
 //!
-//! [`plan`] turns a spec into stages, each a [`work`] whose name is a digest of all that it depends on; [`run`]
-//! carries them out through an [`run::Executor`] and keeps what is finished; [`executor`] is the one that
-//! computes, and `context` what it gives to each work. [`store`] is the folder of results, [`rows`] what is in
-//! it besides records.
+//! [`plan`] turns a spec into stages. Each stage is a piece of [`work`], and its name is a digest of all that
+//! its numbers depend on. [`run`] executes the stages through a [`run::Executor`] and keeps those that are
+//! finished. [`executor`] has the executor that computes with libtorch, and `context` has what it passes to
+//! each piece of work. [`store`] is the results folder, and [`rows`] collects what stages leave there besides
+//! records.
 
 mod annealing;
 mod chunk;

@@ -1,4 +1,4 @@
-//! Fitted `q`s to records: one row for each datapoint, method and estimator.
+//! Turns fitted `q`s into records: one row for each datapoint, method and estimator.
 
 use crate::error::{RunError, stage_error};
 use crate::stage_id::StageId;
@@ -15,7 +15,7 @@ use gap_schema::Record;
 use gap_spec::{BoundSpec, EncoderLabel, Estimator, Family, Method, Split, Start, StopKind};
 use gap_torch::SeedKey;
 
-/// The role, below a seed, of all draws that estimates of `log p(x)` are made from.
+/// The role, below a seed's key, of the draws that estimate `log p(x)` itself.
 pub const EVIDENCE_SEED_ROLE: &str = "evidence";
 
 /// What all records of a stage have in common.
@@ -26,50 +26,50 @@ pub struct RecordOrigin<'a> {
     pub seed: u32,
     pub model: &'a StageId,
     pub family: Family,
-    /// `D`.
+    /// The latent dimension, `D`.
     pub latent_dim: usize,
-    /// The encoder that took part, and what fitting it cost.
+    /// The encoder that gave the `q`s, if one did, and what fitting it cost.
     pub encoder: Option<(&'a EncoderLabel, TrainingCost)>,
 }
 
-/// Measures `q`s of one model on one split.
+/// Estimates bounds for `q`s of one family under one model, on one split.
 pub struct Measurement<'a> {
     pub model: &'a dyn LatentVariableModel,
     pub family: &'a dyn VariationalFamily,
     pub bounds: BoundSpec,
-    /// The key of the seed. Every method is evaluated under the same branch of it: its draws are
-    /// shared, and differences between methods are paired.
+    /// The key of the seed. All methods are evaluated with the same key below it, hence on the same draws, so
+    /// that differences between methods are paired.
     pub key: SeedKey,
     pub origin: RecordOrigin<'a>,
 }
 
-/// `q`s of a batch as one method left them at one point of its way.
+/// The `q`s of a batch after a method, or after some of its refinement steps.
 #[derive(Clone, Copy)]
 struct Snapshot<'a> {
     method: Method,
     refinement_steps: Option<u32>,
     fitted: &'a FittedBatch,
-    /// For a search from several starts, or one.
+    /// How the starts of a free-form search compare; `None` for other methods.
     starts: Option<StartOutcomes<'a>>,
-    /// Whether the method ends here.
+    /// Whether these are the final `q`s of the method.
     is_last: bool,
 }
 
-/// What came of the starts of a search, for each datapoint.
+/// Which start of a search won, and how far apart the starts ended, for each datapoint.
 #[derive(Clone, Copy)]
 struct StartOutcomes<'a> {
     winners: &'a [Start],
     apart_nats: &'a [Option<f64>],
 }
 
-/// One estimator's answers for a batch.
+/// The estimates of one estimator, one for each datapoint of a batch.
 pub struct BatchEstimates {
     pub estimator: Estimator,
     pub estimates: Vec<Estimate>,
 }
 
 impl Measurement<'_> {
-    /// `q*` of a batch: its records, with what the model knows exactly, and its parameters.
+    /// Finds `q*` of a batch. Returns its records, with those of the model's closed forms, and its parameters.
     pub fn free_form(
         &self,
         search: &FreeFormInference,
@@ -95,7 +95,7 @@ impl Measurement<'_> {
         Ok((records, fit.fitted.params))
     }
 
-    /// `q` of a batch as the encoder gives it, and after each number of refinement steps.
+    /// Returns the records of a batch for the encoder's `q`, and for `q` after each number of refinement steps.
     pub fn amortized(
         &self,
         refined: &RefinedInference,
@@ -133,7 +133,7 @@ impl Measurement<'_> {
         Ok(records)
     }
 
-    /// The records of a snapshot: every estimator that it is measured by, all on the same draws.
+    /// Returns the records of a snapshot, with all estimators that apply to it on the same draws.
     fn records(&self, snapshot: Snapshot, batch: &Batch) -> Result<Vec<Record>, RunError> {
         let estimators: Vec<Box<dyn PosteriorEstimator>> =
             Estimator::for_fitted_q(snapshot.is_last)
@@ -172,7 +172,7 @@ impl Measurement<'_> {
         ))
     }
 
-    /// What the model knows exactly, if anything.
+    /// Returns the records of the model's closed forms; none if it has no closed forms.
     fn exact_records(&self, batch: &Batch) -> Result<Vec<Record>, RunError> {
         let Some(exact) = self.model.exact_posterior() else {
             return Ok(Vec::new());
@@ -190,11 +190,11 @@ impl Measurement<'_> {
     }
 }
 
-/// An estimator that is made from draws of a `q`, with as many as `bounds` has for it.
+/// Creates an estimator that uses draws of a `q`; their number is in `bounds`.
 ///
 /// # Panics
 ///
-/// If it is not made from draws of a `q`, or has not been written.
+/// If `estimator` does not use draws of a `q`, or is not implemented.
 fn new_draws_based_estimator(
     estimator: Estimator,
     bounds: &BoundSpec,
@@ -204,7 +204,8 @@ fn new_draws_based_estimator(
     written.expect("every estimator of a `q` has been written")
 }
 
-/// Estimates of `log p(x)` itself for a batch: no `q` took part that they could depend on.
+/// Returns the records of values that belong to the model and not to a measured `q`, such as estimates of `log
+/// p(x)` itself.
 pub fn evidence_records(
     origin: &RecordOrigin,
     answers: Vec<BatchEstimates>,
@@ -229,7 +230,7 @@ fn records(
             let (stop, stop_steps, remaining) = stop_columns(stop);
             let starts = snapshot.and_then(|snapshot| snapshot.starts);
             records.push(Record {
-                // A stage may serve several: the plan says which.
+                // Variants may share a stage, so `collect_records` fills this in.
                 variant: None,
                 dataset: origin.dataset.to_owned(),
                 split: origin.split,

@@ -1,4 +1,4 @@
-//! Models in the folders of stages: what they are built from, drawn or fitted, and their weights.
+//! Creates models from a spec, and keeps their layout and weights in stage folders.
 
 use crate::error::{RunError, stage_error};
 use crate::json_file::{read_json, write_json};
@@ -14,37 +14,42 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tch::Device;
 
-/// What the model of a stage is built from, in its folder.
+/// The file with the [`ModelLayout`] of a stage's model.
 const LAYOUT_FILE: &str = "model.json";
-/// Its weights.
+/// The file with the weights of a stage's model.
 const WEIGHTS_FILE: &str = "model.safetensors";
-/// The names of a decoder's weights begin with this.
+/// The first part of the names of a decoder's weights.
 const WEIGHTS_PREFIX: &str = "decoder";
 
-/// Standard deviation of the noise of a linear-Gaussian model whose spec names none.
+/// The standard deviation of the noise of a linear-Gaussian model whose spec does not set it.
 const DEFAULT_NOISE_STD: f64 = 1.0;
 
-/// The size of an observation, and what a row of them holds.
+/// The size of an observation, and what its numbers are.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ObservationShape {
-    /// `X`.
+    /// The length of a row of observations, `X`.
     pub dim: i64,
-    /// Pixels along a side, of square images.
+    /// Pixels along a side, if observations are square images.
     pub side: Option<i64>,
-    /// Grey levels from 0 to 1, where numbers are levels.
+    /// The number of grey levels from 0 to 1; `None` for synthetic data, which are real numbers of any size.
     pub n_levels: Option<i64>,
-    /// Observations that a row holds: its own, and its neighbours' where there are any.
+    /// The number of observations in a row: the datapoint's own, and those of its neighbours in a series.
     pub most_context: u32,
 }
 
 impl ObservationShape {
-    /// Pixels along a side. A spec with convolutions was held against the data.
+    /// Pixels along a side.
+    ///
+    /// # Panics
+    ///
+    /// If observations are not square images. Only convolutions need the side, and a spec that has them for
+    /// other data is refused.
     pub fn side(&self) -> i64 {
         self.side.expect("convolutions are refused on other data")
     }
 }
 
-/// `X` of data that is drawn from a model.
+/// The length of an observation, `X`, of data that is drawn from `model`.
 pub fn observed_dim(model: &ModelSpec) -> i64 {
     match model.kind {
         ModelKind::TimeSeries => 2,
@@ -53,20 +58,20 @@ pub fn observed_dim(model: &ModelSpec) -> i64 {
     }
 }
 
-/// A model of some kind, which can be kept.
+/// A model of any kind, which can be saved.
 pub enum Model {
     /// A network from `z` to the parameters of a likelihood.
     Decoder(Decoder),
     /// `x = W z + b + noise`.
     LinearGaussian(LinearGaussian),
-    /// A series.
+    /// A time series.
     TimeSeries(TimeSeries),
-    /// One number for each datapoint, not linear in `z`.
+    /// One observed number for each datapoint, with a mean that is not linear in `z`.
     NonlinearHierarchical(NonlinearHierarchical),
 }
 
 impl Model {
-    /// Keeps the model, and what it is built from, in its stage's folder.
+    /// Writes the model and its layout to `folder`, that of its stage.
     pub fn save(&self, layout: &ModelLayout, folder: &Path) -> Result<(), RunError> {
         let mut checkpoint = Checkpoint::new();
         match self {
@@ -91,7 +96,7 @@ impl Model {
     }
 }
 
-/// The frozen model in the folder of a finished stage.
+/// Loads the frozen model from the folder of a finished stage.
 pub fn load_model(folder: &Path, device: Device) -> Result<Box<dyn LatentVariableModel>, RunError> {
     let layout: ModelLayout = read_json(&folder.join(LAYOUT_FILE))?;
     let checkpoint = Checkpoint::load(&folder.join(WEIGHTS_FILE)).map_err(stage_error)?;
@@ -102,19 +107,19 @@ pub fn load_model(folder: &Path, device: Device) -> Result<Box<dyn LatentVariabl
 /// What a model is built from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ModelLayout {
-    /// Its kind, and its sizes.
+    /// The kind of model, and its sizes.
     pub model: ModelSpec,
-    /// The size of its observations, and what a row of them holds.
+    /// The shape of its observations.
     pub observed: ObservationShape,
 }
 
 impl ModelLayout {
-    /// `D`.
+    /// The latent dimension, `D`.
     pub fn latent_dim(&self) -> i64 {
         i64::from(self.model.latent_dim.get())
     }
 
-    /// A model, drawn with `key` where anything of it is.
+    /// A new model; whatever is random in it is drawn with `key`.
     pub fn random(&self, key: SeedKey, device: Device) -> Model {
         match self.model.kind {
             ModelKind::MlpDecoder | ModelKind::ConvDecoder => {
@@ -181,7 +186,7 @@ impl ModelLayout {
     }
 }
 
-/// The likelihood of a decoder, before anything of it is learned.
+/// The likelihood of a decoder before training.
 pub fn likelihood(model: &ModelSpec, observed: ObservationShape, device: Device) -> Likelihood {
     let observations = ObservedValues {
         dim: observed.dim,

@@ -1,4 +1,4 @@
-//! The observations of an experiment: read once, or drawn from its model.
+//! The observations of an experiment: read once from a data set, or drawn from its model.
 
 use crate::chunk::Chunk;
 use crate::error::{RunError, stage_error};
@@ -13,16 +13,16 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::{Device, Tensor};
 
-/// What was asked for cannot be run here. One line, with the cure.
+/// Why a spec cannot be run here. The message is one line, and says what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// The device is not there.
+    /// The device is not available.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// The data is not there, or not what it should be.
+    /// The data is missing, or not as it was published.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The data and another key contradict each other.
+    /// The data does not go with another key of the spec.
     #[error("{0}")]
     Conflict(String),
 }
@@ -30,7 +30,7 @@ pub enum InputError {
 /// Where observations come from.
 #[expect(clippy::large_enum_variant, reason = "a run has one of it")]
 pub enum Observations {
-    /// Read from the catalog. Locked: libtorch's tensors are not to be read by two threads at once.
+    /// Read from the catalog. The lock is there because two threads must not use one libtorch tensor at once.
     Read {
         name: String,
         splits: Mutex<Splits>,
@@ -132,19 +132,20 @@ impl Observations {
         }
     }
 
-    /// Their size, and what a row of them holds.
+    /// The shape of the observations.
     pub const fn observed(&self) -> ObservationShape {
         match self {
             Self::Read { observed, .. } | Self::Drawn { observed, .. } => *observed,
         }
     }
 
-    /// Whether they are drawn from a model: real numbers of any size, where what is read is of `[0, 1]`.
+    /// Whether the observations are drawn from a model, and hence real numbers of any size; those of the
+    /// catalog lie in `[0, 1]`.
     pub const fn are_synthetic(&self) -> bool {
         matches!(self, Self::Drawn { .. })
     }
 
-    /// A digest of both parts, where they were read.
+    /// A digest of the training and the test part; `None` for synthetic data.
     pub fn digest(&self) -> Option<String> {
         match self {
             Self::Read { splits, .. } => {
@@ -159,7 +160,7 @@ impl Observations {
         }
     }
 
-    /// All points to fit to. Drawn ones need the model.
+    /// All training points. Synthetic ones are drawn from `model`, which must then be given.
     pub fn training_points(
         &self,
         seed: u32,
@@ -177,7 +178,7 @@ impl Observations {
         }
     }
 
-    /// Points of a part.
+    /// The points of `chunk`; synthetic and simulated ones are drawn from `model` with `seed`.
     pub fn measured_points(
         &self,
         seed: u32,
@@ -222,8 +223,8 @@ impl Observations {
     }
 }
 
-/// Points `ids` of an endless data set that the model and the seed define, none of which was fitted to,
-/// and the latent variables that they were drawn with: `[B, D]`.
+/// Points `ids` of a second endless data set that the model and the seed define, to which nothing is fitted;
+/// and the latent variables that they were drawn with, `[B, D]`.
 pub fn simulated_points(
     seed: u32,
     model: &dyn LatentVariableModel,
@@ -243,7 +244,7 @@ fn drawn_points(
     Ok((Dataset::new(name.to_owned(), ids.collect(), x, None), z))
 }
 
-/// Convolutions are for square images.
+/// Refuses a spec with convolutions if observations are not square images.
 fn check_images(spec: &CheckedSpec, observed: ObservationShape) -> Result<(), InputError> {
     if observed.side.is_some() {
         return Ok(());
@@ -263,7 +264,7 @@ fn check_images(spec: &CheckedSpec, observed: ObservationShape) -> Result<(), In
     }
 }
 
-/// The splits are never changed, so a worker that panicked while it read them spoiled nothing.
+/// Locks the splits, even if a worker panicked while it held the lock: no worker ever changes them.
 fn lock_splits(splits: &Mutex<Splits>) -> MutexGuard<'_, Splits> {
     splits.lock().unwrap_or_else(PoisonError::into_inner)
 }

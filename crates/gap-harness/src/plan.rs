@@ -1,8 +1,9 @@
 //! A checked spec as content-addressed stages, dependencies first.
 //!
-//! A stage's name is a digest of everything that its numbers depend on: its own settings, the names
-//! of the stages before it, the source of the computing crates, the device and the math library.
-//! Anything else (batch size, number of workers, later stages) may change without losing work.
+//! A stage's name is a digest of everything that its numbers depend on: its own settings, the names of the
+//! stages that it depends on, the source of the computing crates, the device, the math library and the fused
+//! kernels. If anything else changes (batch size, number of workers, later stages), finished stages are still
+//! used.
 
 mod evidence;
 mod planner;
@@ -37,17 +38,17 @@ impl Plan {
         }
     }
 
-    /// The variant of the experiment, where it has several.
+    /// The name of the variant; `None` for an experiment without variants.
     pub fn variant(&self) -> Option<&str> {
         self.variant.as_deref()
     }
 
-    /// The variational family that it measures.
+    /// The variational family that the plan measures.
     pub const fn family(&self) -> Family {
         self.family
     }
 
-    /// Parameters of one `q` of that family.
+    /// The number of parameters of one `q` of that family.
     pub const fn family_params(&self) -> u64 {
         self.family_params
     }

@@ -1,4 +1,4 @@
-//! What a result was made with and on.
+//! The program, the machine and the data that results were made with.
 
 use crate::stage_id::Environment;
 use gap_model::Backend;
@@ -7,7 +7,8 @@ use gap_torch::math_library::detect_mkl_path;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a result was made with and on; `provenance.json`, and the footer of the records.
+/// The program, the machine and the data that results were made with; written to `provenance.json` and to the
+/// footer of the records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The program's version.
@@ -20,30 +21,33 @@ pub struct Provenance {
     pub source: String,
     /// The version of libtorch.
     pub libtorch: String,
-    /// The path that its math library took.
+    /// How libtorch's math library chooses its code: `switched`, `stock` or `not-exported` (see
+    /// [`detect_mkl_path`]).
     pub math: String,
-    /// The path that the fused kernels took, or `off`.
+    /// The instruction set of the fused kernels, with `+bf16` if they can multiply 16-bit numbers; `off` if
+    /// libtorch computes instead.
     #[serde(default)]
     pub kernels: String,
     /// The processor.
     pub cpu: String,
-    /// How many processors this process may use.
+    /// The number of processors that this process may use.
     pub cores: usize,
     /// The device.
     pub device: String,
-    /// Stages at a time.
+    /// The number of stages that run in parallel.
     pub jobs: usize,
-    /// Threads of one libtorch operation.
+    /// The number of threads of one libtorch operation.
     pub threads_per_operation: usize,
     /// The operating system and the processor's architecture.
     pub platform: String,
-    /// The seeds of every variant.
+    /// All seeds that some variant uses.
     pub seeds: Vec<u32>,
-    /// A digest of the observations, where they were read and all variants have the same.
+    /// A digest of the observations; `None` for synthetic ones, and for an experiment with variants, whose
+    /// digests are in `variants`.
     pub data_digest: Option<String>,
     /// A digest of all plans.
     pub plan: String,
-    /// What the variants were run on, where there are several.
+    /// The seeds, data and plan of each variant that was run; empty for an experiment without variants.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, VariantProvenance>,
     /// Variants that were left out, because no folder with their data was given.
@@ -51,19 +55,19 @@ pub struct Provenance {
     pub skipped_variants: Vec<String>,
 }
 
-/// What one variant of an experiment was run on.
+/// The seeds, data and plan of one variant of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VariantProvenance {
     /// The seeds.
     pub seeds: Vec<u32>,
-    /// A digest of the observations, where they were read.
+    /// A digest of the observations; `None` for synthetic ones.
     pub data_digest: Option<String>,
     /// A digest of the plan.
     pub plan: String,
 }
 
 impl Provenance {
-    /// What this process is made with and runs on.
+    /// The program and the machine of this process; seeds, data and plan are left empty.
     pub fn of_this_process(device: DeviceName, jobs: usize) -> Self {
         Self {
             amortgap: env!("CARGO_PKG_VERSION").to_owned(),
@@ -87,7 +91,7 @@ impl Provenance {
         }
     }
 
-    /// The part of it that numbers may depend on, and that stage names are made from.
+    /// The part of the provenance that numbers may depend on, which goes into the names of stages.
     pub fn environment(&self) -> Environment {
         Environment {
             source: self.source.clone(),

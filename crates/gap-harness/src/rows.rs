@@ -1,16 +1,16 @@
-//! Rows that some stages leave beside their records, and that a run publishes together.
+//! Collects the rows of other kinds that some stages write beside their records.
 
 use crate::plan::Plan;
 use crate::store::{Store, StoreError};
 use gap_schema::RowFile;
 
-/// Whether a run of these plans leaves rows of this kind.
+/// Whether some stage of `plans` writes rows of type `T`.
 pub fn plans_leave_rows<T: RowFile>(plans: &[Plan]) -> bool {
     let mut stages = plans.iter().flat_map(Plan::stages);
     stages.any(|(_, stage)| stage.row_file_name() == Some(T::FILE_NAME))
 }
 
-/// The rows of every stage, in the order of the plans, each with its variant.
+/// Reads the rows of type `T` of all stages, in the order of the plans, and sets their variant.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Carries out a plan: what is finished is kept, what can run in parallel does, one failure does
-//! not stop the rest.
+//! Executes a plan: finished stages are kept, independent stages run in parallel, and a failure stops only the
+//! stages that depend on the failed one.
 
 use crate::error::RunError;
 use crate::plan::Plan;
@@ -15,25 +15,26 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// Where a stage reads and writes.
+/// The folders that a stage reads and writes, its threads, and where it reports progress.
 pub struct StageWorkspace<'a> {
-    /// An empty folder of its own; what it leaves there is published with its records.
+    /// An empty folder for this stage alone; the files that it writes there are published with its records.
     pub output: &'a Path,
-    /// The folders of the stages before it.
+    /// The results folder, with the files of finished stages.
     pub store: &'a Store,
-    /// Threads that it may put to use.
+    /// The number of threads that the stage may use.
     pub threads: usize,
-    /// To be told the fraction that is done.
+    /// To be called with the fraction that is done.
     pub progress: &'a (dyn Fn(f64) + Sync),
 }
 
-/// Carries out one stage. Shared between workers, so it holds settings, not tensors.
+/// Executes stages. All workers share one executor, so several may call it at once.
 pub trait Executor: Sync {
-    /// The records of the stage; files for later stages go to `workspace.output`.
+    /// Executes a stage and returns its records; it writes files for later stages to `workspace.output`.
     ///
     /// # Errors
     ///
-    /// [`RunError`] if the stage cannot be carried out; bad numerics are records.
+    /// [`RunError`] if the stage cannot be executed. Values that are not finite are no error, but go into the
+    /// records.
     fn execute_stage(
         &self,
         id: &StageId,
@@ -45,11 +46,11 @@ pub trait Executor: Sync {
 /// How a stage ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It was finished before.
+    /// It was already finished, and was not executed.
     Cached,
-    /// It was carried out.
+    /// It was executed.
     Done {
-        /// How long it took.
+        /// The wall time, seconds.
         seconds: f64,
     },
     /// It failed.
@@ -61,26 +62,26 @@ pub enum Outcome {
     Skipped,
 }
 
-/// Is told what happens. Called from worker threads.
+/// Follows what happens in a run. Its methods are called from worker threads.
 pub trait Observer: Sync {
-    /// A stage begins.
+    /// Called when a stage starts; not for stages that are already finished, or skipped.
     fn stage_started(&self, id: &StageId, stage: &Stage);
-    /// A fraction of a stage is done.
+    /// Called with the fraction of a stage that is done.
     fn stage_progressed(&self, id: &StageId, fraction: f64);
-    /// A stage ended.
+    /// Called once for every stage: when it ends, is found finished, or is skipped.
     fn stage_finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome);
 }
 
-/// How many stages a run carried out, found finished and lost.
+/// The numbers of stages that a run executed and found finished, and the stages that are missing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunReport {
-    /// Stages that were carried out now.
+    /// The number of stages that were executed in this run.
     pub done: usize,
-    /// Stages that were finished before.
+    /// The number of stages that were already finished.
     pub cached: usize,
-    /// Stages that failed: title and reason.
+    /// The title and the error message of each stage that failed.
     pub failed: Vec<(String, String)>,
-    /// Stages that could not run because of those.
+    /// The number of stages that were skipped because they depend on a failed one.
     pub skipped: usize,
 }
 
@@ -100,17 +101,18 @@ impl AddAssign for RunReport {
     }
 }
 
-/// What the processors of this machine leave for each of the stages that run at a time. On a worker.
+/// The number of threads for each of the stages that run in parallel, which share this machine's processors. It
+/// must be called from a worker thread.
 fn threads_per_stage() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     (processors / rayon::current_num_threads()).max(1)
 }
 
-/// Carries out what is not finished of `plan`, `jobs` stages at a time.
+/// Executes the stages of `plan` that are not finished, up to `jobs` of them at a time.
 ///
 /// # Errors
 ///
-/// [`RunError::Workers`] if no worker can be started. Failures of stages are in the report.
+/// [`RunError::Workers`] if the workers cannot be started. Failures of stages are in the report instead.
 pub fn run(
     plan: &Plan,
     store: &Store,
@@ -147,7 +149,7 @@ struct RunSchedule<'a> {
 }
 
 struct ScheduleState {
-    /// Stages that wait, by position, with the dependencies that they still wait for.
+    /// The unfinished dependencies of each stage that has not been started, by its position in the plan.
     waiting: HashMap<usize, HashSet<StageId>>,
     report: RunReport,
 }
@@ -165,7 +167,7 @@ impl ScheduleState {
         }
     }
 
-    /// The stages that wait for nothing, in the plan's order; they wait no more.
+    /// Removes the stages without unfinished dependencies from `waiting`, and returns them in the plan's order.
     fn take_ready_stages(&mut self) -> Vec<usize> {
         let mut ready: Vec<usize> = self
             .waiting
@@ -200,7 +202,7 @@ impl<'a> RunSchedule<'a> {
         }
     }
 
-    /// Carries out the stage; whether it is finished.
+    /// Executes stage `i` unless it is already finished, and reports the outcome. Returns `false` if it failed.
     fn process_stage(&self, i: usize) -> bool {
         let (id, stage) = &self.plan.stages()[i];
         let outcome = if self.store.has_stage(id) {
@@ -208,7 +210,7 @@ impl<'a> RunSchedule<'a> {
         } else {
             self.observer.stage_started(id, stage);
             let clock = Instant::now();
-            // A panic is a mistake of ours in one stage; the others have nothing to do with it.
+            // A panic is a bug that concerns this stage alone, so the others go on.
             match catch_unwind(AssertUnwindSafe(|| self.execute_and_publish(id, stage))) {
                 Ok(Ok(())) => Outcome::Done {
                     seconds: clock.elapsed().as_secs_f64(),
@@ -250,7 +252,8 @@ impl<'a> RunSchedule<'a> {
         Ok(self.store.publish_stage(id, &partial, &records, seconds)?)
     }
 
-    /// Frees those that waited for stage `i`, or skips them and all that wait for them.
+    /// If stage `i` is finished, removes it from the dependencies of the others. If it failed, skips every
+    /// stage that depends on it, directly or through other stages.
     fn release_or_skip_dependents(&self, i: usize, finished: bool) {
         let mut state = self.state.lock().expect("no worker panicked");
         let mut lost = vec![self.plan.stages()[i].0.clone()];
@@ -287,8 +290,8 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("unknown")
 }
 
-/// The records of every stage, in the order of the plans, each with its variant and family: a stage that
-/// has no part in either serves several.
+/// Reads the records of all stages, in the order of the plans, and sets their variant and family: plans of
+/// several variants and families may share a stage.
 ///
 /// # Errors
 ///

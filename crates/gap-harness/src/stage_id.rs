@@ -1,4 +1,4 @@
-//! The name of a stage, and what it is made of besides the stage's own settings.
+//! The name of a stage, and the environment that goes into it along with the stage's settings.
 
 use serde::Serialize;
 use std::fmt;
@@ -10,9 +10,9 @@ pub struct Environment {
     pub source: String,
     /// The device.
     pub device: String,
-    /// The math library's path.
+    /// How libtorch's math library chooses its code.
     pub math: String,
-    /// The fused kernels' path.
+    /// The instruction set of the fused kernels, or `off`.
     pub kernels: String,
 }
 
@@ -22,7 +22,7 @@ pub struct Environment {
 pub struct StageId(String);
 
 impl StageId {
-    /// The name of a stage of this kind, all of whose settings are in `settings`.
+    /// The name of a stage of the kind `kind`; `settings` must hold all of its settings.
     pub fn new(kind: &str, settings: &impl Serialize, environment: &Environment) -> Self {
         let content =
             serde_json::to_vec(&(settings, environment)).expect("a stage can be written as JSON");

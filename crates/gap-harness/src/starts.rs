@@ -8,14 +8,14 @@ use gap_infer::free_form::StartingPoint;
 use gap_infer::{FreeFormInference, VariationalFamily};
 use gap_spec::{FreeFormSpec, Start};
 
-/// Where searches start: the model's own encoder is there if one of them starts from it.
+/// The starts of a stage's searches, with the model's own encoder if it is one of them.
 pub struct Starts<'a> {
     pub starts: &'a [Start],
     companion: Option<FittedEncoder>,
 }
 
 impl<'a> Starts<'a> {
-    /// The starts of a search under a model, with the model's encoder where it is one of them.
+    /// Loads the encoder that `model` was fitted with, if it is one of `starts`.
     pub fn load(starts: &'a [Start], model: &StageId, context: &Context) -> Result<Self, RunError> {
         let companion = if starts.contains(&Start::Encoder) {
             Some(context.load_encoder(model)?)
@@ -25,7 +25,7 @@ impl<'a> Starts<'a> {
         Ok(Self { starts, companion })
     }
 
-    /// A start as a search has it.
+    /// The starting point that [`FreeFormInference`] takes for `start`.
     pub fn starting_point(&self, start: Start) -> StartingPoint<'_> {
         match (start, &self.companion) {
             (Start::Encoder, Some(fitted)) => StartingPoint::Encoder(&fitted.encoder),

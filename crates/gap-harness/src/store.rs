@@ -1,7 +1,7 @@
-//! The folder of results: what is in it is whole, whenever the run was killed.
+//! The results folder: its files are complete even if the run is killed.
 //!
-//! A stage works in a temporary folder that one rename publishes; a file is written beside its
-//! final place, flushed to disk and renamed.
+//! A stage writes to a temporary folder, which a single rename publishes. Other files are written under a
+//! temporary name in the same folder, flushed to disk, and renamed.
 
 use crate::stage_id::StageId;
 use gap_schema::parquet::{self, TableError};
@@ -12,24 +12,24 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The folder of results cannot be used.
+/// Why the results folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be made or written to.
+    /// The folder or a file in it cannot be created or written.
     #[error("cannot write to {path}: {source}; choose another folder with --out")]
     Unwritable {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Another run is at work in it.
+    /// Another run is using the folder.
     #[error("{path} is in use by another run; wait for it, or choose another folder with --out")]
     InUse {
         /// The folder.
         path: PathBuf,
     },
-    /// It holds the results of another experiment.
+    /// The folder holds the results of another experiment.
     #[error("{path} holds the results of experiment `{other}`; choose another folder with --out")]
     OtherExperiment {
         /// The folder.
@@ -40,12 +40,12 @@ pub enum StoreError {
     /// A stage's records cannot be read or written.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// A table of rows cannot be read or written.
+    /// A file of rows cannot be read or written.
     #[error(transparent)]
     Rows(#[from] RowsError),
 }
 
-/// The folder of one experiment's results, held by one run at a time.
+/// The folder of one experiment's results, locked by one run at a time.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
@@ -53,12 +53,12 @@ pub struct Store {
 }
 
 const STAGES_FOLDER: &str = ".stages";
-/// The wall time of a stage.
+/// The file with the wall time of a stage, seconds.
 const SECONDS_FILE: &str = "seconds";
 const FINISHED_FILE: &str = "finished";
 
 impl Store {
-    /// Opens `folder` for the experiment, making it if need be, and locks it for this process.
+    /// Opens `folder` for the experiment, creating it if needed, and locks it for this process.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Store {
         &self.folder
     }
 
-    /// Forgets every finished stage.
+    /// Deletes the files of all stages, and the mark that plans are finished.
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl Store {
         self.stage_folder(id).join(RECORDS_FILE).is_file()
     }
 
-    /// A fresh folder for a stage to work in.
+    /// Creates an empty folder for a stage to write to, and returns its path.
     ///
     /// # Errors
     ///
@@ -157,11 +157,11 @@ impl Store {
         Ok(path)
     }
 
-    /// Publishes what the stage left in its folder, together with its records and its wall time.
+    /// Publishes the files in a stage's folder `partial`, together with its records and its wall time.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the disk refuses.
+    /// [`StoreError`] if a file cannot be written.
     pub fn publish_stage(
         &self,
         id: &StageId,
@@ -182,14 +182,14 @@ impl Store {
         fs::rename(partial, self.stage_folder(id)).map_err(unwritable)
     }
 
-    /// The wall time of a finished stage, seconds; NaN if it was not kept.
+    /// The wall time of a finished stage, seconds; NaN if it was not recorded.
     pub fn stage_seconds(&self, id: &StageId) -> f64 {
         let text = fs::read_to_string(self.stage_folder(id).join(SECONDS_FILE));
         let seconds = text.ok().and_then(|text| text.parse().ok());
         seconds.unwrap_or(f64::NAN)
     }
 
-    /// The records of a finished stage.
+    /// Reads the records of a finished stage.
     ///
     /// # Errors
     ///
@@ -200,7 +200,7 @@ impl Store {
         )?)
     }
 
-    /// The rows of one kind that a finished stage left.
+    /// Reads the rows of type `T` that a finished stage wrote.
     ///
     /// # Errors
     ///
@@ -211,7 +211,7 @@ impl Store {
         )?)
     }
 
-    /// Writes `name` in the folder of results: whole or not at all.
+    /// Writes the file `name` in the results folder, completely or not at all.
     ///
     /// # Errors
     ///
@@ -220,22 +220,22 @@ impl Store {
         self.write_file(&self.folder.join(name), text.as_bytes())
     }
 
-    /// Writes all records, with the provenance in the footer: whole or not at all.
+    /// Writes all records, with the provenance in the footer, completely or not at all.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the disk refuses.
+    /// [`StoreError`] if a file cannot be written.
     pub fn publish_records(&self, records: &[Record], provenance: &str) -> Result<(), StoreError> {
         self.publish(RECORDS_FILE, |path| {
             Ok(parquet::write_records(path, records, provenance)?)
         })
     }
 
-    /// Writes all rows of one kind: whole or not at all, and no file if there are none.
+    /// Writes all rows of type `T`, completely or not at all. If there are none, it removes their file.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the disk refuses.
+    /// [`StoreError`] if a file cannot be written.
     pub fn publish_rows<T: RowFile>(&self, rows: &[T]) -> Result<(), StoreError> {
         if rows.is_empty() {
             return remove_if_there(&self.folder.join(T::FILE_NAME));
@@ -245,7 +245,7 @@ impl Store {
         })
     }
 
-    /// Publishes the file that `write` writes to a path.
+    /// Publishes the file `name`; `write` writes its content to the path that it is given.
     fn publish(
         &self,
         name: &str,
@@ -265,14 +265,14 @@ impl Store {
         Ok(())
     }
 
-    /// Whether exactly the plans of this digest were finished and their files are all still there.
+    /// Whether the plans with the digest `plans` are marked as finished, and all of `files` still exist.
     pub fn is_finished(&self, plans: &str, files: &[&str]) -> bool {
         let marker = fs::read_to_string(self.folder.join(STAGES_FOLDER).join(FINISHED_FILE));
         marker.is_ok_and(|finished| finished == plans)
             && files.iter().all(|file| self.folder.join(file).is_file())
     }
 
-    /// Forgets that plans were finished: what is published is about to change.
+    /// Removes the mark that plans are finished; to be called before published files change.
     ///
     /// # Errors
     ///
@@ -281,7 +281,7 @@ impl Store {
         remove_if_there(&self.folder.join(STAGES_FOLDER).join(FINISHED_FILE))
     }
 
-    /// Notes that the plans of this digest are finished.
+    /// Marks the plans with the digest `plans` as finished, and no others.
     ///
     /// # Errors
     ///
@@ -319,7 +319,8 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// A temporary file that others may read once it is published, as far as the umask lets them.
+/// Creates a temporary file in `folder` that other users may read, as far as the umask allows, since it will be
+/// published.
 fn readable_temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".amortgap-");
@@ -328,31 +329,31 @@ fn readable_temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// Runs `work` on a thread of its own, and waits.
+/// Runs `work` on a new thread, and waits for it.
 ///
-/// polars waits for a thread pool of its own; a worker of ours that waits in another pool would
-/// begin the next stage meanwhile, inside the one that it has not finished.
+/// polars waits for its own rayon pool. If one of our workers waited there, it would meanwhile start another
+/// stage, inside the one that it has not finished.
 fn run_on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(work).join())
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// What is in a folder of results.
+/// The state of a results folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// The experiment.
+    /// The name of the experiment.
     pub experiment: String,
-    /// Finished stages.
+    /// The number of finished stages.
     pub stages: usize,
-    /// Stages that were begun and not finished.
+    /// The number of stages that were started and not finished.
     pub partial: usize,
-    /// Whether a plan was finished and published.
+    /// Whether plans are marked as finished, with their results published.
     pub finished: bool,
-    /// Whether a run is at work.
+    /// Whether a run is using the folder.
     pub in_use: bool,
 }
 
-/// Looks into a folder of results without changing it.
+/// Reads the state of a results folder, without changing it.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! The kinds of work that a plan is made of: one struct and one file for each.
 //!
-//! What a struct holds is what its numbers depend on, and all that is hashed into the name of its stage; it is
-//! run from that and from the `Context` alone, and never sees the spec. A new kind of work is a file here
-//! with an `impl` of [`Work`], a line in the list below, and a place in the planner.
+//! The fields of a struct are the settings that its numbers depend on; they are hashed into the name of its
+//! stage. It runs with these fields and a `Context` alone, and never sees the spec. To add a kind of work, add
+//! a file here with an `impl` of [`Work`], a line to the list below, and its stages to the planner.
 
 mod adaptive;
 mod amortized;
@@ -34,7 +34,7 @@ use crate::stage_id::StageId;
 use gap_schema::Record;
 use serde::Serialize;
 
-/// A piece of work that is done whole or not at all.
+/// A piece of work, which is done completely or not at all.
 pub trait Work {
     /// The seed of the repetition that it belongs to.
     fn seed(&self) -> u32;
@@ -42,32 +42,32 @@ pub trait Work {
     /// The stages whose results it reads.
     fn input_stages(&self) -> Vec<&StageId>;
 
-    /// What it does, in a few words: the same for every seed, and for every part of one work.
+    /// What the work does, in a few words; the same for all seeds and for all chunks of points.
     fn task_description(&self) -> String;
 
-    /// The same, with the points of this part.
+    /// [`Self::task_description`], with the points of this chunk if the work is divided into chunks.
     fn task_description_with_points(&self) -> String {
         self.task_description()
     }
 
-    /// The file of rows that it leaves beside its records, if it leaves some.
+    /// The name of the file of rows that the work writes beside its records, if it writes one.
     fn row_file_name(&self) -> Option<&'static str> {
         None
     }
 
-    /// Does it: gives its records, and leaves files for later stages, and rows of other kinds, in the
-    /// context's output folder.
+    /// Does the work and returns its records. Files for later stages, and rows of other kinds, are written to
+    /// the context's output folder.
     ///
     /// # Errors
     ///
-    /// [`RunError`] if it cannot be done; bad numerics are records.
+    /// [`RunError`] if it cannot be done. Values that are not finite are no error, but go into the records.
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError>;
 }
 
-/// Declares the one enum of all kinds of work: serialised for the digest, dispatched.
+/// Declares `Stage`, the enum of all kinds of work. It is serialised for the digest, and dispatches to `Work`.
 macro_rules! works {
     ($($(#[$doc:meta])* $kind:ident = $name:literal: $work:ident),+ $(,)?) => {
-        /// A piece of work of some kind, as a plan holds it.
+        /// A stage of a plan: a piece of work of any kind.
         #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(tag = "stage")]
         pub enum Stage {
@@ -75,7 +75,7 @@ macro_rules! works {
         }
 
         impl Stage {
-            /// What kind of work it is: the first part of its name.
+            /// The kind of work, which is the first part of the stage's name.
             pub const fn kind(&self) -> &'static str {
                 match self { $(Self::$kind(_) => $name),+ }
             }
@@ -94,27 +94,29 @@ macro_rules! works {
 }
 
 works! {
-    /// Makes and freezes a model, and the encoder that it was fitted with, if it was fitted.
+    /// Makes a model, which is frozen from then on. If it is fitted to data, an encoder is fitted jointly with
+    /// it.
     Model = "model": ModelWork,
     /// Fits an encoder to a frozen model.
     Encoder = "encoder": EncoderWork,
-    /// Finds, keeps and measures `q*`.
+    /// Finds, saves and measures `q*`.
     FreeForm = "free-form": FreeFormWork,
     /// Measures an encoder's `q`, and its refinements.
     Amortized = "amortized": AmortizedWork,
-    /// Estimates `log p(x)` from as many draws of `q*` as its error asks for.
+    /// Estimates `log p(x)` from as many draws of `q*` as the target standard error needs.
     Adaptive = "adaptive": AdaptiveWork,
-    /// Estimates `log p(x)` by annealing, from below.
+    /// Estimates `log p(x)` by annealing, with lower bounds.
     Annealed = "annealed": AnnealedWork,
-    /// Estimates `log p(x)` from both sides, on points that are drawn from the model.
+    /// Estimates `log p(x)` by annealing, with lower and upper bounds, on points that are drawn from the model.
     Simulated = "simulated": SimulatedWork,
-    /// Holds the errors that one estimator reports to the spread of its estimates, on one datapoint.
+    /// Compares the standard errors that one estimator reports with the spread of its estimates, on one
+    /// datapoint.
     Calibration = "calibration": CalibrationWork,
-    /// Shows the posteriors of some test points, and what stands for them.
+    /// Pictures the posteriors of some test points, and the `q`s that approximate them.
     Pictures = "pictures": PosteriorGridWork,
-    /// Finds the optima that ascents are held against, from each start.
+    /// Finds the optima that ascents are compared with, from each start.
     Optima = "optima": OptimaWork,
-    /// Follows one ascent from each start, with an eye on how far it has come.
+    /// Runs one ascent from each start, and records its distance from the optimum along the way.
     Ascent = "ascent": AscentWork,
 }
 
@@ -139,7 +141,7 @@ impl Stage {
         self.as_work().row_file_name()
     }
 
-    /// What it does, for people.
+    /// The seed, the work and its points, as text for people.
     pub fn title(&self) -> String {
         let work = self.as_work();
         format!(

@@ -1,5 +1,5 @@
-//! No key is accepted and ignored: change any key of a spec, and a stage's name or the report changes, or the
-//! spec is refused.
+//! No key is accepted and ignored: after a change of any key of a spec, a stage's name or the report is
+//! different, or the spec is refused.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_harness::{Environment, Plan};
@@ -7,12 +7,12 @@ use gap_spec::document;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
-/// Keys that only cut work up: no result depends on them.
+/// Keys that only set how work is divided, so that no result depends on them.
 const CUTS_WORK_UP: [&str; 1] = ["evaluation.batch_size"];
 
-/// Specs that have every key among them.
+/// Specs that together contain every key.
 const SPECS: [&str; 7] = [
-    // A decoder of grey images, and all that can be asked about its encoders.
+    // A decoder of grey images, with all kinds of measurements of its encoders.
     r#"
 name = "grey"
 question = "Is it read?"
@@ -49,7 +49,7 @@ iw_samples = 30
 adaptive = { target_std_error_nats = 0.1, first_samples = 10, most_samples = 40, prior_share = 0.1 }
 annealed = { temperatures = 5, chains = 3, leapfrog_steps = 2, schedule = "linear", start = "free-form", simulated_points = 2, precision = "mixed" }
 "#,
-    // Convolutions, a decoder for each encoder, and temperatures one by one.
+    // Convolutions, a decoder for each encoder, and a list of inverse temperatures.
     r#"
 name = "convolutions"
 question = "Is it read?"
@@ -73,7 +73,7 @@ channels = [2, 3]
 chains = 3
 schedule = [0.0, 0.5, 1.0]
 "#,
-    // A model whose numbers are known.
+    // A model with closed forms, and a calibration.
     r#"
 name = "oracle"
 question = "Is it read?"
@@ -83,7 +83,7 @@ data = { name = "synthetic", train_points = 100, measure_train = 4, measure_test
 model = { kind = "linear-gaussian", latent_dim = 2, observed_dim = 4, noise_std = 0.5, condition_number = 3.0 }
 calibration = { replicates = 10, points = 2 }
 "#,
-    // Data with an order.
+    // A time series, where encoders can see several observations.
     r#"
 name = "series"
 question = "Is it read?"
@@ -143,7 +143,7 @@ averaged = true
 rule = "averaged-newton"
 below_nats = 0.01
 "#,
-    // The same question, put to two problems.
+    // Two variants of one experiment.
     r#"
 name = "variants"
 question = "Is it read?"
@@ -167,8 +167,7 @@ latent_dim = 5
 "#,
 ];
 
-/// Keys that cannot be changed alone, each with an edit of a spec that changes it with those that it takes
-/// along.
+/// Keys that cannot be changed alone, each with edits of a spec that also change the keys that depend on it.
 const TAKE_OTHERS_ALONG: [(&str, &[(&str, &str)]); 4] = [
     (
         "encoders.kind",
@@ -215,7 +214,8 @@ fn a_key_that_takes_others_along_changes_a_stage_with_them() {
     }
 }
 
-/// All that a run of a spec depends on: what its report says of the experiment, and the names of its stages.
+/// What a key may change: what the report says of the experiment, and a digest of the plans. An error is the
+/// message with which the spec is refused.
 fn fingerprint(text: &str) -> Result<[String; 4], String> {
     let experiment = document::parse("spec.toml".as_ref(), text).map_err(|e| e.to_string())?;
     let environment = Environment {
@@ -235,14 +235,14 @@ fn fingerprint(text: &str) -> Result<[String; 4], String> {
     ])
 }
 
-/// One step from a table or a list to what is in it.
+/// One step of a path, from a table or a list to a value in it.
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
     Key(String),
     Index(usize),
 }
 
-/// The paths of everything in `value` that is no table.
+/// Adds to `into` the paths of all values in `value` that are not tables; `path` is that of `value`.
 fn leaves(value: &Value, path: &[Step], into: &mut Vec<Vec<Step>>) {
     let step = |step: Step| [path, &[step]].concat();
     match value {
@@ -267,7 +267,8 @@ fn at<'a>(value: &'a mut Value, path: &[Step]) -> &'a mut Value {
     })
 }
 
-/// As in `encoders.hidden`: lists, and the names that users give to tables, have no part in it.
+/// The name of the key at `path`, as in `encoders.hidden`, without list indices and the names that users give
+/// to tables.
 fn name(path: &[Step]) -> String {
     let keys: Vec<&str> = path
         .iter()
@@ -283,7 +284,7 @@ fn name(path: &[Step]) -> String {
     }
 }
 
-/// Every word that a key may have for its value.
+/// Every word that may be the value of some key.
 fn words() -> Vec<String> {
     fn of<T: ToString>(words: &[T]) -> Vec<String> {
         words.iter().map(T::to_string).collect()
@@ -308,7 +309,7 @@ fn words() -> Vec<String> {
     .concat()
 }
 
-/// Other values that a key may be given in place of `value`.
+/// Other values to try in place of `value`.
 fn other_values(value: &Value) -> Vec<Value> {
     match value {
         Value::Integer(n) => vec![
@@ -344,7 +345,7 @@ fn other_values(value: &Value) -> Vec<Value> {
     }
 }
 
-/// The texts of `spec` with its defaults written down, and without.
+/// The text of `spec` as it is, and with all defaults written out.
 fn with_and_without_defaults(spec: &str) -> [String; 2] {
     let experiment = document::parse("spec.toml".as_ref(), spec).unwrap();
     [spec.to_owned(), document::write(&experiment).to_owned()]
@@ -352,7 +353,7 @@ fn with_and_without_defaults(spec: &str) -> [String; 2] {
 
 #[test]
 fn every_key_changes_a_stage_or_the_report_or_is_refused() {
-    // For each key, how many changes of it were taken.
+    // For each key, the number of its changes that were accepted.
     let mut taken: BTreeMap<String, u32> = BTreeMap::new();
     for text in SPECS.into_iter().flat_map(with_and_without_defaults) {
         let whole = Value::Table(toml::from_str::<Table>(&text).unwrap());
@@ -396,7 +397,7 @@ fn every_key_changes_a_stage_or_the_report_or_is_refused() {
     assert!(missing.is_empty(), "no spec of this test has {missing:?}");
 }
 
-/// Every key that a spec may have, as the program lists them where a key is not known.
+/// Every key that a spec may have, from the lists in the error messages about unknown keys.
 fn known_keys() -> BTreeSet<String> {
     let mut known = BTreeSet::new();
     for text in SPECS.into_iter().flat_map(with_and_without_defaults) {
@@ -407,7 +408,7 @@ fn known_keys() -> BTreeSet<String> {
         for path in paths {
             for end in 0..path.len() {
                 let section = &path[..end];
-                // A table of the user's own names takes any.
+                // A table whose keys are names that the user chooses accepts any key.
                 let is_named = matches!(section.last(), Some(Step::Key(key)) if key == "ascents" || key == "variants");
                 let is_list = matches!(path[end], Step::Index(_));
                 let in_variant =

@@ -1,4 +1,4 @@
-//! `gap-schema` knows how many parameters a `q` has where older tables do not say: as the families do.
+//! For older tables without the number of parameters of a `q`, `gap-schema` computes what the families say.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,7 +11,7 @@ use gap_spec::document;
 
 mod mock;
 
-/// What a record of an older program gets: without the column, it reads as zero.
+/// The number of parameters that a record gets when it is read with zero, as in tables without that column.
 fn completed(family: Family, latent_dim: u32) -> u64 {
     let text = mock::edited("latent_dim = 2", &format!("latent_dim = {latent_dim}"));
     let experiment = document::parse("small.toml".as_ref(), &text).unwrap();

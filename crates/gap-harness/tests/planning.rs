@@ -1,4 +1,4 @@
-//! What a plan holds, and which edits of a spec keep which stages.
+//! The stages of a plan, and which edits of a spec keep which stages.
 
 mod mock;
 
@@ -20,7 +20,7 @@ fn changed_kinds(other: &Plan) -> BTreeSet<&'static str> {
     changed.map(|(_, stage)| stage.kind()).collect()
 }
 
-/// The spec with a decoder for each encoder, which is fitted as that is.
+/// The spec `text` with a decoder for each encoder, which are fitted jointly.
 fn with_joint_decoders(text: &str) -> String {
     let start = text
         .find("[encoder_training]")
@@ -72,7 +72,7 @@ fn a_joint_decoder_is_fitted_once_for_each_encoder() {
     ");
 }
 
-/// [`SPEC`] with two ascents and nothing else to do.
+/// [`SPEC`] with two ascents and without encoders.
 fn ascents() -> String {
     let section = |from: &str, to: &str| {
         let [start, end] = [from, to].map(|name| SPEC.find(name).expect("it has this section"));
@@ -121,7 +121,8 @@ fn ascents_are_followed_after_their_optima_and_need_no_encoders() {
     }
 }
 
-/// [`SPEC`] of one seed with annealing of the measured points, and of so many simulated ones.
+/// [`SPEC`] with one seed, one encoder and annealing; `measured` is the number of test points, and `simulated`
+/// that of simulated points.
 fn annealed(measured: u32, simulated: u32) -> String {
     let annealed = format!(
         "iw_samples = 10\n\n[estimators.annealed]\ntemperatures = 5\nchains = 2\nsimulated_points = {simulated}\n"
@@ -195,7 +196,7 @@ fn what_annealing_does_not_depend_on_keeps_its_stages() {
             &["amortized", "annealed", "free-form", "simulated"],
         ),
         ("steps = [1]", "steps = [2]", &["amortized"]),
-        // One more point is a chunk of another length; the rest is kept.
+        // One more point makes the last chunk longer; the other chunks are kept.
         (
             "simulated_points = 60",
             "simulated_points = 61",
@@ -211,7 +212,7 @@ fn what_annealing_does_not_depend_on_keeps_its_stages() {
     let more = plan_of(&annealed(120, 150));
     let anew = more.stages().iter().filter(|(id, _)| !kept.contains(id));
     assert_eq!(anew.count(), 2, "the first chunk of 50 is kept");
-    // A path from the prior needs no q*: new bounds leave it as it is.
+    // Paths from the prior need no `q*`, so the settings of bounds do not change their stages.
     let of_prior = text.replace("chains = 2", "chains = 2\nstart = \"prior\"");
     let kept = ids(&plan_of(&of_prior));
     let more_draws = plan_of(&of_prior.replace("iw_samples = 10", "iw_samples = 11"));
@@ -223,7 +224,7 @@ fn what_annealing_does_not_depend_on_keeps_its_stages() {
     assert!(annealed.into_iter().all(|(id, _)| kept.contains(id)));
 }
 
-/// A calibration of every estimator, with other edits.
+/// The plan of a spec that calibrates every estimator, after `edits` of its text.
 fn calibration(edits: &[(&str, &str)]) -> Plan {
     let mut text = r#"
 name = "small"

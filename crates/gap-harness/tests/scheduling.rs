@@ -14,8 +14,8 @@ fn is_model_of_seed(stage: &Stage, seed: u32) -> bool {
     matches!(stage, Stage::Model { .. }) && stage.seed() == seed
 }
 
-/// Stages that need the model of a seed, themselves not among them: `q*` on two splits, two
-/// encoders, and each of those on two splits.
+/// The number of stages that depend on the model of one seed: `q*` on two splits, the fits of two encoders, and
+/// the measurements of each encoder on two splits.
 const AFTER_A_MODEL: usize = 8;
 const STAGES: usize = 2 * (1 + AFTER_A_MODEL);
 
@@ -31,7 +31,7 @@ fn every_stage_runs_once_and_after_those_that_it_depends_on() {
             ..RunReport::default()
         };
         assert_eq!(report, all, "{jobs} jobs");
-        // The executor itself checks that its dependencies are published.
+        // The executor itself checks that the dependencies of a stage are published.
         let executed = executor.executed();
         assert_eq!(executed.len(), STAGES, "{jobs} jobs");
         assert_eq!(BTreeSet::from_iter(executed), ids(&plan), "{jobs} jobs");
@@ -252,7 +252,7 @@ fn another_plan_in_the_same_folder_keeps_what_both_need() {
     let executor = MockExecutor::obedient();
     let more = plan_with("iw_samples = 10", "iw_samples = 20");
     let report = run(&more, &store, &executor, &Log::default(), 2).unwrap();
-    // Two models and four encoders are kept; everything is measured anew.
+    // Two models and four encoders are kept; everything is measured again.
     assert_eq!((report.cached, report.done), (6, 12));
 }
 
@@ -267,7 +267,7 @@ fn records_and_traces_are_collected_with_their_variant() {
     for plan in &plans {
         report += run(plan, &store, &executor, &Log::default(), 2).unwrap();
     }
-    // A stage that variants share is carried out once, and counts for each.
+    // A stage that variants share is executed once, but counted for each of them.
     assert!(report.is_complete() && report.cached > 0);
     assert_eq!(
         report.done + report.cached,
@@ -305,7 +305,7 @@ fn records_and_traces_are_collected_with_their_variant() {
         .unwrap(),
         trace
     );
-    // A run without ascents leaves no trace of an earlier one.
+    // A run without ascents removes the trace of an earlier run.
     store.publish_rows::<TracePoint>(&[]).unwrap();
     store.publish_rows::<TracePoint>(&[]).unwrap();
     assert!(!folder.path().join(TracePoint::FILE_NAME).exists());

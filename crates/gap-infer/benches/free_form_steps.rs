@@ -1,6 +1,6 @@
-//! Free-form steps of each family, and under each likelihood: joint gradients in a second.
+//! The speed of free-form steps for each family and for each likelihood, in joint gradients per second.
 //!
-//! Ten steps of 50 datapoints on 32 draws, by the rule that goes furthest for the family.
+//! A run takes ten steps for 50 datapoints on 32 draws, with the family's best step rule.
 //! `cargo bench --profile dev -p gap-infer --bench free_form_steps`
 
 use criterion::measurement::WallTime;

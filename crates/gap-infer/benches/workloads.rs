@@ -1,4 +1,4 @@
-//! The workloads of inference: free-form steps, the encoder, refinement, training, small fits, and
+//! The workloads of inference: free-form steps, the encoder, refinement, training, small fits, and `q` for
 //! one new observation by each method.
 //!
 //! `cargo bench --profile dev -p gap-infer --bench workloads`

@@ -8,7 +8,7 @@ use gap_model::LatentVariableModel;
 use gap_torch::{SeedKey, device};
 use std::time::Instant;
 
-/// `q` is what the encoder says.
+/// Takes `q` directly from the encoder's output.
 pub struct AmortizedInference<'a> {
     /// The family.
     pub family: &'a dyn VariationalFamily,

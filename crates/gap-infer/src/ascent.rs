@@ -1,11 +1,11 @@
-//! One loop over active datapoints; its step rules are the files below `rules`.
+//! The ascent of every datapoint's own ELBO, in one loop over the datapoints that are not done yet.
 //!
-//! Each datapoint ascends its own ELBO. What is exchangeable: the step rule, where its draws come
-//! from, and when it stops; a [`gap_spec::Phase`] is one of each, a [`PhaseSchedule`] a few phases after
-//! another. A step rule is told what its trial point evaluated to and answers where to evaluate next, so that
-//! all datapoints are evaluated together though each searches at its own pace. A datapoint that is
-//! done leaves the batch; one whose evaluation stops being finite stays where it last was finite and
-//! never touches its neighbours.
+//! The step rule (see `rules`), the source of its draws and the stopping rule can be exchanged: a
+//! [`gap_spec::Phase`] has one of each, and a [`PhaseSchedule`] is a sequence of phases. A step rule receives
+//! the evaluation of its trial point and answers with the next trial point, so that all datapoints are
+//! evaluated together although each searches at its own pace. A datapoint that is done leaves the batch. One
+//! whose evaluation is not finite leaves it too, with the parameters that it had before that evaluation, and
+//! does not affect the others.
 
 mod coordinates;
 mod curvature;

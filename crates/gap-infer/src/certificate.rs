@@ -1,17 +1,18 @@
-//! How far a fitted `q` still is from the optimum of its family, in nats, estimated on fresh draws.
+//! Estimates on fresh draws how far a fitted `q` still is from the optimum of its family, in nats.
 //!
-//! At the optimum the gradient `g` of `−L` is zero; near it, with `M` the inverse curvature, the
-//! distance is `½ gᵀ M g`. An estimated gradient carries noise, and the noise of `½ ĝᵀ M ĝ` only
-//! adds: so the product is taken between *different* sets of draws, which removes that bias.
+//! At the optimum the gradient `g` of `−L` is zero; near it, with `M` the inverse curvature, the distance is
+//! `½ gᵀ M g`. The noise of an estimated gradient `ĝ` biases `½ ĝᵀ M ĝ` upwards. Products of gradients from
+//! *different* sets of draws do not have this bias, so only these are used.
 //!
-//! The curvature comes from the same scores (Stein's identity): in whitened coordinates
-//! `w = (z − μ) / σ`, the Hessian of `−E log p(x, z)` is `C = −σ E[s εᵀ]`, symmetrised.
+//! The curvature comes from the same scores (Stein's identity): in whitened coordinates `w = (z − μ) / σ`,
+//! the Hessian of `−E log p(x, z)` is `C = −σ E[s εᵀ]`, symmetrised.
 //!
-//! For the diagonal Gaussian: blocks `C` for the mean and `2 diag C` for `log σ`, without
-//! the coupling between the two, which vanishes where the posterior is symmetric. For the full one the
-//! gradient in a symmetric move `A` of `log L` is `C − I`, and its curvature `tr(C A²)`: in the
-//! coordinates in which `C = diag h`, `M` is `1 / (h_i + h_j)`. It is a local statement: a worse optimum
-//! has a clean certificate too.
+//! The curvature of the diagonal Gaussian has the blocks `C` for the mean and `2 diag C` for `log σ`. The
+//! coupling between the two is left out; it vanishes where the posterior is symmetric. For the full Gaussian
+//! `z = μ + F ε`, the gradient in a symmetric change `A` of `log F` is `C − I`, and the curvature is
+//! `tr(C A²)`: in the coordinates in which `C = diag h`, the elements of `M` are `1 / (h_i + h_j)`.
+//!
+//! The distance is to the optimum nearby: at a worse local optimum the estimate is zero too.
 
 use crate::ascent::{
     Evaluation, EvaluationRequest, FamilyKind, NewtonPreconditioner, NoiseDraws, Objective,
@@ -22,7 +23,7 @@ use crate::remaining::Remaining;
 use gap_torch::SeedKey;
 use nalgebra::{DMatrix, DVector};
 
-/// Independent sets of draws.
+/// The number of independent sets of draws.
 const N_INDEPENDENT_DRAW_SETS: usize = 4;
 
 /// The fewest draws in a set. On a 10-dimensional decoder of digits the estimate's standard error
@@ -35,7 +36,7 @@ pub const fn joint_gradients_per_certificate(objective: &Objective, doublings: u
 }
 
 const fn draws_per_set(dim: usize, doublings: u32) -> usize {
-    // Enough antithetic pairs to be whitened.
+    // Whitening in antithetic pairs needs this many draws.
     let enough = 2 * dim + 8;
     let fewest = if enough < MIN_DRAWS_PER_SET {
         MIN_DRAWS_PER_SET
@@ -45,16 +46,18 @@ const fn draws_per_set(dim: usize, doublings: u32) -> usize {
     fewest.next_power_of_two() << doublings
 }
 
-/// A certificate for each of `rows` (positions in the objective's batch) at its `λ`.
+/// Estimates the remaining distance of each of `rows` (positions in the objective's batch) at its `λ`.
 ///
-/// The family is a Gaussian: of others no curvature is known, and [`crate::free_form`] goes by what their
-/// ascent still gains.
-///
-/// Each of `doublings` takes twice the draws, and something less than half the standard error.
+/// Each of the `doublings` doubles the draws, and reduces the standard error to somewhat less than half.
 ///
 /// # Errors
 ///
 /// [`InferError::Model`] if sizes do not fit.
+///
+/// # Panics
+///
+/// If the family is no Gaussian. The curvature of others is unknown, and [`crate::free_form`] goes by the
+/// gain of their ascent instead.
 pub fn estimate_remaining_nats(
     objective: &mut Objective,
     rows: &[usize],
@@ -94,7 +97,7 @@ pub fn estimate_remaining_nats(
         .collect())
 }
 
-/// From one datapoint's evaluations on independent draws.
+/// Computes the estimate from one datapoint's evaluations on independent draws.
 fn remaining_from_evaluations(form: FamilyKind, evaluations: &[&Evaluation]) -> Remaining {
     if !evaluations.iter().all(|e| e.is_finite()) {
         return Remaining {
@@ -170,7 +173,7 @@ fn full_gaussian_gradient_products(
     })
 }
 
-/// Half the mean product over pairs of different sets, and its jackknife standard error.
+/// Returns half the mean product over pairs of different sets, with its jackknife standard error.
 fn remaining_from_products(products: &DMatrix<f64>) -> Remaining {
     let k = products.nrows();
     let half_mean_without = |left_out: Option<usize>| {

@@ -8,18 +8,18 @@ use tch::{Device, Tensor};
 
 use crate::family::{VariationalFamily, VariationalParams};
 
-/// A network from an observation to the parameters of its `q`.
+/// A network that maps an observation to the parameters of its `q`.
 pub struct Encoder {
     network: Mlp,
-    /// Made when it is first asked for; forgotten when the network may change.
+    /// The weights packed for evaluation: made on first use, and dropped when the network may change.
     packed: OnceCell<PackedEncoder>,
 }
 
 impl Encoder {
-    /// A new encoder with these hidden widths; none makes it linear.
+    /// Creates an encoder with these hidden widths; without hidden layers it is linear.
     ///
-    /// Hidden layers are random, the last is zero: it starts from `λ = 0` everywhere. From a random
-    /// last layer `σ = e^(w·x)` is huge at some points, and fits of a linear encoder ran away.
+    /// Hidden layers are random and the output layer is zero, so that `λ = 0` for every observation. With a
+    /// random output layer `σ = e^(w·x)` is huge at some observations, and fits of linear encoders diverged.
     pub fn with_random_hidden_layers(
         observed_dim: i64,
         hidden: &[i64],
@@ -34,14 +34,14 @@ impl Encoder {
         Self::with_zero_output_layer(Mlp::random_perceptron(&widths, activation, key, device))
     }
 
-    /// A new encoder with this network, whose last layer is put to zero, as in
+    /// Creates an encoder with this network after setting its output layer to zero, as in
     /// [`Encoder::with_random_hidden_layers`].
     pub fn with_zero_output_layer(network: Mlp) -> Self {
         Self::new(network.with_zero_output())
     }
 
-    /// An encoder with this network: `Q` outputs, and `X` inputs or fewer. With fewer it sees only the
-    /// first numbers of an observation, not those that are its context.
+    /// Creates an encoder with this network, which has `Q` outputs and at most `X` inputs. With fewer inputs
+    /// it sees only the first columns of an observation, not the last ones, which are its context.
     pub const fn new(network: Mlp) -> Self {
         Self {
             network,
@@ -54,13 +54,13 @@ impl Encoder {
         &self.network
     }
 
-    /// The network, to be fitted.
+    /// The network, for fitting. The packed weights are dropped.
     pub fn network_mut(&mut self) -> &mut Mlp {
         self.packed.take();
         &mut self.network
     }
 
-    /// `λ` without a graph, the same for a datapoint in any batch: `[B, X] -> [B, Q]`.
+    /// Returns `λ` without a graph: `[B, X] -> [B, Q]`. A datapoint has the same `λ` in any batch.
     pub fn encode(&self, x: &Tensor) -> VariationalParams {
         let packed = self
             .packed
@@ -70,13 +70,13 @@ impl Encoder {
         )
     }
 
-    /// `Q`.
+    /// The number of variational parameters of one datapoint, `Q`.
     pub fn param_dim(&self) -> i64 {
         self.network.output_dim()
     }
 }
 
-/// The part of observations that a network of `n_inputs` sees: `[B, X] -> [B, in]`.
+/// Returns the columns of observations that a network of `n_inputs` sees: `[B, X] -> [B, in]`.
 pub(crate) fn first_columns(x: &Tensor, n_inputs: i64) -> Tensor {
     if n_inputs == x.size()[1] {
         x.shallow_clone()

@@ -1,7 +1,7 @@
-//! What a variational family must answer: how `λ` becomes draws, and how a score becomes `∇_λ`.
+//! Variational families: maps from parameters `λ` to draws, and from scores at the draws to gradients in `λ`.
 //!
-//! A family that lives in plain memory writes [`PerDatapointFamily`] and is a [`VariationalFamily`] by that;
-//! the diagonal Gaussian, which the kernels know, has tensors of its own.
+//! A family that computes on plain slices implements [`PerDatapointFamily`], and thereby [`VariationalFamily`].
+//! Only the diagonal Gaussian implements the latter itself, with tensors.
 
 mod affine_flow;
 mod auxiliary_flow;
@@ -31,7 +31,7 @@ pub use variational::{
 
 use gap_spec::Family;
 
-/// The family over `latent_dim` dimensions, with its default sizes.
+/// Creates the family over `latent_dim` dimensions, with its default numbers of layers, units and components.
 pub fn build_family(family: Family, latent_dim: i64) -> Box<dyn VariationalFamily> {
     match family {
         Family::DiagonalGaussian => Box::new(DiagonalGaussian::new(latent_dim)),

@@ -1,7 +1,9 @@
-//! Free-form inference: an ascent of its own for each datapoint, until the certificate is content.
+//! Free-form inference: each datapoint has an ascent of its own, which runs until a bound on its distance to
+//! the optimum (the certificate) is below the tolerance.
 //!
-//! A larger family starts where the one within it ended: the diagonal Gaussian from each start, from its
-//! better end the full Gaussian, from there any other (`warm_start.rs`).
+//! The search in a larger family starts from the result in a smaller one: the diagonal Gaussian starts from
+//! each starting point, the full Gaussian from the diagonal one's best endpoint, and every other family from
+//! the full Gaussian's result (`warm_start.rs`).
 
 mod best_end;
 mod rounds;
@@ -37,8 +39,8 @@ pub enum StartingPoint<'a> {
 }
 
 impl StartingPoint<'_> {
-    /// Where each datapoint of `batch` starts. What an encoder of diagonal Gaussians says is taken for the
-    /// member of a larger family that it is.
+    /// Returns the parameters that each datapoint of `batch` starts from. If the encoder is of a smaller
+    /// family, its output is embedded in `family`, where it has the same `q`.
     pub fn params(self, family: &dyn VariationalFamily, batch: &Batch) -> VariationalParams {
         let device = batch.x().device();
         match self {
@@ -58,19 +60,19 @@ impl StartingPoint<'_> {
     }
 }
 
-/// How an ascent goes on after its schedule.
+/// What a search does when its schedule is done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SearchMode {
-    /// The schedule's answer is final.
+    /// Nothing: the schedule's result is certified and returned.
     Once(PhaseSchedule),
-    /// [`PhaseSchedule::default_for_latent_dim`], and averaged Newton steps on twice the draws each round
-    /// while the certificate is not content; for other families than the diagonal Gaussian, what goes furthest
-    /// for them, from the end of the family within.
+    /// For the diagonal Gaussian: after [`PhaseSchedule::default_for_latent_dim`], averaged Newton steps
+    /// until the certificate is below the tolerance, with twice the draws in each round. Other families start
+    /// from the result in a smaller family, and take the steps that are best for them.
     UntilCertified,
 }
 
 impl SearchMode {
-    /// That of a protocol; a published one ends after `max_steps` at the latest.
+    /// Returns the mode for `protocol`. A published protocol takes at most `max_steps` steps from each start.
     pub fn new(protocol: Protocol, max_steps: u32) -> Self {
         match protocol {
             Protocol::Default => Self::UntilCertified,
@@ -79,38 +81,42 @@ impl SearchMode {
     }
 }
 
-/// An ascent for each datapoint from each start; the better end is kept, and certified.
+/// Runs an ascent for each datapoint from each start, keeps the best endpoint, and bounds its remaining
+/// distance to the optimum (the certificate).
 pub struct FreeFormInference<'a> {
-    /// The family.
+    /// The variational family.
     pub family: &'a dyn VariationalFamily,
-    /// Where to start; with several, the better end is kept for each datapoint.
+    /// The starting points. With several, the best endpoint of each datapoint is kept.
     pub starts: Vec<StartingPoint<'a>>,
-    /// The ascent.
+    /// How the ascent is run.
     pub search: SearchMode,
-    /// A datapoint is done when the bound on its remaining distance is below, nats.
+    /// A datapoint has converged when the bound on its remaining distance is below this, nats.
     pub tolerance_nats: f64,
-    /// Evaluations, of all starts together, after which no new round begins; a larger family has as many
-    /// again for itself.
+    /// The most evaluations of a datapoint under [`SearchMode::UntilCertified`]. It limits each phase of the
+    /// schedule, and after a certificate no new round begins once it is reached. Evaluations count together
+    /// over all starts, and over the smaller families that the search started from.
     pub max_steps: u32,
-    /// How exact the products of gradients are until the first certificate, where
-    /// [`SearchMode::UntilCertified`]; from then on in full.
+    /// The precision of gradient products in the diagonal Gaussian's schedule under
+    /// [`SearchMode::UntilCertified`]. Later rounds, certificates and other families use full precision.
     pub precision: Precision,
 }
 
-/// The ends of an ascent, and which start led to each.
+/// The result of a search, and the start that led to it, for each datapoint.
 #[derive(Debug)]
 pub struct FreeFormFit {
-    /// `q*` of each datapoint; the cost is that of all starts.
+    /// `q*` of each datapoint. Its cost includes the ascents from all starts.
     pub fitted: FittedBatch,
-    /// The index into [`FreeFormInference::starts`] of the start that won.
+    /// For each datapoint, the index into [`FreeFormInference::starts`] of the start whose endpoint was best.
     pub won_by: Vec<usize>,
-    /// How far below the winner the worst other start ended, nats; NaN where a start failed, none
-    /// with one start, or for a family whose ascent starts at the end of the one within it.
+    /// For each datapoint, how far the ELBO of the worst endpoint is below that of the best, nats. NaN if a
+    /// start failed; `None` with one start, and for a family whose search starts from the result in a smaller
+    /// family.
     pub starts_apart_nats: Vec<Option<f64>>,
 }
 
 impl<'a> FreeFormInference<'a> {
-    /// The search that `settings` ask for, from `starts`: those that it names, with their encoders.
+    /// Creates the search that `settings` describe. `starts` are the starting points that they name, with
+    /// their encoders.
     pub fn new(
         family: &'a dyn VariationalFamily,
         starts: Vec<StartingPoint<'a>>,
@@ -127,11 +133,7 @@ impl<'a> FreeFormInference<'a> {
         }
     }
 
-    /// `q*` for each datapoint, from the better of the starts.
-    ///
-    /// # Errors
-    ///
-    /// [`InferError`] if sizes do not fit.
+    /// Returns `q*` for each datapoint, from the best of the starts.
     pub fn search(
         &self,
         model: &dyn LatentVariableModel,
@@ -143,7 +145,7 @@ impl<'a> FreeFormInference<'a> {
         self.search_from_params(starts.collect(), model, batch, key)
     }
 
-    /// The same from a `λ` of each datapoint for each start.
+    /// Searches from given parameters: for each start, the `λ` of every datapoint.
     fn search_from_params(
         &self,
         starts: Vec<Vec<Vec<f64>>>,
@@ -171,7 +173,7 @@ impl<'a> FreeFormInference<'a> {
         }
     }
 
-    /// Ascends by `schedule` from all starts, and certifies the better ends.
+    /// Runs `schedule` from all starts, and certifies the best endpoint of each datapoint.
     fn ascend_and_certify(
         &self,
         schedule: &PhaseSchedule,
@@ -203,7 +205,7 @@ impl<'a> FreeFormInference<'a> {
         }
         let best_ends = self.select_best_ends(&mut objective, ends, batch.ids(), key)?;
         let mut states = best_ends.best_states;
-        // Certified by what is known of the family, whichever rule it ascended by.
+        // A full Gaussian that ascended by Adam is still certified by its curvature.
         let best = best_step_rule_for_family(self.family);
         if best != rule && matches!(objective.family_kind(), FamilyKind::Any(_)) {
             objective = Objective::for_family(self.family, best, model, batch.x())?;
@@ -211,7 +213,7 @@ impl<'a> FreeFormInference<'a> {
         let ids = batch.ids();
         let stops = match objective.family_kind() {
             FamilyKind::Any(_) => {
-                // A round says what there is to gain, and the schedule's answer stays.
+                // One round of Adam estimates what is left to gain; its steps are not kept.
                 let answers: Vec<Vec<f64>> = states.iter().map(|c| c.params.clone()).collect();
                 let stops = self.ascend_in_rounds(&mut objective, &mut states, ids, 1, key)?;
                 for (state, answer) in states.iter_mut().zip(answers) {
@@ -230,14 +232,17 @@ impl<'a> FreeFormInference<'a> {
         })
     }
 
-    /// The ascent's own estimate is to fall this low before the certificate is asked, nats.
+    /// The ascent stops when its own estimate of the remaining gain is below this, nats.
     fn ascent_tolerance_nats(&self) -> f64 {
         ASCENT_TOLERANCE_FRACTION * self.tolerance_nats
     }
 
-    /// The better end of each datapoint. Where the ends of two starts are not one, both go on for a
-    /// while first: an end that was only late is no other optimum. Where they are one, their mean is
-    /// nearer to it than either, since their draws were independent.
+    /// Returns the best endpoint of each datapoint.
+    ///
+    /// Where the endpoints of several starts differ, all are first ascended further, since an ascent that was
+    /// only slow is not at another optimum. Where they agree, the result is their mean, which is closer to
+    /// the optimum than any of them because their draws were independent. Under [`SearchMode::Once`] neither
+    /// is done.
     fn select_best_ends(
         &self,
         objective: &mut Objective,
@@ -280,8 +285,8 @@ impl<'a> FreeFormInference<'a> {
         })
     }
 
-    /// Certifies every state. Those that are not there yet go on; those of which it is not known
-    /// are certified on more draws.
+    /// Certifies every state. States that are still far from the optimum ascend further. They, and those
+    /// whose bound is merely too wide, are then certified again on twice the draws.
     fn certify_or_resume(
         &self,
         objective: &mut Objective,
@@ -314,7 +319,7 @@ impl<'a> FreeFormInference<'a> {
                     unfinished.push(row);
                 }
             }
-            // What goes on is certified again: a certificate is of the `q` that is returned.
+            // No state ascends after its last certificate, which must be that of the `q` that is returned.
             if round + 1 == MAX_CERTIFICATES_PER_DATAPOINT {
                 break;
             }
@@ -343,7 +348,8 @@ impl<'a> FreeFormInference<'a> {
         }
     }
 
-    /// Averaged Newton steps on more draws and to a lower tolerance in each round.
+    /// Takes averaged Newton steps, in each round on twice the draws and to half the tolerance of the one
+    /// before.
     fn resume_on_more_draws(
         &self,
         objective: &mut Objective,
@@ -374,16 +380,16 @@ impl<'a> FreeFormInference<'a> {
     }
 }
 
-/// The part of the tolerance that an ascent's own estimate is to fall below.
+/// An ascent stops when its own estimate of the remaining gain is below this fraction of the tolerance.
 pub const ASCENT_TOLERANCE_FRACTION: f64 = 0.05;
 
-/// The most steps of a round; a budget is looked at between rounds.
+/// The most steps of a round. `max_steps` is checked only between rounds.
 const MAX_STEPS_PER_ROUND: u32 = 50;
 
-/// Certificates of one datapoint, each on twice the draws, before it is given up.
+/// The most certificates of one datapoint, each on twice the draws of the one before.
 const MAX_CERTIFICATES_PER_DATAPOINT: u32 = 5;
 
-/// Rounds in which the ends of two starts may come together.
+/// The most rounds of further ascent for endpoints of several starts that differ.
 const MAX_ROUNDS_TO_MERGE_ENDS: u32 = 2;
 
 fn certify_and_charge_rows(

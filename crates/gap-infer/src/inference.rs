@@ -1,4 +1,4 @@
-//! What every way of finding `q` gives back: parameters, why it stopped, what it cost.
+//! The result of every inference method: parameters, the reason for stopping, and the cost.
 
 use crate::family::{VariationalFamily, VariationalParams};
 use crate::remaining::Remaining;
@@ -7,30 +7,30 @@ use gap_model::{LatentVariableModel, ModelError};
 use gap_spec::StepRule;
 use gap_torch::SeedKey;
 
-/// Inference could not be carried out. Bad numerics are not errors: see [`StopReason`].
+/// Why inference failed. A non-finite value in the search for one `q` is no error: see [`StopReason`].
 #[derive(Debug, thiserror::Error)]
 pub enum InferError {
-    /// The model refused.
+    /// The model returned an error.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A step rule was to be taken for a family that it does not know.
+    /// A step rule was used with a family that it does not support.
     #[error("`{rule}` takes the steps of another family; take `adam`")]
     Rule {
         /// The rule.
         rule: StepRule,
     },
-    /// A fit left the finite numbers.
+    /// The weights of a fit stopped being finite.
     #[error(
         "fitting the {what} diverged at step {step} of {steps}; lower the learning rate `{key}`"
     )]
     Diverged {
-        /// What was fitted: an encoder, or a model with one.
+        /// What was fitted: `encoder`, or `decoder` (jointly with its encoder).
         what: &'static str,
-        /// At which step.
+        /// The number of steps after which this was found.
         step: u32,
-        /// Of how many.
+        /// The number of steps that the fit was to take.
         steps: u32,
-        /// The key of its learning rate.
+        /// The configuration key of the learning rate.
         key: &'static str,
     },
 }
@@ -50,16 +50,16 @@ pub enum StopReason {
         /// The estimated distance.
         remaining: Remaining,
     },
-    /// The search ended before that: its steps were spent, or its own rule stopped it.
+    /// The search ended with the bound above the tolerance: its steps were spent, or its own rule stopped it.
     BudgetSpent {
         /// Steps taken.
         steps: u32,
         /// The estimated distance.
         remaining: Remaining,
     },
-    /// A gradient stopped being finite; the parameters are the last finite ones.
+    /// An evaluation was not finite; the parameters are the last finite ones.
     NonFinite {
-        /// The step at which it did.
+        /// The step of that evaluation.
         step: u32,
     },
 }
@@ -69,7 +69,7 @@ pub enum StopReason {
 pub struct FitCost {
     /// Its share of the wall time, seconds: a step's time is divided among the datapoints in it.
     pub seconds: f64,
-    /// Joint gradients `∇_z log p(x, z)`.
+    /// The number of joint gradients `∇_z log p(x, z)`.
     pub joint_gradients: u64,
 }
 
@@ -78,22 +78,18 @@ pub struct FitCost {
 pub struct FittedBatch {
     /// `λ`, `[B, Q]`.
     pub params: VariationalParams,
-    /// Why each search ended, `B` of them.
+    /// Why each search ended: `[B]`.
     pub stops: Vec<StopReason>,
-    /// What each cost, `B` of them.
+    /// The cost of each `q`: `[B]`.
     pub costs: Vec<FitCost>,
 }
 
-/// A way of finding `q(z)` for each datapoint of a batch.
+/// A method of finding `q(z)` for each datapoint of a batch.
 pub trait Inference {
     /// The family that `q` comes from.
     fn variational_family(&self) -> &dyn VariationalFamily;
 
-    /// One `q` for each datapoint; none depends on the others.
-    ///
-    /// # Errors
-    ///
-    /// [`InferError`] if sizes do not fit.
+    /// Finds one `q` for each datapoint, which does not depend on the others.
     fn infer(
         &self,
         model: &dyn LatentVariableModel,

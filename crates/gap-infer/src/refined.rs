@@ -1,4 +1,5 @@
-//! Refinement: a fixed number of ascent steps from the encoder's output, several numbers in one pass.
+//! Refinement: a fixed number of ascent steps from the encoder's output. One ascent gives `q` for several
+//! numbers of steps.
 
 use crate::amortized::AmortizedInference;
 use crate::ascent::{Objective, SearchState, run_phase};
@@ -11,22 +12,22 @@ use gap_spec::Phase;
 use gap_torch::SeedKey;
 use tch::Device;
 
-/// Ascent from what the encoder says.
+/// Finds `q` by an ascent from the encoder's output.
 pub struct RefinedInference<'a> {
     /// The family.
     pub family: &'a dyn VariationalFamily,
     /// The encoder.
     pub encoder: &'a Encoder,
-    /// The step rule, its draws, and the most steps.
+    /// The step rule, its draws, and the maximum number of steps.
     pub phase: Phase,
-    /// The numbers of steps to give a `q` for, rising.
+    /// The numbers of steps after which `q` is returned, in rising order.
     pub steps: Vec<u32>,
 }
 
 impl RefinedInference<'_> {
-    /// One fitted batch for each number of steps, from one ascent.
+    /// Runs one ascent, and returns a fitted batch for each number of steps.
     ///
-    /// The cost of each holds the encoder's forward pass and the steps up to it.
+    /// The cost of each includes the encoder's forward pass and the steps so far.
     ///
     /// # Errors
     ///
@@ -73,7 +74,8 @@ impl RefinedInference<'_> {
             key,
             &mut observer,
         )?;
-        // Where every datapoint had failed or could not move, the ascent ended early.
+        // The ascent ends early when all datapoints have failed or stopped; `q` is then the same for all
+        // larger numbers of steps.
         for &steps in &self.steps[path.len()..] {
             path.push(fitted_batch_after_steps(
                 &states,
@@ -113,7 +115,7 @@ impl Inference for RefinedInference<'_> {
         self.family
     }
 
-    /// `q` after the most steps.
+    /// Returns `q` after the largest number of steps.
     fn infer(
         &self,
         model: &dyn LatentVariableModel,

@@ -1,8 +1,9 @@
-//! An ascent, recorded on its way: how far each datapoint still is from the optimum it leads to.
+//! Records an ascent as it runs: how far each datapoint still is from the optimum that its ascent leads to.
 //!
-//! Distances are differences of `−L` on one set of draws that no ascent saw, common to the ascent and
-//! to the optimum. The optimum of a datapoint is the nearest of those that are known of it; an ascent
-//! that ends near none of them goes on from its end until it has found one.
+//! A distance is a difference of `−L`, with ascent and optimum evaluated on the same draws, which no ascent
+//! has used. The optimum is the known one that is nearest to the ascent's endpoint. If none is near, the
+//! ascent is continued from there by at most `MAX_FURTHER_STEPS` steps a phase, and the new endpoint counts
+//! as an optimum too.
 
 use crate::ascent::{
     Evaluation, EvaluationRequest, NoiseDraws, Objective, PhaseSchedule, SearchState,
@@ -16,57 +17,53 @@ use gap_torch::SeedKey;
 /// Joint gradients grow by this factor from one snapshot to the next.
 const SNAPSHOT_GRADIENT_GROWTH_FACTOR: f64 = 1.15;
 
-/// An end that is further than this from every known optimum may lead to another, nats.
+/// An endpoint further than this from every known optimum may lead to another one, nats.
 const SAME_OPTIMUM_DISTANCE_NATS: f64 = 0.5;
 
-/// Where an ascent stood at one moment.
+/// The state of an ascent at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AscentSnapshot {
     /// Evaluations of each datapoint so far.
     pub steps: Vec<u32>,
     /// Joint gradients of all datapoints so far.
     pub joint_gradients: u64,
-    /// Wall time so far, seconds; that of taking snapshots is not in it.
+    /// Wall time so far, seconds, without the time for taking snapshots.
     pub seconds: f64,
-    /// Which datapoints have stopped being finite.
+    /// Which datapoints have failed: one of their evaluations was not finite.
     pub failed: Vec<bool>,
     /// `−L` of each datapoint, nats.
     pub loss: Vec<f64>,
 }
 
-/// A whole ascent.
+/// The record of a whole ascent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AscentTrace {
-    /// From the first step to the last.
+    /// The snapshots, from the first step to the last.
     pub snapshots: Vec<AscentSnapshot>,
     /// Which datapoints had met the ascent's own stopping rule when it ended.
     pub stopped: Vec<bool>,
     /// `−L` of the optimum that each datapoint's ascent leads to, nats.
     pub leads_to: Vec<f64>,
-    /// `−L` of the best optimum known of each datapoint, nats.
+    /// `−L` of the best known optimum of each datapoint, nats.
     pub best: Vec<f64>,
 }
 
-/// Looks at ascents of the datapoints of one batch.
+/// Runs and records ascents of the datapoints of one batch.
 pub struct AscentTracer<'a> {
     /// The model.
     pub model: &'a dyn LatentVariableModel,
     /// The datapoints.
     pub batch: &'a Batch,
-    /// What is known of each datapoint's optima: a list of `λ` rows for each start.
+    /// The known optima: for each search that found some, the `λ` of every datapoint.
     pub optima: &'a [Vec<Vec<f64>>],
-    /// Draws on which losses are compared.
+    /// The number of draws on which losses are compared.
     pub n_samples: usize,
-    /// The key of the snapshots: the same for all ascents that are compared.
+    /// The key of the draws for snapshots, which must be the same for all ascents that are compared.
     pub key: SeedKey,
 }
 
 impl AscentTracer<'_> {
-    /// Takes all datapoints from `start` through the schedule.
-    ///
-    /// # Errors
-    ///
-    /// [`InferError::Model`] if sizes do not fit.
+    /// Runs `schedule` on all datapoints from `start`, and records the ascent.
     pub fn trace_ascent(
         &self,
         schedule: &PhaseSchedule,
@@ -92,7 +89,7 @@ impl AscentTracer<'_> {
         })
     }
 
-    /// `−L` of the optimum that each end leads to, and of the best that is known.
+    /// Returns `−L` of the optimum that each endpoint leads to, and of the best known one.
     fn reached_and_best_losses(
         &self,
         objective: &mut Objective,
@@ -129,7 +126,7 @@ impl AscentTracer<'_> {
             let ids = self.batch.ids();
             let key = key.for_role("further");
             schedule.run(objective, &strays, &mut further, ids, key, &mut |_| ())?;
-            // Where an end was near a known optimum, that one is said twice.
+            // Every list needs all datapoints: for the others, the first known optimum is repeated.
             for row in (0..ends.len()).filter(|row| !strays.contains(row)) {
                 further[row] = known[0][row].clone();
             }
@@ -157,10 +154,10 @@ impl AscentTracer<'_> {
     }
 }
 
-/// The most steps that a stray end takes to its optimum.
+/// The most steps of a phase when an endpoint that is near no known optimum ascends further.
 const MAX_FURTHER_STEPS: u32 = 500;
 
-/// Records an ascent each time that enough joint gradients have been spent since it last did.
+/// Takes a snapshot of an ascent whenever enough joint gradients have been spent since the last one.
 struct TraceRecorder<'a> {
     objective: Objective<'a>,
     draws: NoiseDraws,
@@ -185,7 +182,8 @@ impl<'a> TraceRecorder<'a> {
         })
     }
 
-    /// Looks, if enough has been done since it last did.
+    /// Takes a snapshot if joint gradients have grown by [`SNAPSHOT_GRADIENT_GROWTH_FACTOR`] since the last
+    /// one.
     fn record_if_due(&mut self, states: &[SearchState]) {
         let spent: u64 = states.iter().map(|state| state.joint_gradients).sum();
         if (spent as f64) < self.next_record || self.failure.is_some() {

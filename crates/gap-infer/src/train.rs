@@ -1,8 +1,8 @@
 //! Fits encoders to a frozen decoder, or a decoder and its encoder jointly.
 //!
-//! Both run Adam on minibatches, with a learning rate that falls to zero along a half cosine
-//! (Loshchilov and Hutter 2017, "SGDR", §3), so that a fit ends without the noise of its last steps.
-//! Gradients are taken through the layers by hand: no graph is built.
+//! Both run Adam on minibatches, with a learning rate that falls to zero along a half cosine (Loshchilov and
+//! Hutter 2017, "SGDR", §3), so that the last steps add little noise. Gradients are pulled back through the
+//! layers explicitly, without libtorch's automatic differentiation.
 
 mod encoder_pass;
 mod minibatches;
@@ -22,7 +22,7 @@ use scores::FrozenModel;
 use std::time::Instant;
 use trainer::{FitSettings, FitSubject, Trainer};
 
-/// Datapoints in a step on `data`, which may have fewer than were asked for.
+/// Returns the number of datapoints in a step: what `training` asks for, or all of `data` if it has fewer.
 fn minibatch_size(training: &TrainingSpec, data: &Dataset) -> usize {
     (training.batch_size.get() as usize).min(data.len())
 }
@@ -32,14 +32,15 @@ fn minibatch_size(training: &TrainingSpec, data: &Dataset) -> usize {
 pub struct TrainingCost {
     /// Wall time, seconds.
     pub seconds: f64,
-    /// Joint gradients spent; 0 where the decoder was fitted too, since those are not of `z` alone.
+    /// Joint gradients `∇_z log p(x, z)`; 0 if the decoder was fitted too, since its gradients are not in `z`
+    /// alone.
     pub joint_gradients: u64,
 }
 
-/// Fits `encoder` to the frozen `model`: `∇_λ ELBO` comes from the score and is pulled back through
-/// the encoder, so the decoder is never differentiated by weight.
+/// Fits `encoder` to the frozen `model`.
 ///
-/// `progress` is told the fraction that is done.
+/// `∇_λ ELBO` is computed from the score and pulled back through the encoder, so the decoder is never
+/// differentiated with respect to its weights. `progress` is called with the fraction of steps that are done.
 ///
 /// # Errors
 ///
@@ -82,8 +83,9 @@ pub fn fit_encoder(
 
 /// Fits `decoder` and `encoder` jointly, as a VAE (Kingma and Welling 2014).
 ///
-/// Of the `threads` it puts two to use at the most: on the second the decoder takes its step while the
-/// encoder takes its own. The numbers do not depend on it.
+/// At most two of the `threads` are used: the decoder takes its Adam step on the second while the encoder
+/// takes its own. The result does not depend on their number. `progress` is called with the fraction of steps
+/// that are done.
 ///
 /// # Errors
 ///

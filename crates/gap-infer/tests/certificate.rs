@@ -1,4 +1,4 @@
-//! The certificate at points put at known distances from their optima.
+//! The certificate at parameters that lie at known distances from their optima.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod searches;
@@ -22,7 +22,7 @@ const VALUE: EvaluationRequest = EvaluationRequest {
     ..EvaluationRequest::GRADIENT_ONLY
 };
 
-/// The certified end of each datapoint's search.
+/// The endpoint of each datapoint's search.
 fn searched(model: &MlpDecoder, batch: &Batch) -> Vec<Vec<f64>> {
     let free_form = FreeFormInference {
         family: &DiagonalGaussian::new(model.latent_dim()),
@@ -36,7 +36,7 @@ fn searched(model: &MlpDecoder, batch: &Batch) -> Vec<Vec<f64>> {
     ends.fitted.params.to_rows()
 }
 
-/// The optimum of each datapoint on the `n` whitened draws of `key`, near where it was `found`.
+/// The optimum of each datapoint on the `n` whitened draws of `key`, reached by Newton steps from `found`.
 fn polished(
     model: &MlpDecoder,
     batch: &Batch,
@@ -90,8 +90,8 @@ fn normal(key: SeedKey, ids: &[u64], width: i64) -> Tensor {
     noise.normal(1, width).squeeze_dim(0)
 }
 
-/// Each point a step along a random direction in `(w, log σ)` away from its optimum, whose length
-/// is sought until the distance in nats is within a tenth of the one asked for; and that distance.
+/// Moves each datapoint away from its optimum along a random direction in `(w, log σ)`, until its distance is
+/// within 10% of `target` nats. Returns the parameters and the distances.
 fn at_distance(
     objective: &mut Objective,
     optima: &[Vec<f64>],
@@ -131,19 +131,19 @@ fn at_distance(
     panic!("no point at {target} nats");
 }
 
-/// The bound covers 95% of points, and the estimate is in the median within 15% of the truth: pooled
-/// over all distances and datapoints of one number of latent dimensions.
+/// Checks that the bound covers 95% of datapoints, and that the median ratio of estimate to truth is within
+/// 15% of one, with all distances taken together.
 ///
-/// The truth is a difference of losses in `f64` on the `n` draws on which the optimum was found, so
-/// that it has no slope there. It is right to a tenth of the least distance: by so little the optimum
-/// on other draws is worse.
+/// The truth is a difference of losses in `f64` on the `n` draws on which the optimum was found, where its
+/// gradient is zero. Its error is less than a tenth of the smallest distance: optima on other draws are worse
+/// by less than that.
 fn check(dim: i64, hidden: i64, n: usize) {
     let (model, batch) = &of_digits(dim, hidden, 40);
     let dim = dim as usize;
     let key = SeedKey::root(7);
     let found = searched(model, batch);
     let optima = polished(model, batch, &found, key, n);
-    // The polishing's key gives its draws.
+    // These are the draws on which `polished` finds the optimum for this key.
     let draws = NoiseDraws::from_common_normals(whitened_sobol_normals(key, n, dim), dim);
     let double = model.to_kind(Kind::Double);
     let mut exact = Objective::new(&double, &batch.x().to_kind(Kind::Double)).unwrap();
@@ -211,7 +211,7 @@ fn the_bound_covers_known_distances_in_50_dimensions() {
     check(50, 64, 4096);
 }
 
-/// At a known distance from a known optimum: the estimate is near the truth, and its error honest.
+/// At a known distance from a known optimum, the estimate is near the truth and the bound covers it.
 #[test]
 fn the_certificate_knows_its_distance_to_a_known_optimum() {
     for dim in [2, 10, 50] {

@@ -1,4 +1,4 @@
-//! Datapoints search for themselves: none feels who stands beside it, or that a neighbour failed.
+//! The search for one datapoint does not depend on the others in its batch, even if one of them fails.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod searches;
@@ -128,7 +128,7 @@ fn cremers_protocol_stops_by_its_plateau_and_keeps_datapoints_apart() {
     let together = run(&batch, start.clone());
     let steps: Vec<u32> = together.iter().map(|c| c.steps).collect();
     for (b, end) in together.iter().enumerate() {
-        // More than 10 blocks without improvement follow at least one that was the best.
+        // At least one block of 100 steps is the best so far, and more than 10 follow without improvement.
         assert!(
             end.steps.is_multiple_of(100) && end.steps >= 1200,
             "{steps:?}"
@@ -150,8 +150,8 @@ fn cremers_protocol_stops_by_its_plateau_and_keeps_datapoints_apart() {
 
 #[test]
 fn a_batch_of_one_is_searched_like_a_batch_of_many_to_the_last_bit() {
-    set_one_thread_per_operation(); // Tests already run beside one another.
-    // Of odd widths too: their rows are not aligned by themselves.
+    set_one_thread_per_operation(); // Tests already run in parallel.
+    // One decoder has odd widths: its rows are not aligned unless they are padded.
     for widths in [&[10, 64, 64, 64][..], &[3, 17, 33]] {
         let model = decoder(widths);
         let batch = sampled(&model, 30);
@@ -176,7 +176,8 @@ fn a_batch_of_one_is_searched_like_a_batch_of_many_to_the_last_bit() {
     }
 }
 
-/// Runs the test above again in a process that leaves everything to libtorch, on its stock path.
+/// Runs the test above again in a process that computes everything by libtorch, whose math library chooses
+/// its instructions by itself.
 #[test]
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 fn the_same_holds_on_the_stock_path() {

@@ -1,4 +1,5 @@
-//! What an encoder says: that of its network, in any batch, and of its weights as they are.
+//! An encoder's output is that of its network, does not depend on the batch, and follows changes of the
+//! weights.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_data::{Dataset, LoadOptions};
@@ -38,7 +39,7 @@ fn an_encoder_says_what_its_network_says_in_any_batch() {
     }
 }
 
-/// What was packed of the weights is forgotten when they may change.
+/// The packed weights are dropped when the network may change.
 #[test]
 fn an_encoder_that_was_changed_says_something_else() {
     let family = DiagonalGaussian::new(4);

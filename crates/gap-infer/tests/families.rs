@@ -1,4 +1,5 @@
-//! Laws that every family keeps: densities, gradients, batch invariance, what it contains.
+//! Properties of every family: densities, gradients, independence of the batch, and the families that it
+//! contains.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod searches;
@@ -17,7 +18,7 @@ use tch::{Kind, Tensor};
 
 const DIM: i64 = 3;
 
-/// Every family over `dim` dimensions, by name.
+/// Returns all families over `dim` dimensions with their names.
 fn families(dim: i64) -> impl Iterator<Item = (Family, Box<dyn VariationalFamily>)> {
     let all = Family::ALL.iter();
     all.map(move |&family| (family, build_family(family, dim)))
@@ -44,7 +45,7 @@ fn the_table_of_families_has_the_sizes_that_they_are_built_with() {
     }
 }
 
-/// `λ` somewhere: `[B, Q]`, `f64`.
+/// Random `λ` with standard deviation `size`: `[B, Q]`, `f64`.
 fn somewhere(family: &dyn VariationalFamily, batch: usize, size: f64) -> Tensor {
     let ids: Vec<u64> = (0..batch as u64).collect();
     let mut noise = NoiseStream::new(SeedKey::root(3), &ids, CPU);
@@ -82,7 +83,7 @@ fn the_density_at_a_draw_is_that_of_the_draw() {
     }
 }
 
-/// Against importance sampling from a wide normal.
+/// Integrates each density by importance sampling from a wide normal.
 #[test]
 fn densities_integrate_to_one() {
     for (name, family) in families(2) {
@@ -105,8 +106,8 @@ fn densities_integrate_to_one() {
     }
 }
 
-/// The gradient is the slope of `mean[log p(x, T_λ(ε)) − log q(T_λ(ε))]` on the same noise: with the `λ`
-/// of `log q` either moving along, or held fast. The two differ by `E[∂ log q / ∂λ] = 0`.
+/// The gradient is the slope of `mean[log p(x, T_λ(ε)) − log q(T_λ(ε))]` on the same noise, where the `λ` of
+/// `log q` either varies too or is held fixed. The two slopes differ by an estimate of `E[∂ log q / ∂λ] = 0`.
 #[test]
 fn the_gradient_is_the_slope_of_the_elbo_on_the_same_noise() {
     let model = decoder_in_double();
@@ -146,7 +147,7 @@ fn the_gradient_is_the_slope_of_the_elbo_on_the_same_noise() {
             }
         }
         let is_slope = worst[0].min(worst[1]) < 1e-6;
-        // What has no density but at its own draws is held to the mean, below.
+        // A family whose density is known only at its own draws is checked in the mean by the next test.
         assert!(
             is_slope || family.evaluable_density().is_none(),
             "{name}: {worst:?}"
@@ -154,7 +155,7 @@ fn the_gradient_is_the_slope_of_the_elbo_on_the_same_noise() {
     }
 }
 
-/// In the mean over many draws, along some directions.
+/// The mean gradient over many draws is the slope of the mean ELBO, along some directions.
 #[test]
 fn the_gradient_is_without_bias() {
     let model = decoder_in_double();
@@ -255,7 +256,7 @@ fn every_family_contains_the_diagonal_gaussian() {
         let noise = normal(9, 20, 4, family.noise_dim());
         let draws = family.transform(&params, &noise);
         let own = gap_infer::EvaluableDensityFamily::log_prob(&diagonal, &smaller, &draws.z);
-        // Where there is more than z, the bound's log q is that of z alone here too.
+        // With auxiliary variables, `log_q` must be the log density of `z` alone here too.
         let off = largest(&(own - draws.log_q));
         assert!(off < 1e-4, "{name}: {off}");
     }
@@ -292,7 +293,7 @@ fn a_larger_family_never_ends_below_the_one_within() {
             full
         };
         for (b, (own, within)) in of_family.iter().zip(within).enumerate() {
-            // By the noise of a comparison on 256 draws an end may be worse.
+            // A result may be worse by the noise of a comparison on 256 draws.
             assert!(
                 own - within < 0.02,
                 "{name}, point {b}: {own} above {within}"
@@ -327,7 +328,7 @@ fn a_datapoint_is_searched_alone_as_in_a_batch_to_the_last_bit() {
 
 #[test]
 fn an_encoder_learns_to_say_the_parameters_of_any_family() {
-    set_one_thread_per_operation(); // Tests already run beside one another.
+    set_one_thread_per_operation(); // Tests already run in parallel.
     let (model, batch) = of_digits(4, 32, 100);
     let data = gap_data::load("digits-binarized", &LoadOptions::default())
         .unwrap()

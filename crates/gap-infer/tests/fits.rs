@@ -1,4 +1,4 @@
-//! Fits of encoders and decoders: reproducible, frozen afterwards, and better than before.
+//! Fits of encoders and decoders: they are reproducible, raise the ELBO, and leave frozen decoders unchanged.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_data::{Batch, Dataset, LoadOptions};
@@ -83,7 +83,7 @@ fn a_joint_fit_gains_is_frozen_and_repeats_itself_to_the_last_bit() {
     let before = mean_elbo(&decoder(), &encoder(&[32]).encode(batch.x()), &batch);
     let (decoder, encoder) = jointly_fitted();
     let after = mean_elbo(&decoder, &encoder.encode(batch.x()), &batch);
-    // A uniform guess costs 64 log 2 = 44 nats; what is learnt in 300 steps is worth ten of them.
+    // Uniform pixels cost 64 log 2 = 44 nats; 300 steps of learning gain more than ten of them.
     assert!(after > before + 10.0, "{before} to {after}");
     let (again, _) = jointly_fitted();
     for (one, two) in decoder
@@ -156,8 +156,8 @@ fn refining_raises_the_elbo_on_average() {
         .iter()
         .map(|fitted| mean_elbo(&decoder, &fitted.params, &batch))
         .collect();
-    // The first step goes all the way on one block of draws, whose noise may take more than is to be
-    // gained: half a nat for each of the 2 D parameters and S independent draws.
+    // The first step is a whole Newton step on one block of draws. The noise of the draws costs half a nat
+    // for each of the 2 D parameters, divided by their number S, which may be more than the step gains.
     let noise = 0.5 * 8.0 / 32.0;
     assert!(elbos[0] > amortized - noise, "{amortized}: {elbos:?}");
     assert!(
@@ -168,7 +168,7 @@ fn refining_raises_the_elbo_on_average() {
         elbos[4] > elbos[0],
         "50 steps gain more than one: {elbos:?}"
     );
-    // Six blocks of 32 draws, and then of 128.
+    // The first six blocks have 32 draws, and later ones 128.
     let spent: Vec<u64> = path
         .iter()
         .map(|fitted| fitted.costs[0].joint_gradients)
@@ -203,8 +203,8 @@ fn a_diverging_fit_is_an_error_that_names_the_cure() {
     );
 }
 
-/// With a scale of its own for each pixel a decoder of grey digits is as much better as learning can make it:
-/// the same with scales that stay is far below, and the scales are those of what the decoder leaves.
+/// With a learned scale for each pixel, a decoder of grey digits has a far higher ELBO than with a fixed one,
+/// and each scale matches the residuals at its pixel.
 #[test]
 fn a_joint_fit_learns_the_scales_of_its_likelihood() {
     const START: f64 = 0.5;
@@ -246,7 +246,7 @@ fn a_joint_fit_learns_the_scales_of_its_likelihood() {
         .sqrt();
     let likelihood = decoder.likelihood();
     let scale = likelihood.learned_scale().unwrap().log_scale().exp();
-    // Where there is something to explain, the scale is what is left of it, the spread of z included.
+    // Where residuals are not small, the scale must be near them; it also covers the spread of z.
     for pixel in 0..64 {
         let (left, scale) = (left.double_value(&[pixel]), scale.double_value(&[pixel]));
         if left > 0.1 {

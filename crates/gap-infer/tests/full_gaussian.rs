@@ -1,4 +1,4 @@
-//! The full Gaussian: its closed forms, its search on models whose answer is known, its certificate.
+//! The full Gaussian: its closed forms, its search on models with a known answer, and its certificate.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod searches;
@@ -38,7 +38,7 @@ fn the_search_ends_at_the_exact_posterior_of_a_linear_gaussian() {
     }
 }
 
-/// `λ` of the exact posteriors: `[B, Q]`.
+/// Returns `λ` of the exact posteriors: `[B, Q]`.
 fn posteriors(mean: &Tensor, covariance: &Tensor) -> Tensor {
     let dim = mean.size()[1];
     let factor = covariance.linalg_cholesky(false);
@@ -64,7 +64,7 @@ fn the_certificate_knows_its_distance_to_the_exact_posterior() {
         assert!(zero.abs().max().double_value(&[]) < 1e-9);
         let mut noise = NoiseStream::new(SeedKey::root(9), batch.ids(), CPU);
         let directions = noise.normal(1, family.param_dim()).squeeze_dim(0);
-        // Moves of rows of L in proportion to its diagonal: as far in every direction.
+        // Moves are in proportion to the diagonal of L, so that they are equally far in every direction.
         let diagonal = covariance.linalg_cholesky(false).diagonal(0, 0, 1);
         let mut scales = vec![diagonal.copy(), diagonal.ones_like()];
         for i in 1..dim {
@@ -116,7 +116,7 @@ fn the_certificate_knows_its_distance_to_the_exact_posterior() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// `KL(q ‖ p) = E_q[log q − log p]`, by draws.
+    /// `KL(q ‖ p) = E_q[log q − log p]`, estimated on draws.
     #[test]
     fn the_divergence_is_that_of_its_draws(seed in 0..1000_u64) {
         let model = LinearGaussian::random(3, 6, 0.7, SeedKey::root(seed), CPU);

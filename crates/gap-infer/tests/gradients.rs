@@ -1,4 +1,4 @@
-//! `∇_λ ELBO`, by every way there is to it, against definitions that do not use them.
+//! `∇_λ ELBO` as each part of the library computes it, against independent definitions.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_infer::ascent::{
@@ -20,7 +20,7 @@ fn normal(seed: u64, n_samples: i64, ids: &[u64], dim: i64) -> Tensor {
     NoiseStream::new(SeedKey::root(seed), ids, Device::Cpu).normal(n_samples, dim)
 }
 
-/// The ELBO on fixed noise, whose slope the gradient must be: `[B]`.
+/// The ELBO on fixed noise, `[B]`, whose slope is the expected gradient.
 fn elbo(
     model: &dyn LatentVariableModel,
     family: &DiagonalGaussian,
@@ -107,14 +107,14 @@ fn the_entropy_is_minus_the_expected_log_density() {
         .log_q
         .mean_dim([0_i64].as_slice(), false, Kind::Double)
         + family.entropy(&params);
-    // A log density of 4 dimensions has variance 4/2.
+    // The log density of 4 standard normals has variance 4/2.
     let bound = 4.0 * (2.0_f64 / 20_000.0).sqrt();
     assert!(error.abs().max().double_value(&[]) < bound);
     let again = family.log_prob(&params, &draws.z);
     assert!((again - draws.log_q).abs().max().double_value(&[]) < 1e-3);
 }
 
-/// `−L` on `noise` (`[S, D]`), all in `f64`, by definition.
+/// `−L` on `noise`, `[S, D]`, by its definition and in `f64`.
 fn loss(model: &dyn LatentVariableModel, x: &Tensor, params: &[f64], noise: &Tensor) -> f64 {
     let family = DiagonalGaussian::new(model.latent_dim());
     let params = VariationalParams(Tensor::from_slice(params).unsqueeze(0));
@@ -166,7 +166,7 @@ fn an_evaluation_is_the_loss_and_its_slopes_on_its_draws() {
                 } else {
                     evaluation.whitened_gradient().log_std[q - 3]
                 };
-                // Draws and sums are of 24 bits: 6e-8 of terms that are of size 1.
+                // Draws and sums are `f32`, with errors of 6e-8 in terms of size 1.
                 assert!(
                     (own - slope).abs() < 1e-6 * slope.abs().max(1.0),
                     "{own} for {slope}"
@@ -211,7 +211,7 @@ fn the_curvature_on_a_linear_gaussian_is_the_precision_stretched() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// `KL(q ‖ p) >= 0`, with the least value of the family where it says it is.
+    /// The least `KL(q ‖ p)` that the family states is not negative, and no member is below it.
     #[test]
     fn no_member_of_the_family_is_closer_than_its_closest(seed in 0..1000_u64) {
         let model = LinearGaussian::random(3, 6, 0.7, SeedKey::root(seed), Device::Cpu);

@@ -14,7 +14,7 @@ use searches::{
     CPU, encoder, most, params_of, phases, prior_like, run_all, sampled, search, short_of_optimum,
 };
 
-/// That of a spec which names none.
+/// The tolerance of a spec that sets none.
 const DEFAULT_TOLERANCE_NATS: f64 = 0.01;
 
 /// Well and badly conditioned models.
@@ -33,10 +33,10 @@ fn oracles() -> impl Iterator<Item = LinearGaussian> {
 
 #[test]
 fn the_default_search_ends_at_the_closed_form_optimum() {
-    set_one_thread_per_operation(); // Tests already run beside one another.
+    set_one_thread_per_operation(); // Tests already run in parallel.
     for model in oracles() {
         let batch = sampled(&model, 20);
-        // It has seen nothing, so that many of its datapoints start hundreds of nats away.
+        // The encoder has not been fitted, so many datapoints start hundreds of nats from their optimum.
         let encoder = encoder(&model);
         let (prior, encoded) = (StartingPoint::Prior, StartingPoint::Encoder(&encoder));
         for starts in [vec![prior], vec![encoded], vec![prior, encoded]] {
@@ -52,8 +52,8 @@ fn the_default_search_ends_at_the_closed_form_optimum() {
     }
 }
 
-/// Whitened draws integrate a linear score without error, and Newton's steps then end at the
-/// optimum itself, up to `f32`.
+/// Whitened draws integrate a linear score without error. Newton's steps then end at the exact optimum, up to
+/// the accuracy of `f32`.
 #[test]
 fn newton_stein_is_exact_where_the_score_is_linear() {
     for model in oracles() {

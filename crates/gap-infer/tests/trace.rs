@@ -1,4 +1,5 @@
-//! Traces of ascents: where they lead, what they count, and how they treat stray and failed ends.
+//! Traces of ascents: where they lead, what they count, and how they treat endpoints that failed or are near
+//! no known optimum.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod searches;
@@ -25,7 +26,7 @@ fn optima(model: &MlpDecoder, batch: &Batch) -> Vec<Vec<f64>> {
     fit.fitted.params.to_rows()
 }
 
-/// From the prior, with seconds left out: they are all that two runs may differ in.
+/// Traces an ascent from the prior. Seconds are set to zero, since nothing else may differ between two runs.
 fn trace(
     model: &dyn LatentVariableModel,
     batch: &Batch,
@@ -58,7 +59,7 @@ fn default_schedule() -> PhaseSchedule {
     PhaseSchedule::default_for_latent_dim(DIM as usize, 5e-4, 500)
 }
 
-/// What an ascent of a few steps comes to: far from any optimum.
+/// A schedule with one step in each phase, which ends far from any optimum.
 fn short_schedule() -> PhaseSchedule {
     let mut schedule = default_schedule();
     for phase in &mut schedule.phases {
@@ -89,7 +90,7 @@ fn the_default_ascent_comes_down_to_the_optimum_it_leads_to() {
         assert!(pair[0].joint_gradients < pair[1].joint_gradients);
         let mut steps = pair[0].steps.iter().zip(&pair[1].steps);
         assert!(steps.all(|(before, after)| before <= after));
-        // Who does not move keeps the value of the look before.
+        // A datapoint that has not moved keeps its loss of the previous snapshot.
         for b in (0..6).filter(|&b| pair[0].steps[b] == pair[1].steps[b]) {
             assert_eq!(pair[0].loss[b], pair[1].loss[b], "point {b}");
         }
@@ -98,7 +99,8 @@ fn the_default_ascent_comes_down_to_the_optimum_it_leads_to() {
     assert_eq!(again, trace_of_default, "same key, same bits");
 }
 
-/// An ascent that was stopped early, and one of whose optima nothing true is known.
+/// If only wrong optima are known, the endpoints of a short and of a complete ascent are continued to the
+/// right one.
 #[test]
 fn a_stray_end_goes_on_until_it_has_an_optimum() {
     let (model, batch) = model_and_batch();
@@ -119,7 +121,7 @@ fn a_stray_end_goes_on_until_it_has_an_optimum() {
             let off = differences(found, &expected.leads_to);
             assert!(off.iter().all(|off| off.abs() < 0.01), "{off:?}");
         }
-        // Going on is no part of the ascent.
+        // The further ascent is not recorded.
         let known = trace(&model, &batch, std::slice::from_ref(&right), &schedule);
         assert_eq!(strays.snapshots, known.snapshots);
         assert_eq!(strays.stopped, known.stopped);
@@ -131,7 +133,7 @@ fn a_stray_end_goes_on_until_it_has_an_optimum() {
         &short_schedule(),
     );
     assert_eq!(short.stopped, [false; 6]);
-    // With both known, the best is the better, and the ascent leads to the nearer.
+    // With both lists known, `best` is the better optimum, and the ascent leads to the nearer one.
     let both = trace(&model, &batch, &[wrong, right], &default_schedule());
     assert_eq!(both.leads_to, expected.leads_to);
     assert_eq!(both.best, expected.best);

@@ -1,4 +1,4 @@
-//! The nonlinearity between the layers of a network, forwards and backwards.
+//! The nonlinearity between the layers of a network: its value and its derivative.
 
 pub use gap_spec::Activation;
 
@@ -13,7 +13,7 @@ pub fn activate(activation: Activation, pre: &Tensor) -> Tensor {
     }
 }
 
-/// The activation's value, written over `pre`.
+/// Writes the activation's value over `pre`.
 pub(crate) fn activate_in_place(activation: Activation, pre: &mut Tensor) {
     let _ = match activation {
         Activation::Tanh => pre.tanh_(),
@@ -22,13 +22,13 @@ pub(crate) fn activate_in_place(activation: Activation, pre: &mut Tensor) {
     };
 }
 
-/// `gradient ∘ a'`, written over `gradient`, with the derivative `a'` computed from the
-/// activation's value `a`.
+/// Writes `gradient ∘ a'` over `gradient`. The derivative `a'` is computed from the activation's value `a`,
+/// which is `value`.
 pub(crate) fn pull_back_in_place(activation: Activation, gradient: &Tensor, value: &Tensor) {
     let _ = match activation {
-        // 1 - a².
+        // a' = 1 - a².
         Activation::Tanh => Tensor::tanh_backward_grad_input(gradient, gradient, value),
-        // Where a > 0.
+        // a' is 1 where a > 0, and 0 elsewhere.
         Activation::Relu => value.threshold_backward_grad_input(gradient, gradient, 0.0),
         // Below zero a = e^u - 1, so a' = a + 1.
         Activation::Elu => {

@@ -1,8 +1,8 @@
-//! A model at fixed observations: prepared once, then asked many times for a changing part of them.
+//! A model at fixed observations: prepared once, then evaluated many times at some or all of them.
 //!
-//! Free-form inference takes thousands of steps at the same datapoints, and drops those that are
-//! done. What depends on the observations alone is computed once, and the memory of one evaluation
-//! serves the next.
+//! Free-form inference takes thousands of steps at the same datapoints, and drops those that have finished.
+//! What depends on the observations alone is computed once, and memory is reused from one evaluation to the
+//! next.
 
 use crate::model_error::ModelError;
 use gap_kernel::FusedConditionedDecoder;
@@ -18,14 +18,14 @@ pub struct JointAndScore {
     pub score: Tensor,
 }
 
-/// `log p(x, ·)` at fixed observations: [`crate::LatentVariableModel::condition`] makes it.
+/// `log p(x, ·)` at fixed observations, made by [`crate::LatentVariableModel::condition`].
 ///
-/// Row `n` of `z` (`[N, D]`) belongs to observation `observations[n]`, a row number of the `x` that
-/// the model was conditioned on; any number of rows, in any order, may name the same one. The
-/// results carry no graph and are tensors of their own, which later calls leave alone.
+/// Row `n` of `z` (`[N, D]`) belongs to observation `observations[n]`, a row number of the `x` that the model
+/// was conditioned on. Any number of rows, in any order, may name the same observation. The results carry no
+/// graph and have their own memory, which later calls do not change.
 pub trait ConditionedModel {
-    /// The same on the kernels, without tensors in between, where it is on them. Its log likelihood
-    /// lacks the prior, a standard normal.
+    /// The decoder on the kernels, which evaluates rows in plain memory; `None` where libtorch computes. Its
+    /// log likelihood leaves out the prior, which is a standard normal.
     fn kernel_decoder(&self) -> Option<&FusedConditionedDecoder> {
         None
     }
@@ -34,7 +34,7 @@ pub trait ConditionedModel {
     ///
     /// # Errors
     ///
-    /// [`ModelError`] if the axes do not fit, or for an observation that is not there.
+    /// [`ModelError`] if the axes do not fit, or an observation does not exist.
     fn score(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError>;
 
     /// `log p(x, z)`, nats, `f64`: `[N], [N, D] -> [N]`.
@@ -44,7 +44,7 @@ pub trait ConditionedModel {
     /// As [`ConditionedModel::score`].
     fn log_joint(&mut self, observations: &[i64], z: &Tensor) -> Result<Tensor, ModelError>;
 
-    /// The score, and the log joint with it: `[N], [N, D] -> [N], [N, D]`.
+    /// The log joint and the score together: `[N], [N, D] -> [N], [N, D]`.
     ///
     /// # Errors
     ///
@@ -56,7 +56,8 @@ pub trait ConditionedModel {
     ) -> Result<JointAndScore, ModelError>;
 }
 
-/// Checks the rows of one evaluation: `[N]` numbers below `n_observations`, `z` of `[N, D]`.
+/// Checks the rows of one evaluation: `observations` must be `N` numbers below `n_observations` and not
+/// negative, and `z` must be `[N, D]`.
 pub(crate) fn check_observation_rows(
     n_observations: i64,
     latent_dim: i64,

@@ -1,8 +1,8 @@
-//! Strided convolutions of images that lie in rows, and their adjoints.
+//! Strided convolutions of images that are stored as rows, and their adjoints.
 
 use tch::Tensor;
 
-/// A square image, channel by channel in a row.
+/// The shape of a square image, which is stored channel by channel in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ImageShape {
     pub(crate) channels: i64,
@@ -10,17 +10,17 @@ pub(crate) struct ImageShape {
 }
 
 impl ImageShape {
-    /// Numbers in a row.
+    /// The number of values in a row.
     pub(crate) const fn row_width(self) -> i64 {
         self.channels * self.side * self.side
     }
 
-    /// `[N, W] -> [N, C, side, side]`
+    /// Reshapes rows to images: `[N, W] -> [N, C, side, side]`.
     fn rows_to_images(self, rows: &Tensor) -> Tensor {
         rows.reshape([-1, self.channels, self.side, self.side])
     }
 
-    /// `[N, W] -> [N, C]`
+    /// Sums over the pixels of each channel: `[N, W] -> [N, C]`.
     pub(crate) fn sum_per_channel(self, rows: &Tensor) -> Tensor {
         let pixels = rows.reshape([-1, self.channels, self.side * self.side]);
         pixels.sum_dim_intlist([2_i64].as_slice(), false, rows.kind())
@@ -29,9 +29,9 @@ impl ImageShape {
 
 /// A strided convolution from a large image to a small one, and its transpose.
 ///
-/// Both have a weight of `[C_small, C_large, kernel, kernel]`, and each is the other's adjoint: with
-/// the form `f(large, small, w) = ⟨small, convolve(large; w)⟩`, `convolve` is its gradient in `small` and
-/// `convolve_transposed` that in `large`.
+/// Both use a weight of shape `[C_small, C_large, kernel, kernel]`, and they are each other's adjoint: for
+/// `f(large, small, w) = ⟨small, convolve(large; w)⟩`, `convolve` is the gradient in `small`, and
+/// `convolve_transposed` is the gradient in `large`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConvGeometry {
     pub(crate) large: ImageShape,
@@ -42,7 +42,8 @@ pub(crate) struct ConvGeometry {
 }
 
 impl ConvGeometry {
-    /// From an image to one with `channels`, whose sides are `stride` times shorter, up to a pixel.
+    /// The convolution from `large` to an image with `channels` channels, whose side is `stride` times
+    /// shorter, up to a pixel.
     pub(crate) fn from_large_image(
         large: ImageShape,
         channels: i64,
@@ -69,12 +70,12 @@ impl ConvGeometry {
         ]
     }
 
-    /// How many pixels of the large image the windows of the small one do not reach.
+    /// The number of pixels, at the end of each axis of the padded large image, that no window reaches.
     const fn output_padding(self) -> i64 {
         (self.large.side + 2 * self.padding - self.kernel) % self.stride
     }
 
-    /// `[N, large], [C_small, C_large, k, k], [C_small] -> [N, small]`
+    /// Convolves images: `[N, large], [C_small, C_large, k, k], [C_small] -> [N, small]`.
     pub(crate) fn convolve(self, rows: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let (images, stride, padding) =
             (self.large.rows_to_images(rows), self.stride, self.padding);
@@ -89,7 +90,7 @@ impl ConvGeometry {
         output.reshape([-1, self.small.row_width()])
     }
 
-    /// `[N, small], [C_small, C_large, k, k], [C_large] -> [N, large]`
+    /// Convolves images by the transpose: `[N, small], [C_small, C_large, k, k], [C_large] -> [N, large]`.
     pub(crate) fn convolve_transposed(
         self,
         rows: &Tensor,
@@ -110,12 +111,12 @@ impl ConvGeometry {
         output.reshape([-1, self.large.row_width()])
     }
 
-    /// The gradient of `Σ_n ⟨small_n, convolve(large_n; w)⟩` in `w`: `[N, large], [N, small] ->
-    /// [C_small, C_large, k, k]`.
+    /// The gradient of `Σ_n ⟨small_n, convolve(large_n; w)⟩` in `w`:
+    /// `[N, large], [N, small] -> [C_small, C_large, k, k]`.
     ///
-    /// Entry `(s, l, u, v)` sums `small[n, s, i, j] · large[n, l, i·stride + u, j·stride + v]` over `n, i,
-    /// j`: a convolution in which rows are the channels and the small images a kernel that is spread
-    /// out by the stride.
+    /// Entry `(s, l, u, v)` is the sum of `small[n, s, i, j] · large[n, l, i·stride + u, j·stride + v]` over
+    /// `n, i, j`: a convolution in which the rows act as channels, and the small images, dilated by the
+    /// stride, as kernels.
     pub(crate) fn weight_gradient(self, large: &Tensor, small: &Tensor) -> Tensor {
         let by_channel = |images: Tensor| images.transpose(0, 1);
         let (stride, padding) = (self.stride, self.padding);

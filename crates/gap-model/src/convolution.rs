@@ -1,8 +1,8 @@
 //! Convolutional networks: from images to a few numbers (encoders) and back (decoders).
 //!
-//! Two strided convolutions and a dense layer, as in Radford, Metz and Chintala 2016, "Unsupervised
-//! Representation Learning with Deep Convolutional Generative Adversarial Networks", §3 (strides in
-//! place of pooling), without their normalisation: it would mix datapoints.
+//! A network has two strided convolutions and a dense layer, as in Radford, Metz and Chintala 2016,
+//! "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks", §3
+//! (strides instead of pooling), but without their batch normalisation, which would mix datapoints.
 
 use crate::activation::Activation;
 use crate::conv_geometry::{ConvGeometry, ImageShape};
@@ -16,7 +16,8 @@ use tch::{Device, Kind, Tensor};
 pub struct ConvShape {
     /// Pixels along a side of the image.
     pub side: i64,
-    /// Channels behind the first and the second convolution, from the image.
+    /// Output channels of the first and the second convolution, counted from the image. A decoder goes
+    /// through them in reverse order.
     pub channels: [i64; 2],
     /// Pixels along a side of a window.
     pub kernel: i64,
@@ -25,9 +26,10 @@ pub struct ConvShape {
 }
 
 impl ConvShape {
-    /// The usual one for images of this size: windows of 4 pixels, 2 apart, so that 28 pixels become 14 and
-    /// then 7, and 8 become 4 and 2, with every pixel in the same number of windows but at the border
-    /// (Odena, Dumoulin and Olah 2016, "Deconvolution and Checkerboard Artifacts").
+    /// The usual shape for images of this size: windows of 4 pixels with a stride of 2, so that sides of 28
+    /// pixels become 14 and then 7, and sides of 8 become 4 and then 2. Every pixel lies in the same number
+    /// of windows, except at the border (Odena, Dumoulin and Olah 2016, "Deconvolution and Checkerboard
+    /// Artifacts").
     pub const fn with_stride_two(side: i64, channels: [i64; 2]) -> Self {
         Self {
             side,
@@ -37,11 +39,11 @@ impl ConvShape {
         }
     }
 
-    /// The two convolutions, from the image on.
+    /// The two convolutions, the one at the image first.
     ///
     /// # Panics
     ///
-    /// If a window does not cover its stride, or is larger than the image.
+    /// If the stride is not positive or is larger than a window, or if an image has no channels or no pixels.
     fn convolution_geometries(&self) -> [ConvGeometry; 2] {
         let covers = self.stride > 0 && self.kernel >= self.stride;
         assert!(covers, "windows leave no pixel out");
@@ -59,14 +61,15 @@ impl ConvShape {
         [first, second]
     }
 
-    /// An encoder's network, `side²` inputs to `n_outputs`: two convolutions and a dense layer.
+    /// Makes an encoder's network with `side²` inputs and `n_outputs` outputs: two convolutions and a dense
+    /// layer.
     ///
-    /// Zero biases, and normal weights whose variance is one over the number of inputs that an output
-    /// adds up (LeCun et al. 1998, "Efficient BackProp", §4.6), drawn with `key`.
+    /// Biases are zero. Weights are normal, drawn with `key`, with a variance of one over the number of
+    /// inputs that are summed for an output (LeCun et al. 1998, "Efficient BackProp", §4.6).
     ///
     /// # Panics
     ///
-    /// If the sizes do not make a network.
+    /// If the stride is not positive or is larger than a window, or if an image has no channels or no pixels.
     pub fn random_encoder(
         &self,
         n_outputs: i64,
@@ -88,12 +91,12 @@ impl ConvShape {
         Network::from_layers(layers, activation)
     }
 
-    /// A decoder's network, `n_inputs` to `side²` outputs: a dense layer and two transposed
-    /// convolutions. Weights as in [`ConvShape::random_encoder`].
+    /// Makes a decoder's network with `n_inputs` inputs and `side²` outputs: a dense layer and two transposed
+    /// convolutions. Weights are drawn as in [`ConvShape::random_encoder`].
     ///
     /// # Panics
     ///
-    /// If the sizes do not make a network.
+    /// If the stride is not positive or is larger than a window, or if an image has no channels or no pixels.
     pub fn random_decoder(
         &self,
         n_inputs: i64,
@@ -119,7 +122,7 @@ impl ConvShape {
     }
 }
 
-/// A convolution with random weights, in either direction.
+/// Makes a convolution or a transposed convolution with random weights.
 fn random_convolution_layer(map: LayerMap, key: SeedKey, device: Device) -> Layer {
     let (geometry, n_biases, summands) = match map {
         LayerMap::Convolution(geometry) => {
@@ -127,7 +130,7 @@ fn random_convolution_layer(map: LayerMap, key: SeedKey, device: Device) -> Laye
             let summands = geometry.large.channels as f64 * window;
             (geometry, geometry.small.channels, summands)
         }
-        // A pixel lies in (kernel / stride)² windows.
+        // On average, a pixel lies in (kernel / stride)² windows.
         LayerMap::TransposedConvolution(geometry) => {
             let windows = (geometry.kernel as f64 / geometry.stride as f64).powi(2);
             let summands = geometry.small.channels as f64 * windows;

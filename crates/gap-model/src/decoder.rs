@@ -18,23 +18,24 @@ use gap_torch::{
 use std::cell::OnceCell;
 use tch::{Device, Kind, Tensor};
 
-/// `p(z) = N(0, I)`, `p(x | z)` a likelihood whose parameters a network computes from `z`.
+/// A model with `p(z) = N(0, I)` and a likelihood `p(x | z)` whose parameters a network computes from `z`.
 pub struct Decoder {
     network: Network,
     likelihood: Likelihood,
-    /// Packed when it is first asked for, on machines that have the kernels.
+    /// The decoder packed for the kernels, made at its first use; the inner `None` means that libtorch
+    /// computes.
     packed: OnceCell<Option<FusedDecoder>>,
 }
 
-/// A decoder, by the name that those of perceptrons have.
+/// An alias of [`Decoder`], named after its most common network, a perceptron.
 pub type MlpDecoder = Decoder;
 
 impl Decoder {
-    /// A decoder from its network (`D` inputs, `X` outputs) and its likelihood.
+    /// Makes a decoder from its network (`D` inputs, `X` outputs) and its likelihood.
     ///
     /// # Panics
     ///
-    /// If the likelihood learns a scale for another number of dimensions.
+    /// If the likelihood learns scales, but their number is not that of the network's outputs.
     pub fn new(network: Network, likelihood: Likelihood) -> Self {
         let n_scales = likelihood.n_learned_parameters();
         assert!(
@@ -54,46 +55,47 @@ impl Decoder {
         &self.network
     }
 
-    /// The likelihood, sharing what it learns with the decoder.
+    /// A clone of the likelihood, which shares its learned parameters with the decoder.
     pub fn likelihood(&self) -> Likelihood {
         self.likelihood.clone()
     }
 
-    /// The network, to be fitted.
+    /// The network, for fitting. The copy of its weights that was packed for the kernels is discarded.
     pub fn network_mut(&mut self) -> &mut Network {
         self.packed.take();
         &mut self.network
     }
 
-    /// The likelihood, to be fitted: what it learns is a part of the decoder.
+    /// The likelihood, for fitting: its learned parameters are a part of the decoder.
     pub fn likelihood_mut(&mut self) -> &mut Likelihood {
         self.packed.take();
         &mut self.likelihood
     }
 
-    /// The same decoder computed by `backend`, where it has a choice.
+    /// The same decoder, computed by `backend` if the kernels support it; other decoders are always computed
+    /// by libtorch.
     #[must_use]
     pub fn with_backend(self, backend: Backend) -> Self {
         Self::new(self.network.with_backend(backend), self.likelihood)
     }
 
-    /// The same decoder in `f64`, to test gradients with.
+    /// The same decoder with tensors of another kind, such as `f64` to test gradients.
     #[must_use]
     pub fn to_kind(&self, kind: Kind) -> Self {
         Self::new(self.network.to_kind(kind), self.likelihood.to_kind(kind))
     }
 
-    /// Adds all that is learned to `checkpoint`, under names that begin with `prefix`.
+    /// Adds all learned parameters to `checkpoint`, under names that begin with `prefix`.
     pub fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
         self.network.store(checkpoint, prefix);
         self.likelihood.store(checkpoint, prefix);
     }
 
-    /// The same decoder with what [`Decoder::store`] wrote, on `device`.
+    /// The same decoder on `device`, with the parameters that [`Decoder::store`] wrote.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Missing`] if something is not there, or of another shape.
+    /// [`CheckpointError::Missing`] if a tensor is not there, or has another shape.
     pub fn restored(
         self,
         checkpoint: &Checkpoint,
@@ -106,7 +108,7 @@ impl Decoder {
         ))
     }
 
-    /// The decoder on the kernels, if it is one for them.
+    /// The decoder packed for the kernels; `None` if libtorch computes.
     fn packed_for_kernels(&self) -> Option<&FusedDecoder> {
         let pack = || pack_decoder(&self.network, &self.likelihood);
         self.packed.get_or_init(pack).as_ref()
@@ -118,14 +120,15 @@ impl Decoder {
     }
 }
 
-/// `x` (`[B, X]`) and `z` (`[S, B, D]`) as rows: `[S·B, X]` (one datapoint's rows `B` apart), `[S·B, D]`.
+/// Returns the datapoint that each row belongs to, `[S·B]` (row `s·B + b` to `b`), and `z` as rows,
+/// `[S·B, D]`.
 fn datapoint_index_and_z_rows(x: &Tensor, z: &Tensor, n_samples: i64) -> (Tensor, Tensor) {
     let z_rows = z.reshape([-1, z.size()[2]]);
     let index = Tensor::arange(x.size()[0], (Kind::Int64, x.device())).repeat([n_samples]);
     (index, z_rows)
 }
 
-/// Row `s·B + b` belongs to datapoint `b`.
+/// The datapoint that each row belongs to: row `s·B + b` belongs to datapoint `b`.
 fn datapoint_of_each_row(n_samples: i64, batch: i64) -> Vec<usize> {
     let rows = 0..(n_samples * batch) as usize;
     rows.map(|row| row % batch.max(1) as usize).collect()
@@ -156,7 +159,7 @@ impl LatentVariableModel for Decoder {
         let [n_samples, batch] = check_sizes(self, x, z)?;
         let (index, z_rows) = datapoint_index_and_z_rows(x, z, n_samples);
         let log_likelihood = if z.requires_grad() {
-            // One graph over the whole batch.
+            // The whole batch is one graph, without blocks.
             self.log_likelihood_rows(&x.index_select(0, &index), &z_rows)
         } else if let Some(packed) = self.packed_for_kernels() {
             let conditioned = DecoderOnKernels::new(packed, self.latent_dim(), x);
@@ -169,8 +172,8 @@ impl LatentVariableModel for Decoder {
         Ok(log_likelihood.view([n_samples, batch]) + log_prior(z))
     }
 
-    /// The likelihood's gradient in the network's output is pulled back through the layers by hand, and
-    /// `∇_z log N(z; 0, I) = −z`.
+    /// The likelihood's gradient in the network's output is pulled back through the layers by hand; the prior
+    /// adds `∇_z log N(z; 0, I) = −z`.
     fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         let [n_samples, batch] = check_sizes(self, x, z)?;
         let _no_grad = tch::no_grad_guard();
@@ -181,7 +184,8 @@ impl LatentVariableModel for Decoder {
             return Ok(score.view([n_samples, batch, self.latent_dim()]));
         }
         let z_blocks = pad_to_whole_blocks(&z.reshape([-1, self.latent_dim()]));
-        // Row s·B + b is datapoint b; what fills up the last block may be any.
+        // Row s·B + b belongs to datapoint b. The rows that pad the last block may belong to any datapoint,
+        // since their scores are cut off.
         let index =
             Tensor::arange(z_blocks.size()[0], (Kind::Int64, x.device())).remainder(batch.max(1));
         let mut blocks = NetworkBlocks::new(&self.network);
@@ -190,7 +194,7 @@ impl LatentVariableModel for Decoder {
             let output = blocks.forward(&block(&z_blocks, start));
             let x = x.index_select(0, &block(&index, start));
             self.likelihood.output_gradient_in_place(&x, output);
-            // A projection of x, as in a conditioned decoder, would not pay for one evaluation.
+            // Projecting x once, as a conditioned decoder does, would not pay off for a single evaluation.
             blocks.pull_back(&block(&score, start));
         }
         score -= z_blocks;

@@ -1,9 +1,9 @@
-//! A decoder by libtorch at fixed observations: gradients without waste.
+//! A decoder at fixed observations, computed by libtorch without redundant work.
 //!
-//! With `l` the network's output, `h` the input of its last layer and `W` that layer's weight, the
-//! gradient in `h` of a likelihood of the usual form is `Wᵀ(x − mean(l)) / dispersion`: `Wᵀx` is computed
-//! once for each observation, and each evaluation adds a multiple of `Wᵀ mean(l)` to it. No value of the
-//! likelihood is computed unless asked for, no graph is built, and the memory is used again.
+//! Let `l` be the network's output, `h` the input of its last layer and `W` that layer's weight. If the
+//! likelihood has a [`CanonicalGradient`], its gradient in `h` is `Wᵀ(x − mean(l)) / dispersion`: `Wᵀx` is
+//! computed once for each observation, and an evaluation only adds a multiple of `Wᵀ mean(l)` to it. The
+//! value of the likelihood is computed only if asked for, no graph is built, and memory is reused.
 
 use crate::conditioned::{ConditionedModel, JointAndScore, check_observation_rows};
 use crate::layer::LayerMap;
@@ -23,7 +23,7 @@ pub(crate) struct DecoderOnTensors {
     likelihood: Likelihood,
     latent_dim: i64,
     x: Tensor, // [B, X]
-    /// Where the likelihood and the last layer have the form that it takes.
+    /// `None` unless the likelihood has a canonical gradient and the last layer is affine.
     projection: Option<ProjectedObservations>,
     blocks: NetworkBlocks,
 }
@@ -57,7 +57,8 @@ impl ProjectedObservations {
 }
 
 impl DecoderOnTensors {
-    /// `network` and `likelihood` at the rows of `x`, `[B, X]`, whose sizes were checked.
+    /// Conditions `network` and `likelihood` on the rows of `x`, `[B, X]`, whose sizes the caller has
+    /// checked.
     pub(crate) fn new(network: &Network, likelihood: Likelihood, x: &Tensor) -> Self {
         let _no_grad = tch::no_grad_guard();
         Self {
@@ -69,7 +70,8 @@ impl DecoderOnTensors {
         }
     }
 
-    /// The log joint and the score, each if it is among the `quantities`: `[N], [N, D] -> [N], [N, D]`.
+    /// Computes the log joint and the score, each only if `quantities` asks for it:
+    /// `[N], [N, D] -> [N], [N, D]`.
     fn evaluate(
         &mut self,
         observations: &[i64],
@@ -89,7 +91,7 @@ impl DecoderOnTensors {
         for start in block_starts(&z) {
             let (index, z) = (block(&index, start), block(&z, start));
             let output = self.blocks.forward(&z);
-            // With a projection, the score alone does not need the rows themselves.
+            // With a projection, the score alone does not need the observations themselves.
             let x = (quantities.log_joint || self.projection.is_none())
                 .then(|| self.x.index_select(0, &index));
             if let (Some(log_joint), Some(x)) = (&log_joint, &x) {

@@ -1,10 +1,10 @@
 //! The simple hierarchical models of Margossian and Blei 2023, "Amortized Variational Inference: When and
-//! Why?", with one latent and one observed number for each datapoint and a global `θ` that is known.
+//! Why?", with one latent and one observed number for each datapoint and a known global `θ`.
 //!
-//! In both, `z_n` depends on its own `x_n` alone, so an encoder that is wide enough has no amortization
-//! gap. How wide is the question: a linear one suffices for the [`new_linear_hierarchical`] model, hidden
-//! units are needed for the [`NonlinearHierarchical`]. In the paper `θ` is inferred along with `z`; here
-//! models are frozen.
+//! In both, the posterior of `z_n` depends on `x_n` alone, so an encoder that is wide enough has no
+//! amortization gap. A linear encoder suffices for the [`new_linear_hierarchical`] model; the
+//! [`NonlinearHierarchical`] needs hidden units. In the paper `θ` is inferred along with `z`; here it is
+//! fixed, since models are frozen.
 
 use crate::likelihood::Likelihood;
 use crate::linear_gaussian::LinearGaussian;
@@ -15,25 +15,26 @@ use gap_torch::{NoiseStream, map_row_blocks};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
-/// `z ~ N(0, 1)` and `x ~ N(θ + 1.155 z, 2.43²)` with `θ = 0`, from which the paper's notebook
-/// (`linear_prob_model.ipynb`) draws its data. The posterior's mean is linear in `x`, its variance constant.
+/// The linear model: `z ~ N(0, 1)` and `x ~ N(θ + 1.155 z, 2.43²)` with `θ = 0`, from which the paper's
+/// notebook (`linear_prob_model.ipynb`) draws its data. The posterior's mean is linear in `x`, its variance
+/// constant.
 pub fn new_linear_hierarchical(device: Device) -> LinearGaussian {
     LinearGaussian::new_scalar(1.155, 0.0, 2.43, device)
 }
 
-/// `z ~ N(0, 1)` and `x ~ N(θ + z + z sin z, e^(2 cos z))`.
+/// The nonlinear model: `z ~ N(0, 1)` and `x ~ N(θ + z + z sin z, e^(2 cos z))`.
 ///
-/// The mean is not monotone in `z` and the noise depends on it: posteriors are skewed, some have two
-/// modes, and neither their means nor their variances are linear in `x`. The model is that of the
-/// paper's notebook (`nonlinear_prob_model.ipynb`) with its normaliser: the notebook leaves `−cos z` out of
-/// `log p(x | z)`, though it depends on `z`, and draws its data with `z ~ N(0, 25)`.
+/// The mean is not monotone in `z`, and the noise depends on `z`: posteriors are skewed, some have two modes,
+/// and neither their means nor their variances are linear in `x`. The model is that of the paper's notebook
+/// (`nonlinear_prob_model.ipynb`), except that it is normalised: the notebook leaves the term `−cos z` out of
+/// `log p(x | z)`, although it depends on `z`, and draws its data with `z ~ N(0, 25)`.
 pub struct NonlinearHierarchical {
     offset: Tensor, // θ, [1]
 }
 
 const OFFSET_CHECKPOINT_NAME: &str = "nonlinear_hierarchical.offset";
 
-/// What the formulas are made of, `f64`, each `[N, 1]`.
+/// The terms of the log joint and the score, `f64`, each `[N, 1]`.
 struct JointDensityTerms {
     z: Tensor,
     sine: Tensor,
@@ -43,7 +44,7 @@ struct JointDensityTerms {
 }
 
 impl NonlinearHierarchical {
-    /// With this `θ`.
+    /// The model with this `θ`.
     pub fn new(offset: f64, device: Device) -> Self {
         Self {
             offset: Tensor::from_slice(&[offset as f32]).to_device(device),
@@ -74,7 +75,7 @@ impl NonlinearHierarchical {
         })
     }
 
-    /// The mean of `x`, in `f64`: `[N, 1] -> [N, 1]`.
+    /// The mean of `x` given `z`, in `f64`: `[N, 1] -> [N, 1]`.
     fn observed_mean(&self, z: &Tensor) -> Tensor {
         z + z * z.sin() + self.offset.to_kind(Kind::Double)
     }
@@ -99,7 +100,7 @@ impl NonlinearHierarchical {
 
     /// `∇_z log p(x, z)`, `f64`: `[N, 1], [N, 1] -> [N, 1]`.
     ///
-    /// With `r = (x − mean) / std`, `mean' = 1 + sin z + z cos z` and `(log std)' = −sin z` it is
+    /// With `r = (x − mean) / std`, `mean' = 1 + sin z + z cos z` and `(log std)' = −sin z`, the score is
     /// `−z + sin z + r mean' / std − r² sin z`.
     fn score_rows(&self, x: &Tensor, z: &Tensor) -> Tensor {
         let JointDensityTerms {
@@ -112,7 +113,7 @@ impl NonlinearHierarchical {
         &sine - z + &standardized * slope - standardized.square() * sine
     }
 
-    /// `f` of rows in blocks: `[B, 1], [S, B, 1] -> [S, B, 1]`, `f64`.
+    /// Applies `f` to the rows, in blocks if `z` needs no gradient: `[B, 1], [S, B, 1] -> [S, B, 1]`, `f64`.
     fn map_in_row_blocks(
         &self,
         x: &Tensor,
@@ -171,6 +172,6 @@ impl LatentVariableModel for NonlinearHierarchical {
     }
 
     fn check_support(&self, x: &Tensor) -> Result<(), ModelError> {
-        Likelihood::Gaussian { std: 1.0 }.check_support(x) // Any Gaussian's.
+        Likelihood::Gaussian { std: 1.0 }.check_support(x) // The same for any Gaussian.
     }
 }

@@ -1,7 +1,7 @@
-//! A model at fixed observations, asked in plain memory, wherever it computes.
+//! A model at fixed observations, evaluated at rows in plain memory, by the kernels or by libtorch.
 //!
-//! Ascents and Hamiltonian chains keep their rows in arrays of their own: on the kernels these are read
-//! where they lie, elsewhere they become tensors and the answers come back.
+//! Ascents and Hamiltonian chains keep their rows in plain arrays. The kernels read these in place; for
+//! libtorch they are copied to tensors, and the results are copied back.
 
 use crate::conditioned::ConditionedModel;
 use crate::model::LatentVariableModel;
@@ -11,19 +11,19 @@ use gap_kernel::{DecoderOutputs, FusedConditionedDecoder, Precision};
 use gap_torch::{to_f32_values, to_f64_values};
 use tch::{Device, Kind, Tensor};
 
-/// Where an evaluation writes its results, each if there is a place for it.
+/// Where an evaluation writes its results. A result whose place is `None` is not computed.
 #[derive(Debug)]
 pub struct JointOutputs<'a> {
     /// `∇_z log p(x, z)`: `[N, D]`.
     pub score: Option<&'a mut [f32]>,
     /// `log p(x, z)`, nats: `[N]`.
     pub log_joint: Option<&'a mut [f64]>,
-    /// How exact the products are. With values they are always in full.
+    /// The precision of the products. It is always full if the log joint is asked for.
     pub precision: Precision,
 }
 
 impl Default for JointOutputs<'_> {
-    /// Nothing, in full.
+    /// No results, in full precision.
     fn default() -> Self {
         Self {
             score: None,
@@ -33,7 +33,7 @@ impl Default for JointOutputs<'_> {
     }
 }
 
-/// `log p(x, ·)` and its gradient at fixed observations.
+/// Evaluates `log p(x, ·)` and its gradient at fixed observations.
 pub struct JointRowEvaluator<'a> {
     conditioned: Box<dyn ConditionedModel + 'a>,
     latent_dim: usize,
@@ -42,7 +42,7 @@ pub struct JointRowEvaluator<'a> {
 }
 
 impl<'a> JointRowEvaluator<'a> {
-    /// Of `model` at the rows of `x`, `[B, X]`.
+    /// Conditions `model` on the rows of `x`, `[B, X]`.
     ///
     /// # Errors
     ///
@@ -56,29 +56,34 @@ impl<'a> JointRowEvaluator<'a> {
         })
     }
 
-    /// `D`.
+    /// The latent dimension, `D`.
     pub const fn latent_dim(&self) -> usize {
         self.latent_dim
     }
 
-    /// Whether rows are read where they lie, and the likelihood can be asked apart from the prior.
+    /// Whether the kernels compute. They read rows in place, and can evaluate the likelihood without the
+    /// prior.
     pub fn is_on_kernels(&self) -> bool {
         self.conditioned.kernel_decoder().is_some()
     }
 
-    /// The likelihood apart from its standard-normal prior, where that is cheaper than the joint.
+    /// Evaluates the likelihood without the standard-normal prior; `None` if the kernels do not compute.
     pub fn likelihood_evaluator(&self) -> Option<LikelihoodRowEvaluator<'_>> {
         self.conditioned
             .kernel_decoder()
             .map(LikelihoodRowEvaluator)
     }
 
-    /// Writes what is asked for of rows: row `n` of `z`, `[N, D]`, belongs to observation
-    /// `observations[n]`.
+    /// Writes the `outputs` of rows: row `n` of `z`, `[N, D]`, belongs to observation `observations[n]`.
     ///
     /// # Errors
     ///
-    /// [`ModelError`] if lengths do not fit, or for an observation that is not there.
+    /// [`ModelError`], where libtorch computes, if the numbers of rows differ or an observation does not
+    /// exist.
+    ///
+    /// # Panics
+    ///
+    /// If an output's length does not fit. Where the kernels compute, the errors above are panics too.
     pub fn evaluate(
         &mut self,
         observations: &[usize],
@@ -150,16 +155,16 @@ impl<'a> JointRowEvaluator<'a> {
     }
 }
 
-/// `log p(x | ·)` alone, of a model whose prior is a standard normal.
+/// Evaluates `log p(x | ·)` alone, without the standard-normal prior.
 pub struct LikelihoodRowEvaluator<'a>(&'a FusedConditionedDecoder);
 
 impl LikelihoodRowEvaluator<'_> {
-    /// Writes `log p(x | z)`, nats, of rows as [`JointRowEvaluator::evaluate`] takes them:
+    /// Writes `log p(x | z)`, nats, of rows in the form that [`JointRowEvaluator::evaluate`] takes:
     /// `[N], [N, D] -> [N]`.
     ///
     /// # Panics
     ///
-    /// If lengths do not fit, or an observation is not there.
+    /// If lengths do not fit, or an observation does not exist.
     pub fn evaluate(&self, observations: &[usize], z: &[f32], log_likelihood: &mut [f64]) {
         let outputs = DecoderOutputs {
             log_likelihood: Some(log_likelihood),

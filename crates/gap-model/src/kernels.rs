@@ -1,4 +1,4 @@
-//! Networks on the kernels of [`gap_kernel`]: on the processor and in `f32`, in place of libtorch.
+//! Networks that the kernels of [`gap_kernel`] compute instead of libtorch, in `f32` on the CPU.
 
 mod conditioned;
 mod encoder;

@@ -1,7 +1,7 @@
-//! One layer of a network: an affine map, or a strided convolution of images in either direction.
+//! One layer of a network: an affine map, a strided convolution of images, or the transpose of one.
 //!
-//! A layer maps rows to rows; images lie in their rows channel by channel. Every map is linear in its
-//! input and in its weight, so it is pulled back by its adjoint and nothing of it needs a graph.
+//! A layer maps rows to rows; a row holds an image channel by channel. Every map, apart from its bias, is
+//! linear in its input and in its weight, so its adjoint gives the gradients, and no graph is needed.
 
 use crate::conv_geometry::ConvGeometry;
 use gap_torch::{NoiseStream, SeedKey, align_rows};
@@ -14,14 +14,14 @@ pub(crate) struct Layer {
     pub(crate) bias: Tensor,
 }
 
-/// Which map a layer's weight stands for.
+/// The kind of map that a layer computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LayerMap {
-    /// `weight [out, in]`, `bias [out]`.
+    /// An affine map with `weight [out, in]` and `bias [out]`.
     Affine,
-    /// From large images to small ones: `bias` has one number for each channel of the small.
+    /// A map from large images to small ones; `bias` has one number for each channel of the small images.
     Convolution(ConvGeometry),
-    /// From small images to large ones: `bias` has one number for each channel of the large.
+    /// A map from small images to large ones; `bias` has one number for each channel of the large images.
     TransposedConvolution(ConvGeometry),
 }
 
@@ -73,7 +73,7 @@ impl Layer {
         }
     }
 
-    /// The layer's value, differentiable: `[N, in] -> [N, out]`.
+    /// The layer's output, differentiable: `[N, in] -> [N, out]`.
     pub(crate) fn apply(&self, input: &Tensor) -> Tensor {
         match self.map {
             LayerMap::Affine => self.bias.addmm(input, &self.weight.tr()),
@@ -86,7 +86,7 @@ impl Layer {
         }
     }
 
-    /// The gradient in the input, from that in the output: `[N, out] -> [N, in]`.
+    /// The gradient in the input, given the gradient in the output: `[N, out] -> [N, in]`.
     pub(crate) fn pull_back(&self, gradient: &Tensor) -> Tensor {
         match self.map {
             LayerMap::Affine => gradient.mm(&self.weight),
@@ -99,8 +99,8 @@ impl Layer {
         }
     }
 
-    /// Writes the gradients in weight and bias, from the input and the gradient in the output, added up
-    /// over the rows.
+    /// Writes the gradients in the weight and the bias, summed over the rows, given the layer's input and the
+    /// gradient in its output.
     pub(crate) fn pull_back_to_weights(
         &self,
         input: &Tensor,

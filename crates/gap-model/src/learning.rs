@@ -1,4 +1,4 @@
-//! What learns: networks and decoders that take steps of Adam, on the kernels or by libtorch.
+//! Fits networks and decoders by steps of Adam, on the kernels or by libtorch.
 
 mod adam;
 mod background;

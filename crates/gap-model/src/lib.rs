@@ -1,10 +1,10 @@
-//! Latent-variable models `p(x, z)`, frozen, known through two functions: the joint and its score.
+//! Frozen latent-variable models `p(x, z)`, known through two functions: the log joint and its score.
 //!
-//! A new model is one file with one `impl` of [`LatentVariableModel`]; a new likelihood one file in
-//! [`likelihood`]; a new kind of network one file beside [`convolution`]. [`conditioned`] and
-//! [`JointRowEvaluator`] serve those who ask many times at the same observations, [`learning`] those who fit.
-//! Whether fused kernels or libtorch compute is decided in this crate alone ([`Backend`]). Nothing here knows
-//! a variational family or an encoder.
+//! A new model is one file with one `impl` of [`LatentVariableModel`]; a new likelihood is one file in
+//! [`likelihood`]; a new kind of network is one file beside [`convolution`]. [`conditioned`] and
+//! [`JointRowEvaluator`] are for many evaluations at the same observations, [`learning`] is for fitting. Only
+//! this crate decides whether fused kernels or libtorch compute ([`Backend`]). It knows no variational
+//! families, and encoders only as networks.
 
 pub mod activation;
 pub mod backend;

@@ -1,9 +1,9 @@
-//! `p(x | z)` given the decoder's output: its value, and its gradients by hand.
+//! Likelihoods `p(x | z)` given the decoder's output: their values, and hand-derived gradients.
 //!
 //! A new likelihood is one file beside `learned_gaussian.rs` with one `impl` of `LikelihoodFormulas`
-//! (`formulas.rs`), and one variant here. Those whose gradient has the form of `CanonicalGradient` also have
-//! it easier: what the observation contributes to the score is computed once. The kernels know the
-//! Bernoulli and the Gaussian with one standard deviation; everything else is computed by libtorch.
+//! (`formulas.rs`), and one variant here. If its gradient has the form of `CanonicalGradient`, returning that
+//! form saves work: what an observation contributes to the score is then computed only once. The kernels
+//! support the Bernoulli and the Gaussian with one given standard deviation; libtorch computes all others.
 
 mod bernoulli;
 mod discretized_logistic;
@@ -27,7 +27,7 @@ use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use gaussian::Gaussian;
 use tch::{Device, Kind, Tensor};
 
-/// A likelihood with independent observed dimensions. A clone shares what is learned.
+/// A likelihood with independent observed dimensions. A clone shares the learned parameters.
 #[derive(Clone, Debug)]
 pub enum Likelihood {
     /// Binary observations from logits.
@@ -37,36 +37,35 @@ pub enum Likelihood {
         /// The standard deviation of each observed dimension: positive and finite.
         std: f64,
     },
-    /// Real observations, with a standard deviation for each dimension that is learned.
+    /// Real observations, with a learned standard deviation for each dimension.
     LearnedGaussian(LearnedGaussian),
-    /// Observations on equally spaced levels of `[0, 1]`, with a scale for each dimension that is
-    /// learned.
+    /// Observations on equally spaced levels of `[0, 1]`, with a learned scale for each dimension.
     DiscretizedLogistic(DiscretizedLogistic),
 }
 
 /// What a likelihood must know of the observations.
 #[derive(Clone, Copy, Debug)]
 pub struct ObservedValues {
-    /// `X`.
+    /// The observed dimension, `X`.
     pub dim: i64,
-    /// Grey levels from 0 to 1, where numbers are levels.
+    /// The number of grey levels from 0 to 1; `None` if values are not grey levels.
     pub n_levels: Option<i64>,
 }
 
-/// Standard deviation of a pixel, and scale of its logistic variable, before anything is learned.
+/// The initial value of a learned scale: a pixel's standard deviation, or the scale of its logistic variable.
 const INITIAL_LEARNED_SCALE: f64 = 0.2;
 
-/// The scale below which no pixel's logistic variable goes, in distances of two levels: at it a level
-/// has a probability of up to 0.987.
+/// The smallest scale of a pixel's logistic variable, in units of the distance between two levels. At this
+/// scale a level has a probability of up to 0.987.
 const MIN_LOGISTIC_SCALE_IN_LEVELS: f64 = 0.1;
 
 impl Likelihood {
-    /// The likelihood of this name before anything of it is learned; `std` is that of
-    /// [`LikelihoodKind::Gaussian`].
+    /// The likelihood of this kind, before anything is learned; only [`LikelihoodKind::Gaussian`] uses `std`.
     ///
     /// # Panics
     ///
-    /// If its scale is to be learned and observations are no levels.
+    /// If a scale is to be learned, and the number of levels is missing or too small (the scale's floor must
+    /// be positive and below its initial value).
     pub fn from_kind(
         kind: LikelihoodKind,
         observations: ObservedValues,
@@ -97,7 +96,7 @@ impl Likelihood {
 }
 
 impl Likelihood {
-    /// What `f` makes of this likelihood's formulas.
+    /// Calls `f` with the formulas of this likelihood, and returns its result.
     fn with_formulas<T>(&self, f: impl FnOnce(&dyn LikelihoodFormulas) -> T) -> T {
         match self {
             Self::Bernoulli => f(&Bernoulli),
@@ -120,17 +119,18 @@ impl Likelihood {
         residual
     }
 
-    /// The same, written over `output`. No graph: the caller holds a no-grad guard.
+    /// Writes [`Likelihood::output_gradient`] over `output`. No graph is built: the caller holds a no-grad
+    /// guard.
     pub(crate) fn output_gradient_in_place(&self, x: &Tensor, output: &mut Tensor) {
         self.with_formulas(|formulas| formulas.output_gradient_in_place(x, output));
     }
 
-    /// The form of its gradient, if it is that of [`CanonicalGradient`].
+    /// The canonical form of the likelihood's gradient, if it has one.
     pub(crate) fn canonical_gradient(&self) -> Option<CanonicalGradient> {
         self.with_formulas(|formulas| formulas.canonical_gradient())
     }
 
-    /// The likelihood in the kernels' words, if they know it.
+    /// The likelihood as the kernels describe it, if they support it.
     pub(crate) const fn kernel_likelihood(&self) -> Option<gap_kernel::KernelLikelihood> {
         match self {
             Self::Bernoulli => Some(gap_kernel::KernelLikelihood::Bernoulli),
@@ -139,12 +139,12 @@ impl Likelihood {
         }
     }
 
-    /// One observation for each row of `output`, `[B, X]`, with draws from `noise`.
+    /// Draws one observation for each row of `output`, `[B, X]`, from `noise`.
     pub fn sample(&self, output: &Tensor, noise: &mut NoiseStream) -> Tensor {
         self.with_formulas(|formulas| formulas.sample(output, noise))
     }
 
-    /// Whether the likelihood has a density at every row of `x` (`[B, X]`).
+    /// Checks that the likelihood has a density at every row of `x` (`[B, X]`).
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl Likelihood {
         check_inside_support(x, &self.with_formulas(|formulas| formulas.support_mask(x)))
     }
 
-    /// The scale that is learned, if there is one.
+    /// The learned scale, if there is one.
     pub const fn learned_scale(&self) -> Option<&LearnedScale> {
         match self {
             Self::Bernoulli | Self::Gaussian { .. } => None,
@@ -170,18 +170,18 @@ impl Likelihood {
         }
     }
 
-    /// How many parameters are learned.
+    /// The number of learned parameters.
     pub fn n_learned_parameters(&self) -> u64 {
         self.learned_scale()
             .map_or(0, |scale| scale.raw.numel() as u64)
     }
 
-    /// Puts the parameters that are learned into `memory`, `[P]`, of their kind; clones made from then on
+    /// Moves the learned parameters into `memory`, `[P]`, of their kind. Clones that are made afterwards
     /// share it.
     ///
     /// # Panics
     ///
-    /// If it does not hold [`Likelihood::n_learned_parameters`] numbers.
+    /// If `memory` does not hold exactly [`Likelihood::n_learned_parameters`] numbers.
     pub fn move_parameters_into(&mut self, memory: &Tensor) {
         let fits = memory.numel() as u64 == self.n_learned_parameters();
         assert!(fits, "memory is as long as the parameters");
@@ -191,8 +191,8 @@ impl Likelihood {
         }
     }
 
-    /// Writes the gradient of `weight · Σ_n log p(x_n | output_n)` in the parameters that are learned to
-    /// `into`, `[P]`: `[N, X], [N, X]`. No graph: the caller holds a no-grad guard.
+    /// Writes the gradient of `weight · Σ_n log p(x_n | output_n)` in the learned parameters, if there are
+    /// any, to `into`, `[P]`: `[N, X], [N, X]`. No graph is built: the caller holds a no-grad guard.
     pub fn pull_back_to_parameters(&self, x: &Tensor, output: &Tensor, weight: f64, into: &Tensor) {
         let residual = self.with_formulas(|formulas| formulas.log_scale_gradient(x, output));
         if let (Some(scale), Some(residual)) = (self.learned_scale(), residual) {
@@ -213,18 +213,18 @@ impl Likelihood {
         copy
     }
 
-    /// Adds what is learned, if anything, to `checkpoint`, as `prefix.scale`.
+    /// Adds the learned parameters, if any, to `checkpoint`, as `prefix.scale`.
     pub fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
         if let Some(scale) = self.learned_scale() {
             checkpoint.insert(format!("{prefix}.scale"), &scale.raw);
         }
     }
 
-    /// The same likelihood with what [`Likelihood::store`] wrote, on `device`.
+    /// The same likelihood on `device`, with the parameters that [`Likelihood::store`] wrote.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Missing`] if it is not there, or of another shape.
+    /// [`CheckpointError::Missing`] if a tensor is not there, or has another shape.
     pub fn restored(
         mut self,
         checkpoint: &Checkpoint,
@@ -239,7 +239,7 @@ impl Likelihood {
     }
 }
 
-/// Refuses the first value of `x` that is not inside.
+/// Returns an error for the first value of `x` that lies outside the support.
 fn check_inside_support(x: &Tensor, support: &SupportMask) -> Result<(), ModelError> {
     let places = support.inside.logical_not().nonzero();
     if places.size()[0] == 0 {

@@ -16,7 +16,7 @@ use std::cell::OnceCell;
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
-/// `z ~ N(0, I)`, `x = W z + b + s ε` with `ε ~ N(0, I)`.
+/// The model `z ~ N(0, I)`, `x = W z + b + s ε` with `ε ~ N(0, I)`.
 ///
 /// The posterior has precision `Λ = I + WᵀW / s²` and mean `Λ⁻¹ Wᵀ(x − b) / s²`; the evidence is
 /// `N(x; b, WWᵀ + s² I)` (Bishop 2006, "Pattern Recognition and Machine Learning", §2.3.3).
@@ -25,12 +25,13 @@ pub struct LinearGaussian {
     bias: Tensor,   // [X]
     noise_std: f64,
     backend: Backend,
-    /// Packed when it is first asked for, on machines that have the kernels.
+    /// The model packed for the kernels, made at its first use; the inner `None` means that libtorch
+    /// computes.
     packed: OnceCell<Option<FusedDecoder>>,
 }
 
 impl LinearGaussian {
-    /// The model with these loadings (`[X, D]`), offsets (`[X]`) and noise.
+    /// The model with these loadings (`[X, D]`), offsets (`[X]`) and standard deviation of the noise.
     pub fn new(weight: Tensor, bias: Tensor, noise_std: f64) -> Self {
         Self {
             weight,
@@ -41,7 +42,7 @@ impl LinearGaussian {
         }
     }
 
-    /// Loadings of variance `1 / D` and standard-normal offsets, drawn with `key`.
+    /// A model with normal loadings of variance `1 / D` and standard-normal offsets, drawn with `key`.
     pub fn random(
         latent_dim: i64,
         observed_dim: i64,
@@ -56,10 +57,10 @@ impl LinearGaussian {
         Self::new(weight, bias, noise_std)
     }
 
-    /// Loadings whose posterior precision has eigenvalues spread evenly in their logarithm from 2 to
-    /// `2 · condition_number`, in directions drawn with `key`; offsets are standard normal.
+    /// A model whose posterior precision has eigenvalues from 2 to `2 · condition_number`, evenly spaced on a
+    /// logarithmic scale. The eigenvectors are random and the offsets standard normal, both drawn with `key`.
     ///
-    /// `W = U diag(a) Vᵀ` with orthonormal `U` (`[X, D]`) and `V` (`[D, D]`) makes the precision
+    /// Loadings `W = U diag(a) Vᵀ`, with orthonormal `U` (`[X, D]`) and `V` (`[D, D]`), give the precision
     /// `V diag(1 + a² / s²) Vᵀ`.
     ///
     /// # Panics
@@ -100,13 +101,14 @@ impl LinearGaussian {
         )
     }
 
-    /// One latent and one observed number: `x = offset + loading z + noise_std ε`.
+    /// A model with one latent and one observed dimension: `x = offset + loading z + noise_std ε`.
     pub fn new_scalar(loading: f64, offset: f64, noise_std: f64, device: Device) -> Self {
         let number = |value: f64| Tensor::from_slice(&[value as f32]).to_device(device);
         Self::new(number(loading).view([1, 1]), number(offset), noise_std)
     }
 
-    /// The same model computed by `backend`, where it has a choice.
+    /// The same model, which `backend` computes at fixed observations if the kernels support it; libtorch
+    /// computes everything else.
     #[must_use]
     pub fn with_backend(mut self, backend: Backend) -> Self {
         self.packed.take();
@@ -145,13 +147,13 @@ impl LinearGaussian {
         ))
     }
 
-    /// The model on the kernels, if it is one for them.
+    /// The model packed for the kernels; `None` if libtorch computes.
     fn packed_for_kernels(&self) -> Option<&FusedDecoder> {
         let pack = || pack_linear_gaussian(self.backend, &self.weight, &self.bias, self.noise_std);
         self.packed.get_or_init(pack).as_ref()
     }
 
-    /// `x − b − W z` over every sample: `[B, X], [S, B, D] -> [S, B, X]`, row by row.
+    /// `x − b − W z` for every draw of `z`: `[B, X], [S, B, D] -> [S, B, X]`.
     fn residual(&self, x: &Tensor, z: &Tensor) -> Tensor {
         let z_rows = z.reshape([-1, self.latent_dim()]);
         let mean = if z.requires_grad() {
@@ -276,7 +278,7 @@ impl ExactPosterior for LinearGaussian {
 mod tests {
     use super::*;
 
-    /// The eigenvalues of the posterior precision, rising.
+    /// The eigenvalues of the posterior precision, in ascending order.
     fn eigenvalues(model: &LinearGaussian) -> Vec<f64> {
         let values = model.posterior_precision().linalg_eigvalsh("L");
         Vec::try_from(values).expect("a double tensor holds doubles")
@@ -295,14 +297,14 @@ mod tests {
             };
             let values = eigenvalues(&model(0));
             assert_eq!(values.len() as i64, dims[0]);
-            // Loadings are rounded to f32.
+            // The tolerance is for loadings that are rounded to f32.
             let is_near = |value: f64, to: f64| (value / to - 1.0).abs() < 1e-5;
             let largest = values[values.len() - 1];
             assert!(is_near(values[0], 2.0) && is_near(largest, 2.0 * condition));
             for step in values.windows(3) {
                 assert!(is_near(step[1] / step[0], step[2] / step[1]), "{values:?}");
             }
-            // Another seed turns the axes: they are not those of z.
+            // Another seed gives other eigenvectors, so that they are not just the axes of z.
             let away = (&model(0).weight - &model(1).weight).abs().max();
             assert!(away.double_value(&[]) > 0.1);
         }

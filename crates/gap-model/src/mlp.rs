@@ -6,13 +6,12 @@ use crate::network::Network;
 use gap_torch::SeedKey;
 use tch::{Device, Tensor};
 
-/// A network, by the name that perceptrons are made under.
+/// An alias of [`Network`], for code that makes perceptrons.
 pub type Mlp = Network;
 
 impl Network {
-    /// A perceptron with layers of the given widths (input, hidden, …, output), with zero biases and
-    /// normal weights of variance `1 / inputs` (LeCun et al. 1998, "Efficient BackProp", §4.6), drawn
-    /// with `key`.
+    /// Makes a perceptron with layers of the given widths (input, hidden, …, output), zero biases and normal
+    /// weights of variance `1 / inputs` (LeCun et al. 1998, "Efficient BackProp", §4.6), drawn with `key`.
     ///
     /// # Panics
     ///
@@ -30,7 +29,7 @@ impl Network {
         Self::from_layers(layers.collect(), activation)
     }
 
-    /// The perceptron that says of `x` what this one says of `(x − mean) / std`: `[in], [in]`.
+    /// The perceptron whose output at `x` is this one's output at `(x − mean) / std`: `[in], [in]`.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! What a model must answer, and what a model with closed forms answers besides.
+//! The interface of a model, and that of a model whose evidence and posterior have closed forms.
 
 use crate::conditioned::{ConditionedModel, JointAndScore, check_observation_rows};
 use crate::model_error::ModelError;
@@ -6,34 +6,36 @@ use gap_torch::{NoiseStream, SeedKey, dims};
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
-/// Rows that an unprepared model gets at once: near 1,000 the memory is small and the speed full.
+/// The most rows that a [`GenericConditionedModel`] passes to its model at once. About 1,000 rows need little
+/// memory and run at full speed.
 const MAX_CHUNK_ROWS: usize = 1024;
 
-/// A frozen `p(x, z)` with a standard-normal or other known prior.
+/// A frozen model `p(x, z)` with a standard-normal or other known prior.
 ///
-/// No method mixes datapoints: what is said of one does not depend on the rest of the batch, to the
-/// last bit. `Send`, not `Sync`: each worker loads its own copy.
+/// No method mixes datapoints: the results for a datapoint do not depend on the rest of the batch, to the
+/// last bit. Models are `Send` but need not be `Sync`: each worker loads its own copy.
 pub trait LatentVariableModel: Send {
-    /// `D`.
+    /// The latent dimension, `D`.
     fn latent_dim(&self) -> i64;
 
-    /// `X`.
+    /// The length of an observation, `X`, with its context columns.
     fn observed_dim(&self) -> i64;
 
-    /// How many of the last columns of an observation are given, not explained: of a series, what came
-    /// before. The model is then `p(x, z | context)`, and an encoder may be shown the context or not.
+    /// The number of columns at the end of an observation that are conditioned on, not modelled: in a series,
+    /// the preceding observation. The model is then `p(x, z | context)`, and an encoder may be shown the
+    /// context or not.
     fn n_context_columns(&self) -> i64 {
         0
     }
 
-    /// Where the model's tensors are.
+    /// The device of the model's tensors.
     fn device(&self) -> Device;
 
-    /// The kind of the model's tensors; observations and draws are given in it.
+    /// The kind of the model's tensors; observations and draws must have the same kind.
     fn kind(&self) -> Kind;
 
-    /// Whether the model, once it is at fixed observations, reads rows in plain memory where they lie:
-    /// see [`crate::JointRowEvaluator::is_on_kernels`].
+    /// Whether the model runs on the kernels once it is conditioned, so that
+    /// [`crate::JointRowEvaluator::is_on_kernels`] holds. A model that cannot promise this returns `false`.
     fn is_on_kernels(&self) -> bool {
         false
     }
@@ -47,7 +49,7 @@ pub trait LatentVariableModel: Send {
 
     /// The joint gradient `∇_z log p(x, z)`, without a graph: `[B, X], [S, B, D] -> [S, B, D]`.
     ///
-    /// By automatic differentiation, unless the model knows better.
+    /// The default implementation uses automatic differentiation.
     ///
     /// # Errors
     ///
@@ -56,9 +58,9 @@ pub trait LatentVariableModel: Send {
         score_by_autograd(self, x, z)
     }
 
-    /// The model at the rows of `x` (`[B, X]`), for many evaluations; `x` may change afterwards.
+    /// Prepares the model for many evaluations at the rows of `x` (`[B, X]`); `x` may change afterwards.
     ///
-    /// By way of the methods above, unless the model knows better.
+    /// The default implementation calls the model's own `log_joint` and `score`.
     ///
     /// # Errors
     ///
@@ -67,17 +69,17 @@ pub trait LatentVariableModel: Send {
         Ok(Box::new(GenericConditionedModel::new(self, x)?))
     }
 
-    /// One `(x, z)` for each stream of `noise`, drawn from the model: `[B, X], [B, D]`.
+    /// Draws one `(x, z)` from the model for each stream of `noise`: `[B, X], [B, D]`.
     ///
     /// # Errors
     ///
     /// [`ModelError`] if the model cannot be drawn from.
     fn sample_joint(&self, noise: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError>;
 
-    /// The points `ids` of an endless data set that the model and `key` define: `[N, X], [N, D]`.
+    /// Draws the points `ids` of an endless data set that the model and `key` define: `[N, X], [N, D]`.
     ///
-    /// Points that do not depend on each other are drawn one by one; a model of a series draws them in their
-    /// order, so that neighbours in `ids` are neighbours in the series.
+    /// The default implementation draws each point independently, from the noise stream of its id. A model of
+    /// a series draws its points in order, so that neighbours in `ids` are neighbours in the series.
     ///
     /// # Errors
     ///
@@ -87,20 +89,21 @@ pub trait LatentVariableModel: Send {
         self.sample_joint(&mut NoiseStream::new(key, &ids, self.device()))
     }
 
-    /// Whether every row of `x` (`[B, X]`) lies where the likelihood has a density.
+    /// Checks that the likelihood has a density at every row of `x` (`[B, X]`).
     ///
     /// # Errors
     ///
-    /// [`ModelError::OffSupport`] for the first row that does not.
+    /// [`ModelError::OffSupport`] for the first row where it has none.
     fn check_support(&self, x: &Tensor) -> Result<(), ModelError>;
 
-    /// The closed forms, where there are any.
+    /// The closed forms of the evidence and the posterior, if the model has them.
     fn exact_posterior(&self) -> Option<&dyn ExactPosterior> {
         None
     }
 }
 
-/// A model whose posterior is a Gaussian in closed form: the oracle for every estimator.
+/// A model whose evidence and Gaussian posterior have closed forms: the oracle that estimators are tested
+/// against.
 pub trait ExactPosterior: LatentVariableModel {
     /// `log p(x)`, nats, `f64`: `[B, X] -> [B]`.
     ///
@@ -138,7 +141,7 @@ pub fn score_by_autograd<M: LatentVariableModel + ?Sized>(
         .expect("one gradient for one input"))
 }
 
-/// Checks `x` (`[B, X]`) and `z` (`[S, B, D]`) against a model's sizes, and gives `[S, B]`.
+/// Checks `x` (`[B, X]`) and `z` (`[S, B, D]`) against a model's sizes, and returns `[S, B]`.
 pub(crate) fn check_sizes(
     model: &(impl LatentVariableModel + ?Sized),
     x: &Tensor,
@@ -158,7 +161,7 @@ pub(crate) fn check_sizes(
     Ok([n_samples, batch])
 }
 
-/// Checks `x` (`[B, X]`) against a model's size, and gives `B`.
+/// Checks `x` (`[B, X]`) against a model's size, and returns `B`.
 pub(crate) fn check_observed(
     model: &(impl LatentVariableModel + ?Sized),
     x: &Tensor,
@@ -172,14 +175,14 @@ pub(crate) fn check_observed(
     Ok(n_observations)
 }
 
-/// Any model at fixed observations, by way of its [`LatentVariableModel`] methods.
+/// Any model at fixed observations, evaluated by its [`LatentVariableModel`] methods.
 pub struct GenericConditionedModel<'a, M: ?Sized> {
     model: &'a M,
     x: Tensor, // [B, X]
 }
 
 impl<'a, M: LatentVariableModel + ?Sized> GenericConditionedModel<'a, M> {
-    /// `model` at the rows of `x`, `[B, X]`.
+    /// Conditions `model` on the rows of `x`, `[B, X]`.
     ///
     /// # Errors
     ///
@@ -190,7 +193,7 @@ impl<'a, M: LatentVariableModel + ?Sized> GenericConditionedModel<'a, M> {
         Ok(Self { model, x })
     }
 
-    /// `f` of each chunk's observations, `[1, N, D]` draws and `[N, X]` data.
+    /// Calls `f` with the observations, `[N, X]`, and the draws, `[1, N, D]`, of each chunk of rows.
     fn for_each_chunk(
         &self,
         observations: &[i64],
@@ -245,7 +248,7 @@ impl<M: LatentVariableModel + ?Sized> ConditionedModel for GenericConditionedMod
 }
 
 impl<M: ?Sized> GenericConditionedModel<'_, M> {
-    /// What no rows give, so that there is always something to put together.
+    /// Returns a result for zero rows, so that there is always a tensor to concatenate.
     fn empty_rows(&self, kind: Kind, shape: &[i64]) -> Tensor {
         Tensor::zeros(shape, (kind, self.x.device()))
     }

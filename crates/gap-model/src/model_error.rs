@@ -5,7 +5,7 @@ use gap_torch::DimsError;
 /// A model was asked something that it cannot answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// A tensor has other axes than it should.
+    /// A tensor has the wrong axes.
     #[error(transparent)]
     Dims(#[from] DimsError),
     /// An observation lies where the likelihood has no density.
@@ -15,21 +15,21 @@ pub enum ModelError {
     OffSupport {
         /// The likelihood.
         likelihood: &'static str,
-        /// Its support.
+        /// A description of its support.
         needs: &'static str,
         /// The first offending row of the batch.
         row: i64,
         /// The offending value.
         value: f64,
     },
-    /// Sizes do not fit together.
+    /// A size differs from the one that the model needs.
     #[error("the model has {what} = {model}, but was given {given}")]
     Size {
-        /// The size that is wrong, by name.
+        /// The name of the size, such as `X`.
         what: &'static str,
-        /// The model's.
+        /// The size that the model needs.
         model: i64,
-        /// What was given.
+        /// The size that was given.
         given: i64,
     },
     /// A row names an observation that the model was not conditioned on.
@@ -37,9 +37,9 @@ pub enum ModelError {
         "observation {observation} was asked of a model at {n_observations} observations, numbered from 0"
     )]
     NoSuchObservation {
-        /// The number that was asked for.
+        /// The index that was asked for.
         observation: i64,
-        /// How many there are.
+        /// The number of observations that the model was conditioned on.
         n_observations: i64,
     },
     /// A stored model cannot be read.

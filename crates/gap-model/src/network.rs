@@ -1,8 +1,8 @@
-//! Networks whose weights are plain tensors: decoders and encoders are made of them.
+//! Networks whose weights are plain tensors; decoders and encoders are made of them.
 //!
-//! A network is a chain of layers, whatever their kind, so that fitting, evaluation and storage are
-//! written once. [`crate::mlp`] and [`crate::convolution`] make networks; the kernels
-//! know those of affine layers alone.
+//! A network is a chain of layers of any kind, so that fitting, evaluation and storage are written once.
+//! [`crate::mlp`] and [`crate::convolution`] make networks; the fused kernels support only networks whose
+//! layers are all affine.
 
 use crate::activation::{Activation, activate, activate_in_place, pull_back_in_place};
 use crate::backend::Backend;
@@ -11,7 +11,7 @@ use gap_torch::align_rows;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use tch::{Device, Kind, Tensor};
 
-/// Layers with an activation between them, and none after the last.
+/// A chain of layers, with an activation after each but the last.
 pub struct Network {
     layers: Vec<Layer>,
     activation: Activation,
@@ -19,11 +19,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// These layers, each of which takes what the one before it gives.
+    /// Makes a network of `layers`, each of which takes the output of the one before it.
     ///
     /// # Panics
     ///
-    /// If there are none, or they do not fit each other.
+    /// If there are no layers, or their widths do not fit.
     pub(crate) fn from_layers(layers: Vec<Layer>, activation: Activation) -> Self {
         assert!(!layers.is_empty(), "a network has a layer");
         let fit = |pair: &[Layer]| pair[0].n_outputs() == pair[1].n_inputs();
@@ -35,20 +35,20 @@ impl Network {
         }
     }
 
-    /// The same network computed by `backend`, where it has a choice; without this by what the environment
-    /// asks for.
+    /// The same network, computed by `backend` if the kernels support it; other networks are always computed
+    /// by libtorch. Without this call the backend is [`Backend::default`].
     #[must_use]
     pub const fn with_backend(mut self, backend: Backend) -> Self {
         self.backend = backend;
         self
     }
 
-    /// What computes it, where it has a choice.
+    /// The backend that computes the network if the kernels support it.
     pub const fn backend(&self) -> Backend {
         self.backend
     }
 
-    /// The same network with its last layer at zero, so that it says 0 wherever it is asked.
+    /// The same network with the last layer's weight and bias set to zero, so that its output is always 0.
     #[must_use]
     pub fn with_zero_output(mut self) -> Self {
         if let Some(last) = self.layers.last_mut() {
@@ -97,7 +97,7 @@ impl Network {
         self.layers[self.layers.len() - 1].n_outputs()
     }
 
-    /// How many weights and biases there are.
+    /// The number of weights and biases.
     pub fn n_weights(&self) -> u64 {
         self.parameters().iter().map(|p| p.numel() as u64).sum()
     }
@@ -110,11 +110,12 @@ impl Network {
             .collect()
     }
 
-    /// Puts the weights and biases into `memory`, one after the other: `[P]`, of the network's kind.
+    /// Moves the weights and biases into `memory`, one after the other: `[P]`, of the network's kind. The
+    /// network then shares that memory.
     ///
     /// # Panics
     ///
-    /// If it does not hold [`Network::n_weights`] numbers.
+    /// If `memory` does not hold exactly [`Network::n_weights`] numbers.
     pub fn move_parameters_into(&mut self, memory: &Tensor) {
         let parameters = self.parameters();
         let places = views_shaped_like(memory, &parameters);
@@ -130,7 +131,8 @@ impl Network {
         }
     }
 
-    /// The values of a forward pass, for [`Network::pull_back`]; the last is the output. No graph.
+    /// Computes a forward pass, and returns its values for [`Network::pull_back`], which needs no graph: the
+    /// input, each hidden layer's value, and the output.
     pub fn forward_keeping_values(&self, input: &Tensor) -> Vec<Tensor> {
         let last = self.layers.len() - 1;
         let mut values = vec![input.shallow_clone()];
@@ -144,9 +146,9 @@ impl Network {
         values
     }
 
-    /// Pulls `gradient`, in the output, back through the pass with these `values`: writes that in each
-    /// weight and bias to `into` (as long as [`Network::n_weights`]), and gives that in the input if it
-    /// is wanted.
+    /// Computes the backward pass of the forward pass with these `values`, given the `gradient` in its
+    /// output. Writes the gradient in all weights and biases to `into` (of length [`Network::n_weights`]),
+    /// and returns the gradient in the input if `in_input` is set.
     pub fn pull_back(
         &self,
         values: &[Tensor],
@@ -186,7 +188,7 @@ impl Network {
         self.layers[0].weight.kind()
     }
 
-    /// Where the weights are.
+    /// The device of the weights.
     pub fn device(&self) -> Device {
         self.layers[0].weight.device()
     }
@@ -199,11 +201,11 @@ impl Network {
         }
     }
 
-    /// The same network with the weights that [`Network::store`] wrote, on `device`.
+    /// The same network on `device`, with the weights that [`Network::store`] wrote.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Missing`] if one is not there, or of another shape.
+    /// [`CheckpointError::Missing`] if a tensor is not there, or has another shape.
     pub fn restored(
         mut self,
         checkpoint: &Checkpoint,
@@ -224,7 +226,7 @@ impl Network {
     }
 }
 
-/// The tensor of that name, which is to have the shape of `like`.
+/// Reads the tensor of that name, which must have the shape of `like`.
 pub(crate) fn read_stored_tensor(
     checkpoint: &Checkpoint,
     name: &str,
@@ -240,7 +242,7 @@ pub(crate) fn read_stored_tensor(
     }
 }
 
-/// Parts of `memory`, one after the other, shaped like `parameters`.
+/// Splits `memory` into consecutive views with the shapes of `parameters`.
 pub(crate) fn views_shaped_like(memory: &Tensor, parameters: &[Tensor]) -> Vec<Tensor> {
     let mut start = 0;
     let views = parameters.iter().map(|parameter| {

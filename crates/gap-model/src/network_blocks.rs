@@ -1,8 +1,8 @@
-//! A network's values and pulled-back gradients, block by block, in memory that is used again.
+//! A network's forward and backward passes, block by block, in memory that is reused.
 //!
-//! Every operation runs at one shape, [`ROWS_PER_BLOCK`] rows, in memory whose rows are aligned, so that a
-//! row's bits do not depend on the rest of the batch (see [`gap_torch::map_row_blocks`]). No graph is built:
-//! the caller holds a no-grad guard.
+//! Every operation runs at one shape, [`ROWS_PER_BLOCK`] rows, in memory with aligned rows, so that a row's
+//! bits do not depend on the rest of the batch (see [`gap_torch::map_row_blocks`]). No graph is built: the
+//! caller holds a no-grad guard.
 
 use crate::activation::{Activation, activate_in_place, pull_back_in_place};
 use crate::layer::{Layer, LayerMap};
@@ -10,10 +10,10 @@ use crate::network::Network;
 use gap_torch::{ROWS_PER_BLOCK, empty_aligned_rows};
 use tch::Tensor;
 
-/// A network with a block's worth of memory for each layer.
+/// A network, with memory for one block of each layer's values and of the hidden layers' gradients.
 pub(crate) struct NetworkBlocks {
     layers: Vec<BlockLayer>,
-    gradients: Vec<Tensor>, // in the hidden layers' values, [ROWS_PER_BLOCK, h_i]
+    gradients: Vec<Tensor>, // in each hidden layer's value, [ROWS_PER_BLOCK, h_i]
     activation: Activation,
 }
 
@@ -44,7 +44,7 @@ impl BlockLayer {
 }
 
 impl NetworkBlocks {
-    /// Memory for `network`, whose weights are shared.
+    /// Allocates the memory for `network`, and shares its weights.
     pub(crate) fn new(network: &Network) -> Self {
         let memory = |width: i64| {
             empty_aligned_rows(ROWS_PER_BLOCK, width, network.kind(), network.device())
@@ -62,7 +62,8 @@ impl NetworkBlocks {
         }
     }
 
-    /// The same with transposed copies of the weights: dear once, and cheaper in every block.
+    /// Replaces the transposed views of affine weights by contiguous copies, which cost time once and save
+    /// some in every block.
     pub(crate) fn with_transposed_copies(mut self) -> Self {
         for layer in &mut self.layers {
             layer.transposed = layer.transposed.take().map(|weight| weight.contiguous());
@@ -70,7 +71,7 @@ impl NetworkBlocks {
         self
     }
 
-    /// The output of a block of aligned rows, in memory that the caller may write over:
+    /// Computes the output of a block of aligned rows, in memory that the caller may overwrite:
     /// `[ROWS_PER_BLOCK, in] -> [ROWS_PER_BLOCK, out]`.
     pub(crate) fn forward(&mut self, input: &Tensor) -> &mut Tensor {
         let last = self.layers.len() - 1;
@@ -85,16 +86,16 @@ impl NetworkBlocks {
         &mut self.layers[last].value
     }
 
-    /// Pulls the gradient that the caller has written over the output of the latest
-    /// [`NetworkBlocks::forward`] back to the input, and writes it to `into`, `[ROWS_PER_BLOCK, in]`.
+    /// Computes the backward pass of the latest [`NetworkBlocks::forward`]. The caller has written the
+    /// gradient over the output; the gradient in the input is written to `into`, `[ROWS_PER_BLOCK, in]`.
     pub(crate) fn pull_back(&mut self, into: &Tensor) {
         let last = &self.layers[self.layers.len() - 1];
         last.pull_back(&last.value, self.gradients.last().unwrap_or(into));
         self.pull_back_below_last(into);
     }
 
-    /// The same, where `through_last(output, into)` writes the gradient in the last layer's input, given
-    /// the output's memory.
+    /// As [`NetworkBlocks::pull_back`], but the caller takes the gradient through the last layer: given the
+    /// output's memory, `through_last(output, into)` writes the gradient in the last layer's input.
     pub(crate) fn pull_back_with_last_layer(
         &mut self,
         into: &mut Tensor,

@@ -1,10 +1,10 @@
 //! A series whose latent variables need context: `p(z_n | x_n, x_{n−1})` is not a function of `x_n` alone.
 //!
-//! An encoder that sees `x_n` only has an amortization gap that no width closes; one that sees its
-//! predecessor too has none (Margossian and Blei 2023, "Amortized Variational Inference: When and Why?",
-//! the example of a time series). An observation is the row `[x_n, x_{n−1}]`, whose second column is
-//! context: so datapoints stay independent of each other, given it. Given the context the model is a
-//! linear-Gaussian one, to which everything is left.
+//! The amortization gap of an encoder that sees only `x_n` does not vanish, however wide the encoder; one
+//! that also sees `x_{n−1}` can close it (Margossian and Blei 2023, "Amortized Variational Inference: When
+//! and Why?", the example of a time series). An observation is the row `[x_n, x_{n−1}]`, whose second column
+//! is context. Given the context, datapoints are independent of each other, and the model is a
+//! [`LinearGaussian`], which computes everything.
 
 use crate::conditioned::ConditionedModel;
 use crate::linear_gaussian::LinearGaussian;
@@ -17,27 +17,27 @@ use gap_torch::{NoiseStream, SeedKey};
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
-/// The numbers of a [`TimeSeries`].
+/// The coefficients of a [`TimeSeries`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SeriesCoefficients {
-    /// `c`: how much of the predecessor is in the mean of `z_n`.
+    /// `c`: the coefficient of `x_{n−1}` in `z_n`.
     pub into_latent: f64,
-    /// `a`: how much of the predecessor is in `x_n` directly.
+    /// `a`: the coefficient of `x_{n−1}` in `x_n`, apart from its effect through `z_n`.
     pub into_next: f64,
-    /// `b`: how much of `z_n` is in `x_n`.
+    /// `b`: the coefficient of `z_n` in `x_n`.
     pub loading: f64,
-    /// `o`: what is added to every `x_n`.
+    /// `o`: the constant in every `x_n`.
     pub offset: f64,
     /// `s`: the standard deviation of the noise.
     pub noise_std: f64,
 }
 
 impl SeriesCoefficients {
-    /// The series of the paper's notebook (`saw_time_series.ipynb`): `z_n ~ N(x_{n−1}, 1)` and `x_n ~ N(0.75
-    /// (z_n + θ), 1)` with `θ = 3.4159`, which is known here and was inferred there.
+    /// The series of the paper's notebook (`saw_time_series.ipynb`): `z_n ~ N(x_{n−1}, 1)` and
+    /// `x_n ~ N(0.75 (z_n + θ), 1)` with `θ = 3.4159`, which is known here and inferred in the notebook.
     ///
-    /// The notebook draws its data otherwise, as `x_n ~ N(0.75 (x_{n−1} + θ), 1)` without `z_n`, which has less
-    /// variance than its model says; ours is drawn from the model.
+    /// The notebook draws its data differently, as `x_n ~ N(0.75 (x_{n−1} + θ), 1)` without `z_n`. These data
+    /// have less variance than the notebook's model; here data are drawn from the model itself.
     pub const SAW_NOTEBOOK: Self = Self {
         into_latent: 1.0,
         into_next: 0.0,
@@ -46,12 +46,12 @@ impl SeriesCoefficients {
         noise_std: 1.0,
     };
 
-    /// What is left of a value one step later, on average.
+    /// `a + b c`: the coefficient of `x_{n−1}` in the mean of `x_n`.
     fn observed_autoregression(&self) -> f64 {
         self.into_next + self.loading * self.into_latent
     }
 
-    /// Mean and standard deviation of `x_n` long after the start.
+    /// Mean and standard deviation of `x_n` in the stationary distribution.
     fn stationary_mean_and_std(&self) -> (f64, f64) {
         let persistence = self.observed_autoregression();
         let variance = self.loading.powi(2) + self.noise_std.powi(2);
@@ -62,22 +62,22 @@ impl SeriesCoefficients {
     }
 }
 
-/// `z_n ~ N(c x_{n−1}, 1)` and `x_n = o + a x_{n−1} + b z_n + s ε`, stationary.
+/// A stationary series: `z_n ~ N(c x_{n−1}, 1)` and `x_n = o + a x_{n−1} + b z_n + s ε`.
 ///
-/// With `u = z_n − c x_{n−1}` and `r = x_n − (a + b c) x_{n−1}` it is `u ~ N(0, 1)`, `r = o + b u + s ε`: a
-/// linear-Gaussian model, whose score in `u` is that in `z_n`.
+/// In `u = z_n − c x_{n−1}` and `r = x_n − (a + b c) x_{n−1}` it is a linear-Gaussian model: `u ~ N(0, 1)`
+/// and `r = o + b u + s ε`. Its score in `u` equals the score in `z_n`, since `u` is `z_n` shifted.
 pub struct TimeSeries {
     coefficients: SeriesCoefficients,
-    /// Of `r` and `u`.
+    /// The linear-Gaussian model of `r` and `u`.
     innovations: LinearGaussian,
 }
 
 impl TimeSeries {
-    /// The series with these numbers.
+    /// The series with these coefficients.
     ///
     /// # Panics
     ///
-    /// If it has no stationary distribution, `|a + b c| ≥ 1`, or no noise.
+    /// If the series has no stationary distribution (`|a + b c| ≥ 1`) or no noise.
     pub fn new(coefficients: SeriesCoefficients, device: Device) -> Self {
         let is_stationary = coefficients.observed_autoregression().abs() < 1.0;
         assert!(is_stationary, "a series forgets: |a + b c| < 1");
@@ -138,18 +138,18 @@ impl TimeSeries {
         x.narrow(1, 1, 1)
     }
 
-    /// `r`: `[B, 2] -> [B, 1]`.
+    /// `r = x_n − (a + b c) x_{n−1}`: `[B, 2] -> [B, 1]`.
     fn innovation(&self, x: &Tensor) -> Tensor {
         x.narrow(1, 0, 1)
             - Self::previous_observation(x) * self.coefficients.observed_autoregression()
     }
 
-    /// The mean of `z_n` before `x_n` is seen: `[B, 2] -> [B, 1]`.
+    /// The mean of `z_n` given `x_{n−1}`, but not `x_n`: `[B, 2] -> [B, 1]`.
     fn latent_prior_mean(&self, x: &Tensor) -> Tensor {
         Self::previous_observation(x) * self.coefficients.into_latent
     }
 
-    /// `(x_n, z_n)` from its predecessor and two standard normals.
+    /// Computes `(x_n, z_n)` from `x_{n−1}`, which is `before`, and two standard normals.
     fn next_point(&self, before: f64, normals: [f64; 2]) -> (f64, f64) {
         let SeriesCoefficients {
             into_latent,
@@ -209,14 +209,15 @@ impl LatentVariableModel for TimeSeries {
     fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
         check_observed(self, x)?;
         if self.coefficients.into_latent == 0.0 {
-            // Then u is z, and the kernels can be asked for it.
+            // Here u = z_n, so that the conditioned model of r and u, which may be on the kernels, serves as
+            // it is.
             self.innovations.condition(&self.innovation(x))
         } else {
             Ok(Box::new(GenericConditionedModel::new(self, x)?))
         }
     }
 
-    /// Each from a stationary predecessor of its own.
+    /// Draws each point after a predecessor of its own, from the stationary distribution.
     fn sample_joint(&self, noise: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError> {
         let (mean, std) = self.coefficients.stationary_mean_and_std();
         let (mut x, mut z) = (Vec::new(), Vec::new());
@@ -230,7 +231,7 @@ impl LatentVariableModel for TimeSeries {
         Ok((self.rows_tensor(&x, 2), self.rows_tensor(&z, 1)))
     }
 
-    /// Points of one series, which begins in its stationary distribution.
+    /// Draws the points of one series, which begins in its stationary distribution.
     fn sample_points(&self, key: SeedKey, ids: Range<u64>) -> Result<(Tensor, Tensor), ModelError> {
         let (mean, std) = self.coefficients.stationary_mean_and_std();
         let start = NoiseStream::first_normals(key.for_role("start"), &[0], 1)[0];
@@ -258,7 +259,8 @@ impl LatentVariableModel for TimeSeries {
     }
 }
 
-/// Of `x_n` given its predecessor: summed over a series, the evidence of the series given its start.
+/// The closed forms of `x_n` given `x_{n−1}`. Summed over a series, the log evidence is that of the series
+/// given its start.
 impl ExactPosterior for TimeSeries {
     fn log_evidence(&self, x: &Tensor) -> Result<Tensor, ModelError> {
         check_observed(self, x)?;

@@ -1,4 +1,4 @@
-//! Every backend of this processor, against libtorch in `f64`.
+//! Checks every backend of this processor against libtorch in `f64`.
 
 use gap_model::{
     Activation, Backend, LatentVariableModel, Likelihood, Mlp, MlpDecoder, NetworkLearner,
@@ -6,7 +6,7 @@ use gap_model::{
 use gap_torch::{NoiseStream, SeedKey};
 use tch::{Device, Kind, Tensor};
 
-/// `|a − b|` over `|b|`, in the Euclidean norm.
+/// `|a − b| / |b|` in the Euclidean norm.
 fn relative_error(a: &Tensor, b: &Tensor) -> f64 {
     let norm = |t: Tensor| t.square().sum(Kind::Double).sqrt().double_value(&[]);
     norm(a.to_kind(Kind::Double) - b) / norm(b.shallow_clone())
@@ -53,7 +53,7 @@ fn scores_and_joints_are_those_of_libtorch() {
     }
 }
 
-/// A decoder that is fitted further is packed anew.
+/// A decoder whose weights have changed is packed again.
 #[test]
 fn weights_that_have_changed_are_not_forgotten() {
     let network =
@@ -78,7 +78,7 @@ fn weights_that_have_changed_are_not_forgotten() {
     assert!(relative_error(&after, &expected) < 1e-5);
 }
 
-/// Without hidden layers and with four, of which some are narrower than a register.
+/// The networks have no hidden layers or four, one of which is narrower than a vector register.
 #[test]
 fn a_learners_gradient_in_its_input_is_that_of_libtorch() {
     for backend in Backend::all_supported() {
@@ -112,7 +112,7 @@ fn a_learners_gradient_in_its_input_is_that_of_libtorch() {
                     "{backend} {widths:?} {activation:?}: {error:e}"
                 );
 
-                // Adam's first step goes up by the rate wherever the gradient is not tiny.
+                // Adam's first step moves a weight by the learning rate, uphill, unless its gradient is tiny.
                 let pairs = network.parameters().into_iter().zip(double.parameters());
                 let moved: Vec<Tensor> = pairs.map(|(new, old)| (new - old).view([-1])).collect();
                 let moved = Tensor::cat(&moved, 0);

@@ -1,4 +1,5 @@
-//! A datapoint has the same bits in any batch, on every path of the kernels and of libtorch.
+//! A datapoint's results have the same bits in any batch, with every backend and every code path of
+//! libtorch's math library.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod models;
@@ -10,7 +11,7 @@ use models::{conv_shapes, f32_models, owners};
 use std::process::Command;
 use tch::{Device, Tensor};
 
-/// Set in a process that this file has started.
+/// The environment variable that is set in the processes that this file starts.
 const AGAIN: &str = "AMORTGAP_TEST_AGAIN";
 
 #[test]
@@ -40,7 +41,7 @@ fn a_datapoint_has_the_same_joint_and_score_alone_and_in_a_batch() {
     }
 }
 
-/// In one conditioned model, so that every evaluation uses the memory of another size's.
+/// One conditioned model evaluates batches of changing sizes, so that each reuses memory of another size.
 #[test]
 fn a_row_has_the_same_bits_in_any_batch() {
     for (name, model) in f32_models() {
@@ -70,7 +71,8 @@ fn a_row_has_the_same_bits_in_any_batch() {
             assert!(both.log_joint.equal(&expected), "{name}: joint of {n} rows");
         }
         assert!(together.score.equal(&kept), "a result was written over");
-        // Nor does it depend on what else the model was conditioned on, or where z lies in memory.
+        // The score does not depend either on the other observations of the conditioned model, or on where z
+        // lies in memory.
         let mut alone = model.condition(&x.narrow(0, 5, 1)).unwrap();
         let score = alone.score(&[0], &z.narrow(0, 5, 1)).unwrap();
         assert!(
@@ -80,7 +82,7 @@ fn a_row_has_the_same_bits_in_any_batch() {
     }
 }
 
-/// On the path that an encoder takes.
+/// Evaluates each network through [`PackedEncoder`], as encoders do.
 #[test]
 fn a_network_says_the_same_of_a_datapoint_in_any_batch() {
     let (key, device) = (SeedKey::root(1), Device::Cpu);
@@ -112,7 +114,8 @@ fn a_network_says_the_same_of_a_datapoint_in_any_batch() {
     }
 }
 
-/// Runs this file again in processes that take other paths, where this test checks that they do.
+/// Runs this file's tests again in other processes: one for each backend, and one with the MKL switch off.
+/// There, this test checks that the backend and the switch are as set.
 #[test]
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 fn the_same_holds_on_every_other_path() {

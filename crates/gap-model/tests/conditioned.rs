@@ -1,4 +1,4 @@
-//! Models at fixed observations: the same answers as the model's own.
+//! Models at fixed observations give the same results as the models themselves.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod models;
@@ -53,13 +53,13 @@ fn a_conditioned_score_is_the_slope_of_the_conditioned_log_joint() {
             let _ = shift.narrow(1, d, 1).fill_(step);
             let slope = (log_joint(&(&z + &shift)) - log_joint(&(&z - &shift))) / (2.0 * step);
             let error = largest(&(slope - score.select(1, d))) / largest(&score);
-            // Rounding 1e-16 / step and truncation step² both stay below this.
+            // The errors of rounding (1e-16 / step) and of truncation (step²) both stay below this.
             assert!(error < 1e-7, "{name}, axis {d}: {error}");
         }
     }
 }
 
-/// With the oracle's loadings and offsets for weights and biases.
+/// The decoder's weights and biases are the oracle's loadings and offsets.
 #[test]
 fn a_decoder_of_one_layer_and_gaussian_noise_is_the_linear_gaussian_model() {
     let std = 0.4;
@@ -99,7 +99,7 @@ fn single_precision_costs_no_more_than_its_rounding() {
             .unwrap();
         let by_autograd = score_by_autograd(model.as_ref(), &x, &z).unwrap();
         let error = largest(&(asked.score - by_autograd.flatten(0, 1)));
-        // Sums of up to 784 terms of order one, each rounded at 1e-7 of the largest.
+        // The sums have up to 784 terms of order one, each rounded at 1e-7 of the largest.
         assert!(error < 1e-5 * largest(&by_autograd), "{name}: {error}");
     }
 }
@@ -148,7 +148,7 @@ fn what_does_not_fit_is_refused() {
                     if observation == missing
             ));
         }
-        // A refusal leaves it as it was.
+        // A refused call leaves the conditioned model usable.
         assert!(conditioned.score(&[1], &zeros(&[1, d])).is_ok(), "{name}");
     }
 }

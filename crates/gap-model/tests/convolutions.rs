@@ -1,4 +1,4 @@
-//! Convolutional networks: their shapes, their gradients by hand, and storage.
+//! Convolutional networks: their shapes, hand-derived gradients, and storage.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod models;
@@ -49,7 +49,7 @@ fn the_gradients_are_those_of_automatic_differentiation() {
         let nothing = network.pull_back(&values, weighing.copy(), &without, false);
         assert!(nothing.is_none() && without.equal(&by_hand), "{name}");
 
-        // With weights of its own the network has a graph to them.
+        // The weights of this copy are detached tensors, each of which can require a gradient.
         let network = network.to_kind(Kind::Double);
         let parameters: Vec<Tensor> = (network.parameters().into_iter())
             .map(|parameter| parameter.set_requires_grad(true))

@@ -1,4 +1,4 @@
-//! The hand-derived scores against automatic differentiation and finite differences, in `f64`.
+//! Checks hand-derived gradients against automatic differentiation and finite differences, in `f64`.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod models;
@@ -34,7 +34,7 @@ fn the_score_is_the_slope_of_the_log_joint() {
             let below = model.log_joint(&x, &(&z - &shift)).unwrap();
             let slope = (above - below) / (2.0 * step);
             let difference = largest(&(slope - score.select(2, d))) / largest(&score);
-            // Rounding 1e-16 / step and truncation step² both stay below this.
+            // The errors of rounding (1e-16 / step) and of truncation (step²) both stay below this.
             assert!(difference < 1e-7, "{name}, axis {d}: {difference}");
         }
     }
@@ -66,7 +66,7 @@ fn a_gaussian_likelihood_takes_any_finite_observation() {
     );
 }
 
-/// Of every activation, with and without hidden layers.
+/// Checks every activation, with and without hidden layers.
 #[test]
 fn the_weight_gradient_is_that_of_automatic_differentiation() {
     for widths in [&[3, 5][..], &[4, 7, 6, 9]] {
@@ -80,7 +80,8 @@ fn the_weight_gradient_is_that_of_automatic_differentiation() {
             let input = normal(&mut noise, widths[0]).set_requires_grad(true);
             let weighing = normal(&mut noise, widths[widths.len() - 1]);
 
-            // The network lies in one array, whose gradient automatic differentiation gives whole.
+            // The weights lie in one array, so that automatic differentiation gives all their gradients at
+            // once.
             let memory = Tensor::zeros([network.n_weights() as i64], (Kind::Double, Device::Cpu));
             network.move_parameters_into(&memory);
             let by_hand = memory.zeros_like();
@@ -111,7 +112,7 @@ fn the_weight_gradient_is_that_of_automatic_differentiation() {
     }
 }
 
-/// The network whose weights lie in `memory`, layer after layer, with a graph to it.
+/// The output of the network whose weights lie in `memory`, layer after layer, with a graph to `memory`.
 fn network_of(memory: &Tensor, widths: &[i64], activation: Activation, input: &Tensor) -> Tensor {
     let (mut value, mut start) = (input.shallow_clone(), 0);
     for (i, pair) in widths.windows(2).enumerate() {
@@ -127,7 +128,7 @@ fn network_of(memory: &Tensor, widths: &[i64], activation: Activation, input: &T
     value
 }
 
-/// Of the log joint, through any likelihood.
+/// Checks the gradient in the weights and the score of a decoder, with every likelihood.
 #[test]
 fn a_decoders_gradients_are_those_of_automatic_differentiation() {
     let widths = [4, 7, 9];

@@ -1,4 +1,4 @@
-//! The nonlinear hierarchical model against quadrature.
+//! Checks the nonlinear hierarchical model against quadrature.
 
 use gap_model::{LatentVariableModel, NonlinearHierarchical};
 use gap_torch::{NoiseStream, SeedKey};
@@ -16,12 +16,12 @@ fn grid(from: f64, to: f64, n: i64) -> (Tensor, f64) {
     (points, (to - from) / (n - 1) as f64)
 }
 
-/// `E[x | z]` and `Var[x | z]`, written independently of the model.
+/// `E[x | z]` and `Var[x | z]`, computed independently of the model.
 fn conditional_moments(z: f64) -> (f64, f64) {
     (OFFSET + z * (1.0 + z.sin()), (2.0 * z.cos()).exp())
 }
 
-/// `∫ p(x, z) dx = N(z; 0, 1)` at every `z`: the normaliser that depends on `z` is there.
+/// `∫ p(x, z) dx = N(z; 0, 1)` at every `z`, which fails without the normaliser that depends on `z`.
 #[test]
 fn the_joint_has_the_prior_for_its_marginal() {
     let (x, step) = grid(-40.0, 40.0, 20_001);
@@ -43,7 +43,7 @@ fn draws_have_the_moments_of_the_model() {
     model().check_support(&x).unwrap();
     let (points, step) = grid(-9.0, 9.0, 4_001);
     let points = Vec::<f64>::try_from(points).unwrap();
-    // E[x], E[x²], E[x⁴] of a mixture of Gaussians, and E[x z], over z.
+    // E[x], E[x²], E[x⁴] and E[x z], where x is a mixture of Gaussians over z.
     let mut expected = [0.0; 4];
     for z in points {
         let weight = step * (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
@@ -73,7 +73,7 @@ fn draws_have_the_moments_of_the_model() {
     assert!(error < 4.0 * standard_error(variance), "product: {error}");
 }
 
-/// What hidden units are for: over a range of `x` the posterior mean is far from a straight line.
+/// Over a range of `x` the posterior mean is far from a straight line, so an encoder needs hidden units.
 #[test]
 fn the_posterior_mean_is_not_linear_in_the_observation() {
     let (z, _) = grid(-8.0, 8.0, 4_001);

@@ -1,4 +1,4 @@
-//! Every likelihood: its gradients, its mass, its draws, its support, and what it learns.
+//! Every likelihood: its gradients, total probability, draws, support and learned parameters.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod models;
@@ -20,7 +20,7 @@ fn normal(key: u64, rows: u64, width: i64) -> Tensor {
     noise.normal(1, width).squeeze_dim(0).to_kind(Kind::Double)
 }
 
-/// In `f64`, with observations at all kinds of places around the output: `[N, X], [N, X]`.
+/// Every likelihood in `f64`, with observations drawn near the outputs, and the outputs: `[N, X], [N, X]`.
 fn cases() -> Vec<(&'static str, Likelihood, Tensor, Tensor)> {
     let cases = likelihoods(X).into_iter().map(|(name, likelihood)| {
         let output = normal(1, 40, X) * 0.5 + 0.5;
@@ -53,7 +53,8 @@ fn the_residual_is_the_slope_of_the_log_density() {
     }
 }
 
-/// Of a weighted sum over rows, through the floor; as many numbers as there are dimensions.
+/// The gradient is that of a weighted sum over rows, and includes the slope of the floor. Each observed
+/// dimension has one learned parameter.
 #[test]
 fn the_gradient_in_what_is_learned_is_the_slope_in_it() {
     let (step, weight) = (1e-6, 0.25);
@@ -66,7 +67,7 @@ fn the_gradient_in_what_is_learned_is_the_slope_in_it() {
         let by_hand = memory.zeros_like();
         likelihood.pull_back_to_parameters(&x, &output, weight, &by_hand);
         for parameter in 0..memory.numel() as i64 {
-            // A clone shares the memory that this changes.
+            // The clone shares `memory`, which `at` changes.
             let shared = likelihood.clone();
             let at = |value: f64| {
                 let _ = memory.narrow(0, parameter, 1).g_add_scalar_(value);
@@ -108,7 +109,7 @@ fn a_learned_scale_stays_above_its_floor() {
         .log_scale()
         .exp();
     assert!(scales.min().double_value(&[]) >= 0.05 * (1.0 - 1e-12));
-    // Far above the floor there is none: softplus(y) − y = log(1 + e^−y).
+    // Far above the floor it has hardly any effect: softplus(y) − y = log(1 + e^−y).
     let apart = (scales.log() - raw).double_value(&[3]);
     assert!(
         apart > 0.0 && apart < 0.05 * (-2.0_f64).exp() + 1e-12,
@@ -116,7 +117,7 @@ fn a_learned_scale_stays_above_its_floor() {
     );
 }
 
-/// As joint training learns it: a flat parameter that goes up its gradient, beside the network.
+/// As in joint training, the scale's parameters lie in one array, and follow their gradient uphill.
 #[test]
 fn a_scale_that_learns_finds_the_spread_of_the_residuals() {
     let std = LearnedScale::new(2, 1.0, 0.1, Device::Cpu);
@@ -132,7 +133,7 @@ fn a_scale_that_learns_finds_the_spread_of_the_residuals() {
         let _ = parameters.shallow_clone().g_add_(&(&gradient * 0.05));
     }
     let found = likelihood.learned_scale().unwrap().log_scale().exp();
-    // The likelihood of a Gaussian is highest at the root of the mean square.
+    // The maximum-likelihood standard deviation is the root of the mean square.
     let expected = x
         .square()
         .mean_dim([0_i64].as_slice(), false, Kind::Float)
@@ -147,7 +148,7 @@ fn logistic(n_levels: i64, scale: LearnedScale) -> Likelihood {
     Likelihood::DiscretizedLogistic(DiscretizedLogistic { n_levels, scale })
 }
 
-/// `log p` of each level in each row of `output`, which has one column: `[N, L]`.
+/// `log p` of each level for each row of `output`, which has one column: `[N, L]`.
 fn of_levels(likelihood: &Likelihood, n_levels: i64, output: &Tensor) -> Tensor {
     let levels = (0..n_levels).map(|level| {
         let x = Tensor::full_like(output, level as f64 / (n_levels - 1) as f64);
@@ -156,7 +157,8 @@ fn of_levels(likelihood: &Likelihood, n_levels: i64, output: &Tensor) -> Tensor 
     Tensor::stack(&levels.collect::<Vec<_>>(), 1)
 }
 
-/// From scales far below the distance of two levels to far above, and outputs outside of all levels.
+/// Scales go from far below the distance between two levels to far above it, outputs from below all levels to
+/// above.
 #[test]
 fn the_levels_of_a_discretized_logistic_share_a_mass_of_one() {
     let output = Tensor::linspace(-1.0, 2.0, 61, (Kind::Double, Device::Cpu)).unsqueeze(1);
@@ -175,7 +177,7 @@ fn the_levels_of_a_discretized_logistic_share_a_mass_of_one() {
     }
 }
 
-/// In `f32`, a level that is all but impossible keeps a finite value and a gradient towards it.
+/// In `f32`, a level of almost no probability still has a finite log probability, and a gradient towards it.
 #[test]
 fn a_discretized_logistic_is_finite_far_from_its_output() {
     let likelihood = logistic(256, LearnedScale::new(3, 0.002, 0.001, Device::Cpu));
@@ -248,7 +250,7 @@ fn what_is_not_a_level_is_refused() {
         );
         assert!(error.to_string().contains("levels"), "{error}");
     }
-    // All grey values of eight bits, as f32 has them.
+    // All 8-bit grey values, rounded to f32.
     let grey = Tensor::arange(256, (Kind::Float, Device::Cpu)).view([128, 2]) / 255.0;
     let likelihood = logistic(256, LearnedScale::new(2, 0.1, 0.01, Device::Cpu));
     assert!(likelihood.check_support(&grey).is_ok());

@@ -1,4 +1,4 @@
-//! The closed forms of models that have them against definitions that do not use them.
+//! Checks the closed forms of models against definitions that do not use them.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod models;
@@ -74,13 +74,13 @@ fn bayes_rule_holds_at_any_z() {
     }
 }
 
-/// `x` has mean `b` and covariance `WWᵀ + s²I`, so `E log p(x)` is minus its entropy.
+/// `x` has mean `b` and covariance `WWᵀ + s²I`, so the mean of `log p(x)` over draws is minus its entropy.
 #[test]
 fn draws_follow_the_evidence() {
     let model = model(3, 6, 0.5);
     let n = 20_000;
     let log_evidence = model.log_evidence(&observations(&model, n)).unwrap();
-    // A draw's log density has variance X/2 around minus the entropy.
+    // Minus the entropy is log p(b) − X/2, and a draw's log density varies around it with variance X/2.
     let expected = {
         let factor_free = model
             .log_evidence(&model_mean(&model))
@@ -92,7 +92,7 @@ fn draws_follow_the_evidence() {
     assert!(error.abs() < 4.0 * (3.0 / n as f64).sqrt(), "{error}");
 }
 
-/// The offset `b`, where the density is greatest: the mean of many draws would do, this is exact.
+/// The offset `b`, which is the exact mean of `x`, where its density is greatest.
 fn model_mean(model: &LinearGaussian) -> Tensor {
     let mut checkpoint = gap_torch::checkpoint::Checkpoint::new();
     model.store(&mut checkpoint);

@@ -1,4 +1,4 @@
-//! A series and its context: the order of its points, its law, and what its posterior depends on.
+//! A series and its context: the order of its points, their distribution, and what the posterior depends on.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod models;
@@ -30,7 +30,7 @@ fn the_context_of_a_point_is_the_point_before_it() {
         assert_eq!((x.size(), z.size()), (vec![50, 2], vec![50, 1]));
         let (next, before) = (column(&x, 0), column(&x, 1));
         assert_eq!(next[..49], before[1..]);
-        // A part of the series is that part, and another key gives another series.
+        // A range of ids gives that part of the same series, and another key gives another series.
         let (part, latent) = model.sample_points(SeedKey::root(1), 20..30).unwrap();
         assert!(part.equal(&x.narrow(0, 20, 10)) && latent.equal(&z.narrow(0, 20, 10)));
         let (another, _) = model.sample_points(SeedKey::root(2), 0..50).unwrap();
@@ -39,7 +39,7 @@ fn the_context_of_a_point_is_the_point_before_it() {
     }
 }
 
-/// For models without an order, as many streams as points.
+/// A model without an order draws each point from the noise stream of its id.
 #[test]
 fn points_without_an_order_are_those_of_their_streams() {
     for (name, model) in f32_models() {
@@ -54,7 +54,7 @@ fn points_without_an_order_are_those_of_their_streams() {
     }
 }
 
-/// Of one long series, and of points with predecessors of their own.
+/// Checks the points of one long series, and points that have predecessors of their own.
 #[test]
 fn draws_follow_the_law_of_the_series() {
     for coefficients in BOTH {
@@ -66,19 +66,20 @@ fn draws_follow_the_law_of_the_series() {
         let in_order = model.sample_points(SeedKey::root(4), 0..n).unwrap();
         for (x, z) in [apart, in_order] {
             model.check_support(&x).unwrap();
-            // log p(x | context) is minus its entropy on average, and varies by 1/2 around it.
+            // log p(x | context) is minus its entropy on average, with a variance of 1/2.
             let variance = coefficients.loading.powi(2) + coefficients.noise_std.powi(2);
             let expected = -0.5 * (1.0 + (TAU * variance).ln());
             let evidence = model.log_evidence(&x).unwrap();
             let error = evidence.mean(Kind::Double).double_value(&[]) - expected;
             assert!(error.abs() < 4.0 * (0.5 / n as f64).sqrt(), "{error}");
-            // So is log p(x, z | context), of two dimensions.
+            // The same holds for log p(x, z | context), with a variance of 1 for its two dimensions.
             let joint = model.log_joint(&x, &z.unsqueeze(0)).unwrap();
             let expected = -(1.0 + TAU.ln()) - coefficients.noise_std.ln();
             let error = joint.mean(Kind::Double).double_value(&[]) - expected;
             assert!(error.abs() < 4.0 * (1.0 / n as f64).sqrt(), "{error}");
-            // Both columns have the stationary mean and variance. Neighbours are correlated by ±0.8 at
-            // most, which makes a standard error up to 3 times as large: 4 of them, for two columns.
+            // Both columns have the stationary mean and variance. Neighbours are correlated by ±0.8 at most,
+            // which makes a standard error up to 3 times as large; the tolerance is 4 of these for the
+            // difference of two columns.
             let [next, before] = [0, 1].map(|c| x.select(1, c));
             let scale = next.std(true).double_value(&[]);
             let apart = (&next - &before).mean(Kind::Double).double_value(&[]);
@@ -89,7 +90,8 @@ fn draws_follow_the_law_of_the_series() {
     }
 }
 
-/// `x_1, …, x_n` given `x_0` are jointly Gaussian, `cov(x_i, x_j) = v Σ_{k ≤ min(i, j)} φ^(i+j−2k)`.
+/// Given `x_0`, the `x_1, …, x_n` are jointly Gaussian with `cov(x_i, x_j) = v Σ_{k ≤ min(i, j)} φ^(i+j−2k)`,
+/// where `φ = a + b c` and `v = b² + s²`.
 #[test]
 fn the_evidence_of_a_series_is_the_sum_over_its_points() {
     for coefficients in BOTH {
@@ -121,12 +123,12 @@ fn the_evidence_of_a_series_is_the_sum_over_its_points() {
         let log_det = covariance.slogdet().1;
         let expected = (quadratic + log_det + f64::from(n) * TAU.ln()) * -0.5;
         let error = largest(&(sum - expected));
-        // The model's numbers were rounded to f32.
+        // The model's coefficients were rounded to f32.
         assert!(error < 1e-5, "{error:e}");
     }
 }
 
-/// So `x_n` alone does not say where the posterior is: by `c − b (a + b c) / (b² + s²)` for each unit.
+/// Where `x_{n−1}` grows by 1 and `x_n` stays, the posterior mean moves by `c − b (a + b c) / (b² + s²)`.
 #[test]
 fn the_posterior_moves_with_the_context() {
     for (coefficients, expected) in [

@@ -1,4 +1,4 @@
-//! Named tensors on disk, as safetensors, with a digest that does not depend on their order.
+//! Named tensors that are saved as safetensors, with a digest that does not depend on their order.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,20 +7,20 @@ use tch::{Device, Kind, Tensor};
 /// A checkpoint cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The file or its contents are at fault.
+    /// The file cannot be read or written, or its contents are invalid.
     #[error("{path}: {message}")]
     File {
         /// The file.
         path: PathBuf,
-        /// The first line of what libtorch or the format said.
+        /// The first line of the underlying error's message.
         message: String,
     },
-    /// A tensor is not in the checkpoint.
+    /// The checkpoint has no tensor of this name.
     #[error("the checkpoint has no tensor `{0}`")]
     Missing(String),
 }
 
-/// Tensors by name, frozen: none requires a gradient.
+/// Tensors by name; none of them requires a gradient.
 #[derive(Debug, Default)]
 pub struct Checkpoint(BTreeMap<String, Tensor>);
 
@@ -30,13 +30,14 @@ impl Checkpoint {
         Self::default()
     }
 
-    /// Adds a copy of `tensor`, without its graph, on the CPU.
+    /// Adds a copy of `tensor`, on the CPU and detached from its autograd graph; replaces any tensor of that
+    /// name.
     pub fn insert(&mut self, name: impl Into<String>, tensor: &Tensor) {
         let frozen = tensor.detach().to_device(Device::Cpu).contiguous().copy();
         self.0.insert(name.into(), frozen);
     }
 
-    /// The tensor of that name, on `device`.
+    /// Returns the tensor `name`, on `device`.
     ///
     /// # Errors
     ///
@@ -48,7 +49,7 @@ impl Checkpoint {
             .ok_or_else(|| CheckpointError::Missing(name.to_owned()))
     }
 
-    /// Writes `path` as safetensors.
+    /// Writes the tensors to the file `path`, as safetensors.
     ///
     /// # Errors
     ///
@@ -58,17 +59,17 @@ impl Checkpoint {
         Tensor::write_safetensors(&named, path).map_err(|error| file_error(path, &error))
     }
 
-    /// Reads what [`Checkpoint::save`] wrote.
+    /// Reads a file that [`Checkpoint::save`] wrote.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::File`] if the file is missing, cut short or of another format.
+    /// [`CheckpointError::File`] if the file is missing, truncated, or not in the safetensors format.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
         let named = Tensor::read_safetensors(path).map_err(|error| file_error(path, &error))?;
         Ok(Self(named.into_iter().collect()))
     }
 
-    /// BLAKE3 over names, kinds, shapes and bytes, in the order of the names.
+    /// BLAKE3 digest of the tensors' names, kinds, shapes and bytes, taken in the order of the names.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for (name, tensor) in &self.0 {
@@ -80,7 +81,7 @@ impl Checkpoint {
     }
 }
 
-/// The tensor's elements as little-endian bytes.
+/// Returns the bytes of the tensor's elements, in row-major order and as stored in memory.
 fn tensor_bytes(tensor: &Tensor) -> Vec<u8> {
     let flat = tensor.contiguous().reshape([-1]);
     let bytes = flat.view_dtype(Kind::Uint8);
@@ -88,7 +89,7 @@ fn tensor_bytes(tensor: &Tensor) -> Vec<u8> {
 }
 
 fn file_error(path: &Path, error: &dyn std::fmt::Display) -> CheckpointError {
-    // libtorch's messages carry a C++ backtrace below their first line.
+    // In libtorch's messages a C++ backtrace follows the first line.
     let message = error.to_string();
     CheckpointError::File {
         path: path.to_owned(),

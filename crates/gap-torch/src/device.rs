@@ -1,32 +1,32 @@
-//! Chooses the device and the number of threads, and waits for the device before a clock is read.
+//! Chooses the device and the number of threads, and waits for the device before a time measurement.
 
 use std::str::FromStr;
 use tch::{Cuda, Device};
 
-/// A device that was asked for cannot be used.
+/// The reason why a requested device cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// The name is not one of a device.
+    /// There is no device of this name.
     #[error("unknown device `{0}`; use `cpu` or `cuda:N`")]
     Unknown(String),
-    /// There is no such GPU here.
+    /// This machine or its libtorch has no such GPU.
     #[error(
         "device `cuda:{index}` is not there: {reason}; use `--device cpu`, or a LIBTORCH with CUDA on a machine with a GPU"
     )]
     NoCuda {
-        /// The GPU's number.
+        /// The GPU's index.
         index: usize,
-        /// What is missing.
+        /// The part that is missing.
         reason: String,
     },
 }
 
-/// A device by the name that users write.
+/// A device, as users name it: `cpu` or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceName {
-    /// The processor.
+    /// The CPU.
     Cpu,
-    /// The GPU of this number.
+    /// The GPU with this index.
     Cuda(usize),
 }
 
@@ -54,11 +54,11 @@ impl std::fmt::Display for DeviceName {
 }
 
 impl DeviceName {
-    /// The device, if this machine has it.
+    /// Returns the device if this machine has it.
     ///
     /// # Errors
     ///
-    /// [`DeviceError::NoCuda`] if libtorch has no CUDA part, or sees no such GPU.
+    /// [`DeviceError::NoCuda`] if libtorch has no CUDA library, or finds no GPU with this index.
     pub fn to_available_device(self) -> Result<Device, DeviceError> {
         let Self::Cuda(index) = self else {
             return Ok(Device::Cpu);
@@ -73,10 +73,11 @@ impl DeviceName {
     }
 }
 
-/// Loads libtorch's CUDA part, which the linker drops from executables that name no symbol of it.
+/// Loads libtorch's CUDA library. The linker leaves it out of executables that use none of its symbols
+/// directly.
 #[cfg(target_os = "linux")]
 fn load_cuda_library() -> Result<(), String> {
-    // SAFETY: loading a library of libtorch runs its initialisers, as linking to it would have.
+    // SAFETY: loading the library runs its initialisers, exactly as linking with it would.
     let handle = unsafe {
         libc::dlopen(
             c"libtorch_cuda.so".as_ptr(),
@@ -96,23 +97,23 @@ fn load_cuda_library() -> Result<(), String> {
     Ok(())
 }
 
-/// Gives each libtorch operation one thread, for the whole process.
+/// Limits each libtorch operation to one thread, for the whole process. Call it once, before any work.
 ///
-/// Work is spread over cells instead: that scales better on small networks, and a sum's order, and
-/// so its last bits, cannot depend on the number of threads. Call it once, before any work.
+/// Independent tasks run in parallel instead. For small networks that scales better, and the order of a sum,
+/// and hence its last bits, cannot depend on the number of threads.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
 pub fn set_one_thread_per_operation() {
     tch::set_num_threads(1);
 }
 
-/// Waits until `device` has finished what it was given, so that a clock can be read.
+/// Waits until `device` has finished all its work, so that a time measurement includes that work.
 pub fn synchronize(device: Device) {
     if let Device::Cuda(index) = device {
         Cuda::synchronize(index as i64);
     }
 }
 
-/// The version of libtorch that tch was made for; its build script refuses any other.
+/// The version of libtorch that tch requires; tch's build script rejects any other.
 pub const LIBTORCH_VERSION: &str = "2.11.0";
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Names axes, and gives their sizes or a readable error.
+//! Reads the sizes of a tensor's axes by name, with a readable error if their number is wrong.
 
 use tch::Tensor;
 
-/// A tensor has other axes than its reader was told.
+/// A tensor has a different number of axes than expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{tensor} should have axes [{}] but has shape {shape:?}", axes.join(", "))]
 pub struct DimsError {
@@ -11,7 +11,9 @@ pub struct DimsError {
     shape: Vec<i64>,
 }
 
-/// The sizes of `tensor`, which must have exactly the named axes.
+/// Returns the sizes of `tensor`, which must have one axis for each name in `axes`.
+///
+/// `name` and `axes` are used only in the error's message.
 ///
 /// ```
 /// use gap_torch::dims;
@@ -23,7 +25,7 @@ pub struct DimsError {
 ///
 /// # Errors
 ///
-/// [`DimsError`] if the number of axes differs.
+/// [`DimsError`] if `tensor` has another number of axes.
 pub fn dims<const N: usize>(
     name: &'static str,
     tensor: &Tensor,

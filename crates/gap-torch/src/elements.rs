@@ -1,13 +1,15 @@
-//! A tensor's numbers in plain memory.
+//! Copies a tensor's elements into a `Vec`.
 
 use tch::{Device, Kind, Tensor, kind::Element};
 
-/// The elements of a tensor, row after row, as `f32`, wherever it is and whatever its kind.
+/// Returns the elements of `tensor` as `f32`, in row-major order; `tensor` may be on any device and of any
+/// kind.
 pub fn to_f32_values(tensor: &Tensor) -> Vec<f32> {
     to_element_values(tensor, Kind::Float)
 }
 
-/// The same as `f64`.
+/// Returns the elements of `tensor` as `f64`, in row-major order; `tensor` may be on any device and of any
+/// kind.
 pub fn to_f64_values(tensor: &Tensor) -> Vec<f64> {
     to_element_values(tensor, Kind::Double)
 }

@@ -1,10 +1,13 @@
-//! libtorch discipline: the only crate that may touch libtorch's global state.
+//! Rules for the use of libtorch, and the only crate that may change libtorch's global state.
 //!
-//! Randomness is a value ([`SeedKey`], [`NoiseStream`]), sizes are read by name ([`dims()`]), a row's
-//! result does not depend on its neighbours ([`map_row_blocks`]), the
-//! device and the thread count are chosen once ([`device`]), and weights travel as files with a
-//! digest ([`checkpoint`]). The math-library switch ([`math_library`]) lives here, because every
-//! executable that computes must link it.
+//! - Randomness comes from explicit keys and streams ([`SeedKey`], [`NoiseStream`]).
+//! - The sizes of a tensor are read by the names of its axes ([`dims()`]).
+//! - A row's result does not depend on the other rows of its batch ([`map_row_blocks`]).
+//! - The device and the number of threads are chosen once ([`device`]).
+//! - Weights are stored in files, and have a digest ([`checkpoint`]).
+//!
+//! The math-library switch ([`math_library`]) is in this crate because every executable that uses libtorch must
+//! link it.
 
 pub mod checkpoint;
 pub mod device;

@@ -1,27 +1,28 @@
-//! The math-library switch: lets libtorch's MKL take its fast path on every CPU that can run it.
+//! The math-library switch: makes libtorch's MKL use its fast code path on every CPU that supports it.
 //!
-//! MKL picks slower code on CPUs that are not Intel's, whatever they support. It asks a function of
-//! its own; an executable that exports a function of the same name answers in its place. The name
-//! is undocumented, so the switch is guarded by the CPU's real features, can be turned off with
-//! `AMORTGAP_MATH_SWITCH=off`, and what happened goes into the provenance of every result.
+//! MKL chooses slower code on CPUs that are not made by Intel, whatever instructions they support. To find out
+//! whether the CPU is Intel's, it calls a function of its own; an executable that exports a function of the
+//! same name replaces that function. The name is undocumented, so the replacement checks that the CPU has the
+//! instructions, can be turned off with `AMORTGAP_MATH_SWITCH=off`, and its outcome is part of the provenance
+//! of every result.
 //!
-//! The export itself is a linker argument that `gap-build` gives to each package.
+//! The function is exported by a linker argument, which `gap-build` adds to each package.
 
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The environment variable that turns the switch off, with the value `off`.
+/// The environment variable whose value `off` turns the switch off.
 pub const MKL_SWITCH_ENV_VARIABLE: &str = "AMORTGAP_MATH_SWITCH";
 
-/// Which path libtorch's math library takes.
+/// The code path of libtorch's math library, and what decides it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MklPath {
-    /// The switch is exported and answers yes.
+    /// The switch is exported and makes MKL use its fast path.
     Switched,
-    /// The switch is exported and leaves the library's own choice: turned off, or the CPU lacks
-    /// AVX2 or FMA.
+    /// The switch is exported but has no effect: it is turned off and answers as MKL's own function would, or
+    /// the CPU lacks AVX2 or FMA and it answers that the fast path is not allowed.
     Stock,
-    /// This executable does not export the switch, so the library chooses by itself.
+    /// This executable does not export the switch, so MKL chooses its path by itself.
     NotExported,
 }
 
@@ -42,7 +43,7 @@ fn allows_mkl_fast_path() -> bool {
         let turned_off =
             std::env::var_os(MKL_SWITCH_ENV_VARIABLE).is_some_and(|value| value == "off");
         if turned_off {
-            // What the library would have found out by itself.
+            // The answer of the function that this one replaces.
             return is_intel_cpu();
         }
         is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
@@ -55,17 +56,17 @@ fn is_intel_cpu() -> bool {
     [leaf.ebx, leaf.edx, leaf.ecx] == [*b"Genu", *b"ineI", *b"ntel"].map(u32::from_le_bytes)
 }
 
-/// Answers MKL's question whether it may use its fast path: 1 for yes.
+/// Tells MKL, which calls this function, whether to use its fast path: 1 for yes, 0 for no.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(no_mangle)]
 pub extern "C" fn mkl_serv_intel_cpu_true() -> i32 {
     i32::from(allows_mkl_fast_path())
 }
 
-/// The path that this process takes.
+/// Returns the code path that MKL uses in this process.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub fn detect_mkl_path() -> MklPath {
-    // SAFETY: a look-up by a NUL-terminated name in the symbols of this process.
+    // SAFETY: the name is NUL-terminated, and the call only looks it up in this process's symbols.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mkl_serv_intel_cpu_true".as_ptr()) };
     if !std::ptr::eq(found, mkl_serv_intel_cpu_true as *const libc::c_void) {
         MklPath::NotExported
@@ -78,7 +79,7 @@ pub fn detect_mkl_path() -> MklPath {
     }
 }
 
-/// The path that this process takes.
+/// Returns the code path that MKL uses in this process.
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 pub fn detect_mkl_path() -> MklPath {
     MklPath::NotExported

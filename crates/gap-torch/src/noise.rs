@@ -1,7 +1,8 @@
-//! Randomness as a value: keys that branch, and one independent stream of draws per datapoint.
+//! Random numbers from explicit keys, with an independent stream of draws for each datapoint.
 //!
-//! libtorch's generator is global and shared by all threads, so two workers with one seed give a
-//! different answer on every run. Nothing here uses it: draws are made in Rust and copied in.
+//! libtorch's generator is global and shared by all threads, so its draws depend on the order in which threads
+//! ask for them, which differs from run to run. It is not used here: draws are made in Rust and copied into
+//! tensors.
 
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -10,10 +11,10 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use std::ops::Range;
 use tch::{Device, Tensor};
 
-/// Where randomness comes from: a value that is copied and branched, never advanced.
+/// A seed for random numbers. Drawing does not change it; keys for further uses are derived from it.
 ///
-/// Keys branch by role and by index, so that code which draws more (or less) in one place leaves
-/// the draws of every other place as they were.
+/// Each use of randomness derives its own key by a role and an index, so that a change in the number of draws
+/// of one use leaves the draws of all others as they were.
 ///
 /// ```
 /// use gap_torch::SeedKey;
@@ -24,7 +25,8 @@ use tch::{Device, Tensor};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SeedKey([u64; 2]);
 
-/// The finaliser of `SplitMix64` (Steele, Lea and Flood 2014): a bijection that scatters its input.
+/// One step of `SplitMix64` (Steele, Lea and Flood 2014): a bijection that maps similar inputs to dissimilar
+/// outputs.
 const fn splitmix64_hash(mut word: u64) -> u64 {
     word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -33,7 +35,7 @@ const fn splitmix64_hash(mut word: u64) -> u64 {
 }
 
 impl SeedKey {
-    /// The key of a whole run.
+    /// The key of a whole run, from which all its other keys are derived.
     pub const fn root(seed: u64) -> Self {
         Self([
             splitmix64_hash(seed),
@@ -41,7 +43,7 @@ impl SeedKey {
         ])
     }
 
-    /// The key for one use of randomness, by name.
+    /// Derives the key for the use of randomness that `role` names.
     pub fn for_role(self, role: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         for word in self.0 {
@@ -57,7 +59,7 @@ impl SeedKey {
         Self([word(0), word(8)])
     }
 
-    /// The key for the `i`-th of many equal uses.
+    /// Derives the key for the `i`-th of several uses of the same kind.
     pub const fn for_index(self, i: u64) -> Self {
         let low = splitmix64_hash(self.0[0] ^ splitmix64_hash(i));
         Self([low, splitmix64_hash(self.0[1] ^ low)])
@@ -78,17 +80,17 @@ impl SeedKey {
     }
 }
 
-/// One independent stream of draws per datapoint.
+/// An independent stream of draws for each datapoint.
 ///
-/// What a datapoint is given depends on the key, its id and how much it was given before, never on
-/// the other datapoints of the batch. Not `Clone`: a copied stream would repeat its draws.
+/// A datapoint's draws depend on the key, on its id and on the number of earlier draws, never on the other
+/// datapoints of the batch. Not `Clone`: a copied stream would repeat its draws.
 pub struct NoiseStream {
     generators: Vec<ChaCha8Rng>,
     device: Device,
 }
 
 impl NoiseStream {
-    /// Streams for the datapoints `ids`, on `device`.
+    /// Streams for the datapoints `ids`; tensors of draws are put on `device`.
     pub fn new(key: SeedKey, ids: &[u64], device: Device) -> Self {
         let base = key.generator();
         let generators = ids
@@ -102,35 +104,37 @@ impl NoiseStream {
         Self { generators, device }
     }
 
-    /// The next `n_samples` standard-normal vectors of every datapoint: `[S, B, D]`, `f32`.
+    /// Draws the next `n_samples` standard-normal vectors of every datapoint: `[S, B, D]`, `f32`.
     ///
-    /// Asking for 3 and then 5 samples gives the same 8 as asking for 8.
+    /// Asking for 3 samples and then for 5 gives the same draws as asking for 8.
     pub fn normal(&mut self, n_samples: i64, dim: i64) -> Tensor {
         let values = self.normal_values(n_samples as usize, dim as usize);
         self.tensor_from_values(&values, n_samples, dim)
     }
 
-    /// The same in plain memory.
+    /// As [`NoiseStream::normal`], but returns a `Vec` in row-major order, `[S, B, D]`.
     pub fn normal_values(&mut self, n_samples: usize, dim: usize) -> Vec<f32> {
         self.draw_values(n_samples, dim, |generator| StandardNormal.sample(generator))
     }
 
-    /// The next `n_samples` uniform vectors on `[0, 1)` of every datapoint: `[S, B, D]`, `f32`.
+    /// Draws the next `n_samples` uniform vectors on `[0, 1)` of every datapoint: `[S, B, D]`, `f32`.
     pub fn uniform(&mut self, n_samples: i64, dim: i64) -> Tensor {
         let values = self.uniform_values(n_samples as usize, dim as usize);
         self.tensor_from_values(&values, n_samples, dim)
     }
 
-    /// The same in plain memory.
+    /// As [`NoiseStream::uniform`], but returns a `Vec` in row-major order, `[S, B, D]`.
     pub fn uniform_values(&mut self, n_samples: usize, dim: usize) -> Vec<f32> {
         self.draw_values(n_samples, dim, |generator| {
-            // The 24 leading bits: every value is exact in f32, and 1.0 cannot occur.
+            // A multiple of 2^-24 from the 24 leading bits is exact in `f32` and below 1.
             (generator.next_u32() >> 8) as f32 * (1.0 / (1 << 24) as f32)
         })
     }
 
-    /// `n` standard normals of each datapoint's own stream, datapoint after datapoint: `[B, n]`; as
-    /// [`NoiseStream::normal`] gives them first, without streams to go on with.
+    /// Returns the first `n` standard normals of each datapoint's stream: `[B, n]`.
+    ///
+    /// They are the numbers that [`NoiseStream::normal`] of new streams would give, without keeping the
+    /// streams.
     pub fn first_normals(key: SeedKey, ids: &[u64], n: usize) -> Vec<f32> {
         let base = key.generator();
         let mut values = Vec::with_capacity(ids.len() * n);
@@ -169,21 +173,21 @@ impl NoiseStream {
     }
 }
 
-/// How long a scrambled Sobol sequence is; beyond, take another key.
+/// The number of points in a scrambled Sobol sequence. For more points, use further sequences with other keys.
 pub const MAX_SOBOL_POINTS: u32 = 1 << 16;
 
-/// The points `range` of one Owen-scrambled Sobol sequence, as standard normals, point after point:
-/// `[S, D]`.
+/// Returns the points `range` of an Owen-scrambled Sobol sequence, mapped to standard normals: `[S, D]`.
 ///
-/// Draws for all datapoints in common are as good as separate ones in an ascent (every datapoint has
-/// an optimum of its own) and cost `B` times less. Unsuitable for standard errors: the points are not
-/// independent.
+/// In an ascent all datapoints of a batch can share these draws: since every datapoint has its own optimum,
+/// shared draws are as good as separate ones, and cost `B` times less. They are unsuitable for standard errors,
+/// because the points are not independent.
 ///
-/// Burley 2020, "Practical Hash-based Owen Scrambling".
+/// Source: Burley 2020, "Practical Hash-based Owen Scrambling".
 ///
 /// # Panics
 ///
-/// If `dim` is above 256, where the direction numbers end, or `range` ends beyond [`MAX_SOBOL_POINTS`].
+/// If `dim` is above 256, the number of dimensions with direction numbers, or if `range` ends beyond
+/// [`MAX_SOBOL_POINTS`].
 pub fn sobol_normal_points(key: SeedKey, range: Range<u32>, dim: usize) -> Vec<f32> {
     assert!(
         dim <= 256,
@@ -200,7 +204,8 @@ pub fn sobol_normal_points(key: SeedKey, range: Range<u32>, dim: usize) -> Vec<f
     for index in range {
         for dimension in 0..dim as u32 {
             let uniform = f64::from(sobol_burley::sample(index, dimension, seed));
-            // The lattice of 2^-24 is moved by half a cell: 0 would map to minus infinity.
+            // A uniform of 0 would map to minus infinity, so `[0, 1)` is shrunk to lie between 2^-25 and
+            // 1 − 2^-25.
             let inside = uniform * (1.0 - 1.0 / f64::from(1 << 24)) + 1.0 / f64::from(1 << 25);
             values.push(standard.inverse_cdf(inside) as f32);
         }
@@ -208,12 +213,13 @@ pub fn sobol_normal_points(key: SeedKey, range: Range<u32>, dim: usize) -> Vec<f
     values
 }
 
-/// A uniformly random order of `0..n` (Fisher and Yates).
+/// Returns a uniformly random permutation of `0..n` (Fisher and Yates).
 pub fn uniform_permutation(key: SeedKey, n: usize) -> Vec<usize> {
     let mut generator = key.generator();
     let mut order: Vec<usize> = (0..n).collect();
     for last in (1..n).rev() {
-        // The upper half of the product; its bias is below 2^-32 for any data that fits in memory.
+        // The upper half of the product is an index from 0 to `last`. No index's probability is off by more
+        // than 2^-64, which is negligible.
         let product = u128::from(generator.next_u64()) * (last as u128 + 1);
         order.swap(last, (product >> 64) as usize);
     }
@@ -252,7 +258,7 @@ mod tests {
         let draws = NoiseStream::new(SeedKey::root(2), &[0], Device::Cpu).normal(n, 1);
         let (mean, variance) = (draws.mean(Kind::Double), draws.var(true));
         let root_n = (n as f64).sqrt();
-        // Four standard errors: 1/sqrt(n) of a mean, sqrt(2/n) of a variance.
+        // Within four standard errors: that of the mean is 1/sqrt(n), that of the variance sqrt(2/n).
         assert!(mean.double_value(&[]).abs() < 4.0 / root_n);
         assert!((variance.double_value(&[]) - 1.0).abs() < 4.0 * 2_f64.sqrt() / root_n);
     }
@@ -276,7 +282,8 @@ mod tests {
 
     #[test]
     fn sobol_points_integrate_better_than_independent_ones() {
-        // E z^2 = 1 over 16 points: independent draws miss by sqrt(2/16) = 0.35 on average.
+        // Estimates E z^2 = 1 from 16 points; with independent draws the error has a root mean square of
+        // sqrt(2/16) = 0.35.
         let mut squared_error = 0.0;
         for step in 0..64 {
             let points = sobol_normal_points(SeedKey::root(5).for_index(step), 0..16, 10);

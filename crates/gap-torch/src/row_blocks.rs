@@ -1,31 +1,33 @@
-//! Runs a network over rows in blocks of one fixed shape, whose rows all begin aligned.
+//! Evaluates a network in blocks of rows, all of the same shape and with rows aligned in memory, so that a
+//! datapoint gets the same result in any batch.
 //!
-//! libtorch picks its kernels by shape, and finishes an array with other instructions than it began
-//! with: the last bits of a row can then depend on how many rows stand beside it. With blocks of
-//! one shape they cannot, so a datapoint gets the same result in any batch. Blocks near 100 rows
-//! also stay in cache: a 50-200-200-784 decoder with its score took 8.6 µs a row at 128 rows and
-//! 9.8 µs at 2,048 (2 cores, one thread), a 10-64-64-64 one 0.57 against 0.48.
+//! libtorch chooses its kernels by shape, and processes the end of an array with other instructions than the
+//! rest. The last bits of a row's result can therefore depend on the number of rows in the batch; with blocks
+//! of one fixed shape they do not. Blocks of about 100 rows also fit the cache: a 50-200-200-784 decoder and
+//! its score took 8.6 µs per row in blocks of 128 rows and 9.8 µs in blocks of 2,048 (2 cores, one thread). A
+//! small decoder, 10-64-64-64, was slower in small blocks: 0.57 µs per row against 0.48.
 //!
-//! MKL's stock path (see [`crate::math_library`]) looks at addresses too: where a row does not begin
-//! at a multiple of 16 bytes, it adds up in another order. In `rows · weight` that concerns the rows
-//! of the result ([`matmul_into_aligned_rows`] aligns them), in `rows · weightᵀ` without a copy of the weight
-//! those of the left factor ([`align_rows`]).
+//! MKL's stock code path (see [`crate::math_library`]) depends on addresses as well: for rows that do not begin
+//! at a multiple of 16 bytes, it sums in another order. For `rows · weight` these are the rows of the product,
+//! which [`matmul_into_aligned_rows`] aligns. For `rows · weightᵀ`, with `weightᵀ` as a view, these are the
+//! rows of the left factor, which [`align_rows`] aligns.
 
 use tch::{Device, Kind, Tensor};
 
-/// Rows in a block: a multiple of every vector width, and small enough for the cache.
+/// The number of rows in a block: a multiple of the length of every vector register, and small enough for a
+/// block to fit the cache.
 pub const ROWS_PER_BLOCK: i64 = 128;
 
-/// Applies `f` to the rows of `inputs` (each `[N, …]`) in blocks of [`ROWS_PER_BLOCK`], and puts the
-/// `[N, …]` results together.
+/// Applies `f` to the rows of `inputs`, each `[N, …]`, in blocks of [`ROWS_PER_BLOCK`] rows, and concatenates
+/// the results to `[N, …]`.
 ///
-/// The last block is filled up with zeros, and what comes of them is cut off. `f` must treat rows
-/// separately.
+/// The last block is padded with rows of zeros, whose results are dropped. `f` must compute each row of its
+/// result from the same row of its inputs alone.
 pub fn map_row_blocks(inputs: &[&Tensor], mut f: impl FnMut(&[Tensor]) -> Tensor) -> Tensor {
     let n_rows = inputs[0].size()[0];
     let mut outputs = Vec::with_capacity((n_rows / ROWS_PER_BLOCK + 1) as usize);
     let mut start = 0;
-    // An empty input still goes through `f` once, which gives the result its shape.
+    // For empty inputs `f` is called once, with padding only, to get the shape of the result.
     while start < n_rows || outputs.is_empty() {
         let rows = ROWS_PER_BLOCK.min(n_rows - start);
         let block: Vec<Tensor> = inputs
@@ -41,10 +43,10 @@ pub fn map_row_blocks(inputs: &[&Tensor], mut f: impl FnMut(&[Tensor]) -> Tensor
     Tensor::cat(&outputs, 0)
 }
 
-/// The mean over samples, added up in the order of the samples: `[S, …] -> […]`.
+/// Returns the mean over samples, `[S, …] -> […]`, summed in the order of the samples.
 ///
-/// libtorch's own reductions choose an order by shape, so that a datapoint's last bits would depend
-/// on the batch.
+/// libtorch's own reductions choose the order by shape, which would make the last bits of a datapoint's mean
+/// depend on the batch.
 ///
 /// # Panics
 ///
@@ -59,8 +61,8 @@ pub fn mean_over_samples(values: &Tensor) -> Tensor {
     sum / n_samples as f64
 }
 
-/// `rows` (`[N, …]`) in fresh memory, filled up with zeros to whole blocks; matrices have aligned
-/// rows.
+/// Returns a copy of `rows`, `[N, …]`, padded with rows of zeros to a whole number of blocks. If `rows` is a
+/// matrix, the rows of the copy are aligned.
 pub fn pad_to_whole_blocks(rows: &Tensor) -> Tensor {
     let mut shape = rows.size();
     let n_rows = shape[0];
@@ -73,38 +75,39 @@ pub fn pad_to_whole_blocks(rows: &Tensor) -> Tensor {
     blocks
 }
 
-/// Where the blocks of `tensor` (of whole blocks) begin.
+/// The index of the first row of each block of `tensor`, which must be a whole number of blocks.
 pub fn block_starts(tensor: &Tensor) -> impl Iterator<Item = i64> + use<> {
     (0..tensor.size()[0] / ROWS_PER_BLOCK).map(|block| block * ROWS_PER_BLOCK)
 }
 
-/// The block of `tensor` that begins at `start`, sharing its memory.
+/// A view of the block of `tensor` whose first row is `start`.
 pub fn block(tensor: &Tensor, start: i64) -> Tensor {
     tensor.narrow(0, start, ROWS_PER_BLOCK)
 }
 
-/// Where the stock path wants its rows to begin, bytes.
+/// MKL's stock path gives the same bits for all rows whose addresses are multiples of this, bytes.
 const ROW_ALIGNMENT_BYTES: i64 = 16;
 
-/// The least row stride that holds `width` numbers and keeps rows aligned.
+/// The smallest row stride, in elements, that is at least `width` and keeps all rows aligned.
 fn aligned_row_stride(width: i64, kind: Kind) -> i64 {
     let numbers = ROW_ALIGNMENT_BYTES / kind.elt_size_in_bytes() as i64;
     (width + numbers - 1) / numbers * numbers
 }
 
-/// Uninitialised memory with aligned rows: `[N, W]`.
+/// An uninitialised matrix with aligned rows, `[N, W]`.
 pub fn empty_aligned_rows(n_rows: i64, width: i64, kind: Kind, device: Device) -> Tensor {
     let memory = Tensor::empty([n_rows, aligned_row_stride(width, kind)], (kind, device));
     memory.narrow(1, 0, width)
 }
 
-/// The same for rows like those of `matrix`.
+/// An uninitialised matrix with aligned rows, of the shape, kind and device of `matrix`.
 pub fn empty_aligned_like(matrix: &Tensor) -> Tensor {
     let (n_rows, width) = (matrix.size()[0], matrix.size()[1]);
     empty_aligned_rows(n_rows, width, matrix.kind(), matrix.device())
 }
 
-/// `rows` (`[N, W]`) themselves if they are aligned, or a copy that is: differentiable.
+/// Returns `rows`, `[N, W]`, as they are if their stride keeps them aligned, and otherwise a copy with aligned
+/// rows. Differentiable.
 pub fn align_rows(rows: &Tensor) -> Tensor {
     let [stride, _] = rows.stride()[..] else {
         panic!("rows are a matrix");
@@ -117,7 +120,7 @@ pub fn align_rows(rows: &Tensor) -> Tensor {
     padded.narrow(1, 0, width)
 }
 
-/// `rows · weight`, into aligned rows: `[N, I], [I, O] -> [N, O]`. Not differentiable.
+/// Returns `rows · weight` as a matrix with aligned rows: `[N, I], [I, O] -> [N, O]`. Not differentiable.
 pub fn matmul_into_aligned_rows(rows: &Tensor, weight: &Tensor) -> Tensor {
     let (n_rows, width) = (rows.size()[0], weight.size()[1]);
     let product = empty_aligned_rows(n_rows, width, rows.kind(), rows.device());
@@ -127,7 +130,7 @@ pub fn matmul_into_aligned_rows(rows: &Tensor, weight: &Tensor) -> Tensor {
 fn zero_padded_block(input: &Tensor, start: i64, rows: i64) -> Tensor {
     let part = input.narrow(0, start, rows);
     if rows == ROWS_PER_BLOCK {
-        // A fresh copy where needed: kernels also look at alignment and strides.
+        // Kernels are chosen by stride too, so every block must be contiguous.
         return part.contiguous();
     }
     let mut shape = input.size();
@@ -147,7 +150,7 @@ mod tests {
     #[test]
     fn a_row_has_the_same_bits_in_any_batch() {
         let mut noise = NoiseStream::new(SeedKey::root(1), &[0], Device::Cpu);
-        // Narrow results and odd widths are what the stock path treats by their address.
+        // MKL's stock path depends on addresses for narrow results and for odd widths.
         for (inputs, outputs) in [
             (2, 3),
             (10, 4),

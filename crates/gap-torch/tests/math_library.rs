@@ -1,4 +1,5 @@
-//! The math-library switch in a test binary: exported, obeyed, and the same numbers either way.
+//! Tests that a test binary exports the math-library switch, that the switch takes effect, and that results
+//! agree with and without it.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -7,7 +8,8 @@ use gap_torch::{NoiseStream, SeedKey};
 use std::process::Command;
 use tch::{Device, Kind, Tensor};
 
-/// A product and a tanh, as a decoder's layer has them, and what the stock path would differ in.
+/// A matrix product and a tanh, as in a layer of a decoder: operations that MKL's code paths compute
+/// differently.
 fn layer() -> Tensor {
     let mut noise = NoiseStream::new(SeedKey::root(1), &[0], Device::Cpu);
     let rows = noise.normal(300, 200).view([300, 200]);
@@ -24,7 +26,8 @@ fn the_switch_is_exported_from_a_test_binary() {
     assert_eq!(path == MklPath::Switched, able && !turned_off);
 }
 
-/// Prints this process's path and numbers, for the test below.
+/// Prints MKL's code path and the layer's values in this process, for `layer_of_a_child`, which runs this test
+/// in a child process.
 #[test]
 fn print_a_layer() {
     if std::env::var_os("AMORTGAP_PRINT_LAYER").is_none() {
@@ -74,7 +77,7 @@ fn both_paths_agree_to_the_precision_of_f32() {
         on == "switched",
         is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
     );
-    // A sum of 200 products of size 1/sqrt(200) carries at most 200 roundings of 6e-8.
+    // A sum of 200 products, each of size 1/sqrt(200), has at most 200 rounding errors of 6e-8.
     let difference = (stock - switched)
         .abs()
         .max()

@@ -1,4 +1,4 @@
-//! A criterion group for each workload: the benches of all crates are set up here.
+//! Sets up a criterion group for each workload, for the benches of all crates.
 
 use crate::work::{Method, Work};
 use crate::workload::Workload;
@@ -8,11 +8,12 @@ use gap_torch::math_library::{MklPath, detect_mkl_path};
 use std::hint::black_box;
 use std::time::Duration;
 
-/// Benches `works`, each in a group of its own, on one thread.
+/// Measures each of `works` in a criterion group of its own, on one thread.
 ///
 /// # Panics
 ///
-/// If the executable does not export the switch of the math library: its times would be of another path.
+/// On Linux, if the executable does not export the math-library switch: MKL might then use another code path
+/// than in the program.
 pub fn bench(criterion: &mut Criterion, works: impl IntoIterator<Item = Work>) {
     device::set_one_thread_per_operation();
     eprintln!("math library: {}", detect_mkl_path());
@@ -24,7 +25,7 @@ pub fn bench(criterion: &mut Criterion, works: impl IntoIterator<Item = Work>) {
             group.sampling_mode(SamplingMode::Flat).sample_size(10);
             group.measurement_time(Duration::from_secs(12));
         }
-        // It is set up when it is first run: not where a filter leaves it out.
+        // Set up at the first run, so that workloads that criterion's filter leaves out are never set up.
         let mut workload = None;
         group.bench_function(work.counted_unit(), |bencher| {
             let workload = workload.get_or_insert_with(|| Workload::new(work));
@@ -34,7 +35,7 @@ pub fn bench(criterion: &mut Criterion, works: impl IntoIterator<Item = Work>) {
     }
 }
 
-/// Whether a run takes 0.1 to 1 second: samples are then of one run or a few.
+/// Whether a run takes 0.1 to 1 second, so that a criterion sample should consist of one run or a few.
 const fn is_long_running(work: Work) -> bool {
     match work {
         Work::FreeFormSteps { .. }

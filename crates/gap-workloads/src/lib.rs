@@ -1,9 +1,11 @@
-//! The workloads whose speed is compared: with ourselves in benches, with other libraries side by side.
+//! Workloads for measuring speed, in benches and side by side with other libraries.
 //!
-//! A [`Work`] is a name and its sizes; a [`Workload`] is one that was set up and can be run again and
-//! again, through the crates' public items alone. `scripts/peers/` has the same mathematics in other
-//! libraries. Nothing here measures: criterion does, and [`rate()`] for the comparison. The benches are
-//! in the crates that they measure, `amortgap bench` makes a table and a figure of their results.
+//! A [`Work`] describes a workload by its kind and sizes. A [`Workload`] is set up from it and can be run
+//! repeatedly; it uses only public items of the other crates. `scripts/peers/` implements the same mathematics
+//! with other libraries.
+//!
+//! Benches are measured by criterion, and are in the crates whose code they measure; `amortgap bench` makes a
+//! table and a figure of their results. The comparison with other libraries measures with [`rate()`].
 
 #[cfg(feature = "criterion")]
 mod bench;

@@ -1,4 +1,4 @@
-//! Inference for one new observation: what an answer costs when it is asked for.
+//! Inference for one new observation at a time: a workload for each method.
 
 use crate::problem::{FAMILY, N_TRAINING_POINTS, decoder, fitted_encoder, observations};
 use crate::work::Method;
@@ -13,15 +13,16 @@ use gap_spec::{NoiseSource, Phase, Precision, StoppingRule};
 use gap_torch::SeedKey;
 use tch::Kind;
 
-/// Steps of the refinement, and the draws of each: those of an experiment that does not say otherwise.
+/// The number of refinement steps, and of draws per step. As many draws are the default of an experiment.
 const REFINEMENT_STEPS: u32 = 20;
 const REFINEMENT_DRAWS: usize = 32;
 
-/// What an experiment's search is certified to, nats, and the steps that it may take.
+/// The tolerance of the search, nats, and its limit on steps: the defaults of an experiment.
 const SEARCH_TOLERANCE_NATS: f64 = 0.01;
 const MAX_SEARCH_STEPS: u32 = 5000;
 
-/// A run infers `q` for one observation that the encoder was not fitted to, with new draws.
+/// Sets up the workload and returns its run, which infers `q` by `method` for an observation that the encoder
+/// was not fitted to. Each run has new draws, and returns the sum of the parameters of `q`.
 pub fn one_observation(method: Method) -> impl FnMut(SeedKey) -> f64 {
     let problem = OneObservationProblem::new();
     move |key| {

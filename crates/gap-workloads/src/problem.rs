@@ -9,18 +9,18 @@ use gap_torch::{NoiseStream, SeedKey};
 use std::ops::Range;
 use tch::Device;
 
-/// `D`.
+/// The latent dimension, `D`.
 pub const LATENT_DIM: i64 = 50;
 const HIDDEN_UNITS: i64 = 200;
-/// `X`.
+/// The number of values in an observation, `X`.
 const OBSERVED_DIM: i64 = 784;
-/// Observations that networks are fitted to, the datapoints from 0 on.
+/// The number of observations that networks are fitted to; their ids count from 0.
 pub const N_TRAINING_POINTS: u64 = 1000;
 
 /// The mean-field family.
 pub const FAMILY: DiagonalGaussian = DiagonalGaussian::new(LATENT_DIM);
 
-/// A random 50-200-200-784 decoder of pixels, tanh.
+/// A 50-200-200-784 tanh decoder of Bernoulli pixels, with random weights.
 pub fn decoder() -> MlpDecoder {
     let widths = [LATENT_DIM, HIDDEN_UNITS, HIDDEN_UNITS, OBSERVED_DIM];
     let key = SeedKey::root(1).for_role("decoder");
@@ -28,7 +28,7 @@ pub fn decoder() -> MlpDecoder {
     MlpDecoder::new(network, Likelihood::Bernoulli)
 }
 
-/// Its mirror image, 784-200-200-100, random in every layer.
+/// A 784-200-200-100 tanh encoder, with random weights in every layer, the last one included.
 pub fn encoder() -> Encoder {
     let widths = [OBSERVED_DIM, HIDDEN_UNITS, HIDDEN_UNITS, 2 * LATENT_DIM];
     let key = SeedKey::root(1).for_role("encoder");
@@ -40,7 +40,7 @@ pub fn encoder() -> Encoder {
     ))
 }
 
-/// The same encoder, fitted for a while to `model`.
+/// The encoder of [`encoder`] after 300 steps of fitting to `model`.
 pub fn fitted_encoder(model: &dyn LatentVariableModel) -> Encoder {
     let mut encoder = encoder();
     let training = TrainingSpec {
@@ -57,7 +57,7 @@ pub fn fitted_encoder(model: &dyn LatentVariableModel) -> Encoder {
     encoder
 }
 
-/// The datapoints `ids`, drawn from `model`.
+/// The datapoints `ids`, with observations drawn from `model`.
 pub fn observations(model: &dyn LatentVariableModel, ids: Range<u64>) -> Batch {
     let ids: Vec<u64> = ids.collect();
     let mut noise = NoiseStream::new(SeedKey::root(1).for_role("data"), &ids, Device::Cpu);
@@ -67,14 +67,14 @@ pub fn observations(model: &dyn LatentVariableModel, ids: Range<u64>) -> Batch {
     Batch::new(ids, x)
 }
 
-/// `n` datapoints, drawn from `model`, to train with.
+/// A training set of the datapoints `0..n`, with observations drawn from `model`.
 pub fn training_set(model: &dyn LatentVariableModel, n: u64) -> Dataset {
     let batch = observations(model, 0..n);
     let x = batch.x().shallow_clone();
     Dataset::new("drawn from the model", batch.ids().to_vec(), x, None)
 }
 
-/// The small model of the sweep: 2 latent dimensions, 10 observed ones.
+/// The model of [`crate::Work::SmallFits`], with 2 latent and 10 observed dimensions.
 pub fn linear_gaussian() -> LinearGaussian {
     let key = SeedKey::root(1).for_role("linear-gaussian");
     LinearGaussian::random(2, 10, 0.3, key, Device::Cpu)

@@ -1,8 +1,9 @@
-//! How many runs a second something makes.
+//! Measures how many times per second a function can be called.
 
 use std::time::{Duration, Instant};
 
-/// Runs a second, over the whole runs that began within `wanted`, at least one.
+/// Calls `run` repeatedly until the time `wanted` has passed, at least once, and returns the calls per second.
+/// The last call is finished, and the time that it takes beyond `wanted` counts.
 pub fn rate(wanted: Duration, mut run: impl FnMut()) -> f64 {
     let clock = Instant::now();
     let mut n_runs = 0.0;

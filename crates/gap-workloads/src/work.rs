@@ -1,77 +1,79 @@
-//! The workloads by name, with their sizes.
+//! The workloads, with their names and sizes.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A workload: what is computed, and how much of it in one run.
+/// A workload: what it computes, and how much of it in one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Adam steps of a free-form `q`, from the prior, new independent draws in each.
+    /// Adam steps on a free-form `q` that starts at the prior. Each step has new draws, independent for each
+    /// datapoint.
     FreeFormSteps {
-        /// `B`.
+        /// The number of datapoints, `B`.
         batch: u64,
-        /// `S`.
+        /// Draws per datapoint and step, `S`.
         n_samples: usize,
-        /// Steps in a run.
+        /// The number of steps in a run.
         steps: u32,
     },
     /// The encoder's forward pass.
     EncoderForward {
-        /// `B`.
+        /// The number of datapoints, `B`.
         batch: u64,
     },
-    /// The encoder's forward pass, then Adam steps with one draw each.
+    /// The encoder's forward pass, then Adam steps with one draw per datapoint.
     Refinement {
-        /// `B`.
+        /// The number of datapoints, `B`.
         batch: u64,
-        /// Steps from the encoder's output.
+        /// The number of steps from the encoder's output.
         steps: u32,
     },
-    /// The log mean of the importance weights of one datapoint.
+    /// The logarithm of the mean importance weight of one datapoint.
     ImportanceWeights {
-        /// `K`.
+        /// The number of draws, `K`.
         n_samples: u64,
     },
-    /// Steps of Adam on a decoder and its encoder, on minibatches, with one draw each.
+    /// Adam steps on a decoder and its encoder together, on minibatches, with one draw per datapoint.
     JointTraining {
-        /// `B`.
+        /// The number of datapoints, `B`.
         batch: u32,
-        /// Steps in a run.
+        /// The number of steps in a run.
         steps: u32,
     },
-    /// Hamiltonian transitions along an annealing path from the prior, [`ANNEALING_TRANSITIONS`] of each
-    /// chain in a run.
+    /// Annealed importance sampling from the prior, with [`ANNEALING_TRANSITIONS`] Hamiltonian transitions of
+    /// each chain in a run.
     Annealing {
-        /// `B`.
+        /// The number of datapoints, `B`.
         batch: u64,
         /// Chains per datapoint.
         n_chains: usize,
-        /// Leapfrog steps of a transition.
+        /// Leapfrog steps per transition.
         leapfrog_steps: u32,
     },
-    /// Fits of encoders of 8 sizes with 3 seeds each to one small linear-Gaussian model.
+    /// Fits of encoders of 8 widths, with 3 seeds each, to one small linear-Gaussian model.
     SmallFits,
-    /// `q` for one new observation, with a model and an encoder that are fitted already.
+    /// Inference of `q` for one new observation; the encoder has been fitted beforehand.
     OneObservation(Method),
 }
 
-/// How `q` is found for one new observation.
+/// A method to infer `q` for one new observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// The encoder's forward pass.
     Forward,
-    /// The forward pass, and 20 averaged Newton steps: the default refinement.
+    /// The forward pass, then 20 averaged Newton steps.
     Refine,
-    /// The whole free-form search, from the prior and from the encoder, until it is certified.
+    /// The whole free-form search, from the prior and from the encoder's output, until a bound on the distance
+    /// to the optimum is below the tolerance.
     Reoptimise,
 }
 
 /// The widths of the encoders of [`Work::SmallFits`].
 pub const SMALL_FIT_WIDTHS: [i64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
-/// How often each of them is fitted.
+/// The number of seeds with which each encoder of [`Work::SmallFits`] is fitted.
 pub const SMALL_FIT_SEEDS: u64 = 3;
 
-/// Transitions of each chain in a run of [`Work::Annealing`].
+/// The number of transitions of each chain in a run of [`Work::Annealing`].
 pub const ANNEALING_TRANSITIONS: u64 = 20;
 
 /// The workloads that are compared with other libraries, in the order of their names.
@@ -110,14 +112,14 @@ pub const COMPARED_WORKLOADS: [Work; 10] = [
     Work::SmallFits,
 ];
 
-/// Inference for one new observation by each method, from the cheapest on.
+/// Inference for one new observation by each method, the cheapest method first.
 pub const ONE_OBSERVATION_WORKLOADS: [Work; 3] = [
     Work::OneObservation(Method::Forward),
     Work::OneObservation(Method::Refine),
     Work::OneObservation(Method::Reoptimise),
 ];
 
-/// All workloads: those that are compared, then those of one observation.
+/// All workloads: [`COMPARED_WORKLOADS`], then [`ONE_OBSERVATION_WORKLOADS`].
 pub fn all() -> impl Iterator<Item = Work> {
     COMPARED_WORKLOADS
         .into_iter()
@@ -125,7 +127,7 @@ pub fn all() -> impl Iterator<Item = Work> {
 }
 
 impl Work {
-    /// What is counted, per second.
+    /// The unit of the workload's throughput, such as `steps/s`.
     pub const fn unit(self) -> &'static str {
         match self {
             Self::FreeFormSteps { .. } | Self::JointTraining { .. } => "steps/s",
@@ -137,12 +139,13 @@ impl Work {
         }
     }
 
-    /// The things that are counted: `steps`, `points`; the function of its bench.
+    /// The plural noun for what the throughput counts, such as `steps` or `points`. Criterion's results name
+    /// the benchmark function by it.
     pub fn counted_unit(self) -> &'static str {
         self.unit().trim_end_matches("/s")
     }
 
-    /// How many of them one run is.
+    /// The number of units, see [`Self::counted_unit`], in one run.
     pub fn units_per_run(self) -> u64 {
         match self {
             Self::FreeFormSteps { steps, .. } | Self::JointTraining { steps, .. } => steps.into(),
@@ -156,7 +159,8 @@ impl Work {
         }
     }
 
-    /// Whether it is of `gap-estimate`, whose benches it is then among.
+    /// Whether the workload measures `gap-estimate` and so belongs to that crate's benches; all others belong
+    /// to those of `gap-infer`.
     pub const fn is_estimation(self) -> bool {
         matches!(
             self,
@@ -164,7 +168,7 @@ impl Work {
         )
     }
 
-    /// Threads of its own that it can put to use.
+    /// The most threads that the workload can use without being divided.
     pub const fn max_internal_threads(self) -> u64 {
         match self {
             Self::JointTraining { .. } => 2,
@@ -172,8 +176,8 @@ impl Work {
         }
     }
 
-    /// Whether two threads can each do a half: datapoints, draws and fits are independent, the steps
-    /// of one fit and the search for one observation are not.
+    /// Whether the workload can be divided among threads: datapoints, draws and fits are independent of each
+    /// other, but the steps of one fit or of one observation's inference are not.
     pub const fn is_divisible(self) -> bool {
         !matches!(self, Self::JointTraining { .. } | Self::OneObservation(_))
     }
@@ -219,7 +223,7 @@ impl FromStr for Work {
     }
 }
 
-/// There is no workload of that name.
+/// There is no workload of this name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnknownWork(String);
 

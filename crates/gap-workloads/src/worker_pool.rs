@@ -1,11 +1,12 @@
-//! Threads that each keep a share of a workload, and run them together.
+//! Worker threads that each hold a share of a workload, and run their shares at the same time.
 
 use crate::work::Work;
 use crate::workload::{Share, Workload};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-/// A workload on one or more threads. Each sets up its own networks: tensors stay in their thread.
+/// A workload on one or more threads. Each thread sets up its own networks, so that no tensor is used by two
+/// threads.
 pub struct WorkerPool {
     workers: Vec<Worker>,
     n_threads: u64,
@@ -17,7 +18,8 @@ struct Worker {
 }
 
 impl WorkerPool {
-    /// `work` on `n_threads` threads; if it cannot be divided, on as many as it can put to use itself.
+    /// Divides `work` among `n_threads` threads. Work that cannot be divided uses at most `n_threads` and
+    /// [`Work::max_internal_threads`] threads.
     pub fn new(work: Work, n_threads: u64) -> Self {
         let of = if work.is_divisible() { n_threads } else { 1 };
         let own_threads = (n_threads / of).min(work.max_internal_threads());
@@ -28,16 +30,16 @@ impl WorkerPool {
         }
     }
 
-    /// How many threads it is on.
+    /// The number of threads that the workload uses.
     pub const fn n_threads(&self) -> u64 {
         self.n_threads
     }
 
-    /// Runs every share once; the sum of what they give.
+    /// Runs every share once, and returns the sum of their results.
     ///
     /// # Panics
     ///
-    /// If a share does: workloads have nothing that could fail.
+    /// If a share panics. Workloads return no errors, so that would be a bug.
     pub fn run(&self) -> f64 {
         for worker in &self.workers {
             worker
@@ -54,7 +56,7 @@ impl Worker {
     fn new(work: Work, share: Share, own_threads: u64) -> Self {
         let (start, told) = channel();
         let (finish, finished) = channel();
-        // It ends by itself when the pool, and with it `start`, is dropped.
+        // The thread ends when the pool is dropped: that drops `start`, and `told.recv()` fails.
         thread::spawn(move || {
             let mut workload = Workload::share(work, share, own_threads);
             while told.recv().is_ok() {

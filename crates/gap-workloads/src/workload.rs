@@ -1,4 +1,4 @@
-//! Workloads that are set up and can be run.
+//! Sets up workloads, so that they can be run.
 
 use crate::one_observation::one_observation;
 use crate::problem::{
@@ -18,26 +18,26 @@ use gap_torch::SeedKey;
 use std::ops::Range;
 use tch::{Device, Kind};
 
-/// Which part of a workload: all of it, or that of one of several threads.
+/// A part of a workload: all of it, or the share of one of several threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// 0, 1, … below `of`.
+    /// The number of this share: 0, 1, …, `of − 1`.
     pub part: u64,
-    /// Into how many it is divided.
+    /// The number of shares that the workload is divided into.
     pub of: u64,
 }
 
 impl Share {
-    /// All of it.
+    /// The whole workload.
     pub const WHOLE: Self = Self { part: 0, of: 1 };
 
-    /// This share of `0..n`.
+    /// The part of `0..n` that belongs to this share.
     const fn range(self, n: u64) -> Range<u64> {
         self.part * n / self.of..(self.part + 1) * n / self.of
     }
 }
 
-/// A workload that was set up. Each run does new work of the same amount.
+/// A workload that is set up and ready to run. Each run does the same amount of work, with new draws.
 pub struct Workload {
     run: Box<dyn FnMut(SeedKey) -> f64>,
     key: SeedKey,
@@ -45,12 +45,14 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// The whole of `work`.
+    /// Sets up the whole of `work`.
     pub fn new(work: Work) -> Self {
         Self::share(work, Share::WHOLE, 1)
     }
 
-    /// A share of `work` on so many threads of its own; datapoints are the same ones as in the whole.
+    /// Sets up a share of `work`; together the shares do the work of the whole, on the same datapoints.
+    /// `own_threads` is the number of threads that the share itself may use, which matters only for
+    /// [`Work::JointTraining`].
     ///
     /// # Panics
     ///
@@ -90,15 +92,17 @@ impl Workload {
         }
     }
 
-    /// Runs it once, with new draws; a number that all of the work went into, to be looked at so
-    /// that none is left out.
+    /// Runs the workload once, with new draws.
+    ///
+    /// Returns a number that depends on all of the work: if the caller uses it, the compiler cannot remove any
+    /// of the work.
     pub fn run(&mut self) -> f64 {
         self.n_runs += 1;
         (self.run)(self.key.for_index(self.n_runs))
     }
 }
 
-/// Adam at 1e-2 in `(μ, log σ)`, with draws of each datapoint's own.
+/// Adam with learning rate 1e-2 in `(μ, log σ)`, with independent draws for each datapoint.
 const fn adam_phase(n_samples: u32, steps: u32) -> Phase {
     Phase {
         adam: AdamSettings::new(1e-2, false),
@@ -170,7 +174,7 @@ fn importance_weights(n_samples: u64) -> impl FnMut(SeedKey) -> f64 {
     }
 }
 
-/// From the prior, with the step size that the peers have too.
+/// Annealing from the prior, with the step size that `scripts/peers/` uses (`LEAPFROG_STEP`).
 fn annealing(ids: Range<u64>, n_chains: usize, leapfrog_steps: u32) -> impl FnMut(SeedKey) -> f64 {
     let model = decoder();
     let batch = observations(&model, ids);
@@ -233,7 +237,7 @@ fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
         n_samples: Count::new(1),
         precision: Precision::Mixed,
     };
-    // Every share has fits of every width.
+    // Fits are dealt out in turn, so that each of up to `SMALL_FIT_SEEDS` shares has fits of every width.
     let jobs: Vec<(i64, u64)> = SMALL_FIT_WIDTHS
         .iter()
         .flat_map(|&width| (0..SMALL_FIT_SEEDS).map(move |seed| (width, seed)))

@@ -1,4 +1,4 @@
-//! The arguments of the commands that compute.
+//! The arguments of the commands that only a build with libtorch has.
 
 use clap::{Args, Subcommand};
 use gap_torch::device::DeviceName;
@@ -8,24 +8,24 @@ use std::path::PathBuf;
 /// `amortgap run`
 #[derive(Args)]
 pub struct RunArguments {
-    /// The experiment, as in experiments/digits-capacity.toml
+    /// The spec of the experiment, as in experiments/digits-capacity.toml
     pub spec: PathBuf,
-    /// The folder of results [default: results/ and the experiment's name]
+    /// The results folder [default: results/ and the experiment's name]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Override a key of the spec, as in `estimators.iw_samples=100`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Stages at a time [default: the number of processors; 1 on a GPU]
+    /// The number of stages to run in parallel [default: the number of processors; 1 on a GPU]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
-    /// cpu, or cuda:0
+    /// The device to compute on: cpu or cuda:0
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     pub device: DeviceName,
     /// The folder of data files that do not come with the program
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Forget finished stages and run everything again
+    /// Delete finished stages and run everything again
     #[arg(long)]
     pub fresh: bool,
 }
@@ -33,9 +33,9 @@ pub struct RunArguments {
 /// `amortgap plan`
 #[derive(Args)]
 pub struct PlanArguments {
-    /// The experiment
+    /// The spec of the experiment
     pub spec: PathBuf,
-    /// Override a key of the spec
+    /// Override a key of the spec, as in `estimators.iw_samples=100`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Print JSON
@@ -46,17 +46,17 @@ pub struct PlanArguments {
 /// `amortgap status`
 #[derive(Args)]
 pub struct StatusArguments {
-    /// A folder of results
+    /// The results folder of the run
     pub folder: PathBuf,
 }
 
 /// `amortgap bench`
 #[derive(Args)]
 pub struct BenchArguments {
-    /// Criterion's folder of results
+    /// The folder in which criterion stored its results
     #[arg(long, default_value = "target/criterion", value_name = "DIR")]
     pub criterion: PathBuf,
-    /// Where to write
+    /// The folder to write to
     #[arg(long, default_value = "results/bench", value_name = "DIR")]
     pub out: PathBuf,
 }
@@ -64,19 +64,19 @@ pub struct BenchArguments {
 /// `amortgap data`
 #[derive(Args)]
 pub struct DataArguments {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: DataCommand,
 }
 
-/// What to do about data.
+/// The commands about data sets.
 #[derive(Subcommand)]
 pub enum DataCommand {
     /// List the data sets.
     List,
     /// Check the files of a data set.
     Check {
-        /// Its name.
+        /// The name of the data set
         name: String,
         /// The folder of its files
         #[arg(long, value_name = "DIR")]

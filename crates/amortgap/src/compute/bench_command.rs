@@ -1,4 +1,4 @@
-//! `amortgap bench`: a table and a figure of what benches measured.
+//! `amortgap bench`: makes a table and a figure of benchmark results.
 
 use super::arguments::BenchArguments;
 use super::criterion_results;
@@ -9,10 +9,10 @@ use gap_report::{bench_rows_plain_text, write_benches};
 use gap_torch::device::DeviceName;
 use serde_json::Value;
 
-/// What the provenance of a run says of its plan and its data, which benches do not have.
+/// The keys of a provenance that belong to a run's plan and data, which benchmarks do not have.
 const RUN_ONLY_PROVENANCE_KEYS: [&str; 4] = ["jobs", "seeds", "data_digest", "plan"];
 
-/// Prints the table, and writes it with the figure into the folder of `--out`.
+/// Prints the table, and writes the table and the figure to the folder of `--out`.
 pub fn report_criterion_benches(arguments: &BenchArguments) -> CommandResult {
     let rows = criterion_results::read_bench_rows(&arguments.criterion)?;
     let files = write_benches(&arguments.out, &rows, &bench_provenance())

@@ -1,7 +1,7 @@
-//! Reads what criterion stored of its benches: `<group>/<function>/[<value>/]new/*.json`.
+//! Reads the benchmark results that criterion stored: `<group>/<function>/[<value>/]new/*.json`.
 //!
-//! It stores times in nanoseconds a run, and how many things a run has, but not what they are. The bench of
-//! a workload says that by its function: `<workload>/steps` counts steps.
+//! Criterion stores the time of a run in nanoseconds, and how many things a run processes, but not what they
+//! are. For a workload, the name of the bench function says that: `<workload>/steps` counts steps.
 
 use crate::exit::Failure;
 use gap_report::{BenchEstimate, BenchRow};
@@ -23,7 +23,7 @@ struct CriterionBenchmark {
     full_id: String,
 }
 
-/// How many things one run is.
+/// How much one run processes.
 #[derive(Clone, Copy, Deserialize)]
 enum CriterionThroughput {
     Bits(u64),
@@ -33,7 +33,7 @@ enum CriterionThroughput {
     ElementsAndBytes { elements: u64 },
 }
 
-/// `estimates.json`: what it took.
+/// `estimates.json`: how long a run took.
 #[derive(Deserialize)]
 struct CriterionTimeEstimates {
     mean: CriterionTimeEstimate,
@@ -42,7 +42,7 @@ struct CriterionTimeEstimates {
 
 #[derive(Deserialize)]
 struct CriterionTimeEstimate {
-    /// Nanoseconds a run.
+    /// Nanoseconds per run.
     point_estimate: f64,
     confidence_interval: ConfidenceInterval,
 }
@@ -54,7 +54,7 @@ struct ConfidenceInterval {
     upper_bound: f64,
 }
 
-/// The last results of every bench below `folder`: workloads in their own order, then the others.
+/// Reads the last results of every bench below `folder`: workloads first, sorted by name, then the others.
 pub fn read_bench_rows(folder: &Path) -> Result<Vec<BenchRow>, Failure> {
     let none = || {
         Failure::Input(format!(
@@ -68,7 +68,7 @@ pub fn read_bench_rows(folder: &Path) -> Result<Vec<BenchRow>, Failure> {
     let mut rows = Vec::new();
     for entry in WalkDir::new(folder).sort_by_file_name() {
         let entry = entry.map_err(Failure::from_input_error)?;
-        // Beside `new` there are older results, under the names of baselines.
+        // The folders beside `new` hold older results, under the names of criterion's baselines.
         let is_last = entry
             .path()
             .parent()
@@ -84,7 +84,7 @@ pub fn read_bench_rows(folder: &Path) -> Result<Vec<BenchRow>, Failure> {
     Ok(rows)
 }
 
-/// What workloads count; a bench of another function is none.
+/// What workloads count. A bench whose function has another name is not that of a workload.
 const WORKLOAD_COUNT_UNITS: [&str; 6] = [
     "steps",
     "points",
@@ -94,7 +94,7 @@ const WORKLOAD_COUNT_UNITS: [&str; 6] = [
     "observations",
 ];
 
-/// The bench that `benchmark.json` describes.
+/// Reads the results of the bench that `benchmark.json` describes.
 fn read_row(benchmark_file: &Path) -> Result<BenchRow, Failure> {
     let estimates_file = benchmark_file.with_file_name("estimates.json");
     let benchmark: CriterionBenchmark = read_json(benchmark_file)?;
@@ -113,14 +113,14 @@ fn read_row(benchmark_file: &Path) -> Result<BenchRow, Failure> {
     Ok(row)
 }
 
-/// Workloads by the parts of their names, then the others as they were found.
+/// A key that sorts workloads by the parts of their names, and puts all others after them with equal keys.
 fn bench_sort_key(row: &BenchRow) -> impl Ord + use<> {
     let name = row.workload.then(|| row.work.split('_').map(str::to_owned));
     (!row.workload, name.map(Iterator::collect::<Vec<_>>))
 }
 
 impl CriterionBenchmark {
-    /// What is counted, if this is the bench of a workload.
+    /// What the workload counts; `None` if this is not the bench of a workload.
     fn workload_count_unit(&self) -> Option<&str> {
         let function = self.function_id.as_deref()?;
         let is_workload = self.value_str.is_none()
@@ -129,7 +129,7 @@ impl CriterionBenchmark {
         is_workload.then_some(function)
     }
 
-    /// How many things a run is, and what they are.
+    /// How much one run processes, and the unit of the resulting rate.
     fn count_and_rate_unit(&self) -> (u64, &'static str) {
         match self.throughput {
             None => (1, "runs/s"),
@@ -152,7 +152,7 @@ fn new_bench_row(
 ) -> BenchRow {
     let (amount, unit) = benchmark.count_and_rate_unit();
     let counted = benchmark.workload_count_unit();
-    // Criterion reports the slope too, where it has one.
+    // Criterion's own reports also use the slope where there is one.
     let (estimate, time) = match &estimates.slope {
         Some(slope) => (BenchEstimate::Slope, slope),
         None => (BenchEstimate::Mean, &estimates.mean),

@@ -1,11 +1,11 @@
-//! `amortgap data`: the data sets, and whether their files are what they should be.
+//! `amortgap data`: lists the data sets, or checks whether the files of one are as published.
 
 use super::arguments::{DataArguments, DataCommand};
 use crate::CommandResult;
 use crate::exit::Failure;
 use std::path::Path;
 
-/// Lists the data sets, or checks one.
+/// Lists the data sets, or checks the files of one.
 pub fn list_or_check_datasets(arguments: &DataArguments) -> CommandResult {
     match &arguments.command {
         DataCommand::List => print_datasets(),

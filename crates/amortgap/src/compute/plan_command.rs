@@ -1,4 +1,4 @@
-//! `amortgap plan`: what an experiment would do.
+//! `amortgap plan`: prints the stages of an experiment without running them.
 
 use super::arguments::PlanArguments;
 use crate::CommandResult;

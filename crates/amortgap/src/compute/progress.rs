@@ -1,4 +1,4 @@
-//! What a run shows on stderr: bars on a terminal, one line per stage elsewhere.
+//! Shows the progress of a run on stderr: with bars on a terminal, with one line per stage elsewhere.
 
 use gap_harness::{Observer, Outcome, Plan, Stage, StageId};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Shows a run to a person.
+/// Shows the progress of a run.
 pub struct Progress {
     n_stages: usize,
     state: Mutex<StageProgressState>,
@@ -24,11 +24,11 @@ struct ProgressBars {
     total: ProgressBar,
 }
 
-/// Ticks of a stage's bar.
+/// The number of ticks of a stage's bar.
 const STAGE_BAR_TICKS: u64 = 1000;
 
 impl Progress {
-    /// For the stages of all `plans`.
+    /// Starts a display for the stages of all `plans`.
     pub fn new_for_plans(plans: &[Plan]) -> Self {
         let n_stages = plans.iter().map(|plan| plan.stages().len()).sum();
         let bars = std::io::stderr().is_terminal().then(|| {
@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// The part that is told of the stages of one variant.
+    /// The observer of the stages of one variant.
     pub fn for_variant<'a>(&'a self, variant: Option<&'a str>) -> VariantProgress<'a> {
         VariantProgress {
             progress: self,
@@ -53,7 +53,7 @@ impl Progress {
     }
 
     fn lock_state(&self) -> MutexGuard<'_, StageProgressState> {
-        // A bar that a panicking worker left behind is still a bar.
+        // Progress can still be shown after a worker panicked while it held the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -62,7 +62,7 @@ fn progress_bar_style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is a constant")
 }
 
-/// Is told of the stages of one variant.
+/// Observes the stages of one variant.
 pub struct VariantProgress<'a> {
     progress: &'a Progress,
     variant: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! `amortgap run`: from a spec to a folder of results.
+//! `amortgap run`: runs the experiment of a spec, and writes its results folder.
 
 use super::arguments::RunArguments;
 use super::progress::Progress;
@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-/// Runs what is not finished, publishes the results, and says where they are.
+/// Runs the stages that are not finished, publishes the results, and prints where they are.
 pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
     let experiment =
         document::read(&arguments.spec, &arguments.set).map_err(Failure::from_input_error)?;
@@ -38,7 +38,8 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
     if arguments.fresh {
         store.delete_stages().map_err(Failure::from_run_error)?;
     }
-    // A key that no stage depends on, as the question, is published all the same.
+    // The published spec must be equal too, since a change of a key that no stage depends on, such as
+    // `question`, still has to be published.
     let same_spec = fs::read_to_string(folder.join(results::SPEC_FILE))
         .is_ok_and(|published| published == document::write(&experiment));
     if same_spec && store.is_finished(&plan::digest(&plans), &expected_result_files(&plans)) {
@@ -54,7 +55,7 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
     exit_on_interrupt_signal();
     let progress = Progress::new_for_plans(&plans);
     let mut report = RunReport::default();
-    // One variant after the other: what fails in one has nothing to do with the next.
+    // Variants run one after the other; a failure in one does not stop the next.
     for (plan, executor) in plans.iter().zip(&executors) {
         let observer = progress.for_variant(plan.variant());
         report += gap_harness::run::run(plan, &store, executor, &observer, jobs)
@@ -66,10 +67,10 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
     publish_run(&experiment, &plans, &store, &provenance)
 }
 
-/// The plan and the executor of each problem, and what they were made from, in the provenance.
+/// Makes the plan and the executor of each problem, and enters their seeds, data and plans into `provenance`.
 ///
-/// A variant whose data lies in files is left out, with a word to the user, where no folder was
-/// given: an experiment need not be split in two for the sake of those who lack a data set.
+/// Without `--data-dir`, a variant whose data does not come with the program is left out, and a line on stderr
+/// says so. Thus users who lack a data set can still run the other variants of an experiment.
 fn plan_variants(
     experiment: &Experiment,
     arguments: &RunArguments,
@@ -124,7 +125,7 @@ fn plan_variants(
     Ok((plans, executors))
 }
 
-/// Stages at a time: a GPU takes one, since they would wait for each other on it.
+/// The number of stages to run in parallel: on a GPU one by default, since stages would wait for each other.
 fn n_parallel_stages(arguments: &RunArguments) -> usize {
     match (arguments.jobs, arguments.device) {
         (Some(jobs), _) => jobs.get(),
@@ -133,7 +134,7 @@ fn n_parallel_stages(arguments: &RunArguments) -> usize {
     }
 }
 
-/// What a finished run leaves in its folder.
+/// The files that must be in the results folder for a run of `plans` to count as finished.
 fn expected_result_files(plans: &[Plan]) -> Vec<&'static str> {
     let mut files = vec![
         results::RECORDS_FILE,

@@ -1,11 +1,11 @@
-//! `amortgap status`: how far a run has come.
+//! `amortgap status`: prints how many stages of a run are finished.
 
 use super::arguments::StatusArguments;
 use crate::CommandResult;
 use crate::exit::Failure;
 use gap_harness::store;
 
-/// Prints what is finished in a folder of results.
+/// Prints how many stages are finished in a results folder, and whether results are published.
 pub fn print_run_status(arguments: &StatusArguments) -> CommandResult {
     let status = store::status(&arguments.folder).map_err(Failure::from_input_error)?;
     let running = if status.in_use {

@@ -1,4 +1,4 @@
-//! Small experiments that take a second or two, and the program to run them with.
+//! Small experiments that take a second or two, and functions that run the program on them.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// [`DIGITS`] with a decoder for each encoder, fitted with it.
+/// [`DIGITS`] with a decoder for each encoder, which are fitted jointly.
 pub fn joint() -> String {
     let training =
         "[encoder_training]\nsteps = 150\nbatch_size = 50\nlearning_rate = 5e-3\nn_samples = 1\n\n";
@@ -18,7 +18,8 @@ pub fn joint() -> String {
     edited(&edited(&joint, training, ""), "encoder_hidden = [16]\n", "")
 }
 
-/// Two seeds, two encoders, one decoder a seed, on the data that ships with the program.
+/// The small experiment: two seeds, two encoders, and one decoder for each seed, on data that comes with the
+/// program.
 pub const DIGITS: &str = r#"name = "small-digits"
 question = "Does it run?"
 surprise = "It does not."
@@ -71,31 +72,31 @@ elbo_samples = 100
 iw_samples = 200
 "#;
 
-/// `text` with `old`, which must stand there once, replaced by `new`.
+/// `text` with `old`, which must occur exactly once, replaced by `new`.
 pub fn edited(text: &str, old: &str, new: &str) -> String {
     assert_eq!(text.matches(old).count(), 1, "{old}");
     text.replace(old, new)
 }
 
-/// A folder of its own with a spec in it; gone when dropped.
+/// A temporary folder with a spec in it, deleted on drop.
 pub struct Bench {
     folder: TempDir,
 }
 
 impl Bench {
-    /// With `spec` in `spec.toml`.
+    /// A folder with `spec` in `spec.toml`.
     pub fn with(spec: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("spec.toml"), spec).unwrap();
         Self { folder }
     }
 
-    /// A path in it.
+    /// The path of `name` in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The program, to run in this folder.
+    /// The command `amortgap` with these arguments, to be run in this folder.
     pub fn amortgap(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(cargo_bin("amortgap"));
         command
@@ -112,24 +113,24 @@ impl Bench {
         command
     }
 
-    /// The same, run to its end; its summary without wall times.
+    /// Runs the command of [`Self::run`], which must succeed, and returns its summary without wall times.
     pub fn summary_of_run(&self, out: &str, arguments: &[&str]) -> Value {
         succeeds(&mut self.run(out, arguments));
         summary(&self.path(out))
     }
 
-    /// What `status` says about a folder of results.
+    /// What `amortgap status` prints about the results folder `out`.
     pub fn status(&self, out: &str) -> String {
         succeeds(&mut self.amortgap(&["status", out])).0
     }
 
-    /// A JSON file in a folder of results.
+    /// The content of the JSON file `name` in the folder.
     pub fn json(&self, name: &str) -> Value {
         read_json(&self.path(name))
     }
 }
 
-/// Stdout and stderr of a command, which must succeed.
+/// Runs a command, which must succeed, and returns its stdout and stderr.
 pub fn succeeds(command: &mut Command) -> (String, String) {
     let output = command.output().unwrap();
     let (stdout, stderr) = texts(&output);
@@ -137,13 +138,13 @@ pub fn succeeds(command: &mut Command) -> (String, String) {
     (stdout, stderr)
 }
 
-/// What a command said, on stdout and on stderr.
+/// What a command printed to stdout and to stderr.
 pub fn texts(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(&output.stdout), text(&output.stderr))
 }
 
-/// The one line that a refused command says on stderr, after `error: `.
+/// Runs a command, which must be refused, and returns the one line that it prints to stderr, without `error: `.
 pub fn refusal(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let (stdout, stderr) = texts(&output);

@@ -1,4 +1,4 @@
-//! Draws from `q` and a share of the prior, and the weights that they have under the joint.
+//! Draws from a mixture of `q` and the prior, and their importance weights under the joint.
 
 use crate::annealed::{InitialGaussian, sum_of_squares};
 use crate::estimate::{Accumulator, EstimateError};
@@ -9,14 +9,14 @@ use gap_torch::{NoiseStream, SeedKey, to_f64_values};
 use std::f64::consts::TAU;
 use tch::{Device, Tensor};
 
-/// Draws that are evaluated together.
+/// The number of draws that are evaluated together.
 const DRAWS_PER_CHUNK: u64 = 1024;
 
 /// The fitted `q` of every datapoint.
 pub enum FittedPosterior<'a> {
     /// Diagonal Gaussians, in plain memory.
     Diagonal(InitialGaussian),
-    /// Anything else.
+    /// Any other family.
     Any {
         family: &'a dyn VariationalFamily,
         params: &'a VariationalParams,
@@ -37,7 +37,7 @@ impl<'a> FittedPosterior<'a> {
         }
     }
 
-    /// `D` and `N`.
+    /// Returns the latent dimension `D` and the noise dimension `N`.
     fn latent_and_noise_dims(&self) -> (usize, usize) {
         match self {
             Self::Diagonal(initial) => (initial.latent_dim(), initial.latent_dim()),
@@ -45,7 +45,7 @@ impl<'a> FittedPosterior<'a> {
         }
     }
 
-    /// `z` (`[S, D]`) of a datapoint and `log q` (`[S]`) there, from `noise` (`[S, N]`).
+    /// Writes draws `z` (`[S, D]`) of a datapoint and `log q` (`[S]`) at them, from `noise` (`[S, N]`).
     fn draw(&self, point: usize, noise: &[f32], z: &mut [f32], log_q: &mut [f64]) {
         match self {
             Self::Diagonal(initial) => {
@@ -60,7 +60,7 @@ impl<'a> FittedPosterior<'a> {
         }
     }
 
-    /// `log q` at any places: `[S, D] -> [S]`.
+    /// Returns `log q` of a datapoint at any `z`: `[S, D] -> [S]`, nats.
     fn log_density(&self, point: usize, z: &[f32]) -> Vec<f64> {
         match self {
             Self::Diagonal(initial) => {
@@ -118,7 +118,7 @@ impl<'a> Proposal<'a> {
         }
     }
 
-    /// The next `n_samples` log-weights.
+    /// Adds the next `n_samples` log-weights to `to`.
     pub fn weigh(
         &mut self,
         joint: &mut JointRowEvaluator,
@@ -155,7 +155,7 @@ impl<'a> Proposal<'a> {
         Ok(())
     }
 
-    /// The next `n` places, and `log q` there.
+    /// Makes the next `n` draws, with `log q` at each.
     fn draw(&mut self, n: usize) {
         let (dim, noise_dim) = self.q.latent_and_noise_dims();
         let noise = self.noise.normal_values(n, noise_dim);
@@ -179,7 +179,7 @@ impl<'a> Proposal<'a> {
         }
     }
 
-    /// `log ((1 − share) q(z) + share N(z; 0, I))`, nats.
+    /// Returns `log ((1 − share) q(z) + share N(z; 0, I))`, nats.
     fn log_density(&self, z: &[f32], log_q: f64) -> f64 {
         if self.prior_share == 0.0 {
             return log_q;

@@ -6,24 +6,24 @@ use gap_data::Batch;
 use gap_model::{JointOutputs, JointRowEvaluator, LatentVariableModel, Precision};
 use gap_torch::{NoiseStream, SeedKey};
 
-/// A step is shortened by up to this factor, drawn for each transition: with one length a trajectory
-/// may come back to where it began in some direction, again and again (Neal 2011, §5.4.2.2).
+/// Each transition of a chain multiplies its step size by a random factor between this and 1. With a fixed
+/// length, trajectories might always return to where they began in some direction (Neal 2011, §5.4.2.2).
 const MIN_STEP_JITTER_FACTOR: f32 = 0.8;
 
-/// How transitions are made.
+/// The settings of Hamiltonian transitions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HmcSettings {
-    /// Leapfrog steps of each.
+    /// The number of leapfrog steps of a transition.
     pub leapfrog_steps: u32,
-    /// How exact the products of their gradients are. A leapfrog step with any force that depends on
-    /// the place alone preserves volume and can be gone back, so a transition leaves its distribution
-    /// as it is with either; energies are in full.
+    /// The precision of the products in gradients. A leapfrog step with any force that depends only on the
+    /// position preserves volume and can be reversed, so a transition leaves its distribution invariant at
+    /// either precision. Energies always have full precision.
     pub precision: Precision,
 }
 
-/// What every chain of a transition is given.
+/// The settings of one transition of all chains.
 pub struct TransitionSettings<'a> {
-    /// The inverse temperature of the distribution that it leaves as it is.
+    /// The inverse temperature of the distribution that the transition leaves invariant.
     pub beta: f64,
     /// The step size of each datapoint, `[B]`.
     pub step_sizes: &'a [f64],
@@ -41,11 +41,11 @@ pub struct Chains<'a> {
     proposed: ChainState,
     momentum: Vec<f32>, // [C·B, D]
     z: Vec<f32>,        // [C·B, D]
-    /// Whether each proposal of the latest transition was accepted, as a probability; `[C·B]`.
+    /// The acceptance probability of each proposal in the latest transition: `[C·B]`.
     acceptance: Vec<f64>,
 }
 
-/// Where chains are, and what the joint is there.
+/// The positions of chains, and the log joint and its gradient there.
 #[derive(Clone)]
 struct ChainState {
     w: Vec<f32>,         // [C·B, D]
@@ -64,7 +64,7 @@ impl ChainState {
 }
 
 impl<'a> Chains<'a> {
-    /// Chains that begin at independent draws from their initial Gaussian.
+    /// Creates chains that begin at independent draws from their initial Gaussian.
     pub fn from_initial_draws(
         model: &'a dyn LatentVariableModel,
         initial: &'a InitialGaussian,
@@ -78,7 +78,7 @@ impl<'a> Chains<'a> {
         Self::new_evaluated_at(model, initial, batch, w, transitions, noise)
     }
 
-    /// Chains that all begin at one place of their datapoint: `z`, `[B, D]`.
+    /// Creates chains that all begin at the position of their datapoint in `z`, `[B, D]`.
     pub fn from_positions(
         model: &'a dyn LatentVariableModel,
         initial: &'a InitialGaussian,
@@ -133,12 +133,13 @@ impl<'a> Chains<'a> {
         Ok(chains)
     }
 
-    /// `B`.
+    /// The number of datapoints, `B`.
     pub const fn n_points(&self) -> usize {
         self.initial.n_points()
     }
 
-    /// `log p(x, z) − log q(z)` of each chain where it is, `q` the initial Gaussian: `[C·B]`, nats.
+    /// Returns `log p(x, z) − log q(z)` at each chain's position, where `q` is the initial Gaussian: `[C·B]`,
+    /// nats.
     pub fn log_joint_to_initial_ratios(&self) -> impl Iterator<Item = f64> {
         let rows = self.current.w.chunks_exact(self.initial.latent_dim());
         let rows = rows.zip(&self.current.log_joint).zip(&self.points);
@@ -147,13 +148,13 @@ impl<'a> Chains<'a> {
         })
     }
 
-    /// The probabilities with which the latest transition accepted: `[C·B]`.
+    /// The acceptance probabilities of the latest transition: `[C·B]`.
     pub fn acceptance_probabilities(&self) -> &[f64] {
         &self.acceptance
     }
 
-    /// One transition of every chain, by Hamiltonian Monte Carlo (Neal 2011, §5.3), that leaves
-    /// `q^(1−β) p^β` as it is.
+    /// Takes one transition of every chain by Hamiltonian Monte Carlo (Neal 2011, §5.3), which leaves
+    /// `q^(1−β) p^β` invariant.
     pub fn advance(&mut self, settings: &TransitionSettings) -> Result<(), EstimateError> {
         let dim = self.initial.latent_dim();
         let n_chains = self.points.len() / self.n_points().max(1);
@@ -183,7 +184,7 @@ impl<'a> Chains<'a> {
         let after = self.hamiltonians(&self.proposed, settings.beta);
         for row in 0..self.points.len() {
             let gain = before[row] - after[row];
-            // A trajectory that left the finite numbers is refused.
+            // A trajectory whose energy difference is NaN is rejected.
             let log_acceptance = if gain.is_nan() {
                 f64::NEG_INFINITY
             } else {
@@ -206,7 +207,7 @@ impl<'a> Chains<'a> {
         to.log_joint[row] = from.log_joint[row];
     }
 
-    /// `−log f_β(w) + ½ |momentum|²`, up to what is the same everywhere.
+    /// Returns `−log f_β(w) + ½ |momentum|²`, up to a constant for each datapoint.
     fn hamiltonians(&self, state: &ChainState, beta: f64) -> Vec<f64> {
         let dim = self.initial.latent_dim();
         let places = state.w.chunks_exact(dim).zip(&state.log_joint);
@@ -218,7 +219,7 @@ impl<'a> Chains<'a> {
         .collect()
     }
 
-    /// Part of a step along the gradient: `∇_w log f_β = −(1 − β) w + β std ∘ score`.
+    /// Changes the momenta by `part` of a step along the gradient `∇_w log f_β = −(1 − β) w + β std ∘ score`.
     fn kick_momenta(&mut self, steps: &[f32], part: f32, beta: f32) {
         let dim = self.initial.latent_dim();
         let places = self

@@ -5,21 +5,22 @@ use gap_torch::{NoiseStream, SeedKey, to_f32_values};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
-/// Draws whose moments an initial Gaussian has where its `q` is no diagonal Gaussian, and as many opposite
-/// ones.
+/// The number of draws of `q` whose moments the initial Gaussian takes, if `q` is no diagonal Gaussian. As
+/// many draws with the opposite noise are added.
 const MOMENT_MATCHING_DRAWS: i64 = 2048;
 
-/// A Gaussian of each datapoint. Chains move in `w`, where it is the standard normal: `z = mean + F w`.
+/// A Gaussian for each datapoint. Chains move in coordinates `w` in which it is the standard normal:
+/// `z = mean + F w`.
 #[derive(Clone, Debug)]
 pub struct InitialGaussian {
     latent_dim: usize,
     mean: Vec<f32>, // [B, D]
     factor: CovarianceFactor,
-    /// `log |F|` of each datapoint, of the numbers that are used.
+    /// `log |F|` of each datapoint, computed from the `f32` values of `F` that are used.
     log_dets: Vec<f64>, // [B]
 }
 
-/// `F`.
+/// The factor `F` of each covariance `F Fᵀ`.
 #[derive(Clone, Debug)]
 enum CovarianceFactor {
     /// Standard deviations: `[B, D]`.
@@ -39,8 +40,8 @@ impl InitialGaussian {
         )
     }
 
-    /// The Gaussian with the moments of a fitted `q`, for each datapoint: `q` itself where that is a
-    /// diagonal Gaussian, and otherwise from draws of it.
+    /// Returns the Gaussian with the moments of a fitted `q`, for each datapoint: `q` itself if it is a
+    /// diagonal Gaussian; otherwise the moments are estimated on draws.
     pub fn matching_moments_of(family: &dyn VariationalFamily, params: &VariationalParams) -> Self {
         match family.as_diagonal_gaussian() {
             Some(diagonal) => {
@@ -76,7 +77,7 @@ impl InitialGaussian {
             let apart = z - &center;
             let covariance = apart.tr().matmul(&apart) / apart.size()[0] as f64;
             mean.extend(to_f32_values(&center));
-            // Of draws that are not finite there is no factor.
+            // The factorisation fails if draws are not finite.
             let factor = covariance.f_linalg_cholesky(false);
             let factor = factor.unwrap_or_else(|_| covariance.full_like(f64::NAN));
             lower.extend(to_f32_values(&factor));
@@ -108,12 +109,12 @@ impl InitialGaussian {
         }
     }
 
-    /// `B`.
+    /// The number of datapoints, `B`.
     pub const fn n_points(&self) -> usize {
         self.log_dets.len()
     }
 
-    /// `D`.
+    /// The latent dimension, `D`.
     pub const fn latent_dim(&self) -> usize {
         self.latent_dim
     }
@@ -122,7 +123,7 @@ impl InitialGaussian {
         &self.mean[point * self.latent_dim..][..self.latent_dim]
     }
 
-    /// `z = mean + F w` of a datapoint.
+    /// Writes `z = mean + F w` of a datapoint.
     pub fn unwhiten(&self, point: usize, w: &[f32], z: &mut [f32]) {
         let (dim, mean) = (self.latent_dim, self.mean(point));
         match &self.factor {
@@ -142,7 +143,7 @@ impl InitialGaussian {
         }
     }
 
-    /// `w` of a place `z`.
+    /// Writes the `w` of a position `z`; the inverse of [`Self::unwhiten`].
     pub fn whiten(&self, point: usize, z: &[f32], w: &mut [f32]) {
         let (dim, mean) = (self.latent_dim, self.mean(point));
         match &self.factor {
@@ -163,7 +164,7 @@ impl InitialGaussian {
         }
     }
 
-    /// `Fᵀ score`, the gradient in `w`, in place.
+    /// Replaces `score` by `Fᵀ score`, the gradient in `w`.
     pub fn pull_back(&self, point: usize, score: &mut [f32]) {
         let dim = self.latent_dim;
         match &self.factor {
@@ -175,14 +176,14 @@ impl InitialGaussian {
             CovarianceFactor::Lower(lower) => {
                 let lower = &lower[point * dim * dim..][..dim * dim];
                 for i in 0..dim {
-                    // Column i ends at the diagonal, above which are zeros; scores from i on are unchanged.
+                    // Column i is zero above the diagonal, and scores from i on have not been replaced yet.
                     score[i] = (i..dim).map(|k| lower[k * dim + i] * score[k]).sum();
                 }
             }
         }
     }
 
-    /// `log N(z; mean, F Fᵀ)` where `w` has this sum of squares, nats.
+    /// Returns `log N(z; mean, F Fᵀ)`, nats, at a `z` whose `w` has the sum of squares `squares`.
     pub fn log_density(&self, point: usize, squares: f64) -> f64 {
         -0.5 * (squares + self.latent_dim as f64 * TAU.ln()) - self.log_dets[point]
     }

@@ -1,9 +1,9 @@
-//! The step size of each datapoint's chains, found before they begin and fixed from then on.
+//! The step size of each datapoint's chains, which is found before they begin and then stays fixed.
 //!
-//! A step size that goes on adapting while weights are taken makes the transitions depend on the
-//! chains' past, and the estimate is no bound any more; one that adapts to the mean over a batch lets
-//! datapoints influence each other. Here each datapoint has a short run of its own, with its own draws,
-//! whose chains are thrown away.
+//! If the step size still adapted while weights accumulate, transitions would depend on the chains' past, and
+//! the estimate would no longer be a bound. If it adapted to the mean over a batch, datapoints would
+//! influence each other. Here each datapoint has a short adaptation run of its own, with its own draws, whose
+//! chains are thrown away.
 
 use super::chains::{Chains, HmcSettings, TransitionSettings};
 use super::initial_gaussian::InitialGaussian;
@@ -12,28 +12,31 @@ use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
 
-/// The mean acceptance that is aimed at. With trajectories of a fixed number of steps the most is
-/// travelled between 0.6 and 0.9 (Beskos et al. 2013; Betancourt et al. 2014).
+/// The mean acceptance probability that is aimed at. Trajectories with a fixed number of steps travel
+/// farthest between 0.6 and 0.9 (Beskos et al. 2013; Betancourt et al. 2014).
 const TARGET_ACCEPTANCE: f64 = 0.8;
 
-/// Transitions of the short run: half of them along the path, half at its end, where distributions are
-/// the narrowest.
+/// The number of transitions of the adaptation run: half of them along the path, half at its end, where
+/// distributions are narrowest.
 const ADAPTATION_TRANSITIONS: u32 = 48;
 
-/// Chains of the short run.
+/// The number of chains of the adaptation run for each datapoint.
 const ADAPTATION_CHAINS: usize = 4;
 
-/// Where the search begins: in the units of a good initial Gaussian the posterior is about 1 wide.
+/// The step size that adaptation starts from. In the units of a good initial Gaussian the posterior is about
+/// 1 wide.
 const INITIAL_STEP_SIZE: f64 = 0.3;
 
-/// The longest trajectory, in the initial Gaussian's units. Where the posterior is as wide as the initial
-/// Gaussian a trajectory turns by its length; the log-ratio there is nearly even around the middle, and half
-/// a turn would give it back unchanged. On linear-Gaussian models in 10 and 50 dimensions the standard error is
-/// the least for lengths from 1.6 to 2.5, and twice that for 4, whatever the number of steps.
+/// The largest length of a trajectory, in the initial Gaussian's units.
+///
+/// Where the posterior is as wide as the initial Gaussian, a trajectory rotates position and momentum by its
+/// length in radians. The log-ratio is then nearly even around the mean, so half a turn would hardly change
+/// it. On linear-Gaussian models in 10 and 50 dimensions the standard error is smallest for lengths from 1.6
+/// to 2.5, and twice as large for 4, whatever the number of steps.
 const MAX_TRAJECTORY_LENGTH: f64 = 2.0;
 
-/// A step size for each datapoint, `[B]`, by stochastic approximation (Robbins and Monro 1951) of its
-/// logarithm; the mean over the last half of the run is kept (Polyak and Juditsky 1992).
+/// Returns a step size for each datapoint, `[B]`. Its logarithm is found by stochastic approximation (Robbins
+/// and Monro 1951), and averaged over the last half of the run (Polyak and Juditsky 1992).
 pub fn adapt_step_sizes(
     model: &dyn LatentVariableModel,
     initial: &InitialGaussian,
@@ -70,13 +73,14 @@ pub fn adapt_step_sizes(
     Ok(kept.into_iter().map(f64::exp).collect())
 }
 
-/// Joint evaluations that [`adapt_step_sizes`] costs for each datapoint.
+/// Returns the number of joint evaluations that [`adapt_step_sizes`] costs for each datapoint.
 pub fn n_adaptation_evaluations(transitions: HmcSettings) -> u64 {
     ADAPTATION_CHAINS as u64
         * (2 + u64::from(ADAPTATION_TRANSITIONS) * evaluations_per_transition(transitions))
 }
 
-/// A gradient for each leapfrog step, and a value at the end.
+/// Returns the joint evaluations of one transition: a gradient for each leapfrog step, and a value at the
+/// end.
 pub const fn evaluations_per_transition(transitions: HmcSettings) -> u64 {
     transitions.leapfrog_steps as u64 + 1
 }

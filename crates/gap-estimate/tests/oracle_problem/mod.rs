@@ -8,7 +8,7 @@ use gap_model::{ExactPosterior, LatentVariableModel, LinearGaussian};
 use gap_torch::{NoiseStream, SeedKey};
 use tch::{Device, Kind, Tensor};
 
-/// `latent_dim` dimensions, ten more observed ones.
+/// A model with `latent_dim` latent dimensions, and ten more observed ones.
 pub fn oracle(latent_dim: i64, noise_std: f64) -> LinearGaussian {
     let key = SeedKey::root(1);
     LinearGaussian::random(latent_dim, latent_dim + 10, noise_std, key, Device::Cpu)

@@ -1,5 +1,5 @@
-//! The stages that estimate `log p(x)` itself, a property of the model and the datapoint whatever `q` an
-//! encoder gives, and those that ask whether the estimates' errors are what they say.
+//! Adds the stages that estimate `log p(x)` itself, which depends on the model and the datapoint but on no
+//! encoder, and those that check whether the standard errors of estimates are right.
 
 use super::planner::{ModelStage, Planner};
 use crate::chunk::Chunk;
@@ -9,12 +9,13 @@ use crate::work::{
 };
 use gap_spec::{AnnealedSpec, AnnealedStart, Estimator, Split};
 
-/// The most points of a stage that anneals: what a run that is killed may lose is a minute or so. No
-/// number depends on it.
+/// The most points of a stage that anneals, so that a killed run loses only about a minute of work. No result
+/// depends on it.
 const MAX_POINTS_PER_STAGE: u32 = 50;
 
 impl Planner<'_> {
-    /// What `[estimators]` asks about a model; `free_form` holds the `q*` of each measured part.
+    /// Adds the stages that `[estimators]` asks for under a model; `free_form` are the stages that find `q*`,
+    /// one for each measured part of the data.
     pub(super) fn add_evidence_stages(&mut self, model: &ModelStage, free_form: &[StageId]) {
         self.add_adaptive_stages(model, free_form);
         let Some(annealed) = self.annealed_spec() else {
@@ -65,7 +66,8 @@ impl Planner<'_> {
         }
     }
 
-    /// What `[calibration]` asks: every estimator that the experiment has, on each datapoint.
+    /// Adds the stages that `[calibration]` asks for: one for each estimator of the experiment and each
+    /// datapoint.
     pub(super) fn add_calibration_stages(&mut self, model: &ModelStage) {
         let Some(calibration) = &self.spec.calibration else {
             return;
@@ -107,7 +109,8 @@ impl Planner<'_> {
         estimators
     }
 
-    /// How to anneal. How many points are simulated is left out: no estimate depends on it.
+    /// The settings of annealing, if it is asked for, without the number of simulated points, on which no
+    /// estimate depends.
     fn annealed_spec(&self) -> Option<AnnealedSpec> {
         let annealed = self.spec.estimators.annealed.clone()?;
         Some(AnnealedSpec {

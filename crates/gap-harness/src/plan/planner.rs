@@ -1,4 +1,4 @@
-//! From a spec to stages, in the order in which they come to be.
+//! Turns a spec into stages, each after those that it depends on.
 
 use crate::chunk::Chunk;
 use crate::stage_id::{Environment, StageId};
@@ -8,14 +8,14 @@ use crate::work::{
 };
 use gap_spec::{CheckedSpec, DecoderSharing, EncoderSpec, Family, Split};
 
-/// A plan in the making.
+/// Collects the stages of a plan.
 pub struct Planner<'a> {
     pub(super) spec: &'a CheckedSpec,
     environment: &'a Environment,
     stages: Vec<(StageId, Stage)>,
 }
 
-/// A frozen model of the plan, on which other stages build.
+/// The stage of a frozen model, on which other stages depend.
 pub(super) struct ModelStage {
     pub seed: u32,
     pub id: StageId,
@@ -48,7 +48,7 @@ impl<'a> Planner<'a> {
         id
     }
 
-    /// The parts of the data that are measured on.
+    /// The points that are measured, of the training and of the test part.
     pub(super) fn measured_chunks(&self) -> [Chunk; 2] {
         let data = &self.spec.data;
         [
@@ -61,7 +61,7 @@ impl<'a> Planner<'a> {
         self.spec.family.kind
     }
 
-    /// One model, and everything on it.
+    /// Adds the stage of one model, and all stages that use that model.
     fn add_shared_decoder_stages(&mut self, seed: u32) {
         let model = self.add_model(seed, None);
         let free_form = self.add_free_form(&model);
@@ -84,7 +84,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// A model for each encoder, and everything on each.
+    /// Adds the stage of a model for each encoder, and all stages that use these models.
     fn add_joint_decoder_stages(&mut self, seed: u32) {
         for encoder in &self.spec.encoders {
             let model = self.add_model(seed, Some(encoder));
@@ -100,7 +100,7 @@ impl<'a> Planner<'a> {
             seed,
             data: TrainingDataKey::from(&self.spec.data),
             model: self.spec.model.clone(),
-            // A shared decoder is the same for all families, so that they can be compared on it.
+            // A shared decoder does not depend on the measured family, so that families can be compared on it.
             family: match joint_encoder {
                 Some(_) => self.family(),
                 None => Family::DiagonalGaussian,
@@ -110,7 +110,7 @@ impl<'a> Planner<'a> {
         ModelStage { seed, id }
     }
 
-    /// The stages of `q*`, one for each of [`Planner::measured_chunks`].
+    /// Adds the stages that find `q*`, one for each of [`Planner::measured_chunks`].
     fn add_free_form(&mut self, model: &ModelStage) -> Vec<StageId> {
         let measured = self.measured_chunks().into_iter();
         measured
@@ -176,7 +176,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Pictures, if `encoder` is the last one.
+    /// Adds the stage of pictures, if the spec asks for them and `encoder` is its last one.
     fn add_pictures(
         &mut self,
         model: &ModelStage,

@@ -1,4 +1,4 @@
-//! Estimates `log p(x)` from below, from as many draws of `q*` as its error asks for.
+//! Estimates lower bounds of `log p(x)` from as many draws of `q*` as the target standard error needs.
 
 use super::Work;
 use crate::chunk::Chunk;
@@ -12,20 +12,20 @@ use gap_schema::Record;
 use gap_spec::{AdaptiveSpec, Estimator, Family};
 use serde::Serialize;
 
-/// Estimates `log p(x)` from as many draws of `q*` as its error asks for.
+/// Estimates `log p(x)` from as many draws of `q*` as the target standard error needs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AdaptiveWork {
     /// The seed of this repetition.
     pub seed: u32,
     /// The frozen model.
     pub model: StageId,
-    /// `Q`.
+    /// The variational family.
     pub family: Family,
     /// The stage that found `q*` of these points.
     pub free_form: StageId,
     /// The points.
     pub points: Chunk,
-    /// The draws it begins with, those it may take, and the error it aims at.
+    /// The first and the largest number of draws, and the target standard error.
     pub adaptive: AdaptiveSpec,
 }
 

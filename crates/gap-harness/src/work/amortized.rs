@@ -18,9 +18,9 @@ pub struct AmortizedWork {
     pub seed: u32,
     /// The frozen model.
     pub model: StageId,
-    /// `Q`.
+    /// The variational family.
     pub family: Family,
-    /// The stage whose encoder is measured: one that fitted it, or the model's own.
+    /// The stage whose encoder is measured: one that fitted it alone, or that of the model.
     pub encoder_stage: StageId,
     /// The encoder.
     pub encoder: EncoderSpec,

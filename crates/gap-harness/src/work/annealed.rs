@@ -1,4 +1,4 @@
-//! Estimates `log p(x)` by annealing, from below.
+//! Estimates `log p(x)` by annealing, with lower bounds.
 
 use super::Work;
 use crate::annealing::{AnnealedPaths, initial, initial_encoder};
@@ -12,18 +12,18 @@ use gap_schema::Record;
 use gap_spec::{AnnealedSpec, Family};
 use serde::Serialize;
 
-/// Estimates `log p(x)` by annealing, from below.
+/// Estimates `log p(x)` by annealing, with lower bounds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AnnealedWork {
     /// The seed of this repetition.
     pub seed: u32,
     /// The frozen model.
     pub model: StageId,
-    /// The stage whose `q*` the paths begin at, if they do, and the family of those.
+    /// The stage whose `q*` the paths begin at, and its family; `None` if they begin elsewhere.
     pub free_form: Option<(StageId, Family)>,
     /// The points.
     pub points: Chunk,
-    /// The path, and how it is walked.
+    /// The settings of annealing.
     pub annealed: AnnealedSpec,
 }
 
@@ -67,7 +67,8 @@ impl Work for AnnealedWork {
             split: self.points.split,
             seed: self.seed,
             model: &self.model,
-            // Paths that begin at the prior serve every family: the plan says which.
+            // Plans of several families share this stage if its paths do not begin at `q*`, so
+            // `collect_records` sets the family.
             family: Family::DiagonalGaussian,
             latent_dim: model.latent_dim() as usize,
             encoder: None,

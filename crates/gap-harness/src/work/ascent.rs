@@ -1,4 +1,4 @@
-//! Follows one ascent, with an eye on how far it has come.
+//! Runs one ascent, and records its distance from the optimum along the way.
 
 use super::Work;
 use super::optima::{self, chunk_as_one_batch};
@@ -17,26 +17,26 @@ use gap_spec::{Ascent, AscentSpec, Count, Precision, Protocol, Start};
 use serde::Serialize;
 use statrs::statistics::{Data, OrderStatistics, Statistics};
 
-/// Follows one ascent from each start, with an eye on how far it has come.
+/// Runs one ascent from each start, and records its distance from the optimum along the way.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AscentWork {
     /// The seed of this repetition.
     pub seed: u32,
     /// The frozen model.
     pub model: StageId,
-    /// The stage of the optima of the same points, and their starts.
+    /// The stage that found the optima of the same points; the ascents have the same starts as its searches.
     pub optima: StageId,
-    /// The points: one batch, since what is measured of an ascent are means over them all.
+    /// The points, all in one batch, since an ascent is measured by means over all points.
     pub points: Chunk,
-    /// Its name in the spec.
+    /// The ascent's name in the spec.
     pub name: String,
-    /// The ascent.
+    /// The ascent's settings.
     pub ascent: AscentSpec,
-    /// The bound that the default search aims at, nats.
+    /// The tolerance of the free-form search, nats, on which the default protocol's stopping rule depends.
     pub tolerance_nats: f64,
-    /// How exact the products of its gradients are.
+    /// The precision of products in gradients.
     pub precision: Precision,
-    /// Draws of a look at it.
+    /// The number of draws from which distances from the optimum are estimated.
     pub elbo_samples: Count,
 }
 
@@ -88,7 +88,7 @@ impl Work for AscentWork {
             for look in &traced.snapshots {
                 let standing = DistancesToOptimum::new(&traced, look);
                 points.push(TracePoint {
-                    // A stage may serve several: the plan says which.
+                    // Variants may share a stage, so `collect_rows` fills this in.
                     variant: None,
                     dataset: context.observations.name().to_owned(),
                     split: self.points.split,
@@ -142,15 +142,17 @@ impl AscentWork {
     }
 }
 
-/// Where the datapoints of a look stand.
+/// How far the datapoints of one snapshot are from their optima.
 struct DistancesToOptimum {
-    /// Datapoints that go on.
+    /// The number of datapoints that are still climbing. At the end of the ascent these are the ones that the
+    /// step limit cut off.
     climbing: u64,
-    /// Distances to the optimum that each finite datapoint's ascent leads to, nats.
+    /// For each datapoint with a finite ELBO, the distance to the optimum that its ascent leads to, nats.
     to_go: Vec<f64>,
-    /// By how much worse optima are below the best known, nats.
+    /// For each ascent that leads to a clearly worse optimum than the best known, the difference of the two,
+    /// nats.
     elsewhere: Vec<f64>,
-    /// Datapoints that are in neither.
+    /// The number of datapoints without a finite ELBO, which are in neither list.
     non_finite: u64,
 }
 

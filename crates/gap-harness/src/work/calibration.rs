@@ -1,8 +1,8 @@
-//! Whether an estimator's standard errors are what they say: many estimates of one `log p(x)` that is
-//! known exactly, each from draws of its own.
+//! Checks whether an estimator's standard errors are right, by many estimates of one `log p(x)` that is known
+//! exactly, each from its own draws.
 //!
-//! An estimator knows nothing of this. It is given a batch whose rows are all the one datapoint, under ids
-//! of their own: to it they are so many datapoints.
+//! Estimators need no code for this. Each gets a batch whose rows are copies of one datapoint with different
+//! ids, and treats them as different datapoints.
 
 mod coverage;
 
@@ -25,31 +25,31 @@ use gap_torch::{NoiseStream, SeedKey, to_f32_values};
 use serde::Serialize;
 use tch::Kind;
 
-/// Replicates that are estimated together: no number depends on it.
+/// The number of replicates that are estimated together. No result depends on it.
 const REPLICATES_PER_BATCH: u64 = 100;
 
-/// What is estimated again and again: the evidence of one datapoint, by way of one `q`.
+/// What every replicate estimates: the evidence of one datapoint, with the same `q*`.
 struct CalibrationProblem<'a> {
     seed: u32,
     model: &'a dyn LatentVariableModel,
     exact: &'a dyn ExactPosterior,
     family: &'a dyn VariationalFamily,
-    /// The datapoint, a batch of one.
+    /// The datapoint, as a batch of one.
     datapoint: Batch,
-    /// Its `q*`, `[1, Q]`.
+    /// The parameters of its `q*`, `[1, Q]`.
     params: VariationalParams,
     key: SeedKey,
 }
 
-/// An estimator, and all that its estimates depend on.
+/// An estimator, with all settings that its estimates depend on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CalibratedEstimator {
-    /// One that is made from draws of `q*`.
+    /// An estimator that uses a fixed number of draws of `q*`.
     FromDraws {
         /// The estimator.
         estimator: Estimator,
-        /// Draws of an estimate.
+        /// The number of draws of one estimate.
         n_samples: Count,
     },
     /// [`Estimator::AdaptiveImportanceWeighted`].
@@ -61,7 +61,7 @@ pub enum CalibratedEstimator {
 }
 
 impl CalibratedEstimator {
-    /// What it estimates.
+    /// Which estimator this is, without its settings.
     pub const fn estimator(&self) -> Estimator {
         match self {
             Self::FromDraws { estimator, .. } => *estimator,
@@ -72,18 +72,18 @@ impl CalibratedEstimator {
     }
 }
 
-/// Holds the errors that one estimator reports to the spread of its estimates, on one datapoint.
+/// Compares the standard errors that one estimator reports with the spread of its estimates, on one datapoint.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CalibrationWork {
     /// The seed of this repetition.
     pub seed: u32,
     /// The frozen model, which has closed forms.
     pub model: StageId,
-    /// `Q`.
+    /// The variational family.
     pub family: Family,
-    /// The datapoint, of those that are drawn from the model.
+    /// The position of the datapoint among those that are drawn from the model.
     pub point: u32,
-    /// How many estimates.
+    /// The number of estimates.
     pub replicates: Count,
     /// How `q*` is found.
     pub search: FreeFormSpec,
@@ -112,7 +112,7 @@ impl Work for CalibrationWork {
         format!("{} on point {}", self.task_description(), self.point)
     }
 
-    /// One row: an estimator on one datapoint.
+    /// Writes one row, for one estimator on one datapoint.
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
         let model = context.load_model(&self.model)?;
         let family = family::build_family(self.family, model.latent_dim());
@@ -146,7 +146,7 @@ impl Work for CalibrationWork {
 }
 
 impl CalibrationProblem<'_> {
-    /// `n` estimates.
+    /// Makes `n` estimates, some at a time.
     fn estimate_replicates(
         &self,
         n: u64,
@@ -170,7 +170,7 @@ impl CalibrationProblem<'_> {
         Ok(all.expect("a checked spec asks for replicates"))
     }
 
-    /// One estimate for each id.
+    /// Makes one estimate for each id.
     fn estimates(
         &self,
         ids: Vec<u64>,
@@ -225,8 +225,8 @@ impl CalibrationProblem<'_> {
         }
     }
 
-    /// A draw of the posterior for each id, `[B, D]`. A bound from above is one on average over the draws
-    /// that its chains begin at, so each replicate has its own.
+    /// Draws once from the posterior for each id, `[B, D]`. The estimate of reversed chains is an upper bound
+    /// only on average over the draws that chains begin at, so each replicate needs its own draw.
     fn posterior_draws(&self, ids: &[u64]) -> Result<Vec<f32>, RunError> {
         let moments = self.exact.posterior_moments(self.datapoint.x());
         let (mean, covariance) = moments.map_err(stage_error)?; // [1, D], [D, D]
@@ -237,7 +237,7 @@ impl CalibrationProblem<'_> {
         Ok(to_f32_values(&(mean + normals.matmul(&factor.tr()))))
     }
 
-    /// What came of the replicates.
+    /// Summarises the replicates in one row.
     fn row(&self, answers: &BatchEstimates) -> Result<CalibrationRow, RunError> {
         let forms = ClosedForms::new(self.exact, self.datapoint.x()).map_err(stage_error)?;
         let exact_nats = forms.log_evidence()[0];
@@ -247,7 +247,7 @@ impl CalibrationProblem<'_> {
         let target_nats = (answers.estimator == Estimator::Elbo).then(elbo);
         let coverage = Coverage::new(&answers.estimates, target_nats);
         Ok(CalibrationRow {
-            // A stage may serve several: the plan says which.
+            // Variants may share a stage, so `collect_rows` fills this in.
             variant: None,
             seed: u64::from(self.seed),
             latent_dim: self.model.latent_dim() as u32,

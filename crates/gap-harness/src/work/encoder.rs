@@ -18,7 +18,7 @@ pub struct EncoderWork {
     pub seed: u32,
     /// The frozen model.
     pub model: StageId,
-    /// `Q`.
+    /// The variational family.
     pub family: Family,
     /// The encoder.
     pub encoder: EncoderSpec,
@@ -57,7 +57,7 @@ impl Work for EncoderWork {
         } else {
             layout.random(init, context.device)
         };
-        // All encoders of a seed see the same minibatches and noise: their differences are paired.
+        // All encoders of a seed see the same minibatches and noise, so that their differences are paired.
         let cost = fit_encoder(
             model.as_ref(),
             family.as_ref(),

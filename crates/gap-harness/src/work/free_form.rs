@@ -1,4 +1,4 @@
-//! Finds, keeps and measures `q*` of each datapoint.
+//! Finds, saves and measures `q*` of each datapoint.
 
 use super::Work;
 use crate::chunk::Chunk;
@@ -12,14 +12,14 @@ use gap_schema::Record;
 use gap_spec::{BoundSpec, Family, FreeFormSpec};
 use serde::Serialize;
 
-/// Finds, keeps and measures `q*`.
+/// Finds, saves and measures `q*`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FreeFormWork {
     /// The seed of this repetition.
     pub seed: u32,
     /// The frozen model.
     pub model: StageId,
-    /// `Q`.
+    /// The variational family.
     pub family: Family,
     /// The points.
     pub points: Chunk,

@@ -1,4 +1,4 @@
-//! Makes and freezes a model, and fits it where its data is not drawn from it.
+//! Makes a model, which is frozen from then on, and fits it to data if the spec asks for that.
 
 use super::Work;
 use crate::context::{Context, seed_key};
@@ -12,23 +12,24 @@ use gap_schema::Record;
 use gap_spec::{DataSpec, EncoderSpec, Family, ModelSpec, ModelTrainingSpec};
 use serde::Serialize;
 
-/// Makes and freezes a model, and the encoder that it was fitted with, if it was fitted.
+/// Makes a model, which is frozen from then on. If it is fitted to data, an encoder is fitted jointly with it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelWork {
     /// The seed of this repetition.
     pub seed: u32,
     /// The observations that it is fitted to.
     pub data: TrainingDataKey,
-    /// `p(x, z)`.
+    /// The model, `p(x, z)`.
     pub model: ModelSpec,
-    /// `Q` of the encoder that it is fitted with.
+    /// The variational family of the encoder that it is fitted with.
     pub family: Family,
-    /// The encoder that is fitted jointly, for a model that is not shared.
+    /// The experiment's encoder that this model belongs to and is fitted with; `None` if all encoders share the
+    /// model.
     pub encoder: Option<EncoderSpec>,
 }
 
-/// The observations that a repetition fits to. How many points are measured is no part of it: to
-/// measure more of them costs no fit.
+/// The observations that a model is fitted to. The number of measured points is left out, so that more points
+/// can be measured without a new fit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TrainingDataKey {
     name: String,
@@ -110,8 +111,8 @@ impl ModelWork {
         encoders::save_encoder(&of_encoder, &encoder, cost, context.output)
     }
 
-    /// The encoder that the decoder is fitted with: one of the experiment's for a joint decoder, that of
-    /// `[model.training]` for a shared one.
+    /// The encoder that the decoder is fitted with: for a joint decoder one of the experiment's encoders, for a
+    /// shared decoder the perceptron of `[model.training]`.
     fn companion_encoder_spec(&self, training: &ModelTrainingSpec) -> EncoderSpec {
         self.encoder.clone().unwrap_or_else(|| {
             EncoderSpec::perceptron(training.encoder_hidden.clone().unwrap_or_default())

@@ -1,4 +1,4 @@
-//! Finds the optima that ascents are held against.
+//! Finds the optima that ascents are compared with.
 
 use super::Work;
 use crate::chunk::Chunk;
@@ -15,35 +15,36 @@ use gap_schema::Record;
 use gap_spec::{Precision, Start};
 use serde::{Deserialize, Serialize};
 
-/// The optima in their stage's folder.
+/// The file with the optima, in the folder of their stage.
 const OPTIMA_FILE: &str = "optima.json";
 
-/// What an optimum is certified to, nats: a twentieth of the default tolerance.
+/// The tolerance of the searches, nats: the largest allowed bound on an optimum's remaining distance. It is a
+/// twentieth of the default tolerance.
 const OPTIMUM_TOLERANCE_NATS: f64 = 5e-4;
 
-/// Steps of all rounds together after which a search for an optimum is given up.
+/// The number of evaluations of a datapoint, in all rounds together, after which no new round begins.
 const SEARCH_MAX_STEPS: u32 = 50_000;
 
-/// Finds the optima that ascents are held against, from each start.
+/// Finds the optima that ascents are compared with, from each start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OptimaWork {
     /// The seed of this repetition.
     pub seed: u32,
     /// The frozen model.
     pub model: StageId,
-    /// The points: one batch, since what is measured of an ascent are means over them all.
+    /// The points, all in one batch, since an ascent is measured by means over all points.
     pub points: Chunk,
-    /// The starts that each datapoint's ascents have.
+    /// The starts of the searches, which are those of the ascents.
     pub starts: Vec<Start>,
 }
 
-/// The end of a long certified search from one start.
+/// The optima at which a long search from one start ended.
 #[derive(Serialize, Deserialize)]
 pub(super) struct OptimaOfStart {
     pub start: Start,
-    /// `λ` of each datapoint, `2D` long.
+    /// `λ` of each datapoint, of length `2D`.
     pub params: Vec<Vec<f64>>,
-    /// Joint gradients per datapoint.
+    /// The joint gradients that the search took, per datapoint.
     pub joint_gradients: f64,
 }
 
@@ -92,7 +93,7 @@ impl Work for OptimaWork {
     }
 }
 
-/// The optima of a finished stage.
+/// Loads the optima of a finished stage.
 pub(super) fn load_optima(
     stage: &StageId,
     context: &Context,

@@ -1,4 +1,5 @@
-//! Posteriors over two latent variables, and what stands for them, as masses in the cells of a square.
+//! Posteriors over two latent variables, and the `q`s that approximate them, as masses of cells of a square
+//! grid.
 
 use super::Work;
 use crate::chunk::Chunk;
@@ -15,22 +16,22 @@ use gap_torch::{NoiseStream, SeedKey, to_f32_values, to_f64_values};
 use serde::Serialize;
 use tch::Tensor;
 
-/// Half of the side on which a posterior is looked for: five standard deviations of the prior.
+/// The half-width of the square in which a posterior is looked for: five standard deviations of the prior.
 const SEARCH_HALF_WIDTH: f64 = 5.0;
 
-/// Points along a side of the grids on which a posterior's moments are found, the second time near it.
+/// Points along a side of the two grids on which a posterior's moments are computed.
 const MOMENT_GRID_SIDE_POINTS: usize = 160;
 
-/// A picture reaches this many standard deviations of the posterior from its mean.
+/// The half-width of a picture, in standard deviations of the posterior.
 const PICTURE_REACH_STDS: f64 = 4.0;
 
-/// Points along a side of a cell at which the posterior is evaluated.
+/// The number of points along each side of a cell at which the posterior is evaluated.
 const CELL_SIDE_POINTS: usize = 3;
 
-/// Draws of a `q`, which need no density: every family has them.
+/// The number of draws that picture a `q`. Every family can draw, while its density may be intractable.
 const DRAWS_OF_Q: i64 = 100_000;
 
-/// Draws at a time, which bounds the memory.
+/// The number of draws made at a time, which limits memory.
 const DRAWS_PER_BATCH: i64 = 10_000;
 
 /// A square of cells in the plane of `z`.
@@ -41,7 +42,7 @@ struct CellGrid {
     cells: usize,
 }
 
-/// The masses of the cells, `[cells, cells]`, the first latent variable along rows.
+/// The masses of the cells, `[cells, cells]`. The first latent variable gives the row, the second the column.
 type CellMasses = Vec<f64>;
 
 impl CellGrid {
@@ -49,12 +50,12 @@ impl CellGrid {
         2.0 * self.half_width / self.cells as f64
     }
 
-    /// The middle of a cell along one of the two axes.
+    /// The coordinate of a cell's centre along one of the two axes.
     fn cell_center(&self, axis: usize, index: usize) -> f64 {
         self.middle[axis] - self.half_width + (index as f64 + 0.5) * self.cell_width()
     }
 
-    /// The middles of all cells, row after row: `[cells², 2]`.
+    /// The centres of all cells, row after row: `[cells², 2]`.
     fn cell_centers(&self) -> Vec<[f64; 2]> {
         let along = 0..self.cells * self.cells;
         along
@@ -71,7 +72,7 @@ impl CellGrid {
         Self { cells, ..self }
     }
 
-    /// Which cell holds a place.
+    /// The index of the cell that contains `z`; `None` outside the square.
     fn cell(&self, z: &[f32]) -> Option<usize> {
         let index = |axis: usize| {
             let from_edge = f64::from(z[axis]) - self.middle[axis] + self.half_width;
@@ -82,14 +83,14 @@ impl CellGrid {
     }
 }
 
-/// Shows the posteriors of some test points, and what stands for them.
+/// Pictures the posteriors of some test points, and the `q`s that approximate them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PosteriorGridWork {
     /// The seed of this repetition.
     pub seed: u32,
-    /// The frozen model, of two latent variables.
+    /// The frozen model, with two latent variables.
     pub model: StageId,
-    /// `Q`.
+    /// The variational family.
     pub family: Family,
     /// The stage that found `q*` of the test points.
     pub free_form: StageId,
@@ -97,7 +98,7 @@ pub struct PosteriorGridWork {
     pub encoder_stage: StageId,
     /// The encoder.
     pub encoder: EncoderSpec,
-    /// How many points, and how finely.
+    /// The number of points, and of cells along a side.
     pub pictures: PicturesSpec,
 }
 
@@ -122,7 +123,7 @@ impl Work for PosteriorGridWork {
         format!("pictures of {} posteriors", self.pictures.points.get())
     }
 
-    /// The rows of some test points: their posteriors, their `q*` and an encoder's `q`.
+    /// Writes the cells of some test points: of the posterior, `q*` and the encoder's `q` of each.
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
         let model = context.load_model(&self.model)?;
         let chunk = Chunk::first_points(Split::Test, self.pictures.points.get());
@@ -149,7 +150,7 @@ impl Work for PosteriorGridWork {
             ];
             for (pictured, masses) in pictures {
                 let row = |(i, mass): (usize, f64)| PosteriorGridCellRow {
-                    // A stage may serve several: the plan says which.
+                    // Variants may share a stage, so `collect_rows` fills this in.
                     variant: None,
                     seed: u64::from(self.seed),
                     model: self.model.to_string(),
@@ -180,7 +181,7 @@ impl Work for PosteriorGridWork {
     }
 }
 
-/// The shares of a `q`'s draws that fall into each cell.
+/// The fraction of a `q`'s draws that falls into each cell.
 fn masses_of_draws(
     family: &dyn VariationalFamily,
     params: &VariationalParams,
@@ -199,8 +200,8 @@ fn masses_of_draws(
     masses
 }
 
-/// The square around a posterior: its middle is the posterior's mean, and its sides reach as far as the
-/// wider of the two variables asks for.
+/// The square around a posterior: its centre is the posterior mean, and its half-width is
+/// [`PICTURE_REACH_STDS`] times the larger of the two posterior standard deviations.
 fn grid_around_posterior(
     model: &dyn LatentVariableModel,
     batch: &Batch,
@@ -211,7 +212,7 @@ fn grid_around_posterior(
         half_width: SEARCH_HALF_WIDTH,
         cells: MOMENT_GRID_SIDE_POINTS,
     };
-    // The second time near what the first one found.
+    // The first round searches the whole square, the second only near the posterior that the first found.
     for reach in [1.5 * PICTURE_REACH_STDS, PICTURE_REACH_STDS] {
         let masses = normalized_masses(&log_joint(model, batch, &square.cell_centers())?);
         let weighted = || square.cell_centers().into_iter().zip(&masses);
@@ -219,7 +220,7 @@ fn grid_around_posterior(
         let mean = [mean(0), mean(1)];
         let std = |axis: usize| {
             let squares = weighted().map(|(z, mass)| mass * (z[axis] - mean[axis]).powi(2));
-            // A posterior within one cell is as wide as that, for all that is seen of it.
+            // The grid cannot resolve a posterior that is narrower than a cell, so half a cell is the least.
             squares.sum::<f64>().sqrt().max(0.5 * square.cell_width())
         };
         let half_width = reach * std(0).max(std(1));
@@ -248,7 +249,7 @@ fn posterior_masses(
     Ok(masses)
 }
 
-/// `log p(x, z)` of one datapoint at some places.
+/// `log p(x, z)` of one datapoint at each of `places`.
 fn log_joint(
     model: &dyn LatentVariableModel,
     batch: &Batch,
@@ -260,7 +261,7 @@ fn log_joint(
     Ok(to_f64_values(&log_joint.map_err(stage_error)?))
 }
 
-/// `e^log`, scaled to a sum of one.
+/// The exponentials of `logs`, scaled to a sum of one.
 fn normalized_masses(logs: &[f64]) -> Vec<f64> {
     let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let masses: Vec<f64> = logs.iter().map(|log| (log - most).exp()).collect();

@@ -1,4 +1,4 @@
-//! Estimates `log p(x)` from both sides, and finds `q*`, of points that are drawn from the model.
+//! Estimates `log p(x)` with lower and upper bounds, and finds `q*`, for points that are drawn from the model.
 
 use super::Work;
 use crate::annealing::{AnnealedPaths, initial, initial_encoder};
@@ -15,14 +15,14 @@ use gap_spec::{AnnealedSpec, BoundSpec, Family, FreeFormSpec};
 use gap_torch::to_f32_values;
 use serde::Serialize;
 
-/// Estimates `log p(x)` from both sides, on points that are drawn from the model.
+/// Estimates `log p(x)` by annealing, with lower and upper bounds, on points that are drawn from the model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SimulatedWork {
     /// The seed of this repetition.
     pub seed: u32,
     /// The frozen model.
     pub model: StageId,
-    /// `Q`.
+    /// The variational family.
     pub family: Family,
     /// The points.
     pub points: Chunk,
@@ -30,7 +30,7 @@ pub struct SimulatedWork {
     pub search: FreeFormSpec,
     /// How bounds are estimated.
     pub bounds: BoundSpec,
-    /// The path, and how it is walked.
+    /// The settings of annealing.
     pub annealed: AnnealedSpec,
 }
 

@@ -1,4 +1,4 @@
-//! A small plan, an executor that computes nothing, and an observer that takes notes.
+//! A small plan, an executor that computes nothing, and an observer that records what happens.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -17,7 +17,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
-/// Two seeds and two encoders on one decoder a seed.
+/// A spec with two seeds, two encoders, and one decoder for each seed.
 pub const SPEC: &str = r#"
 name = "small"
 question = "Does it run?"
@@ -120,7 +120,7 @@ pub fn open(folder: &Path) -> Store {
     Store::open(folder, "small").unwrap()
 }
 
-/// What a mock does about a stage.
+/// How a stage of the mock fails.
 enum Fault {
     Error,
     Panic,
@@ -128,10 +128,10 @@ enum Fault {
 
 type FaultOf = dyn Fn(&Stage, usize) -> Option<Fault> + Sync;
 
-/// Computes nothing, and checks what every executor may rely on.
+/// An executor that computes nothing, and checks what every executor may rely on.
 pub struct MockExecutor {
     executed: Mutex<Vec<StageId>>,
-    /// The fault of a stage, when so many stages were begun before it.
+    /// The fault of a stage, if any; the number is that of the stages that were started before it.
     fault: Box<FaultOf>,
 }
 
@@ -143,27 +143,27 @@ impl MockExecutor {
         }
     }
 
-    /// Does what it is told.
+    /// An executor without faults.
     pub fn obedient() -> Self {
         Self::new(|_, _| None)
     }
 
-    /// Returns an error from the stages that `fails` picks.
+    /// An executor that returns an error from the stages that `fails` picks.
     pub fn failing(fails: fn(&Stage) -> bool) -> Self {
         Self::new(move |stage, _| fails(stage).then_some(Fault::Error))
     }
 
-    /// Panics in the stages that `panics` picks.
+    /// An executor that panics in the stages that `panics` picks.
     pub fn panicking(panics: fn(&Stage) -> bool) -> Self {
         Self::new(move |stage, _| panics(stage).then_some(Fault::Panic))
     }
 
-    /// Does `k` stages, and returns an error from each later one.
+    /// An executor that returns an error from every stage but the first `k`.
     pub fn failing_from(k: usize) -> Self {
         Self::new(move |_, before| (before >= k).then_some(Fault::Error))
     }
 
-    /// The stages that were begun, in that order.
+    /// The stages that were started, in the order of their starts.
     pub fn executed(&self) -> Vec<StageId> {
         self.executed.lock().unwrap().clone()
     }
@@ -217,7 +217,7 @@ impl Executor for MockExecutor {
     }
 }
 
-/// What a stage with records measures on.
+/// The split that a stage measures; `None` for a stage without records.
 pub fn measured_split(stage: &Stage) -> Option<Split> {
     let points = match stage {
         Stage::FreeForm(work) => work.points,
@@ -230,7 +230,7 @@ pub fn measured_split(stage: &Stage) -> Option<Split> {
     Some(points.split)
 }
 
-/// A record that holds its stage's title as its model.
+/// A record of `stage`, with the stage's title in place of the model.
 pub fn record(stage: &Stage) -> Record {
     Record {
         variant: None,
@@ -265,7 +265,7 @@ pub fn record(stage: &Stage) -> Record {
     }
 }
 
-/// A point of the trace that holds its stage's title as its model.
+/// A point of the trace, with the stage's title in place of the model.
 fn trace_point(stage: &Stage, name: &str) -> TracePoint {
     TracePoint {
         variant: None,
@@ -294,7 +294,7 @@ fn trace_point(stage: &Stage, name: &str) -> TracePoint {
     }
 }
 
-/// Takes notes of a run.
+/// An observer that records what happens in a run.
 #[derive(Default)]
 pub struct Log(Mutex<Notes>);
 
@@ -306,12 +306,12 @@ struct Notes {
 }
 
 impl Log {
-    /// How many stages were at work at once, at most.
+    /// The largest number of stages that ran at the same time.
     pub fn most_at_once(&self) -> usize {
         self.0.lock().unwrap().most_at_once
     }
 
-    /// How each stage ended, in that order.
+    /// The outcome of each stage, in the order in which they ended.
     pub fn ended(&self) -> Vec<(StageId, Outcome)> {
         self.0.lock().unwrap().ended.clone()
     }

@@ -1,20 +1,21 @@
-//! How a family's `λ` becomes draws of `z`, and the scores at these an evaluation.
+//! The maps of a family from `λ` to draws of `z`, and from the scores at these draws to an evaluation.
 
 use super::evaluation::{Evaluation, EvaluationRequest, LossGradient, WhitenedGradient};
 use crate::family::{FullGaussian, VariationalFamily};
 use nalgebra::DVector;
 use std::f64::consts::{E, TAU};
 
-/// The two ends of one datapoint's evaluation; between them the model is asked.
+/// The two parts of one datapoint's evaluation: before the model's scores are computed, and after.
 pub(super) trait Reparameterization {
-    /// What the second end needs of the first.
+    /// What [`Self::evaluation_from_scores`] needs from [`Self::reparameterize`].
     type ReparameterizedState;
 
-    /// Draws of all datapoints that are evaluated at once: what they take should stay in cache.
+    /// The most draws that are evaluated together, over all datapoints (but at least those of one): their
+    /// buffers should fit in the cache.
     const MAX_DRAWS_AT_ONCE: usize = usize::MAX;
 
-    /// Writes the draws `z`, `[S, D]`, that `noise` makes of the datapoint's `λ`, and their `log q`, `[S]`, if
-    /// the loss is averaged over it.
+    /// Writes the draws `z`, `[S, D]`, of the datapoint with parameters `params` at `noise`. Also writes their
+    /// `log q`, `[S]`, if the family's loss is computed from it and not from the entropy.
     fn reparameterize(
         &mut self,
         params: &[f64],
@@ -23,7 +24,8 @@ pub(super) trait Reparameterization {
         log_q: &mut [f64],
     ) -> Self::ReparameterizedState;
 
-    /// From the scores at these draws, and their log joints if the loss is asked for.
+    /// Returns the evaluation from the scores at these draws, and from their log joints if the loss is
+    /// requested.
     fn evaluation_from_scores(
         &mut self,
         placed: Self::ReparameterizedState,
@@ -33,15 +35,15 @@ pub(super) trait Reparameterization {
     ) -> Evaluation;
 }
 
-/// One datapoint's draws, and what the model said of them.
+/// One datapoint's draws, and the model's outputs at them.
 pub(super) struct ScoredDraws<'a> {
     pub(super) noise: &'a [f32],     // [S, N]
     pub(super) score: &'a [f32],     // [S, D]
-    pub(super) log_joint: &'a [f64], // [S], if it was asked for
-    pub(super) log_q: &'a [f64],     // [S], of families that write it
+    pub(super) log_joint: &'a [f64], // [S], valid if the loss was requested
+    pub(super) log_q: &'a [f64],     // [S], valid for families that write it
 }
 
-/// A diagonal Gaussian's: `z = μ + σ ∘ ε`.
+/// The reparameterization of a diagonal Gaussian, `z = μ + σ ∘ ε`.
 pub(super) struct DiagonalReparameterization {
     mean: Vec<f32>, // of the latest datapoint, [D]
     std: Vec<f32>,
@@ -95,7 +97,8 @@ impl Reparameterization for DiagonalReparameterization {
     }
 }
 
-/// A full Gaussian's, `z = μ + L ε`: those of the diagonal one in `w = L⁻¹ (z − μ)`.
+/// The reparameterization of a full Gaussian, `z = μ + L ε`. Its gradient is that of a diagonal Gaussian with
+/// `σ = 1` in `w = L⁻¹ (z − μ)`.
 pub(super) struct FullGaussianReparameterization {
     family: FullGaussian,
     whitened: Vec<f32>, // scores of the latest datapoint in w, [S, D]
@@ -144,7 +147,7 @@ impl Reparameterization for FullGaussianReparameterization {
     }
 }
 
-/// Any family's own: its draws, and its gradient.
+/// The reparameterization of any family, by its own `transform_row` and `pull_back_row`.
 pub(super) struct GenericReparameterization<'a>(pub(super) &'a dyn VariationalFamily);
 
 impl Reparameterization for GenericReparameterization<'_> {
@@ -187,7 +190,7 @@ impl Reparameterization for GenericReparameterization<'_> {
     }
 }
 
-/// An evaluation of a Gaussian, with `−L` if it was asked for.
+/// The evaluation of a Gaussian with this `gradient`, and with `−L` if it is requested.
 fn gaussian_evaluation(
     gradient: WhitenedGradient,
     params: &[f64],
@@ -202,7 +205,7 @@ fn gaussian_evaluation(
     }
 }
 
-/// `−L` of a Gaussian, nats, whose `λ` has `log σ`, or `log diag L`, behind its mean.
+/// `−L` of a Gaussian, nats. In its `λ`, the mean is followed by `log σ` or `log diag L`.
 fn gaussian_negative_elbo(params: &[f64], dim: usize, draws: &ScoredDraws<'_>) -> f64 {
     let mean = draws.log_joint.iter().sum::<f64>() / draws.log_joint.len() as f64;
     -mean - gaussian_entropy_nats(&params[dim..2 * dim])

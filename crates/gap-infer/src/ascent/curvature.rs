@@ -1,11 +1,13 @@
-//! Solving with an estimated curvature.
+//! Newton steps from an estimated curvature.
 
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
-/// Added to the curvature where nothing else is known: a posterior is seldom 50 times wider than `q`.
+/// Always added to the curvature in whitened coordinates. Flatter directions are of little interest: there the
+/// posterior's variance would be more than 50 times that of `q`, which is rare.
 const CURVATURE_RIDGE: f64 = 0.02;
 
-/// `(C + λI)⁻¹ g` by Cholesky's factorisation; none if that is not positive definite.
+/// Returns `(C + λI)⁻¹ g` by Cholesky's factorisation, where `λ` is `damping`; `None` if `C + λI` is not
+/// positive definite.
 pub fn solve_damped_newton_step(
     curvature: &DMatrix<f64>,
     damping: f64,
@@ -14,18 +16,19 @@ pub fn solve_damped_newton_step(
     Some(cholesky_of_damped(curvature, damping)?.solve(gradient))
 }
 
-/// The least curvature in `log σ` that is believed: below it lies sampling noise.
+/// A floor for `C_ii` where the curvature in `log σ`, `2 C_ii`, is needed: lower estimates are sampling noise.
 const MIN_LOG_STD_CURVATURE: f64 = 0.2;
 
-/// The curvature in `log σ` as far as it is believed.
+/// Returns half the curvature in `log σ` from its estimate `C_ii`, which is raised to a floor against sampling
+/// noise.
 pub const fn clamp_log_std_curvature(curvature: f64) -> f64 {
     curvature.max(MIN_LOG_STD_CURVATURE)
 }
 
-/// Newton steps `M g` for the mean, in `w`, and for `log σ`, with one factorisation for all of them.
+/// Newton steps `M g` for the mean, in whitened coordinates `w`, and for `log σ`, from one factorisation.
 ///
-/// `M` has the blocks `(C + λI)⁻¹` and `1 / (2 diag C)`; `λ = 0.02 + damping`, or the least of a few
-/// larger ones that makes `C + λI` positive definite.
+/// `M` has the blocks `(C + λI)⁻¹` and `1 / (2 (1 + damping) diag C)`, the latter with `C_ii` of at least 0.2.
+/// `λ` is `0.02 + damping`, raised if necessary until `C + λI` is positive definite.
 pub struct NewtonPreconditioner<'a> {
     factor: Cholesky<f64, Dyn>,
     curvature: &'a DMatrix<f64>,
@@ -43,17 +46,17 @@ impl<'a> NewtonPreconditioner<'a> {
                     damping,
                 };
             }
-            // Ends: a ridge above the largest row sum makes any finite matrix positive definite.
+            // Terminates: a ridge above the largest absolute row sum makes a finite matrix positive definite.
             ridge = (3.0 * ridge).max(0.1);
         }
     }
 
-    /// `M g` for the gradient in `w`.
+    /// Returns the step `M g` for the mean, in `w`, from its gradient.
     pub fn newton_mean_step(&self, mean_gradient: &DVector<f64>) -> DVector<f64> {
         self.factor.solve(mean_gradient)
     }
 
-    /// `M g` for the gradients in `w` and in `log σ`.
+    /// Returns the steps `M g` for the mean, in `w`, and for `log σ`, from their gradients.
     pub fn newton_mean_and_log_std_steps(
         &self,
         mean_gradient: &DVector<f64>,
@@ -66,7 +69,7 @@ impl<'a> NewtonPreconditioner<'a> {
     }
 }
 
-/// What a step is multiplied by so that no part of it is longer than `longest`: 1 where none is.
+/// The factor, at most 1, that limits every component of `step` to `longest` in absolute value.
 pub fn shrink_factor(step: &DVector<f64>, longest: f64) -> f64 {
     (longest / step.amax()).min(1.0)
 }

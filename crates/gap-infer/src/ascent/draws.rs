@@ -1,4 +1,4 @@
-//! Where the draws of an ascent come from: the same at each step, new ones, or a sequence.
+//! The draws of an ascent: the same at every step, new ones, or consecutive blocks of a sequence.
 
 use super::point_sets::{
     append_negatives, balanced_antithetic_points, has_enough_antithetic_pairs,
@@ -8,25 +8,27 @@ use gap_spec::NoiseSource;
 use gap_torch::{MAX_SOBOL_POINTS, NoiseStream, SeedKey, sobol_normal_points};
 use nalgebra::{DMatrix, DVector};
 
-/// The first blocks are whitened: with few draws that takes away most of their noise. Later ones
-/// are not, since the small bias of whitening would stay in any average, but they are larger.
+/// The first blocks of a sequence are whitened: with few draws that removes most of their noise. Later ones are
+/// not, since the small bias of whitening would stay in an average over blocks; those of a growing sequence are
+/// [`LATER_BLOCK_SIZE_FACTOR`] times as large instead.
 const N_WHITENED_FIRST_BLOCKS: u32 = 6;
 const LATER_BLOCK_SIZE_FACTOR: u32 = 4;
 
-/// The draws of one step: `S` standard normals of dimension `D`, common to all datapoints or not.
+/// The draws of one step: `S` standard normals of dimension `D`, either shared by all datapoints ("common") or
+/// separate for each.
 pub struct NoiseDraws {
     values: Vec<f32>, // [S, D] or [B, S, D]
     common: bool,
     n_samples: usize,
     dim: usize,
-    /// `ē`, `[D]`; zeros for draws that are not common.
+    /// `ē`, the mean of the draws, `[D]`; zeros if each datapoint has draws of its own.
     pub mean: DVector<f64>,
-    /// `G = E[ε εᵀ]`, `[D, D]`; the identity for draws that are not common.
+    /// `G`, the mean of `ε εᵀ` over the draws, `[D, D]`; the identity if each datapoint has draws of its own.
     pub second_moment: DMatrix<f64>,
 }
 
 impl NoiseDraws {
-    /// Draws common to all datapoints: `[S, D]`, sample after sample.
+    /// Draws that all datapoints share: `values` are `[S, D]`, draw after draw.
     pub fn from_common_normals(values: Vec<f32>, dim: usize) -> Self {
         let n_samples = values.len() / dim;
         let (mean, second_moment) = mean_and_second_moment(&values, dim);
@@ -41,7 +43,7 @@ impl NoiseDraws {
     }
 
     fn new_independent(key: SeedKey, ids: &[u64], n_samples: usize, dim: usize) -> Self {
-        // One sample of S·D numbers: a datapoint's draws lie side by side.
+        // S·D normals for each datapoint in turn, so that a datapoint's draws are contiguous.
         Self {
             values: NoiseStream::first_normals(key, ids, n_samples * dim),
             common: false,
@@ -52,7 +54,7 @@ impl NoiseDraws {
         }
     }
 
-    /// `S`.
+    /// The number of draws, `S`.
     pub const fn n_samples(&self) -> usize {
         self.n_samples
     }
@@ -65,7 +67,7 @@ impl NoiseDraws {
     }
 }
 
-/// The draws of an ascent, step by step.
+/// The source of an ascent's draws, step by step.
 pub struct DrawSource {
     noise: NoiseSource,
     n_samples: usize,
@@ -75,7 +77,8 @@ pub struct DrawSource {
 }
 
 impl DrawSource {
-    /// `n_samples` draws of dimension `dim` for each step.
+    /// A source that gives `n_samples` draws of dimension `dim` at each step; at later steps of a growing
+    /// sequence, four times as many.
     pub const fn new(noise: NoiseSource, n_samples: usize, dim: usize, key: SeedKey) -> Self {
         Self {
             noise,
@@ -86,7 +89,7 @@ impl DrawSource {
         }
     }
 
-    /// The draws of step `step` (0, 1, …) for the datapoints `ids`.
+    /// Returns the draws of step `step` (0, 1, …) for the datapoints `ids`.
     pub fn draws_at_step(&mut self, step: u32, ids: &[u64]) -> &NoiseDraws {
         let (n, dim, key) = (self.n_samples, self.dim, self.key);
         let step_key = key.for_index(u64::from(step));
@@ -107,7 +110,8 @@ impl DrawSource {
         self.latest.insert(draws)
     }
 
-    /// The `step`-th block of one sequence; after its end, of another.
+    /// Returns the block of step `step` of a scrambled Sobol sequence, `[S, D]`. When a sequence is used up,
+    /// later blocks come from another one.
     fn sequence_block(&self, step: u32) -> Vec<f32> {
         let dim = self.dim;
         let antithetic = has_enough_antithetic_pairs(self.n_samples, dim);

@@ -1,21 +1,22 @@
-//! One datapoint's `−L[q]` at a trial `λ`, as far as it was asked for.
+//! Evaluations of one datapoint's `−L[q]` at a trial `λ`: what can be requested, and the results.
 
 use gap_spec::Precision;
 use nalgebra::{DMatrix, DVector};
 
-/// What an evaluation computes, besides the gradient.
+/// What an evaluation computes besides the gradient, and how precisely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvaluationRequest {
-    /// The value of `−L`: it costs the likelihood's normaliser.
+    /// Whether to compute the value of `−L`, which also takes the likelihood's normaliser.
     pub loss: bool,
-    /// The whole curvature: it costs a product of scores and draws.
+    /// Whether to compute the whole curvature, which takes a matrix product of scores and draws.
     pub curvature: bool,
-    /// How exact the products of the gradient are. With the value they are always in full.
+    /// The precision of the model's products in the gradient; if the value is requested too, it is always
+    /// full.
     pub precision: Precision,
 }
 
 impl EvaluationRequest {
-    /// Nothing but the gradient.
+    /// Only the gradient, in full precision.
     pub const GRADIENT_ONLY: Self = Self {
         loss: false,
         curvature: false,
@@ -26,40 +27,42 @@ impl EvaluationRequest {
 /// One datapoint's `−L[q]` at a trial `λ`, estimated on one set of draws.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// `−L`, nats, if it was asked for.
+    /// `−L`, nats, if it was requested.
     pub loss: Option<f64>,
-    /// In the coordinates of the family.
+    /// The gradient, in coordinates that depend on the family.
     pub gradient: LossGradient,
 }
 
 /// The gradient of `−L`.
 #[derive(Clone, Debug)]
 pub enum LossGradient {
-    /// Of a Gaussian, in whitened coordinates.
+    /// The gradient of a Gaussian, in whitened coordinates.
     Whitened(WhitenedGradient),
-    /// `∂(−L)/∂λ` of any other family, `[Q]`.
+    /// `∂(−L)/∂λ`, `[Q]`, of a family that is treated as [`FamilyKind::Any`](super::FamilyKind::Any).
     Params(Vec<f64>),
 }
 
-/// The gradient of a Gaussian, and its curvature if it was asked for.
+/// The gradient of a Gaussian, and its curvature if that was requested.
 ///
-/// For a diagonal Gaussian, `λ = (μ, log σ)`: with `s = ∇_z log p(x, z)` at `z = μ + σ ∘ ε`, in
-/// coordinates `w = (z − μ) / σ`. For a full one the same with `w = L⁻¹ (z − μ)`, where `C` says all that
-/// there is to say of the covariance.
+/// For a diagonal Gaussian, `λ = (μ, log σ)`, the coordinates are `w = (z − μ) / σ`; `s` is the score
+/// `∇_z log p(x, z)` at `z = μ + σ ∘ ε`. For a full Gaussian they are `w = L⁻¹ (z − μ)`, and the fields are as
+/// for a diagonal one with `σ = 1` and the score `Lᵀ s`; `C` then determines the whole gradient in the
+/// covariance.
 #[derive(Clone, Debug)]
 pub struct WhitenedGradient {
-    /// `σ`, `[D]`; for a full Gaussian ones.
+    /// `σ`, `[D]`; ones for a full Gaussian.
     pub std: DVector<f64>,
     /// `σ ∘ ∂(−L)/∂μ = −E[σ s]`, `[D]`.
     pub mean: DVector<f64>,
     /// `∂(−L)/∂ log σ = −E[σ s ∘ ε] − 1`, `[D]`.
     pub log_std: DVector<f64>,
-    /// `C = sym(−E[σ s εᵀ])`, `[D, D]`: by Stein's identity the Hessian of `−E log p(x, z)`.
+    /// `C = sym(−E[σ s εᵀ])`, `[D, D]`: by Stein's identity an estimate of the Hessian of `−E log p(x, z)`
+    /// in `w`.
     pub curvature: Option<DMatrix<f64>>,
 }
 
 impl Evaluation {
-    /// Whether every number in it is finite.
+    /// Whether all its numbers are finite.
     pub fn is_finite(&self) -> bool {
         self.loss.is_none_or(f64::is_finite)
             && match &self.gradient {
@@ -72,16 +75,16 @@ impl Evaluation {
     ///
     /// # Panics
     ///
-    /// If it was not asked for.
+    /// If it was not requested.
     pub const fn loss_nats(&self) -> f64 {
         self.loss.expect("whoever reads the loss asks for it")
     }
 
-    /// A Gaussian's gradient.
+    /// The gradient of a Gaussian in whitened coordinates.
     ///
     /// # Panics
     ///
-    /// If the family is no Gaussian.
+    /// If the gradient is one in `λ`.
     pub const fn whitened_gradient(&self) -> &WhitenedGradient {
         match &self.gradient {
             LossGradient::Whitened(gradient) => gradient,
@@ -91,7 +94,8 @@ impl Evaluation {
 }
 
 impl WhitenedGradient {
-    /// From one datapoint's draws and scores, each `[S, D]`.
+    /// Estimates the gradient, and the curvature if requested, from one datapoint's draws and scores, each
+    /// `[S, D]`.
     pub(super) fn from_scores(
         std: DVector<f64>,
         noise: &[f32],
@@ -151,11 +155,11 @@ impl WhitenedGradient {
                 .all(|c| c.iter().all(|value| value.is_finite()))
     }
 
-    /// `C`.
+    /// The curvature `C`.
     ///
     /// # Panics
     ///
-    /// If it was not asked for.
+    /// If it was not requested.
     pub fn curvature(&self) -> &DMatrix<f64> {
         let curvature = self.curvature.as_ref();
         curvature.expect("whoever reads the curvature asks for it")

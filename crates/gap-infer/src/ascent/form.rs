@@ -1,14 +1,14 @@
-//! What an ascent knows of its family.
+//! The kinds of families that ascents treat differently.
 
 use crate::family::{FullGaussian, VariationalFamily};
 
-/// What is known of the family.
+/// How an ascent treats its family.
 #[derive(Clone, Copy)]
 pub enum FamilyKind<'a> {
-    /// A diagonal Gaussian: Newton's method for the mean, and for each `log σ`.
+    /// As a diagonal Gaussian: Newton's method can be used for the mean and for each `log σ`.
     Diagonal,
-    /// A full Gaussian: Newton's method for the mean and the covariance.
+    /// As a full Gaussian: Newton's method can be used for the mean and the covariance.
     Full(FullGaussian),
-    /// Only how its gradient is taken.
+    /// As any family: only its gradient in `λ` is available, no curvature.
     Any(&'a dyn VariationalFamily),
 }

@@ -1,4 +1,4 @@
-//! `−L[q]`, its gradient and its curvature for each datapoint, from the scores at common draws.
+//! `−L[q]`, its gradient and its curvature for each datapoint, from the model's scores at draws of `q`.
 
 use super::coordinates::{
     DiagonalReparameterization, FullGaussianReparameterization, GenericReparameterization,
@@ -20,14 +20,15 @@ pub struct Objective<'a> {
     form: FamilyKind<'a>,
 }
 
-/// What one evaluation asks of the model and is told; the next one takes the same memory.
+/// The model's inputs and outputs in one evaluation, reused by the next. A row is one draw of one datapoint;
+/// `N` rows are evaluated together.
 #[derive(Default)]
 struct EvaluationBuffers {
     observations: Vec<usize>, // [N]
     z: Vec<f32>,              // [N, D]
     score: Vec<f32>,          // [N, D]
-    log_joint: Vec<f64>,      // [N], if values were asked for
-    log_q: Vec<f64>,          // [N], of families that write it
+    log_joint: Vec<f64>,      // [N], valid if the loss was requested
+    log_q: Vec<f64>,          // [N], valid for families that write it
 }
 
 impl EvaluationBuffers {
@@ -41,7 +42,7 @@ impl EvaluationBuffers {
 }
 
 impl<'a> Objective<'a> {
-    /// Of a diagonal Gaussian, with `model` at the observations `x`, `[B, X]`.
+    /// The objective of a diagonal Gaussian, for `model` and the observations `x`, `[B, X]`.
     ///
     /// # Errors
     ///
@@ -50,11 +51,11 @@ impl<'a> Objective<'a> {
         Self::with_family_kind(FamilyKind::Diagonal, model, x)
     }
 
-    /// Of `family`, for an ascent by `rule`.
+    /// The objective of `family` for an ascent by `rule`, for `model` and the observations `x`, `[B, X]`.
     ///
     /// # Errors
     ///
-    /// [`InferError::Rule`] if the rule's steps are not for the family; [`InferError::Model`] if sizes
+    /// [`InferError::Rule`] if the rule does not support the family; [`InferError::Model`] if sizes
     /// do not fit.
     pub fn for_family(
         family: &'a dyn VariationalFamily,
@@ -84,17 +85,17 @@ impl<'a> Objective<'a> {
         })
     }
 
-    /// What is known of the family.
+    /// Which kind of family this is the objective of.
     pub const fn family_kind(&self) -> FamilyKind<'a> {
         self.form
     }
 
-    /// `D`.
+    /// The latent dimension, `D`.
     pub const fn latent_dim(&self) -> usize {
         self.joint.latent_dim()
     }
 
-    /// `N`, normals that a draw of the family is made of.
+    /// The number of standard normals that one draw of the family is made of.
     pub fn noise_dim(&self) -> usize {
         match self.form {
             FamilyKind::Any(family) => family.noise_dim() as usize,
@@ -102,7 +103,8 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// One evaluation for each of `rows` (positions in the batch) at its `λ`.
+    /// Evaluates the datapoints at the positions `rows` of the batch, and returns the results in that order.
+    /// `params` has the `λ` of each, and `draws` were made for these datapoints.
     ///
     /// # Errors
     ///
@@ -130,7 +132,8 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// Draws for every datapoint, the model's scores at them, and an evaluation from each datapoint's.
+    /// Draws `z` for every datapoint, computes the model's scores at the draws, and turns these into one
+    /// evaluation for each datapoint.
     fn evaluate_reparameterized<C: Reparameterization>(
         &mut self,
         mut coordinates: C,
@@ -176,7 +179,7 @@ impl<'a> Objective<'a> {
         Ok(evaluations)
     }
 
-    /// The scores of the rows in memory, and their log joints if the loss is asked for.
+    /// Computes the model's score at every draw in `self.memory`, and its log joint if the loss is requested.
     fn score_buffered_draws(&mut self, request: EvaluationRequest) -> Result<(), InferError> {
         let EvaluationBuffers {
             observations,

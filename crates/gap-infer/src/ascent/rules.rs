@@ -1,5 +1,5 @@
-//! The step rules by name. A new one is a file here with an `impl` of [`Stepper`], a row of the table in
-//! [`gap_spec::step_rule`], and a line in each function below.
+//! The step rules. To add one, write a file here with an `impl` of [`Stepper`], add a row to the table in
+//! [`gap_spec::step_rule`], and extend the functions below.
 
 mod adam;
 mod averaged_newton;
@@ -16,7 +16,7 @@ use super::stepper::Stepper;
 use crate::family::VariationalFamily;
 use gap_spec::{Phase, StepRule};
 
-/// The rule whose steps go furthest for `family`.
+/// The most effective step rule that supports `family`.
 pub fn best_step_rule_for_family(family: &dyn VariationalFamily) -> StepRule {
     let is_gaussian =
         family.as_diagonal_gaussian().is_some() || family.as_full_gaussian().is_some();
@@ -27,7 +27,7 @@ pub fn best_step_rule_for_family(family: &dyn VariationalFamily) -> StepRule {
     }
 }
 
-/// One datapoint's search from `params` by the rule of `phase`.
+/// Creates one datapoint's search, from `params` by the rule of `phase`.
 pub(super) fn new_stepper(phase: &Phase, form: FamilyKind, params: Vec<f64>) -> Box<dyn Stepper> {
     match (phase.rule, form) {
         (StepRule::AveragedNewton, FamilyKind::Full(family)) => {
@@ -44,7 +44,7 @@ pub(super) fn new_stepper(phase: &Phase, form: FamilyKind, params: Vec<f64>) -> 
     }
 }
 
-/// What a rule needs of an evaluation.
+/// What `rule` needs an evaluation to compute.
 pub(super) const fn evaluation_request_for_rule(rule: StepRule) -> EvaluationRequest {
     match rule {
         StepRule::Lbfgs => lbfgs::EVALUATION_REQUEST,

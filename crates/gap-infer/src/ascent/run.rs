@@ -12,25 +12,25 @@ use gap_spec::Phase;
 use gap_torch::SeedKey;
 use std::time::Instant;
 
-/// Where a datapoint's ascent stands.
+/// The state of one datapoint's ascent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchState {
-    /// `λ`.
+    /// The variational parameters `λ`.
     pub params: Vec<f64>,
     /// Evaluations so far.
     pub steps: u32,
-    /// Joint gradients so far.
+    /// Gradients of `log p(x, z)` so far: one for each draw of each evaluation.
     pub joint_gradients: u64,
     /// Its share of the wall time so far, seconds.
     pub seconds: f64,
-    /// The evaluation that was not finite, if there was one.
+    /// The number of the evaluation, counted from 1, that was not finite, if there was one.
     pub failed_at: Option<u32>,
-    /// Whether its last phase ended by that phase's stopping rule.
+    /// Whether its last phase ended by the phase's stopping rule, or because no step that would gain was found.
     pub stopped: bool,
 }
 
 impl SearchState {
-    /// A datapoint that has not moved from `params`.
+    /// The state of an ascent from `params` before its first evaluation.
     pub const fn starting_at(params: Vec<f64>) -> Self {
         Self {
             params,
@@ -42,8 +42,8 @@ impl SearchState {
         }
     }
 
-    /// How much a posterior that looks like the `q` here would lose by the `q` of `other`, nats, to
-    /// the second order; both are diagonal Gaussians.
+    /// `KL(q_other ‖ q_self)` to second order, nats: the loss from using the `q` of `other` if the posterior
+    /// were the `q` of this state. Both must be diagonal Gaussians.
     pub(crate) fn second_order_kl_nats(&self, other: &Self) -> f64 {
         let (a, b) = (&self.params, &other.params);
         let dim = a.len() / 2;
@@ -56,11 +56,15 @@ impl SearchState {
     }
 }
 
-/// Is shown all datapoints after each round of evaluations; its time is not counted.
+/// A callback that is given the states of all datapoints after each round of evaluations. Its time is not
+/// counted.
 pub type AscentObserver<'a> = dyn FnMut(&[SearchState]) + 'a;
 
-/// Takes the states `rows` (positions in the objective's batch, whose datapoints are `ids`)
-/// through `phase`. Failed ones stay where they are.
+/// Runs `phase` on the states at the positions `rows` of the objective's batch; `states` and `ids` are those of
+/// the whole batch.
+///
+/// States that failed before are skipped. If an evaluation is not finite, the state fails, and keeps the
+/// parameters that it had before that evaluation.
 ///
 /// # Errors
 ///
@@ -148,7 +152,7 @@ pub fn run_phase(
 }
 
 impl PhaseSchedule {
-    /// Takes the states `rows` through all phases.
+    /// Runs all phases in turn, each as by [`run_phase`] with a key of its own.
     ///
     /// # Errors
     ///

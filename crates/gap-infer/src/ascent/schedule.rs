@@ -1,24 +1,24 @@
-//! Phases after one another: the default, and the protocols of others.
+//! Sequences of phases: the default, and the protocol of Cremer et al. 2018.
 
 use gap_spec::{AdamSettings, NoiseSource, Phase, Precision, StepRule, StoppingRule};
 use std::fmt;
 
-/// Draws with which a search begins.
+/// The fewest draws per evaluation in the default schedule.
 const MIN_DRAWS: usize = 16;
 
-/// A few phases after one another.
+/// A sequence of phases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PhaseSchedule {
-    /// The phases.
+    /// The phases, in the order in which they are run.
     pub phases: Vec<Phase>,
 }
 
 impl PhaseSchedule {
-    /// The default: Newton-Stein on few fixed draws until 0.1 nats are promised, then averaged Newton
-    /// until `tolerance_nats`. Where 16 draws do not span the latent space, L-BFGS goes before, and
-    /// Newton-Stein takes more draws and goes on until 0.01.
+    /// The default: Newton-Stein steps on 16 fixed draws until the predicted gain is below 0.1 nats, then
+    /// averaged Newton steps until the remaining gain is estimated to be below `tolerance_nats`.
     ///
-    /// No constant of it depends on the model, and only the numbers of draws on `dim`.
+    /// In more than 12 dimensions, 16 draws are too few for the curvature. L-BFGS on 16 draws then comes first,
+    /// and Newton-Stein takes more draws and continues until 0.01 nats. Nothing in it depends on the model.
     pub fn default_for_latent_dim(dim: usize, tolerance_nats: f64, max_steps: u32) -> Self {
         let n_samples = n_draws_for_latent_dim(dim);
         let fixed = |rule, n_samples: usize, below_nats, most: u32| Phase {
@@ -44,9 +44,9 @@ impl PhaseSchedule {
         Self { phases }
     }
 
-    /// The local optimisation of Cremer et al. 2018, as their code has it: Adam at 1e-3 in
-    /// `(μ, log σ²)`, 50 independent draws, mean loss over blocks of 100 steps, the end after more
-    /// than 10 blocks without improvement. Theirs starts at the prior.
+    /// The local optimisation of Cremer et al. 2018, as in their code: Adam at 1e-3 in `(μ, log σ²)` with 50
+    /// independent draws. It stops when the mean loss over a block of 100 steps has not improved for more than
+    /// 10 blocks. Their ascent starts at the prior; here the caller chooses the start.
     pub fn adam_cremer_2018(max_steps: u32) -> Self {
         Self {
             phases: vec![Phase {
@@ -62,7 +62,8 @@ impl PhaseSchedule {
         }
     }
 
-    /// The same with gradients of this precision, where they are asked for without a value.
+    /// This schedule with gradients of the given precision; evaluations that also compute the value of the loss
+    /// keep full precision.
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
         for phase in &mut self.phases {
@@ -79,7 +80,8 @@ impl fmt::Display for PhaseSchedule {
     }
 }
 
-/// Averaged Newton on blocks of `n_samples` draws and more.
+/// Averaged Newton steps on blocks of `n_samples` draws, later four times as many, until the remaining gain is
+/// estimated to be below `tolerance_nats`.
 pub fn averaged_newton_phase(n_samples: usize, tolerance_nats: f64, max_steps: u32) -> Phase {
     Phase {
         noise: NoiseSource::GrowingSequence,
@@ -90,8 +92,8 @@ pub fn averaged_newton_phase(n_samples: usize, tolerance_nats: f64, max_steps: u
     }
 }
 
-/// The least power of two that is at least 16 and at least 1.25 draws for each dimension: enough to
-/// see the whole curvature.
+/// The lowest power of two that is at least 16 and at least `1.25 dim`: enough draws to estimate the whole
+/// curvature.
 pub const fn n_draws_for_latent_dim(dim: usize) -> usize {
     let enough = (5 * dim).div_ceil(4);
     (if enough < MIN_DRAWS {

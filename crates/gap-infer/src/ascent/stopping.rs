@@ -4,7 +4,8 @@ use super::evaluation::Evaluation;
 use super::stepper::StepOutcome;
 use gap_spec::{Phase, StoppingRule};
 
-/// Steps in a block of a plateau, and blocks without improvement that it waits for.
+/// Steps per block of [`StoppingRule::Plateau`], and the number of blocks in a row without improvement that
+/// it tolerates.
 const PLATEAU_BLOCK_STEPS: u32 = 100;
 const PLATEAU_PATIENCE_BLOCKS: u32 = 10;
 
@@ -19,7 +20,7 @@ pub struct StoppingState {
     stale: u32,
 }
 
-/// Blocks before an averaged decrement is believed.
+/// The fewest blocks of draws after which [`StoppingRule::AveragedDecrement`] may end a phase.
 const MIN_BLOCKS_BEFORE_STOPPING: u32 = 3;
 
 impl StoppingState {
@@ -35,7 +36,8 @@ impl StoppingState {
         }
     }
 
-    /// Whether the datapoint is done, told of its newest iterate and of the draws it was found on.
+    /// Takes note of the latest step and returns whether the datapoint is done. `evaluation` is that of the
+    /// step's trial, on `n_samples` draws, and `progress` the step rule's outcome for it.
     pub fn update_and_check_stopping(
         &mut self,
         progress: StepOutcome,
@@ -56,7 +58,9 @@ impl StoppingState {
                 let (own, before) = (n_samples as f64, self.drawn);
                 self.drawn += own;
                 if self.iterates > 1 {
-                    // The block is noisy itself, and so is the average that it starts from.
+                    // Near the optimum the decrement consists of the block's noise (∝ 1 / own) and of that of
+                    // the iterate, an average over earlier draws (∝ 1 / before). The quotient is the value
+                    // for one draw.
                     self.sum += decrement / (own.recip() + before.recip());
                 }
                 let one_draw = self.sum / (t - 1.0);

@@ -1,4 +1,4 @@
-//! An affine-coupling flow of each datapoint's own, before the map of the full Gaussian.
+//! An affine-coupling flow for each datapoint, followed by the affine map of the full Gaussian.
 
 use super::columns::FeatureColumns;
 use super::couplings::CouplingStack;
@@ -11,27 +11,28 @@ use gap_spec::family::{COUPLING_HIDDEN_UNITS, COUPLING_LAYERS};
 use gap_torch::SeedKey;
 use tch::Tensor;
 
-/// `z = μ + L f(ε)` with coupling layers `f`: `λ` is that of the full Gaussian, and then the networks'.
+/// `z = μ + L f(ε)` with coupling layers `f`. `λ` consists of the full Gaussian's `λ`, and then of the
+/// parameters of the layers' networks.
 ///
-/// The Gaussian's map comes last, so that the layers see coordinates in which the best Gaussian is
-/// standard, whatever the posterior's size and shape. `q` has a density at any `z`: the layers are
-/// inverted one after another.
+/// The affine map comes last, so that the layers work in coordinates in which the best Gaussian is standard
+/// normal, whatever the posterior's scale and shape. The density of `q` can be computed at any `z`, since the
+/// layers can be inverted one after another.
 ///
-/// Gradients are path gradients: the score of `q` itself is carried along and subtracted, so that at
-/// the exact posterior every draw's gradient is zero, not only their mean (Roeder, Wu and Duvenaud
-/// 2017, "Sticking the landing", §3).
+/// Gradients are path gradients: the score of `q` is carried through the layers and subtracted from that of
+/// the model, so that at the exact posterior the gradient of every draw is zero, not only their mean (Roeder,
+/// Wu and Duvenaud 2017, "Sticking the landing", §3).
 pub struct AffineFlow {
     gaussian: FullGaussian,
     couplings: CouplingStack,
 }
 
 impl AffineFlow {
-    /// The layers and hidden units of the table of families.
+    /// A flow with [`COUPLING_LAYERS`] layers, and [`COUPLING_HIDDEN_UNITS`] hidden units in each.
     pub fn new(latent_dim: i64) -> Self {
         Self::with_layers_and_hidden_units(latent_dim, COUPLING_LAYERS, COUPLING_HIDDEN_UNITS)
     }
 
-    /// Any number of layers and of hidden units.
+    /// A flow with `n_layers` layers, and `n_hidden` hidden units in each.
     pub fn with_layers_and_hidden_units(latent_dim: i64, n_layers: usize, n_hidden: usize) -> Self {
         let key = SeedKey::root(0).for_role("affine-flow");
         Self {

@@ -1,4 +1,4 @@
-//! A flow on `z` and auxiliary variables `v`, with a model of `v` given `z` learned beside it.
+//! A flow on `z` and auxiliary variables `v`, together with a learned model of `v` given `z`.
 
 use super::columns::FeatureColumns;
 use super::couplings::{CouplingStack, FlowOutput};
@@ -11,38 +11,39 @@ use gap_spec::family::{COUPLING_HIDDEN_UNITS, COUPLING_LAYERS};
 use gap_torch::SeedKey;
 use std::f64::consts::TAU;
 
-/// `(u, v) = f(ε)` with coupling layers `f` over twice the latent dimensions, and `z = μ + L u`: `λ` is
-/// that of the full Gaussian, then the layers', then that of `r(v | z)`, a diagonal Gaussian whose mean
-/// and `log` standard deviation a network says from `u`.
+/// `(u, v) = f(ε)` with coupling layers `f` over twice the latent dimension, and `z = μ + L u`. `λ` consists of
+/// the full Gaussian's `λ`, then of the layers' parameters, and then of those of the reverse model `r(v | z)`.
+/// That is a diagonal Gaussian, whose mean and log standard deviation a network computes from `u`.
 ///
-/// `q(z)` has no density of its own; in its place is the auxiliary bound,
+/// The density `q(z)` cannot be computed. The ELBO is replaced by the auxiliary bound,
 /// `E[log p(x, z) + log r(v | z) − log q(z, v)]` (Ranganath, Tran and Blei 2016, §2; as the flow of
-/// Cremer, Li and Duvenaud 2018, §5.1). So `log_q` is `log q(z, v) − log r(v | z)`: what is built on it
-/// bounds the evidence as ever, and the approximation gap has the auxiliary variables' own in it.
+/// Cremer, Li and Duvenaud 2018, §5.1). So `log_q` is `log q(z, v) − log r(v | z)`: estimates from it are still
+/// bounds of the evidence, but the approximation gap includes the gap between this bound and the ELBO.
 pub struct AuxiliaryFlow {
     gaussian: FullGaussian,
     couplings: CouplingStack,
     reverse: Perceptron,
 }
 
-/// Where draws came to, and what the reverse model says of them.
+/// The flow's output for some draws, and the reverse model's output there.
 struct ReverseModelOutput<T> {
     flow: FlowOutput<T>,
     u: FeatureColumns<T>,
     pass: PerceptronActivations<T>,
-    /// `(v − m) / s`, `[D, S]`.
+    /// `(v − m) / s`, `[D, S]`, with the mean `m` and standard deviation `s` of `r(v | z)`.
     whitened: FeatureColumns<T>,
     /// `1 / s`, `[D, S]`.
     inverse_std: FeatureColumns<T>,
 }
 
 impl AuxiliaryFlow {
-    /// As many auxiliary as latent variables, the sizes of [`super::AffineFlow::new`].
+    /// A flow with as many auxiliary as latent variables, and with the numbers of layers and of hidden units of
+    /// [`super::AffineFlow::new`].
     pub fn new(latent_dim: i64) -> Self {
         Self::with_layers_and_hidden_units(latent_dim, COUPLING_LAYERS, COUPLING_HIDDEN_UNITS)
     }
 
-    /// Any number of layers and of hidden units.
+    /// A flow with `n_layers` layers, and `n_hidden` hidden units in every network.
     pub fn with_layers_and_hidden_units(latent_dim: i64, n_layers: usize, n_hidden: usize) -> Self {
         let dim = latent_dim as usize;
         let key = SeedKey::root(0).for_role("auxiliary-flow");
@@ -53,7 +54,7 @@ impl AuxiliaryFlow {
         }
     }
 
-    /// `λ` of the Gaussian, of the layers, and of the reverse model.
+    /// Splits `λ` into the parameters of the Gaussian, of the layers, and of the reverse model.
     fn split_params<'a, T>(&self, params: &'a [T]) -> [&'a [T]; 3] {
         let (gaussian, rest) = params.split_at(self.gaussian.n_params());
         let (couplings, reverse) = rest.split_at(self.couplings.n_params());
@@ -117,7 +118,7 @@ impl PerDatapointFamily for AuxiliaryFlow {
         for (log_q, log_det) in log_q.iter_mut().zip(&reverse_output.flow.log_det) {
             *log_q += 0.5 * dim as f64 * TAU.ln() - map.log_det - log_det.to_f64();
         }
-        // Less log r(v | z).
+        // Subtracts log r(v | z), except for its constant, which was subtracted above.
         for i in 0..dim {
             let draws = reverse_output
                 .whitened
@@ -131,10 +132,10 @@ impl PerDatapointFamily for AuxiliaryFlow {
         (map.apply(&reverse_output.u), log_q)
     }
 
-    /// Path gradients for the layers and the Gaussian's map; `r` learns by its own log density.
+    /// Path gradients for the layers and the affine map, and the gradient of `log r` for the reverse model.
     ///
-    /// The map moves `z` but neither `v` nor `u`, of which `r` is told: what it is pulled by has the
-    /// score of `q(u, v)` in it and not that of `r`.
+    /// The affine map moves `z`, but not `u` and `v`, on which `r` depends. Its gradient therefore includes the
+    /// score of `q(u, v)`, but no term from `r`.
     fn gradient<T: FloatNumber>(
         &self,
         params: &[T],

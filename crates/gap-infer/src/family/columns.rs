@@ -1,9 +1,9 @@
-//! Draws of one datapoint, feature after feature: loops over draws are then loops over memory.
+//! Draws of one datapoint, stored feature after feature, so that loops over draws read contiguous memory.
 
 use super::number::FloatNumber;
 use std::ops::Range;
 
-/// `[F, S]`: a column of `S` draws for each of `F` features.
+/// A column of `S` draws for each of `F` features: `[F, S]`.
 #[derive(Clone, Debug, Default)]
 pub struct FeatureColumns<T> {
     values: Vec<T>,
@@ -11,7 +11,7 @@ pub struct FeatureColumns<T> {
 }
 
 impl<T: FloatNumber> FeatureColumns<T> {
-    /// Zeros.
+    /// Columns of zeros.
     pub fn zeros(n_features: usize, n_samples: usize) -> Self {
         Self {
             values: vec![T::default(); n_features * n_samples],
@@ -19,7 +19,7 @@ impl<T: FloatNumber> FeatureColumns<T> {
         }
     }
 
-    /// Of `[S, F]`, draw after draw.
+    /// Columns with the values of `rows`, which are `[S, F]`, draw after draw.
     pub fn from_rows(rows: &[T], n_features: usize) -> Self {
         let n_samples = rows.len() / n_features;
         let mut columns = Self::zeros(n_features, n_samples);
@@ -31,7 +31,7 @@ impl<T: FloatNumber> FeatureColumns<T> {
         columns
     }
 
-    /// Writes `[S, F]`, draw after draw.
+    /// Writes the values to `rows` as `[S, F]`, draw after draw.
     pub fn write_rows(&self, rows: &mut [T]) {
         let n_features = self.n_features();
         for (s, row) in rows.chunks_exact_mut(n_features).enumerate() {
@@ -41,12 +41,12 @@ impl<T: FloatNumber> FeatureColumns<T> {
         }
     }
 
-    /// `S`.
+    /// The number of draws, `S`.
     pub const fn n_samples(&self) -> usize {
         self.n_samples
     }
 
-    /// `F`.
+    /// The number of features, `F`; 0 if there are no draws.
     pub const fn n_features(&self) -> usize {
         if self.n_samples == 0 {
             return 0;
@@ -54,7 +54,7 @@ impl<T: FloatNumber> FeatureColumns<T> {
         self.values.len() / self.n_samples
     }
 
-    /// Some of the features.
+    /// A copy of some of the features.
     pub fn select_features(&self, features: Range<usize>) -> Self {
         let values = features.start * self.n_samples..features.end * self.n_samples;
         Self {
@@ -69,12 +69,12 @@ impl<T: FloatNumber> FeatureColumns<T> {
         self
     }
 
-    /// All values.
+    /// All values, feature after feature.
     pub fn values_mut(&mut self) -> &mut [T] {
         &mut self.values
     }
 
-    /// Takes `other`, of the same shape, away.
+    /// Subtracts `other`, which must have the same shape.
     pub fn subtract(&mut self, other: &Self) {
         for (value, &other) in self.values.iter_mut().zip(&other.values) {
             *value -= other;
@@ -86,18 +86,18 @@ impl<T: FloatNumber> FeatureColumns<T> {
         &self.values[feature * self.n_samples..][..self.n_samples]
     }
 
-    /// The draws of a feature: `[S]`.
+    /// The draws of a feature, mutably: `[S]`.
     pub fn feature_mut(&mut self, feature: usize) -> &mut [T] {
         &mut self.values[feature * self.n_samples..][..self.n_samples]
     }
 
-    /// The draws of the features, one after another.
+    /// Iterates over the features; each item has a feature's draws, `[S]`.
     pub fn iter(&self) -> impl Iterator<Item = &[T]> {
-        // A chunk of length 0 is not allowed, and there are none then.
+        // Chunks of length 0 would panic; without draws there are no values, so any length gives no chunk.
         self.values.chunks_exact(self.n_samples.max(1))
     }
 
-    /// The same, to be changed.
+    /// Iterates mutably over the features, as [`Self::iter`] does.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut [T]> {
         self.values.chunks_exact_mut(self.n_samples.max(1))
     }

@@ -1,40 +1,40 @@
-//! Affine coupling layers: a map of standard normals that starts as the identity, can be inverted, and
-//! whose density costs nothing more than the map.
+//! Affine coupling layers: an invertible map of standard normals, which starts as the identity. The log
+//! determinant of its Jacobian comes at no extra cost.
 //!
-//! Dinh, Sohl-Dickstein and Bengio 2017, "Density estimation using Real NVP", §3.2: half of the
-//! coordinates pass, and say how the other half is scaled and shifted.
+//! Dinh, Sohl-Dickstein and Bengio 2017, "Density estimation using Real NVP", §3.2: half of the coordinates
+//! pass unchanged, and a network computes from them how the other half is scaled and shifted.
 
 use super::columns::FeatureColumns;
 use super::number::FloatNumber;
 use super::perceptron::{Perceptron, PerceptronActivations};
 use gap_torch::SeedKey;
 
-/// Layers whose passing halves alternate.
+/// A stack of coupling layers, in which the halves of the coordinates take turns to pass unchanged.
 pub struct CouplingStack {
     layers: Vec<CouplingLayer>,
 }
 
 struct CouplingLayer {
-    /// Coordinates that pass.
+    /// Coordinates that pass unchanged.
     passing: Vec<usize>,
     /// Coordinates that are scaled and shifted.
     moved: Vec<usize>,
-    /// From the passing ones to `s` and `t` of the moved ones.
+    /// The network from the passing coordinates to the log scales `s` and shifts `t` of the moved ones.
     network: Perceptron,
 }
 
-/// What a pass forward leaves for the way back.
+/// The results of a forward pass, and what the backward pass needs of it.
 pub struct FlowOutput<T> {
     /// The last layer's output, `[F, S]`.
     pub end: FeatureColumns<T>,
-    /// `log |det|` of each draw, `[S]`.
+    /// `log |det J|` of the whole map at each draw, `[S]`.
     pub log_det: Vec<T>,
-    /// `∇ log q` at the end, `[F, S]`, where it was `−ε` at the start.
+    /// The score `∇ log q` of the output's own density, `[F, S]`; that of the input is `−ε`.
     pub slope: FeatureColumns<T>,
     layers_passed: Vec<LayerActivations<T>>,
 }
 
-/// A layer's input, its network's pass, and `eˢ` (`[M, S]`).
+/// A layer's input, its network's activations, and the scales `eˢ` of the `M` moved coordinates, `[M, S]`.
 struct LayerActivations<T> {
     input: FeatureColumns<T>,
     pass: PerceptronActivations<T>,
@@ -42,11 +42,12 @@ struct LayerActivations<T> {
 }
 
 impl CouplingStack {
-    /// `n_layers` over `width` coordinates, with networks of `n_hidden` units drawn with `key`.
+    /// A stack of `n_layers` layers over `width` coordinates, with networks of `n_hidden` hidden units whose
+    /// starts are drawn with `key`.
     pub fn new(width: usize, n_layers: usize, n_hidden: usize, key: SeedKey) -> Self {
         let layers = (0..n_layers).map(|layer| {
-            // Two layers with the halves as they lie, two with every other coordinate, and so on: what
-            // is in one half now is apart then.
+            // Two layers split the coordinates into first and second half, the next two into even and odd,
+            // and so on, so that coordinates in the same half of one split are separated by the other.
             let is_first = |i: usize| match layer / 2 % 2 {
                 0 => i < width / 2,
                 _ => i.is_multiple_of(2),
@@ -68,14 +69,15 @@ impl CouplingStack {
         }
     }
 
-    /// Parameters of all layers.
+    /// The number of parameters of all layers.
     pub fn n_params(&self) -> usize {
         self.layers.iter().map(|l| l.network.n_params()).sum()
     }
 
-    /// From standard normals `noise` (`[F, S]`) to the end, with the slope of the density there.
+    /// Maps standard normals `noise` (`[F, S]`) through all layers, and computes the score of the output's
+    /// density.
     ///
-    /// The slope is carried along: through a layer with Jacobian `J` it becomes
+    /// The score is carried from layer to layer: a layer with Jacobian `J` turns `∇ log q` into
     /// `J⁻ᵀ (∇ log q − ∇ log |det J|)` (Vaitl et al. 2022, "Path-gradient estimators for continuous
     /// normalizing flows", §3, for one layer instead of a time step).
     pub fn forward<T: FloatNumber>(
@@ -101,8 +103,8 @@ impl CouplingStack {
         flow
     }
 
-    /// The gradient in the parameters, averaged over draws, where that in the end is `pull` (`[F, S]`)
-    /// and the determinants are worth nothing.
+    /// Returns the gradient in the parameters, averaged over draws, given the gradient `pull` (`[F, S]`) in the
+    /// last layer's output. There is no term for the log determinants.
     pub fn pull_back<T: FloatNumber>(
         &self,
         params: &[T],
@@ -126,7 +128,7 @@ impl CouplingStack {
         gradient
     }
 
-    /// The standard normals that end at `end` (`[F, S]`), and `log |det|` there (`[S]`).
+    /// Returns the standard normals that the stack maps to `end` (`[F, S]`), and `log |det J|` at them (`[S]`).
     pub fn invert<T: FloatNumber>(
         &self,
         params: &[T],
@@ -144,7 +146,7 @@ impl CouplingStack {
     }
 }
 
-/// The columns of some coordinates.
+/// The columns of these coordinates, in this order.
 fn select_columns<'a, T: FloatNumber>(
     of: &'a FeatureColumns<T>,
     coordinates: &[usize],
@@ -182,8 +184,9 @@ impl CouplingLayer {
                 *at = *at * scale + t;
                 *log_det += s;
             }
-            // Of the moved: δ eˢ = δ_in. What the passing ones get is less by what they do through s
-            // and t: s moves the density too, by 1.
+            // The score δ of a moved coordinate is divided by eˢ. That of the passing coordinates loses what
+            // they contribute through s and t; `pull` has minus the gradients in these. The gradient in s is
+            // input · δ + 1, where the 1 comes from log |det J|.
             let slope = flow.slope.feature_mut(i);
             let in_log_scale = pull.feature_mut(m).iter_mut().zip(input.feature(i));
             for (&slope, (pull, &input)) in slope.iter().zip(in_log_scale) {

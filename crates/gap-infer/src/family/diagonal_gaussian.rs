@@ -18,9 +18,10 @@ impl DiagonalGaussian {
     }
 }
 
-/// The same without tensors: rows in plain memory, for steps on the kernels.
+/// Draws and gradients without tensors, on rows in plain slices: for steps that use the kernels.
 impl DiagonalGaussian {
-    /// `σ` (`[B, D]`) and `z` (`[S, B, D]`) of the rows `params` (`[B, 2D]`) with `noise` (`[S, B, D]`).
+    /// Computes `σ` (`[B, D]`) and `z` (`[S, B, D]`) from the rows `params` (`[B, 2D]`) and `noise`
+    /// (`[S, B, D]`).
     pub fn transform_rows(
         &self,
         params: &[f32],
@@ -30,7 +31,7 @@ impl DiagonalGaussian {
     ) {
         std.resize(params.len() / 2, 0.0);
         z.resize(noise.len(), 0.0);
-        // Compiled for the narrowest rows by themselves: a loop of two is shorter than its bookkeeping.
+        // Compiled separately for 1 and 2 dimensions, where the overhead of a loop would exceed its work.
         match self.latent_dim as usize {
             1 => transform(1, params, noise, std, z),
             2 => transform(2, params, noise, std, z),
@@ -38,7 +39,8 @@ impl DiagonalGaussian {
         }
     }
 
-    /// `scale · ∇_λ L[q]` of each row, `[B, 2D]`, as [`VariationalFamily::pull_back`] has it.
+    /// Computes `scale · ∇_λ L[q]` of each row, `[B, 2D]`, with the gradient of
+    /// [`VariationalFamily::pull_back`].
     pub fn pull_back_rows(
         &self,
         std: &[f32],
@@ -165,7 +167,7 @@ impl VariationalFamily for DiagonalGaussian {
         self.pull_back_rows(&std, noise, score, 1.0, gradient);
     }
 
-    /// `∇_μ L = E[s]` and `∇_{log σ} L = E[s ∘ ε] ∘ σ + 1`, the 1 from the entropy.
+    /// `∇_μ L = E[s]` and `∇_{log σ} L = E[s ∘ ε] ∘ σ + 1`, where the 1 comes from the entropy.
     fn pull_back(&self, params: &VariationalParams, noise: &Tensor, score: &Tensor) -> Tensor {
         let (_, log_std) = self.mean_and_log_std(params);
         let for_mean = mean_over_samples(score);
@@ -185,13 +187,14 @@ impl EvaluableDensityFamily for DiagonalGaussian {
 }
 
 impl ClosedFormGaussianFamily for DiagonalGaussian {
-    /// Differentiable.
+    /// The entropy, differentiable in `params` by autograd.
     fn entropy(&self, params: &VariationalParams) -> Tensor {
         let (_, log_std) = self.mean_and_log_std(params);
         sum_last_axis(&log_std) + 0.5 * self.latent_dim as f64 * (TAU * E).ln()
     }
 
-    /// With `Λ` the precision: `½ [Σ Λ_ii σ_i² + δᵀΛδ − D − log det Λ − 2 Σ log σ_i]`.
+    /// With the Gaussian's precision `Λ` and `δ` the difference of the means:
+    /// `½ [Σ Λ_ii σ_i² + δᵀΛδ − D − log det Λ − 2 Σ log σ_i]`.
     fn kl_to_gaussian(
         &self,
         params: &VariationalParams,
@@ -211,7 +214,7 @@ impl ClosedFormGaussianFamily for DiagonalGaussian {
         (trace + quadratic - self.latent_dim as f64 - log_det - sum_last_axis(&log_std) * 2.0) * 0.5
     }
 
-    /// Reached at the posterior mean with `σ_i² = 1 / Λ_ii`: `½ [Σ log Λ_ii − log det Λ]`.
+    /// The minimum is at the Gaussian's mean with `σ_i² = 1 / Λ_ii`: `½ [Σ log Λ_ii − log det Λ]`.
     fn min_kl_to_gaussian(&self, covariance: &Tensor) -> f64 {
         let precision = Tensor::linalg_inv(covariance);
         let log_diagonal = precision.diagonal(0, 0, 1).log().sum(Kind::Double);

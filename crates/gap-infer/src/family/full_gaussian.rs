@@ -1,4 +1,4 @@
-//! `q(z) = N(μ, L Lᵀ)`, with `λ = (μ, log diag L, the rest of L row by row)`: a whole covariance.
+//! `q(z) = N(μ, L Lᵀ)` with any covariance; `λ = (μ, log diag L, the rest of L row by row)`.
 
 use super::columns::FeatureColumns;
 use super::gaussians::FullGaussian;
@@ -9,12 +9,13 @@ use std::f64::consts::{E, TAU};
 use tch::{Kind, Tensor};
 
 impl FullGaussian {
-    /// `Q`.
+    /// The number of variational parameters of one datapoint, `Q`.
     pub const fn n_params(self) -> usize {
         self.dim + self.dim * (self.dim + 1) / 2
     }
 
-    /// The map from standard normals to `z`; `params` may go on behind its own.
+    /// The map from standard normals to `z`. `params` starts with the Gaussian's parameters; any that follow
+    /// are ignored.
     pub fn affine_map<T: FloatNumber>(self, params: &[T]) -> AffineMap<'_, T> {
         let (mean, rest) = params.split_at(self.dim);
         let (log_diagonal, rest) = rest.split_at(self.dim);
@@ -45,8 +46,8 @@ impl FullGaussian {
     }
 }
 
-/// `z = μ + L u` for one datapoint; the last thing that flows do too, so that they begin with
-/// coordinates in which the best Gaussian is standard.
+/// The map `z = μ + L u` for one datapoint. Flows and mixtures also end with it, so that they work in
+/// coordinates in which the best Gaussian is standard normal.
 pub struct AffineMap<'a, T> {
     mean: &'a [T],
     diagonal: Vec<T>,
@@ -56,12 +57,12 @@ pub struct AffineMap<'a, T> {
 }
 
 impl<T: FloatNumber> AffineMap<'_, T> {
-    /// Row `i` of `L` left of its diagonal.
+    /// Row `i` of `L` to the left of the diagonal.
     fn lower_triangle_row(&self, i: usize) -> &[T] {
         &self.lower[i * i.saturating_sub(1) / 2..][..i]
     }
 
-    /// `z`: `[D, S] -> [D, S]`.
+    /// `z = μ + L u`: `[D, S] -> [D, S]`.
     pub fn apply(&self, u: &FeatureColumns<T>) -> FeatureColumns<T> {
         let mut z = FeatureColumns::zeros(self.mean.len(), u.n_samples());
         for (i, &mean) in self.mean.iter().enumerate() {
@@ -75,13 +76,13 @@ impl<T: FloatNumber> AffineMap<'_, T> {
         z
     }
 
-    /// [`AffineMap::apply`] draw after draw: `[S, D] -> [S, D]`.
+    /// [`AffineMap::apply`] for values stored draw after draw: `[S, D] -> [S, D]`.
     pub fn apply_to_rows(&self, u: &[T], z: &mut [T]) {
         self.apply(&FeatureColumns::from_rows(u, self.mean.len()))
             .write_rows(z);
     }
 
-    /// [`AffineMap::whiten_score`] draw after draw: `[S, D] -> [S, D]`.
+    /// [`AffineMap::whiten_score`] for values stored draw after draw: `[S, D] -> [S, D]`.
     pub fn whiten_score_rows(&self, score: &[T], whitened: &mut [T]) {
         let score = FeatureColumns::from_rows(score, self.mean.len());
         self.whiten_score(&score).write_rows(whitened);
@@ -103,7 +104,7 @@ impl<T: FloatNumber> AffineMap<'_, T> {
         u
     }
 
-    /// The score in `u`, `Lᵀ ∇_z`: `[D, S] -> [D, S]`.
+    /// The score in `u`, which is `Lᵀ` times the score in `z`: `[D, S] -> [D, S]`.
     pub fn whiten_score(&self, score: &FeatureColumns<T>) -> FeatureColumns<T> {
         let mut whitened = FeatureColumns::zeros(self.mean.len(), score.n_samples());
         for i in 0..self.mean.len() {
@@ -115,12 +116,12 @@ impl<T: FloatNumber> AffineMap<'_, T> {
         whitened
     }
 
-    /// The gradient in `(μ, log diag L, L)`, where that in each `u` is `pull` (`[D, S]`) and nothing is
-    /// added for the determinant: `dL = L⁻ᵀ E[pull uᵀ]`, and the same for the mean.
+    /// Returns the gradient in `(μ, log diag L, rest of L)`, given the gradient `pull` (`[D, S]`) in each `u`:
+    /// `L⁻ᵀ E[pull]` in `μ` and `L⁻ᵀ E[pull uᵀ]` in `L`. There is no term for the log determinant.
     pub fn path_gradient(&self, u: &FeatureColumns<T>, pull: &FeatureColumns<T>) -> Vec<T> {
         let dim = self.mean.len();
         let scale = T::from_f64(1.0 / u.n_samples() as f64);
-        // Column 0 is for the mean, column 1 + j for u_j.
+        // Column 0 is for μ, column 1 + j for column j of L.
         let mut moments: Vec<Vec<T>> = (0..=dim)
             .map(|column| {
                 let moment = |i: usize| match column {
@@ -140,7 +141,7 @@ impl<T: FloatNumber> AffineMap<'_, T> {
         mean.chain(diagonal).chain(lower).collect()
     }
 
-    /// `L⁻ᵀ v`.
+    /// Replaces `v` by `L⁻ᵀ v`.
     fn solve_transposed(&self, v: &mut [T]) {
         for i in (0..v.len()).rev() {
             v[i] *= T::from_f64(1.0) / self.diagonal[i];
@@ -184,7 +185,8 @@ impl PerDatapointFamily for FullGaussian {
         (map.apply(noise), log_q)
     }
 
-    /// `∇_μ L = E[s]` and `∇_L L = E[s εᵀ] + diag 1 / L_ii`, the latter from the entropy.
+    /// The gradient in `μ` is `E[s]`; that in the factor `L` is `E[s εᵀ] + diag(1 / L_ii)`, where the last term
+    /// comes from the entropy.
     fn gradient<T: FloatNumber>(
         &self,
         params: &[T],
@@ -233,7 +235,8 @@ impl ClosedFormGaussianFamily for FullGaussian {
         log_det + 0.5 * self.dim as f64 * (TAU * E).ln()
     }
 
-    /// With `Λ` the precision: `½ [tr(Λ L Lᵀ) + δᵀΛδ − D − log det Λ − 2 Σ log L_ii]`.
+    /// With the Gaussian's precision `Λ` and `δ` the difference of the means:
+    /// `½ [tr(Λ L Lᵀ) + δᵀΛδ − D − log det Λ − 2 Σ log L_ii]`.
     fn kl_to_gaussian(
         &self,
         params: &VariationalParams,
@@ -251,7 +254,7 @@ impl ClosedFormGaussianFamily for FullGaussian {
         (trace + quadratic - self.dim as f64 - log_det - own * 2.0) * 0.5
     }
 
-    /// Zero: the family has every covariance.
+    /// Zero, since the family contains every covariance.
     fn min_kl_to_gaussian(&self, _: &Tensor) -> f64 {
         0.0
     }

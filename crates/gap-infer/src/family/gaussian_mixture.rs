@@ -1,4 +1,4 @@
-//! A mixture of few Gaussians of equal weight, before the map of the full Gaussian.
+//! A mixture of a few Gaussians of equal weight, followed by the affine map of the full Gaussian.
 
 use super::columns::FeatureColumns;
 use super::gaussians::FullGaussian;
@@ -10,18 +10,20 @@ use gap_torch::{NoiseStream, SeedKey};
 use std::f64::consts::TAU;
 use tch::{Device, Tensor};
 
-/// `z = μ + L u`, `u = m_k + s_k ∘ ε` with `k` uniform: `λ` is that of the full Gaussian, then `m_k` and
-/// `log s_k` of one component after another.
+/// `z = μ + L u`, `u = m_k + s_k ∘ ε` with `k` uniform. `λ` consists of the full Gaussian's `λ`, and then of
+/// `m_k` and `log s_k` for one component after another.
 ///
-/// One normal more than `D` says which component a draw is from. There are `2^n` of them, so that points of a
-/// long Sobol sequence fall on each nearly alike: gradients are nearly stratified over components. Weights
-/// are equal and stay so: their gradient needs values, not scores. A mode with more mass takes more components.
+/// The noise of a draw has one normal more than `D`, which selects the component. The number of components is
+/// a power of 2, so that each gets nearly the same number of points of a Sobol sequence, and gradients are
+/// nearly stratified over components. The weights are fixed and equal, since their gradient would need values
+/// of `log p(x, z)`, not only scores; a mode with more mass can take several components.
 ///
-/// Where all components are one, none has a reason to leave: an ascent sets out with means a standard
-/// deviation from the middle. Gradients are path gradients (Roeder, Wu and Duvenaud 2017, §4).
+/// Identical components have the same expected gradient, so nothing would separate them: an ascent starts with
+/// their means up to one standard deviation from the centre. Gradients are path gradients (Roeder, Wu and
+/// Duvenaud 2017, §4).
 pub struct GaussianMixture {
     gaussian: FullGaussian,
-    /// Where means are at `λ = 0`: `[K, D]`.
+    /// The components' means where their parameters in `λ` are 0: `[K, D]`.
     apart: Vec<f64>,
     n_components: usize,
 }
@@ -37,14 +39,14 @@ const NORMAL_OCTILES: [f64; 7] = [
     1.150_349_380_376_008,
 ];
 
-/// `u` of some draws: what components make of it.
+/// Draws of `u`, and the component that each came from.
 struct MixtureDraws<T> {
     u: FeatureColumns<T>,
-    /// The component of each draw, `[S]`.
+    /// The index of each draw's component, `[S]`.
     component: Vec<usize>,
 }
 
-/// The density of a mixture at some `u`.
+/// The log density of the mixture at some `u`, and its gradient.
 struct MixtureDensity<T> {
     log: Vec<f64>,
     /// `∇_u log q`, `[D, S]`.
@@ -52,16 +54,16 @@ struct MixtureDensity<T> {
 }
 
 impl GaussianMixture {
-    /// The components of the table of families.
+    /// A mixture with the default number of components, [`MIXTURE_COMPONENTS`].
     pub fn new(latent_dim: i64) -> Self {
         Self::with_n_components(latent_dim, MIXTURE_COMPONENTS)
     }
 
-    /// Two, four or eight components.
+    /// A mixture of two, four or eight components.
     ///
     /// # Panics
     ///
-    /// If it is another number.
+    /// If `n_components` is any other number.
     pub fn with_n_components(latent_dim: i64, n_components: usize) -> Self {
         assert!(
             matches!(n_components, 2 | 4 | 8),
@@ -76,7 +78,7 @@ impl GaussianMixture {
             .enumerate()
             .flat_map(|(k, direction)| {
                 if dim == 1 {
-                    // There are two directions only: side by side, from −1 to 1.
+                    // One dimension has only two directions, so the means are spread evenly from −1 to 1.
                     return vec![2.0 * k as f64 / last - 1.0];
                 }
                 let length = direction.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
@@ -90,7 +92,7 @@ impl GaussianMixture {
         }
     }
 
-    /// `m_k`, and `log s_k`.
+    /// Returns `m_k` and `log s_k`, each `[D]`.
     fn component_mean_and_log_std<T: FloatNumber>(
         &self,
         params: &[T],
@@ -180,7 +182,7 @@ impl GaussianMixture {
         MixtureDensity { log, slope }
     }
 
-    /// Parameters of the components, `λ` behind that of the Gaussian.
+    /// The number of the components' parameters, which follow the Gaussian's in `λ`.
     const fn n_component_params(&self) -> usize {
         2 * self.apart.len()
     }
@@ -226,7 +228,7 @@ impl PerDatapointFamily for GaussianMixture {
         let first = gradient.len();
         gradient.resize(self.n_params(), T::default());
         let share = T::from_f64(1.0 / u.n_samples() as f64);
-        // With u = m_k + s_k ε the slope of u in log s_k is u − m_k.
+        // Since u = m_k + s_k ε, the derivative of u with respect to log s_k is u − m_k.
         let means: Vec<Vec<T>> = (0..self.n_components)
             .map(|k| self.component_mean_and_log_std(params, k).0)
             .collect();
@@ -240,7 +242,7 @@ impl PerDatapointFamily for GaussianMixture {
         gradient
     }
 
-    /// All components in the middle.
+    /// Puts all components at the centre with unit scale, so that `q` is the Gaussian.
     fn embed_smaller_family_params(&self, smaller: &[f64]) -> Vec<f64> {
         let dim = self.gaussian.dim();
         let mut params = smaller.to_vec();
@@ -254,7 +256,7 @@ impl PerDatapointFamily for GaussianMixture {
 
     fn move_params_off_saddle(&self, mut params: Vec<f64>) -> Vec<f64> {
         let in_the_middle = self.embed_smaller_family_params(&params[..self.gaussian.n_params()]);
-        // Numbers that have been 32 bits wide are the middle, too.
+        // Equal up to rounding, since the parameters may have been `f32`.
         let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6;
         if params.iter().zip(&in_the_middle).all(near) {
             params[self.gaussian.n_params()..].fill(0.0);

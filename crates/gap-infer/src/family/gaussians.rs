@@ -1,7 +1,7 @@
-//! The two families that ascents and fits know by their type. What they compute is in the files of their
-//! names.
+//! The types of the two families that ascents and fits treat specially. What they compute is in the files
+//! `diagonal_gaussian.rs` and `full_gaussian.rs`.
 
-/// Independent normals, one for each latent dimension. `Q = 2 D`.
+/// Gaussians with diagonal covariance. `Q = 2 D`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiagonalGaussian {
     pub(super) latent_dim: i64,
@@ -14,7 +14,7 @@ impl DiagonalGaussian {
     }
 }
 
-/// Normals with any covariance. `Q = D + D (D + 1) / 2`.
+/// Gaussians with any covariance. `Q = D + D (D + 1) / 2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FullGaussian {
     pub(super) dim: usize,

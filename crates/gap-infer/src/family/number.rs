@@ -1,4 +1,5 @@
-//! The numbers that families in plain memory compute with: `f32` in earnest, `f64` in tests.
+//! The number types that families on plain slices compute with: `f32`, but `f64` for densities at given points
+//! and where the parameters are `f64`.
 
 use gap_model::exponentials;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
@@ -20,13 +21,13 @@ pub trait FloatNumber:
     + MulAssign
     + tch::kind::Element
 {
-    /// The nearest to `value`.
+    /// The number of this type that is nearest to `value`.
     fn from_f64(value: f64) -> Self;
 
-    /// The same in `f64`.
+    /// This number as `f64`.
     fn to_f64(self) -> f64;
 
-    /// Writes `eˣ` over every `x`; NaN where that is hardly a number of this kind.
+    /// Replaces every `x` by `eˣ`; in `f32`, by NaN if `x` is outside ±86, near the limits of the type.
     fn exponentiate(values: &mut [Self]);
 }
 
@@ -41,7 +42,7 @@ impl FloatNumber for f32 {
 
     fn exponentiate(values: &mut [Self]) {
         exponentials(values);
-        // The kernels hold their argument within ±87, and a log determinant beside it would not know.
+        // The kernels clamp `x` to ±87; a log determinant computed from `x` itself would then be inconsistent.
         let known = f32::exp(-86.0)..f32::exp(86.0);
         for value in values {
             *value = if known.contains(value) {
@@ -69,7 +70,7 @@ impl FloatNumber for f64 {
     }
 }
 
-/// `Σ aᵢ bᵢ`, in eight sums beside one another, which the compiler makes vectors of.
+/// Returns `Σ aᵢ bᵢ`, accumulated in eight partial sums that the compiler can vectorise.
 #[inline]
 pub fn dot<T: FloatNumber>(a: &[T], b: &[T]) -> T {
     let mut sums = [T::default(); 8];
@@ -88,7 +89,7 @@ pub fn dot<T: FloatNumber>(a: &[T], b: &[T]) -> T {
     ((a + b) + (c + d)) + ((e + f) + (g + h)) + rest_sum
 }
 
-/// `Σ aᵢ`, likewise.
+/// Returns `Σ aᵢ`, accumulated in eight partial sums as in [`dot`].
 #[inline]
 pub fn sum<T: FloatNumber>(a: &[T]) -> T {
     let mut sums = [T::default(); 8];
@@ -106,7 +107,7 @@ pub fn sum<T: FloatNumber>(a: &[T]) -> T {
     ((a + b) + (c + d)) + ((e + f) + (g + h)) + rest_sum
 }
 
-/// `yᵢ += factor xᵢ`.
+/// Adds `factor · xᵢ` to every `yᵢ`.
 #[inline]
 pub fn add_scaled<T: FloatNumber>(y: &mut [T], factor: T, x: &[T]) {
     for (y, &x) in y.iter_mut().zip(x) {

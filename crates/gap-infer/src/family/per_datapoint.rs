@@ -1,8 +1,8 @@
-//! Families that compute in plain memory, one datapoint at a time.
+//! Families that compute on plain slices, one datapoint at a time.
 //!
-//! A datapoint then gets the same bits in any batch by construction, whatever the family does, and a
-//! step of an ascent has no tensors between the kernels. Whoever writes a family writes it once, for
-//! `f32` and `f64`; tensors in and out, and rows, follow from it.
+//! A datapoint's results are then bitwise the same in every batch by construction, and a step of an ascent
+//! needs no tensors between calls of the kernels. A family is written once, for `f32` and `f64`; the interfaces
+//! for tensors and for rows are derived from that.
 
 use super::columns::FeatureColumns;
 use super::gaussians::FullGaussian;
@@ -12,27 +12,28 @@ use super::variational::{
 };
 use tch::{Device, Kind, Tensor};
 
-/// What a family of this kind says of one datapoint.
+/// A variational family that is computed one datapoint at a time.
 pub trait PerDatapointFamily: Send + Sync {
-    /// `D`.
+    /// The latent dimension, `D`.
     fn dim(&self) -> usize;
 
-    /// `Q`.
+    /// The number of variational parameters of one datapoint, `Q`.
     fn n_params(&self) -> usize;
 
-    /// `N`, normals that a draw is made of.
+    /// The number of standard normals that one draw is made of, `N`.
     fn noise_normals_per_draw(&self) -> usize {
         self.dim()
     }
 
-    /// `z` (`[D, S]`) and `log q` (`[S]`, nats) from `noise` (`[N, S]`).
+    /// Returns `z` (`[D, S]`) and `log q` (`[S]`, nats) from `noise` (`[N, S]`).
     fn draw<T: FloatNumber>(
         &self,
         params: &[T],
         noise: &FeatureColumns<T>,
     ) -> (FeatureColumns<T>, Vec<f64>);
 
-    /// `∇_λ L`, estimated, from the `score` (`[D, S]`) at the `z` that `noise` gave: `[Q]`.
+    /// Returns an estimate of `∇_λ L`, `[Q]`, from the model's `score` (`[D, S]`) at the `z` that
+    /// [`Self::draw`] gives for `noise`.
     fn gradient<T: FloatNumber>(
         &self,
         params: &[T],
@@ -40,29 +41,29 @@ pub trait PerDatapointFamily: Send + Sync {
         score: &FeatureColumns<T>,
     ) -> Vec<T>;
 
-    /// As [`VariationalFamily::embed_smaller_family`].
+    /// Implements [`VariationalFamily::embed_smaller_family`].
     fn embed_smaller_family_params(&self, smaller: &[f64]) -> Vec<f64> {
         let mut params = smaller.to_vec();
         params.resize(self.n_params(), 0.0);
         params
     }
 
-    /// As [`VariationalFamily::move_off_saddle`].
+    /// Implements [`VariationalFamily::move_off_saddle`].
     fn move_params_off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
         params
     }
 
-    /// As [`VariationalFamily::as_full_gaussian`].
+    /// Implements [`VariationalFamily::as_full_gaussian`].
     fn as_full(&self) -> Option<FullGaussian> {
         None
     }
 
-    /// As [`VariationalFamily::evaluable_density`].
+    /// Implements [`VariationalFamily::evaluable_density`].
     fn as_evaluable_density(&self) -> Option<&dyn EvaluableDensityFamily> {
         None
     }
 
-    /// As [`VariationalFamily::closed_form_gaussian`].
+    /// Implements [`VariationalFamily::closed_form_gaussian`].
     fn as_closed_form_gaussian(&self) -> Option<&dyn ClosedFormGaussianFamily> {
         None
     }
@@ -131,7 +132,7 @@ impl<F: PerDatapointFamily> VariationalFamily for F {
     }
 }
 
-/// `[S, B, F]`, or `[S, 1, F]` common to all, by datapoint.
+/// The values of a tensor `[S, B, F]`, or `[S, 1, F]` if all datapoints share them, ordered by datapoint.
 struct ValuesByDatapoint<T> {
     values: Vec<T>, // [B | 1, S, F]
     n_features: usize,
@@ -157,7 +158,7 @@ impl<T: FloatNumber> ValuesByDatapoint<T> {
     }
 }
 
-/// The values of a tensor, on the processor, in its order.
+/// Copies the values of a tensor to the CPU, in row-major order.
 fn tensor_values<T: FloatNumber>(tensor: &Tensor) -> Vec<T> {
     let flat = tensor.detach().to_device(Device::Cpu).to_kind(T::KIND);
     let flat = flat.contiguous().view([-1]);
@@ -217,7 +218,8 @@ fn pull_back<F: PerDatapointFamily, T: FloatNumber>(
     gradients.to_device(params.0.device())
 }
 
-/// [`EvaluableDensityFamily::log_prob`] from one datapoint's: `[Q], [D, S] -> [S]`, in `f64`.
+/// Computes [`EvaluableDensityFamily::log_prob`] in `f64` from the log density of one datapoint,
+/// `datapoint_log_prob`: `[Q], [D, S] -> [S]`.
 pub fn log_prob_per_datapoint(
     n_params: usize,
     params: &VariationalParams,

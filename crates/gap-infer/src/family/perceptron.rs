@@ -1,15 +1,15 @@
-//! A small network of one datapoint's own, over its draws: what flows are made of.
+//! A small network that flows are built from: each datapoint has its own, and it maps that datapoint's draws.
 
 use super::columns::FeatureColumns;
 use super::number::{FloatNumber, add_scaled, dot, sum};
 use gap_torch::{NoiseStream, SeedKey};
 use tch::Device;
 
-/// One hidden layer of `tanh`, at first zero everywhere.
+/// A network with one hidden layer of `tanh` units, whose outputs are 0 where its parameters are 0.
 ///
-/// Parameters are the differences from a fixed start, in units of that start's size: random hidden
-/// weights, and outputs of zero. So `λ = 0` is a network that says 0 and can learn, which is where a
-/// search begins, and an encoder.
+/// Parameters are differences from a fixed start: random hidden weights and biases, and output weights and
+/// biases of 0. With parameters of 0, as searches and encoders start, the outputs are 0 but their gradient in
+/// the parameters is not.
 pub struct Perceptron {
     n_inputs: usize,
     n_hidden: usize,
@@ -18,17 +18,17 @@ pub struct Perceptron {
     start: Vec<f64>,
 }
 
-/// What a pass forward leaves for the way back.
+/// The output of a forward pass, and what the backward pass needs of it.
 pub struct PerceptronActivations<T> {
     /// `tanh` of the hidden layer, `[H, S]`.
     hidden: FeatureColumns<T>,
-    /// `[O, S]`
+    /// The outputs, `[O, S]`.
     pub output: FeatureColumns<T>,
     weights: Vec<T>,
 }
 
 impl Perceptron {
-    /// `n_inputs` to `n_outputs` by `n_hidden` units; the start is drawn with `key`.
+    /// A network from `n_inputs` to `n_outputs` with `n_hidden` hidden units, whose start is drawn with `key`.
     pub fn new(n_inputs: usize, n_hidden: usize, n_outputs: usize, key: SeedKey) -> Self {
         let normals =
             NoiseStream::new(key, &[0], Device::Cpu).normal_values(1, n_hidden * (n_inputs + 1));
@@ -48,17 +48,17 @@ impl Perceptron {
         }
     }
 
-    /// Weights and biases of both layers.
+    /// The number of weights and biases of both layers.
     pub const fn n_params(&self) -> usize {
         self.n_hidden * (self.n_inputs + 1) + self.n_outputs * (self.n_hidden + 1)
     }
 
-    /// What a weight of the outputs is multiplied with: outputs of unit size have weights of unit size.
+    /// The factor `1 / √H` of all output weights: parameters of unit size then give outputs of unit size.
     fn output_weight_scale<T: FloatNumber>(&self) -> T {
         T::from_f64((self.n_hidden as f64).sqrt().recip())
     }
 
-    /// The outputs at the inputs `x`, `I` columns.
+    /// Computes the outputs at the inputs `x`: `I` columns of `n_samples` values.
     pub fn forward<T: FloatNumber>(
         &self,
         params: &[T],
@@ -72,7 +72,7 @@ impl Perceptron {
             .collect();
         let (input_weights, biases) = weights.split_at(self.n_hidden * self.n_inputs);
         let mut hidden = FeatureColumns::zeros(self.n_hidden, n_samples);
-        // tanh a = 1 − 2 / (1 + e^2a): exponentials are what the kernels have.
+        // tanh a = 1 − 2 / (1 + e^2a), by the fast exponentials of the kernels.
         for (h, &bias) in biases.iter().enumerate() {
             let column = hidden.feature_mut(h);
             column.fill(bias + bias);
@@ -104,7 +104,8 @@ impl Perceptron {
         }
     }
 
-    /// Adds to `in_x` (`I` columns) the gradient in the inputs, where that in the outputs is `pull`.
+    /// Adds the gradient in the inputs to `in_x` (`I` columns), given the gradient `pull` (`[O, S]`) in the
+    /// outputs.
     pub fn pull_back_to_inputs<T: FloatNumber>(
         &self,
         params: &[T],
@@ -121,7 +122,8 @@ impl Perceptron {
         }
     }
 
-    /// The same, and adds to `gradient` that in the parameters, summed over draws.
+    /// Does what [`Self::pull_back_to_inputs`] does, and adds the gradient in the parameters, summed over
+    /// draws, to `gradient`.
     pub fn pull_back<T: FloatNumber>(
         &self,
         params: &[T],
@@ -156,7 +158,7 @@ impl Perceptron {
         }
     }
 
-    /// The gradient before `tanh`: `[H, S]`.
+    /// Returns the gradient in the arguments of the hidden units' `tanh`: `[H, S]`.
     fn pull_back_to_hidden<T: FloatNumber>(
         &self,
         params: &[T],
@@ -183,5 +185,6 @@ impl Perceptron {
     }
 }
 
-/// Hidden units bend at different places, within the bulk of standard-normal inputs.
+/// The standard deviation of hidden biases at the start, which spreads the bends of the units over the bulk of
+/// standard-normal inputs.
 const INITIAL_BIAS_STD: f64 = 0.5;

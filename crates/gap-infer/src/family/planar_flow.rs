@@ -1,4 +1,5 @@
-//! A planar flow of each datapoint's own, before the map of the full Gaussian: sampled only.
+//! A planar flow for each datapoint, followed by the affine map of the full Gaussian. Its density is known only
+//! at its own draws.
 
 use super::columns::FeatureColumns;
 use super::full_gaussian::log_standard_normal_density;
@@ -9,20 +10,21 @@ use gap_spec::family::PLANAR_LAYERS;
 use gap_torch::{NoiseStream, SeedKey};
 use tch::Device;
 
-/// `z = μ + L f(ε)` with layers `f(y) = y + û tanh(wᵀy + b)`: `λ` is that of the full Gaussian, then
-/// `u`, `w` and `b` of one layer after another, `w` and `b` as differences from a random start.
+/// `z = μ + L f(ε)`, where `f` is a composition of layers `y ↦ y + û tanh(wᵀy + b)`. `λ` consists of the full
+/// Gaussian's `λ`, and then of `u`, `w` and `b` for one layer after another, where `w` and `b` are differences
+/// from a random start.
 ///
-/// Rezende and Mohamed 2015, "Variational Inference with Normalizing Flows", §4.1. A layer has an inverse
-/// but no formula for it, so the density is known at the family's own draws alone, and there the score of
-/// `q` is too: gradients are path gradients, as in [`super::AffineFlow`].
+/// Rezende and Mohamed 2015, "Variational Inference with Normalizing Flows", §4.1. The inverse of a layer has
+/// no formula, so the density and the score of `q` are known only at the family's own draws. That suffices for
+/// path gradients, as in [`super::AffineFlow`].
 pub struct PlanarFlow {
     gaussian: FullGaussian,
-    /// `w` and `b` of each layer at `λ = 0`: `[K, D + 1]`.
+    /// `w` and `b` of each of the `K` layers at `λ = 0`: `[K, D + 1]`.
     start: Vec<f64>,
     n_layers: usize,
 }
 
-/// `û`, `w`, `b`, and what the way back needs of how `û` came about.
+/// A layer's `û` (`bent`), `w` and `b`, and what the backward pass needs to differentiate `û`.
 struct PlanarLayer<'a, T> {
     u: &'a [T],
     w: Vec<T>,
@@ -36,7 +38,7 @@ struct PlanarLayer<'a, T> {
     product: T,
 }
 
-/// A layer's input (`[D, S]`), and `tanh` there (`[S]`).
+/// A layer's input (`[D, S]`), and its `tanh` at that input (`[S]`).
 struct LayerActivations<T> {
     input: FeatureColumns<T>,
     tanh: Vec<T>,
@@ -50,12 +52,12 @@ struct FlowOutput<T> {
 }
 
 impl PlanarFlow {
-    /// The layers of the table of families.
+    /// A flow with the default number of layers, [`PLANAR_LAYERS`].
     pub fn new(latent_dim: i64) -> Self {
         Self::with_n_layers(latent_dim, PLANAR_LAYERS)
     }
 
-    /// Any number of layers.
+    /// A flow with `n_layers` layers.
     pub fn with_n_layers(latent_dim: i64, n_layers: usize) -> Self {
         let dim = latent_dim as usize;
         let key = SeedKey::root(0).for_role("planar-flow");
@@ -76,10 +78,11 @@ impl PlanarFlow {
         }
     }
 
-    /// Layer `k`, from all of `λ`.
+    /// Returns layer `k`; `params` is the whole `λ`.
     ///
-    /// As in their appendix A.1, `û = u + (m(wᵀu) − wᵀu) w / |w|²` keeps `wᵀû` above −1; but with
-    /// `m(a) = log(1 + (e − 1) eᵃ) − 1`, which is 0 at 0, so that `u = 0` is the identity.
+    /// As in appendix A.1 of Rezende and Mohamed, `û = u + (m(wᵀu) − wᵀu) w / |w|²` keeps `wᵀû` above −1, which
+    /// makes the layer invertible. Here `m(a) = log(1 + (e − 1) eᵃ) − 1`, which unlike theirs is 0 at 0, so
+    /// that `u = 0` gives the identity.
     fn layer_from_params<'a, T: FloatNumber>(
         &self,
         params: &'a [T],
@@ -159,7 +162,8 @@ impl PlanarFlow {
         flow
     }
 
-    /// The gradient in the layers' parameters, averaged over draws, where that in the end is `pull`.
+    /// Returns the gradient in the layers' parameters, averaged over draws, given the gradient `pull` in the
+    /// last layer's output.
     fn pull_back<T: FloatNumber>(
         &self,
         params: &[T],

@@ -1,4 +1,4 @@
-//! What every family answers: parameters, draws, and the gradients through them.
+//! The interface of variational families: parameters, draws, and gradients through the draws.
 
 use super::gaussians::{DiagonalGaussian, FullGaussian};
 use gap_torch::{NoiseStream, to_f64_values};
@@ -9,14 +9,14 @@ use tch::{Device, Tensor};
 pub struct VariationalParams(pub Tensor);
 
 impl VariationalParams {
-    /// The parameters of each datapoint, in `f64`: `B` of length `Q`.
+    /// The parameters of each datapoint, in `f64`: `B` rows of length `Q`.
     pub fn to_rows(&self) -> Vec<Vec<f64>> {
         let width = self.0.size()[1] as usize;
         let rows = to_f64_values(&self.0);
         rows.chunks_exact(width).map(<[f64]>::to_vec).collect()
     }
 
-    /// The parameters of each datapoint put together, in `f32`.
+    /// Stacks the parameters of the datapoints into one `f32` tensor on `device`.
     pub fn from_rows(rows: &[&[f64]], device: Device) -> Self {
         let shape = [
             rows.len() as i64,
@@ -30,28 +30,28 @@ impl VariationalParams {
     }
 }
 
-/// Draws from `q`, and their log density under it.
+/// Draws from `q`, and their log density under `q`.
 #[derive(Debug)]
 pub struct Draws {
-    /// `[S, B, D]`
+    /// The draws, `[S, B, D]`.
     pub z: Tensor,
-    /// `[S, B]`, nats, `f64`
+    /// The log densities, `[S, B]`, nats, `f64`.
     pub log_q: Tensor,
 }
 
-/// A family of distributions over `z`, reparameterised: `z` is a function of `λ` and noise.
+/// A reparameterised family of distributions over `z`: draws of `z` are a function of `λ` and noise.
 ///
-/// The first `2D` of `λ` are `(μ, log σ)`: [`VariationalFamily::embed_smaller_family`] puts behind them what
-/// makes `q` that diagonal Gaussian. So every family contains the smallest one, and its ascent starts where
-/// that one's ended.
+/// The first `2D` entries of `λ` are `(μ, log σ)`. [`VariationalFamily::embed_smaller_family`] appends entries
+/// that make `q` the diagonal Gaussian with these parameters. So every family contains the diagonal Gaussians,
+/// and its ascent can start where an ascent in that family ended.
 pub trait VariationalFamily: Send + Sync {
-    /// `D`.
+    /// The latent dimension, `D`.
     fn latent_dim(&self) -> i64;
 
-    /// `Q`.
+    /// The number of variational parameters of one datapoint, `Q`.
     fn param_dim(&self) -> i64;
 
-    /// Standard normals that one draw is made of: `N`.
+    /// The number of standard normals that one draw is made of, `N`.
     fn noise_dim(&self) -> i64 {
         self.latent_dim()
     }
@@ -62,57 +62,60 @@ pub trait VariationalFamily: Send + Sync {
         VariationalParams::from_rows(&vec![row.as_slice(); batch as usize], device)
     }
 
-    /// The `λ` whose `q` is that of `smaller`, the `λ` of a Gaussian: a diagonal one, or a full one
-    /// where this family contains it.
+    /// Returns the `λ` of this family whose `q` is the Gaussian with the parameters `smaller`: a diagonal
+    /// Gaussian, or a full one if this family contains those.
     fn embed_smaller_family(&self, smaller: &[f64]) -> Vec<f64> {
         let mut params = smaller.to_vec();
         params.resize(self.param_dim() as usize, 0.0);
         params
     }
 
-    /// Where an ascent from `params` sets out: there, unless nothing there says which way to go.
+    /// Where an ascent from `params` starts: at `params`, unless they are a symmetric point that the gradient
+    /// does not lead away from, such as a mixture with equal components; then at a point beside it.
     fn move_off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
         params
     }
 
-    /// `z` and its log density, from standard-normal `noise` (`[S, B, N]`, or `[S, 1, N]` common to
-    /// all datapoints). For a bound on auxiliary variables `log_q` is `log q(z, v) − log r(v | z)`.
+    /// Returns `z` and its log density, from standard-normal `noise` (`[S, B, N]`, or `[S, 1, N]` if all
+    /// datapoints share it). For a family with auxiliary variables `v`, `log_q` is
+    /// `log q(z, v) − log r(v | z)`.
     fn transform(&self, params: &VariationalParams, noise: &Tensor) -> Draws;
 
-    /// `∇_λ L[q]`, estimated without bias from the `score` (`[S, B, D]`) at the `z` that `noise` gave:
-    /// `[B, Q]`.
+    /// Returns an unbiased estimate of `∇_λ L[q]`, `[B, Q]`, from the model's `score` (`[S, B, D]`) at the `z`
+    /// that [`VariationalFamily::transform`] gives for `noise`.
     ///
-    /// The entropy's part is exact, or has the same draws.
+    /// The gradient of the entropy is exact, or estimated on the same draws.
     fn pull_back(&self, params: &VariationalParams, noise: &Tensor, score: &Tensor) -> Tensor;
 
-    /// [`VariationalFamily::transform`] of one datapoint in plain memory:
-    /// `[Q], [S, N]` to `z [S, D]` and `log_q [S]`.
+    /// [`VariationalFamily::transform`] for one datapoint, on slices: writes `z` (`[S, D]`) and `log_q`
+    /// (`[S]`) from `params` (`[Q]`) and `noise` (`[S, N]`).
     fn transform_row(&self, params: &[f32], noise: &[f32], z: &mut [f32], log_q: &mut [f64]);
 
-    /// [`VariationalFamily::pull_back`] of one datapoint: `[Q], [S, N], [S, D]` to `[Q]`.
+    /// [`VariationalFamily::pull_back`] for one datapoint, on slices: writes `gradient` (`[Q]`) from `params`
+    /// (`[Q]`), `noise` (`[S, N]`) and `score` (`[S, D]`).
     fn pull_back_row(&self, params: &[f32], noise: &[f32], score: &[f32], gradient: &mut [f32]);
 
-    /// The family itself, if it is this one: the kernels know it.
+    /// This family if it is the diagonal Gaussian, for which fits and ascents have faster methods.
     fn as_diagonal_gaussian(&self) -> Option<DiagonalGaussian> {
         None
     }
 
-    /// The same for the full Gaussian: Newton's method knows it.
+    /// This family if it is the full Gaussian, for which there are Newton steps.
     fn as_full_gaussian(&self) -> Option<FullGaussian> {
         None
     }
 
-    /// The family with its density, if that can be computed at any `z`.
+    /// This family as one with a density, if that can be computed at any `z`.
     fn evaluable_density(&self) -> Option<&dyn EvaluableDensityFamily> {
         None
     }
 
-    /// The family with its closed forms, if it has them.
+    /// This family as one of Gaussians, if its entropy and divergences have closed forms.
     fn closed_form_gaussian(&self) -> Option<&dyn ClosedFormGaussianFamily> {
         None
     }
 
-    /// The next `n_samples` draws of each datapoint.
+    /// Returns `n_samples` draws for each datapoint, made from the next normals of `noise`.
     fn sample(&self, params: &VariationalParams, n_samples: i64, noise: &mut NoiseStream) -> Draws {
         self.transform(params, &noise.normal(n_samples, self.noise_dim()))
     }
@@ -124,7 +127,7 @@ pub trait EvaluableDensityFamily: VariationalFamily {
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor;
 }
 
-/// A family of Gaussians, whose entropy and divergence from a Gaussian have closed forms.
+/// A family of Gaussians, whose entropy and KL divergence from a given Gaussian have closed forms.
 pub trait ClosedFormGaussianFamily: EvaluableDensityFamily {
     /// The entropy of each `q`, nats, `f64`: `[B]`.
     fn entropy(&self, params: &VariationalParams) -> Tensor;
@@ -137,6 +140,6 @@ pub trait ClosedFormGaussianFamily: EvaluableDensityFamily {
         covariance: &Tensor,
     ) -> Tensor;
 
-    /// The smallest `KL(q ‖ N(·, covariance))` over the family, nats, exact.
+    /// The smallest `KL(q ‖ N(mean, covariance))` over the family, nats, exact; it is the same for every mean.
     fn min_kl_to_gaussian(&self, covariance: &Tensor) -> f64;
 }

@@ -1,4 +1,5 @@
-//! Which end of several ascents of one datapoint is the best, and whether they are one optimum.
+//! Compares the endpoints of several ascents of one datapoint: which is best, and whether all are at one
+//! optimum.
 
 use crate::ascent::{
     EvaluationRequest, NoiseDraws, Objective, SearchState, whitened_sobol_normals,
@@ -9,18 +10,20 @@ use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
 use std::time::Instant;
 
-/// Which end of a datapoint is the best.
+/// The comparison of one datapoint's endpoints.
 pub struct EndComparison {
-    /// Its number.
+    /// The index of the best endpoint.
     pub best: usize,
-    /// How far below it the worst ended, nats; NaN where one failed, none with one end.
+    /// How far the ELBO of the worst endpoint is below that of the best, nats. NaN if one failed; `None` with
+    /// a single endpoint.
     pub apart_nats: Option<f64>,
 }
 
-/// Draws on which ends are compared, common to all of them.
+/// The number of draws on which endpoints are compared; all of them see the same draws.
 pub const N_SELECTION_DRAWS: usize = 256;
 
-/// Compares the ends of each of `rows`.
+/// Compares the endpoints of each datapoint in `rows`. `ends` has the states of all datapoints for each
+/// start.
 ///
 /// # Errors
 ///
@@ -56,7 +59,7 @@ pub fn compare_all_ends(
     Ok(rows.iter().enumerate().map(compare).collect())
 }
 
-/// `−L` of each of `rows` on `n_samples` draws of `key`, common to all.
+/// Returns `−L` of each of `rows` on the same `n_samples` draws of `key`, and adds the cost to the states.
 ///
 /// # Errors
 ///
@@ -89,7 +92,7 @@ pub fn state_losses(
     Ok(losses)
 }
 
-/// A NaN is worse than any number, and a failed end than any that is not.
+/// Compares endpoints by their losses. One that failed, or whose loss is NaN, is worse than all others.
 fn compare_ends(losses: &[f64], failed: &[bool]) -> EndComparison {
     let better = |&a: &usize, &b: &usize| {
         let lost = |i: usize| failed[i] || losses[i].is_nan();
@@ -105,8 +108,8 @@ fn compare_ends(losses: &[f64], failed: &[bool]) -> EndComparison {
     }
 }
 
-/// The best end of one datapoint, with the cost of all; the mean of all where they are one optimum
-/// and `mean_counts`.
+/// Returns the best endpoint of one datapoint, with the cost of all its ascents. If `mean_counts` and all
+/// endpoints are at one optimum, its parameters are their mean.
 pub fn best_end_with_total_cost(
     ends: &[&SearchState],
     best: usize,
@@ -125,7 +128,7 @@ pub fn best_end_with_total_cost(
     best_end
 }
 
-/// Ends nearer than this are one optimum, nats.
+/// Endpoints nearer to the best one than this are at the same optimum, nats.
 const SAME_OPTIMUM_DISTANCE_NATS: f64 = 0.05;
 
 fn mean_params(ends: &[&SearchState]) -> Vec<f64> {
@@ -135,15 +138,15 @@ fn mean_params(ends: &[&SearchState]) -> Vec<f64> {
         .collect()
 }
 
-/// The better end of each datapoint.
+/// For each datapoint, the endpoint that its search keeps.
 pub struct BestEnds {
-    /// With the steps, time and gradients of all starts together.
+    /// The states, each with the steps, time and gradients of all its starts.
     pub best_states: Vec<SearchState>,
     pub won_by: Vec<usize>,
     pub apart_nats: Vec<Option<f64>>,
 }
 
-/// What a search gives back.
+/// Returns the parameters and costs of `states`, with their stop reasons, as the result of a search.
 pub fn fitted_batch_from_states(
     states: &[SearchState],
     stops: Vec<StopReason>,
@@ -157,7 +160,7 @@ pub fn fitted_batch_from_states(
     }
 }
 
-/// The stop of a state that failed; of others until they are certified.
+/// Returns the stop reason of a failed state. For other states it is a placeholder until they are certified.
 pub fn stop_of_failed_state(state: &SearchState) -> StopReason {
     StopReason::NonFinite {
         step: state.failed_at.unwrap_or(0),

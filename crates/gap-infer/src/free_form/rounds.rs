@@ -1,15 +1,15 @@
-//! Families of which no curvature is known: Adam in rounds, each worth all before it, until what a round
-//! gains is small.
+//! The search in families whose curvature is unknown: rounds of Adam, each about as long as all before it
+//! together, until the gain of a round is small.
 //!
-//! A certificate as for Gaussians is not to be had. The product of independent gradients needs an inverse
-//! curvature; in a diagonal metric it counts a direction as often as there are parameters that share it,
-//! and small networks have many. So the ascent itself is asked. A round takes twice the steps of the one
-//! before, from the third one on twice the draws (256 at most) at half the step size; what it gained, on
-//! draws that no ascent saw, is the estimate of what there is still to gain.
+//! These families cannot be certified like Gaussians. The product of independent gradients needs an inverse
+//! curvature; a diagonal one counts a direction as often as there are parameters that share it, and small
+//! networks have many. So the gain of the ascent itself is used. A round takes twice the steps of the one
+//! before, and from the third round on twice the draws (256 at most) at half the step size. Its gain, on
+//! draws that no ascent has used, is the estimate of what is left to gain.
 //!
-//! Measured on a 10-64-64-64 decoder of digits, 24 points, against 4,000 to 8,000 further steps of 256
-//! draws: what was still to gain, as a multiple of what the last round had gained (10th, 50th, 90th
-//! percentile), and on average.
+//! Measured on a 10-64-64-64 decoder of digits with 24 datapoints, against 4,000 to 8,000 further steps on
+//! 256 draws. A cell has the gain that was left as a multiple of the last round's gain (10th, 50th and 90th
+//! percentile), and its mean.
 //!
 //! | after rounds of up to | affine flow | planar flow | mixture |
 //! |---|---|---|---|
@@ -17,9 +17,9 @@
 //! | 600 steps | 0.53, 0.83, 1.37; 0.016 | 0.43, 0.59, 1.14; 0.009 | 0.02, 0.15, 0.59; 0.001 |
 //! | 1,200 steps | 0.63, 0.94, 1.33; 0.008 | 0.29, 0.64, 1.26; 0.004 | −0.5, 0.12, 0.58; 0.0001 |
 //!
-//! So the bound, half as much again and two standard errors, holds for about nine points of ten, after
-//! the first two rounds for fewer. It says nothing of better optima elsewhere, nor of a way that is flat
-//! for longer than a round.
+//! So the bound, 1.5 times the gain plus two standard errors, holds for about nine datapoints in ten, and for
+//! fewer after the first two rounds. It does not see better optima elsewhere, nor a plateau that takes longer
+//! than a round to cross.
 
 use super::FreeFormInference;
 use super::best_end::{state_losses, stop_of_failed_state};
@@ -29,21 +29,22 @@ use crate::remaining::Remaining;
 use gap_spec::{AdamSettings, NoiseSource, Phase, StepRule};
 use gap_torch::SeedKey;
 
-/// Rounds of a search, each twice as long as the one before.
+/// The most rounds of a search, each with twice the steps of the one before.
 pub const MAX_ROUNDS: u32 = 6;
 
-/// Steps of the first round, and its draws.
+/// The steps and the draws of the first round.
 const FIRST_ROUND_STEPS: u32 = 150;
 const FIRST_ROUND_DRAWS: u32 = 32;
 /// The most draws of a round.
 const MAX_DRAWS_PER_ROUND: u32 = 256;
 
-/// Sets of draws on which a round's gain is measured, and draws in each.
+/// The number of sets of draws on which a round's gain is measured, and the number of draws in a set.
 const N_HELD_OUT_DRAW_SETS: u64 = 4;
 const DRAWS_PER_HELD_OUT_SET: usize = 256;
 
 impl FreeFormInference<'_> {
-    /// Rounds for each datapoint until the bound on what remains is below the tolerance.
+    /// Runs rounds for each datapoint until the bound on its remaining gain is below the tolerance, at most
+    /// `most_rounds` of them.
     pub(super) fn ascend_in_rounds(
         &self,
         objective: &mut Objective,
@@ -85,7 +86,8 @@ impl FreeFormInference<'_> {
             for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
                 let gain = RoundGain::from_losses(&before[i], &after[i]);
                 let state = &mut states[row];
-                // An end within the noise of its start is taken back, and written so that a NaN is too.
+                // A round whose gain is within its noise is undone. The comparison is false for a NaN, which
+                // is undone too.
                 let is_better = gain.nats > 2.0 * gain.std_error_nats;
                 if !is_better {
                     state.params = start;
@@ -111,7 +113,7 @@ impl FreeFormInference<'_> {
     }
 }
 
-/// Adam on a sequence of Sobol draws, its iterates averaged.
+/// Returns the phase of a round: Adam on a sequence of Sobol draws, with averaged iterates.
 fn adam_phase_of_round(round: u32) -> Phase {
     let rate = AdamSettings::FLOW_DEFAULTS.learning_rate;
     Phase {
@@ -125,14 +127,14 @@ fn adam_phase_of_round(round: u32) -> Phase {
     }
 }
 
-/// The estimated gain of a round in ELBO, nats, from draws that it did not see.
+/// The estimated gain of a round in ELBO, nats, on draws that no ascent has used.
 struct RoundGain {
     nats: f64,
     std_error_nats: f64,
 }
 
 impl RoundGain {
-    /// From `−L` before and after on each set of draws.
+    /// Estimates the gain from `−L` on each set of draws, before and after the round.
     fn from_losses(before: &[f64], after: &[f64]) -> Self {
         let gains: Vec<f64> = before.iter().zip(after).map(|(b, a)| b - a).collect();
         let n = gains.len() as f64;
@@ -144,8 +146,8 @@ impl RoundGain {
         }
     }
 
-    /// As much again. A round that lost something and was taken back has not arrived either: there may be as
-    /// much to gain for smaller steps.
+    /// Returns the size of this gain as the estimate of what is left to gain. A round that lost and was
+    /// undone does not count as converged: smaller steps may gain as much as it lost.
     const fn as_remaining_estimate(&self) -> Remaining {
         Remaining {
             nats: self.nats.abs(),
@@ -154,7 +156,7 @@ impl RoundGain {
     }
 }
 
-/// `−L` of each of `rows` on each set.
+/// Returns `−L` of each of `rows` on each set of draws.
 fn losses_by_draw_set(
     objective: &mut Objective,
     states: &mut [SearchState],

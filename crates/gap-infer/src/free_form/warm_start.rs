@@ -1,6 +1,7 @@
-//! Families that contain a smaller one: they start where that one's search ended, and never end below.
+//! The search in families that contain a smaller one. It starts from the result in the smaller family, and
+//! does not end below it, up to the noise of the comparison.
 //!
-//! From an encoder's output their own ascent could start too; it does where that is the better point.
+//! If the encoder's output is better than that result, the search starts from it instead.
 
 use super::best_end::{
     N_SELECTION_DRAWS, best_end_with_total_cost, compare_all_ends, fitted_batch_from_states,
@@ -18,7 +19,7 @@ use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
 
 impl FreeFormInference<'_> {
-    /// `q*` of a family that is not the diagonal Gaussian.
+    /// Finds `q*` in a family other than the diagonal Gaussian.
     pub(super) fn search_from_smaller_family(
         &self,
         starts: &[Vec<Vec<f64>>],
@@ -64,13 +65,14 @@ impl FreeFormInference<'_> {
         Ok(FreeFormFit {
             fitted: fitted_batch_from_states(&states, stops, model),
             won_by,
-            // Its own ascent had one start; how far apart those of the family within ended is another thing.
+            // The ascent in this family had one start; how far apart endpoints were in the smaller family
+            // does not matter for it.
             starts_apart_nats: vec![None; batch.len()],
         })
     }
 
-    /// For each datapoint the end of the smaller family's search, or what an encoder said if that is
-    /// better; and the start that it goes back to.
+    /// Returns, for each datapoint, the result in the smaller family, or the encoder's output if that is
+    /// better; and the index of the start that this goes back to.
     fn choose_better_starts(
         &self,
         objective: &mut Objective,
@@ -120,7 +122,7 @@ impl FreeFormInference<'_> {
     }
 }
 
-/// Runs `schedule`, and takes those back that ended below where they had started.
+/// Runs `schedule`, and restores the parameters of every state whose ELBO fell.
 pub fn run_and_revert_if_worse(
     schedule: &PhaseSchedule,
     objective: &mut Objective,
@@ -138,7 +140,7 @@ pub fn run_and_revert_if_worse(
     schedule.run(objective, rows, states, ids, key, &mut |_| ())?;
     let after = compared(states, objective)?;
     for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
-        // Written so that a NaN is taken back.
+        // The comparison is false for a NaN, which is restored too.
         let is_better = after[i] <= before[i];
         if !is_better {
             states[row].params = start;

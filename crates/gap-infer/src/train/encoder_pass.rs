@@ -1,7 +1,7 @@
-//! An encoder's pass: forward to draws from its `q`, and back from the score at them.
+//! A training step of an encoder: forward to draws from its `q`, and back from the score at them.
 //!
-//! For the diagonal Gaussian on the kernels everything between the two is plain memory that is used again:
-//! a step of a small fit takes a few microseconds. Everything else goes by way of tensors.
+//! The diagonal Gaussian on the kernels works in plain memory that is reused in every step, since a step of a
+//! small fit takes only a few microseconds. All other cases use tensors.
 
 use super::scores::ScoreSource;
 use super::step::TrainingStepInputs;
@@ -23,8 +23,8 @@ enum StepBackend<'a> {
     Tensors(TensorBackend<'a>),
 }
 
-/// Whether a step of an encoder's fit can do without tensors: a diagonal Gaussian, a network on the kernels
-/// that sees whole observations, data that lie where those read them.
+/// Whether an encoder can be fitted without tensors: its family is the diagonal Gaussian, its network runs on
+/// the kernels and sees whole observations, and the data are `f32` on the CPU.
 pub fn can_train_without_tensors(
     learner: &NetworkLearner,
     family: &dyn VariationalFamily,
@@ -38,8 +38,8 @@ pub fn can_train_without_tensors(
 }
 
 impl<'a> EncoderLearner<'a> {
-    /// The encoder of `learner`, with draws in plain memory if `on_rows`, where [`can_train_without_tensors`]
-    /// said that this can be.
+    /// Creates a learner for the encoder of `learner`. `on_rows` selects draws in plain memory; it must be
+    /// false unless [`can_train_without_tensors`] holds.
     pub fn new(
         learner: NetworkLearner<'a>,
         family: &'a dyn VariationalFamily,
@@ -59,7 +59,7 @@ impl<'a> EncoderLearner<'a> {
         Self { learner, kind }
     }
 
-    /// One step up the ELBO of the step's datapoints, with the score that `source` gives.
+    /// Takes one step that raises the ELBO of the step's datapoints, with the score from `source`.
     pub fn step(
         &mut self,
         step: &TrainingStepInputs,
@@ -77,13 +77,13 @@ impl<'a> EncoderLearner<'a> {
         self.learner.is_finite()
     }
 
-    /// Gives the encoder the weights that were learned.
+    /// Writes the learned weights into the encoder.
     pub fn finish(self) {
         self.learner.finish();
     }
 }
 
-/// A diagonal Gaussian's step in plain memory.
+/// Takes a diagonal Gaussian's steps in plain memory.
 struct PlainMemoryBackend {
     family: DiagonalGaussian,
     data: Vec<f32>,           // [M, X]
@@ -140,7 +140,7 @@ impl PlainMemoryBackend {
     }
 }
 
-/// Any family's step, on any device.
+/// Takes any family's steps, on any device.
 struct TensorBackend<'a> {
     family: &'a dyn VariationalFamily,
     data: &'a Dataset,

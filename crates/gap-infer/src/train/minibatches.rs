@@ -12,7 +12,7 @@ pub struct Minibatches {
 }
 
 impl Minibatches {
-    /// Of `size` out of `n` datapoints, or of all of them if they are fewer.
+    /// Minibatches of `size` out of `n` datapoints, or of all `n` if they are fewer.
     pub fn new(n: usize, size: usize, key: SeedKey) -> Self {
         Self {
             key,
@@ -23,7 +23,7 @@ impl Minibatches {
         }
     }
 
-    /// Positions of the next minibatch; what is left of a pass that is too short is dropped.
+    /// Returns the positions of the next minibatch. The rest of a pass is dropped if it is too short for one.
     pub fn next_positions(&mut self) -> Vec<usize> {
         if self.order.len() < self.size {
             self.order = uniform_permutation(self.key.for_index(self.pass), self.n);

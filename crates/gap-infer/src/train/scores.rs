@@ -1,4 +1,5 @@
-//! Where the score at an encoder's draws comes from: a frozen model, or a decoder that learns from them.
+//! Where the score at an encoder's draws comes from: a frozen model, or a decoder that is fitted on the same
+//! draws.
 
 use super::step::TrainingStepInputs;
 use crate::inference::InferError;
@@ -8,9 +9,10 @@ use gap_model::{
 };
 use tch::Tensor;
 
-/// `∇_z log p(x, z)` at an encoder's draws, and what else is done with them in a step.
+/// Computes `∇_z log p(x, z)` at an encoder's draws. A decoder that is fitted jointly also takes its own step
+/// on them.
 pub trait ScoreSource: Sized {
-    /// At draws in plain memory, written to `score`, `[S·B, D]`.
+    /// Writes the score at draws in plain memory to `score`, `[S·B, D]`.
     fn score_rows(
         &mut self,
         draws: &LatentDraws<'_>,
@@ -18,7 +20,7 @@ pub trait ScoreSource: Sized {
         score: &mut [f32],
     ) -> Result<(), InferError>;
 
-    /// At draws that are tensors, without a graph: `[B, X], [S, B, D] -> [S, B, D]`.
+    /// Returns the score at draws in tensors, without a graph: `[B, X], [S, B, D] -> [S, B, D]`.
     fn score(
         &mut self,
         x: &Tensor,
@@ -26,22 +28,23 @@ pub trait ScoreSource: Sized {
         step: &TrainingStepInputs,
     ) -> Result<Tensor, InferError>;
 
-    /// Whether all that it learned is finite.
+    /// Whether all learned parameters are finite.
     fn is_finite(&mut self) -> bool;
 
-    /// Keeps what it learned.
+    /// Writes the learned parameters into the model, if there are any.
     fn finish(self);
 }
 
-/// A model that stays as it is.
+/// A model whose parameters are not learned.
 pub struct FrozenModel<'a> {
     model: &'a dyn LatentVariableModel,
-    /// At all data, where rows are read.
+    /// The evaluator at all observations of the data, present if draws are in plain memory.
     joint: Option<JointRowEvaluator<'a>>,
 }
 
 impl<'a> FrozenModel<'a> {
-    /// `model`, for an encoder of `data`; `is_on_kernels` if draws in plain memory will be asked about.
+    /// Creates the source of scores of `model` for an encoder of `data`. `is_on_kernels` must be true if
+    /// [`ScoreSource::score_rows`] will be called.
     pub fn new(
         model: &'a dyn LatentVariableModel,
         data: &Dataset,
@@ -88,7 +91,7 @@ impl ScoreSource for FrozenModel<'_> {
     fn finish(self) {}
 }
 
-/// A decoder takes its own step first; the score is that before it.
+/// Each call also takes a step of the decoder; the score is that under its weights before the step.
 impl ScoreSource for DecoderLearner<'_> {
     fn score_rows(
         &mut self,

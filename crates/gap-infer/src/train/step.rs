@@ -1,17 +1,17 @@
-//! What one step of a fit learns from.
+//! The inputs of one step of a fit.
 
 use gap_spec::Precision;
 
-/// The datapoints and the noise of one step.
+/// The datapoints, the noise and the settings of one step.
 pub struct TrainingStepInputs<'a> {
-    /// Of the datapoints in the data: `[B]`.
+    /// The positions of the step's datapoints in the data: `[B]`.
     pub positions: &'a [usize],
-    /// `S`.
+    /// The number of draws per datapoint, `S`.
     pub n_samples: usize,
     /// Standard normals: `[S, B, N]`.
     pub noise: &'a [f32],
-    /// Of Adam.
+    /// Adam's learning rate.
     pub learning_rate: f64,
-    /// Of products on the kernels.
+    /// The precision of matrix products on the kernels.
     pub precision: Precision,
 }

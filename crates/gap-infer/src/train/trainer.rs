@@ -1,4 +1,4 @@
-//! The loop of every fit: minibatches, noise, the learning rate, the watch over divergence.
+//! The loop of every fit: minibatches, noise, the learning rate, and the check for divergence.
 
 use super::encoder_pass::EncoderLearner;
 use super::minibatches::Minibatches;
@@ -10,20 +10,21 @@ use gap_torch::{NoiseStream, SeedKey};
 use std::f64::consts::PI;
 use tch::Device;
 
-/// An encoder and where its scores come from: fitted alone under a frozen model, or with its decoder.
+/// Fits an encoder, either alone with scores of a frozen model, or jointly with the decoder that gives the
+/// scores.
 pub struct Trainer<'a, S> {
     /// The encoder.
     pub encoder: EncoderLearner<'a>,
-    /// Of its draws.
+    /// The source of the scores at the encoder's draws.
     pub scores: S,
 }
 
-/// What is fitted, for an error.
+/// What is fitted, as an error message names it.
 #[derive(Clone, Copy)]
 pub struct FitSubject {
-    /// The network.
+    /// What the network is: `encoder` or `decoder`.
     pub what: &'static str,
-    /// The key of its learning rate.
+    /// The configuration key of its learning rate.
     pub rate_key: &'static str,
 }
 
@@ -33,16 +34,16 @@ pub struct FitSettings<'a> {
     pub subject: FitSubject,
     /// The optimiser's settings.
     pub training: &'a TrainingSpec,
-    /// Normals of one draw.
+    /// The number of standard normals of one draw, `N`.
     pub noise_dim: usize,
-    /// Of the order of datapoints, and of the noise.
+    /// The key of the order of datapoints and of the noise.
     pub key: SeedKey,
-    /// Is told the fraction that is done.
+    /// Called with the fraction of steps that are done.
     pub progress: &'a dyn Fn(f64),
 }
 
 impl FitSettings<'_> {
-    /// How exact products are in a step: in full for the last tenth.
+    /// Returns the precision of products in a step: full precision in the last tenth of the steps.
     fn precision_at_step(&self, step: u32) -> Precision {
         if 10 * u64::from(step) < 9 * u64::from(self.training.steps.get()) {
             self.training.precision
@@ -52,17 +53,17 @@ impl FitSettings<'_> {
     }
 }
 
-/// Steps from one check of the weights to the next: a check costs as much as a small step.
+/// The number of steps from one check for finite weights to the next; a check costs as much as a small step.
 const STEPS_BETWEEN_FINITE_CHECKS: u32 = 100;
 
 impl<S: ScoreSource> Trainer<'_, S> {
-    /// Takes all steps on `n_points` datapoints, and keeps what was learned.
+    /// Takes all steps on a data set of `n_points` datapoints, and writes the learned weights back.
     pub fn run(mut self, fit: &FitSettings<'_>, n_points: usize) -> Result<(), InferError> {
         let steps = fit.training.steps.get();
         let n_samples = fit.training.n_samples.get() as usize;
         let batch_size = fit.training.batch_size.get() as usize;
         let mut minibatches = Minibatches::new(n_points, batch_size, fit.key.for_role("order"));
-        // One stream for the whole fit: its steps are in one order, whatever else runs.
+        // One stream serves the whole fit, since a fit's steps run one after another in a fixed order.
         let mut noise = NoiseStream::new(fit.key.for_role("noise"), &[0], Device::Cpu);
         for step in 0..steps {
             let positions = minibatches.next_positions();

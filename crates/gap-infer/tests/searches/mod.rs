@@ -45,7 +45,7 @@ pub fn decoder(widths: &[i64]) -> MlpDecoder {
     MlpDecoder::new(network, Likelihood::Bernoulli)
 }
 
-/// An encoder that says something else for each datapoint.
+/// An encoder that has not been fitted, with a different output for each datapoint.
 pub fn encoder(model: &dyn LatentVariableModel) -> Encoder {
     let widths = [model.observed_dim(), 2 * model.latent_dim()];
     Encoder::new(Mlp::random_perceptron(
@@ -56,9 +56,9 @@ pub fn encoder(model: &dyn LatentVariableModel) -> Encoder {
     ))
 }
 
-/// A decoder fitted to digits for a moment, and digits.
+/// A decoder after a short fit to digits, and the first `n_points` digits.
 pub fn of_digits(dim: i64, hidden: i64, n_points: usize) -> (MlpDecoder, Batch) {
-    set_one_thread_per_operation(); // Tests already run beside one another.
+    set_one_thread_per_operation(); // Tests already run in parallel.
     let data = gap_data::load("digits-binarized", &LoadOptions::default())
         .unwrap()
         .train;
@@ -143,7 +143,7 @@ pub fn params_of(states: &[SearchState]) -> VariationalParams {
     VariationalParams::from_rows(&rows, CPU)
 }
 
-/// `q*` of any family, from the prior.
+/// Searches `q*` of any family from the prior.
 pub fn searched(
     family: &dyn VariationalFamily,
     model: &dyn LatentVariableModel,
@@ -207,7 +207,7 @@ pub fn phases(dim: usize) -> Vec<Phase> {
     ]
 }
 
-/// `−L` of each datapoint on `n` draws that no search saw.
+/// Returns `−L` of each datapoint on `n` draws that no search has used.
 pub fn losses(
     family: &dyn VariationalFamily,
     model: &dyn LatentVariableModel,

@@ -1,4 +1,4 @@
-//! A decoder on the kernels, at fixed observations.
+//! A decoder at fixed observations, computed by the kernels.
 
 use super::packing::to_f32_vec;
 use crate::conditioned::{ConditionedModel, JointAndScore, check_observation_rows};
@@ -7,7 +7,7 @@ use crate::standard_normal::log_prior;
 use gap_kernel::{DecoderOutputs, FusedConditionedDecoder, FusedDecoder};
 use tch::Tensor;
 
-/// A fused decoder at some observations.
+/// A fused decoder at fixed observations.
 pub(crate) struct DecoderOnKernels {
     decoder: FusedConditionedDecoder,
     n_observations: i64,
@@ -15,7 +15,7 @@ pub(crate) struct DecoderOnKernels {
 }
 
 impl DecoderOnKernels {
-    /// `decoder` at the rows of `x`, `[B, X]`, whose sizes were checked.
+    /// Conditions `decoder` on the rows of `x`, `[B, X]`, whose sizes the caller has checked.
     pub(crate) fn new(decoder: &FusedDecoder, latent_dim: i64, x: &Tensor) -> Self {
         Self {
             decoder: decoder.condition(&to_f32_vec(x)),
@@ -24,7 +24,7 @@ impl DecoderOnKernels {
         }
     }
 
-    /// The score: `[N], [N, D] -> [N, D]`. Sizes and observations were checked.
+    /// The score: `[N], [N, D] -> [N, D]`. The caller has checked sizes and observations.
     pub(crate) fn score_rows(&self, observations: &[usize], z: &Tensor) -> Tensor {
         let z = to_f32_vec(z);
         let mut score = vec![0.0; z.len()];
@@ -36,7 +36,7 @@ impl DecoderOnKernels {
         Tensor::from_slice(&score).view([-1, self.latent_dim])
     }
 
-    /// `log p(x | z)`, `f64`: `[N], [N, D] -> [N]`. Sizes and observations were checked.
+    /// `log p(x | z)`, `f64`: `[N], [N, D] -> [N]`. The caller has checked sizes and observations.
     pub(crate) fn log_likelihood_rows(&self, observations: &[usize], z: &Tensor) -> Tensor {
         let mut values = vec![0.0; observations.len()];
         let outputs = DecoderOutputs {

@@ -1,4 +1,4 @@
-//! An encoder whose weights stay as they are.
+//! An encoder's network with frozen weights.
 
 use super::packing::{instructions_for_network, to_f32_vec, with_kernel_layers};
 use crate::network::Network;
@@ -6,11 +6,12 @@ use gap_kernel::FusedForward;
 use gap_torch::map_row_blocks;
 use tch::Tensor;
 
-/// A frozen perceptron whose rows have the same output in any batch.
+/// A network with frozen weights, packed for the kernels if they support it. A row has the same output in any
+/// batch.
 pub struct PackedEncoder(Option<FusedForward>);
 
 impl PackedEncoder {
-    /// Of the weights as they are now.
+    /// Packs the current weights of `network`.
     pub fn new(network: &Network) -> Self {
         Self(instructions_for_network(network).and_then(|instructions| {
             with_kernel_layers(network, |layers| {
@@ -19,7 +20,8 @@ impl PackedEncoder {
         }))
     }
 
-    /// The output of `network`, whose weights have not changed since: `[N, in] -> [N, out]`, no graph.
+    /// The output of `network`, which must still have the weights that were packed: `[N, in] -> [N, out]`,
+    /// without a graph.
     pub fn forward(&self, network: &Network, input: &Tensor) -> Tensor {
         let _no_grad = tch::no_grad_guard();
         match &self.0 {

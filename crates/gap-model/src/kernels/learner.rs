@@ -1,11 +1,11 @@
-//! A perceptron that learns on the kernels.
+//! A perceptron that the kernels fit.
 
 use super::packing::{instructions_for_network, to_f32_vec, with_kernel_layers};
 use crate::network::Network;
 use gap_kernel::{FusedTraining, Precision};
 use tch::Tensor;
 
-/// A copy of a perceptron that learns on the kernels.
+/// A copy of a perceptron that the kernels fit.
 pub(crate) struct KernelLearner {
     training: FusedTraining,
     n_inputs: i64,
@@ -13,13 +13,14 @@ pub(crate) struct KernelLearner {
     is_small: bool,
 }
 
-/// A step of 10-32-4, with 484 weights, takes 4.4 µs in full precision and 4.7 in half; one of 10-128-4,
-/// with 1,924, takes 14.7 and 12.2.
+/// Perceptrons with fewer weights are always fitted in full precision. A step of 10-32-4, with 484 weights,
+/// takes 4.4 µs in full and 4.7 µs in half precision; a step of 10-128-4, with 1,924 weights, takes 14.7 and
+/// 12.2 µs.
 const MIN_WEIGHTS_FOR_HALF_PRECISION: u64 = 1000;
 
 impl KernelLearner {
-    /// From the weights of `network` as they are now, from at most `most_rows` rows a step; `None`
-    /// where libtorch has to do it.
+    /// Copies the current weights of `network`, for steps from at most `most_rows` rows; `None` if libtorch
+    /// must fit it.
     pub(crate) fn new(network: &Network, most_rows: usize) -> Option<Self> {
         let instructions = instructions_for_network(network)?;
         let training = with_kernel_layers(network, |layers| {
@@ -33,14 +34,14 @@ impl KernelLearner {
         })
     }
 
-    /// The output, no graph: `[N, in] -> [N, out]`.
+    /// The output, without a graph: `[N, in] -> [N, out]`.
     pub(crate) fn forward(&mut self, input: &Tensor) -> Tensor {
         let output = self.training.forward(&to_f32_vec(input));
         Tensor::from_slice(&output).view([-1, self.n_outputs])
     }
 
-    /// One step of Adam up an objective whose gradient in the latest output is `gradient`, `[N, out]`;
-    /// gives that in the input, `[N, in]`, if it is asked for.
+    /// Takes one step of Adam up an objective whose gradient in the latest output is `gradient`, `[N, out]`.
+    /// Returns the gradient in the input, `[N, in]`, if `in_input` is set.
     pub(crate) fn ascend_from_output_gradient(
         &mut self,
         gradient: &Tensor,
@@ -58,8 +59,8 @@ impl KernelLearner {
         Some(Tensor::from_slice(&in_input?).view([-1, self.n_inputs]))
     }
 
-    /// How exact the products of the next steps are; in full for so few weights that it would take
-    /// longer to round them.
+    /// Sets the precision of the products in later steps. A small perceptron stays in full precision, because
+    /// rounding its operands would cost more time than it saves.
     pub(crate) fn set_precision(&mut self, precision: Precision) {
         self.training.set_precision(if self.is_small {
             Precision::Full
@@ -68,7 +69,7 @@ impl KernelLearner {
         });
     }
 
-    /// The kernels' own steps, on rows in plain memory.
+    /// The kernels' own learner, for steps from rows in plain memory.
     pub(crate) const fn training_mut(&mut self) -> &mut FusedTraining {
         &mut self.training
     }
@@ -78,7 +79,7 @@ impl KernelLearner {
         self.training.is_finite()
     }
 
-    /// Writes the weights as they are now to the network that it was made from.
+    /// Writes the current weights to `network`, which must be the one that this was made from.
     pub(crate) fn write_weights_to(&self, network: &mut Network) {
         let _no_grad = tch::no_grad_guard();
         for (layer, (weight, bias)) in network.layers().iter().zip(self.training.copy_layers()) {

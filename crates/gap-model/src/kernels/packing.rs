@@ -1,4 +1,4 @@
-//! Weights of networks, packed for the kernels.
+//! Packs the weights of networks for the kernels.
 
 use crate::backend::Backend;
 use crate::likelihood::Likelihood;
@@ -6,21 +6,21 @@ use crate::network::Network;
 use gap_kernel::{Activation, FusedDecoder, Instructions, Layer};
 use tch::{Device, Kind, Tensor};
 
-/// The instructions for such tensors: none on another device, in another kind, or if libtorch is to
-/// compute.
+/// The vector instructions for such tensors; `None` on another device than the CPU, for another kind than
+/// `f32`, or if `backend` is libtorch.
 fn instructions_for_tensors(backend: Backend, device: Device, kind: Kind) -> Option<Instructions> {
     let is_fit = device == Device::Cpu && kind == Kind::Float;
     is_fit.then(|| backend.instructions())?
 }
 
-/// The instructions for `network`: none if a layer is not affine.
+/// The vector instructions for `network`; `None` also if a layer is not affine.
 pub(super) fn instructions_for_network(network: &Network) -> Option<Instructions> {
     let instructions =
         || instructions_for_tensors(network.backend(), network.device(), network.kind());
     network.is_perceptron().then(instructions)?
 }
 
-/// What `f` makes of the layers of `network`.
+/// Calls `f` with the layers of `network` in the kernels' form, and returns its result.
 pub(super) fn with_kernel_layers<T>(network: &Network, f: impl FnOnce(&[Layer<'_>]) -> T) -> T {
     let copies: Vec<[Vec<f32>; 2]> = network
         .layers()
@@ -34,10 +34,10 @@ pub(super) fn with_kernel_layers<T>(network: &Network, f: impl FnOnce(&[Layer<'_
     f(&layers)
 }
 
-/// `network` and `likelihood` packed for the kernels; `None` where libtorch has to do it.
+/// Packs `network` and `likelihood` for the kernels; `None` if libtorch must compute.
 ///
-/// A Gaussian's score divides a small difference by a small variance, and so would make of the error of
-/// 16-bit factors a large one: it is always in full precision.
+/// A Gaussian is always packed in full precision: its score divides a small difference by a small variance,
+/// which would magnify the rounding errors of 16-bit operands.
 pub(crate) fn pack_decoder(network: &Network, likelihood: &Likelihood) -> Option<FusedDecoder> {
     let instructions = instructions_for_network(network)?;
     let likelihood = likelihood.kernel_likelihood()?;
@@ -55,8 +55,8 @@ pub(crate) fn pack_decoder(network: &Network, likelihood: &Likelihood) -> Option
     })
 }
 
-/// `x = W z + b + std ε` (`[X, D]`, `[X]`), likewise, packed for the kernels; `None` where libtorch has to do
-/// it.
+/// Packs `x = W z + b + std ε` (`[X, D]`, `[X]`) for the kernels, also in full precision; `None` if libtorch
+/// must compute.
 pub(crate) fn pack_linear_gaussian(
     backend: Backend,
     weight: &Tensor,
@@ -70,13 +70,13 @@ pub(crate) fn pack_linear_gaussian(
             weight: &weight,
             bias: &bias,
         }],
-        activation: Activation::Tanh, // Between layers: there is one.
+        activation: Activation::Tanh, // Not used: there is only one layer.
         likelihood: gap_kernel::KernelLikelihood::Gaussian { std },
     };
     FusedDecoder::new(&network, instructions).map(FusedDecoder::without_half_precision)
 }
 
-/// The numbers of a tensor of floats, row after row.
+/// The values of an `f32` tensor, row after row.
 pub(super) fn to_f32_vec(tensor: &Tensor) -> Vec<f32> {
     let flat = tensor.detach().contiguous().view([-1]);
     Vec::<f32>::try_from(flat).expect("the kernels are for floats")

@@ -3,10 +3,10 @@
 use gap_kernel::adam::{AdamStep, EPSILON, MEAN_DECAY, SQUARE_DECAY, ascend_slices};
 use tch::{Device, Kind, Tensor};
 
-/// Adam (Kingma and Ba 2015, Algorithm 1) with the paper's constants, uphill.
+/// Adam (Kingma and Ba 2015, Algorithm 1) with the paper's constants; it ascends.
 ///
-/// Networks are moved into one array, so that a step is one pass over memory however many layers there
-/// are: on the processor a loop, elsewhere a few operations.
+/// Networks are moved into one array, so that a step is one pass over memory, however many layers there are:
+/// a loop for `f32` on the CPU, otherwise a few tensor operations.
 pub struct FlatAdam {
     parameters: Tensor,
     gradient: Tensor,
@@ -16,7 +16,7 @@ pub struct FlatAdam {
 }
 
 impl FlatAdam {
-    /// For `n` parameters, zeros until networks are moved there.
+    /// Makes room for `n` parameters, which are zero until networks are moved there.
     pub fn new(n: u64, kind: Kind, device: Device) -> Self {
         let zeros = || Tensor::zeros([n as i64], (kind, device));
         Self {
@@ -33,7 +33,7 @@ impl FlatAdam {
         &self.parameters
     }
 
-    /// Where the gradient of the next step is written, `[P]`.
+    /// The memory where the caller writes the gradient of the next step, `[P]`.
     pub const fn gradient(&self) -> &Tensor {
         &self.gradient
     }
@@ -43,20 +43,20 @@ impl FlatAdam {
         self.parameters.isfinite().all().int64_value(&[]) == 1
     }
 
-    /// One step up the gradient.
+    /// Takes one step up the gradient.
     pub fn step(&mut self, learning_rate: f64) {
         self.steps += 1;
         if self.parameters.device() == Device::Cpu && self.parameters.kind() == Kind::Float {
             let [parameters, mean, square] =
                 [&self.parameters, &self.mean, &self.square].map(|tensor| -> &mut [f32] {
-                    // SAFETY: three arrays of this length, contiguous, each a tensor's own memory;
-                    // nothing else reads or writes them during this step.
+                    // SAFETY: the three tensors are contiguous, have `n` values each, and do not share
+                    // memory. Nothing else reads or writes them during this step.
                     unsafe {
                         let n = tensor.numel();
                         std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), n)
                     }
                 });
-            // SAFETY: as above; it is only read.
+            // SAFETY: as above; the gradient is only read.
             let gradient: &[f32] = unsafe {
                 std::slice::from_raw_parts(self.gradient.data_ptr().cast(), parameters.len())
             };
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use tch::nn::{self, OptimizerConfig};
 
-    /// Against libtorch's, downhill on the negated gradient, in both kinds.
+    /// libtorch's Adam minimises the negated objective. Both `f32` and `f64` are compared.
     #[test]
     fn it_takes_the_steps_of_libtorchs_adam() {
         for (kind, allowed) in [(Kind::Float, 5e-5), (Kind::Double, 1e-12)] {

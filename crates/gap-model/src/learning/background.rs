@@ -1,16 +1,16 @@
-//! A network on the kernels that may take its steps on a thread of its own.
+//! A learner on the kernels that can take its Adam steps on another thread.
 
 use crate::kernels::KernelLearner;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-/// A network whose gradient, once it went back to the input, is needed by nobody else: its step may then
-/// be taken on another thread, and is waited for when the network is next asked.
+/// A learner on the kernels. Once its backward pass is done, nobody else needs the gradient in its weights,
+/// so its Adam step can be taken on another thread. The next use of the learner waits for that step.
 pub(super) struct BackgroundLearner {
-    /// Here, or on the other thread.
+    /// `None` while the learner is on the other thread.
     learner: Option<KernelLearner>,
     has_thread: bool,
-    /// Started by the first step that is left to it.
+    /// Started by the first step that it is to take.
     thread: Option<StepThread>,
 }
 
@@ -20,7 +20,7 @@ struct StepThread {
 }
 
 impl BackgroundLearner {
-    /// `learner`, whose steps have a thread of their own or not.
+    /// Wraps `learner`; if `has_thread`, its pending steps are taken on another thread.
     pub(super) const fn new(learner: KernelLearner, has_thread: bool) -> Self {
         Self {
             learner: Some(learner),
@@ -29,7 +29,7 @@ impl BackgroundLearner {
         }
     }
 
-    /// The network, as it is after its step.
+    /// Waits for the step on the other thread, if any, and returns the learner.
     pub(super) fn wait_for_learner(&mut self) -> &mut KernelLearner {
         let thread = &self.thread;
         self.learner.get_or_insert_with(|| {
@@ -40,7 +40,8 @@ impl BackgroundLearner {
         })
     }
 
-    /// Takes the step whose gradient went back.
+    /// Takes the Adam step whose backward pass is done: on the other thread, without waiting, if there is
+    /// one.
     pub(super) fn take_pending_step(&mut self, learning_rate: f64) {
         if !self.has_thread {
             return self
@@ -60,7 +61,7 @@ impl StepThread {
     fn spawn() -> Self {
         let (to_step, received) = channel::<(KernelLearner, f64)>();
         let (done, stepped) = channel();
-        // It ends by itself when `to_step` is dropped.
+        // The thread ends by itself when `to_step` is dropped.
         thread::spawn(move || {
             for (mut learner, learning_rate) in received {
                 learner.training_mut().take_pending_step(learning_rate);

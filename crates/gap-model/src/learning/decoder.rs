@@ -1,4 +1,4 @@
-//! A decoder that learns, with what its likelihood learns.
+//! Fits a decoder: its network, and the parameters of its likelihood.
 
 use super::adam::FlatAdam;
 use super::network::NetworkLearner;
@@ -8,29 +8,29 @@ use crate::model::LatentVariableModel;
 use gap_kernel::{LikelihoodTarget, Precision};
 use tch::Tensor;
 
-/// A decoder that learns up the mean of `log p(x | z)` over rows. The decoder has what was learned again
-/// after [`DecoderLearner::finish`].
+/// A decoder that is fitted by steps up the mean of `log p(x | z)` over rows. The decoder itself has the
+/// result only after [`DecoderLearner::finish`].
 pub struct DecoderLearner<'a> {
     network: NetworkLearner<'a>,
     likelihood: Likelihood,
-    /// Of what the likelihood learns, if anything.
+    /// The optimizer of the likelihood's parameters, if it has any.
     scale: Option<FlatAdam>,
 }
 
-/// Draws of `z` in plain memory, each for one of some observations.
+/// Draws of `z` in plain memory, each of which belongs to an observation.
 #[derive(Clone, Copy, Debug)]
 pub struct LatentDraws<'a> {
     /// Observations, `[M, X]`.
     pub x: &'a [f32],
-    /// The row of `x` that each draw is for: `[N]`.
+    /// The row of `x` that each draw belongs to: `[N]`.
     pub observations: &'a [usize],
-    /// `[N, D]`
+    /// The draws, `[N, D]`.
     pub z: &'a [f32],
 }
 
 impl<'a> DecoderLearner<'a> {
-    /// `decoder`, from at most `most_rows` rows a step. On the kernels, with `has_thread`, its steps from
-    /// rows in plain memory are finished on a thread of their own.
+    /// Prepares `decoder` for steps from at most `most_rows` rows. On the kernels, and if `has_thread`, the
+    /// Adam steps of [`DecoderLearner::step_rows`] are taken on another thread.
     pub fn new(decoder: &'a mut Decoder, most_rows: usize, has_thread: bool) -> Self {
         let (kind, device) = (decoder.kind(), decoder.device());
         let likelihood = decoder.likelihood_mut();
@@ -46,21 +46,22 @@ impl<'a> DecoderLearner<'a> {
         }
     }
 
-    /// How exact the products of the next steps are, on the kernels.
+    /// Sets the precision of the products in later steps on the kernels.
     pub fn set_precision(&mut self, precision: Precision) {
         self.network.set_precision(precision);
     }
 
-    /// Whether rows in plain memory are read where they lie.
+    /// Whether the kernels compute, so that [`DecoderLearner::step_rows`] can be called.
     pub const fn is_on_kernels(&self) -> bool {
         self.network.is_on_kernels() && self.likelihood.kernel_likelihood().is_some()
     }
 
-    /// One step, by draws in plain memory; writes `∇_z log p(x, z)` before it: `[N, D]`.
+    /// Takes one step from draws in plain memory, and writes `∇_z log p(x, z)` before the step to `score`,
+    /// `[N, D]`.
     ///
     /// # Panics
     ///
-    /// If it does not read rows, or lengths do not fit.
+    /// If the kernels do not compute, lengths do not fit, or an observation does not exist.
     pub fn step_rows(&mut self, draws: &LatentDraws<'_>, learning_rate: f64, score: &mut [f32]) {
         let likelihood = self.likelihood.kernel_likelihood();
         let n_rows = draws.observations.len() as f32;
@@ -75,12 +76,12 @@ impl<'a> DecoderLearner<'a> {
         training.forward_and_backward(draws.z, &observed, Some(score));
         learner.take_pending_step(learning_rate);
         for (score, z) in score.iter_mut().zip(draws.z) {
-            *score = *score * n_rows - z; // the likelihood's, and the prior's
+            *score = *score * n_rows - z; // the scores of likelihood and prior
         }
     }
 
-    /// One step, by draws `z` for the observations `x`; gives `∇_z log p(x, z)` before it, no graph:
-    /// `[B, X], [S, B, D] -> [S, B, D]`. The caller holds a no-grad guard.
+    /// Takes one step from draws `z` for the observations `x`, and returns `∇_z log p(x, z)` before the step,
+    /// without a graph: `[B, X], [S, B, D] -> [S, B, D]`. The caller holds a no-grad guard.
     pub fn step(&mut self, x: &Tensor, z: &Tensor, learning_rate: f64) -> Tensor {
         let n_rows = z.size()[0] * z.size()[1];
         let x = x.repeat([z.size()[0], 1]);
@@ -97,12 +98,12 @@ impl<'a> DecoderLearner<'a> {
         (in_z / scale - rows).view_as(z)
     }
 
-    /// Whether all that is learned is finite.
+    /// Whether all learned parameters are finite.
     pub fn is_finite(&mut self) -> bool {
         self.network.is_finite() && self.scale.as_ref().is_none_or(FlatAdam::is_finite)
     }
 
-    /// Gives the decoder what was learned.
+    /// Writes the learned parameters to the decoder.
     pub fn finish(self) {
         self.network.finish();
     }

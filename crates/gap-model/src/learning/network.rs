@@ -1,4 +1,4 @@
-//! A network that learns by Adam: on the kernels where it is one for them, else by libtorch.
+//! Fits a network by Adam: on the kernels if they support it, otherwise by libtorch.
 
 use super::adam::FlatAdam;
 use super::background::BackgroundLearner;
@@ -7,7 +7,8 @@ use crate::network::Network;
 use gap_kernel::Precision;
 use tch::Tensor;
 
-/// A network that learns. Its weights are those of the network again after [`NetworkLearner::finish`].
+/// A network that is being fitted. The network itself has the learned weights only after
+/// [`NetworkLearner::finish`].
 pub struct NetworkLearner<'a> {
     network: &'a mut Network,
     engine: LearningEngine,
@@ -17,18 +18,19 @@ enum LearningEngine {
     Kernels(BackgroundLearner),
     Libtorch {
         adam: FlatAdam,
-        /// Of the latest forward pass.
+        /// The values of the latest forward pass.
         values: Vec<Tensor>,
     },
 }
 
 impl<'a> NetworkLearner<'a> {
-    /// `network`, from at most `most_rows` rows a step.
+    /// Prepares `network` for steps from at most `most_rows` rows.
     pub fn new(network: &'a mut Network, most_rows: usize) -> Self {
         Self::new_with_thread(network, most_rows, false)
     }
 
-    /// The same; on the kernels its steps have a thread of their own if `has_thread`.
+    /// As [`NetworkLearner::new`]; if `has_thread`, a learner on the kernels takes its pending steps on
+    /// another thread.
     pub(super) fn new_with_thread(
         network: &'a mut Network,
         most_rows: usize,
@@ -48,7 +50,7 @@ impl<'a> NetworkLearner<'a> {
         Self { network, engine }
     }
 
-    /// How exact the products of the next steps are, on the kernels.
+    /// Sets the precision of the products in later steps on the kernels.
     pub fn set_precision(&mut self, precision: Precision) {
         if let LearningEngine::Kernels(learner) = &mut self.engine {
             learner.wait_for_learner().set_precision(precision);
@@ -60,7 +62,7 @@ impl<'a> NetworkLearner<'a> {
         self.network.input_dim()
     }
 
-    /// The output, no graph: `[N, in] -> [N, out]`.
+    /// The output, without a graph: `[N, in] -> [N, out]`.
     pub fn forward(&mut self, input: &Tensor) -> Tensor {
         match &mut self.engine {
             LearningEngine::Kernels(learner) => learner.wait_for_learner().forward(input),
@@ -71,12 +73,12 @@ impl<'a> NetworkLearner<'a> {
         }
     }
 
-    /// One step up an objective whose gradient in the latest output is `gradient`.
+    /// Takes one step up an objective whose gradient in the latest output is `gradient`.
     pub fn step(&mut self, gradient: Tensor, learning_rate: f64) {
         self.step_with_optional_pull_back(gradient, learning_rate, false);
     }
 
-    /// The same, and the gradient in the input before the step: `[N, in]`.
+    /// As [`NetworkLearner::step`], and returns the gradient in the input before the step: `[N, in]`.
     pub fn step_and_pull_back(&mut self, gradient: Tensor, learning_rate: f64) -> Tensor {
         let in_input = self.step_with_optional_pull_back(gradient, learning_rate, true);
         in_input.expect("it was to be computed")
@@ -101,16 +103,17 @@ impl<'a> NetworkLearner<'a> {
         }
     }
 
-    /// Whether rows in plain memory are read where they lie.
+    /// Whether the kernels compute, so that the methods for rows in plain memory can be called.
     pub const fn is_on_kernels(&self) -> bool {
         matches!(self.engine, LearningEngine::Kernels(_))
     }
 
-    /// Writes the output of some `rows` of `data`, `[M, in]`: `[N] -> [N, out]`.
+    /// Writes the output for the rows `rows` of `data`, `[M, in]`, which is in plain memory:
+    /// `[N] -> [N, out]`.
     ///
     /// # Panics
     ///
-    /// If it does not read rows, or lengths do not fit.
+    /// If the kernels do not compute, lengths do not fit, or a row does not exist.
     pub fn forward_selected_rows(&mut self, data: &[f32], rows: &[usize], output: &mut [f32]) {
         let learner = self.background_learner_mut().wait_for_learner();
         learner
@@ -118,11 +121,11 @@ impl<'a> NetworkLearner<'a> {
             .forward_selected_rows(data, rows, output);
     }
 
-    /// One step up an objective whose gradient in the latest output is `gradient`, `[N, out]`.
+    /// As [`NetworkLearner::step`], with a `gradient` in plain memory, `[N, out]`.
     ///
     /// # Panics
     ///
-    /// As [`NetworkLearner::forward_selected_rows`].
+    /// If the kernels do not compute, or lengths do not fit.
     pub fn step_rows(&mut self, gradient: &[f32], learning_rate: f64) {
         let learner = self.background_learner_mut().wait_for_learner();
         learner
@@ -145,7 +148,7 @@ impl<'a> NetworkLearner<'a> {
         }
     }
 
-    /// Gives the network the weights that were learned.
+    /// Writes the learned weights to the network.
     pub fn finish(self) {
         if let LearningEngine::Kernels(mut learner) = self.engine {
             learner.wait_for_learner().write_weights_to(self.network);

@@ -4,10 +4,10 @@ use super::formulas::{CanonicalGradient, LikelihoodFormulas, SupportMask, sum_ov
 use gap_torch::NoiseStream;
 use tch::Tensor;
 
-/// `log p(x | l) = x l − log(1 + e^l)`.
+/// The Bernoulli likelihood of a logit `l`: `log p(x | l) = x l − log(1 + e^l)`.
 pub(super) struct Bernoulli;
 
-/// Needs no softplus.
+/// Writes the mean `σ(l)` over the logits `l`.
 fn mean_in_place(logits: &mut Tensor) {
     let _ = logits.sigmoid_();
 }

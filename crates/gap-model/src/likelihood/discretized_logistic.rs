@@ -1,34 +1,39 @@
-//! Grey values on a few equally spaced levels, each the probability that a logistic variable rounds to it.
+//! Grey values on equally spaced levels. A level's probability is that of a logistic variable being rounded
+//! to it.
 
 use super::formulas::{LikelihoodFormulas, SupportMask, sum_over_observed_dims};
 use super::learned_scale::LearnedScale;
 use gap_torch::NoiseStream;
 use tch::Tensor;
 
-/// How far from a level an observation may lie, in levels: `f32` rounds 255/255 to within 1e-7.
+/// How far an observation may lie from a level, in units of the distance between two levels. Rounding to
+/// `f32` moves an 8-bit grey value by far less.
 const LEVEL_TOLERANCE: f64 = 1e-3;
 
-/// `x` is the level of `[0, 1]` nearest to a logistic variable with mean `output` and a scale that is
-/// learned; the outermost levels take the tails (Salimans et al. 2017, `PixelCNN++`, §2.1; Kingma et
-/// al. 2016, "Improved Variational Inference with Inverse Autoregressive Flow").
+/// `x` is the level in `[0, 1]` nearest to a logistic variable with mean `output` and a learned scale `s`;
+/// the outermost levels also take the tails (Salimans et al. 2017, `PixelCNN++`, §2.1; Kingma et al. 2016,
+/// "Improved Variational Inference with Inverse Autoregressive Flow").
 ///
-/// With half the distance of two levels `δ`, `a = (x + δ − output) / s` and `b = (x − δ − output) / s`,
-/// the probability is `σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a))`: three factors, none of which cancels, and
-/// the last does not depend on the output. At the lowest level `b = −∞`, at the highest `a = ∞`. So
+/// Let `δ` be half the distance between two levels, `a = (x + δ − output) / s` and
+/// `b = (x − δ − output) / s`. The probability is `σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a))`. None of the three
+/// factors suffers from cancellation, and the last does not depend on the output. At the lowest level
+/// `b = −∞`, at the highest `a = ∞`. So
 ///
-/// - `log p = log σ(a) + log σ(−b) + log(1 − e^(−2δ/s))`, of which the lowest level has the first term
-///   alone and the highest the second;
-/// - the gradient in the output is `(σ(a) + σ(b) − 1) / s`, with `σ(b) = 0` and `σ(a) = 1` there;
-/// - that in `log s` is `−a σ(−a) + b σ(b) − w / (e^w − 1)`, `w = 2δ/s`, term by term likewise.
+/// - `log p = log σ(a) + log σ(−b) + log(1 − e^(−2δ/s))`, of which only the first term remains at the lowest
+///   level, and only the second at the highest;
+/// - the gradient in the output is `(σ(a) + σ(b) − 1) / s`, with `σ(b) = 0` at the lowest level and
+///   `σ(a) = 1` at the highest;
+/// - the gradient in `log s` is `−a σ(−a) + b σ(b) − w / (e^w − 1)` with `w = 2δ/s`, of which the same terms
+///   remain at the outermost levels as of `log p`.
 #[derive(Clone, Debug)]
 pub struct DiscretizedLogistic {
-    /// How many levels there are, from 0 to 1: two or more.
+    /// The number of levels from 0 to 1: two or more.
     pub n_levels: i64,
-    /// `[X]`
+    /// The scale of each observed dimension, `[X]`.
     pub scale: LearnedScale,
 }
 
-/// What the formulas are made of.
+/// The terms of the formulas of [`DiscretizedLogistic`].
 struct StandardizedBins {
     above: Tensor,      // a, [N, X]
     below: Tensor,      // b, [N, X]
@@ -39,7 +44,7 @@ struct StandardizedBins {
 }
 
 impl StandardizedBins {
-    /// `[N, X]`: `width_term` between the outermost levels, 0 there.
+    /// `width_term` for each observation, but 0 at the outermost levels: `[X] -> [N, X]`.
     fn zero_at_outermost_levels(&self, width_term: &Tensor) -> Tensor {
         let is_outermost = self.is_lowest.logical_or(&self.is_highest);
         width_term
@@ -49,7 +54,7 @@ impl StandardizedBins {
 }
 
 impl DiscretizedLogistic {
-    /// Half the distance of two levels.
+    /// Half the distance between two levels.
     fn half_level_spacing(&self) -> f64 {
         0.5 / (self.n_levels - 1) as f64
     }
@@ -87,7 +92,7 @@ impl LikelihoodFormulas for DiscretizedLogistic {
         let _ = (above + below - 1.0).multiply_out(output, &bins.precision);
     }
 
-    /// By inversion: `output + s log(u / (1 − u))` is logistic.
+    /// Draws by inversion: `output + s log(u / (1 − u))` is logistic for a uniform `u`.
     fn sample(&self, output: &Tensor, noise: &mut NoiseStream) -> Tensor {
         let uniform = noise.uniform(1, output.size()[1]).squeeze_dim(0);
         let logistic = uniform.to_kind(output.kind()).logit(None);

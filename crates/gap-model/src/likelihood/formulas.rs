@@ -1,9 +1,9 @@
-//! What each likelihood answers.
+//! The interface that the formulas of each likelihood implement.
 
 use gap_torch::NoiseStream;
 use tch::{Kind, Tensor};
 
-/// What a likelihood must answer. Rows are datapoints; none depends on another.
+/// The formulas of a likelihood. Rows are datapoints, and a row's results do not depend on the other rows.
 pub(super) trait LikelihoodFormulas {
     /// `log p(x | output)`, nats, summed in `f64`, differentiable: `[N, X], [N, X] -> [N]`.
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor;
@@ -11,13 +11,13 @@ pub(super) trait LikelihoodFormulas {
     /// Writes `∂ log p(x | output) / ∂ output` over `output`, without a graph: `[N, X], [N, X]`.
     fn output_gradient_in_place(&self, x: &Tensor, output: &mut Tensor);
 
-    /// One observation for each row of `output`, `[B, X]`, with draws from `noise`.
+    /// Draws one observation for each row of `output`, `[B, X]`, from `noise`.
     fn sample(&self, output: &Tensor, noise: &mut NoiseStream) -> Tensor;
 
-    /// Where it has a density.
+    /// Where in `x` the likelihood has a density.
     fn support_mask(&self, x: &Tensor) -> SupportMask;
 
-    /// Its gradient's form, if it is that one.
+    /// The canonical form of the gradient, if it has one.
     fn canonical_gradient(&self) -> Option<CanonicalGradient> {
         None
     }
@@ -28,22 +28,22 @@ pub(super) trait LikelihoodFormulas {
     }
 }
 
-/// Where a likelihood has a density, in words and in one batch.
+/// The support of a likelihood: a description of it, and where the values of one batch lie inside it.
 pub(super) struct SupportMask {
     pub(super) likelihood: &'static str,
     pub(super) needs: &'static str,
     pub(super) inside: Tensor, // [N, X], booleans
 }
 
-/// A gradient in the output of the form `(x − mean(output)) / dispersion`.
+/// The gradient of a log likelihood in the output, if it is `(x − mean(output)) / dispersion`.
 ///
-/// That is so where `log p(x | η) = (x η − A(η)) / φ + c(x)` and the decoder gives `η`: the mean of
-/// `x` is then `A'(η)` (Nelder and Wedderburn 1972, "Generalized Linear Models"). As the gradient is
-/// affine in `x`, its part in `x` can be taken through an affine last layer once per observation.
+/// It has this form if `log p(x | η) = (x η − A(η)) / φ + c(x)` and the decoder's output is `η`: the mean of
+/// `x` is then `A'(η)` (Nelder and Wedderburn 1972, "Generalized Linear Models"). The gradient is affine in
+/// `x`, so that its part in `x` can be pulled back through an affine last layer once per observation.
 pub(crate) struct CanonicalGradient {
-    /// The variance of an observation over the derivative of its mean in the output.
+    /// The variance of an observation, divided by the derivative of its mean in the output.
     pub(crate) dispersion: f64,
-    /// Writes the mean of `x` over the output.
+    /// Overwrites the output with the mean of `x`.
     pub(crate) mean_in_place: fn(&mut Tensor),
 }
 

@@ -5,12 +5,12 @@ use gap_torch::NoiseStream;
 use std::f64::consts::TAU;
 use tch::Tensor;
 
-/// With one standard deviation, which is given.
+/// The Gaussian likelihood with one given standard deviation.
 pub(super) struct Gaussian {
     pub(super) std: f64,
 }
 
-/// Where any Gaussian has a density.
+/// The support of any Gaussian: all finite values.
 pub(super) fn finite_support_mask(x: &Tensor) -> SupportMask {
     SupportMask {
         likelihood: "the Gaussian likelihood",

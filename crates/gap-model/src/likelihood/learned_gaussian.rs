@@ -1,4 +1,4 @@
-//! Real observations with a standard deviation for each dimension that is learned with the decoder.
+//! Real observations, with a standard deviation for each dimension that is learned along with the decoder.
 
 use super::formulas::{LikelihoodFormulas, SupportMask, sum_over_observed_dims};
 use super::gaussian::finite_support_mask;
@@ -7,17 +7,17 @@ use gap_torch::NoiseStream;
 use std::f64::consts::TAU;
 use tch::Tensor;
 
-/// `x_j ~ N(output_j, std_j²)`.
+/// The likelihood `x_j ~ N(output_j, std_j²)` with a learned `std`.
 ///
 /// With `r = (x − output) / std` the gradients are `r / std` in the output and `r² − 1` in `log std`.
 #[derive(Clone, Debug)]
 pub struct LearnedGaussian {
-    /// `[X]`
+    /// The standard deviation of each observed dimension, `[X]`.
     pub std: LearnedScale,
 }
 
 impl LearnedGaussian {
-    /// `1 / std` and `r`: `[X], [N, X]`.
+    /// Returns `1 / std` and `r = (x − output) / std`: `[X], [N, X]`.
     fn inverse_std_and_standardized(&self, x: &Tensor, output: &Tensor) -> (Tensor, Tensor) {
         let precision_root = (-self.std.log_scale()).exp();
         let standardized = (x - output) * &precision_root;

@@ -1,4 +1,4 @@
-//! Small models of every kind there is, in `f64` for tests of gradients and in `f32`.
+//! Models of every kind: small ones in `f64` to test gradients, and others in `f32`.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use gap_model::likelihood::{DiscretizedLogistic, LearnedGaussian, LearnedScale};
@@ -11,13 +11,13 @@ use tch::{Device, Kind, Tensor};
 
 const ACTIVATIONS: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activation::Elu];
 
-/// Scales that differ from one dimension to the next, and are near their floor at some.
+/// Scales that differ between dimensions, some of them near their floor.
 pub fn learned_scale(observed_dim: i64) -> LearnedScale {
     let raw = Tensor::linspace(-4.0, 0.5, observed_dim, (Kind::Float, Device::Cpu));
     LearnedScale::from_raw(raw, 0.05)
 }
 
-/// Those with nothing to learn, and their names.
+/// The likelihoods without learned parameters, and their names.
 pub fn given_likelihoods() -> [(&'static str, Likelihood); 2] {
     [
         ("Bernoulli", Likelihood::Bernoulli),
@@ -25,7 +25,7 @@ pub fn given_likelihoods() -> [(&'static str, Likelihood); 2] {
     ]
 }
 
-/// Those that learn a scale, for `observed_dim` dimensions.
+/// The likelihoods that learn a scale, for `observed_dim` dimensions, and their names.
 pub fn learned_likelihoods(observed_dim: i64) -> [(&'static str, Likelihood); 2] {
     let std = learned_scale(observed_dim);
     let logistic = DiscretizedLogistic {
@@ -44,7 +44,7 @@ pub fn learned_likelihoods(observed_dim: i64) -> [(&'static str, Likelihood); 2]
     ]
 }
 
-/// All likelihoods, for `observed_dim` dimensions.
+/// All likelihoods, for `observed_dim` dimensions, and their names.
 pub fn likelihoods(observed_dim: i64) -> Vec<(&'static str, Likelihood)> {
     let learned = learned_likelihoods(observed_dim);
     given_likelihoods().into_iter().chain(learned).collect()
@@ -59,7 +59,7 @@ fn double(network: Network, likelihood: &Likelihood) -> Box<Decoder> {
     Box::new(Decoder::new(network, likelihood.clone()).to_kind(Kind::Double))
 }
 
-/// Convolutional shapes, even and odd, with pixels that the windows do not reach.
+/// Convolutional shapes with even and odd sides, some with padding that no window reaches.
 pub fn conv_shapes() -> [ConvShape; 3] {
     let odd = ConvShape {
         side: 7,
@@ -80,7 +80,7 @@ fn oracle() -> LinearGaussian {
     LinearGaussian::random(3, 12, 0.4, SeedKey::root(2), Device::Cpu).to_kind(Kind::Double)
 }
 
-/// A model that answers only what every model must.
+/// A model that implements only the methods without a default.
 struct OnlyItsJoint(Decoder);
 
 impl LatentVariableModel for OnlyItsJoint {
@@ -113,7 +113,7 @@ impl LatentVariableModel for OnlyItsJoint {
     }
 }
 
-/// A series whose latent variables do not lean on the predecessor.
+/// A series in which the mean of `z_n` does not depend on `x_{n−1}`.
 pub const DIRECT_SERIES: SeriesCoefficients = SeriesCoefficients {
     into_latent: 0.0,
     into_next: -0.8,
@@ -122,7 +122,7 @@ pub const DIRECT_SERIES: SeriesCoefficients = SeriesCoefficients {
     noise_std: 0.3,
 };
 
-/// Those of one latent number, and their names.
+/// The models with one latent dimension, and their names.
 fn one_dimensional(kind: Kind) -> Vec<(String, Box<dyn LatentVariableModel>)> {
     let device = Device::Cpu;
     let nonlinear = NonlinearHierarchical::new(0.7, device).to_kind(kind);
@@ -140,7 +140,7 @@ fn one_dimensional(kind: Kind) -> Vec<(String, Box<dyn LatentVariableModel>)> {
     models
 }
 
-/// Every model, and its name.
+/// Small models of every kind in `f64`, and their names.
 pub fn models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
     let network = perceptron(&[7], Activation::Tanh);
     let plain = OnlyItsJoint(*double(network, &Likelihood::Bernoulli));
@@ -173,7 +173,8 @@ pub fn models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
     models
 }
 
-/// Observations of the model and standard-normal draws, one stream an id: `[B, X], [S, B, D]`.
+/// Draws observations from the model, and standard-normal `z`, with one noise stream for each id, in `f64`:
+/// `[B, X], [S, B, D]`.
 pub fn draws(model: &dyn LatentVariableModel, ids: &[u64], n_samples: i64) -> (Tensor, Tensor) {
     let mut noise = NoiseStream::new(SeedKey::root(3), ids, Device::Cpu);
     let (x, _) = model
@@ -188,7 +189,8 @@ pub fn largest(tensor: &Tensor) -> f64 {
     tensor.abs().max().double_value(&[])
 }
 
-/// Models in `f32`, as they are used; some of odd widths, whose rows are not aligned by themselves.
+/// Models in `f32`, as experiments use them, and their names. Some have odd widths, so that their rows are
+/// aligned only with padding.
 pub fn f32_models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
     let (key, device) = (SeedKey::root(1), Device::Cpu);
     let mut models: Vec<(String, Box<dyn LatentVariableModel>)> = Vec::new();
@@ -235,7 +237,7 @@ pub fn f32_models() -> Vec<(String, Box<dyn LatentVariableModel>)> {
     models
 }
 
-/// Which observation each row of `[S, B, D]` belongs to: `[S·B]`.
+/// The observation that each row of `z`, `[S, B, D]`, belongs to: `[S·B]`.
 pub fn owners(z: &Tensor) -> Vec<i64> {
     let (n_samples, batch) = (z.size()[0], z.size()[1]);
     (0..n_samples).flat_map(|_| 0..batch).collect()

@@ -1,8 +1,9 @@
-//! Runs workloads on request, so that another program can measure them and others in turn.
+//! Runs workloads on request, so that another program can alternate between them and those of other libraries.
 //!
-//! It introduces itself in one line of JSON, then answers each line `NAME SECONDS` on standard input
-//! with one more: `{work, unit, per_second, threads_used}`, or `{error}`. What a name needs is set up
-//! and warmed up at its first request, outside the time.
+//! The program first prints a line of JSON with its versions and settings. It then reads lines `NAME SECONDS`
+//! from standard input, and answers each with a line of JSON: `{work, unit, per_second, threads_used}` or
+//! `{error}`. A workload is set up at its first request. Every measurement begins with a warm-up run that is
+//! not timed.
 
 use clap::Parser;
 use gap_model::Backend;
@@ -19,7 +20,7 @@ use std::time::Duration;
 /// Runs workloads on request: reads lines `NAME SECONDS`, answers each with a line of JSON.
 #[derive(Parser)]
 struct Arguments {
-    /// Threads to divide a workload among, where it can be divided.
+    /// Number of threads; a workload that cannot be divided may use fewer.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     threads: u64,
 }
@@ -84,6 +85,6 @@ fn measure_rate(work: Work, worker_pool: &WorkerPool, wanted: Duration) -> Resul
 
 fn print_json_line(answer: &Value) {
     let mut out = stdout().lock();
-    // Nobody is left to be told of a closed pipe.
+    // If the pipe is closed, there is nobody to report the error to.
     let _ = writeln!(out, "{answer}").and_then(|()| out.flush());
 }

@@ -1,4 +1,4 @@
-//! What many estimates of one number say of the errors that they report.
+//! Checks the standard errors of many estimates of one number against the spread of the estimates.
 
 use gap_estimate::Estimate;
 use gap_spec::Trust;
@@ -6,37 +6,37 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 use statrs::statistics::Statistics;
 use std::collections::HashMap;
 
-/// The part of intervals that should hold their target.
+/// The fraction of intervals that should contain their target.
 const CONFIDENCE_LEVEL: f64 = 0.95;
 
-/// From so many draws on an interval is a normal one.
+/// The most draws for which an interval is one of Student's t distribution; with more it is a normal one.
 const MAX_STUDENT_T_SAMPLES: u64 = 1000;
 
 /// Coverage and bias of an estimator, from replicates of one estimate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coverage {
-    /// Replicates whose estimate is not finite; they are in no other number.
+    /// The number of replicates whose estimate is not finite; all other fields leave them out.
     pub non_finite: u64,
-    /// Replicates whose standard error is marked as unreliable.
+    /// The number of replicates whose standard error is marked as unreliable.
     pub untrusted: u64,
     pub n_samples: f64,
     pub mean_nats: f64,
     pub mean_std_error_nats: f64,
     /// The standard deviation of the estimates.
     pub spread_nats: f64,
-    /// The root mean square of the standard errors that they report.
+    /// The root mean square of the standard errors that the replicates report.
     pub std_error_nats: f64,
-    /// The part of intervals that hold the target.
+    /// The fraction of intervals that contain the target.
     pub coverage: f64,
-    /// The same of those that are trusted; none without any.
+    /// The same fraction among replicates that are not marked as unreliable; `None` if there are none.
     pub coverage_trusted: Option<f64>,
     pub seconds: f64,
     pub joint_evaluations: f64,
 }
 
 impl Coverage {
-    /// Of these replicates, whose intervals should hold `target_nats`; where that has no closed form,
-    /// their own mean.
+    /// The coverage and bias of `replicates`, whose intervals should contain `target_nats`, or their own mean
+    /// if there is no target.
     pub fn new(replicates: &[Estimate], target_nats: Option<f64>) -> Self {
         let is_finite = |estimate: &&Estimate| estimate.value_nats.is_finite();
         let finite: Vec<&Estimate> = replicates.iter().filter(is_finite).collect();
@@ -77,8 +77,8 @@ impl Coverage {
     }
 }
 
-/// How many standard errors an interval reaches to either side: of a few draws (or chains) the error is
-/// itself an estimate, as Student's distribution has it.
+/// The half-width of an interval, in standard errors. With few draws (or chains) the standard error is itself
+/// uncertain, which Student's t distribution takes into account.
 fn interval_quantile(n_samples: u64) -> f64 {
     let upper = 0.5 + 0.5 * CONFIDENCE_LEVEL;
     if n_samples > MAX_STUDENT_T_SAMPLES {
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use gap_torch::{NoiseStream, SeedKey};
 
-    /// `n` means of `size` normal draws around 3, each with its standard error times `honesty`.
+    /// `n` means of `size` normal draws around 3; each reports its standard error times `honesty`.
     fn means(n: usize, size: usize, honesty: f64) -> Vec<Estimate> {
         let ids: Vec<u64> = (0..n as u64).collect();
         let draws = NoiseStream::first_normals(SeedKey::root(1), &ids, size);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn intervals_of_normal_means_hold_their_target_95_times_in_100() {
-        // With 4 draws an interval of 1.96 standard errors would hold it 85 times.
+        // With 4 draws an interval of 1.96 standard errors would contain it only 85 times in 100.
         for size in [4, 16, 2000] {
             let n = 2000;
             for target in [Some(3.0), None] {
@@ -128,7 +128,7 @@ mod tests {
                 assert!(off < slack(n), "{size}: {}", measured.coverage);
                 assert_eq!(measured.coverage_trusted, Some(measured.coverage));
                 let honest = measured.std_error_nats / measured.spread_nats;
-                // The spread of 2000 is known to 1 in 63.
+                // The spread of 2000 estimates has a relative standard error of 1/63.
                 assert!((honest - 1.0).abs() < 0.08, "{honest}");
             }
         }
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn understated_errors_and_wrong_targets_show() {
         let halved = Coverage::new(&means(2000, 100, 0.5), None);
-        // One standard error to either side holds 68 in 100.
+        // One standard error to either side contains the target 68 times in 100.
         assert!(
             (0.64..0.72).contains(&halved.coverage),
             "{}",
@@ -167,7 +167,7 @@ mod tests {
         for replicate in &mut replicates[..100] {
             replicate.trust = Trust::LowAcceptance;
         }
-        // One that is trusted and exactly on the mean.
+        // A replicate that is trusted and equal to the mean.
         replicates.push(Estimate {
             std_error_nats: 1.0,
             ..Estimate::exact(clean.mean_nats)

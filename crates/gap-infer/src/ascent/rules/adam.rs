@@ -1,4 +1,4 @@
-//! Adam, with a state for each parameter of each datapoint.
+//! Adam, with separate moments for each parameter of each datapoint.
 
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest, LossGradient, WhitenedGradient};
@@ -7,11 +7,11 @@ use gap_spec::AdamSettings;
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
-/// The weight of the newest iterate in the average after `t` steps is `4 / (t + 3)`: the first
-/// half of the way then counts a sixteenth.
+/// After `t` steps the newest iterate enters the average with the weight `4 / (t + 3)`, so that the first half
+/// of the iterates has about 1/16 of the total weight.
 const POLYNOMIAL_AVERAGING_EXPONENT: f64 = 3.0;
 
-/// A gradient is all it takes.
+/// Adam needs only the gradient.
 pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest::GRADIENT_ONLY;
 
 /// Kingma and Ba 2015, "Adam", Algorithm 1, with their constants.
@@ -38,10 +38,10 @@ impl Adam {
         }
     }
 
-    /// A step in `(μ, log σ)`, or in `(μ, log σ²)`.
+    /// Takes a step in `(μ, log σ)`, or in `(μ, log σ²)` if `log_variance` is set.
     fn adam_step_of_gaussian(&mut self, gradient: &WhitenedGradient, rate: f64, unbias: f64) {
         let dim = self.params.len() / 2;
-        // With ρ = log σ² the gradient is half that in log σ, and log σ moves half as far as ρ.
+        // The gradient in ρ = log σ² is half that in log σ, and log σ moves half as far as ρ.
         let halved = if self.settings.log_variance { 0.5 } else { 1.0 };
         let (for_mean, std) = (gradient.mean.as_slice(), gradient.std.as_slice());
         let for_log_std = gradient.log_std.as_slice();
@@ -69,7 +69,7 @@ impl Adam {
     }
 }
 
-/// One step down; a loop that the compiler can make vectors of.
+/// Takes one descent step, in a loop that the compiler can vectorise.
 fn adam_step(
     params: &mut [f64],
     (first, second): (&mut [f64], &mut [f64]),

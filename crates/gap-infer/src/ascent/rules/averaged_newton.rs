@@ -1,4 +1,4 @@
-//! Newton steps that are averaged over new draws, each block corrected by the blocks before it.
+//! Newton steps averaged over blocks of new draws, each corrected by the curvature of the earlier blocks.
 
 use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
 use crate::ascent::curvature::{NewtonPreconditioner, shrink_factor};
@@ -6,7 +6,8 @@ use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
 use crate::ascent::stepper::{StepOutcome, Stepper};
 
-/// The longest step in any one mean, standard deviations, and in any one `log σ`.
+/// The largest step in any one mean, in standard deviations of `q`, and in any one `log σ`, before the step is
+/// multiplied by the block's weight.
 pub const MAX_MEAN_STEP_IN_STDS: f64 = 1.0;
 const MAX_LOG_STD_STEP: f64 = 0.5;
 
@@ -15,12 +16,13 @@ pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     ..EvaluationRequest::GRADIENT_ONLY
 };
 
-/// Stochastic approximation with Newton steps whose size is about the block's share of all draws so
-/// far: the iterate is an average over all blocks, so no gradient is lost, and no fixed set of draws
-/// leaves its bias.
+/// Stochastic approximation by Newton steps whose size is about the block's share of all draws so far. The
+/// iterate is then an average over all blocks: every gradient counts, and there is no bias from a fixed set of
+/// draws.
 ///
-/// The curvature of the blocks before is a control variate: it says how much of a block's gradient
-/// comes from its draws' own mean and covariance. There is no check on the value: start it near.
+/// The average curvature of earlier blocks is a control variate: it predicts which part of a block's gradient
+/// is due to the mean and covariance of its draws. The loss is not checked, so the start must be near the
+/// optimum.
 pub struct StochasticNewton {
     blocks: RunningCurvatureAverage,
     params: Vec<f64>,
@@ -66,7 +68,7 @@ impl Stepper for StochasticNewton {
             let log_move = weight * log_step[i].clamp(-MAX_LOG_STD_STEP, MAX_LOG_STD_STEP);
             self.params[i] -= weight * self.params[dim + i].exp() * shrink * step[i];
             self.params[dim + i] -= log_move;
-            // The coordinates stretch with σ, and the curvature in them.
+            // The whitened coordinates, and the curvature in them, scale with σ.
             averaged.row_mut(i).scale_mut((-log_move).exp());
             averaged.column_mut(i).scale_mut((-log_move).exp());
         }

@@ -1,34 +1,36 @@
-//! Blocks of draws after one another, each corrected by the curvature of those before it.
+//! Consecutive blocks of draws, each corrected by the average curvature of the earlier ones.
 
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::Evaluation;
 use nalgebra::{DMatrix, DVector};
 
-/// Added to the curvature in the first step, and less and less in later ones: far from the optimum
-/// the flattest directions are steeper than they look.
+/// Added to the curvature in the first step, and divided by `k²` in step `k`: far from the optimum, estimates
+/// of the curvature in the flattest directions are too low.
 const INITIAL_DAMPING: f64 = 0.4;
-/// A block weighs this much more than its share of all draws: earlier ones were farther off.
+/// The weight of a new block is its share of all draws times this factor, since earlier blocks were drawn
+/// farther from the optimum.
 const NEW_BLOCK_WEIGHT_FACTOR: f64 = 1.3;
 
-/// What is known of one datapoint from its blocks so far.
+/// One datapoint's average curvature over its blocks so far.
 pub struct RunningCurvatureAverage {
     taken: u32,
     drawn: f64,
-    /// The running `C` of earlier blocks, in whitened coordinates of the present `q`.
+    /// The weighted average of `C` over earlier blocks, in the whitened coordinates of the current `q`.
     curvature: Option<DMatrix<f64>>,
 }
 
-/// A block's answer, with those of the blocks before it as a control variate.
+/// The gradient and curvature of a block, corrected with the average curvature of earlier blocks as a control
+/// variate.
 pub struct ControlVariateCorrectedBlock {
-    /// `∂(−L)/∂w`.
+    /// The corrected gradient `∂(−L)/∂w` of this block.
     pub gradient: DVector<f64>,
-    /// `C` of this block.
+    /// The corrected `C` of this block.
     pub curvature: DMatrix<f64>,
-    /// `C` of all blocks.
+    /// The weighted average of `C` over all blocks, this one included.
     pub averaged: DMatrix<f64>,
-    /// The block's share of all draws, somewhat enlarged.
+    /// The block's share of all draws times [`NEW_BLOCK_WEIGHT_FACTOR`], at most 1.
     pub weight: f64,
-    /// What is to be added to the curvature.
+    /// The damping that the next step adds to the curvature.
     pub damping: f64,
 }
 
@@ -41,7 +43,8 @@ impl RunningCurvatureAverage {
         }
     }
 
-    /// Takes the gradients of one more block of draws into the averages.
+    /// Corrects the gradient and curvature of a new block of draws by the average curvature of the earlier
+    /// blocks, and returns them with the new average; [`Self::set_averaged_curvature`] stores that.
     pub fn add_and_correct_block(
         &mut self,
         evaluation: &Evaluation,
@@ -56,7 +59,8 @@ impl RunningCurvatureAverage {
         let mut gradient = whitened.mean.clone();
         let mut curvature = whitened.curvature().clone();
         if let Some(known) = &self.curvature {
-            // With σs ≈ a − Cε the block's own ē and G are taken out.
+            // If the score is linear, σs = a − Cε, then the deviations of the block's ē from 0 and G from I
+            // shift its gradient and curvature by known amounts, which are subtracted here.
             gradient -= known * &draws.mean;
             let outer = -&gradient * draws.mean.transpose();
             let mut spread = draws.second_moment.clone();
@@ -77,7 +81,7 @@ impl RunningCurvatureAverage {
         }
     }
 
-    /// Keeps `C` of all blocks, in the coordinates of the `q` that was moved to.
+    /// Stores the average of `C` over all blocks, in the whitened coordinates of the `q` after the step.
     pub fn set_averaged_curvature(&mut self, averaged: DMatrix<f64>) {
         self.curvature = Some(averaged);
     }

@@ -1,5 +1,5 @@
-//! Steps that are damped until they keep their promise (Levenberg and Marquardt), on fixed draws:
-//! what Newton-Stein and the natural gradient share.
+//! Steps on fixed draws that are damped until they gain enough of what they predict (Levenberg and Marquardt):
+//! the part that Newton-Stein and the natural gradient share.
 
 use crate::ascent::curvature::shrink_factor;
 use crate::ascent::draws::NoiseDraws;
@@ -7,10 +7,10 @@ use crate::ascent::evaluation::{Evaluation, EvaluationRequest, WhitenedGradient}
 use crate::ascent::stepper::{StepOutcome, Stepper};
 use nalgebra::DVector;
 
-/// How a gradient becomes a direction.
+/// A rule that turns a gradient into a step.
 pub trait DampedStepDirection {
-    /// The steps in `w = (z − μ) / σ` and in `log σ` at damping `damping ≥ 0`, the larger the
-    /// shorter; none if there is no step at this damping.
+    /// Returns the steps in `w = (z − μ) / σ` and in `log σ`; the larger `damping` (at least 0), the shorter
+    /// they are. `None` if there is no step at this damping.
     fn step_at_damping(
         gradient: &WhitenedGradient,
         damping: f64,
@@ -20,7 +20,7 @@ pub trait DampedStepDirection {
 const INITIAL_DAMPING: f64 = 0.35;
 const MIN_DAMPING: f64 = 1e-3;
 const MAX_DAMPING: f64 = 1e4;
-/// The longest step in any one mean, standard deviations.
+/// The largest step in any one mean, in standard deviations of `q`.
 const MAX_MEAN_STEP_IN_STDS: f64 = 3.0;
 
 pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
@@ -29,7 +29,7 @@ pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     ..EvaluationRequest::GRADIENT_ONLY
 };
 
-/// A descent along `D`, with a damping of its own for each datapoint.
+/// One datapoint's descent by steps of the rule `D`, with its own damping.
 pub struct DampedStepper<D> {
     damping: f64,
     last: Option<AcceptedTrial>,
@@ -53,7 +53,8 @@ impl<D: DampedStepDirection> DampedStepper<D> {
         }
     }
 
-    /// Sets the next trial from `params`, and says what it promises.
+    /// Sets the next trial, one step from `params`, and returns its predicted gain, nats; `None` if there is no
+    /// step even at the largest damping.
     fn set_next_trial(&mut self, params: &[f64], evaluation: &Evaluation) -> Option<f64> {
         let (for_mean, for_log_std) = loop {
             match D::step_at_damping(evaluation.whitened_gradient(), self.damping) {
@@ -93,7 +94,7 @@ impl<D: DampedStepDirection> Stepper for DampedStepper<D> {
         if let Some(last) = self.last.take() {
             let before = last.evaluation.loss_nats();
             let gained = before - evaluation.loss_nats();
-            // f32 values are good to about 2e-5 of their size. A NaN is refused.
+            // Losses from f32 values have a relative error of about 2e-5. A NaN is rejected.
             let taken = gained >= 0.05 * last.decrement - 2e-5 * before.abs();
             if taken {
                 if gained / last.decrement > 0.7 {

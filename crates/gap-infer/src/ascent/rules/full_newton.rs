@@ -1,4 +1,4 @@
-//! Averaged Newton steps for the full Gaussian: its precision is the average of the curvatures seen.
+//! Averaged Newton steps for the full Gaussian, whose precision becomes an average of the blocks' curvatures.
 
 use super::averaged_newton::MAX_MEAN_STEP_IN_STDS;
 use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
@@ -8,14 +8,16 @@ use crate::ascent::evaluation::Evaluation;
 use crate::ascent::stepper::{StepOutcome, Stepper};
 use nalgebra::{DMatrix, DVector};
 
-/// No step makes `q` more than `1 / √0.1` times as wide in any direction: below lies sampling noise.
+/// The lowest precision that a step may give `q` in any direction, relative to the precision before it. Lower
+/// ones are attributed to sampling noise, so the standard deviation grows by a factor of at most `1 / √0.1`.
 const MIN_RELATIVE_PRECISION: f64 = 0.1;
 
-/// As [`super::averaged_newton`], but that all of `C` is put to use: at the optimum of a full Gaussian
-/// the precision is `E[−∇² log p]` (Opper and Archambeau 2009, §2), so in coordinates `w = L⁻¹ (z − μ)`
-/// it moves to `(1 − ρ) I + ρ C`. That is the natural gradient with step `ρ` (Khan and Nielsen 2018,
-/// §3), and with steps that are the blocks' shares of all draws the precision is an average over all
-/// blocks.
+/// The rule of [`super::averaged_newton`] for the full Gaussian, where all of `C` determines the covariance.
+///
+/// At the optimum of a full Gaussian the precision is `E[−∇² log p]` (Opper and Archambeau 2009, §2), so in
+/// the coordinates `w = L⁻¹ (z − μ)` a step changes it from `I` to `(1 − ρ) I + ρ C`. That is a
+/// natural-gradient step of size `ρ` (Khan and Nielsen 2018, §3). As `ρ` is about the block's share of all
+/// draws, the precision is an average over all blocks.
 pub struct StochasticFullGaussianNewton {
     blocks: RunningCurvatureAverage,
     dim: usize,
@@ -31,7 +33,7 @@ impl StochasticFullGaussianNewton {
         }
     }
 
-    /// `μ ← μ + L w`, `L ← L M`.
+    /// Sets `μ ← μ + L w` and `L ← L M`, where `M` is `factor`.
     fn apply_mean_and_factor_step(&mut self, w: &DVector<f64>, factor: &DMatrix<f64>) {
         let dim = self.dim;
         let mut own = DMatrix::zeros(dim, dim);
@@ -57,10 +59,11 @@ impl StochasticFullGaussianNewton {
     }
 }
 
-/// The lower `M` with `M Mᵀ = P⁻¹`; none if `P` less `least` is not positive definite.
+/// Returns the lower triangular `M` with `M Mᵀ = P⁻¹`, where `P` is `precision`; `None` if `P − least · I` is
+/// not positive definite.
 ///
-/// With rows and columns in reverse order, Cholesky's factor of `P` is upper, and the transpose of its
-/// inverse lower.
+/// Cholesky's factorisation with rows and columns in reverse order gives `P = U Uᵀ` with an upper triangular
+/// `U`; `M` is `U⁻ᵀ`.
 fn cholesky_of_inverse(precision: &DMatrix<f64>, least: f64) -> Option<DMatrix<f64>> {
     let dim = precision.nrows();
     let reversed = |matrix: &DMatrix<f64>| {
@@ -99,7 +102,8 @@ impl Stepper for StochasticFullGaussianNewton {
         let step = NewtonPreconditioner::new(&averaged, damping).newton_mean_step(&gradient);
         let identity = DMatrix::identity(dim, dim);
         let excess = curvature - &identity;
-        // Where C is the identity the curvature in a symmetric move A of log L is 2 |A|².
+        // For a symmetric change A of log L, the gradient is C − I, and the second derivative along A is
+        // 2 |A|² where C = I: hence the predicted gain ¼ |C − I|².
         let decrement = 0.5 * step.dot(&gradient) + 0.25 * excess.norm_squared();
         let mut rate = weight / (1.0 + damping);
         let factor = loop {
@@ -107,7 +111,7 @@ impl Stepper for StochasticFullGaussianNewton {
             if let Some(factor) = cholesky_of_inverse(&precision, MIN_RELATIVE_PRECISION) {
                 break factor;
             }
-            // Ends: the identity is positive definite, and what is not finite was refused before.
+            // Terminates: the precision approaches the identity, since every evaluation here is finite.
             rate *= 0.5;
         };
         let shrink = shrink_factor(&step, MAX_MEAN_STEP_IN_STDS);

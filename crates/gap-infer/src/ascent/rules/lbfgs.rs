@@ -1,17 +1,17 @@
-//! L-BFGS on fixed draws, with backtracking: the way from far off.
+//! L-BFGS on fixed draws, with backtracking: for starts far from the optimum.
 
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
 use crate::ascent::stepper::{StepOutcome, Stepper};
 use std::collections::VecDeque;
 
-/// Pairs of steps and gradient changes that are remembered.
+/// The number of latest pairs of a step and its gradient change that are kept.
 const MAX_CURVATURE_PAIRS: usize = 6;
-/// The largest step in any one coordinate.
+/// The largest step in any one scaled coordinate.
 const MAX_COORDINATE_STEP: f64 = 4.0;
-/// A step is taken if it keeps this much of the slope's promise (Armijo) …
+/// A trial is accepted if it gains at least this fraction of what the slope predicts (Armijo).
 const ARMIJO_CONSTANT: f64 = 1e-4;
-/// … up to the noise of `f32` values, nats.
+/// How far a trial may miss that, nats: the noise of losses computed in `f32`.
 const ARMIJO_SLACK_NATS: f64 = 1e-4;
 const MAX_BACKTRACKS: u32 = 6;
 
@@ -20,10 +20,11 @@ pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     ..EvaluationRequest::GRADIENT_ONLY
 };
 
-/// Liu and Nocedal 1989, in `(μ / scale, log σ)`, with the scale of the start.
+/// L-BFGS (Liu and Nocedal 1989) in the coordinates `(μ / scale, log σ)`; `scale` is the start's `σ`, limited
+/// to 0.02 to 1.
 pub struct Lbfgs {
     scale: Vec<f64>, // [2D], 1 for log σ
-    /// The last iterate, in scaled coordinates, its loss and its gradient; none before the first.
+    /// The last iterate and its loss and gradient, in scaled coordinates; `None` before the first.
     last: Option<(Vec<f64>, f64, Vec<f64>)>,
     direction: Vec<f64>,
     slope: f64,
@@ -61,7 +62,7 @@ impl Lbfgs {
         params.iter().zip(&self.scale).map(|(p, s)| p / s).collect()
     }
 
-    /// The gradient in scaled coordinates: `∂/∂(μ / scale)` from `σ ∂/∂μ`.
+    /// The gradient in scaled coordinates; `∂/∂(μ / scale)` is computed from the evaluation's `σ ∂/∂μ`.
     fn scaled_loss_gradient(&self, evaluation: &Evaluation) -> Vec<f64> {
         let dim = self.scale.len() / 2;
         let gradient = evaluation.whitened_gradient();
@@ -75,7 +76,8 @@ impl Lbfgs {
         for_mean.chain(for_log_std).collect()
     }
 
-    /// `−H g` by the two-loop recursion; without history half a gradient step, a quarter in `log σ`.
+    /// Returns `−H g` by the two-loop recursion, where `H` approximates the inverse Hessian. Without stored
+    /// pairs, `H` is ½ for the means and ¼ for `log σ`.
     fn descent_direction(&self, gradient: &[f64]) -> Vec<f64> {
         let dim = gradient.len() / 2;
         let Some(newest) = self.pairs.back() else {
@@ -116,7 +118,7 @@ impl Lbfgs {
         let step: Vec<f64> = at.iter().zip(&from.0).map(|(a, b)| a - b).collect();
         let change: Vec<f64> = gradient.iter().zip(&from.2).map(|(a, b)| a - b).collect();
         let product = dot(&step, &change);
-        // Only pairs of positive curvature keep the directions downhill.
+        // Directions lead downhill only if all pairs have positive curvature.
         if product > 1e-10 * dot(&change, &change) {
             if self.pairs.len() == MAX_CURVATURE_PAIRS {
                 self.pairs.pop_front();
@@ -142,7 +144,7 @@ impl Stepper for Lbfgs {
     fn update_with_evaluation(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> StepOutcome {
         if let Some((_, loss, _)) = &self.last {
             let promised = self.step * self.slope;
-            // Written so that a NaN is refused.
+            // Written so that a NaN loss is rejected.
             let taken =
                 evaluation.loss_nats() <= loss + ARMIJO_CONSTANT * promised + ARMIJO_SLACK_NATS;
             if !taken {
@@ -150,7 +152,7 @@ impl Stepper for Lbfgs {
                     return StepOutcome::Stuck;
                 }
                 self.backtracks += 1;
-                // The minimum of the parabola through both values and the slope.
+                // Backtracks to the minimum of the parabola through both losses with the slope at the iterate.
                 let rise = evaluation.loss_nats() - loss - promised;
                 let factor = -0.5 * promised / rise;
                 self.step *= if factor.is_finite() {

@@ -1,17 +1,18 @@
-//! The natural gradient of a Gaussian, its step shortened until it keeps its promise.
+//! Steps along the natural gradient of a Gaussian, shortened until they gain enough of what they predict.
 
 use super::damped::{DampedStepDirection, DampedStepper};
 use crate::ascent::evaluation::WhitenedGradient;
 use nalgebra::DVector;
 
-/// The least curvature that is believed.
+/// A floor for `C_ii`.
 const MIN_CURVATURE: f64 = 0.05;
 
-/// With step `ρ = 1 / (1 + λ)`: the precision moves to `(1 − ρ) σ⁻² + ρ σ⁻² diag C`, the mean by
-/// `−ρ σ'² ∂(−L)/∂μ` (Khan and Nielsen 2018). Only the diagonal of the curvature enters.
+/// Natural-gradient steps of size `ρ = 1 / (1 + λ)` at damping `λ`: the precision becomes
+/// `σ'⁻² = (1 − ρ) σ⁻² + ρ σ⁻² diag C`, and the mean moves by `−ρ σ'² ∂(−L)/∂μ` (Khan and Nielsen 2018). Only
+/// the diagonal of the curvature is used.
 pub enum NaturalGradientDirection {}
 
-/// Natural-gradient steps, damped as far as they do not gain.
+/// Natural-gradient steps, damped until they gain enough.
 pub type NaturalGradientStepper = DampedStepper<NaturalGradientDirection>;
 
 impl DampedStepDirection for NaturalGradientDirection {

@@ -1,19 +1,20 @@
-//! Newton's method with the whole curvature of the mean from scores alone, on fixed draws.
+//! Newton's method on fixed draws. The whole curvature in the mean is estimated from the scores (Stein).
 
 use super::damped::{DampedStepDirection, DampedStepper};
 use crate::ascent::curvature::solve_damped_newton_step;
 use crate::ascent::evaluation::WhitenedGradient;
 use nalgebra::DVector;
 
-/// The least curvature that a step in `log σ` is divided by.
+/// A floor for `C_ii` in the steps in `log σ`.
 const MIN_LOG_STD_CURVATURE: f64 = 0.05;
-/// The longest step in any one `log σ`.
+/// The largest step in any one `log σ`.
 const MAX_LOG_STD_STEP: f64 = 1.0;
 
-/// `Δw = −(C + λI)⁻¹ σ ∂(−L)/∂μ`, and `Δ log σ` towards the fixed point `σ² = σ² / diag C`.
+/// Steps at damping `λ`: `Δw = −(C + λI)⁻¹ σ ∂(−L)/∂μ` and `Δ log σ = −½ log diag C / (1 + λ)`, which
+/// undamped would lead to the variance `σ² / diag C`.
 pub enum NewtonSteinDirection {}
 
-/// Newton steps with Stein estimates of the curvature, damped as far as they do not gain.
+/// Newton steps with Stein estimates of the curvature, damped until they gain enough.
 pub type NewtonSteinStepper = DampedStepper<NewtonSteinDirection>;
 
 impl DampedStepDirection for NewtonSteinDirection {
