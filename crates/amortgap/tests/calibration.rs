@@ -90,7 +90,7 @@ fn every_estimator_is_held_to_what_is_known() {
         );
         assert!(row.spread_nats > 0.0 && row.std_error_nats > 0.0, "{name}");
         assert!(row.seconds > 0.0 && row.joint_evaluations > 0.0, "{name}");
-        // Lower and upper bounds are on their side of `log p(x)`; the Pareto-smoothed estimate is neither.
+        // Lower bounds are below `log p(x)`, and upper bounds above; the Pareto-smoothed estimate is neither.
         let slack = 4.0 * row.bias_std_error_nats;
         match row.side {
             Side::Lower => assert!(row.bias_nats < slack, "{name}: {}", row.bias_nats),

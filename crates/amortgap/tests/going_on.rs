@@ -132,7 +132,7 @@ fn a_changed_estimator_keeps_the_fits() {
         !stderr.contains("fit") && !stderr.contains("model"),
         "{stderr}"
     );
-    // The results hold nothing of the first run that the second does not find.
+    // A run in another folder has the same results, so nothing of the first run is left in them.
     let elsewhere = bench.summary_of_run("elsewhere", &more);
     assert_eq!(summary(&bench.path("out")), elsewhere);
 }

@@ -31,7 +31,7 @@ pub struct Context<'a> {
     pub output: &'a Path,
     /// The number of threads that the work may use. No result depends on it.
     pub threads: usize,
-    /// To be called with the fraction that is done.
+    /// The function to call with the fraction of the work that is done.
     pub progress: &'a (dyn Fn(f64) + Sync),
 }
 

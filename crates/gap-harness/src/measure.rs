@@ -204,8 +204,8 @@ fn new_draws_based_estimator(
     written.expect("every estimator of a `q` has been written")
 }
 
-/// Returns the records of values that belong to the model and not to a measured `q`, such as estimates of `log
-/// p(x)` itself.
+/// Returns the records of values that belong to the model and not to a measured `q`, such as estimates of the
+/// evidence itself.
 pub fn evidence_records(
     origin: &RecordOrigin,
     answers: Vec<BatchEstimates>,

@@ -23,7 +23,7 @@ pub struct StageWorkspace<'a> {
     pub store: &'a Store,
     /// The number of threads that the stage may use.
     pub threads: usize,
-    /// To be called with the fraction that is done.
+    /// The function to call with the fraction of the stage that is done.
     pub progress: &'a (dyn Fn(f64) + Sync),
 }
 

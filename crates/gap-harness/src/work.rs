@@ -1,8 +1,9 @@
 //! The kinds of work that a plan is made of: one struct and one file for each.
 //!
 //! The fields of a struct are the settings that its numbers depend on; they are hashed into the name of its
-//! stage. It runs with these fields and a `Context` alone, and never sees the spec. To add a kind of work, add
-//! a file here with an `impl` of [`Work`], a line to the list below, and its stages to the planner.
+//! stage. A piece of work runs with these fields and a `Context` alone, and never sees the spec. To add a kind
+//! of work, add a file here with an `impl` of [`Work`], a line to the list below, and its stages to the
+//! planner.
 
 mod adaptive;
 mod amortized;

@@ -149,8 +149,8 @@ struct DistancesToOptimum {
     climbing: u64,
     /// For each datapoint with a finite ELBO, the distance to the optimum that its ascent leads to, nats.
     to_go: Vec<f64>,
-    /// For each ascent that leads to a clearly worse optimum than the best known, the difference of the two,
-    /// nats.
+    /// For each ascent that leads to an optimum more than [`MIN_OTHER_OPTIMUM_NATS`] below the best one known,
+    /// the difference of the two, nats.
     elsewhere: Vec<f64>,
     /// The number of datapoints without a finite ELBO, which are in neither list.
     non_finite: u64,

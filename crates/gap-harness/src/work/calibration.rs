@@ -146,7 +146,7 @@ impl Work for CalibrationWork {
 }
 
 impl CalibrationProblem<'_> {
-    /// Makes `n` estimates, some at a time.
+    /// Makes `n` estimates, in batches.
     fn estimate_replicates(
         &self,
         n: u64,

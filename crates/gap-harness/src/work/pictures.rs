@@ -28,7 +28,8 @@ const PICTURE_REACH_STDS: f64 = 4.0;
 /// The number of points along each side of a cell at which the posterior is evaluated.
 const CELL_SIDE_POINTS: usize = 3;
 
-/// The number of draws that picture a `q`. Every family can draw, while its density may be intractable.
+/// The number of draws from which a `q` is pictured. Every family has draws, but not all have a tractable
+/// density.
 const DRAWS_OF_Q: i64 = 100_000;
 
 /// The number of draws made at a time, which limits memory.
@@ -220,7 +221,7 @@ fn grid_around_posterior(
         let mean = [mean(0), mean(1)];
         let std = |axis: usize| {
             let squares = weighted().map(|(z, mass)| mass * (z[axis] - mean[axis]).powi(2));
-            // The grid cannot resolve a posterior that is narrower than a cell, so half a cell is the least.
+            // The grid cannot resolve a posterior within one cell, so its width counts as at least half a cell.
             squares.sum::<f64>().sqrt().max(0.5 * square.cell_width())
         };
         let half_width = reach * std(0).max(std(1));

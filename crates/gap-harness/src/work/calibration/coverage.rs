@@ -9,7 +9,7 @@ use std::collections::HashMap;
 /// The fraction of intervals that should contain their target.
 const CONFIDENCE_LEVEL: f64 = 0.95;
 
-/// The most draws for which an interval is one of Student's t distribution; with more it is a normal one.
+/// The most draws for which intervals use Student's t distribution; with more they use the normal distribution.
 const MAX_STUDENT_T_SAMPLES: u64 = 1000;
 
 /// Coverage and bias of an estimator, from replicates of one estimate.
