@@ -6,8 +6,8 @@
 use crate::dataset::Dataset;
 use tch::Kind;
 
-/// Returns a data set `name` that is 1 where a value of `grey`, on `[0, 1]`, is at least one half, and 0
-/// elsewhere. Ids and image shape are kept.
+/// Returns a data set called `name` that has 1 where `grey`, with values on `[0, 1]`, is at least one half, and
+/// 0 elsewhere. Ids and image shape are kept.
 ///
 /// One half is level 8 on a scale from 0 to 16, and lies between levels 127 and 128 on one from 0 to 255.
 pub fn binarize(grey: &Dataset, name: &str) -> Dataset {

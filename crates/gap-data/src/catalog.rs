@@ -46,7 +46,7 @@ pub struct CatalogEntry {
     pub published_split: bool,
     /// Whether every value is 0 or 1; otherwise values are grey levels on `[0, 1]`.
     pub binary: bool,
-    /// The number of different values that are possible, equally spaced from 0 to 1.
+    /// The number of levels that a value can have, equally spaced from 0 to 1.
     pub n_levels: i64,
     origin: BaseDataset,
 }
@@ -168,8 +168,9 @@ pub struct Splits {
 ///
 /// # Errors
 ///
-/// [`DataError::UnknownName`] or [`DataError::TooManyTrainPoints`]. If the data set is not built in, any other
-/// variant of [`DataError`] is possible as well: for each file, the first in order of declaration that applies.
+/// [`DataError::UnknownName`] or [`DataError::TooManyTrainPoints`]. If the data set is not built in, its files
+/// can cause every other variant of [`DataError`]; if several apply to a file, the one declared first is
+/// returned.
 pub fn load(name: &str, options: &LoadOptions<'_>) -> Result<Splits, DataError> {
     let entry = entry(name)?;
     let n_train = match options.train_points {

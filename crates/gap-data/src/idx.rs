@@ -109,8 +109,8 @@ pub fn parse_images(bytes: &[u8], path: &Path) -> Result<Images, DataError> {
     }
 }
 
-/// Returns the standard name of the file of images that belongs in the place of `path`: its file name without
-/// `.gz`, and with the images' part of the name in place of the labels' part.
+/// Returns the name of the file to use instead of `path`: the same file name without `.gz`, and with
+/// `images-idx3` in place of `labels-idx1`.
 fn images_file_name(path: &Path) -> String {
     let name = path
         .file_name()

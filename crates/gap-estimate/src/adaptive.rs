@@ -14,10 +14,10 @@ use std::time::Instant;
 
 /// Returns one estimate for each datapoint, from draws that depend only on `key` and the datapoint.
 ///
-/// `K` is doubled until the standard error is below a target, or a cap is reached.
+/// The number of draws, `K`, is doubled until the standard error is below a target, or a cap is reached.
 ///
 /// `K` is chosen on separate draws, and the estimate is made from as many others: it would be biased if it
-/// stopped where its own error happened to look small. This costs every draw twice.
+/// stopped where its own error happened to look small. So every datapoint takes `2 K` draws.
 ///
 /// With a share of draws from the prior, the proposal is `(1 − share) q + share p(z)`, and no weight exceeds
 /// `p(x | z) / share`. A `q` that is narrower than the posterior somewhere then cannot give weights without

@@ -28,7 +28,8 @@ use gap_torch::SeedKey;
 use std::time::Instant;
 use step_sizes::{adapt_step_sizes, evaluations_per_transition};
 
-/// Below this mean acceptance probability, chains may hardly have moved along the path.
+/// The lowest mean acceptance probability that is trusted. Below it, chains may hardly have moved along the
+/// path.
 const MIN_TRUSTED_ACCEPTANCE: f64 = 0.4;
 
 /// Below this ratio of effective to actual chains the standard error is not trusted, since it rests on a few
@@ -216,8 +217,8 @@ impl ChainWeights {
     /// Returns the standard error of the log of the mean weight: the delta method's, or `√((e^v − 1) / C)`,
     /// that of normal log-weights with the sample variance `v`, whichever is larger.
     ///
-    /// A log-weight is a sum of many increments, hence nearly normal, and a few weights usually miss the
-    /// largest ones, so that their spread is too small.
+    /// A log-weight is a sum of many increments, hence nearly normal. A few weights usually miss the largest
+    /// ones that their distribution has, so the delta method's error is too small.
     fn std_error(&self) -> f64 {
         let normal_error = (self.logs.variance().exp_m1() / self.weights.count() as f64).sqrt();
         self.weights.std_error().max(normal_error)

@@ -15,7 +15,7 @@ pub struct Estimate {
     pub trust: Trust,
     /// The number of draws (or chains) it was made from; 0 for an exact value.
     pub n_samples: u64,
-    /// What the estimator reports besides.
+    /// Further quantities that the estimator reports.
     pub diagnostics: Diagnostics,
 }
 

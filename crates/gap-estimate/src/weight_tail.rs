@@ -3,7 +3,8 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-/// Returns how many of `n` weights are the tail: `min(n / 5, 3 √n)` (Vehtari et al. 2024, §3.2).
+/// Returns how many of the largest of `n` weights form the tail: `min(n / 5, 3 √n)` (Vehtari et al. 2024,
+/// §3.2).
 pub fn tail_length(n: u64) -> usize {
     let n = n as f64;
     (n / 5.0).min(3.0 * n.sqrt()).ceil() as usize
@@ -150,9 +151,9 @@ fn sum_and_sum_of_squares(weights: impl Iterator<Item = f64>) -> [f64; 2] {
 /// actual spread.
 const MIN_TAIL_FOR_EXPECTED_SUMS: usize = 50;
 
-/// The largest shape with which expected sums are computed. From a shape of ½ on a Pareto distribution has no
-/// variance, and shapes are known only to about 0.1, so that above this one the expected square is mostly a
-/// guess.
+/// The largest shape with which expected sums are computed; a larger one is replaced by it. A Pareto
+/// distribution with a shape of ½ or more has no variance, and shapes are known only to about 0.1, so that
+/// above this limit the expected square is mostly a guess.
 const MAX_SHAPE_FOR_EXPECTED_SUMS: f64 = 0.45;
 
 impl ParetoTail {
@@ -175,9 +176,9 @@ impl ParetoTail {
 
 /// Fits shape and scale of a generalised Pareto distribution to rising `excesses` above 0.
 ///
-/// The estimate is the posterior mean over a grid of Zhang and Stephens 2009, with the weak prior towards a
-/// shape of ½ of Vehtari et al. 2024 (appendix G). With `θ = −k / σ` the `k` of the maximum likelihood has
-/// the closed form `k(θ) = mean log(1 − θ x)`, so that a grid over `θ` is enough.
+/// The estimate is a posterior mean over a grid (Zhang and Stephens 2009), with a weak prior towards a shape of
+/// ½ (Vehtari et al. 2024, appendix G). With `θ = −k / σ`, the `k` of maximum likelihood has the closed form
+/// `k(θ) = mean log(1 − θ x)`, so that a grid over `θ` is enough.
 fn fit_generalised_pareto(excesses: &[f64]) -> Option<(f64, f64)> {
     let n = excesses.len() as f64;
     let largest = *excesses.last()?;

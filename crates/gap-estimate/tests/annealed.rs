@@ -79,7 +79,8 @@ fn from_the_optimum_a_long_path_is_within_a_twentieth_of_a_nat_at_50_dimensions(
     );
 }
 
-/// The standard errors in a one-sided interval of 99% with 15 degrees of freedom.
+/// How many standard errors a bound is moved outwards, for one-sided confidence of 99% with 15 degrees of
+/// freedom.
 const WIDENED: f64 = 2.6;
 
 #[test]

@@ -15,7 +15,8 @@ use gap_schema::Record;
 use gap_spec::{BoundSpec, EncoderLabel, Estimator, Family, Method, Split, Start, StopKind};
 use gap_torch::SeedKey;
 
-/// The role, below a seed's key, of the draws that estimate `log p(x)` itself.
+/// The role (see [`SeedKey::for_role`]) of the draws for estimates of `log p(x)` itself. Its key is derived
+/// from the key of the seed.
 pub const EVIDENCE_SEED_ROLE: &str = "evidence";
 
 /// What all records of a stage have in common.
@@ -43,7 +44,7 @@ pub struct Measurement<'a> {
     pub origin: RecordOrigin<'a>,
 }
 
-/// The `q`s of a batch after a method, or after some of its refinement steps.
+/// The `q`s that a method found for a batch; for refinement, those after one of its numbers of steps.
 #[derive(Clone, Copy)]
 struct Snapshot<'a> {
     method: Method,
@@ -69,7 +70,8 @@ pub struct BatchEstimates {
 }
 
 impl Measurement<'_> {
-    /// Finds `q*` of a batch. Returns its records, with those of the model's closed forms, and its parameters.
+    /// Finds `q*` for a batch. Returns the parameters of `q*`, and the records, including those of the model's
+    /// closed forms.
     pub fn free_form(
         &self,
         search: &FreeFormInference,
@@ -133,7 +135,7 @@ impl Measurement<'_> {
         Ok(records)
     }
 
-    /// Returns the records of a snapshot, with all estimators that apply to it on the same draws.
+    /// Returns the records of a snapshot, by all estimators that apply to it. Those that use draws share them.
     fn records(&self, snapshot: Snapshot, batch: &Batch) -> Result<Vec<Record>, RunError> {
         let estimators: Vec<Box<dyn PosteriorEstimator>> =
             Estimator::for_fitted_q(snapshot.is_last)

@@ -13,7 +13,8 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::{Device, Tensor};
 
-/// Why a spec cannot be run here. The message is one line, and says what to change.
+/// Why a spec cannot be run on this machine or with this data. The message is one line, and says what to
+/// change.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// The device is not available.
@@ -22,7 +23,7 @@ pub enum InputError {
     /// The data is missing, or not as it was published.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The data does not go with another key of the spec.
+    /// The data conflicts with another key of the spec.
     #[error("{0}")]
     Conflict(String),
 }
@@ -223,8 +224,8 @@ impl Observations {
     }
 }
 
-/// Points `ids` of a second endless data set that the model and the seed define, to which nothing is fitted;
-/// and the latent variables that they were drawn with, `[B, D]`.
+/// Draws the points `ids` of a second endless data set that the model and the seed define, to which nothing is
+/// fitted. Also returns the latent variables that they were drawn with, `[B, D]`.
 pub fn simulated_points(
     seed: u32,
     model: &dyn LatentVariableModel,

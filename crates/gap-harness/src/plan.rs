@@ -1,9 +1,9 @@
 //! A checked spec as content-addressed stages, dependencies first.
 //!
 //! A stage's name is a digest of everything that its numbers depend on: its own settings, the names of the
-//! stages that it depends on, the source of the computing crates, the device, the math library and the fused
-//! kernels. If anything else changes (batch size, number of workers, later stages), finished stages are still
-//! used.
+//! stages that it depends on, the source files whose code can change a result (listed in `build.rs`), the
+//! device, and the code paths of the math library and the fused kernels. If anything else changes (batch size,
+//! number of workers, later stages), finished stages are still used.
 
 mod evidence;
 mod planner;

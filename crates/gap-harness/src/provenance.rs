@@ -17,11 +17,11 @@ pub struct Provenance {
     pub commit: String,
     /// Whether the source differed from that commit: `true`, `false` or `unknown`.
     pub dirty: String,
-    /// A digest of the source of the computing crates.
+    /// A digest of the source files whose code can change a result (listed in `build.rs`).
     pub source: String,
     /// The version of libtorch.
     pub libtorch: String,
-    /// How libtorch's math library chooses its code: `switched`, `stock` or `not-exported` (see
+    /// The code path of libtorch's math library: `switched`, `stock` or `not-exported` (see
     /// [`detect_mkl_path`]).
     pub math: String,
     /// The instruction set of the fused kernels, with `+bf16` if they can multiply 16-bit numbers; `off` if

@@ -6,11 +6,11 @@ use std::fmt;
 /// What a stage's numbers depend on besides its own settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Environment {
-    /// A digest of the source of the computing crates.
+    /// A digest of the source files whose code can change a result (listed in `build.rs`).
     pub source: String,
     /// The device.
     pub device: String,
-    /// How libtorch's math library chooses its code.
+    /// The code path of libtorch's math library.
     pub math: String,
     /// The instruction set of the fused kernels, or `off`.
     pub kernels: String,

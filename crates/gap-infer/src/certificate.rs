@@ -48,7 +48,8 @@ const fn draws_per_set(dim: usize, doublings: u32) -> usize {
 
 /// Estimates the remaining distance of each of `rows` (positions in the objective's batch) at its `λ`.
 ///
-/// Each of the `doublings` doubles the draws, and reduces the standard error to somewhat less than half.
+/// The number of draws is doubled `doublings` times; each doubling reduces the standard error to somewhat less
+/// than half.
 ///
 /// # Errors
 ///
@@ -56,8 +57,8 @@ const fn draws_per_set(dim: usize, doublings: u32) -> usize {
 ///
 /// # Panics
 ///
-/// If the family is no Gaussian. The curvature of others is unknown, and [`crate::free_form`] goes by the
-/// gain of their ascent instead.
+/// If the family is not Gaussian. The curvature of other families is unknown; [`crate::free_form`] uses the
+/// gain of an ascent for them instead.
 pub fn estimate_remaining_nats(
     objective: &mut Objective,
     rows: &[usize],

@@ -40,8 +40,8 @@ impl Encoder {
         Self::new(network.with_zero_output())
     }
 
-    /// Creates an encoder with this network, which has `Q` outputs and at most `X` inputs. With fewer inputs
-    /// it sees only the first columns of an observation, not the last ones, which are its context.
+    /// Creates an encoder with this network, which has `Q` outputs and at most `X` inputs. A network with fewer
+    /// inputs sees only the first columns of an observation, without the context in the last ones.
     pub const fn new(network: Mlp) -> Self {
         Self {
             network,

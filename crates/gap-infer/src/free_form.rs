@@ -92,9 +92,9 @@ pub struct FreeFormInference<'a> {
     pub search: SearchMode,
     /// A datapoint has converged when the bound on its remaining distance is below this, nats.
     pub tolerance_nats: f64,
-    /// The most evaluations of a datapoint under [`SearchMode::UntilCertified`]. It limits each phase of the
-    /// schedule, and after a certificate no new round begins once it is reached. Evaluations count together
-    /// over all starts, and over the smaller families that the search started from.
+    /// Limits the evaluations of a datapoint under [`SearchMode::UntilCertified`]. Each phase of the schedule
+    /// takes at most this many. Once the total over all starts, and over the smaller families that the search
+    /// started from, has reached it, a datapoint whose certificate is above the tolerance ascends no further.
     pub max_steps: u32,
     /// The precision of gradient products in the diagonal Gaussian's schedule under
     /// [`SearchMode::UntilCertified`]. Later rounds, certificates and other families use full precision.
@@ -239,10 +239,10 @@ impl<'a> FreeFormInference<'a> {
 
     /// Returns the best endpoint of each datapoint.
     ///
-    /// Where the endpoints of several starts differ, all are first ascended further, since an ascent that was
-    /// only slow is not at another optimum. Where they agree, the result is their mean, which is closer to
-    /// the optimum than any of them because their draws were independent. Under [`SearchMode::Once`] neither
-    /// is done.
+    /// Where the endpoints of several starts differ, all are first ascended further, since an ascent may only
+    /// have been slow, and not lead to another optimum. Where they agree, the result is their mean, which is
+    /// closer to the optimum than any of them because their draws were independent. Under [`SearchMode::Once`]
+    /// neither is done.
     fn select_best_ends(
         &self,
         objective: &mut Objective,
@@ -348,8 +348,7 @@ impl<'a> FreeFormInference<'a> {
         }
     }
 
-    /// Takes averaged Newton steps, in each round on twice the draws and to half the tolerance of the one
-    /// before.
+    /// Takes averaged Newton steps. Each round uses twice the draws and half the tolerance of the round before.
     fn resume_on_more_draws(
         &self,
         objective: &mut Objective,

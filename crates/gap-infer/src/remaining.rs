@@ -3,8 +3,8 @@
 /// An estimated distance to the optimum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Remaining {
-    /// The estimate of `L[q*] − L[q]`, nats. It is unbiased where `L` is quadratic, and so it may be
-    /// negative.
+    /// The estimate of `L[q*] − L[q]`, nats. For a Gaussian family it is unbiased where `L` is quadratic, and
+    /// noise can make it negative.
     pub nats: f64,
     /// Its standard error, from the scatter over sets of draws.
     pub std_error_nats: f64,

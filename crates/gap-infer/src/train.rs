@@ -32,8 +32,8 @@ fn minibatch_size(training: &TrainingSpec, data: &Dataset) -> usize {
 pub struct TrainingCost {
     /// Wall time, seconds.
     pub seconds: f64,
-    /// Joint gradients `∇_z log p(x, z)`; 0 if the decoder was fitted too, since its gradients are not in `z`
-    /// alone.
+    /// The number of joint gradients `∇_z log p(x, z)`. Reported as 0 for a joint fit of decoder and encoder,
+    /// whose gradients are also taken with respect to the decoder's weights.
     pub joint_gradients: u64,
 }
 

@@ -71,7 +71,7 @@ fn polished(
     states.into_iter().map(|state| state.params).collect()
 }
 
-/// `−L` of each datapoint in `f64`.
+/// `−L` of each datapoint, nats.
 fn losses(objective: &mut Objective, params: &[Vec<f64>], draws: &NoiseDraws) -> Vec<f64> {
     let rows: Vec<usize> = (0..params.len()).collect();
     let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
@@ -135,8 +135,8 @@ fn at_distance(
 /// 15% of one, with all distances taken together.
 ///
 /// The truth is a difference of losses in `f64` on the `n` draws on which the optimum was found, where its
-/// gradient is zero. Its error is less than a tenth of the smallest distance: optima on other draws are worse
-/// by less than that.
+/// gradient is zero. Its error is less than a tenth of the smallest distance: on these draws, optima that were
+/// found on others are worse by less than that.
 fn check(dim: i64, hidden: i64, n: usize) {
     let (model, batch) = &of_digits(dim, hidden, 40);
     let dim = dim as usize;

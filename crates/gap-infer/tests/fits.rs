@@ -156,8 +156,8 @@ fn refining_raises_the_elbo_on_average() {
         .iter()
         .map(|fitted| mean_elbo(&decoder, &fitted.params, &batch))
         .collect();
-    // The first step is a whole Newton step on one block of draws. The noise of the draws costs half a nat
-    // for each of the 2 D parameters, divided by their number S, which may be more than the step gains.
+    // The first step is a whole Newton step on one block of draws. The noise of `S` draws costs half a nat for
+    // each of the `2 D` parameters, divided by `S`, which may be more than the step gains.
     let noise = 0.5 * 8.0 / 32.0;
     assert!(elbos[0] > amortized - noise, "{amortized}: {elbos:?}");
     assert!(

@@ -1,4 +1,5 @@
-//! Searches of families without a known curvature: held to exact posteriors and to much longer searches.
+//! Searches of families without a known curvature, compared with exact posteriors and with much longer
+//! searches.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod searches;
@@ -24,7 +25,7 @@ const FLOWS: [Family; 4] = [
     Family::GaussianMixture,
 ];
 
-/// Where an ascent from `start` comes to, on draws of a seed.
+/// Returns the endpoints of ascents from `start`, on draws of `seed`.
 fn found(
     family: &dyn VariationalFamily,
     model: &dyn LatentVariableModel,
@@ -76,7 +77,7 @@ fn the_search_stays_at_the_exact_posterior_of_a_linear_gaussian() {
     }
 }
 
-/// From the prior by Adam alone, without the Gaussians on the way.
+/// Adam starts from the prior, without searches in smaller families before it.
 #[test]
 fn adam_alone_finds_the_posterior_of_a_linear_gaussian() {
     let model = LinearGaussian::random(2, 4, 0.5, SeedKey::root(6), CPU);
@@ -94,7 +95,8 @@ fn adam_alone_finds_the_posterior_of_a_linear_gaussian() {
             .standard_normal_params(batch.len() as i64, CPU)
             .to_rows();
         let params = found(family.as_ref(), &model, &batch, start, (&phase, 4));
-        // A full Gaussian's loss is that of its draws here, whose density is exact.
+        // `losses` uses the entropy in closed form for the full Gaussian, and `log q` at the draws for the
+        // others.
         let losses = losses(family.as_ref(), &model, &batch, &params, 1024);
         let gap: Vec<f64> = losses.iter().zip(&evidence).map(|(l, e)| l + e).collect();
         println!("{name}: {:.1e} nats", most(&gap));
@@ -102,7 +104,7 @@ fn adam_alone_finds_the_posterior_of_a_linear_gaussian() {
     }
 }
 
-/// What a search that took ten times the gradients finds besides is below the bound for most points.
+/// Further ascent, with ten times the gradients of the search, gains less than the bound at most datapoints.
 #[test]
 fn the_bound_covers_what_a_much_longer_search_finds() {
     let (model, batch) = of_digits(4, 32, 20);
@@ -169,7 +171,7 @@ fn refining_a_flow_raises_its_bound() {
     );
 }
 
-/// An encoder that is better than the Gaussian's optimum is where the ascent starts.
+/// The ascent starts from the encoder's output where that is better than the full Gaussian's optimum.
 #[test]
 fn a_search_never_ends_below_its_encoder() {
     let (model, batch) = of_digits(4, 32, 8);
@@ -195,8 +197,8 @@ fn a_search_never_ends_below_its_encoder() {
     }
 }
 
-/// `E_q[p(x, z) r / q] = p(x)` wherever `λ` is: it holds only if every determinant, and the reverse model's
-/// density, is what the draws say.
+/// `E_q[p(x, z) r / q] = p(x)` for every `λ`, where `r` is the density of the reverse model, if there is one.
+/// It fails if any determinant or density is computed wrongly.
 #[test]
 fn weights_of_any_flow_have_the_evidence_as_their_mean() {
     let model = LinearGaussian::random(2, 4, 1.0, SeedKey::root(6), CPU);
@@ -232,7 +234,7 @@ fn weights_of_any_flow_have_the_evidence_as_their_mean() {
                 error.abs() < 4.5 && std_error < 0.05,
                 "{name}: {mean} {std_error}"
             );
-            // Away from the posterior, so that there is something to weigh.
+            // `q` is not the posterior, at which all weights are equal.
             assert!(std_error > 1e-4, "{name}");
         }
     }

@@ -20,7 +20,7 @@ fn normal(seed: u64, n_samples: i64, ids: &[u64], dim: i64) -> Tensor {
     NoiseStream::new(SeedKey::root(seed), ids, Device::Cpu).normal(n_samples, dim)
 }
 
-/// The ELBO on fixed noise, `[B]`, whose slope is the expected gradient.
+/// The ELBO on fixed noise, `[B]`. The gradients under test must equal its slope.
 fn elbo(
     model: &dyn LatentVariableModel,
     family: &DiagonalGaussian,
@@ -211,7 +211,8 @@ fn the_curvature_on_a_linear_gaussian_is_the_precision_stretched() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// The least `KL(q ‖ p)` that the family states is not negative, and no member is below it.
+    /// The smallest `KL(q ‖ p)` that the family reports is not negative, and no member's divergence is below
+    /// it.
     #[test]
     fn no_member_of_the_family_is_closer_than_its_closest(seed in 0..1000_u64) {
         let model = LinearGaussian::random(3, 6, 0.7, SeedKey::root(seed), Device::Cpu);

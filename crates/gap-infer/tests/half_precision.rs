@@ -1,4 +1,4 @@
-//! Gradients by products of 16-bit factors end where those of 32 bits do.
+//! Ascents whose gradients use products of 16-bit factors end where those in full precision do.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod searches;
@@ -13,7 +13,8 @@ use gap_torch::SeedKey;
 use searches::{most, of_digits, prior_like};
 use tch::Kind;
 
-/// Whether half precision is another thing than full on this processor.
+/// Whether mixed precision differs from full precision, which depends on the processor and on the kernels'
+/// switch.
 fn is_half_there() -> bool {
     let is_there = Backend::from_environment().unwrap().has_half_precision();
     if !is_there {
@@ -22,8 +23,8 @@ fn is_half_there() -> bool {
     is_there
 }
 
-/// How much worse the ends of half precision are than those of full, nats, each datapoint's, in `f64`
-/// on 4,096 draws; both ascend on the same draws.
+/// How much worse the endpoint in mixed precision is than that in full precision, for each datapoint, nats.
+/// Both ascents use the same draws, and the endpoints are compared in `f64` on 4,096 others.
 fn worse(dim: i64, hidden: i64, schedule: &PhaseSchedule) -> Vec<f64> {
     let (model, batch) = of_digits(dim, hidden, 100);
     let rows: Vec<usize> = (0..batch.len()).collect();
@@ -73,7 +74,7 @@ fn check(what: &str, dim: i64, worse: &[f64]) {
     assert!(most(&apart) < 1e-3, "{what}, D = {dim}: {apart:?}");
 }
 
-/// The tolerance of a search is 0.01 nats: what half precision changes is a hundredth of it.
+/// On average, endpoints change by less than a hundredth of a search's tolerance of 0.01 nats.
 #[test]
 fn the_default_search_ends_where_full_precision_does() {
     if !is_half_there() {
@@ -85,7 +86,7 @@ fn the_default_search_ends_where_full_precision_does() {
     }
 }
 
-/// Refinement by averaged Newton steps, and Adam: gradients alone, from far off to the optimum.
+/// Adam from the prior to the optimum: no evaluation computes the loss, so that all use 16-bit factors.
 #[test]
 fn gradients_alone_end_where_full_precision_does() {
     if !is_half_there() {

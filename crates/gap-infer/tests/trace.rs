@@ -26,7 +26,7 @@ fn optima(model: &MlpDecoder, batch: &Batch) -> Vec<Vec<f64>> {
     fit.fitted.params.to_rows()
 }
 
-/// Traces an ascent from the prior. Seconds are set to zero, since nothing else may differ between two runs.
+/// Traces an ascent from the prior. Seconds are set to zero, since they alone may differ between two runs.
 fn trace(
     model: &dyn LatentVariableModel,
     batch: &Batch,

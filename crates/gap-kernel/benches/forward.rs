@@ -1,5 +1,5 @@
-//! An encoder's outputs at 1,000 rows and at one row, gray and binary, with each instruction set of this
-//! machine, in rows per second.
+//! An encoder's outputs at 1,000 rows and at one row, for binary rows and for others ("gray"), with each
+//! instruction set of this machine, in rows per second.
 //!
 //! `cargo bench --profile dev -p gap-kernel --bench forward`
 
@@ -28,7 +28,7 @@ fn gray_rows() -> Vec<f32> {
     (0..N_ROWS * WIDTHS[0]).map(next).collect()
 }
 
-/// 1 where a number is below `share`, 0 elsewhere.
+/// Replaces numbers below `share` by 1 and all others by 0.
 fn ones(gray: &[f32], share: f32) -> Vec<f32> {
     let one = |&value: &f32| f32::from(u8::from(value < share));
     gray.iter().map(one).collect()

@@ -1,6 +1,6 @@
-//! Training steps from 100 rows (64 for the small networks) with each instruction set and precision of this
-//! machine, in rows per second: an encoder's, from a gradient in its output, and a decoder's, from
-//! observations.
+//! Training steps on batches of 100 rows (64 for the small networks) with each instruction set and precision of
+//! this machine, in rows per second. The encoder learns from a gradient with respect to its output, the decoder
+//! from observations.
 //!
 //! `cargo bench --profile dev -p gap-kernel --bench training`
 
@@ -12,7 +12,7 @@ use std::hint::black_box;
 
 const N_ROWS: usize = 100;
 
-/// So small that the weights hardly change.
+/// The learning rate is so small that the weights hardly change.
 const LEARNING_RATE: f64 = 1e-6;
 
 /// Numbers from −`scale` to `scale` with a period of 2,003.

@@ -70,7 +70,7 @@ impl AdamStep {
             let s = L::load(square);
             let change = L::subtract(L::multiply(gradient, gradient), s);
             let s = L::add(s, L::multiply(square_rate, change));
-            // √s, as s · 1/√s. Below the limit it is nearly 0, as the root is.
+            // √s, as s · 1/√s. Where s is raised to the minimum, the product is not √s, but both are nearly 0.
             let root = L::multiply(s, inverse_sqrt::<L>(L::max(L::splat(MIN_SECOND_MOMENT), s)));
             let scale = L::multiply_add(root, L::splat(self.unbias), L::splat(EPSILON as f32));
             let change = L::multiply(L::multiply(L::splat(self.rate), m), inverse::<L>(scale));

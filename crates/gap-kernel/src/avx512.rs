@@ -123,7 +123,8 @@ impl FullPrecisionLanes for Lanes16 {
 /// The kernel whose factors are `f32`.
 pub(crate) type Avx512 = FullPrecisionKernel<Lanes16>;
 
-/// The kernel with 16-bit factors (the upper half of an `f32`), of which an instruction adds up two products.
+/// The kernel with 16-bit factors (bfloat16, the upper half of an `f32`). One instruction adds two of their
+/// products to a sum.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512Bf16;
 

@@ -1,10 +1,10 @@
 //! The first layer's product for binary rows, which looks sums up instead of multiplying.
 //!
-//! Binarised images are rows of zeros and ones, and their product with a weight is a sum of some of its rows.
-//! Inputs are divided into groups of [`INPUTS_PER_TABLE`]. A group's part of that sum is one of
-//! `2^INPUTS_PER_TABLE` values, whatever the row. A table of all of them takes one addition for each; then
-//! every row needs one load and one addition where the product takes `INPUTS_PER_TABLE` multiplications (the
-//! method of the four Russians: Arlazarov, Dinic, Kronrod and Faradzhev 1970).
+//! A binarised image is a row of zeros and ones. Its product with a weight is the sum of the weight rows whose
+//! input is one. Inputs are divided into groups of [`INPUTS_PER_TABLE`], and a group contributes one of only
+//! `2^INPUTS_PER_TABLE` partial sums, whatever the row. A table of these takes one addition per entry. Every
+//! row then needs one load and one addition per group, where the product takes `INPUTS_PER_TABLE`
+//! multiplications (the method of the four Russians: Arlazarov, Dinic, Kronrod and Faradzhev 1970).
 //!
 //! - [`BinaryRows::take`] checks whether a row is binary, and stores which entry of each group's table it
 //!   needs.
@@ -15,11 +15,11 @@
 //!
 //! # Batch invariance
 //!
-//! All methods add in the same order: the first three inputs of a group, its last two, these two sums, and
-//! then group after group; every sum starts at zero and takes inputs in order. So they give the same bits,
-//! and a row's result does not depend on the number of rows in its batch. (A group of zeros may be left out:
-//! a sum that starts at zero is never `−0`, so adding zero to it changes nothing.) Whether a row is binary
-//! depends on that row alone; `−0` counts as zero.
+//! All methods add in the same order. Within a group, they sum the first three inputs, then the last two, and
+//! then add these two sums; the groups are added one after another. Every sum starts at zero and takes its
+//! inputs in order. All methods therefore give the same bits, and a row's result does not depend on the number
+//! of rows in its batch. (A group of zeros may be left out: a sum that starts at zero is never `−0`, so adding
+//! zero to it changes nothing.) Whether a row is binary depends on that row alone; `−0` counts as zero.
 //!
 //! Weights must be finite: in a product, an input of zero times an infinite weight is NaN, while a sum leaves
 //! that weight out. [`is_binary_detection_worthwhile`] is false for other weights.
@@ -33,10 +33,10 @@ use crate::subset_sums::{
     add_chosen, add_entries, load_sums, make_table, store_sums,
 };
 
-/// Rows are padded to a multiple of this, and up to so many are summed side by side: each addition to a sum
-/// has to wait for the one before it.
+/// The most rows that are summed side by side: each addition to one row's sum has to wait for the one before
+/// it. The number of rows is padded to a multiple of this.
 const ROWS_SUMMED_SIDE_BY_SIDE: usize = 8;
-/// The size of the tables that are in use together: an L1 cache.
+/// The most bytes of tables that are in use together, so that they fit an L1 cache.
 const MAX_LOOKUP_TABLE_BYTES: usize = 32 << 10;
 /// The fewest rows for which tables are faster than adding weights.
 const MIN_ROWS_FOR_TABLES: usize = 12;
@@ -76,7 +76,7 @@ pub(crate) struct BinaryRows<L: Lanes> {
 struct LookupTableMemory {
     /// The tables of the current groups.
     tables: AlignedBuffer<f32>,
-    /// Sums over the groups so far, `[rows, columns of a pass]`.
+    /// Each row's sums over the groups so far, for the columns that are computed together: `[rows, columns]`.
     sums: AlignedBuffer<f32>,
 }
 
@@ -164,8 +164,8 @@ impl<L: Lanes> BinaryRows<L> {
         true
     }
 
-    /// Multiplies the rows by `weight` and passes the sums to `epilogue`, each at its row's place; those of
-    /// padding rows go to row `scrap`.
+    /// Multiplies the rows by `weight` and passes each row's sums to `epilogue` under the row's place in the
+    /// output; the sums of padding rows go to row `scrap`.
     ///
     /// # Safety
     ///
@@ -192,7 +192,7 @@ impl<L: Lanes> BinaryRows<L> {
             ),
         });
         let whole = self.places.len() >= MIN_ROWS_FOR_WHOLE_TABLES;
-        // Padding rows of the last block have old entries, so their results go to `scrap`.
+        // The padding rows of the last block hold entries of earlier rows, so their results go to `scrap`.
         self.places.resize(
             self.places.len().next_multiple_of(ROWS_SUMMED_SIDE_BY_SIDE),
             scrap,

@@ -69,7 +69,7 @@ impl<K: ProductKernel> PackedDecoder<K> {
         [self.back[0].width, self.forward[last].weight.width]
     }
 
-    /// Returns `log p(x | z)` in nats, given the `sum` of its terms (of squared residuals for a Gaussian).
+    /// Returns `log p(x | z)` in nats, given the `sum` of its terms (for a Gaussian, of the squared residuals).
     fn log_likelihood_from_sum(&self, sum: f64) -> f64 {
         match self.likelihood {
             KernelLikelihood::Bernoulli => sum,
@@ -86,7 +86,7 @@ struct DecoderTileMemory<K: ProductKernel> {
     z: AlignedBuffer<K::Factor>,              // [TILE, D]
     values: Vec<AlignedBuffer<K::Factor>>,    // the hidden layers' values, [TILE, h]
     excess: AlignedBuffer<K::Factor>,         // mean − x, [TILE, X]
-    gradients: Vec<AlignedBuffer<K::Factor>>, // in the hidden layers' pre-activations, [TILE, h]
+    gradients: Vec<AlignedBuffer<K::Factor>>, // with respect to hidden pre-activations, [TILE, h]
     score: AlignedBuffer<f32>,                // [TILE, D]
     sums: AlignedBuffer<f64>,                 // terms of the log likelihood, [TILE, LANES]
 }
@@ -253,7 +253,7 @@ impl<K: ProductKernel> DecoderPass<'_, K> {
         unsafe { product::<K, _>(left, self.n_rows, &layer.weight, &epilogue) };
     }
 
-    /// Goes back from `mean − x` to the gradient of the log likelihood in `z`.
+    /// Computes the gradient of the log likelihood with respect to `z`, backwards from `mean − x`.
     #[inline(always)]
     unsafe fn back(&mut self) {
         let (forward, back) = (&self.decoder.forward, &self.decoder.back);

@@ -120,8 +120,8 @@ impl<K: ProductKernel> Epilogue<K::Lanes> for LikelihoodEpilogue<'_, K> {
 
 /// `Σ x l − log(1 + eˡ)` over `V` registers, lane by lane.
 ///
-/// `log(1 + eˡ) = max(l, 0) + log(1 + e^−|l|)`. One logarithm, of the product of the `V` factors
-/// `1 + e^−|l|`, equals the sum of theirs; each factor is at most 2.
+/// `log(1 + eˡ) = max(l, 0) + log(1 + e^−|l|)`. The factors `1 + e^−|l|` are at most 2, so the `V` factors are
+/// multiplied, and one logarithm of the product replaces `V` logarithms.
 #[inline(always)]
 unsafe fn bernoulli_terms<L: Lanes, const V: usize>(
     x: *const f32,
@@ -155,7 +155,8 @@ unsafe fn squares<L: Lanes, const V: usize>(x: *const f32, means: [L::Vector; V]
     }
 }
 
-/// The backward pass into a hidden layer: the gradient `sum` in its output times the activation's slope `a'`.
+/// The backward pass into a hidden layer: multiplies `sum`, the gradient with respect to the layer's output, by
+/// the activation's slope `a'`.
 pub(crate) struct ActivationGradientEpilogue<K: ProductKernel> {
     pub(crate) activation: Activation,
     /// The layer's output.

@@ -1,4 +1,4 @@
-//! `eˣ` of many numbers that do not belong to a network.
+//! The exponential of every number in a slice, for use outside networks.
 
 use crate::Instructions;
 #[cfg(target_arch = "x86_64")]

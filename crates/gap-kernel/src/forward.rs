@@ -79,8 +79,7 @@ struct BlockMemory<K: ProductKernel> {
     tile_rows: usize,
     /// A tile of `others`, gathered here if they do not lie side by side in the input.
     left: Option<AlignedBuffer<f32>>,
-    /// The first layer's outputs for a block of rows, and a last row for results of padding that nobody
-    /// reads.
+    /// The first layer's outputs for a block of rows, and one more row that takes the results of padding rows.
     first: AlignedBuffer<f32>,
     /// The outputs of the hidden layers after the first, for a tile.
     values: Vec<AlignedBuffer<f32>>,

@@ -49,11 +49,11 @@ impl FusedDecoder {
         }
     }
 
-    /// Returns this decoder at the observations in the rows of `x`, `[B, X]`.
+    /// Fixes the observations that the decoder is then evaluated at: the rows of `x`, `[B, X]`.
     ///
     /// # Panics
     ///
-    /// If the length of `x` is not a multiple of that of the output.
+    /// If the length of `x` is not a multiple of the number of outputs.
     pub fn condition(&self, x: &[f32]) -> FusedConditionedDecoder {
         let (dim, width) = (self.full.observed_dim(), self.full.padded_observed_dim());
         assert_eq!(x.len() % dim, 0, "rows of x are as long as the output");
@@ -79,7 +79,7 @@ pub struct FusedConditionedDecoder {
 }
 
 impl FusedConditionedDecoder {
-    /// Writes the `outputs` of rows: row `n` of `z`, `[N, D]`, belongs to observation `observations[n]`.
+    /// Computes `outputs` for the rows of `z`, `[N, D]`; row `n` belongs to observation `observations[n]`.
     ///
     /// A row of `z` that contains NaN has NaN as its results, and no row affects another.
     ///
@@ -102,7 +102,7 @@ impl FusedConditionedDecoder {
     }
 }
 
-/// A packed perceptron, such as an encoder, that computes its output; clones share it.
+/// A perceptron, such as an encoder, packed for computing its output; clones share it.
 #[derive(Clone)]
 pub struct FusedForward {
     path: Arc<dyn ForwardPath>,

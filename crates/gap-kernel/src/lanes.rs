@@ -19,7 +19,7 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn load(from: *const f32) -> Self::Vector;
     /// Stores `LANES` numbers in memory.
     unsafe fn store(to: *mut f32, value: Self::Vector);
-    /// Adds each lane to one of `LANES` sums in `f64`.
+    /// Adds lane `i` of `value` to the `i`th of the `LANES` sums in `f64` at `sums`.
     unsafe fn add_to_doubles(sums: *mut f64, value: Self::Vector);
 
     /// `a + b`
@@ -74,10 +74,10 @@ pub(crate) trait ProductKernel: Copy + Send + Sync + 'static {
     type FactorVector: Copy;
     /// The number of products that one instruction adds to a sum.
     const PRODUCTS_PER_INSTRUCTION: usize;
-    /// The number of rows in a block, which are multiplied together.
+    /// The number of rows in a block. A product computes the sums of all rows of a block together.
     const MICROKERNEL_ROWS: usize;
-    /// The most registers of columns in a panel. A block's sums, `MICROKERNEL_ROWS` times as many registers,
-    /// stay in registers beside the factors.
+    /// The most registers of columns in a panel. The sums of a block take
+    /// `MICROKERNEL_ROWS · MAX_PANEL_VECTORS` registers, which must leave room for the factors.
     const MAX_PANEL_VECTORS: usize;
 
     /// Runs `work` inside a function that is compiled for this kernel's instructions.
@@ -103,7 +103,7 @@ pub(crate) trait ProductKernel: Copy + Send + Sync + 'static {
     unsafe fn load_factors(from: *const Self::Factor) -> <Self::Lanes as Lanes>::Vector;
 }
 
-/// Registers with the constants of a kernel whose factors are `f32`.
+/// Registers with the block sizes that suit products of `f32` factors on them.
 ///
 /// # Safety
 ///

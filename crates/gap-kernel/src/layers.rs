@@ -91,8 +91,8 @@ pub(crate) unsafe fn store_rows<'a, K: ProductKernel>(
                 K::store_factors(place.as_mut_ptr().add(column), values);
             }
         }
-        // These loops have fixed lengths: one of variable length would become a call, which takes longer than
-        // the work.
+        // These loops have fixed lengths: the compiler would turn a loop of variable length into a call, which
+        // takes longer than the copying.
         let (place, row) = (&mut place[whole..], &row[whole..]);
         let (fours, rest) = row.as_chunks::<4>();
         let (four_places, rest_places) = place.split_at_mut(row.len() - rest.len());

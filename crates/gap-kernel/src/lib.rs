@@ -4,10 +4,10 @@
 //! # Why a library's matrix products are not enough
 //!
 //! Inference evaluates `∇_z log p(x, z)` at a thousand rows, over and over. With library calls, a decoder of
-//! three layers takes three products forward and three back, and between them passes over the memory of whole
-//! layers for biases, activations and their derivatives. The layers are narrow, so those passes take a
-//! considerable part of the time. Here a tile of [`TILE_ROWS`] rows goes through all layers while it is in
-//! cache, and the work between two products is done on sums that are still in registers.
+//! three layers takes three products forward and three back. Biases, activations and their derivatives are
+//! applied between the products, in separate loops over whole layers in memory. The layers are narrow, so those
+//! loops take a considerable part of the time. Here a tile of [`TILE_ROWS`] rows goes through all layers while
+//! it is in cache, and the work between two products is done on sums that are still in registers.
 //!
 //! # How it works, from the inside out
 //!
@@ -22,13 +22,14 @@
 //!   layer, rows of zeros and ones use lookup tables of sums (`binary_rows`, `subset_sums`). `decoder` is the
 //!   whole pass: forward through the layers, `mean − x`, and back, with one product and its epilogue for each
 //!   layer and direction.
-//! - `training` keeps weights in 32 bits, `[in, out]`. It takes a batch forward and back, and takes one step
-//!   of Adam. Each of its three products (forward, backward, and the gradient in the weight) reads factors in
-//!   its own order, since an instruction takes 32 bits of a column: one factor, or two of neighbouring depth.
-//!   In full precision, the backward product needs a transposed copy of the weight. With 16-bit factors, the
-//!   forward and the backward product each need a reordered copy, and the gradient in the weight needs the
-//!   batch in pairs of rows. That gradient is never in memory: as soon as a block of it is summed up, the
-//!   epilogue takes the step of [`adam`].
+//! - `training` keeps weights in 32 bits, `[in, out]`. It takes a batch forward and back, and takes one step of
+//!   Adam. It needs three products: forward, backward, and the gradient with respect to the weight. An
+//!   instruction reads 32 bits of a column at a time, which is one 32-bit factor or two 16-bit factors of
+//!   neighbouring depth, so each product needs its factors in an order of its own. In full precision, the
+//!   backward product needs a transposed copy of the weight. With 16-bit factors, the forward and the backward
+//!   product each need a reordered copy, and the weight's gradient needs the batch in pairs of rows. The
+//!   weight's gradient is never stored: as soon as a block of it is summed up, the epilogue takes the step of
+//!   [`adam`].
 //! - `paths` has the traits of packed networks, which hide the instruction set and the precision that a
 //!   network is packed for; `fused` chooses among their implementations by the [`Instructions`] that it is
 //!   given. An instruction of `AVX512_BF16` adds two products of 16-bit factors to a sum: twice as many

@@ -7,7 +7,7 @@ use gap_spec::Activation;
 pub enum KernelLikelihood {
     /// Binary observations; the outputs are logits.
     Bernoulli,
-    /// Real observations with one standard deviation; the outputs are means.
+    /// Real observations, all with the same standard deviation; the outputs are their means.
     Gaussian {
         /// The standard deviation.
         std: f64,
@@ -15,8 +15,8 @@ pub enum KernelLikelihood {
 }
 
 impl KernelLikelihood {
-    /// The variance of an observation divided by the derivative of its mean in the output. The gradient of
-    /// the log likelihood in the output is `(x − mean) / dispersion`.
+    /// The variance of an observation, divided by the derivative of its mean with respect to the output. The
+    /// gradient of the log likelihood with respect to the output is `(x − mean) / dispersion`.
     pub(crate) fn dispersion(self) -> f64 {
         match self {
             Self::Bernoulli => 1.0,

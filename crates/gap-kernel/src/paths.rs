@@ -3,7 +3,7 @@
 use crate::packed::AlignedBuffer;
 use gap_spec::Precision;
 
-/// Where the results are written; each is computed only if it is asked for.
+/// Where an evaluation writes its results. A result whose place is `None` is not computed.
 #[derive(Debug)]
 pub struct DecoderOutputs<'a> {
     /// `∇_z log p(x, z)` under a standard normal prior: `[N, D]`.
@@ -15,7 +15,7 @@ pub struct DecoderOutputs<'a> {
 }
 
 impl Default for DecoderOutputs<'_> {
-    /// No results, in full precision.
+    /// Asks for no results, in full precision.
     fn default() -> Self {
         Self {
             score: None,
@@ -31,8 +31,8 @@ pub(crate) trait DecoderPath: Send + Sync {
     fn observed_dim(&self) -> usize;
     /// The observed dimension, padded to whole registers.
     fn padded_observed_dim(&self) -> usize;
-    /// Writes the `outputs` of the rows of `z`. Lengths must fit, and `observations` must be indices
-    /// of rows of `x`.
+    /// Computes `outputs` for the rows of `z`; row `n` belongs to row `observations[n]` of `x`. Lengths must
+    /// fit, and the rows of `x` must exist.
     fn evaluate(
         &self,
         x: &AlignedBuffer<f32>,

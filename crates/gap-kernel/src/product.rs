@@ -28,8 +28,8 @@ pub(crate) struct StridedRows<T> {
     pub(crate) stride: usize,
 }
 
-/// A left factor. At step `s` of the depth, row `r` has its [`ProductKernel::PRODUCTS_PER_INSTRUCTION`]
-/// factors at `first + r · row + s · step`.
+/// The left factor of a product. At step `s` of the depth, row `r` has its
+/// [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] factors at `first + r · row + s · step`.
 #[derive(Clone, Copy)]
 pub(crate) struct LeftFactor<T> {
     first: *const T,
@@ -38,7 +38,7 @@ pub(crate) struct LeftFactor<T> {
 }
 
 impl<T> StridedRows<T> {
-    /// These rows as a left factor, of which an instruction takes `per_step` neighbouring factors.
+    /// Returns these rows as a left factor; a step takes `per_step` neighbouring factors of each row.
     pub(crate) fn left_factor(self, per_step: usize) -> LeftFactor<T> {
         LeftFactor {
             first: self.first,
@@ -47,8 +47,8 @@ impl<T> StridedRows<T> {
         }
     }
 
-    /// The transpose of these rows as a left factor: each of its rows is one of their columns, `per_step`
-    /// factors wide.
+    /// Returns the transpose of these rows as a left factor. Each row of the left factor is one of their
+    /// columns, and a column is `per_step` factors wide.
     pub(crate) fn transposed_left_factor(self, per_step: usize) -> LeftFactor<T> {
         LeftFactor {
             first: self.first,
@@ -90,9 +90,9 @@ pub(crate) unsafe fn product<K: ProductKernel, E: Epilogue<K::Lanes>>(
     }
 }
 
-/// Computes `left · right` for rows `0..n_rows` of `left`, where `right` is not in panels. A row of `right`
-/// holds what one of the `n_steps` steps takes: [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] factors of each
-/// of the `columns` (whole registers), side by side.
+/// Computes `left · right` for rows `0..n_rows` of `left`, where `right` is not packed in panels. Each of its
+/// `n_steps` rows holds the factors of one step side by side: [`ProductKernel::PRODUCTS_PER_INSTRUCTION`] for
+/// each of the `columns`, which must fill whole registers.
 ///
 /// # Safety
 ///

@@ -3,18 +3,19 @@
 use crate::lanes::Lanes;
 use crate::product::StridedRows;
 
-/// The number of inputs in a group, which shares a table. An entry's index has one bit for each of them.
+/// The number of inputs in a group. A group has one table, with an entry for each subset of its inputs; bit `i`
+/// of an entry's index says whether the subset contains input `i`.
 pub(crate) const INPUTS_PER_TABLE: usize = 5;
 pub(crate) const ENTRIES_PER_TABLE: usize = 1 << INPUTS_PER_TABLE;
-/// The number of entries for subsets of a group's first three inputs. Every eighth entry is for a subset of
-/// the last two.
+/// The number of entries for subsets of a group's first three inputs, which come first in the table. Of all
+/// entries, every eighth is for a subset of the last two inputs alone.
 pub(crate) const ENTRIES_OF_FIRST_THREE_INPUTS: usize = 8;
-/// The number of groups whose entries are loaded together.
+/// The number of groups whose entry indices are read in one load.
 pub(crate) const TABLES_PER_LOAD: usize = 4;
 
 /// Writes the sum of every subset of `n_inputs` weight rows, which are `stride` apart, to `table`,
 /// `[V, ENTRIES_PER_TABLE, LANES]`. Unless `WHOLE`, it writes only the subsets of the first three inputs and
-/// those of the last two.
+/// the subsets of the last two.
 #[inline(always)]
 pub(crate) unsafe fn make_table<L: Lanes, const V: usize, const WHOLE: bool>(
     table: *mut f32,
@@ -54,7 +55,8 @@ pub(crate) unsafe fn make_table<L: Lanes, const V: usize, const WHOLE: bool>(
     }
 }
 
-/// Adds to the sums of each of `R` rows its entry of every table. Nearly all the time is spent in this loop.
+/// For each of `R` rows, adds the row's entry of every table to its sums. Nearly all the time is spent in this
+/// loop.
 #[inline(always)]
 pub(crate) unsafe fn add_entries<L: Lanes, const V: usize, const R: usize, const WHOLE: bool>(
     sums: &mut [[L::Vector; V]; R],
@@ -67,7 +69,7 @@ pub(crate) unsafe fn add_entries<L: Lanes, const V: usize, const R: usize, const
     for group in (0..n_groups).step_by(TABLES_PER_LOAD) {
         for (r, sums) in sums.iter_mut().enumerate() {
             unsafe {
-                // One load fetches the entries of several groups, because loads are the bottleneck.
+                // One load fetches the entry indices of several groups, because loads are the bottleneck.
                 let word = entries.first.add(r * entries.stride + group).cast::<u32>();
                 let word = u32::from_le(word.read_unaligned());
                 for g in 0..TABLES_PER_LOAD {
@@ -97,7 +99,7 @@ pub(crate) unsafe fn add_entries<L: Lanes, const V: usize, const R: usize, const
     }
 }
 
-/// Adds the weight rows whose bits are set in `chosen`; the rows are `stride` apart.
+/// Adds to `sums` the weight rows whose bits are set in `chosen`; the rows are `stride` apart.
 #[inline(always)]
 pub(crate) unsafe fn add_chosen<L: Lanes, const V: usize>(
     sums: &mut [L::Vector; V],

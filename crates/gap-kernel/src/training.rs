@@ -36,7 +36,7 @@ pub struct FusedTraining {
     precision: Precision,
     /// The number of rows of the forward pass that the next step learns from.
     n_rows: usize,
-    /// Whether the step of a backward pass is pending.
+    /// Whether a backward pass has been done whose step has not been taken yet.
     has_gradient: bool,
 }
 
@@ -80,9 +80,10 @@ impl FusedTraining {
 
     /// Takes the next steps in `precision`, from the weights and moments as they are now.
     ///
-    /// [`Precision::Mixed`] uses 16-bit factors in all three products: forward, back, and the gradient in the
-    /// weights. Weights, moments and all computations between products keep 32 bits. If the processor has no
-    /// instructions for it, steps stay in full precision: see [`FusedTraining::precision`].
+    /// [`Precision::Mixed`] uses 16-bit factors in all three products: forward, backward, and the gradient with
+    /// respect to the weights. Weights, moments and all computations between products keep 32 bits. If the
+    /// processor has no instructions for 16-bit factors, steps stay in full precision: see
+    /// [`FusedTraining::precision`].
     ///
     /// If the precision changes, a pass whose step has not been taken is discarded.
     pub fn set_precision(&mut self, precision: Precision) {
@@ -154,8 +155,9 @@ impl FusedTraining {
         path.forward(learned, input, output);
     }
 
-    /// Takes one step of Adam up an objective whose gradient in the latest output is `gradient`, `[N, out]`.
-    /// The objective's gradient in the input is written to `in_input`, `[N, in]`, if it is asked for.
+    /// Takes one step of Adam up an objective, given its `gradient` with respect to the latest output,
+    /// `[N, out]`. The objective's gradient with respect to the input is written to `in_input`, `[N, in]`, if
+    /// that is given.
     ///
     /// # Panics
     ///
@@ -174,10 +176,11 @@ impl FusedTraining {
     }
 
     /// Takes one step of Adam up `scale · Σ log p(x | z)`, the sum over a decoder's rows `z`, `[N, D]`. The
-    /// gradient in `z`, from before the step, is written to `in_input` if it is asked for.
+    /// gradient with respect to `z`, at the weights before the step, is written to `in_input` if that is given.
     ///
-    /// This is [`FusedTraining::forward`] and then [`FusedTraining::ascend_from_output_gradient`] with the
-    /// gradient `scale · (x − mean) / dispersion`, which is computed here as the last product is finished.
+    /// It has the effect of [`FusedTraining::forward`] followed by
+    /// [`FusedTraining::ascend_from_output_gradient`] with the gradient `scale · (x − mean) / dispersion`,
+    /// which is computed here in the epilogue of the last product.
     ///
     /// # Panics
     ///
@@ -193,9 +196,9 @@ impl FusedTraining {
         self.take_pending_step(learning_rate);
     }
 
-    /// Does all of [`FusedTraining::ascend_log_likelihood`] but the step.
-    /// [`FusedTraining::take_pending_step`] takes that, for example on another thread while the gradient in
-    /// `z` is used.
+    /// Does all of [`FusedTraining::ascend_log_likelihood`] but the Adam step, which is left to
+    /// [`FusedTraining::take_pending_step`]. Another thread can take it while this one uses the gradient with
+    /// respect to `z`.
     ///
     /// # Panics
     ///

@@ -1,4 +1,5 @@
-//! Steps with 16-bit factors: how far they are from `f64`, and that they differ in nothing but the factors.
+//! Tests steps with 16-bit factors: their distance from steps in `f64`, and that nothing but the factors'
+//! precision differs.
 
 mod plain;
 
@@ -10,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The scale of gradients that are small beside Adam's `ε`, so that its first step is linear in them.
 const SMALL: f64 = 1e-15;
-/// The learning rate with which Adam's first step equals the gradient before it was multiplied by `SMALL`.
+/// With this learning rate, Adam's first step equals the gradient before it was multiplied by `SMALL`.
 const RATE: f64 = 1e-8 / SMALL;
 
 const ACTIVATIONS: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activation::Elu];
@@ -71,7 +72,7 @@ fn random_layers(widths: &[usize], activation: Activation) -> Vec<Plain> {
     layers
 }
 
-/// Returns the greatest relative error among the layers' gradients and the gradient in the input.
+/// Returns the greatest relative error among the layers' gradients and the gradient with respect to the input.
 fn gradient_error(
     path: (Instructions, Precision),
     widths: &[usize],
@@ -166,7 +167,7 @@ fn precision_changes_between_steps_and_leaves_what_was_learned() {
         assert_eq!(steady.copy_layers(), changed.copy_layers());
         changed.set_precision(Precision::Full);
         assert_eq!(changed.precision(), Precision::Full);
-        // Moments and the step count are kept too: the next steps have the same bits.
+        // The change has kept the moments and the step count too, so the next steps have the same bits.
         learn(&mut steady, &widths, 9, 3);
         learn(&mut changed, &widths, 9, 3);
         assert_eq!(steady.copy_layers(), changed.copy_layers());
@@ -199,7 +200,7 @@ fn the_same_steps_have_the_same_bits() {
     }
 }
 
-/// The gradient in the output: `(x − mean) / dispersion · scale`.
+/// The gradient with respect to the output: `(x − mean) / dispersion · scale`.
 fn residual(likelihood: KernelLikelihood, x: f32, output: f32, scale: f32) -> f32 {
     match likelihood {
         KernelLikelihood::Bernoulli => (x - 1.0 / (1.0 + (-output).exp())) * scale,
@@ -233,7 +234,8 @@ fn learning_in_one_call_is_forward_residual_and_ascend() {
     }
 }
 
-/// Returns the greatest relative difference between the results of the two ways.
+/// Returns the greatest relative difference between the results of `ascend_log_likelihood` and those of the
+/// separate calls.
 fn apart(
     path: (Instructions, Precision),
     likelihood: KernelLikelihood,

@@ -234,7 +234,8 @@ fn paths() -> Vec<(Instructions, Precision, f64)> {
     paths
 }
 
-/// Awkward and ordinary widths: a single lane, odd depths, and panels of one, two and three registers.
+/// Widths that leave registers partly filled, and ordinary ones: a single lane, odd depths, and panels of one,
+/// two and three registers.
 const WIDTHS: [&[usize]; 7] = [
     &[1, 1],
     &[3, 5],

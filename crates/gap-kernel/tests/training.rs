@@ -26,7 +26,7 @@ fn learns(path: Instructions, widths: &[usize], activation: Activation) {
     let (n_in, n_out) = (widths[0], widths[widths.len() - 1]);
     let (inputs, targets) = (numbers(11 * n_in, 1.0, 7), numbers(11 * n_out, 2.0, 9));
     let rate = 0.01;
-    // Smaller batches follow larger ones: what those have left in the workspace must not count.
+    // Smaller batches follow larger ones, whose values are still in the workspace and must have no effect.
     for (t, n_rows) in [11, 11, 3, 1, 8, 11, 2, 11, 11, 5].into_iter().enumerate() {
         let rows: Vec<(&[f64], &[f64])> = inputs
             .chunks_exact(n_in)
@@ -81,8 +81,9 @@ fn a_gradient_that_is_not_finite_is_noticed() {
     assert!(!fused.is_finite());
 }
 
-/// With one row and an input of 1, the gradients of weight and bias equal that of the output, so that only
-/// Adam is compared. The weight takes its step in an epilogue, the bias as a slice.
+/// With one row and an input of 1, the gradients with respect to weight and bias equal the gradient with
+/// respect to the output, so that only Adam is compared. An epilogue takes the weight's step; the bias is a
+/// slice.
 #[test]
 fn weights_and_biases_take_the_steps_of_adam_on_slices() {
     let n = 37;

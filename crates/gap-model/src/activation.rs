@@ -13,7 +13,7 @@ pub fn activate(activation: Activation, pre: &Tensor) -> Tensor {
     }
 }
 
-/// Writes the activation's value over `pre`.
+/// Replaces `pre` by the activation's value, in place.
 pub(crate) fn activate_in_place(activation: Activation, pre: &mut Tensor) {
     let _ = match activation {
         Activation::Tanh => pre.tanh_(),
@@ -22,8 +22,8 @@ pub(crate) fn activate_in_place(activation: Activation, pre: &mut Tensor) {
     };
 }
 
-/// Writes `gradient ∘ a'` over `gradient`. The derivative `a'` is computed from the activation's value `a`,
-/// which is `value`.
+/// Multiplies `gradient` by the activation's derivative `a'`, in place. The derivative is computed from
+/// `value`, the activation's value `a`.
 pub(crate) fn pull_back_in_place(activation: Activation, gradient: &Tensor, value: &Tensor) {
     let _ = match activation {
         // a' = 1 - a².

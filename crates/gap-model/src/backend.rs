@@ -1,13 +1,13 @@
 //! What computes perceptrons: fused kernels, or libtorch.
 //!
-//! A network carries its backend as a value, and everything that is made from the network (packed decoders,
-//! encoders, training steps) uses that. Only [`Backend::from_environment`] reads the environment.
+//! A network carries its backend as a value, which everything made from the network (packed decoders, encoders,
+//! training steps) uses as well. Only [`Backend::from_environment`] reads the environment.
 
 use gap_kernel::Instructions;
 use gap_kernel::instructions::InstructionsError;
 use std::fmt;
 
-/// What computes a perceptron in `f32` on the CPU. All other networks are computed by libtorch.
+/// What computes perceptrons in `f32` on the CPU. All other networks are computed by libtorch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// Fused kernels with these vector instructions, or libtorch where this processor lacks them.
@@ -58,8 +58,8 @@ impl Backend {
     }
 }
 
-/// The backend of [`Backend::from_environment`], or libtorch if that is an error. Programs check the
-/// environment when they start, and report the error there.
+/// The backend of [`Backend::from_environment`], or libtorch if that returns an error. Programs call that
+/// function when they start, and report the error there.
 impl Default for Backend {
     fn default() -> Self {
         Self::from_environment().unwrap_or(Self::Libtorch)

@@ -24,8 +24,8 @@ pub struct JointAndScore {
 /// was conditioned on. Any number of rows, in any order, may name the same observation. The results carry no
 /// graph and have their own memory, which later calls do not change.
 pub trait ConditionedModel {
-    /// The decoder on the kernels, which evaluates rows in plain memory; `None` where libtorch computes. Its
-    /// log likelihood leaves out the prior, which is a standard normal.
+    /// The decoder on the kernels, which evaluates rows in slices; `None` if libtorch does the computation. The
+    /// decoder's log likelihood does not include the prior, which is a standard normal.
     fn kernel_decoder(&self) -> Option<&FusedConditionedDecoder> {
         None
     }

@@ -30,8 +30,8 @@ impl ImageShape {
 /// A strided convolution from a large image to a small one, and its transpose.
 ///
 /// Both use a weight of shape `[C_small, C_large, kernel, kernel]`, and they are each other's adjoint: for
-/// `f(large, small, w) = ⟨small, convolve(large; w)⟩`, `convolve` is the gradient in `small`, and
-/// `convolve_transposed` is the gradient in `large`.
+/// `f(large, small, w) = ⟨small, convolve(large; w)⟩`, `convolve` is the gradient with respect to `small`, and
+/// `convolve_transposed` is the gradient with respect to `large`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConvGeometry {
     pub(crate) large: ImageShape,
@@ -111,7 +111,7 @@ impl ConvGeometry {
         output.reshape([-1, self.large.row_width()])
     }
 
-    /// The gradient of `Σ_n ⟨small_n, convolve(large_n; w)⟩` in `w`:
+    /// The gradient of `Σ_n ⟨small_n, convolve(large_n; w)⟩` with respect to `w`:
     /// `[N, large], [N, small] -> [C_small, C_large, k, k]`.
     ///
     /// Entry `(s, l, u, v)` is the sum of `small[n, s, i, j] · large[n, l, i·stride + u, j·stride + v]` over

@@ -16,8 +16,8 @@ use tch::{Device, Kind, Tensor};
 pub struct ConvShape {
     /// Pixels along a side of the image.
     pub side: i64,
-    /// Output channels of the first and the second convolution, counted from the image. A decoder goes
-    /// through them in reverse order.
+    /// Output channels of the first and the second convolution of an encoder, counted from the image. A decoder
+    /// has them in reverse order.
     pub channels: [i64; 2],
     /// Pixels along a side of a window.
     pub kernel: i64,
@@ -39,7 +39,7 @@ impl ConvShape {
         }
     }
 
-    /// The two convolutions, the one at the image first.
+    /// The two convolutions; the first is the one that reads the image.
     ///
     /// # Panics
     ///

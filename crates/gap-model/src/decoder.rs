@@ -22,8 +22,8 @@ use tch::{Device, Kind, Tensor};
 pub struct Decoder {
     network: Network,
     likelihood: Likelihood,
-    /// The decoder packed for the kernels, made at its first use; the inner `None` means that libtorch
-    /// computes.
+    /// The decoder packed for the kernels, made at its first use. The inner `None` means that libtorch computes
+    /// this decoder.
     packed: OnceCell<Option<FusedDecoder>>,
 }
 
@@ -72,8 +72,7 @@ impl Decoder {
         &mut self.likelihood
     }
 
-    /// The same decoder, computed by `backend` if the kernels support it; other decoders are always computed
-    /// by libtorch.
+    /// The same decoder, computed by `backend` if the kernels support it, and by libtorch otherwise.
     #[must_use]
     pub fn with_backend(self, backend: Backend) -> Self {
         Self::new(self.network.with_backend(backend), self.likelihood)
@@ -108,7 +107,7 @@ impl Decoder {
         ))
     }
 
-    /// The decoder packed for the kernels; `None` if libtorch computes.
+    /// The decoder packed for the kernels; `None` if libtorch computes this decoder.
     fn packed_for_kernels(&self) -> Option<&FusedDecoder> {
         let pack = || pack_decoder(&self.network, &self.likelihood);
         self.packed.get_or_init(pack).as_ref()
@@ -120,8 +119,8 @@ impl Decoder {
     }
 }
 
-/// Returns the datapoint that each row belongs to, `[S·B]` (row `s·B + b` to `b`), and `z` as rows,
-/// `[S·B, D]`.
+/// Returns the datapoint that each row belongs to, `[S·B]`, and `z` as rows, `[S·B, D]`. Row `s·B + b` belongs
+/// to datapoint `b`.
 fn datapoint_index_and_z_rows(x: &Tensor, z: &Tensor, n_samples: i64) -> (Tensor, Tensor) {
     let z_rows = z.reshape([-1, z.size()[2]]);
     let index = Tensor::arange(x.size()[0], (Kind::Int64, x.device())).repeat([n_samples]);
@@ -172,8 +171,8 @@ impl LatentVariableModel for Decoder {
         Ok(log_likelihood.view([n_samples, batch]) + log_prior(z))
     }
 
-    /// The likelihood's gradient in the network's output is pulled back through the layers by hand; the prior
-    /// adds `∇_z log N(z; 0, I) = −z`.
+    /// The likelihood's gradient with respect to the network's output is pulled back through the layers by
+    /// hand; the prior adds `∇_z log N(z; 0, I) = −z`.
     fn score(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
         let [n_samples, batch] = check_sizes(self, x, z)?;
         let _no_grad = tch::no_grad_guard();
@@ -194,7 +193,8 @@ impl LatentVariableModel for Decoder {
             let output = blocks.forward(&block(&z_blocks, start));
             let x = x.index_select(0, &block(&index, start));
             self.likelihood.output_gradient_in_place(&x, output);
-            // Projecting x once, as a conditioned decoder does, would not pay off for a single evaluation.
+            // A conditioned decoder projects x once for all evaluations; for a single evaluation that would not
+            // pay off.
             blocks.pull_back(&block(&score, start));
         }
         score -= z_blocks;

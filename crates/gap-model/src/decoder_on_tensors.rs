@@ -1,9 +1,9 @@
 //! A decoder at fixed observations, computed by libtorch without redundant work.
 //!
 //! Let `l` be the network's output, `h` the input of its last layer and `W` that layer's weight. If the
-//! likelihood has a [`CanonicalGradient`], its gradient in `h` is `Wᵀ(x − mean(l)) / dispersion`: `Wᵀx` is
-//! computed once for each observation, and an evaluation only adds a multiple of `Wᵀ mean(l)` to it. The
-//! value of the likelihood is computed only if asked for, no graph is built, and memory is reused.
+//! likelihood has a [`CanonicalGradient`], its gradient with respect to `h` is `Wᵀ(x − mean(l)) / dispersion`:
+//! `Wᵀx` is computed once for each observation, and an evaluation only adds a multiple of `Wᵀ mean(l)` to it.
+//! The value of the likelihood is computed only if asked for, no graph is built, and memory is reused.
 
 use crate::conditioned::{ConditionedModel, JointAndScore, check_observation_rows};
 use crate::layer::LayerMap;
@@ -28,7 +28,7 @@ pub(crate) struct DecoderOnTensors {
     blocks: NetworkBlocks,
 }
 
-/// What the observations contribute to the gradient in the last layer's input.
+/// What the observations contribute to the gradient with respect to the last layer's input.
 struct ProjectedObservations {
     projected: Tensor, // Wᵀx / dispersion, [B, H]
     negated: Tensor,   // −W / dispersion, [X, H]

@@ -172,6 +172,6 @@ impl LatentVariableModel for NonlinearHierarchical {
     }
 
     fn check_support(&self, x: &Tensor) -> Result<(), ModelError> {
-        Likelihood::Gaussian { std: 1.0 }.check_support(x) // The same for any Gaussian.
+        Likelihood::Gaussian { std: 1.0 }.check_support(x) // Every Gaussian has the same support.
     }
 }

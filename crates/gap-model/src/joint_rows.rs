@@ -1,7 +1,8 @@
-//! A model at fixed observations, evaluated at rows in plain memory, by the kernels or by libtorch.
+//! A model at fixed observations, evaluated at rows in slices instead of tensors, by the kernels or by
+//! libtorch.
 //!
-//! Ascents and Hamiltonian chains keep their rows in plain arrays. The kernels read these in place; for
-//! libtorch they are copied to tensors, and the results are copied back.
+//! Ascents and Hamiltonian chains keep their rows in slices. The kernels read these in place; for libtorch they
+//! are copied to tensors, and the results are copied back.
 
 use crate::conditioned::ConditionedModel;
 use crate::model::LatentVariableModel;
@@ -23,7 +24,7 @@ pub struct JointOutputs<'a> {
 }
 
 impl Default for JointOutputs<'_> {
-    /// No results, in full precision.
+    /// Asks for no results, in full precision.
     fn default() -> Self {
         Self {
             score: None,
@@ -61,29 +62,30 @@ impl<'a> JointRowEvaluator<'a> {
         self.latent_dim
     }
 
-    /// Whether the kernels compute. They read rows in place, and can evaluate the likelihood without the
-    /// prior.
+    /// Whether the fused kernels do the computation, rather than libtorch. They read rows in place, and can
+    /// evaluate the likelihood without the prior.
     pub fn is_on_kernels(&self) -> bool {
         self.conditioned.kernel_decoder().is_some()
     }
 
-    /// Evaluates the likelihood without the standard-normal prior; `None` if the kernels do not compute.
+    /// Returns an evaluator of the likelihood alone, without the prior; `None` if libtorch does the
+    /// computation.
     pub fn likelihood_evaluator(&self) -> Option<LikelihoodRowEvaluator<'_>> {
         self.conditioned
             .kernel_decoder()
             .map(LikelihoodRowEvaluator)
     }
 
-    /// Writes the `outputs` of rows: row `n` of `z`, `[N, D]`, belongs to observation `observations[n]`.
+    /// Computes `outputs` for the rows of `z`, `[N, D]`; row `n` belongs to observation `observations[n]`.
     ///
     /// # Errors
     ///
-    /// [`ModelError`], where libtorch computes, if the numbers of rows differ or an observation does not
-    /// exist.
+    /// [`ModelError`] if libtorch does the computation, and the numbers of rows differ or an observation does
+    /// not exist.
     ///
     /// # Panics
     ///
-    /// If an output's length does not fit. Where the kernels compute, the errors above are panics too.
+    /// If an output's length does not fit. On the kernels, the errors above are panics too.
     pub fn evaluate(
         &mut self,
         observations: &[usize],
@@ -159,8 +161,7 @@ impl<'a> JointRowEvaluator<'a> {
 pub struct LikelihoodRowEvaluator<'a>(&'a FusedConditionedDecoder);
 
 impl LikelihoodRowEvaluator<'_> {
-    /// Writes `log p(x | z)`, nats, of rows in the form that [`JointRowEvaluator::evaluate`] takes:
-    /// `[N], [N, D] -> [N]`.
+    /// Writes `log p(x | z)`, nats, for rows as in [`JointRowEvaluator::evaluate`]: `[N], [N, D] -> [N]`.
     ///
     /// # Panics
     ///

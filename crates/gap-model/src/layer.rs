@@ -1,7 +1,7 @@
 //! One layer of a network: an affine map, a strided convolution of images, or the transpose of one.
 //!
-//! A layer maps rows to rows; a row holds an image channel by channel. Every map, apart from its bias, is
-//! linear in its input and in its weight, so its adjoint gives the gradients, and no graph is needed.
+//! A layer maps rows to rows; a row holds an image channel by channel. Apart from the bias, every map is linear
+//! in its input and in its weight, so its adjoint gives the gradients without automatic differentiation.
 
 use crate::conv_geometry::ConvGeometry;
 use gap_torch::{NoiseStream, SeedKey, align_rows};
@@ -86,7 +86,8 @@ impl Layer {
         }
     }
 
-    /// The gradient in the input, given the gradient in the output: `[N, out] -> [N, in]`.
+    /// The gradient with respect to the input, given the gradient with respect to the output:
+    /// `[N, out] -> [N, in]`.
     pub(crate) fn pull_back(&self, gradient: &Tensor) -> Tensor {
         match self.map {
             LayerMap::Affine => gradient.mm(&self.weight),
@@ -99,8 +100,8 @@ impl Layer {
         }
     }
 
-    /// Writes the gradients in the weight and the bias, summed over the rows, given the layer's input and the
-    /// gradient in its output.
+    /// Writes the gradients with respect to the weight and the bias, summed over the rows, given the layer's
+    /// input and the gradient with respect to its output.
     pub(crate) fn pull_back_to_weights(
         &self,
         input: &Tensor,

@@ -3,7 +3,7 @@
 //! A new model is one file with one `impl` of [`LatentVariableModel`]; a new likelihood is one file in
 //! [`likelihood`]; a new kind of network is one file beside [`convolution`]. [`conditioned`] and
 //! [`JointRowEvaluator`] are for many evaluations at the same observations, [`learning`] is for fitting. Only
-//! this crate decides whether fused kernels or libtorch compute ([`Backend`]). It knows no variational
+//! this crate decides whether fused kernels or libtorch do a computation ([`Backend`]). It has no variational
 //! families, and encoders only as networks.
 
 pub mod activation;

@@ -1,9 +1,10 @@
 //! Likelihoods `p(x | z)` given the decoder's output: their values, and hand-derived gradients.
 //!
 //! A new likelihood is one file beside `learned_gaussian.rs` with one `impl` of `LikelihoodFormulas`
-//! (`formulas.rs`), and one variant here. If its gradient has the form of `CanonicalGradient`, returning that
-//! form saves work: what an observation contributes to the score is then computed only once. The kernels
-//! support the Bernoulli and the Gaussian with one given standard deviation; libtorch computes all others.
+//! (`formulas.rs`), and one variant here. If its gradient has the form of `CanonicalGradient`, the `impl`
+//! should return that form: what an observation contributes to the score is then computed only once. The
+//! kernels support the Bernoulli likelihood and the Gaussian with a given standard deviation; libtorch computes
+//! all others.
 
 mod bernoulli;
 mod discretized_logistic;
@@ -43,7 +44,7 @@ pub enum Likelihood {
     DiscretizedLogistic(DiscretizedLogistic),
 }
 
-/// What a likelihood must know of the observations.
+/// What must be known of the observations to make a likelihood.
 #[derive(Clone, Copy, Debug)]
 pub struct ObservedValues {
     /// The observed dimension, `X`.
@@ -52,7 +53,8 @@ pub struct ObservedValues {
     pub n_levels: Option<i64>,
 }
 
-/// The initial value of a learned scale: a pixel's standard deviation, or the scale of its logistic variable.
+/// The initial value of a learned scale, which is a pixel's standard deviation or the scale of its logistic
+/// variable.
 const INITIAL_LEARNED_SCALE: f64 = 0.2;
 
 /// The smallest scale of a pixel's logistic variable, in units of the distance between two levels. At this
@@ -119,8 +121,8 @@ impl Likelihood {
         residual
     }
 
-    /// Writes [`Likelihood::output_gradient`] over `output`. No graph is built: the caller holds a no-grad
-    /// guard.
+    /// Replaces `output` by [`Likelihood::output_gradient`], in place. No graph is built: the caller holds a
+    /// no-grad guard.
     pub(crate) fn output_gradient_in_place(&self, x: &Tensor, output: &mut Tensor) {
         self.with_formulas(|formulas| formulas.output_gradient_in_place(x, output));
     }
@@ -176,8 +178,8 @@ impl Likelihood {
             .map_or(0, |scale| scale.raw.numel() as u64)
     }
 
-    /// Moves the learned parameters into `memory`, `[P]`, of their kind. Clones that are made afterwards
-    /// share it.
+    /// Copies the learned parameters to `memory`, `[P]`, and uses them from there: later changes of `memory`
+    /// change this likelihood and the clones made of it afterwards. `memory` must have the parameters' kind.
     ///
     /// # Panics
     ///
@@ -191,8 +193,8 @@ impl Likelihood {
         }
     }
 
-    /// Writes the gradient of `weight · Σ_n log p(x_n | output_n)` in the learned parameters, if there are
-    /// any, to `into`, `[P]`: `[N, X], [N, X]`. No graph is built: the caller holds a no-grad guard.
+    /// Writes the gradient of `weight · Σ_n log p(x_n | output_n)` with respect to the learned parameters, if
+    /// there are any, to `into`, `[P]`: `[N, X], [N, X]`. No graph is built: the caller holds a no-grad guard.
     pub fn pull_back_to_parameters(&self, x: &Tensor, output: &Tensor, weight: f64, into: &Tensor) {
         let residual = self.with_formulas(|formulas| formulas.log_scale_gradient(x, output));
         if let (Some(scale), Some(residual)) = (self.learned_scale(), residual) {

@@ -25,8 +25,8 @@ pub struct LinearGaussian {
     bias: Tensor,   // [X]
     noise_std: f64,
     backend: Backend,
-    /// The model packed for the kernels, made at its first use; the inner `None` means that libtorch
-    /// computes.
+    /// The model packed for the kernels, made at its first use. The inner `None` means that libtorch computes
+    /// this model.
     packed: OnceCell<Option<FusedDecoder>>,
 }
 
@@ -107,8 +107,8 @@ impl LinearGaussian {
         Self::new(number(loading).view([1, 1]), number(offset), noise_std)
     }
 
-    /// The same model, which `backend` computes at fixed observations if the kernels support it; libtorch
-    /// computes everything else.
+    /// The same model with another backend. `backend` computes the model at fixed observations, if the kernels
+    /// support it; libtorch computes everything else.
     #[must_use]
     pub fn with_backend(mut self, backend: Backend) -> Self {
         self.packed.take();
@@ -147,7 +147,7 @@ impl LinearGaussian {
         ))
     }
 
-    /// The model packed for the kernels; `None` if libtorch computes.
+    /// The model packed for the kernels; `None` if libtorch computes this model.
     fn packed_for_kernels(&self) -> Option<&FusedDecoder> {
         let pack = || pack_linear_gaussian(self.backend, &self.weight, &self.bias, self.noise_std);
         self.packed.get_or_init(pack).as_ref()

@@ -29,7 +29,8 @@ impl Network {
         Self::from_layers(layers.collect(), activation)
     }
 
-    /// The perceptron whose output at `x` is this one's output at `(x − mean) / std`: `[in], [in]`.
+    /// Makes the first layer standardize its input: the new output at `x` is the old output at
+    /// `(x − mean) / std`. `mean` and `std` are `[in]`.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! The interface of a model, and that of a model whose evidence and posterior have closed forms.
+//! The interface of models, and the interface of models whose evidence and posterior have closed forms.
 
 use crate::conditioned::{ConditionedModel, JointAndScore, check_observation_rows};
 use crate::model_error::ModelError;
@@ -21,9 +21,9 @@ pub trait LatentVariableModel: Send {
     /// The length of an observation, `X`, with its context columns.
     fn observed_dim(&self) -> i64;
 
-    /// The number of columns at the end of an observation that are conditioned on, not modelled: in a series,
-    /// the preceding observation. The model is then `p(x, z | context)`, and an encoder may be shown the
-    /// context or not.
+    /// The number of context columns, which are the last columns of an observation. They are conditioned on,
+    /// not modelled: in a series, they are the preceding observation. The model is then `p(x, z | context)`,
+    /// and an encoder may be shown the context or not.
     fn n_context_columns(&self) -> i64 {
         0
     }

@@ -1,8 +1,8 @@
-//! Why a model could not answer.
+//! The errors of models.
 
 use gap_torch::DimsError;
 
-/// A model was asked something that it cannot answer.
+/// The reason why a model cannot compute what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// A tensor has the wrong axes.

@@ -35,8 +35,8 @@ impl Network {
         }
     }
 
-    /// The same network, computed by `backend` if the kernels support it; other networks are always computed
-    /// by libtorch. Without this call the backend is [`Backend::default`].
+    /// The same network, computed by `backend` if the kernels support it, and by libtorch otherwise. Without
+    /// this call the backend is [`Backend::default`].
     #[must_use]
     pub const fn with_backend(mut self, backend: Backend) -> Self {
         self.backend = backend;
@@ -110,8 +110,8 @@ impl Network {
             .collect()
     }
 
-    /// Moves the weights and biases into `memory`, one after the other: `[P]`, of the network's kind. The
-    /// network then shares that memory.
+    /// Copies the weights and biases to `memory`, `[P]`, one after the other, and uses them from there: later
+    /// changes of `memory` change the network. `memory` must have the network's kind.
     ///
     /// # Panics
     ///
@@ -131,8 +131,8 @@ impl Network {
         }
     }
 
-    /// Computes a forward pass, and returns its values for [`Network::pull_back`], which needs no graph: the
-    /// input, each hidden layer's value, and the output.
+    /// Computes a forward pass and returns all its values: the input, each hidden layer's value, and the
+    /// output. [`Network::pull_back`] needs them; no graph is needed.
     pub fn forward_keeping_values(&self, input: &Tensor) -> Vec<Tensor> {
         let last = self.layers.len() - 1;
         let mut values = vec![input.shallow_clone()];
@@ -146,9 +146,9 @@ impl Network {
         values
     }
 
-    /// Computes the backward pass of the forward pass with these `values`, given the `gradient` in its
-    /// output. Writes the gradient in all weights and biases to `into` (of length [`Network::n_weights`]),
-    /// and returns the gradient in the input if `in_input` is set.
+    /// Computes the backward pass that belongs to the `values` of a forward pass, given the `gradient` with
+    /// respect to the output. Writes the gradient with respect to all weights and biases to `into` (of length
+    /// [`Network::n_weights`]), and returns the gradient with respect to the input if `in_input` is set.
     pub fn pull_back(
         &self,
         values: &[Tensor],

@@ -1,8 +1,8 @@
 //! A network's forward and backward passes, block by block, in memory that is reused.
 //!
-//! Every operation runs at one shape, [`ROWS_PER_BLOCK`] rows, in memory with aligned rows, so that a row's
-//! bits do not depend on the rest of the batch (see [`gap_torch::map_row_blocks`]). No graph is built: the
-//! caller holds a no-grad guard.
+//! Every operation runs on [`ROWS_PER_BLOCK`] rows, in memory with aligned rows, so that a row's bits do not
+//! depend on the rest of the batch (see [`gap_torch::map_row_blocks`]). No graph is built: the caller holds a
+//! no-grad guard.
 
 use crate::activation::{Activation, activate_in_place, pull_back_in_place};
 use crate::layer::{Layer, LayerMap};
@@ -13,7 +13,7 @@ use tch::Tensor;
 /// A network, with memory for one block of each layer's values and of the hidden layers' gradients.
 pub(crate) struct NetworkBlocks {
     layers: Vec<BlockLayer>,
-    gradients: Vec<Tensor>, // in each hidden layer's value, [ROWS_PER_BLOCK, h_i]
+    gradients: Vec<Tensor>, // with respect to hidden values, [ROWS_PER_BLOCK, h_i]
     activation: Activation,
 }
 
@@ -62,7 +62,7 @@ impl NetworkBlocks {
         }
     }
 
-    /// Replaces the transposed views of affine weights by contiguous copies, which cost time once and save
+    /// Replaces the transposed views of affine weights by contiguous copies. Copying takes time once, and saves
     /// some in every block.
     pub(crate) fn with_transposed_copies(mut self) -> Self {
         for layer in &mut self.layers {
@@ -86,16 +86,17 @@ impl NetworkBlocks {
         &mut self.layers[last].value
     }
 
-    /// Computes the backward pass of the latest [`NetworkBlocks::forward`]. The caller has written the
-    /// gradient over the output; the gradient in the input is written to `into`, `[ROWS_PER_BLOCK, in]`.
+    /// Computes the backward pass of the latest [`NetworkBlocks::forward`]. The caller must have overwritten
+    /// the output with the gradient with respect to it. The gradient with respect to the input is written to
+    /// `into`, `[ROWS_PER_BLOCK, in]`.
     pub(crate) fn pull_back(&mut self, into: &Tensor) {
         let last = &self.layers[self.layers.len() - 1];
         last.pull_back(&last.value, self.gradients.last().unwrap_or(into));
         self.pull_back_below_last(into);
     }
 
-    /// As [`NetworkBlocks::pull_back`], but the caller takes the gradient through the last layer: given the
-    /// output's memory, `through_last(output, into)` writes the gradient in the last layer's input.
+    /// As [`NetworkBlocks::pull_back`], but the caller does the last layer's part: given the output's memory,
+    /// `through_last(output, into)` writes the gradient with respect to the last layer's input.
     pub(crate) fn pull_back_with_last_layer(
         &mut self,
         into: &mut Tensor,

@@ -64,8 +64,9 @@ impl SeriesCoefficients {
 
 /// A stationary series: `z_n ~ N(c x_{n−1}, 1)` and `x_n = o + a x_{n−1} + b z_n + s ε`.
 ///
-/// In `u = z_n − c x_{n−1}` and `r = x_n − (a + b c) x_{n−1}` it is a linear-Gaussian model: `u ~ N(0, 1)`
-/// and `r = o + b u + s ε`. Its score in `u` equals the score in `z_n`, since `u` is `z_n` shifted.
+/// With `u = z_n − c x_{n−1}` and `r = x_n − (a + b c) x_{n−1}` it is a linear-Gaussian model: `u ~ N(0, 1)`
+/// and `r = o + b u + s ε`. Given `x_{n−1}`, `u` is `z_n` shifted by a constant, so the scores with respect to
+/// `u` and `z_n` are equal.
 pub struct TimeSeries {
     coefficients: SeriesCoefficients,
     /// The linear-Gaussian model of `r` and `u`.
@@ -209,15 +210,15 @@ impl LatentVariableModel for TimeSeries {
     fn condition<'a>(&'a self, x: &Tensor) -> Result<Box<dyn ConditionedModel + 'a>, ModelError> {
         check_observed(self, x)?;
         if self.coefficients.into_latent == 0.0 {
-            // Here u = z_n, so that the conditioned model of r and u, which may be on the kernels, serves as
-            // it is.
+            // Here u = z_n, so the conditioned model of r and u can be used as it is; it may run on the
+            // kernels.
             self.innovations.condition(&self.innovation(x))
         } else {
             Ok(Box::new(GenericConditionedModel::new(self, x)?))
         }
     }
 
-    /// Draws each point after a predecessor of its own, from the stationary distribution.
+    /// Draws each point independently, after a predecessor that is drawn from the stationary distribution.
     fn sample_joint(&self, noise: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError> {
         let (mean, std) = self.coefficients.stationary_mean_and_std();
         let (mut x, mut z) = (Vec::new(), Vec::new());
@@ -259,8 +260,8 @@ impl LatentVariableModel for TimeSeries {
     }
 }
 
-/// The closed forms of `x_n` given `x_{n−1}`. Summed over a series, the log evidence is that of the series
-/// given its start.
+/// The evidence of `x_n` and the posterior of `z_n`, both given `x_{n−1}`. The sum of the log evidence over a
+/// series is the log evidence of the series given its start.
 impl ExactPosterior for TimeSeries {
     fn log_evidence(&self, x: &Tensor) -> Result<Tensor, ModelError> {
         check_observed(self, x)?;

@@ -41,7 +41,7 @@ fn a_datapoint_has_the_same_joint_and_score_alone_and_in_a_batch() {
     }
 }
 
-/// One conditioned model evaluates batches of changing sizes, so that each reuses memory of another size.
+/// One conditioned model evaluates batches of changing sizes, so that each reuses memory that had another size.
 #[test]
 fn a_row_has_the_same_bits_in_any_batch() {
     for (name, model) in f32_models() {
@@ -114,8 +114,8 @@ fn a_network_says_the_same_of_a_datapoint_in_any_batch() {
     }
 }
 
-/// Runs this file's tests again in other processes: one for each backend, and one with the MKL switch off.
-/// There, this test checks that the backend and the switch are as set.
+/// Runs this file's tests again in other processes: one for each backend, and one with the MKL switch off. In
+/// those processes, this test checks only that the backend and the switch are as set.
 #[test]
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 fn the_same_holds_on_every_other_path() {

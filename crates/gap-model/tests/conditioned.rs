@@ -16,7 +16,7 @@ use tch::{Device, Kind, Tensor};
 #[test]
 fn a_conditioned_model_says_what_the_model_says() {
     for (name, model) in models() {
-        // 1,100 rows: more than one block, and more than one chunk of an unprepared model.
+        // 1,100 rows are more than one block, and more than one chunk of a `GenericConditionedModel`.
         let (x, z) = draws(model.as_ref(), &[0, 1, 2, 3], 275);
         let mut conditioned = model.condition(&x).unwrap();
         let rows = z.view([-1, model.latent_dim()]);

@@ -20,7 +20,8 @@ fn normal(key: u64, rows: u64, width: i64) -> Tensor {
     noise.normal(1, width).squeeze_dim(0).to_kind(Kind::Double)
 }
 
-/// Every likelihood in `f64`, with observations drawn near the outputs, and the outputs: `[N, X], [N, X]`.
+/// Every likelihood in `f64`, with observations and outputs: `[N, X], [N, X]`. The observations are drawn near
+/// the outputs.
 fn cases() -> Vec<(&'static str, Likelihood, Tensor, Tensor)> {
     let cases = likelihoods(X).into_iter().map(|(name, likelihood)| {
         let output = normal(1, 40, X) * 0.5 + 0.5;
@@ -53,8 +54,8 @@ fn the_residual_is_the_slope_of_the_log_density() {
     }
 }
 
-/// The gradient is that of a weighted sum over rows, and includes the slope of the floor. Each observed
-/// dimension has one learned parameter.
+/// Compares the gradient of a weighted sum over rows, which includes the slope of the floor's softplus, with
+/// finite differences. Each observed dimension has one learned parameter.
 #[test]
 fn the_gradient_in_what_is_learned_is_the_slope_in_it() {
     let (step, weight) = (1e-6, 0.25);
@@ -117,7 +118,7 @@ fn a_learned_scale_stays_above_its_floor() {
     );
 }
 
-/// As in joint training, the scale's parameters lie in one array, and follow their gradient uphill.
+/// The scale's parameters lie in one array and follow their gradient uphill, as in joint training.
 #[test]
 fn a_scale_that_learns_finds_the_spread_of_the_residuals() {
     let std = LearnedScale::new(2, 1.0, 0.1, Device::Cpu);
@@ -157,8 +158,8 @@ fn of_levels(likelihood: &Likelihood, n_levels: i64, output: &Tensor) -> Tensor 
     Tensor::stack(&levels.collect::<Vec<_>>(), 1)
 }
 
-/// Scales go from far below the distance between two levels to far above it, outputs from below all levels to
-/// above.
+/// The scales range from far below to far above the distance between two levels, and the outputs from below all
+/// levels to above them.
 #[test]
 fn the_levels_of_a_discretized_logistic_share_a_mass_of_one() {
     let output = Tensor::linspace(-1.0, 2.0, 61, (Kind::Double, Device::Cpu)).unsqueeze(1);

@@ -54,7 +54,8 @@ fn points_without_an_order_are_those_of_their_streams() {
     }
 }
 
-/// Checks the points of one long series, and points that have predecessors of their own.
+/// Checks the points of one long series, and points that were drawn independently, each with its own
+/// predecessor.
 #[test]
 fn draws_follow_the_law_of_the_series() {
     for coefficients in BOTH {
@@ -66,7 +67,7 @@ fn draws_follow_the_law_of_the_series() {
         let in_order = model.sample_points(SeedKey::root(4), 0..n).unwrap();
         for (x, z) in [apart, in_order] {
             model.check_support(&x).unwrap();
-            // log p(x | context) is minus its entropy on average, with a variance of 1/2.
+            // On average, log p(x | context) is minus the entropy of x given the context; its variance is 1/2.
             let variance = coefficients.loading.powi(2) + coefficients.noise_std.powi(2);
             let expected = -0.5 * (1.0 + (TAU * variance).ln());
             let evidence = model.log_evidence(&x).unwrap();
@@ -78,8 +79,8 @@ fn draws_follow_the_law_of_the_series() {
             let error = joint.mean(Kind::Double).double_value(&[]) - expected;
             assert!(error.abs() < 4.0 * (1.0 / n as f64).sqrt(), "{error}");
             // Both columns have the stationary mean and variance. Neighbours are correlated by ±0.8 at most,
-            // which makes a standard error up to 3 times as large; the tolerance is 4 of these for the
-            // difference of two columns.
+            // which makes a standard error up to 3 times as large. The tolerance allows for 4 such standard
+            // errors of the difference of two columns.
             let [next, before] = [0, 1].map(|c| x.select(1, c));
             let scale = next.std(true).double_value(&[]);
             let apart = (&next - &before).mean(Kind::Double).double_value(&[]);

@@ -34,8 +34,8 @@ pub(crate) const CLOSED_FORM_EVIDENCE_QUANTITY: MeasuredQuantity =
 pub(crate) const OPTIMAL_ELBO_QUANTITY: MeasuredQuantity =
     MeasuredQuantity::new(Method::Model, Estimator::OptimalElbo);
 
-/// A cell whose quantities can be read as columns over its finite datapoints; `finite` has a flag for each
-/// datapoint.
+/// A cell whose quantities can be read as columns over its finite datapoints. `finite` says for each datapoint
+/// whether all its values are finite.
 pub(crate) struct CellColumns<'a> {
     pub(crate) cell: &'a PairedCell<'a>,
     pub(crate) finite: Vec<bool>,

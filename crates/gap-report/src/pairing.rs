@@ -1,7 +1,7 @@
 //! Joins the rows of a run by datapoint, so that gaps are differences on the same points.
 //!
-//! Rows of free-form inference and of the model itself belong to a model, all other rows to one of its
-//! encoders: the cell of each encoder gets the model's rows too. Nothing is averaged here.
+//! Rows of free-form inference and of the model itself belong to a model; all other rows belong to one of its
+//! encoders. The cell of each encoder also contains the rows of its model. Nothing is averaged here.
 
 use crate::variant::variant_sort_key;
 use gap_schema::record::Record;

@@ -24,7 +24,7 @@ pub struct CalibrationRow {
     pub estimator: Estimator,
     /// On which side of `log p(x)` its expectation lies.
     pub side: Side,
-    /// Draws of one replicate, or chains of an annealed estimate; the mean over replicates.
+    /// The number of draws (of chains, for an annealed estimate) in one replicate; the mean over replicates.
     pub n_samples: f64,
     /// The number of distributions on the path of an annealed estimate.
     pub n_temperatures: Option<u32>,

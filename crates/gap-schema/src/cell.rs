@@ -22,11 +22,11 @@ pub(crate) enum CellValue<'a> {
     Real(f64),
 }
 
-/// A type of field that is stored in one column.
+/// A field type whose values are stored in one column.
 pub(crate) trait Cell: Sized {
     const CELL_TYPE: CellType;
 
-    /// Any value of the type; it goes into the record that is built only to collect the columns of a table.
+    /// Returns an arbitrary value of the type, for the record that is built only to list the columns.
     fn placeholder() -> Self;
 
     fn to_value(&self) -> CellValue<'_>;
@@ -56,7 +56,7 @@ impl<T: Cell> Cell for Option<T> {
     }
 }
 
-/// The error for a cell that holds what its column does not allow: nothing, or a value of another type.
+/// The error for a cell that is empty, or whose value is of another type than its column.
 fn unexpected_value_error<T>(value: &CellValue<'_>) -> Result<T, String> {
     Err(match value {
         CellValue::Empty => "has an empty value, which it must not have".to_owned(),
@@ -140,7 +140,7 @@ impl Cell for f64 {
     }
 }
 
-/// Widths of layers, stored as in `256-128`; no widths are an empty text.
+/// Widths of layers, stored as text such as `256-128`; an empty list is stored as an empty text.
 impl Cell for Vec<u32> {
     const CELL_TYPE: CellType = CellType::Text;
 

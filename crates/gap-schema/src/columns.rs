@@ -9,14 +9,16 @@ use std::borrow::Cow;
 
 /// Visits the columns of one row, to declare, write or read them.
 trait ColumnVisitor {
-    /// Returns the cell of this row in the column `name`; `field` takes its value from a record.
+    /// Declares, writes or reads this row's cell in the column `name`, and returns its value (a placeholder if
+    /// columns are only declared). `field` gets the value from the record that is written.
     fn visit_column<T: Cell>(
         &mut self,
         name: &'static str,
         field: impl Fn(&Record) -> T,
     ) -> Result<T, String>;
 
-    /// As [`ColumnVisitor::visit_column`], but returns `absent` if the table is older than the column.
+    /// Like [`ColumnVisitor::visit_column`], for a column that older tables lack; reading such a table returns
+    /// `absent`.
     fn visit_newer_column<T: Cell>(
         &mut self,
         name: &'static str,
@@ -25,7 +27,7 @@ trait ColumnVisitor {
     ) -> Result<T, String>;
 }
 
-/// Visits all columns of a row and returns its record. A new field becomes a column by a line here.
+/// Visits all columns of a row and returns its record. A new field needs one line here to become a column.
 fn visit_record_columns(row: &mut impl ColumnVisitor) -> Result<Record, String> {
     let SchemaVersionCell = row.visit_column("schema", |_| SchemaVersionCell)?;
     Ok(Record {

@@ -60,8 +60,9 @@ pub struct Record {
     /// An upper bound on the distance that holds for at least 95% of points, in nats: the estimate with a
     /// margin for its error. The search has converged if this is below the tolerance.
     pub remaining_bound_nats: Option<f64>,
-    /// How far the end of the worst start was below that of the best one, in nats, on common draws; only for a
-    /// search with several starts.
+    /// How far the ELBO of the worst start's endpoint is below that of the best one, in nats, on common draws.
+    /// NaN if a start failed. `None` with one start, for a family whose search begins at the result in a
+    /// smaller family, and for other methods than [`Method::FreeForm`].
     pub starts_apart_nats: Option<f64>,
     /// The start of the ascent that was kept (`prior` or `encoder`), for [`Method::FreeForm`].
     pub start: Option<String>,

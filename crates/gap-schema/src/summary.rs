@@ -83,7 +83,7 @@ pub struct Mean {
     pub mc_std_error_nats: f64,
 }
 
-/// The estimate of `log p(x)` that the approximation gap is taken from.
+/// The estimate of `log p(x)` that the approximation gap is computed from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestMeanLogEvidence {
     /// The mean over datapoints.
@@ -148,7 +148,7 @@ pub struct CostsByMethod {
     /// One forward pass for each datapoint.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortized: Option<Cost>,
-    /// The forward pass and the most refinement steps.
+    /// The forward pass and the largest number of refinement steps.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refined: Option<Cost>,
     /// The ascents from all starts together.
@@ -174,10 +174,11 @@ pub struct ClosedFormComparison {
     pub amortization_gap: Option<Mean>,
 }
 
-/// Ends of one datapoint's ascents count as different optima if their ELBOs differ by more than this, nats.
+/// Two ascents on one datapoint count as ending at different optima if their final ELBOs differ by more than
+/// this, nats.
 ///
-/// The ELBO of a decoder has several local optima for some points. The number is the default of
-/// `free_form.tolerance_nats`, the distance within which converged ascents end from an optimum.
+/// The ELBO of a decoder has several local optima for some points. The value is that of the default of
+/// `free_form.tolerance_nats`, since a converged ascent is within that distance of an optimum.
 pub const MIN_DIFFERENT_OPTIMA_NATS: f64 = 0.01;
 
 /// A datapoint whose ascents from different starts ended at different optima.
@@ -247,8 +248,8 @@ pub struct Cell {
     /// The amortization gap over the datapoints whose free-form search converged; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortization_gap_converged: Option<Mean>,
-    /// The amortization gap over the datapoints that converged, and whose starts ended at one optimum; absent
-    /// if there are none, or if the search had one start.
+    /// The amortization gap over the datapoints whose free-form search converged and ended at the same optimum
+    /// from all starts; absent if there are none, or if the search had one start.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortization_gap_same_optimum: Option<Mean>,
     /// `L[q*] − L[q_r]` after the most refinement steps.
@@ -285,13 +286,13 @@ pub struct Cell {
     /// The same estimates, counted by the reason: a name of [`gap_spec::Trust`].
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub untrusted_by_reason: BTreeMap<String, u64>,
-    /// Datapoints with an estimate whose weights have too heavy a tail for their number: the shape `k̂` is
-    /// above the threshold of Vehtari et al. (2024).
+    /// Datapoints with an estimate whose importance weights have too heavy a tail for the number of draws: the
+    /// shape `k̂` is above the threshold of Vehtari et al. (2024).
     #[serde(default)]
     pub heavy_tails: u64,
     /// The largest estimated distance of a datapoint's free-form ELBO to its optimum, in nats.
     pub max_remaining_nats: Option<f64>,
-    /// The largest bound on such a distance, in nats.
+    /// The largest upper bound on that distance, over datapoints, in nats.
     #[serde(default)]
     pub max_remaining_bound_nats: Option<f64>,
     /// What each method cost.

@@ -8,7 +8,7 @@ use gap_spec::Split;
 use gap_spec::Start;
 use serde::{Deserialize, Serialize};
 
-/// A mean distance to the optimum below this, nats, counts as reached.
+/// An ascent has reached the optimum when its mean distance to it is below this, nats.
 pub const REACHED_TOLERANCE_NATS: f64 = 0.01;
 
 /// A datapoint counts as at another optimum if its ascent leads to one whose ELBO is more than this below the
@@ -64,7 +64,7 @@ pub struct TracePoint {
     pub other_optimum_nats: f64,
     /// Datapoints with values that are not finite; they are in no mean.
     pub non_finite: u64,
-    /// Joint gradients per datapoint of the longer search from the same start for a reference optimum.
+    /// Joint gradients per datapoint that the longer search for a reference optimum took from the same start.
     pub reference_joint_gradients: f64,
 }
 

@@ -22,7 +22,7 @@ named_enum! {
 named_enum! {
     /// How inverse temperatures are spaced from 0 to 1.
     ScheduleShape {
-        /// Evenly.
+        /// Evenly spaced.
         Linear = "linear",
         /// Closer at both ends, along a logistic curve from −4 to 4 (Wu et al. 2017).
         Sigmoidal = "sigmoidal",
@@ -33,7 +33,7 @@ named_enum! {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum AnnealingSchedule {
-    /// A shape; `temperatures` is the number of inverse temperatures.
+    /// The shape of the spacing; `temperatures` gives the number of inverse temperatures.
     Shape(ScheduleShape),
     /// All inverse temperatures, rising from 0 to 1.
     Listed(Vec<f64>),
@@ -77,8 +77,8 @@ pub struct AnnealedSpec {
     pub temperatures: Option<Count>,
     /// The number of independent chains per datapoint.
     pub chains: Count,
-    /// Leapfrog steps in one transition. Default: 4. With 3, the standard error of a path is 1.15 times that
-    /// with 10, at a third of the cost.
+    /// Leapfrog steps in one transition. Default: 4. For comparison, 3 steps give 1.15 times the standard error
+    /// per path of 10 steps, at a third of the cost.
     #[serde(default = "default_leapfrog_steps")]
     pub leapfrog_steps: Count,
     /// How inverse temperatures are spaced, or a list of them. Default: `sigmoidal`.
@@ -113,7 +113,8 @@ impl AnnealedSpec {
 }
 
 impl ScheduleShape {
-    /// The logistic curve is taken from minus this argument to plus it (Wu et al. 2017, their code).
+    /// The schedule follows the logistic curve from minus this argument to plus it, as in the code of Wu et al.
+    /// 2017.
     const LOGISTIC_REACH: f64 = 4.0;
 
     /// The inverse temperature after a `fraction` of the path.

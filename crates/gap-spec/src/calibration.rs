@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CalibrationSpec {
-    /// Estimates of each datapoint, each from draws of its own. With 1000, the share of 95% intervals that hold
-    /// their target is known to 0.007.
+    /// The number of estimates of each datapoint, each from its own draws. With 1000, the measured coverage of
+    /// 95% intervals has a standard error of 0.007.
     pub replicates: Count,
     /// The number of datapoints, which are drawn from the model.
     pub points: Count,

@@ -87,8 +87,8 @@ impl ExperimentSpec {
         Ok(())
     }
 
-    /// Fills in the defaults that depend on other keys. The `spec.toml` of a run without variants then has
-    /// them, and a stage is the same whether its defaults were written or not.
+    /// Fills in the defaults that depend on other keys. They then appear in the `spec.toml` of a run without
+    /// variants, and a stage has the same name whether its defaults were written out or not.
     fn fill_in_defaults(&mut self) {
         if self.free_form.starts.is_none() {
             self.free_form.starts = Some(self.free_form_starts().to_vec());

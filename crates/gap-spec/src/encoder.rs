@@ -84,7 +84,8 @@ pub struct EncoderLabel {
     pub hidden: Vec<u32>,
     /// The number of its weights and biases.
     pub weights: u64,
-    /// The number of observations that it sees, its own and its neighbours'; 1 if the data have no order.
+    /// The number of observations that it sees: the datapoint's own and its neighbours'; 1 if the data have no
+    /// order.
     pub context: u32,
 }
 

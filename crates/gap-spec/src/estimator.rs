@@ -1,4 +1,4 @@
-//! The estimators, with one table row of facts for each, and `[estimators]`, their settings.
+//! The estimators, with a table of their fixed properties, and `[estimators]`, their settings.
 
 use crate::adaptive::AdaptiveSpec;
 use crate::annealing::AnnealedSpec;
@@ -21,7 +21,7 @@ named_enum! {
 }
 
 named_enum! {
-    /// The estimator that gave a value, or the exact quantity that the value is.
+    /// What a value is: the result of an estimator, or an exact quantity.
     Estimator {
         /// The evidence lower bound `L[q]`.
         Elbo = "elbo",
@@ -59,12 +59,12 @@ named_enum! {
     }
 }
 
-/// What is known of an estimator before anything is estimated.
+/// The fixed properties of an estimator.
 struct EstimatorFacts {
     estimator: Estimator,
     side: Side,
-    /// The draws of a fitted `q` that the estimator takes, and for which `q`s; `None` if it is not run on every
-    /// method's `q`.
+    /// How the estimator uses draws of a fitted `q`; `None` if it is not among those that are run on the `q` of
+    /// every method.
     draws_of_q: Option<DrawsOfQ>,
 }
 
@@ -80,7 +80,7 @@ struct DrawsOfQ {
 enum WhenMeasured {
     /// All of them.
     Always,
-    /// Only the final `q` of each method; for refinement, that after the most steps.
+    /// Only the final `q` of each method; for refinement, the `q` after the most steps.
     AtTheEnd,
 }
 
@@ -142,7 +142,7 @@ const ESTIMATORS: [EstimatorFacts; 9] = [
     },
 ];
 
-// Each row has the index of its variant in the enum.
+// Checks at compile time that each row is at the index of its variant in the enum.
 const _: () = {
     assert!(ESTIMATORS.len() == Estimator::ALL.len());
     let mut row = 0;
@@ -162,13 +162,13 @@ impl Estimator {
         self.facts().side
     }
 
-    /// The number of draws that the estimator takes of a fitted `q`; `None` if it is not run on every method's
-    /// `q`.
+    /// The number of draws of a fitted `q` that the estimator takes; `None` if it is not among those that are
+    /// run on the `q` of every method.
     pub fn n_draws(self, bounds: &BoundSpec) -> Option<Count> {
         self.facts().draws_of_q.map(|draws| (draws.count)(bounds))
     }
 
-    /// The estimators to run on a fitted `q`; `is_end` says that it is the final `q` of its method.
+    /// The estimators to run on a fitted `q`; `is_end` is whether it is the final `q` of its method.
     pub fn for_fitted_q(is_end: bool) -> impl Iterator<Item = Self> {
         let measured = move |facts: &&EstimatorFacts| {
             facts
@@ -220,7 +220,8 @@ impl EstimatorSpec {
     }
 }
 
-/// The settings of the bounds of a fitted `q`: the part of `[estimators]` that the stages of a `q` depend on.
+/// The numbers of draws for the bounds of a fitted `q`. The stages that measure a `q` depend on no other keys
+/// of `[estimators]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct BoundSpec {
     /// Draws per datapoint for an ELBO.

@@ -1,4 +1,4 @@
-//! The variational families, with one table row of facts for each.
+//! The variational families, with a table of their fixed properties.
 
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ named_enum! {
     }
 }
 
-/// What is known of a family before anything is computed with it.
+/// The fixed properties of a family.
 struct FamilyFacts {
     family: Family,
     /// `Q`, the number of variational parameters `λ` of one datapoint, as a function of the latent dimension
@@ -94,16 +94,16 @@ const FAMILIES: [FamilyFacts; 6] = [
 
 const GAUSSIAN_FAMILIES: [Family; 2] = [Family::DiagonalGaussian, Family::FullGaussian];
 
-/// Coupling layers of the affine flow and of the auxiliary flow.
+/// The number of coupling layers of the affine flow and of the auxiliary flow.
 pub const COUPLING_LAYERS: usize = 4;
-/// Hidden units of each network in these two flows.
+/// The number of hidden units of each network in these two flows.
 pub const COUPLING_HIDDEN_UNITS: usize = 12;
-/// Layers of the planar flow.
+/// The number of layers of the planar flow.
 pub const PLANAR_LAYERS: usize = 8;
-/// Components of the mixture.
+/// The number of components of the Gaussian mixture.
 pub const MIXTURE_COMPONENTS: usize = 4;
 
-/// The number of entries of `μ`, of `log diag L`, and of `L` below the diagonal.
+/// The number of parameters of a full Gaussian: `μ`, `log diag L`, and the entries of `L` below the diagonal.
 const fn n_full_gaussian_params(dim: usize) -> usize {
     2 * dim + dim * (dim - 1) / 2
 }
@@ -113,16 +113,16 @@ const fn n_network_params(n_inputs: usize, n_outputs: usize) -> usize {
     COUPLING_HIDDEN_UNITS * (n_inputs + 1) + n_outputs * (COUPLING_HIDDEN_UNITS + 1)
 }
 
-/// The number of parameters of [`COUPLING_LAYERS`] layers over `width` coordinates. A layer leaves one half of
-/// the coordinates unchanged, from which a network computes a scale and a shift for each of the others. The
-/// smaller and the larger half take turns.
+/// The number of parameters of [`COUPLING_LAYERS`] layers over `width` coordinates. Each layer leaves one half
+/// of the coordinates unchanged, and a network computes from them a scale and a shift for each of the others.
+/// Layers alternate between the smaller and the larger half.
 const fn n_coupling_params(width: usize) -> usize {
     let (smaller, larger) = (width / 2, width - width / 2);
     let pair = n_network_params(smaller, 2 * larger) + n_network_params(larger, 2 * smaller);
     COUPLING_LAYERS / 2 * pair
 }
 
-// Each row has the index of its variant in the enum.
+// Checks at compile time that each row is at the index of its variant in the enum.
 const _: () = {
     assert!(FAMILIES.len() == Family::ALL.len());
     let mut row = 0;

@@ -2,9 +2,9 @@
 //! This crate has no libtorch and no tables of results.
 //!
 //! Every term ([`Family`], [`Estimator`], [`StepRule`], …) and every setting ([`TrainingSpec`], [`Phase`], …)
-//! is defined here once, as plain data; the crates that compute use these types directly. What is known of a
-//! family, a step rule or an estimator before anything is computed is one row of a table (`family.rs`,
-//! `step_rule.rs`, `estimator.rs`).
+//! is defined here once, as plain data; the crates that compute use these types directly. The fixed properties
+//! of each family, step rule and estimator are one row of a table (in `family.rs`, `step_rule.rs` and
+//! `estimator.rs`).
 //!
 //! [`ExperimentSpec`] is a spec file as written. [`document`] reads the file, applies overrides and variants,
 //! and locates mistakes in it; `check` refuses specs that cannot run and returns the others as a

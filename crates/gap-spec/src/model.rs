@@ -92,7 +92,7 @@ pub struct ModelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise_std: Option<Positive>,
     /// The ratio of the largest to the smallest eigenvalue of the posterior precision of a linear-Gaussian
-    /// model. Default: the loadings `W` are random, and the ratio is theirs.
+    /// model. Default: not fixed; it follows from the loadings `W`, which are random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition_number: Option<Positive>,
     /// How the decoder is fitted; absent for synthetic data, which are drawn from the model itself.

@@ -70,7 +70,7 @@ impl RefinementSpec {
         self.rule.unwrap_or_else(default)
     }
 
-    /// The refinement as one phase, with the largest of the numbers of steps.
+    /// The refinement as one phase, whose number of steps is the largest in `steps`.
     pub fn phase(&self, family: Family) -> Phase {
         let rule = self.step_rule_for(family);
         let noise = StepRule::refining_rules().find(|(refining, _)| *refining == rule);

@@ -56,10 +56,10 @@ pub struct FreeFormSpec {
     pub protocol: Protocol,
     /// A datapoint has converged when the bound on its distance to the optimum is below this, nats.
     pub tolerance_nats: Positive,
-    /// Evaluations per datapoint after which the search stops. Each phase of an ascent has this limit for
-    /// itself. After the phases the total counts, over all starts and over the searches in smaller families
-    /// that a larger one starts from: if the bound on the distance to the optimum is not below the tolerance, a
-    /// further round begins only while the total is below the limit.
+    /// The limit on the evaluations of a datapoint. Each phase of an ascent may take this many. After the
+    /// phases, the limit applies to the total over all starts, including searches in smaller families that a
+    /// search in a larger one begins with: if the bound on the distance to the optimum is not below the
+    /// tolerance, a further round begins only while the total is below the limit.
     ///
     /// `adam-cremer-2018` has one phase and no further rounds. It needs some ten thousand evaluations until its
     /// own rule stops it, so 100000 leaves it room.

@@ -1,4 +1,5 @@
-//! Step rules, with one table row of facts for each, and the phases of an ascent, which take steps by one rule.
+//! Step rules, with a table of their fixed properties, and the phases of an ascent, each of which uses one
+//! rule.
 
 use crate::family::Family;
 use crate::named_enum;
@@ -77,7 +78,7 @@ enum SupportedFamilies {
     All,
 }
 
-/// What is known of a step rule before any step is taken.
+/// The fixed properties of a step rule.
 struct StepRuleFacts {
     rule: StepRule,
     scope: SupportedFamilies,
@@ -168,7 +169,7 @@ const STEP_RULES: [StepRuleFacts; 5] = [
     },
 ];
 
-// Each row has the index of its variant in the enum.
+// Checks at compile time that each row is at the index of its variant in the enum.
 const _: () = {
     assert!(STEP_RULES.len() == StepRule::ALL.len());
     let mut row = 0;
@@ -236,7 +237,8 @@ pub struct AdamSettings {
     pub averaged: bool,
     /// Whether steps are taken in `log σ²`, as in published code, rather than in `log σ`.
     pub log_variance: bool,
-    /// Added to the root of the second moment, nats. Gradients that are small beside it make short steps.
+    /// Added to the root of the second moment, nats. A parameter whose gradients are small compared with it
+    /// takes short steps.
     pub epsilon: f64,
 }
 
@@ -249,8 +251,8 @@ impl AdamSettings {
         learning_rate: 0.03,
         averaged: true,
         log_variance: false,
-        // If the family contains the posterior, every draw's gradient is zero there but for rounding errors.
-        // With an epsilon of 1e-8, Adam would turn these into steps of full length.
+        // At the optimum of a family that contains the posterior, every draw's gradient is zero except for
+        // rounding errors. With an epsilon of 1e-8, Adam would turn these errors into steps of full length.
         epsilon: 1e-3,
     };
 
@@ -282,7 +284,7 @@ pub struct Phase {
     pub below_nats: f64,
     /// The most evaluations per datapoint.
     pub max_steps: u32,
-    /// The precision of products in gradients that are evaluated without a value.
+    /// The precision of products in gradients that are evaluated without the value of the loss.
     pub precision: Precision,
 }
 

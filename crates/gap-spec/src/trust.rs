@@ -9,7 +9,7 @@ named_enum! {
     Trust {
         /// There is no sign that it is wrong.
         Ok = "ok",
-        /// The weight is on so few draws that their spread says little about the error.
+        /// The importance weight is concentrated on so few draws that their spread says little about the error.
         FewEffectiveSamples = "few-effective-samples",
         /// The tail of the weights is so heavy that their mean converges too slowly for its error to be known.
         HeavyTail = "heavy-tail",
@@ -34,8 +34,8 @@ pub struct Diagnostics {
     pub step_size: Option<f64>,
     /// The number of distributions on its path.
     pub n_temperatures: Option<u32>,
-    /// Wall time of the estimate, this datapoint's share of its batch, seconds. Estimators that use the same
-    /// draws each have the time of all of them.
+    /// Wall time of the estimate, this datapoint's share of its batch, seconds. Estimators that share draws are
+    /// timed together, and each reports the time of the whole group.
     pub seconds: f64,
     /// Evaluations of `log p(x, z)` or of its gradient.
     pub joint_evaluations: u64,

@@ -1,4 +1,4 @@
-//! Chooses the device and the number of threads, and waits for the device before a time measurement.
+//! Chooses the device and the number of threads, and waits for the device where its work is timed.
 
 use std::str::FromStr;
 use tch::{Cuda, Device};
@@ -9,7 +9,7 @@ pub enum DeviceError {
     /// There is no device of this name.
     #[error("unknown device `{0}`; use `cpu` or `cuda:N`")]
     Unknown(String),
-    /// This machine or its libtorch has no such GPU.
+    /// This machine has no such GPU, or its libtorch does not support CUDA.
     #[error(
         "device `cuda:{index}` is not there: {reason}; use `--device cpu`, or a LIBTORCH with CUDA on a machine with a GPU"
     )]

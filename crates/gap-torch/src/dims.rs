@@ -1,4 +1,4 @@
-//! Reads the sizes of a tensor's axes by name, with a readable error if their number is wrong.
+//! Reads the sizes of a tensor's axes, with an error that names the axes if their number is wrong.
 
 use tch::Tensor;
 

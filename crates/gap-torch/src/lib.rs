@@ -1,10 +1,10 @@
 //! Rules for the use of libtorch, and the only crate that may change libtorch's global state.
 //!
 //! - Randomness comes from explicit keys and streams ([`SeedKey`], [`NoiseStream`]).
-//! - The sizes of a tensor are read by the names of its axes ([`dims()`]).
+//! - The sizes of a tensor are read together with the names of its axes ([`dims()`]).
 //! - A row's result does not depend on the other rows of its batch ([`map_row_blocks`]).
 //! - The device and the number of threads are chosen once ([`device`]).
-//! - Weights are stored in files, and have a digest ([`checkpoint`]).
+//! - Weights are stored in files and identified by a digest ([`checkpoint`]).
 //!
 //! The math-library switch ([`math_library`]) is in this crate because every executable that uses libtorch must
 //! link it.

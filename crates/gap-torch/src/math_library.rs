@@ -1,10 +1,10 @@
 //! The math-library switch: makes libtorch's MKL use its fast code path on every CPU that supports it.
 //!
-//! MKL chooses slower code on CPUs that are not made by Intel, whatever instructions they support. To find out
-//! whether the CPU is Intel's, it calls a function of its own; an executable that exports a function of the
-//! same name replaces that function. The name is undocumented, so the replacement checks that the CPU has the
-//! instructions, can be turned off with `AMORTGAP_MATH_SWITCH=off`, and its outcome is part of the provenance
-//! of every result.
+//! MKL chooses slower code on CPUs that are not made by Intel, whatever instructions they support. It finds out
+//! whether the CPU is Intel's by calling a function of its own; if an executable exports a function of the same
+//! name, MKL calls that one instead. This module defines such a function: the switch. MKL does not document the
+//! name, so the switch is careful: it checks that the CPU has the instructions, `AMORTGAP_MATH_SWITCH=off`
+//! turns it off, and the provenance of every result says which code path MKL took.
 //!
 //! The function is exported by a linker argument, which `gap-build` adds to each package.
 
@@ -19,8 +19,9 @@ pub const MKL_SWITCH_ENV_VARIABLE: &str = "AMORTGAP_MATH_SWITCH";
 pub enum MklPath {
     /// The switch is exported and makes MKL use its fast path.
     Switched,
-    /// The switch is exported but has no effect: it is turned off and answers as MKL's own function would, or
-    /// the CPU lacks AVX2 or FMA and it answers that the fast path is not allowed.
+    /// The switch is exported but does not make MKL use its fast path. Either it is turned off, and answers as
+    /// MKL's own function would, or the CPU lacks AVX2 or FMA, and it answers that the fast path is not
+    /// allowed.
     Stock,
     /// This executable does not export the switch, so MKL chooses its path by itself.
     NotExported,
@@ -43,7 +44,7 @@ fn allows_mkl_fast_path() -> bool {
         let turned_off =
             std::env::var_os(MKL_SWITCH_ENV_VARIABLE).is_some_and(|value| value == "off");
         if turned_off {
-            // The answer of the function that this one replaces.
+            // This is what MKL's own function would answer.
             return is_intel_cpu();
         }
         is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")

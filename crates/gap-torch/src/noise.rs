@@ -13,8 +13,8 @@ use tch::{Device, Tensor};
 
 /// A seed for random numbers. Drawing does not change it; keys for further uses are derived from it.
 ///
-/// Each use of randomness derives its own key by a role and an index, so that a change in the number of draws
-/// of one use leaves the draws of all others as they were.
+/// Each use of randomness derives its own key from a role and an index. If one use makes more or fewer draws,
+/// the draws of all other uses stay the same.
 ///
 /// ```
 /// use gap_torch::SeedKey;
@@ -133,8 +133,8 @@ impl NoiseStream {
 
     /// Returns the first `n` standard normals of each datapoint's stream: `[B, n]`.
     ///
-    /// They are the numbers that [`NoiseStream::normal`] of new streams would give, without keeping the
-    /// streams.
+    /// They are the numbers that [`NoiseStream::normal`] would return from new streams, but the streams are not
+    /// kept.
     pub fn first_normals(key: SeedKey, ids: &[u64], n: usize) -> Vec<f32> {
         let base = key.generator();
         let mut values = Vec::with_capacity(ids.len() * n);
@@ -178,9 +178,9 @@ pub const MAX_SOBOL_POINTS: u32 = 1 << 16;
 
 /// Returns the points `range` of an Owen-scrambled Sobol sequence, mapped to standard normals: `[S, D]`.
 ///
-/// In an ascent all datapoints of a batch can share these draws: since every datapoint has its own optimum,
-/// shared draws are as good as separate ones, and cost `B` times less. They are unsuitable for standard errors,
-/// because the points are not independent.
+/// In an ascent all datapoints of a batch can share these draws: every datapoint has its own optimum, so shared
+/// draws are as good for it as draws of its own, and cost `B` times less. Sobol points are unsuitable for
+/// standard errors, because they are not independent.
 ///
 /// Source: Burley 2020, "Practical Hash-based Owen Scrambling".
 ///

@@ -1,16 +1,16 @@
 //! Evaluates a network in blocks of rows, all of the same shape and with rows aligned in memory, so that a
 //! datapoint gets the same result in any batch.
 //!
-//! libtorch chooses its kernels by shape, and processes the end of an array with other instructions than the
-//! rest. The last bits of a row's result can therefore depend on the number of rows in the batch; with blocks
-//! of one fixed shape they do not. Blocks of about 100 rows also fit the cache: a 50-200-200-784 decoder and
-//! its score took 8.6 µs per row in blocks of 128 rows and 9.8 µs in blocks of 2,048 (2 cores, one thread). A
-//! small decoder, 10-64-64-64, was slower in small blocks: 0.57 µs per row against 0.48.
+//! libtorch chooses its kernels by shape, and computes the last elements of an array with other instructions
+//! than the rest. The last bits of a row's result can therefore depend on the number of rows in the batch; with
+//! blocks of one fixed shape they do not. Blocks of about 100 rows also fit the cache: a 50-200-200-784 decoder
+//! and its score took 8.6 µs per row in blocks of 128 rows and 9.8 µs in blocks of 2,048 (2 cores, one thread).
+//! A small decoder, 10-64-64-64, was slower in blocks of 128 rows: 0.57 µs per row against 0.48.
 //!
-//! MKL's stock code path (see [`crate::math_library`]) depends on addresses as well: for rows that do not begin
-//! at a multiple of 16 bytes, it sums in another order. For `rows · weight` these are the rows of the product,
-//! which [`matmul_into_aligned_rows`] aligns. For `rows · weightᵀ`, with `weightᵀ` as a view, these are the
-//! rows of the left factor, which [`align_rows`] aligns.
+//! MKL's stock code path (see [`crate::math_library`]) depends on addresses as well: it sums in another order
+//! for rows that do not begin at a multiple of 16 bytes. In `rows · weight`, the rows of the product must be
+//! aligned, which [`matmul_into_aligned_rows`] does. In `rows · weightᵀ`, where `weightᵀ` is a view, the rows
+//! of the left factor must be aligned, which [`align_rows`] does.
 
 use tch::{Device, Kind, Tensor};
 
@@ -85,10 +85,11 @@ pub fn block(tensor: &Tensor, start: i64) -> Tensor {
     tensor.narrow(0, start, ROWS_PER_BLOCK)
 }
 
-/// MKL's stock path gives the same bits for all rows whose addresses are multiples of this, bytes.
+/// The address of an aligned row is a multiple of this many bytes; MKL's stock path gives the same bits for all
+/// such rows.
 const ROW_ALIGNMENT_BYTES: i64 = 16;
 
-/// The smallest row stride, in elements, that is at least `width` and keeps all rows aligned.
+/// The smallest distance between rows, in elements, that is at least `width` and keeps all rows aligned.
 fn aligned_row_stride(width: i64, kind: Kind) -> i64 {
     let numbers = ROW_ALIGNMENT_BYTES / kind.elt_size_in_bytes() as i64;
     (width + numbers - 1) / numbers * numbers
@@ -106,7 +107,7 @@ pub fn empty_aligned_like(matrix: &Tensor) -> Tensor {
     empty_aligned_rows(n_rows, width, matrix.kind(), matrix.device())
 }
 
-/// Returns `rows`, `[N, W]`, as they are if their stride keeps them aligned, and otherwise a copy with aligned
+/// Returns `rows`, `[N, W]`, themselves if their stride keeps them aligned, and otherwise a copy with aligned
 /// rows. Differentiable.
 pub fn align_rows(rows: &Tensor) -> Tensor {
     let [stride, _] = rows.stride()[..] else {

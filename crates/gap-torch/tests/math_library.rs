@@ -26,8 +26,7 @@ fn the_switch_is_exported_from_a_test_binary() {
     assert_eq!(path == MklPath::Switched, able && !turned_off);
 }
 
-/// Prints MKL's code path and the layer's values in this process, for `layer_of_a_child`, which runs this test
-/// in a child process.
+/// Prints MKL's code path and the layer's values, if `layer_of_a_child` runs this test in a child process.
 #[test]
 fn print_a_layer() {
     if std::env::var_os("AMORTGAP_PRINT_LAYER").is_none() {

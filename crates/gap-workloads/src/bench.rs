@@ -13,7 +13,7 @@ use std::time::Duration;
 /// # Panics
 ///
 /// On Linux, if the executable does not export the math-library switch: MKL might then use another code path
-/// than in the program.
+/// than it does in `amortgap`.
 pub fn bench(criterion: &mut Criterion, works: impl IntoIterator<Item = Work>) {
     device::set_one_thread_per_operation();
     eprintln!("math library: {}", detect_mkl_path());
@@ -25,7 +25,8 @@ pub fn bench(criterion: &mut Criterion, works: impl IntoIterator<Item = Work>) {
             group.sampling_mode(SamplingMode::Flat).sample_size(10);
             group.measurement_time(Duration::from_secs(12));
         }
-        // Set up at the first run, so that workloads that criterion's filter leaves out are never set up.
+        // The workload is set up at its first run, so that those that criterion's filter leaves out are never
+        // set up.
         let mut workload = None;
         group.bench_function(work.counted_unit(), |bencher| {
             let workload = workload.get_or_insert_with(|| Workload::new(work));
@@ -35,7 +36,7 @@ pub fn bench(criterion: &mut Criterion, works: impl IntoIterator<Item = Work>) {
     }
 }
 
-/// Whether a run takes 0.1 to 1 second, so that a criterion sample should consist of one run or a few.
+/// Whether a run takes so long (0.1 to 1 second) that a criterion sample should consist of one run or a few.
 const fn is_long_running(work: Work) -> bool {
     match work {
         Work::FreeFormSteps { .. }

@@ -13,16 +13,17 @@ use gap_spec::{NoiseSource, Phase, Precision, StoppingRule};
 use gap_torch::SeedKey;
 use tch::Kind;
 
-/// The number of refinement steps, and of draws per step. As many draws are the default of an experiment.
+/// The number of refinement steps, and the number of draws per step; the latter is the default of an
+/// experiment.
 const REFINEMENT_STEPS: u32 = 20;
 const REFINEMENT_DRAWS: usize = 32;
 
-/// The tolerance of the search, nats, and its limit on steps: the defaults of an experiment.
+/// The tolerance of the search, in nats, and its limit on steps: both are the defaults of an experiment.
 const SEARCH_TOLERANCE_NATS: f64 = 0.01;
 const MAX_SEARCH_STEPS: u32 = 5000;
 
-/// Sets up the workload and returns its run, which infers `q` by `method` for an observation that the encoder
-/// was not fitted to. Each run has new draws, and returns the sum of the parameters of `q`.
+/// Sets up the workload and returns the function that runs it. A run infers `q` by `method` for an observation
+/// that the encoder was not fitted to. Each run has new draws, and returns the sum of the parameters of `q`.
 pub fn one_observation(method: Method) -> impl FnMut(SeedKey) -> f64 {
     let problem = OneObservationProblem::new();
     move |key| {

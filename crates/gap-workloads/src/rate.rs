@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Calls `run` repeatedly until the time `wanted` has passed, at least once, and returns the calls per second.
-/// The last call is finished, and the time that it takes beyond `wanted` counts.
+/// Calls `run` repeatedly, at least once, until the time `wanted` has passed, and returns the calls per second.
+/// The last call is finished, and its time beyond `wanted` is counted.
 pub fn rate(wanted: Duration, mut run: impl FnMut()) -> f64 {
     let clock = Instant::now();
     let mut n_runs = 0.0;

@@ -139,8 +139,8 @@ impl Work {
         }
     }
 
-    /// The plural noun for what the throughput counts, such as `steps` or `points`. Criterion's results name
-    /// the benchmark function by it.
+    /// The plural noun for what the throughput counts, such as `steps` or `points`. It is the name of the
+    /// workload's benchmark function in criterion's results.
     pub fn counted_unit(self) -> &'static str {
         self.unit().trim_end_matches("/s")
     }
@@ -159,8 +159,8 @@ impl Work {
         }
     }
 
-    /// Whether the workload measures `gap-estimate` and so belongs to that crate's benches; all others belong
-    /// to those of `gap-infer`.
+    /// Whether the workload measures `gap-estimate`, and so belongs to that crate's benches. All other
+    /// workloads belong to the benches of `gap-infer`.
     pub const fn is_estimation(self) -> bool {
         matches!(
             self,
@@ -168,7 +168,7 @@ impl Work {
         )
     }
 
-    /// The most threads that the workload can use without being divided.
+    /// The most threads that a run can use by itself, without being divided into shares.
     pub const fn max_internal_threads(self) -> u64 {
         match self {
             Self::JointTraining { .. } => 2,

@@ -18,7 +18,7 @@ use gap_torch::SeedKey;
 use std::ops::Range;
 use tch::{Device, Kind};
 
-/// A part of a workload: all of it, or the share of one of several threads.
+/// A part of a workload: the whole, or one of several shares, each of which runs on a thread of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// The number of this share: 0, 1, …, `of − 1`.
@@ -50,8 +50,8 @@ impl Workload {
         Self::share(work, Share::WHOLE, 1)
     }
 
-    /// Sets up a share of `work`; together the shares do the work of the whole, on the same datapoints.
-    /// `own_threads` is the number of threads that the share itself may use, which matters only for
+    /// Sets up a share of `work`; all shares together do the work of the whole, on the same datapoints.
+    /// `own_threads` is the number of threads that this share may use, which matters only for
     /// [`Work::JointTraining`].
     ///
     /// # Panics
@@ -237,7 +237,8 @@ fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
         n_samples: Count::new(1),
         precision: Precision::Mixed,
     };
-    // Fits are dealt out in turn, so that each of up to `SMALL_FIT_SEEDS` shares has fits of every width.
+    // Fits are dealt out to the shares in turn. With up to `SMALL_FIT_SEEDS` shares, every share has fits of
+    // every width.
     let jobs: Vec<(i64, u64)> = SMALL_FIT_WIDTHS
         .iter()
         .flat_map(|&width| (0..SMALL_FIT_SEEDS).map(move |seed| (width, seed)))

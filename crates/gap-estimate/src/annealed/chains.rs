@@ -49,7 +49,7 @@ pub struct Chains<'a> {
 #[derive(Clone)]
 struct ChainState {
     w: Vec<f32>,         // [C·B, D]
-    score: Vec<f32>,     // std ∘ ∇_z log p(x, z), [C·B, D]
+    score: Vec<f32>,     // ∇_w log p(x, z), [C·B, D]
     log_joint: Vec<f64>, // [C·B]
 }
 
@@ -219,7 +219,8 @@ impl<'a> Chains<'a> {
         .collect()
     }
 
-    /// Changes the momenta by `part` of a step along the gradient `∇_w log f_β = −(1 − β) w + β std ∘ score`.
+    /// Changes the momenta by `part` of a step along the gradient of `log f_β` in `w`:
+    /// `−(1 − β) w + β ∇_w log p(x, z)`.
     fn kick_momenta(&mut self, steps: &[f32], part: f32, beta: f32) {
         let dim = self.initial.latent_dim();
         let places = self

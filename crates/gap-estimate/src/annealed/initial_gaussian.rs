@@ -5,8 +5,8 @@ use gap_torch::{NoiseStream, SeedKey, to_f32_values};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
-/// The number of draws of `q` whose moments the initial Gaussian takes, if `q` is no diagonal Gaussian. As
-/// many draws with the opposite noise are added.
+/// The number of draws of `q` from which the moments of the initial Gaussian are estimated, if `q` is not a
+/// diagonal Gaussian. As many draws with the opposite noise are added.
 const MOMENT_MATCHING_DRAWS: i64 = 2048;
 
 /// A Gaussian for each datapoint. Chains move in coordinates `w` in which it is the standard normal:

@@ -22,7 +22,8 @@ pub fn drawn(model: &LinearGaussian, n: u64) -> (Batch, Vec<f32>) {
     (Batch::new(ids, x), floats(&z))
 }
 
-/// The best diagonal Gaussian: the posterior's mean, and the inverse roots of its precision's diagonal.
+/// `λ` of the best diagonal Gaussian. Its mean is the posterior's, and its precisions are the diagonal of the
+/// posterior's precision matrix.
 pub fn optimum(model: &LinearGaussian, batch: &Batch) -> VariationalParams {
     let (mean, covariance) = model.posterior_moments(batch.x()).unwrap();
     let precision = Tensor::linalg_inv(&covariance);

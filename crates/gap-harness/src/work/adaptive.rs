@@ -25,7 +25,7 @@ pub struct AdaptiveWork {
     pub free_form: StageId,
     /// The points.
     pub points: Chunk,
-    /// The first and the largest number of draws, and the target standard error.
+    /// The settings of the adaptive estimator.
     pub adaptive: AdaptiveSpec,
 }
 

@@ -20,7 +20,8 @@ pub struct AmortizedWork {
     pub model: StageId,
     /// The variational family.
     pub family: Family,
-    /// The stage whose encoder is measured: one that fitted it alone, or that of the model.
+    /// The stage that fitted the encoder: a stage of its own, or the model's stage if the two were fitted
+    /// jointly.
     pub encoder_stage: StageId,
     /// The encoder.
     pub encoder: EncoderSpec,

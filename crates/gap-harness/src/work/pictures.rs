@@ -1,5 +1,5 @@
-//! Posteriors over two latent variables, and the `q`s that approximate them, as masses of cells of a square
-//! grid.
+//! Computes pictures of posteriors over two latent variables, and of the `q`s that approximate them: the mass
+//! in each cell of a square grid.
 
 use super::Work;
 use crate::chunk::Chunk;
@@ -124,7 +124,8 @@ impl Work for PosteriorGridWork {
         format!("pictures of {} posteriors", self.pictures.points.get())
     }
 
-    /// Writes the cells of some test points: of the posterior, `q*` and the encoder's `q` of each.
+    /// Writes the cells of the pictures: for each of some test points, the posterior, `q*` and the encoder's
+    /// `q`.
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
         let model = context.load_model(&self.model)?;
         let chunk = Chunk::first_points(Split::Test, self.pictures.points.get());

@@ -10,8 +10,8 @@ pub(super) trait Reparameterization {
     /// What [`Self::evaluation_from_scores`] needs from [`Self::reparameterize`].
     type ReparameterizedState;
 
-    /// The most draws that are evaluated together, over all datapoints (but at least those of one): their
-    /// buffers should fit in the cache.
+    /// The most draws that are evaluated together, over all datapoints: their buffers should fit in the cache.
+    /// All draws of one datapoint are evaluated together even if they are more.
     const MAX_DRAWS_AT_ONCE: usize = usize::MAX;
 
     /// Writes the draws `z`, `[S, D]`, of the datapoint with parameters `params` at `noise`. Also writes their
@@ -40,7 +40,7 @@ pub(super) struct ScoredDraws<'a> {
     pub(super) noise: &'a [f32],     // [S, N]
     pub(super) score: &'a [f32],     // [S, D]
     pub(super) log_joint: &'a [f64], // [S], valid if the loss was requested
-    pub(super) log_q: &'a [f64],     // [S], valid for families that write it
+    pub(super) log_q: &'a [f64],     // [S], valid if the family's loss needs it
 }
 
 /// The reparameterization of a diagonal Gaussian, `z = μ + σ ∘ ε`.
@@ -59,7 +59,7 @@ impl DiagonalReparameterization {
 }
 
 impl Reparameterization for DiagonalReparameterization {
-    /// `σ`
+    /// The standard deviations `σ`, `[D]`.
     type ReparameterizedState = DVector<f64>;
 
     fn reparameterize(
@@ -114,7 +114,7 @@ impl FullGaussianReparameterization {
 }
 
 impl Reparameterization for FullGaussianReparameterization {
-    /// `λ` in `f32`
+    /// The parameters `λ` in `f32`, `[Q]`.
     type ReparameterizedState = Vec<f32>;
 
     fn reparameterize(
@@ -151,7 +151,7 @@ impl Reparameterization for FullGaussianReparameterization {
 pub(super) struct GenericReparameterization<'a>(pub(super) &'a dyn VariationalFamily);
 
 impl Reparameterization for GenericReparameterization<'_> {
-    /// `λ` in `f32`
+    /// The parameters `λ` in `f32`, `[Q]`.
     type ReparameterizedState = Vec<f32>;
 
     const MAX_DRAWS_AT_ONCE: usize = 4096;

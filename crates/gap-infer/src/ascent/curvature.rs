@@ -2,8 +2,8 @@
 
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
-/// Always added to the curvature in whitened coordinates. Flatter directions are of little interest: there the
-/// posterior's variance would be more than 50 times that of `q`, which is rare.
+/// [`NewtonPreconditioner`] always adds this to the curvature in whitened coordinates. Where the curvature
+/// itself is lower, the posterior's variance would be more than 50 times that of `q`, which is rare.
 const CURVATURE_RIDGE: f64 = 0.02;
 
 /// Returns `(C + λI)⁻¹ g` by Cholesky's factorisation, where `λ` is `damping`; `None` if `C + λI` is not

@@ -8,9 +8,9 @@ use gap_spec::NoiseSource;
 use gap_torch::{MAX_SOBOL_POINTS, NoiseStream, SeedKey, sobol_normal_points};
 use nalgebra::{DMatrix, DVector};
 
-/// The first blocks of a sequence are whitened: with few draws that removes most of their noise. Later ones are
-/// not, since the small bias of whitening would stay in an average over blocks; those of a growing sequence are
-/// [`LATER_BLOCK_SIZE_FACTOR`] times as large instead.
+/// The number of blocks at the start of a sequence that are whitened, which removes most of the noise of few
+/// draws. Later blocks are not whitened, since the small bias of whitening would stay in an average over
+/// blocks. In a growing sequence they are [`LATER_BLOCK_SIZE_FACTOR`] times as large instead.
 const N_WHITENED_FIRST_BLOCKS: u32 = 6;
 const LATER_BLOCK_SIZE_FACTOR: u32 = 4;
 

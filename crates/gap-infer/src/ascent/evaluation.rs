@@ -10,8 +10,8 @@ pub struct EvaluationRequest {
     pub loss: bool,
     /// Whether to compute the whole curvature, which takes a matrix product of scores and draws.
     pub curvature: bool,
-    /// The precision of the model's products in the gradient; if the value is requested too, it is always
-    /// full.
+    /// The precision of the model's products in the gradient. It is always full if the value of `−L` is
+    /// computed too.
     pub precision: Precision,
 }
 
@@ -84,7 +84,7 @@ impl Evaluation {
     ///
     /// # Panics
     ///
-    /// If the gradient is one in `λ`.
+    /// If the gradient is [`LossGradient::Params`].
     pub const fn whitened_gradient(&self) -> &WhitenedGradient {
         match &self.gradient {
             LossGradient::Whitened(gradient) => gradient,

@@ -28,7 +28,7 @@ struct EvaluationBuffers {
     z: Vec<f32>,              // [N, D]
     score: Vec<f32>,          // [N, D]
     log_joint: Vec<f64>,      // [N], valid if the loss was requested
-    log_q: Vec<f64>,          // [N], valid for families that write it
+    log_q: Vec<f64>,          // [N], valid if the family's loss needs it
 }
 
 impl EvaluationBuffers {
@@ -85,7 +85,7 @@ impl<'a> Objective<'a> {
         })
     }
 
-    /// Which kind of family this is the objective of.
+    /// How this objective treats its family.
     pub const fn family_kind(&self) -> FamilyKind<'a> {
         self.form
     }
@@ -95,7 +95,7 @@ impl<'a> Objective<'a> {
         self.joint.latent_dim()
     }
 
-    /// The number of standard normals that one draw of the family is made of.
+    /// The number of standard normals that one draw of the family is computed from.
     pub fn noise_dim(&self) -> usize {
         match self.form {
             FamilyKind::Any(family) => family.noise_dim() as usize,

@@ -152,7 +152,7 @@ pub fn run_phase(
 }
 
 impl PhaseSchedule {
-    /// Runs all phases in turn, each as by [`run_phase`] with a key of its own.
+    /// Runs all phases in turn with [`run_phase`], each with a key of its own.
     ///
     /// # Errors
     ///

@@ -18,7 +18,8 @@ impl PhaseSchedule {
     /// averaged Newton steps until the remaining gain is estimated to be below `tolerance_nats`.
     ///
     /// In more than 12 dimensions, 16 draws are too few for the curvature. L-BFGS on 16 draws then comes first,
-    /// and Newton-Stein takes more draws and continues until 0.01 nats. Nothing in it depends on the model.
+    /// and Newton-Stein takes more draws and continues until 0.01 nats. The schedule does not depend on the
+    /// model.
     pub fn default_for_latent_dim(dim: usize, tolerance_nats: f64, max_steps: u32) -> Self {
         let n_samples = n_draws_for_latent_dim(dim);
         let fixed = |rule, n_samples: usize, below_nats, most: u32| Phase {

@@ -1,4 +1,4 @@
-//! When a datapoint's phase of an ascent is over.
+//! Decides when a datapoint's phase of an ascent is over.
 
 use super::evaluation::Evaluation;
 use super::stepper::StepOutcome;

@@ -13,12 +13,12 @@ use std::f64::consts::TAU;
 
 /// `(u, v) = f(ε)` with coupling layers `f` over twice the latent dimension, and `z = μ + L u`. `λ` consists of
 /// the full Gaussian's `λ`, then of the layers' parameters, and then of those of the reverse model `r(v | z)`.
-/// That is a diagonal Gaussian, whose mean and log standard deviation a network computes from `u`.
+/// The reverse model is a diagonal Gaussian, whose mean and log standard deviation a network computes from `u`.
 ///
 /// The density `q(z)` cannot be computed. The ELBO is replaced by the auxiliary bound,
-/// `E[log p(x, z) + log r(v | z) − log q(z, v)]` (Ranganath, Tran and Blei 2016, §2; as the flow of
-/// Cremer, Li and Duvenaud 2018, §5.1). So `log_q` is `log q(z, v) − log r(v | z)`: estimates from it are still
-/// bounds of the evidence, but the approximation gap includes the gap between this bound and the ELBO.
+/// `E[log p(x, z) + log r(v | z) − log q(z, v)]` (Ranganath, Tran and Blei 2016, §2; also used by Cremer, Li
+/// and Duvenaud 2018, §5.1). So `log_q` is `log q(z, v) − log r(v | z)`: estimates from it are still bounds of
+/// the evidence, but the approximation gap includes the gap between this bound and the ELBO.
 pub struct AuxiliaryFlow {
     gaussian: FullGaussian,
     couplings: CouplingStack,
@@ -132,7 +132,8 @@ impl PerDatapointFamily for AuxiliaryFlow {
         (map.apply(&reverse_output.u), log_q)
     }
 
-    /// Path gradients for the layers and the affine map, and the gradient of `log r` for the reverse model.
+    /// Returns path gradients for the layers and the affine map, and the gradient of `log r` for the reverse
+    /// model.
     ///
     /// The affine map moves `z`, but not `u` and `v`, on which `r` depends. Its gradient therefore includes the
     /// score of `q(u, v)`, but no term from `r`.

@@ -43,7 +43,7 @@ struct LayerActivations<T> {
 
 impl CouplingStack {
     /// A stack of `n_layers` layers over `width` coordinates, with networks of `n_hidden` hidden units whose
-    /// starts are drawn with `key`.
+    /// initial weights are drawn with `key`.
     pub fn new(width: usize, n_layers: usize, n_hidden: usize, key: SeedKey) -> Self {
         let layers = (0..n_layers).map(|layer| {
             // Two layers split the coordinates into first and second half, the next two into even and odd,
@@ -104,7 +104,7 @@ impl CouplingStack {
     }
 
     /// Returns the gradient in the parameters, averaged over draws, given the gradient `pull` (`[F, S]`) in the
-    /// last layer's output. There is no term for the log determinants.
+    /// last layer's output. The log determinants contribute nothing to it.
     pub fn pull_back<T: FloatNumber>(
         &self,
         params: &[T],
@@ -184,9 +184,9 @@ impl CouplingLayer {
                 *at = *at * scale + t;
                 *log_det += s;
             }
-            // The score δ of a moved coordinate is divided by eˢ. That of the passing coordinates loses what
-            // they contribute through s and t; `pull` has minus the gradients in these. The gradient in s is
-            // input · δ + 1, where the 1 comes from log |det J|.
+            // The score δ of a moved coordinate is divided by eˢ. From the score of the passing coordinates,
+            // their effect through s and t is subtracted: `pull` holds minus the gradients in s and t. The
+            // gradient in s is input · δ + 1, where the 1 comes from log |det J|.
             let slope = flow.slope.feature_mut(i);
             let in_log_scale = pull.feature_mut(m).iter_mut().zip(input.feature(i));
             for (&slope, (pull, &input)) in slope.iter().zip(in_log_scale) {

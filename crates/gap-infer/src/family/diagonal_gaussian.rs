@@ -39,8 +39,7 @@ impl DiagonalGaussian {
         }
     }
 
-    /// Computes `scale · ∇_λ L[q]` of each row, `[B, 2D]`, with the gradient of
-    /// [`VariationalFamily::pull_back`].
+    /// Writes `scale` times the gradient of [`VariationalFamily::pull_back`] for each row: `[B, 2D]`.
     pub fn pull_back_rows(
         &self,
         std: &[f32],

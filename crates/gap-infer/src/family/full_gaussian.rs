@@ -117,7 +117,7 @@ impl<T: FloatNumber> AffineMap<'_, T> {
     }
 
     /// Returns the gradient in `(μ, log diag L, rest of L)`, given the gradient `pull` (`[D, S]`) in each `u`:
-    /// `L⁻ᵀ E[pull]` in `μ` and `L⁻ᵀ E[pull uᵀ]` in `L`. There is no term for the log determinant.
+    /// `L⁻ᵀ E[pull]` in `μ` and `L⁻ᵀ E[pull uᵀ]` in `L`. The log determinant contributes nothing to it.
     pub fn path_gradient(&self, u: &FeatureColumns<T>, pull: &FeatureColumns<T>) -> Vec<T> {
         let dim = self.mean.len();
         let scale = T::from_f64(1.0 / u.n_samples() as f64);

@@ -256,7 +256,7 @@ impl PerDatapointFamily for GaussianMixture {
 
     fn move_params_off_saddle(&self, mut params: Vec<f64>) -> Vec<f64> {
         let in_the_middle = self.embed_smaller_family_params(&params[..self.gaussian.n_params()]);
-        // Equal up to rounding, since the parameters may have been `f32`.
+        // Compared up to rounding, since the parameters may have been `f32`.
         let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6;
         if params.iter().zip(&in_the_middle).all(near) {
             params[self.gaussian.n_params()..].fill(0.0);

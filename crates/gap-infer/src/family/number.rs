@@ -1,10 +1,10 @@
-//! The number types that families on plain slices compute with: `f32`, but `f64` for densities at given points
-//! and where the parameters are `f64`.
+//! The floating-point types that a [`PerDatapointFamily`](super::PerDatapointFamily) is generic over. Families
+//! compute in `f32`; in `f64` if the parameters are `f64`, and for densities at given points.
 
 use gap_model::exponentials;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
-/// A floating-point number.
+/// A floating-point type: `f32` or `f64`.
 pub trait FloatNumber:
     Copy
     + Default

@@ -20,7 +20,7 @@ pub trait PerDatapointFamily: Send + Sync {
     /// The number of variational parameters of one datapoint, `Q`.
     fn n_params(&self) -> usize;
 
-    /// The number of standard normals that one draw is made of, `N`.
+    /// The number of standard normals that one draw is computed from, `N`.
     fn noise_normals_per_draw(&self) -> usize {
         self.dim()
     }

@@ -1,4 +1,5 @@
-//! A small network that flows are built from: each datapoint has its own, and it maps that datapoint's draws.
+//! A small network that flows are built from. Each datapoint has weights of its own, and the network maps that
+//! datapoint's draws.
 
 use super::columns::FeatureColumns;
 use super::number::{FloatNumber, add_scaled, dot, sum};
@@ -7,9 +8,9 @@ use tch::Device;
 
 /// A network with one hidden layer of `tanh` units, whose outputs are 0 where its parameters are 0.
 ///
-/// Parameters are differences from a fixed start: random hidden weights and biases, and output weights and
-/// biases of 0. With parameters of 0, as searches and encoders start, the outputs are 0 but their gradient in
-/// the parameters is not.
+/// Parameters are differences from fixed initial weights and biases: random ones in the hidden layer, and zeros
+/// in the output layer. Searches and encoders start with parameters of 0, at which the outputs are 0 but their
+/// gradient in the parameters is not.
 pub struct Perceptron {
     n_inputs: usize,
     n_hidden: usize,
@@ -28,7 +29,8 @@ pub struct PerceptronActivations<T> {
 }
 
 impl Perceptron {
-    /// A network from `n_inputs` to `n_outputs` with `n_hidden` hidden units, whose start is drawn with `key`.
+    /// A network from `n_inputs` to `n_outputs` with `n_hidden` hidden units, whose initial weights are drawn
+    /// with `key`.
     pub fn new(n_inputs: usize, n_hidden: usize, n_outputs: usize, key: SeedKey) -> Self {
         let normals =
             NoiseStream::new(key, &[0], Device::Cpu).normal_values(1, n_hidden * (n_inputs + 1));

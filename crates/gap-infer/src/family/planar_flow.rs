@@ -30,9 +30,9 @@ struct PlanarLayer<'a, T> {
     w: Vec<T>,
     b: T,
     bent: Vec<T>,
-    /// `û = u + k w`.
+    /// The factor `k` in `û = u + k w`.
     k: T,
-    /// `m′(wᵀu) − 1`.
+    /// `m′(wᵀu) − 1`, with `m` as in `layer_from_params`.
     less: T,
     /// `wᵀû`, above −1.
     product: T,

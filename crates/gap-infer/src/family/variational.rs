@@ -51,7 +51,7 @@ pub trait VariationalFamily: Send + Sync {
     /// The number of variational parameters of one datapoint, `Q`.
     fn param_dim(&self) -> i64;
 
-    /// The number of standard normals that one draw is made of, `N`.
+    /// The number of standard normals that one draw is computed from, `N`.
     fn noise_dim(&self) -> i64 {
         self.latent_dim()
     }
@@ -70,8 +70,9 @@ pub trait VariationalFamily: Send + Sync {
         params
     }
 
-    /// Where an ascent from `params` starts: at `params`, unless they are a symmetric point that the gradient
-    /// does not lead away from, such as a mixture with equal components; then at a point beside it.
+    /// Returns the parameters that an ascent from `params` starts at. These are `params` themselves, unless the
+    /// gradient cannot break a symmetry there, as in a mixture with equal components; then they are others
+    /// nearby.
     fn move_off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
         params
     }
@@ -105,12 +106,12 @@ pub trait VariationalFamily: Send + Sync {
         None
     }
 
-    /// This family as one with a density, if that can be computed at any `z`.
+    /// This family, if its density can be computed at any `z`.
     fn evaluable_density(&self) -> Option<&dyn EvaluableDensityFamily> {
         None
     }
 
-    /// This family as one of Gaussians, if its entropy and divergences have closed forms.
+    /// This family, if its members are Gaussians whose entropy and divergences have closed forms.
     fn closed_form_gaussian(&self) -> Option<&dyn ClosedFormGaussianFamily> {
         None
     }

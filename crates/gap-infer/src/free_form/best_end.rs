@@ -109,7 +109,7 @@ fn compare_ends(losses: &[f64], failed: &[bool]) -> EndComparison {
 }
 
 /// Returns the best endpoint of one datapoint, with the cost of all its ascents. If `mean_counts` and all
-/// endpoints are at one optimum, its parameters are their mean.
+/// endpoints are at one optimum, its parameters are replaced by the mean over the endpoints.
 pub fn best_end_with_total_cost(
     ends: &[&SearchState],
     best: usize,
@@ -128,7 +128,7 @@ pub fn best_end_with_total_cost(
     best_end
 }
 
-/// Endpoints nearer to the best one than this are at the same optimum, nats.
+/// Endpoints nearer to the best one than this count as being at the same optimum, nats.
 const SAME_OPTIMUM_DISTANCE_NATS: f64 = 0.05;
 
 fn mean_params(ends: &[&SearchState]) -> Vec<f64> {

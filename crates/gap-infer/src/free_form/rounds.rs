@@ -1,11 +1,12 @@
 //! The search in families whose curvature is unknown: rounds of Adam, each about as long as all before it
 //! together, until the gain of a round is small.
 //!
-//! These families cannot be certified like Gaussians. The product of independent gradients needs an inverse
-//! curvature; a diagonal one counts a direction as often as there are parameters that share it, and small
-//! networks have many. So the gain of the ascent itself is used. A round takes twice the steps of the one
-//! before, and from the third round on twice the draws (256 at most) at half the step size. Its gain, on
-//! draws that no ascent has used, is the estimate of what is left to gain.
+//! These families cannot be certified like Gaussians: the certificate weights products of gradients with an
+//! inverse curvature, which is unknown here. A diagonal estimate of it would count a direction once for each
+//! parameter that moves `q` along it, and small networks have many such parameters. So the gain of the ascent
+//! itself is used. A round takes twice the steps of the one before, and from the third round on twice the draws
+//! (256 at most) at half the step size. Its gain, on draws that no ascent has used, is the estimate of what is
+//! left to gain.
 //!
 //! Measured on a 10-64-64-64 decoder of digits with 24 datapoints, against 4,000 to 8,000 further steps on
 //! 256 draws. A cell has the gain that was left as a multiple of the last round's gain (10th, 50th and 90th
@@ -18,8 +19,8 @@
 //! | 1,200 steps | 0.63, 0.94, 1.33; 0.008 | 0.29, 0.64, 1.26; 0.004 | −0.5, 0.12, 0.58; 0.0001 |
 //!
 //! So the bound, 1.5 times the gain plus two standard errors, holds for about nine datapoints in ten, and for
-//! fewer after the first two rounds. It does not see better optima elsewhere, nor a plateau that takes longer
-//! than a round to cross.
+//! fewer if the search ends after two rounds. It does not see better optima elsewhere, nor a plateau that takes
+//! longer than a round to cross.
 
 use super::FreeFormInference;
 use super::best_end::{state_losses, stop_of_failed_state};
@@ -43,8 +44,8 @@ const N_HELD_OUT_DRAW_SETS: u64 = 4;
 const DRAWS_PER_HELD_OUT_SET: usize = 256;
 
 impl FreeFormInference<'_> {
-    /// Runs rounds for each datapoint until the bound on its remaining gain is below the tolerance, at most
-    /// `most_rounds` of them.
+    /// Runs at most `most_rounds` rounds for each datapoint, until the bound on its remaining gain is below the
+    /// tolerance or it has taken `max_steps` steps.
     pub(super) fn ascend_in_rounds(
         &self,
         objective: &mut Objective,
@@ -86,8 +87,8 @@ impl FreeFormInference<'_> {
             for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
                 let gain = RoundGain::from_losses(&before[i], &after[i]);
                 let state = &mut states[row];
-                // A round whose gain is within its noise is undone. The comparison is false for a NaN, which
-                // is undone too.
+                // A round whose gain is within its noise is undone. The comparison is false for NaN, so such a
+                // round is undone too.
                 let is_better = gain.nats > 2.0 * gain.std_error_nats;
                 if !is_better {
                     state.params = start;
@@ -146,8 +147,8 @@ impl RoundGain {
         }
     }
 
-    /// Returns the size of this gain as the estimate of what is left to gain. A round that lost and was
-    /// undone does not count as converged: smaller steps may gain as much as it lost.
+    /// Returns the absolute value of this gain as the estimate of what is left to gain. A round that lost and
+    /// was undone then does not count as converged: smaller steps may gain as much as it lost.
     const fn as_remaining_estimate(&self) -> Remaining {
         Remaining {
             nats: self.nats.abs(),

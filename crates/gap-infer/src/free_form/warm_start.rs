@@ -72,7 +72,7 @@ impl FreeFormInference<'_> {
     }
 
     /// Returns, for each datapoint, the result in the smaller family, or the encoder's output if that is
-    /// better; and the index of the start that this goes back to.
+    /// better. Also returns the index of the starting point that the chosen one came from.
     fn choose_better_starts(
         &self,
         objective: &mut Objective,
@@ -140,7 +140,7 @@ pub fn run_and_revert_if_worse(
     schedule.run(objective, rows, states, ids, key, &mut |_| ())?;
     let after = compared(states, objective)?;
     for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
-        // The comparison is false for a NaN, which is restored too.
+        // The comparison is false for NaN, so such a state is restored too.
         let is_better = after[i] <= before[i];
         if !is_better {
             states[row].params = start;

@@ -83,7 +83,7 @@ impl<'a> EncoderLearner<'a> {
     }
 }
 
-/// Takes a diagonal Gaussian's steps in plain memory.
+/// Takes the training steps for a diagonal Gaussian, in plain memory.
 struct PlainMemoryBackend {
     family: DiagonalGaussian,
     data: Vec<f32>,           // [M, X]
@@ -140,7 +140,7 @@ impl PlainMemoryBackend {
     }
 }
 
-/// Takes any family's steps, on any device.
+/// Takes the training steps for any family, in tensors on any device.
 struct TensorBackend<'a> {
     family: &'a dyn VariationalFamily,
     data: &'a Dataset,

@@ -1,4 +1,4 @@
-//! The backward pass through the layers, and the steps that they take from their gradients.
+//! The backward pass through the layers, and the Adam steps of their parameters.
 
 use super::factors::interleave_rows_by_column;
 use super::parameters::{LearnedLayer, LearnedNetwork};
@@ -10,8 +10,8 @@ use crate::layers::store_rows;
 use crate::packed::AlignedBuffer;
 use crate::product::{Epilogue, StridedRows, unpacked_product};
 
-/// A backward pass, a step, or both, from the `gradient` in the output, `[N, out]`. If that is `None`, the
-/// last layer's gradient is in the workspace already.
+/// A backward pass, an Adam step, or both, given the `gradient` with respect to the output, `[N, out]`. If that
+/// is `None`, the last layer's gradient is in the workspace already.
 pub(super) struct BackwardPass<'a, K: ProductKernel> {
     pub(super) space: &'a mut Workspace<K>,
     pub(super) learned: &'a mut LearnedNetwork,
@@ -20,9 +20,9 @@ pub(super) struct BackwardPass<'a, K: ProductKernel> {
     pub(super) to_input: bool,
 }
 
-/// What is done for the layers, from the last to the first: `Whole` is the backward pass and the step of each
-/// layer together. `Backward` is the backward pass of all layers, and `Step` takes all their steps later.
-/// Both ways add up the same numbers in the same order.
+/// What a [`BackwardPass`] does with the layers, from the last to the first. `Whole` does the backward pass of
+/// a layer and takes its step before it goes on. `Backward` does the backward pass of all layers, and a later
+/// `Step` takes all their steps. Both ways add up the same numbers in the same order.
 #[derive(Clone, Copy)]
 pub(super) enum StepPart {
     Whole(AdamStep),
@@ -56,7 +56,8 @@ impl<K: ProductKernel> VectorWork for BackwardPass<'_, K> {
 }
 
 impl<K: ProductKernel> BackwardPass<'_, K> {
-    /// Computes the gradient in the layer before layer `i`, or in the input if it is asked for.
+    /// Computes the gradient with respect to the pre-activation of the layer before layer `i`. For the first
+    /// layer, it computes the gradient with respect to the input, if that is asked for.
     #[inline(always)]
     unsafe fn back(&mut self, i: usize) {
         let (layer, n_rows) = (&self.learned.layers[i], self.space.padded_n_rows());
@@ -92,7 +93,7 @@ impl<K: ProductKernel> BackwardPass<'_, K> {
         }
     }
 
-    /// Takes the step of layer `i` up its gradient, which sums over the rows of the batch without padding.
+    /// Takes the step of layer `i` up its gradient: a sum over the rows of the batch, without padding rows.
     #[inline(always)]
     unsafe fn up(&mut self, i: usize, step: AdamStep) {
         let n_rows = self.space.n_rows;

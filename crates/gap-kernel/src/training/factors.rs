@@ -138,7 +138,7 @@ impl<K: ProductKernel> WeightFactors<K> {
 ///
 /// # Safety
 ///
-/// As for [`ProductKernel`], with the instructions of any kernel; `from` and `to` must be valid for
+/// As for [`ProductKernel`], but the instructions of any kernel will do; `from` and `to` must be valid for
 /// `rows · columns` units.
 #[inline(always)]
 unsafe fn transpose(from: *const f32, [rows, columns]: [usize; 2], to: *mut f32) {

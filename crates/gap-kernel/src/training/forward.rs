@@ -57,14 +57,14 @@ impl<K: ProductKernel, E: Epilogue<K::Lanes>> VectorWork for ForwardPass<'_, K, 
 }
 
 /// Finishes a decoder's output: adds the bias, computes the mean, and stores the gradient of
-/// `scale · log p(x | z)` in the output.
+/// `scale · log p(x | z)` with respect to the output.
 ///
 /// In padding columns the gradient is zero. In padding rows it is not, but no result uses it.
 pub(super) struct OutputGradientEpilogue<'a, K: ProductKernel> {
     likelihood: KernelLikelihood,
     bias: *const f32,
     x: &'a [f32],
-    /// The index in `x` of each row's observation.
+    /// The row of `x` that each row of the batch belongs to.
     rows: &'a [usize],
     n_out: usize,
     /// The factor of `x − mean`: the target's `scale` over the likelihood's dispersion.
@@ -74,8 +74,8 @@ pub(super) struct OutputGradientEpilogue<'a, K: ProductKernel> {
 }
 
 impl<'a, K: ProductKernel> OutputGradientEpilogue<'a, K> {
-    /// Gradients will be written `to` rows as wide as `layer`, the last one; `observed` must have at least
-    /// one row.
+    /// The epilogue of the last `layer`, which writes gradients to `to`, in rows as wide as the padded layer.
+    /// `observed` must have at least one row.
     pub(super) fn new(
         observed: &LikelihoodTarget<'a>,
         layer: &LearnedLayer,
@@ -93,7 +93,7 @@ impl<'a, K: ProductKernel> OutputGradientEpilogue<'a, K> {
         }
     }
 
-    /// The gradient in the output, where that is `output` and the observation lies at `x`.
+    /// Returns the gradient with respect to `output`, given the observation at `x`.
     #[inline(always)]
     unsafe fn gradient(
         &self,

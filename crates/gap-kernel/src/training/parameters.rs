@@ -87,7 +87,7 @@ impl LearnedNetwork {
         AdamStep::from_step_number(self.n_steps, learning_rate)
     }
 
-    /// Starts from the weights in `layers`, padded to registers like `L`.
+    /// Starts from the weights in `layers`, padded to whole registers of `L`.
     pub(super) fn new<L: Lanes>(
         layers: &[Layer<'_>],
         activation: Activation,

@@ -8,7 +8,8 @@ use crate::network::KernelLikelihood;
 pub struct LikelihoodTarget<'a> {
     /// Observations, `[B, X]`.
     pub x: &'a [f32],
-    /// The index in `x` of each row's observation, `[N]`; all draws for one observation have its index.
+    /// The row of `x` that each row of `z` belongs to, `[N]`. Several rows of `z` may belong to the same row of
+    /// `x`.
     pub rows: &'a [usize],
     /// The likelihood of an observation given the output.
     pub likelihood: KernelLikelihood,
@@ -37,7 +38,7 @@ impl<'a> InputRows<'a> {
 /// The passes and steps of training, for one instruction set and precision. All lengths must fit.
 pub(super) trait TrainingPath: Send {
     fn forward(&mut self, learned: &LearnedNetwork, input: InputRows<'_>, output: &mut [f32]);
-    /// Takes a step after `forward`, from the `gradient` in its output.
+    /// Takes a step, given the `gradient` with respect to the output of the latest `forward`.
     fn ascend_from_output_gradient(
         &mut self,
         learned: &mut LearnedNetwork,
@@ -45,8 +46,8 @@ pub(super) trait TrainingPath: Send {
         learning_rate: f64,
         in_input: Option<&mut [f32]>,
     );
-    /// Goes forward to the gradient of the log likelihood in the output, and back to that in the input if it
-    /// is asked for.
+    /// Does the forward pass, computes the gradient of the log likelihood with respect to the output, and does
+    /// the backward pass. The gradient with respect to the input is written to `in_input` if that is given.
     fn forward_and_backward(
         &mut self,
         learned: &mut LearnedNetwork,

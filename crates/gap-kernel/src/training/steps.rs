@@ -10,8 +10,8 @@ use crate::lanes::ProductKernel;
 use crate::packed::AlignedBuffer;
 
 impl<K: ProductKernel> Workspace<K> {
-    /// Runs `part` of a step, from the `gradient` in the output or, if that is `None`, from what the
-    /// workspace holds.
+    /// Runs `part` of a step, given the `gradient` with respect to the output. If that is `None`, the workspace
+    /// holds the gradient already.
     fn run_step_part(
         &mut self,
         learned: &mut LearnedNetwork,
@@ -35,7 +35,8 @@ impl<K: ProductKernel> Workspace<K> {
         }
     }
 
-    /// Goes forward to the gradient of the log likelihood in the output.
+    /// Does the forward pass, and leaves the gradient of the log likelihood with respect to the output in the
+    /// workspace.
     fn forward_to_output_gradient(
         &mut self,
         learned: &LearnedNetwork,

@@ -5,12 +5,15 @@ use super::parameters::{LearnedLayer, LearnedNetwork};
 use crate::lanes::ProductKernel;
 use crate::packed::AlignedBuffer;
 
-/// What belongs to one layer.
+/// The weight as factors, the values and the gradients of one layer.
 pub(super) struct LayerWorkspace<K: ProductKernel> {
     pub(super) weight: WeightFactors<K>,
-    pub(super) value: AlignedBuffer<K::Factor>, // its output, [rows, out]; empty for the last layer
-    pub(super) pulled: AlignedBuffer<K::Factor>, // the gradient in its pre-activation, [rows, out]
-    pub(super) in_bias: AlignedBuffer<f32>,     // the gradient in the bias, [out]
+    /// The output, `[rows, out]`; empty for the last layer.
+    pub(super) value: AlignedBuffer<K::Factor>,
+    /// The gradient with respect to the pre-activation, `[rows, out]`.
+    pub(super) pulled: AlignedBuffer<K::Factor>,
+    /// The gradient with respect to the bias, `[out]`.
+    pub(super) in_bias: AlignedBuffer<f32>,
 }
 
 /// Memory for `most_rows` rows, in whole blocks; all widths are padded to whole registers.
@@ -18,8 +21,10 @@ pub(super) struct Workspace<K: ProductKernel> {
     pub(super) layers: Vec<LayerWorkspace<K>>,
     pub(super) input: AlignedBuffer<K::Factor>, // [rows, in]
     pub(super) output: AlignedBuffer<f32>,      // [rows, out]
-    pub(super) in_input: AlignedBuffer<f32>,    // gradient in the input, if asked for, [rows, in]
-    /// The two factors of the gradient in a weight, interleaved; empty if factors are `f32`.
+    /// The gradient with respect to the input, if that is asked for, `[rows, in]`.
+    pub(super) in_input: AlignedBuffer<f32>,
+    /// Interleaved copies of a layer's input and of its gradient, whose product is the gradient with respect to
+    /// the weight; empty if factors are `f32`.
     pub(super) columns: [AlignedBuffer<K::Factor>; 2],
     /// The number of rows of the batch.
     pub(super) n_rows: usize,

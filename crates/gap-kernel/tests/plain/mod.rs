@@ -54,8 +54,8 @@ fn slope(activation: Activation, a: f64) -> f64 {
     }
 }
 
-/// Writes the layers' gradients of `Σ −½ (output − target)²`, or of another objective whose gradient in the
-/// output is `pulled(output, target)`. Returns the gradient in each row.
+/// Computes the layers' gradients of `Σ −½ (output − target)²`, or of another objective whose gradient with
+/// respect to the output is `pulled(output, target)`. Returns the gradient with respect to each input row.
 pub fn differentiate(
     layers: &mut [Plain],
     activation: Activation,

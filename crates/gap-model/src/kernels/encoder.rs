@@ -7,7 +7,7 @@ use gap_torch::map_row_blocks;
 use tch::Tensor;
 
 /// A network with frozen weights, packed for the kernels if they support it. A row has the same output in any
-/// batch.
+/// batch, to the last bit.
 pub struct PackedEncoder(Option<FusedForward>);
 
 impl PackedEncoder {

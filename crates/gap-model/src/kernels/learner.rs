@@ -13,14 +13,14 @@ pub(crate) struct KernelLearner {
     is_small: bool,
 }
 
-/// Perceptrons with fewer weights are always fitted in full precision. A step of 10-32-4, with 484 weights,
-/// takes 4.4 µs in full and 4.7 µs in half precision; a step of 10-128-4, with 1,924 weights, takes 14.7 and
-/// 12.2 µs.
+/// Perceptrons with fewer weights than this are always fitted in full precision. A step of 10-32-4, with 484
+/// weights, takes 4.4 µs in full and 4.7 µs in mixed precision; a step of 10-128-4, with 1,924 weights, takes
+/// 14.7 and 12.2 µs.
 const MIN_WEIGHTS_FOR_HALF_PRECISION: u64 = 1000;
 
 impl KernelLearner {
-    /// Copies the current weights of `network`, for steps from at most `most_rows` rows; `None` if libtorch
-    /// must fit it.
+    /// Copies the current weights of `network`, for steps that use at most `most_rows` rows each; `None` if
+    /// libtorch must fit the network.
     pub(crate) fn new(network: &Network, most_rows: usize) -> Option<Self> {
         let instructions = instructions_for_network(network)?;
         let training = with_kernel_layers(network, |layers| {
@@ -40,8 +40,8 @@ impl KernelLearner {
         Tensor::from_slice(&output).view([-1, self.n_outputs])
     }
 
-    /// Takes one step of Adam up an objective whose gradient in the latest output is `gradient`, `[N, out]`.
-    /// Returns the gradient in the input, `[N, in]`, if `in_input` is set.
+    /// Takes one step of Adam up an objective, given its `gradient` with respect to the latest output,
+    /// `[N, out]`. Returns the gradient with respect to the input, `[N, in]`, if `in_input` is set.
     pub(crate) fn ascend_from_output_gradient(
         &mut self,
         gradient: &Tensor,
@@ -69,7 +69,7 @@ impl KernelLearner {
         });
     }
 
-    /// The kernels' own learner, for steps from rows in plain memory.
+    /// The kernels' own learner, which takes rows in slices.
     pub(crate) const fn training_mut(&mut self) -> &mut FusedTraining {
         &mut self.training
     }

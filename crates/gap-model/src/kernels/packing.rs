@@ -6,8 +6,8 @@ use crate::network::Network;
 use gap_kernel::{Activation, FusedDecoder, Instructions, Layer};
 use tch::{Device, Kind, Tensor};
 
-/// The vector instructions for such tensors; `None` on another device than the CPU, for another kind than
-/// `f32`, or if `backend` is libtorch.
+/// The vector instructions for tensors of this kind on this device; `None` unless they are `f32` on the CPU and
+/// `backend` is the kernels.
 fn instructions_for_tensors(backend: Backend, device: Device, kind: Kind) -> Option<Instructions> {
     let is_fit = device == Device::Cpu && kind == Kind::Float;
     is_fit.then(|| backend.instructions())?

@@ -5,8 +5,8 @@ use tch::{Device, Kind, Tensor};
 
 /// Adam (Kingma and Ba 2015, Algorithm 1) with the paper's constants; it ascends.
 ///
-/// Networks are moved into one array, so that a step is one pass over memory, however many layers there are:
-/// a loop for `f32` on the CPU, otherwise a few tensor operations.
+/// Networks keep their parameters in this array, so that a step is one pass over memory, however many layers
+/// there are: a loop for `f32` on the CPU, otherwise a few tensor operations.
 pub struct FlatAdam {
     parameters: Tensor,
     gradient: Tensor,
@@ -16,7 +16,7 @@ pub struct FlatAdam {
 }
 
 impl FlatAdam {
-    /// Makes room for `n` parameters, which are zero until networks are moved there.
+    /// Allocates `n` parameters, which are zero until a network or a likelihood moves its parameters there.
     pub fn new(n: u64, kind: Kind, device: Device) -> Self {
         let zeros = || Tensor::zeros([n as i64], (kind, device));
         Self {

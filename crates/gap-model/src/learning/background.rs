@@ -4,13 +4,13 @@ use crate::kernels::KernelLearner;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-/// A learner on the kernels. Once its backward pass is done, nobody else needs the gradient in its weights,
-/// so its Adam step can be taken on another thread. The next use of the learner waits for that step.
+/// A learner on the kernels. Once its backward pass is done, the caller has all it needs, so the Adam step can
+/// be taken on another thread. The next use of the learner waits for that step.
 pub(super) struct BackgroundLearner {
     /// `None` while the learner is on the other thread.
     learner: Option<KernelLearner>,
     has_thread: bool,
-    /// Started by the first step that it is to take.
+    /// The other thread, which is started at the first step.
     thread: Option<StepThread>,
 }
 

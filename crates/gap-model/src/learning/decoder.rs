@@ -8,8 +8,8 @@ use crate::model::LatentVariableModel;
 use gap_kernel::{LikelihoodTarget, Precision};
 use tch::Tensor;
 
-/// A decoder that is fitted by steps up the mean of `log p(x | z)` over rows. The decoder itself has the
-/// result only after [`DecoderLearner::finish`].
+/// A decoder that is fitted by steps up the mean of `log p(x | z)` over rows. The decoder itself is guaranteed
+/// to have the learned parameters only after [`DecoderLearner::finish`].
 pub struct DecoderLearner<'a> {
     network: NetworkLearner<'a>,
     likelihood: Likelihood,
@@ -17,7 +17,7 @@ pub struct DecoderLearner<'a> {
     scale: Option<FlatAdam>,
 }
 
-/// Draws of `z` in plain memory, each of which belongs to an observation.
+/// Draws of `z` in slices, each of which belongs to an observation.
 #[derive(Clone, Copy, Debug)]
 pub struct LatentDraws<'a> {
     /// Observations, `[M, X]`.
@@ -29,8 +29,8 @@ pub struct LatentDraws<'a> {
 }
 
 impl<'a> DecoderLearner<'a> {
-    /// Prepares `decoder` for steps from at most `most_rows` rows. On the kernels, and if `has_thread`, the
-    /// Adam steps of [`DecoderLearner::step_rows`] are taken on another thread.
+    /// Prepares `decoder` for steps that use at most `most_rows` rows each. If `has_thread`, and the kernels do
+    /// the computation, the Adam steps of [`DecoderLearner::step_rows`] are taken on another thread.
     pub fn new(decoder: &'a mut Decoder, most_rows: usize, has_thread: bool) -> Self {
         let (kind, device) = (decoder.kind(), decoder.device());
         let likelihood = decoder.likelihood_mut();
@@ -51,17 +51,17 @@ impl<'a> DecoderLearner<'a> {
         self.network.set_precision(precision);
     }
 
-    /// Whether the kernels compute, so that [`DecoderLearner::step_rows`] can be called.
+    /// Whether the fused kernels do the computation, rather than libtorch. [`DecoderLearner::step_rows`] may be
+    /// called only then.
     pub const fn is_on_kernels(&self) -> bool {
         self.network.is_on_kernels() && self.likelihood.kernel_likelihood().is_some()
     }
 
-    /// Takes one step from draws in plain memory, and writes `∇_z log p(x, z)` before the step to `score`,
-    /// `[N, D]`.
+    /// Takes one step that uses `draws`, and writes `∇_z log p(x, z)` before the step to `score`, `[N, D]`.
     ///
     /// # Panics
     ///
-    /// If the kernels do not compute, lengths do not fit, or an observation does not exist.
+    /// If libtorch does the computation, lengths do not fit, or an observation does not exist.
     pub fn step_rows(&mut self, draws: &LatentDraws<'_>, learning_rate: f64, score: &mut [f32]) {
         let likelihood = self.likelihood.kernel_likelihood();
         let n_rows = draws.observations.len() as f32;
@@ -80,8 +80,8 @@ impl<'a> DecoderLearner<'a> {
         }
     }
 
-    /// Takes one step from draws `z` for the observations `x`, and returns `∇_z log p(x, z)` before the step,
-    /// without a graph: `[B, X], [S, B, D] -> [S, B, D]`. The caller holds a no-grad guard.
+    /// Takes one step that uses the draws `z` for the observations `x`, and returns `∇_z log p(x, z)` before
+    /// the step, without a graph: `[B, X], [S, B, D] -> [S, B, D]`. The caller holds a no-grad guard.
     pub fn step(&mut self, x: &Tensor, z: &Tensor, learning_rate: f64) -> Tensor {
         let n_rows = z.size()[0] * z.size()[1];
         let x = x.repeat([z.size()[0], 1]);

@@ -7,7 +7,7 @@ use crate::network::Network;
 use gap_kernel::Precision;
 use tch::Tensor;
 
-/// A network that is being fitted. The network itself has the learned weights only after
+/// A network that is being fitted. The network itself is guaranteed to have the learned weights only after
 /// [`NetworkLearner::finish`].
 pub struct NetworkLearner<'a> {
     network: &'a mut Network,
@@ -24,7 +24,7 @@ enum LearningEngine {
 }
 
 impl<'a> NetworkLearner<'a> {
-    /// Prepares `network` for steps from at most `most_rows` rows.
+    /// Prepares `network` for steps that use at most `most_rows` rows each.
     pub fn new(network: &'a mut Network, most_rows: usize) -> Self {
         Self::new_with_thread(network, most_rows, false)
     }
@@ -73,12 +73,13 @@ impl<'a> NetworkLearner<'a> {
         }
     }
 
-    /// Takes one step up an objective whose gradient in the latest output is `gradient`.
+    /// Takes one step up an objective, given its `gradient` with respect to the latest output, `[N, out]`.
     pub fn step(&mut self, gradient: Tensor, learning_rate: f64) {
         self.step_with_optional_pull_back(gradient, learning_rate, false);
     }
 
-    /// As [`NetworkLearner::step`], and returns the gradient in the input before the step: `[N, in]`.
+    /// As [`NetworkLearner::step`], and returns the gradient with respect to the input, before the step:
+    /// `[N, in]`.
     pub fn step_and_pull_back(&mut self, gradient: Tensor, learning_rate: f64) -> Tensor {
         let in_input = self.step_with_optional_pull_back(gradient, learning_rate, true);
         in_input.expect("it was to be computed")
@@ -103,17 +104,17 @@ impl<'a> NetworkLearner<'a> {
         }
     }
 
-    /// Whether the kernels compute, so that the methods for rows in plain memory can be called.
+    /// Whether the fused kernels do the computation, rather than libtorch. The methods that take slices may be
+    /// called only then.
     pub const fn is_on_kernels(&self) -> bool {
         matches!(self.engine, LearningEngine::Kernels(_))
     }
 
-    /// Writes the output for the rows `rows` of `data`, `[M, in]`, which is in plain memory:
-    /// `[N] -> [N, out]`.
+    /// Writes the output for the rows `rows` of the slice `data`, `[M, in]`: `[N] -> [N, out]`.
     ///
     /// # Panics
     ///
-    /// If the kernels do not compute, lengths do not fit, or a row does not exist.
+    /// If libtorch does the computation, lengths do not fit, or a row does not exist.
     pub fn forward_selected_rows(&mut self, data: &[f32], rows: &[usize], output: &mut [f32]) {
         let learner = self.background_learner_mut().wait_for_learner();
         learner
@@ -121,11 +122,11 @@ impl<'a> NetworkLearner<'a> {
             .forward_selected_rows(data, rows, output);
     }
 
-    /// As [`NetworkLearner::step`], with a `gradient` in plain memory, `[N, out]`.
+    /// As [`NetworkLearner::step`], with a `gradient` in a slice, `[N, out]`.
     ///
     /// # Panics
     ///
-    /// If the kernels do not compute, or lengths do not fit.
+    /// If libtorch does the computation, or lengths do not fit.
     pub fn step_rows(&mut self, gradient: &[f32], learning_rate: f64) {
         let learner = self.background_learner_mut().wait_for_learner();
         learner

@@ -7,7 +7,7 @@ use tch::Tensor;
 /// The Bernoulli likelihood of a logit `l`: `log p(x | l) = x l − log(1 + e^l)`.
 pub(super) struct Bernoulli;
 
-/// Writes the mean `σ(l)` over the logits `l`.
+/// Replaces each logit `l` by the mean `σ(l)`, in place.
 fn mean_in_place(logits: &mut Tensor) {
     let _ = logits.sigmoid_();
 }

@@ -21,10 +21,10 @@ const LEVEL_TOLERANCE: f64 = 1e-3;
 ///
 /// - `log p = log σ(a) + log σ(−b) + log(1 − e^(−2δ/s))`, of which only the first term remains at the lowest
 ///   level, and only the second at the highest;
-/// - the gradient in the output is `(σ(a) + σ(b) − 1) / s`, with `σ(b) = 0` at the lowest level and
-///   `σ(a) = 1` at the highest;
-/// - the gradient in `log s` is `−a σ(−a) + b σ(b) − w / (e^w − 1)` with `w = 2δ/s`, of which the same terms
-///   remain at the outermost levels as of `log p`.
+/// - the gradient with respect to the output is `(σ(a) + σ(b) − 1) / s`, with `σ(b) = 0` at the lowest level
+///   and `σ(a) = 1` at the highest;
+/// - the gradient with respect to `log s` is `−a σ(−a) + b σ(b) − w / (e^w − 1)` with `w = 2δ/s`. Only the
+///   first term remains at the lowest level, and only the second at the highest.
 #[derive(Clone, Debug)]
 pub struct DiscretizedLogistic {
     /// The number of levels from 0 to 1: two or more.
@@ -44,7 +44,7 @@ struct StandardizedBins {
 }
 
 impl StandardizedBins {
-    /// `width_term` for each observation, but 0 at the outermost levels: `[X] -> [N, X]`.
+    /// Returns `width_term` for each observation, with 0 at the outermost levels: `[X] -> [N, X]`.
     fn zero_at_outermost_levels(&self, width_term: &Tensor) -> Tensor {
         let is_outermost = self.is_lowest.logical_or(&self.is_highest);
         width_term

@@ -8,7 +8,7 @@ pub(super) trait LikelihoodFormulas {
     /// `log p(x | output)`, nats, summed in `f64`, differentiable: `[N, X], [N, X] -> [N]`.
     fn log_prob(&self, x: &Tensor, output: &Tensor) -> Tensor;
 
-    /// Writes `∂ log p(x | output) / ∂ output` over `output`, without a graph: `[N, X], [N, X]`.
+    /// Replaces `output` by `∂ log p(x | output) / ∂ output`, in place and without a graph: `[N, X], [N, X]`.
     fn output_gradient_in_place(&self, x: &Tensor, output: &mut Tensor);
 
     /// Draws one observation for each row of `output`, `[B, X]`, from `noise`.
@@ -35,13 +35,13 @@ pub(super) struct SupportMask {
     pub(super) inside: Tensor, // [N, X], booleans
 }
 
-/// The gradient of a log likelihood in the output, if it is `(x − mean(output)) / dispersion`.
+/// The gradient of a log likelihood with respect to the output, if it is `(x − mean(output)) / dispersion`.
 ///
 /// It has this form if `log p(x | η) = (x η − A(η)) / φ + c(x)` and the decoder's output is `η`: the mean of
 /// `x` is then `A'(η)` (Nelder and Wedderburn 1972, "Generalized Linear Models"). The gradient is affine in
 /// `x`, so that its part in `x` can be pulled back through an affine last layer once per observation.
 pub(crate) struct CanonicalGradient {
-    /// The variance of an observation, divided by the derivative of its mean in the output.
+    /// The variance of an observation, divided by the derivative of its mean with respect to the output.
     pub(crate) dispersion: f64,
     /// Overwrites the output with the mean of `x`.
     pub(crate) mean_in_place: fn(&mut Tensor),

@@ -9,7 +9,8 @@ use tch::Tensor;
 
 /// The likelihood `x_j ~ N(output_j, std_j²)` with a learned `std`.
 ///
-/// With `r = (x − output) / std` the gradients are `r / std` in the output and `r² − 1` in `log std`.
+/// With `r = (x − output) / std`, the gradient is `r / std` with respect to the output, and `r² − 1` with
+/// respect to `log std`.
 #[derive(Clone, Debug)]
 pub struct LearnedGaussian {
     /// The standard deviation of each observed dimension, `[X]`.

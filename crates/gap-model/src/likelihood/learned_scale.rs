@@ -46,7 +46,8 @@ impl LearnedScale {
         (&self.raw - self.log_floor).softplus() + self.log_floor
     }
 
-    /// The gradient in `ρ`, given the gradient in the scales' logarithms: `[X] -> [X]`.
+    /// The gradient with respect to `ρ`, given the gradient with respect to the scales' logarithms:
+    /// `[X] -> [X]`.
     pub(super) fn pull_back(&self, in_log_scale: &Tensor) -> Tensor {
         in_log_scale * (&self.raw - self.log_floor).sigmoid()
     }
@@ -75,6 +76,6 @@ impl Clone for LearnedScale {
 /// If there are fewer than two levels.
 pub fn rounding_error_std(n_levels: i64) -> f64 {
     assert!(n_levels > 1, "levels are apart");
-    // The error is uniform, over a width of the distance between two levels.
+    // The error is uniform over an interval as wide as the distance between two levels.
     1.0 / ((n_levels - 1) as f64 * 12.0_f64.sqrt())
 }

@@ -80,7 +80,7 @@ fn oracle() -> LinearGaussian {
     LinearGaussian::random(3, 12, 0.4, SeedKey::root(2), Device::Cpu).to_kind(Kind::Double)
 }
 
-/// A model that implements only the methods without a default.
+/// A decoder that implements only the methods of a model that have no default.
 struct OnlyItsJoint(Decoder);
 
 impl LatentVariableModel for OnlyItsJoint {

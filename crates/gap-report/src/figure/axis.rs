@@ -197,7 +197,7 @@ fn signed_ticks(linear: f64, low: f64, high: f64) -> Vec<(f64, String)> {
     let last = (linear * low.abs().max(high).sinh()).log10().floor() as i32;
     let decades = (high - low) / f64::ln(10.0);
     let stride = ((decades / 8.0).ceil() as usize).max(1);
-    // The first power is nearer to zero than the powers are to each other, so a long scale leaves it out.
+    // The first power of ten is closer to zero than to the next power, so it is left out of a long scale.
     let first = if decades > 6.0 { first + 1 } else { first };
     let powers = (first..=last).step_by(stride).map(decade_label);
     let mut ticks: Vec<(f64, String)> = vec![(0.0, "0".to_owned())];

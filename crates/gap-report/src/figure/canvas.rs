@@ -35,7 +35,7 @@ pub(crate) struct BackendRendering {
     /// The factor on font sizes. plotters divides a font's size by 1.24 to get the em in an SVG, and by 1.164
     /// in a bitmap with this font.
     font_factor: f64,
-    /// How far text is moved down, in font sizes, since bitmaps draw it too high.
+    /// How far text is moved down, as a multiple of the font size, because bitmaps draw it too high.
     text_drop: f64,
 }
 

@@ -103,12 +103,12 @@ pub(crate) fn points_in(panels: &[Panel]) -> impl Iterator<Item = &Point> + Clon
     series.flat_map(|series| &series.points)
 }
 
-/// Returns a scale that shows every point of `panels` with its error bar.
+/// Returns [`Scale::covering`] for all points of `panels`.
 pub(crate) fn scale_covering(panels: &[Panel]) -> Scale {
     Scale::covering(points_in(panels).map(|point| (point.value, point.error_bar)))
 }
 
-/// Returns a signed scale, which shows values of either sign and any size, for the points of `panels`.
+/// Returns [`Scale::signed`] for all points of `panels`.
 pub(crate) fn signed_scale_covering(panels: &[Panel]) -> Scale {
     Scale::signed(points_in(panels).map(|point| (point.value, point.error_bar)))
 }

@@ -19,7 +19,7 @@ pub(crate) fn plus_minus_text(mean: f64, std_error: f64) -> String {
     if !std_error.is_finite() {
         return format!("{} ± {ABSENT}", significant(mean, 3));
     }
-    // An error this small is left by rounding when all numbers are equal.
+    // An error this small is only rounding error: the numbers that were averaged are all equal.
     if std_error <= 1e-12 * mean.abs().max(1.0) {
         return format!("{} ± 0", significant(mean, 3));
     }

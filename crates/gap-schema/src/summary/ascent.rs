@@ -72,6 +72,6 @@ pub struct AscentCell {
     pub reached: Option<CostToReachOptimum>,
     /// Where it ended.
     pub end: AscentEnd,
-    /// Joint gradients per datapoint of the longer search from the same start for a reference optimum.
+    /// Joint gradients per datapoint that the longer search for a reference optimum took from the same start.
     pub reference_joint_gradients: f64,
 }

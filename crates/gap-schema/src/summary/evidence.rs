@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 pub struct MeanEvidenceEstimate {
     /// The estimator.
     pub estimator: Estimator,
-    /// The method whose `q` the draws came from; `model` if the estimate is of no `q`.
+    /// The method whose `q` the draws came from; `model` for an adaptive or annealed estimate, and for the
+    /// exact value.
     pub method: Method,
     /// On which side of `log p(x)` its expectation lies.
     pub side: Side,
@@ -30,8 +31,8 @@ pub struct MeanEvidenceEstimate {
     /// For an annealed estimate, [`EvidenceSandwich::width`] of the same model, if it was measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sandwich_width: Option<Mean>,
-    /// For an importance-weighted bound of `q*`, also with `K` chosen by its standard error: how often annealed
-    /// importance sampling agrees with it.
+    /// For `IW_K[q*]`, whether `K` is fixed or chosen by its standard error: how often annealed importance
+    /// sampling agrees with it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub annealed_agreement: Option<AnnealedAgreement>,
     /// Datapoints whose standard error is marked as unreliable.
@@ -39,8 +40,8 @@ pub struct MeanEvidenceEstimate {
     /// The same datapoints, counted by the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub untrusted_by_reason: BTreeMap<String, u64>,
-    /// Wall seconds for all datapoints; 0 if not measured. Estimators that use the same draws each have the
-    /// time of all of them.
+    /// Wall seconds for all datapoints; 0 if not measured. Estimators that share draws are timed together, and
+    /// each reports the time of the whole group.
     pub seconds: f64,
     /// Evaluations of `log p(x, z)` or of its gradient per datapoint, the mean over datapoints.
     pub joint_evaluations: f64,

@@ -4,7 +4,7 @@ use super::{Mean, nan_from_null};
 use gap_spec::{Family, Split};
 use serde::{Deserialize, Serialize};
 
-/// The least amount, nats, by which a larger family must end below a smaller one to count as a violation.
+/// A larger family that ends below a smaller one by no more than this, nats, is not counted as a violation.
 pub const NESTING_TOLERANCE_NATS: f64 = 0.02;
 
 /// Two families on the same frozen model and the same datapoints, one of which contains the other.

@@ -102,7 +102,7 @@ impl AscentSpec {
         }
     }
 
-    /// The first key in the spec that only goes with a `rule`.
+    /// The first key in the spec that is allowed only together with a `rule`; `None` if there is none.
     fn first_key_beside_a_rule(&self) -> Option<&'static str> {
         let rule_keys = [
             ("noise", self.noise.is_some()),

@@ -152,8 +152,8 @@ impl ExperimentSpec {
         self.check_decoder_sharing()
     }
 
-    /// Checks a condition number. Loadings with a given one need as many orthogonal directions of `x` as `z`
-    /// has dimensions.
+    /// Checks a condition number. Loadings can have a given one only if `x` has at least as many dimensions as
+    /// `z`.
     fn check_condition_number(&self) -> Result<(), SpecConflict> {
         const KEY: &str = "model.condition_number";
         let model = &self.model;

@@ -17,7 +17,8 @@ pub(super) struct Fault {
     pub message: String,
 }
 
-/// Translates an error of the parser: its message gets the whole key and the terms of TOML.
+/// Converts an error of the TOML parser to a fault whose message names the whole key and uses the terms of
+/// TOML.
 pub(super) fn toml_fault(text: &str, error: &toml::de::Error) -> Fault {
     let span = error.span().unwrap_or(0..0);
     let said = plain_words(&join_into_one_line(error.message()));

@@ -120,7 +120,8 @@ fn fault_at_name(key_spans: &[KeySpan], key: &str, message: &str) -> Fault {
     }
 }
 
-/// The message of a fault; if it lists the keys of a file, those that a variant cannot set are removed.
+/// The message of a fault. If it lists the keys that a file may have, those that a variant cannot set are left
+/// out.
 fn without_keys_of_all_variants(fault: &Fault) -> String {
     let mut message = fault.message.clone();
     if message.starts_with("unknown key") && !fault.key.contains(['.', '[']) {
@@ -132,13 +133,14 @@ fn without_keys_of_all_variants(fault: &Fault) -> String {
     message
 }
 
-/// Finds the key of a fault, which was found in the text `merged`, in the file: below the key `within`, or else
-/// in the base. For a missing key it returns the section around it.
+/// Locates a fault of the text `merged` in the file, and returns the key and the byte offset there. The fault's
+/// key is looked up below the key `within`, or else in the base; if it is missing, the innermost section around
+/// it that exists is located instead.
 fn locate_in_file(file: &[KeySpan], within: &str, merged: &str, fault: &Fault) -> (String, usize) {
     let in_merged = key_spans(merged);
     let mut key = fault.key.as_str();
-    // `merged` decides how much of the key exists. The file cannot: where a variant's list replaces the base's,
-    // a key that the variant's list lacks may exist in the base's.
+    // `merged`, not the file, decides how much of the key exists: where a variant's list replaces the base's,
+    // the base's list may have a key that the variant's list lacks.
     while !in_merged.iter().any(|place| place.key == key) {
         match key.rfind(['.', '[']) {
             Some(end) => key = &key[..end],

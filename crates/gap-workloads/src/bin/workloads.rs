@@ -1,4 +1,4 @@
-//! Runs workloads on request, so that another program can alternate between them and those of other libraries.
+//! Runs workloads on request, so that another program can run them in turn with those of other libraries.
 //!
 //! The program first prints a line of JSON with its versions and settings. It then reads lines `NAME SECONDS`
 //! from standard input, and answers each with a line of JSON: `{work, unit, per_second, threads_used}` or

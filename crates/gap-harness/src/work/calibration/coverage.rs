@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn intervals_of_normal_means_hold_their_target_95_times_in_100() {
-        // With 4 draws an interval of 1.96 standard errors would contain it only 85 times in 100.
+        // With 4 draws, an interval of 1.96 standard errors would contain the target only 85 times in 100.
         for size in [4, 16, 2000] {
             let n = 2000;
             for target in [Some(3.0), None] {

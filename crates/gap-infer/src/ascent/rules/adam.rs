@@ -14,7 +14,7 @@ const POLYNOMIAL_AVERAGING_EXPONENT: f64 = 3.0;
 /// Adam needs only the gradient.
 pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest::GRADIENT_ONLY;
 
-/// Kingma and Ba 2015, "Adam", Algorithm 1, with their constants.
+/// Adam (Kingma and Ba 2015, Algorithm 1) with the paper's `β₁` and `β₂`.
 pub struct Adam {
     settings: AdamSettings,
     step: i32,

@@ -5,13 +5,13 @@ use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
 use crate::ascent::stepper::{StepOutcome, Stepper};
 use std::collections::VecDeque;
 
-/// The number of latest pairs of a step and its gradient change that are kept.
+/// How many of the latest pairs of a step and its gradient change are kept.
 const MAX_CURVATURE_PAIRS: usize = 6;
 /// The largest step in any one scaled coordinate.
 const MAX_COORDINATE_STEP: f64 = 4.0;
 /// A trial is accepted if it gains at least this fraction of what the slope predicts (Armijo).
 const ARMIJO_CONSTANT: f64 = 1e-4;
-/// How far a trial may miss that, nats: the noise of losses computed in `f32`.
+/// How much less than that a trial may gain and still be accepted, nats: the noise of losses computed in `f32`.
 const ARMIJO_SLACK_NATS: f64 = 1e-4;
 const MAX_BACKTRACKS: u32 = 6;
 

@@ -34,7 +34,7 @@ impl<'a> AscentPath<'a> {
             .collect()
     }
 
-    /// Returns the point where the ascent began; what identifies the ascent is the same in all its points.
+    /// Returns the point where the ascent began. Variant, data, start and settings are the same in all points.
     pub(super) fn first_point(&self) -> &'a TracePoint {
         self.points[0]
     }

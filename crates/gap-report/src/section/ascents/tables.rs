@@ -10,7 +10,7 @@ use gap_schema::Summary;
 use gap_schema::summary::{AscentCell, CostToReachOptimum, Mean};
 use gap_schema::trace::{MIN_OTHER_OPTIMUM_NATS, REACHED_TOLERANCE_NATS};
 
-/// The ascent whose time the times of the others are divided by.
+/// The ascent that is the baseline: the times of all ascents are divided by its time.
 const BASELINE_ASCENT_NAME: &str = "default";
 
 /// The cells of one ascent from one start, one for each seed.
@@ -43,15 +43,16 @@ impl<'a> AscentGroup<'a> {
         groups
     }
 
-    /// Returns the cost until the ascent reached the optimum, over seeds; infinite for a seed where it did not.
+    /// Returns the median and range, over seeds, of the cost until the ascent reached the optimum. The cost is
+    /// infinite for a seed where the ascent did not reach it.
     fn cost_to_reach(&self, cost: impl Fn(&CostToReachOptimum) -> f64) -> MedianAndRange {
         let costs = self.cells.iter().map(|cell| cell.reached.as_ref());
         MedianAndRange::new(costs.map(|reached| reached.map_or(f64::INFINITY, &cost)))
             .expect("a group has a cell")
     }
 
-    /// Returns the text of each seed's time divided by the baseline's time in that seed. Seeds where either did
-    /// not reach the optimum are left out, and [`number::ABSENT`] stands for no seeds.
+    /// Returns, as text, the median and range over seeds of the ascent's time divided by the baseline's. Seeds
+    /// where either did not reach the optimum are left out; if none is left, the text is [`number::ABSENT`].
     fn time_ratio(&self, summary: &Summary) -> String {
         let time = |cell: &AscentCell| Some(cell.reached?.seconds);
         let ratios = self.cells.iter().filter_map(|cell| {

@@ -53,8 +53,8 @@ fn finite_replicates(row: &CalibrationRow) -> f64 {
     row.n_replicates.saturating_sub(row.non_finite) as f64
 }
 
-/// The standard errors by which a bias may be on the wrong side. A report has dozens of biases, so that with a
-/// limit of two, one or two of them would fail by chance.
+/// By how many of its standard errors a bias may be on the wrong side. A report has dozens of biases; with a
+/// limit of two, one or two of them would exceed it by chance.
 const WRONG_SIDE_TOLERANCE_STD_ERRORS: f64 = 3.0;
 
 fn is_bias_on_stated_side(row: &CalibrationRow) -> Option<bool> {
@@ -145,7 +145,7 @@ impl<'a> CalibrationGroup<'a> {
             .collect()
     }
 
-    /// Returns the first row, from which the settings are read that all rows of the group share.
+    /// Returns the first row. Its settings are those of all rows of the group.
     pub(super) fn first(&self) -> &'a CalibrationRow {
         &self.points[0].row
     }
@@ -177,7 +177,7 @@ impl<'a> CalibrationGroup<'a> {
         points.filter(|point| point.coverage_high < part).count()
     }
 
-    /// Averages `number` over datapoints; it returns a value and its standard error.
+    /// Averages over datapoints the value that `number` returns along with its standard error.
     pub(super) fn mean(
         &self,
         number: impl Fn(&EstimatorCalibration) -> Option<(f64, f64)>,

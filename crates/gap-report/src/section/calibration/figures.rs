@@ -48,8 +48,8 @@ impl<'a> ProblemAxis<'a> {
         LineStyle::for_nth_series(i, NO_LINE_THICKNESS)
     }
 
-    /// Returns a series for each estimator, with the `point` of each of its groups at the place of the group's
-    /// problem.
+    /// Returns a series for each name in `names`. `point` makes the point of a group from the place of the
+    /// group's problem on the x axis.
     fn series(&self, point: impl Fn(f64, &CalibrationGroup<'_>) -> Option<Point>) -> Vec<Series> {
         let series = self.names.iter().enumerate().map(|(i, name)| {
             let own = self

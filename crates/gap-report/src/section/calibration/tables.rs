@@ -129,7 +129,8 @@ fn share_text(part: u64, all: u64) -> String {
     }
 }
 
-/// Returns the estimator's name, with its setting if the summary has several settings of the estimator.
+/// Returns the estimator's name. Its setting is added if the summary has several settings of that estimator,
+/// except for the adaptive estimator.
 pub(super) fn setting_name(group: &CalibrationGroup<'_>, all: &[CalibrationGroup<'_>]) -> String {
     let first = group.first();
     let setting = |group: &CalibrationGroup<'_>| {

@@ -77,7 +77,7 @@ fn is_estimate(term: &MeasuredQuantity) -> bool {
 }
 
 /// Returns every estimate of `log p(x)` in a cell: those from `q*`, then those from the encoder's `q`, then
-/// those of the model alone. `evidence` is what each of them is compared with.
+/// those of the model alone. Each is compared with `evidence`, the cell's `log p̂(x)`.
 pub(crate) fn estimates(
     columns: &CellColumns<'_>,
     evidence: &PairedColumn,
@@ -128,7 +128,8 @@ fn difference_interval_half_width_nats(a: &Record, b: &Record) -> f64 {
 
 /// Returns Student's quantile for a 95% interval.
 fn student_quantile(freedom: f64) -> f64 {
-    // With many draws, or if there is no error at all, the normal quantile is used.
+    // `freedom` is NaN if there is no error at all. A million degrees of freedom give practically the normal
+    // quantile.
     let freedom = if freedom.is_finite() {
         freedom.clamp(1.0, 1e6)
     } else {

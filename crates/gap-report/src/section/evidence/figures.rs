@@ -12,8 +12,7 @@ use gap_schema::summary::{Cell, MeanEvidenceEstimate};
 use gap_spec::{Estimator, Method, Split};
 use std::collections::BTreeSet;
 
-/// Returns one chart for each variant, if the summary has estimates that go beyond a fixed number of plain
-/// draws.
+/// Returns one chart for each variant; none if the summary has neither an adaptive nor an annealed estimate.
 pub(super) fn evidence_charts(summary: &Summary) -> Vec<Chart> {
     if !has_evidence_beyond_draws(summary) {
         return Vec::new();

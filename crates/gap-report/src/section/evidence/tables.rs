@@ -11,8 +11,7 @@ use gap_schema::summary::{AnnealedAgreement, Cell, Mean, MeanEvidenceEstimate};
 use gap_spec::{Estimator, Method};
 use std::collections::BTreeSet;
 
-/// Whether the summary has an adaptive or an annealed estimate of `log p(x)`, beyond those from a fixed number
-/// of plain draws.
+/// Whether the summary has an adaptive or an annealed estimate of `log p(x)`.
 pub(super) fn has_evidence_beyond_draws(summary: &Summary) -> bool {
     let beyond = [Estimator::AdaptiveImportanceWeighted, Estimator::Annealed];
     let mut estimates = summary.cells.iter().flat_map(|cell| &cell.evidence);
@@ -29,8 +28,8 @@ pub(super) fn estimate_name(method: Method, estimator: Estimator) -> String {
     }
 }
 
-/// Returns the estimates that need no encoder, one row for each estimator. They belong to the model, so
-/// encoders that share a decoder have them once.
+/// Returns the estimates that need no encoder, one row for each estimator. They belong to the model, so they
+/// are shown once for all encoders that share a decoder.
 pub(super) fn evidence_table(summary: &Summary) -> Table {
     let headings = [
         "estimator",

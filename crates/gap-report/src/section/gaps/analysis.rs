@@ -28,7 +28,7 @@ pub(super) fn gap_cells(paired: &[PairedCell<'_>]) -> Vec<Cell> {
     cells
 }
 
-/// Returns the gaps of one cell, with what else is known of its quantities.
+/// Returns the summary of one cell: its gaps, bounds, counts and costs.
 fn gap_cell(cell: &PairedCell<'_>) -> Cell {
     let columns = CellColumns::new(cell);
     let has_terms = "a cell has its free-form terms";

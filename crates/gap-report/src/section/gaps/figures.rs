@@ -118,7 +118,7 @@ fn distinct_variants<'a>(groups: &[SeedGroup<'a>]) -> Vec<Option<&'a str>> {
     variants
 }
 
-/// The places on a chart's x axis, and which of them a group has.
+/// The places on a chart's x axis, and the place of each group; a group without a place is not drawn.
 struct GroupPlaces<'a> {
     labels: Vec<Vec<String>>,
     place_of_group: &'a dyn Fn(&SeedGroup<'_>) -> Option<usize>,

@@ -122,7 +122,7 @@ fn evidence_source(group: &SeedGroup<'_>) -> String {
     format!("{side}, {}{width}", evidence_sources(group))
 }
 
-/// Returns the bounds whose differences the gaps are.
+/// Returns the table of the bounds that the gaps are differences of.
 pub(super) fn bounds_table(summary: &Summary) -> Table {
     let headings = [
         "log p̂(x)",

@@ -6,7 +6,8 @@ use crate::table::number::plus_minus_text;
 use gap_schema::Summary;
 use gap_schema::summary::NESTING_TOLERANCE_NATS;
 
-/// Returns sentences on what each larger family gains over a smaller one, and on whether any ended below.
+/// Returns sentences on what each larger family gains over a smaller one, and on whether any larger family
+/// ended below a smaller one.
 pub(super) fn nesting_sentences(summary: &Summary) -> Vec<String> {
     let split = reported_split(&SeedGroup::group_summary_cells(summary));
     let groups = NestingGroup::group_comparisons(&summary.nesting);
