@@ -197,17 +197,17 @@ fn check(dim: i64, hidden: i64, n: usize) {
 }
 
 #[test]
-fn the_bound_covers_known_distances_in_2_dimensions() {
+fn the_bound_covers_known_distances_in_two_dimensions() {
     check(2, 32, 4096);
 }
 
 #[test]
-fn the_bound_covers_known_distances_in_10_dimensions() {
+fn the_bound_covers_known_distances_in_ten_dimensions() {
     check(10, 64, 4096);
 }
 
 #[test]
-fn the_bound_covers_known_distances_in_50_dimensions() {
+fn the_bound_covers_known_distances_in_fifty_dimensions() {
     check(50, 64, 4096);
 }
 
