@@ -96,7 +96,7 @@ pub struct FreeFormInference<'a> {
     /// takes at most this many. Once the total over all starts, and over the smaller families that the search
     /// started from, has reached it, a datapoint whose certificate is above the tolerance ascends no further.
     pub max_steps: u32,
-    /// The precision of gradient products in the diagonal Gaussian's schedule under
+    /// The precision of the matrix products in gradients, in the diagonal Gaussian's schedule under
     /// [`SearchMode::UntilCertified`]. Later rounds, certificates and other families use full precision.
     pub precision: Precision,
 }

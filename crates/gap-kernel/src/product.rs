@@ -58,7 +58,8 @@ impl<T> StridedRows<T> {
     }
 }
 
-/// A panel of a right factor: its columns at the first step, and the distance to those of the next step.
+/// A panel of a right factor. `first` points to the factors of its columns at the first step of the depth;
+/// those at each further step lie `stride` factors after the ones before.
 #[derive(Clone, Copy)]
 struct PanelColumns<T> {
     first: *const T,

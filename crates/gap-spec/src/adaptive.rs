@@ -1,4 +1,5 @@
-//! `[estimators.adaptive]`: an importance-weighted bound whose number of draws is chosen by its standard error.
+//! `[estimators.adaptive]`: an importance-weighted bound with as many draws as a target for its standard error
+//! requires.
 
 use crate::number::{Count, Positive};
 use serde::{Deserialize, Serialize};

@@ -91,8 +91,8 @@ pub struct AnnealedSpec {
     /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simulated_points: Option<Count>,
-    /// The precision of products in leapfrog steps. Accept decisions and weights are always in full precision,
-    /// so the estimate is valid either way.
+    /// The precision of the matrix products in leapfrog steps. Accept decisions and weights are always in full
+    /// precision, so the estimate is valid either way.
     #[serde(default = "default_precision")]
     pub precision: Precision,
 }

@@ -75,7 +75,7 @@ impl EncoderSpec {
     }
 }
 
-/// An encoder as results name it.
+/// The properties by which results identify an encoder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EncoderLabel {
     /// How it is built.

@@ -30,7 +30,8 @@ named_enum! {
         /// The mean of the same importance weights with the largest ones smoothed (Vehtari et al. 2024); not a
         /// bound.
         ParetoSmoothed = "pareto-smoothed",
-        /// The importance-weighted bound with `K` chosen by its standard error.
+        /// The importance-weighted bound with `K` doubled until the bound's standard error reaches a target, or
+        /// `K` its limit.
         AdaptiveImportanceWeighted = "importance-weighted-adaptive",
         /// Annealed importance sampling (Neal 2001; Wu et al. 2017).
         Annealed = "annealed",
@@ -187,10 +188,11 @@ pub struct EstimatorSpec {
     pub elbo_samples: Count,
     /// `K`: draws per datapoint for the importance-weighted bound.
     pub iw_samples: Count,
-    /// The importance-weighted bound of `q*` whose `K` is chosen by its standard error.
+    /// The importance-weighted bound of `q*` with `K` doubled until the bound's standard error reaches a
+    /// target, or `K` its limit; `None` to leave it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<AdaptiveSpec>,
-    /// Annealed importance sampling.
+    /// Annealed importance sampling; `None` to leave it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub annealed: Option<AnnealedSpec>,
 }
@@ -211,7 +213,7 @@ impl Default for EstimatorSpec {
 }
 
 impl EstimatorSpec {
-    /// The settings of the bounds of a fitted `q`.
+    /// The numbers of draws for the lower bounds that are computed from a fitted `q`.
     pub const fn bounds(&self) -> BoundSpec {
         BoundSpec {
             elbo_samples: self.elbo_samples,
@@ -220,8 +222,8 @@ impl EstimatorSpec {
     }
 }
 
-/// The numbers of draws for the bounds of a fitted `q`. The stages that measure a `q` depend on no other keys
-/// of `[estimators]`.
+/// The numbers of draws for the lower bounds on `log p(x)` that are computed from a fitted `q`. The stages that
+/// measure a `q` depend on no other keys of `[estimators]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct BoundSpec {
     /// Draws per datapoint for an ELBO.

@@ -26,7 +26,7 @@ pub struct RefinementSpec {
     /// The step size; only for `adam`. Default: 0.03.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<Positive>,
-    /// The precision of products in gradients.
+    /// The precision of the matrix products in gradients.
     #[serde(default = "default_precision")]
     pub precision: Precision,
 }

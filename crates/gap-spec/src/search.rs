@@ -64,8 +64,8 @@ pub struct FreeFormSpec {
     /// `adam-cremer-2018` has one phase and no further rounds. It needs some ten thousand evaluations until its
     /// own rule stops it, so 100000 leaves it room.
     pub max_steps: Count,
-    /// The precision of products in gradients, in the phases of the `default` protocol and in `[ascents]`.
-    /// Later rounds, and families other than the diagonal Gaussian, are always in full precision.
+    /// The precision of the matrix products in gradients, in the phases of the `default` protocol and in
+    /// `[ascents]`. Later rounds, and families other than the diagonal Gaussian, always use full precision.
     pub precision: Precision,
 }
 

@@ -284,7 +284,8 @@ pub struct Phase {
     pub below_nats: f64,
     /// The most evaluations per datapoint.
     pub max_steps: u32,
-    /// The precision of products in gradients that are evaluated without the value of the loss.
+    /// The precision of the model's matrix products in evaluations of the gradient alone. An evaluation that
+    /// also computes the loss always has full precision.
     pub precision: Precision,
 }
 

@@ -16,7 +16,7 @@ pub struct TrainingSpec {
     pub learning_rate: Positive,
     /// Draws of `z` per datapoint and step.
     pub n_samples: Count,
-    /// The precision of products in gradients.
+    /// The precision of the matrix products in gradients.
     #[serde(default = "default_precision")]
     pub precision: Precision,
 }
@@ -36,7 +36,7 @@ pub struct ModelTrainingSpec {
     pub learning_rate: Positive,
     /// Draws of `z` per datapoint and step.
     pub n_samples: Count,
-    /// The precision of products in gradients.
+    /// The precision of the matrix products in gradients.
     #[serde(default = "default_precision")]
     pub precision: Precision,
 }

@@ -23,19 +23,20 @@ named_enum! {
 /// Diagnostics of an estimate, and its cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Diagnostics {
-    /// The effective sample size `(Σw)² / Σw²` of its weights (Kong 1992).
+    /// The effective sample size `(Σw)² / Σw²` of the estimate's weights (Kong 1992); `None` if it has none.
     pub effective_samples: Option<f64>,
-    /// The shape `k̂` of the weights' tail (Vehtari et al. 2024).
+    /// Importance sampling only: the shape `k̂` of the weights' tail (Vehtari et al. 2024); `None` if no tail
+    /// could be fitted.
     pub pareto_k: Option<f64>,
-    /// The mean acceptance rate of its transitions.
+    /// Annealing only: the mean acceptance rate of the chains' transitions; `None` if they made none.
     pub acceptance: Option<f64>,
-    /// The step size of its transitions, fixed before the chain begins, in standard deviations of the path's
-    /// first distribution.
+    /// Annealing only: the step size of the transitions, fixed before the chains begin. Its unit is the
+    /// standard deviation of the first distribution of the annealing path. `None` for other estimators.
     pub step_size: Option<f64>,
-    /// The number of distributions on its path.
+    /// Annealing only: the number of distributions on the annealing path; `None` for other estimators.
     pub n_temperatures: Option<u32>,
-    /// Wall time of the estimate, this datapoint's share of its batch, seconds. Estimators that share draws are
-    /// timed together, and each reports the time of the whole group.
+    /// Wall time of the estimate, seconds: the datapoint's own time, or its share of its batch's. Estimators
+    /// that share draws are timed together, and each reports the time of the whole group.
     pub seconds: f64,
     /// Evaluations of `log p(x, z)` or of its gradient.
     pub joint_evaluations: u64,

@@ -16,11 +16,11 @@ pub fn solve_damped_newton_step(
     Some(cholesky_of_damped(curvature, damping)?.solve(gradient))
 }
 
-/// A floor for `C_ii` where the curvature in `log σ`, `2 C_ii`, is needed: lower estimates are sampling noise.
+/// The estimate `C_ii` of half the curvature in `log σ_i` is raised to at least this: lower estimates are
+/// sampling noise.
 const MIN_LOG_STD_CURVATURE: f64 = 0.2;
 
-/// Returns half the curvature in `log σ` from its estimate `C_ii`, which is raised to a floor against sampling
-/// noise.
+/// Returns half the curvature in `log σ_i`: its estimate `C_ii`, raised to at least 0.2 against sampling noise.
 pub const fn clamp_log_std_curvature(curvature: f64) -> f64 {
     curvature.max(MIN_LOG_STD_CURVATURE)
 }

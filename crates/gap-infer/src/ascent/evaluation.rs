@@ -6,12 +6,12 @@ use nalgebra::{DMatrix, DVector};
 /// What an evaluation computes besides the gradient, and how precisely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvaluationRequest {
-    /// Whether to compute the value of `−L`, which also takes the likelihood's normaliser.
+    /// Whether to compute the value of `−L` too. It needs `log p(x, z)` at each draw; the gradient needs only
+    /// the score.
     pub loss: bool,
-    /// Whether to compute the whole curvature, which takes a matrix product of scores and draws.
+    /// Whether to compute the whole curvature too. It needs a matrix product of scores and draws.
     pub curvature: bool,
-    /// The precision of the model's products in the gradient. It is always full if the value of `−L` is
-    /// computed too.
+    /// The precision of the model's matrix products. It is always full if the value of `−L` is computed.
     pub precision: Precision,
 }
 

@@ -1,5 +1,6 @@
 //! The floating-point types that a [`PerDatapointFamily`](super::PerDatapointFamily) is generic over. Families
-//! compute in `f32`; in `f64` if the parameters are `f64`, and for densities at given points.
+//! compute in `f64` if the parameter tensor is `f64`, and in `f32` otherwise. Densities at given points are
+//! always computed in `f64`.
 
 use gap_model::exponentials;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};

@@ -72,7 +72,7 @@ impl FreeFormInference<'_> {
     }
 
     /// Returns, for each datapoint, the result in the smaller family, or the encoder's output if that is
-    /// better. Also returns the index of the starting point that the chosen one came from.
+    /// better. Also returns the index in `self.starts` of the starting point that led to this choice.
     fn choose_better_starts(
         &self,
         objective: &mut Objective,

@@ -43,7 +43,7 @@ pub struct FitSettings<'a> {
 }
 
 impl FitSettings<'_> {
-    /// Returns the precision of products in a step: full precision in the last tenth of the steps.
+    /// Returns the precision of the matrix products in a step: full precision in the last tenth of the steps.
     fn precision_at_step(&self, step: u32) -> Precision {
         if 10 * u64::from(step) < 9 * u64::from(self.training.steps.get()) {
             self.training.precision

@@ -110,7 +110,8 @@ impl<'a> NetworkLearner<'a> {
         matches!(self.engine, LearningEngine::Kernels(_))
     }
 
-    /// Writes the output for the rows `rows` of the slice `data`, `[M, in]`: `[N] -> [N, out]`.
+    /// Writes the output for those rows of `data` whose indices are in `rows`: `data` `[M, in]`, `rows` `[N]`,
+    /// `output` `[N, out]`.
     ///
     /// # Panics
     ///

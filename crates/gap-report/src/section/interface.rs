@@ -72,7 +72,7 @@ pub(crate) enum PagePlace {
     Reading,
     /// Further tables.
     Details,
-    /// Every cell on its own.
+    /// Results of single cells, not averaged over seeds.
     Cells,
 }
 

@@ -31,8 +31,8 @@ pub struct MeanEvidenceEstimate {
     /// For an annealed estimate, [`EvidenceSandwich::width`] of the same model, if it was measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sandwich_width: Option<Mean>,
-    /// For `IW_K[q*]`, whether `K` is fixed or chosen by its standard error: how often annealed importance
-    /// sampling agrees with it.
+    /// For `IW_K[q*]`, both with a fixed `K` and with `K` doubled until the standard error reaches a target:
+    /// how often annealed importance sampling agrees with it, if both were measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub annealed_agreement: Option<AnnealedAgreement>,
     /// Datapoints whose standard error is marked as unreliable.

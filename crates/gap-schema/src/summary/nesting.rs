@@ -23,12 +23,12 @@ pub struct NestedFamilyComparison {
     pub model: String,
     /// The family that is contained in the other.
     pub smaller: Family,
-    /// The variant that measured the smaller family.
+    /// The variant of the experiment in which the smaller family was measured; `None` without variants.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub smaller_variant: Option<String>,
     /// The family that contains the other.
     pub larger: Family,
-    /// The variant that measured the larger family.
+    /// The variant of the experiment in which the larger family was measured; `None` without variants.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub larger_variant: Option<String>,
     /// Datapoints with finite values for both families.

@@ -127,7 +127,8 @@ pub(super) fn key_spans(text: &str) -> Vec<KeySpan> {
     key_spans
 }
 
-/// The spans of `key`, or of the innermost section around it that is in the text.
+/// The spans of `key`. If the text does not have it, those of the innermost table or list around it that the
+/// text has; `None` if there is none.
 pub(super) fn span_around_key<'a>(key_spans: &'a [KeySpan], key: &str) -> Option<&'a KeySpan> {
     let mut key = key;
     loop {

@@ -134,8 +134,8 @@ fn without_keys_of_all_variants(fault: &Fault) -> String {
 }
 
 /// Locates a fault of the text `merged` in the file, and returns the key and the byte offset there. The fault's
-/// key is looked up below the key `within`, or else in the base; if it is missing, the innermost section around
-/// it that exists is located instead.
+/// key is looked up below the key `within`, or else in the base. If `merged` does not have it, the innermost
+/// table or list around it that `merged` has is located instead.
 fn locate_in_file(file: &[KeySpan], within: &str, merged: &str, fault: &Fault) -> (String, usize) {
     let in_merged = key_spans(merged);
     let mut key = fault.key.as_str();

@@ -4,7 +4,7 @@ use super::damped::{DampedStepDirection, DampedStepper};
 use crate::ascent::evaluation::WhitenedGradient;
 use nalgebra::DVector;
 
-/// A floor for `C_ii`.
+/// Steps raise the curvature estimate `C_ii` (see [`WhitenedGradient`]) to at least this.
 const MIN_CURVATURE: f64 = 0.05;
 
 /// Natural-gradient steps of size `ρ = 1 / (1 + λ)` at damping `λ`: the precision becomes

@@ -5,7 +5,7 @@ use crate::ascent::curvature::solve_damped_newton_step;
 use crate::ascent::evaluation::WhitenedGradient;
 use nalgebra::DVector;
 
-/// A floor for `C_ii` in the steps in `log σ`.
+/// Steps in `log σ_i` raise the curvature estimate `C_ii` (see [`WhitenedGradient`]) to at least this.
 const MIN_LOG_STD_CURVATURE: f64 = 0.05;
 /// The largest step in any one `log σ`.
 const MAX_LOG_STD_STEP: f64 = 1.0;

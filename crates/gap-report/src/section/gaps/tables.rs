@@ -1,5 +1,5 @@
 //! Tables of the gaps, of the bounds whose differences they are, of the gap that remains after refinement, and
-//! of each cell on its own.
+//! of single cells, not averaged over seeds.
 
 use crate::across_seeds::{SeedGroup, error_bar_meaning, seed_counts};
 use crate::table::number::{
@@ -150,7 +150,8 @@ pub(super) fn bounds_table(summary: &Summary) -> Table {
     )
 }
 
-/// Returns every cell on its own, with its standard errors over datapoints.
+/// Returns a table with one row for each [`Cell`] of the summary, not averaged over seeds: its mean gaps, with
+/// their standard errors over datapoints.
 pub(super) fn cells_table(summary: &Summary) -> Table {
     let mut table = Table::new(
         1,

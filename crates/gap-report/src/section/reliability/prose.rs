@@ -5,8 +5,9 @@ use crate::section::interface::Block;
 use gap_schema::Summary;
 use gap_schema::summary::MIN_DIFFERENT_OPTIMA_NATS;
 
-/// Returns a sentence on whether free-form inference ended below the encoder in any cell by more than two
-/// standard errors of the gap plus the estimated distance of `q*` to its optimum; `None` if there are no gaps.
+/// Returns a sentence on how many cells have a mean amortization gap so negative that the search for `q*` must
+/// have failed: below −(2 standard errors + the largest estimated distance of a `q*` to its optimum). `None` if
+/// there are no gaps.
 pub(super) fn free_form_failure_sentence(summary: &Summary) -> Option<String> {
     let with_gap = summary.cells.iter().filter_map(|cell| {
         let gap = cell.amortization_gap?;
