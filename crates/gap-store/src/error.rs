@@ -1,0 +1,76 @@
+//! What goes wrong with a folder of results.
+
+use std::io;
+use std::path::PathBuf;
+
+/// The folder of results cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file or folder cannot be made, read or written.
+    #[error("cannot write to {path}: {source}; choose another folder with --out")]
+    Unwritable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The disk is full, or a quota or a limit on the size of files is reached.
+    #[error(
+        "cannot write {path}: {source}; it takes {needed} bytes and {free} are free: make room, and run the same command again"
+    )]
+    NoRoom {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        needed: u64,
+        /// Bytes that are free on its file system.
+        free: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another run is at work in the folder.
+    #[error("{path} is in use by another run; wait for it, or choose another folder with --out")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds the results of another experiment.
+    #[error("{path} holds the results of experiment `{other}`; choose another folder with --out")]
+    OtherExperiment {
+        /// The folder.
+        path: PathBuf,
+        /// The experiment's name.
+        other: String,
+    },
+    /// The folder holds files that no run made.
+    #[error(
+        "{path} holds `{file}` and no results of amortgap; choose an empty or a new folder with --out"
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// One of the files in it.
+        file: String,
+    },
+    /// A folder of ours is a link to elsewhere.
+    #[error("{path} is a link to elsewhere, and nothing is written or deleted through it; remove the link")]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+    /// A stored file is not what was written.
+    #[error("{path}: {message}; run the same command again, which makes it anew")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+impl StoreError {
+    /// Whether no other file can be written either.
+    pub const fn is_lack_of_room(&self) -> bool {
+        matches!(self, Self::NoRoom { .. })
+    }
+}
