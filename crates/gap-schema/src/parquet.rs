@@ -3,7 +3,7 @@
 use crate::columns::records_from_frame;
 use crate::record::Record;
 use polars::prelude::*;
-use std::fs::File;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 pub use crate::columns::records_to_frame;
@@ -31,31 +31,40 @@ fn table_error_at_path(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> TableE
 /// The footer's key for the provenance.
 pub const PROVENANCE_KEY: &str = "amortgap.provenance";
 
-/// Writes `records` to `path`, with `provenance` (JSON) in the footer.
+/// Returns the content of a table of `records`, with `provenance` (JSON) in the footer.
 ///
 /// # Errors
 ///
-/// [`TableError`] if the file cannot be written.
-pub fn write_records(path: &Path, records: &[Record], provenance: &str) -> Result<(), TableError> {
-    let wrong = table_error_at_path(path);
-    let mut frame = records_to_frame(records).map_err(|e| wrong(&e))?;
-    let file = File::create(path).map_err(|e| wrong(&e))?;
+/// [`PolarsError`] if the table cannot be made.
+pub fn records_to_bytes(records: &[Record], provenance: &str) -> PolarsResult<Vec<u8>> {
+    let mut frame = records_to_frame(records)?;
     let footer = vec![(PROVENANCE_KEY.to_owned(), provenance.to_owned())];
-    ParquetWriter::new(file)
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes)
         .with_key_value_metadata(Some(KeyValueMetadata::from_static(footer)))
-        .finish(&mut frame)
-        .map_err(|e| wrong(&e))?;
-    Ok(())
+        .finish(&mut frame)?;
+    Ok(bytes)
 }
 
-/// Reads the records that [`write_records()`] wrote.
+/// Reads the records of the table `bytes`, the content of the file `path`.
+///
+/// # Errors
+///
+/// [`TableError`] if the table is cut short or has another schema.
+pub fn records_from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Vec<Record>, TableError> {
+    let wrong = table_error_at_path(path);
+    let frame = ParquetReader::new(Cursor::new(bytes))
+        .finish()
+        .map_err(|e| wrong(&e))?;
+    records_from_frame(&frame).map_err(|e| wrong(&e))
+}
+
+/// Reads the records in the file `path`.
 ///
 /// # Errors
 ///
 /// [`TableError`] if the file is missing or cut short, or has another schema.
 pub fn read_records(path: &Path) -> Result<Vec<Record>, TableError> {
-    let wrong = table_error_at_path(path);
-    let file = File::open(path).map_err(|e| wrong(&e))?;
-    let frame = ParquetReader::new(file).finish().map_err(|e| wrong(&e))?;
-    records_from_frame(&frame).map_err(|e| wrong(&e))
+    let bytes = std::fs::read(path).map_err(|e| table_error_at_path(path)(&e))?;
+    records_from_bytes(bytes, path)
 }

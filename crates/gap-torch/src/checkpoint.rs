@@ -1,26 +1,30 @@
-//! Named tensors that are saved as safetensors, with a digest that does not depend on their order.
+//! Named tensors as safetensors, with a digest that does not depend on their order.
 
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
 /// A checkpoint cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The file cannot be read or written, or its contents are invalid.
-    #[error("{path}: {message}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The first line of the underlying error's message.
-        message: String,
+    /// The bytes are not safetensors.
+    #[error("not safetensors: {0}")]
+    Format(String),
+    /// A tensor holds numbers that safetensors has no name for.
+    #[error("tensor `{name}` is of the kind {kind:?}, which safetensors does not have")]
+    Kind {
+        /// The tensor.
+        name: String,
+        /// The kind of its numbers.
+        kind: Kind,
     },
-    /// The checkpoint has no tensor of this name.
+    /// A tensor is not in the checkpoint.
     #[error("the checkpoint has no tensor `{0}`")]
     Missing(String),
 }
 
-/// Tensors by name; none of them requires a gradient.
+/// Tensors by name, frozen: none requires a gradient.
 #[derive(Debug, Default)]
 pub struct Checkpoint(BTreeMap<String, Tensor>);
 
@@ -30,14 +34,13 @@ impl Checkpoint {
         Self::default()
     }
 
-    /// Adds a copy of `tensor`, on the CPU and detached from its autograd graph; replaces any tensor of that
-    /// name.
+    /// Adds a copy of `tensor`, without its graph, on the CPU.
     pub fn insert(&mut self, name: impl Into<String>, tensor: &Tensor) {
         let frozen = tensor.detach().to_device(Device::Cpu).contiguous().copy();
         self.0.insert(name.into(), frozen);
     }
 
-    /// Returns the tensor `name`, on `device`.
+    /// The tensor of that name, on `device`.
     ///
     /// # Errors
     ///
@@ -49,27 +52,56 @@ impl Checkpoint {
             .ok_or_else(|| CheckpointError::Missing(name.to_owned()))
     }
 
-    /// Writes the tensors to the file `path`, as safetensors.
+    /// Returns the tensors as the content of a file of safetensors.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::File`] if the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        let named: Vec<(&str, &Tensor)> = self.0.iter().map(|(n, t)| (n.as_str(), t)).collect();
-        Tensor::write_safetensors(&named, path).map_err(|error| file_error(path, &error))
+    /// [`CheckpointError::Kind`] if the format does not have a tensor's kind of numbers.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
+        let mut contents = Vec::with_capacity(self.0.len());
+        for (name, tensor) in &self.0 {
+            let kind = tensor.kind();
+            let dtype = Dtype::try_from(kind).map_err(|_| CheckpointError::Kind {
+                name: name.clone(),
+                kind,
+            })?;
+            let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
+            contents.push((name.as_str(), dtype, shape, tensor_bytes(tensor)));
+        }
+        let views = contents
+            .iter()
+            .map(|(name, dtype, shape, bytes)| {
+                let view = TensorView::new(*dtype, shape.clone(), bytes);
+                (*name, view.expect("a tensor has the bytes of its shape"))
+            })
+            .collect::<Vec<_>>();
+        safetensors::serialize(views, &None)
+            .map_err(|error| CheckpointError::Format(error.to_string()))
     }
 
-    /// Reads a file that [`Checkpoint::save`] wrote.
+    /// Reads what [`Checkpoint::to_bytes`] returned. What is allocated is in proportion to `bytes`, whatever
+    /// their header says.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::File`] if the file is missing, truncated, or not in the safetensors format.
-    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let named = Tensor::read_safetensors(path).map_err(|error| file_error(path, &error))?;
-        Ok(Self(named.into_iter().collect()))
+    /// [`CheckpointError::Format`] if `bytes` are cut short or of another format.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CheckpointError> {
+        let format = |message: String| CheckpointError::Format(message);
+        let file = SafeTensors::deserialize(bytes).map_err(|error| format(error.to_string()))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.tensors() {
+            let tensor = Tensor::try_from(view);
+            // libtorch's messages carry a C++ backtrace below their first line.
+            let tensor = tensor.map_err(|error| {
+                let message = error.to_string();
+                format(message.lines().next().unwrap_or_default().to_owned())
+            })?;
+            tensors.insert(name, tensor);
+        }
+        Ok(Self(tensors))
     }
 
-    /// BLAKE3 digest of the tensors' names, kinds, shapes and bytes, taken in the order of the names.
+    /// BLAKE3 over names, kinds, shapes and bytes, in the order of the names.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for (name, tensor) in &self.0 {
@@ -81,20 +113,11 @@ impl Checkpoint {
     }
 }
 
-/// Returns the bytes of the tensor's elements, in row-major order and as stored in memory.
+/// The tensor's elements as little-endian bytes.
 fn tensor_bytes(tensor: &Tensor) -> Vec<u8> {
     let flat = tensor.contiguous().reshape([-1]);
     let bytes = flat.view_dtype(Kind::Uint8);
     Vec::<u8>::try_from(bytes).expect("a contiguous CPU tensor has bytes")
-}
-
-fn file_error(path: &Path, error: &dyn std::fmt::Display) -> CheckpointError {
-    // In libtorch's messages a C++ backtrace follows the first line.
-    let message = error.to_string();
-    CheckpointError::File {
-        path: path.to_owned(),
-        message: message.lines().next().unwrap_or_default().to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -115,11 +138,7 @@ mod tests {
         second.insert("a", &a);
         assert_eq!(first.digest(), second.digest());
 
-        let path =
-            std::env::temp_dir().join(format!("gap-torch-{}.safetensors", std::process::id()));
-        first.save(&path).unwrap();
-        let loaded = Checkpoint::load(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let loaded = Checkpoint::from_bytes(&first.to_bytes().unwrap()).unwrap();
         assert_eq!(loaded.digest(), first.digest());
         assert_eq!(loaded.get("a", Device::Cpu).unwrap(), a);
         assert!(loaded.get("c", Device::Cpu).is_err());
