@@ -3,11 +3,13 @@
 use crate::CommandResult;
 use crate::arguments::ReportArguments;
 use crate::exit::Failure;
-use gap_report::{Format, ReportContent, main_results_text, summarize, write_report};
+use gap_report::{Format, ReportContent, main_results_text, render_report, summarize};
 use gap_schema::results::{self, ResultRows};
 use gap_schema::summary::StageCost;
 use gap_spec::{Experiment, document};
-use serde_json::Value;
+use gap_store::published::{self, Files, Publication, Published};
+use gap_store::{FileDigest, FileDigests};
+use serde_json::{Map, Value};
 use std::fs;
 use std::path::Path;
 
@@ -27,36 +29,123 @@ pub fn rewrite_reports(arguments: &ReportArguments) -> CommandResult {
             )));
         }
         let out = arguments.out.as_deref().unwrap_or(folder);
-        println!(
-            "{}",
-            write_report_of_folder(folder, out, &arguments.format)?
-        );
+        println!("{}", rewrite_report(folder, out, &arguments.format)?);
     }
     Ok(())
 }
 
-/// Reads the records in `folder`, writes the report to `out`, and returns the main results as text.
-pub fn write_report_of_folder(
-    folder: &Path,
-    out: &Path,
-    formats: &[Format],
-) -> Result<String, Failure> {
+/// Reads the results in `folder`, writes their report to `out`, and returns the main results as text.
+fn rewrite_report(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, Failure> {
+    let (manifest, digests) = whole_results(folder)?;
     let experiment =
         document::read(&folder.join(results::SPEC_FILE), &[]).map_err(Failure::from_input_error)?;
     let rows = ResultRows::read(folder, &experiment).map_err(Failure::from_input_error)?;
-    let provenance = read_json(&folder.join(results::PROVENANCE_FILE))?;
     check_variants_in_spec(folder, &experiment, &rows)?;
-    let mut summary = summarize(&experiment.name, &rows);
-    summary.cost = read_stage_costs(&folder.join(results::COSTS_FILE))?;
+    let costs = read_stage_costs(&folder.join(results::COSTS_FILE))?;
+    let provenance = Value::Object(manifest.clone());
+    let report = render_results(&experiment, &rows, &provenance, costs, formats)?;
+    let mut unchanged = FileDigests::default();
+    if is_same_folder(folder, out) {
+        unchanged = digests;
+        unchanged
+            .0
+            .retain(|name, _| !report.files.contains_key(name));
+    }
+    let publication = Publication {
+        files: report.files,
+        unchanged,
+        manifest,
+        is_same: true,
+    };
+    let earlier = published::publish(out, &publication).map_err(Failure::from_run_error)?;
+    if let Some(earlier) = earlier {
+        eprintln!(
+            "files that were changed since they were written are kept in {}",
+            earlier.display()
+        );
+    }
+    Ok(report.text)
+}
+
+fn is_same_folder(a: &Path, b: &Path) -> bool {
+    match (fs::canonicalize(a), fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// The files of a report, and the main results as text.
+pub struct Report {
+    /// The files, by their paths in the folder of results.
+    pub files: Files,
+    /// The main results.
+    pub text: String,
+}
+
+/// Renders the report of an experiment's results.
+pub fn render_results(
+    experiment: &Experiment,
+    rows: &ResultRows,
+    provenance: &Value,
+    costs: Vec<StageCost>,
+    formats: &[Format],
+) -> Result<Report, Failure> {
+    let mut summary = summarize(&experiment.name, rows);
+    summary.cost = costs;
     let content = ReportContent {
         summary: &summary,
-        rows: &rows,
+        rows,
         question: &experiment.question,
         surprise: &experiment.surprise,
-        provenance: &provenance,
+        provenance,
     };
-    write_report(out, &content, formats).map_err(Failure::from_run_error)?;
-    Ok(main_results_text(&summary))
+    Ok(Report {
+        files: render_report(&content, formats).map_err(Failure::from_run_error)?,
+        text: main_results_text(&summary),
+    })
+}
+
+/// Files from which a report is made.
+const SOURCES: [&str; 6] = [
+    results::RECORDS_FILE,
+    results::SPEC_FILE,
+    results::COSTS_FILE,
+    results::ASCENTS_FILE,
+    results::CALIBRATION_FILE,
+    results::PICTURES_FILE,
+];
+
+/// Returns the manifest of the results in `folder` and the digests of its files, and refuses results that are
+/// not as they were published. Results of older programs have no digests, and are taken as they are.
+fn whole_results(folder: &Path) -> Result<(Map<String, Value>, FileDigests), Failure> {
+    let again = "run the experiment again, which publishes its results anew";
+    match published::read(folder) {
+        Published::Nothing => Err(Failure::Input(format!(
+            "{}: is not there; is this a finished run?",
+            folder.join(results::PROVENANCE_FILE).display()
+        ))),
+        Published::DamagedManifest(fault) => Err(Failure::Input(format!("{fault}; {again}"))),
+        Published::WithDigests {
+            manifest,
+            files,
+            faults,
+        } => {
+            let is_source = |path: &Path| SOURCES.iter().any(|name| path == folder.join(name));
+            match faults.iter().find(|fault| is_source(&fault.path)) {
+                Some(fault) => Err(Failure::Input(format!("{fault}; {again}"))),
+                None => Ok((manifest, files)),
+            }
+        }
+        Published::WithoutDigests(manifest) => {
+            let mut files = FileDigests::default();
+            for name in SOURCES {
+                if let Ok(content) = fs::read(folder.join(name)) {
+                    files.0.insert(name.to_owned(), FileDigest::of(&content));
+                }
+            }
+            Ok((manifest, files))
+        }
+    }
 }
 
 /// Refuses results of a variant that the spec in their folder does not have.

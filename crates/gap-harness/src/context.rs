@@ -6,15 +6,14 @@ use crate::error::{RunError, stage_error};
 use crate::models;
 use crate::observations::Observations;
 use crate::stage_id::StageId;
-use crate::store::Store;
 use gap_data::{Batch, Dataset};
 use gap_infer::VariationalParams;
 use gap_model::LatentVariableModel;
-use gap_schema::Record;
+use gap_schema::{Record, RowFile, rows_file};
+use gap_store::{StageInput, StageOutput, Store};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
 use std::ops::Range;
-use std::path::Path;
 use tch::{Device, Tensor};
 
 /// What a piece of work needs to run, besides its own settings.
@@ -27,8 +26,8 @@ pub struct Context<'a> {
     pub batch_size: usize,
     /// The results folder, with the files of finished stages.
     pub store: &'a Store,
-    /// A folder for this work alone; the files that it writes there are published with its records.
-    pub output: &'a Path,
+    /// The files of this work, which are published with its records.
+    pub output: &'a StageOutput,
     /// The number of threads that the work may use. No result depends on it.
     pub threads: usize,
     /// The function to call with the fraction of the work that is done.
@@ -40,14 +39,26 @@ const Q_STAR_FILE: &str = "q-star.safetensors";
 const Q_STAR_KEY: &str = "free_form.params";
 
 impl Context<'_> {
+    /// The files of a finished stage.
+    pub fn stage_input<'s>(&'s self, stage: &'s StageId) -> StageInput<'s> {
+        StageInput::new(self.store, stage.as_str())
+    }
+
+    /// Adds rows to the files of this stage.
+    pub fn save_rows<T: RowFile>(&self, rows: &[T]) -> Result<(), RunError> {
+        let csv = rows_file::rows_to_csv(rows).map_err(stage_error)?;
+        self.output.add(T::FILE_NAME, csv);
+        Ok(())
+    }
+
     /// Loads the frozen model of a finished stage.
     pub fn load_model(&self, stage: &StageId) -> Result<Box<dyn LatentVariableModel>, RunError> {
-        models::load_model(&self.store.stage_folder(stage), self.device)
+        models::load_model(self.stage_input(stage), self.device)
     }
 
     /// Loads the encoder of a finished stage, which fitted it alone or jointly with a model.
     pub fn load_encoder(&self, stage: &StageId) -> Result<FittedEncoder, RunError> {
-        encoders::load_encoder(&self.store.stage_folder(stage), self.device)
+        encoders::load_encoder(self.stage_input(stage), self.device)
     }
 
     /// The points of a chunk; synthetic and simulated ones are drawn from `model` with `seed`.
@@ -60,13 +71,13 @@ impl Context<'_> {
         self.observations.measured_points(seed, model, chunk)
     }
 
-    /// Writes `λ` of all points of this stage, given in batches, to a file for stages that use `q*`.
+    /// Writes `λ` of all points of this stage, given in batches, to a file that later stages read.
     pub fn save_q_star(&self, batches: &[Tensor]) -> Result<(), RunError> {
         let mut checkpoint = Checkpoint::new();
         checkpoint.insert(Q_STAR_KEY, &Tensor::cat(batches, 0));
-        checkpoint
-            .save(&self.output.join(Q_STAR_FILE))
-            .map_err(stage_error)
+        let bytes = checkpoint.to_bytes().map_err(stage_error)?;
+        self.output.add(Q_STAR_FILE, bytes);
+        Ok(())
     }
 
     /// Loads `λ` of some of the points of a finished stage.
@@ -75,8 +86,8 @@ impl Context<'_> {
         stage: &StageId,
         points: Range<u32>,
     ) -> Result<VariationalParams, RunError> {
-        let path = self.store.stage_folder(stage).join(Q_STAR_FILE);
-        let checkpoint = Checkpoint::load(&path).map_err(stage_error)?;
+        let bytes = self.stage_input(stage).read(Q_STAR_FILE)?;
+        let checkpoint = Checkpoint::from_bytes(&bytes).map_err(stage_error)?;
         let all = checkpoint
             .get(Q_STAR_KEY, self.device)
             .map_err(stage_error)?;

@@ -8,10 +8,10 @@ use gap_infer::train::TrainingCost;
 use gap_infer::{Encoder, VariationalFamily, family};
 use gap_model::{ConvShape, Network};
 use gap_spec::{EncoderKind, EncoderLabel, EncoderSpec, Family};
+use gap_store::{StageInput, StageOutput};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use tch::{Device, Kind};
 
 /// The file with the [`EncoderLayout`] of a stage's encoder.
@@ -115,34 +115,32 @@ struct FitCostFile {
     joint_gradients: u64,
 }
 
-/// Writes a fitted encoder, its layout and its cost to `folder`, that of its stage.
+/// Adds a fitted encoder, its layout and its cost to the files of its stage.
 pub fn save_encoder(
     layout: &EncoderLayout,
     encoder: &Encoder,
     cost: TrainingCost,
-    folder: &Path,
+    output: &StageOutput,
 ) -> Result<(), RunError> {
     let mut checkpoint = Checkpoint::new();
     encoder.network().store(&mut checkpoint, WEIGHTS_PREFIX);
-    checkpoint
-        .save(&folder.join(WEIGHTS_FILE))
-        .map_err(stage_error)?;
+    output.add(WEIGHTS_FILE, checkpoint.to_bytes().map_err(stage_error)?);
     let fit = FitCostFile {
         seconds: cost.seconds,
         joint_gradients: cost.joint_gradients,
     };
-    write_json(&fit, &folder.join(FIT_COST_FILE))?;
-    write_json(layout, &folder.join(LAYOUT_FILE))
+    write_json(&fit, output, FIT_COST_FILE)?;
+    write_json(layout, output, LAYOUT_FILE)
 }
 
-/// Loads the encoder from the folder of a finished stage.
-pub fn load_encoder(folder: &Path, device: Device) -> Result<FittedEncoder, RunError> {
-    let layout: EncoderLayout = read_json(&folder.join(LAYOUT_FILE))?;
-    let checkpoint = Checkpoint::load(&folder.join(WEIGHTS_FILE)).map_err(stage_error)?;
+/// Loads the encoder from the files of a finished stage.
+pub fn load_encoder(input: StageInput, device: Device) -> Result<FittedEncoder, RunError> {
+    let layout: EncoderLayout = read_json(input, LAYOUT_FILE)?;
+    let checkpoint = Checkpoint::from_bytes(&input.read(WEIGHTS_FILE)?).map_err(stage_error)?;
     let network = layout.network(SeedKey::root(0), Device::Cpu);
     let network = network.restored(&checkpoint, WEIGHTS_PREFIX, device);
     let encoder = Encoder::new(network.map_err(stage_error)?);
-    let fit: FitCostFile = read_json(&folder.join(FIT_COST_FILE))?;
+    let fit: FitCostFile = read_json(input, FIT_COST_FILE)?;
     Ok(FittedEncoder {
         label: EncoderLabel {
             kind: layout.encoder.kind,

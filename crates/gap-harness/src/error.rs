@@ -1,6 +1,6 @@
 //! The errors that stop a stage or a run.
 
-use crate::store::StoreError;
+use gap_store::StoreError;
 
 /// Why a stage or a run failed.
 #[derive(Debug, thiserror::Error)]

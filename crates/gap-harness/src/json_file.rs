@@ -1,18 +1,24 @@
-//! JSON files in stage folders.
+//! Plain data in the files of stages, as JSON.
 
 use crate::error::{RunError, stage_error};
+use gap_store::{StageInput, StageOutput};
 use serde::{Deserialize, Serialize};
-use std::fs;
-use std::path::Path;
 
-/// Writes `content` to a file as JSON.
-pub fn write_json(content: &impl Serialize, path: &Path) -> Result<(), RunError> {
+/// Adds plain data to the files of a stage.
+pub fn write_json(
+    content: &impl Serialize,
+    output: &StageOutput,
+    name: &str,
+) -> Result<(), RunError> {
     let text = serde_json::to_string(content).map_err(stage_error)?;
-    fs::write(path, text).map_err(stage_error)
+    output.add(name, text);
+    Ok(())
 }
 
-/// Reads what [`write_json`] wrote.
-pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, RunError> {
-    let text = fs::read_to_string(path).map_err(stage_error)?;
-    serde_json::from_str(&text).map_err(stage_error)
+/// Reads what [`write_json`] added, after the stage has finished.
+pub fn read_json<T: for<'de> Deserialize<'de>>(
+    input: StageInput,
+    name: &str,
+) -> Result<T, RunError> {
+    serde_json::from_slice(&input.read(name)?).map_err(stage_error)
 }

@@ -3,8 +3,8 @@
 //! [`plan`] turns a spec into stages. Each stage is a piece of [`work`], and its name is a digest of all that
 //! its numbers depend on. [`run`] executes the stages through a [`run::Executor`] and keeps those that are
 //! finished. [`executor`] has the executor that computes with libtorch, and `context` has what it passes to
-//! each piece of work. [`store`] is the results folder, and [`rows`] collects what stages leave there besides
-//! records.
+//! each piece of work. The results folder is a [`gap_store::Store`]; [`stage_results`] has what every stage
+//! leaves there, and [`rows`] collects its rows of other kinds than records.
 
 mod annealing;
 mod chunk;
@@ -22,8 +22,8 @@ pub mod provenance;
 pub mod rows;
 pub mod run;
 mod stage_id;
+pub mod stage_results;
 mod starts;
-pub mod store;
 pub mod work;
 
 pub use chunk::Chunk;
@@ -35,5 +35,4 @@ pub use plan::Plan;
 pub use provenance::Provenance;
 pub use run::{Executor, Observer, Outcome, RunReport};
 pub use stage_id::{Environment, StageId};
-pub use store::{Store, StoreError};
 pub use work::Stage;

@@ -8,10 +8,10 @@ use gap_model::{
     NonlinearHierarchical, SeriesCoefficients, TimeSeries, hierarchical,
 };
 use gap_spec::{ModelKind, ModelSpec, Positive};
+use gap_store::{StageInput, StageOutput};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use tch::Device;
 
 /// The file with the [`ModelLayout`] of a stage's model.
@@ -71,8 +71,8 @@ pub enum Model {
 }
 
 impl Model {
-    /// Writes the model and its layout to `folder`, that of its stage.
-    pub fn save(&self, layout: &ModelLayout, folder: &Path) -> Result<(), RunError> {
+    /// Adds the model and its layout to the files of its stage.
+    pub fn save(&self, layout: &ModelLayout, output: &StageOutput) -> Result<(), RunError> {
         let mut checkpoint = Checkpoint::new();
         match self {
             Self::Decoder(decoder) => decoder.store(&mut checkpoint, WEIGHTS_PREFIX),
@@ -80,10 +80,8 @@ impl Model {
             Self::TimeSeries(model) => model.store(&mut checkpoint),
             Self::NonlinearHierarchical(model) => model.store(&mut checkpoint),
         }
-        checkpoint
-            .save(&folder.join(WEIGHTS_FILE))
-            .map_err(stage_error)?;
-        write_json(layout, &folder.join(LAYOUT_FILE))
+        output.add(WEIGHTS_FILE, checkpoint.to_bytes().map_err(stage_error)?);
+        write_json(layout, output, LAYOUT_FILE)
     }
 
     fn into_boxed(self) -> Box<dyn LatentVariableModel> {
@@ -96,10 +94,14 @@ impl Model {
     }
 }
 
-/// Loads the frozen model from the folder of a finished stage.
-pub fn load_model(folder: &Path, device: Device) -> Result<Box<dyn LatentVariableModel>, RunError> {
-    let layout: ModelLayout = read_json(&folder.join(LAYOUT_FILE))?;
-    let checkpoint = Checkpoint::load(&folder.join(WEIGHTS_FILE)).map_err(stage_error)?;
+/// Loads the frozen model from the files of a finished stage.
+pub fn load_model(
+    input: StageInput,
+    device: Device,
+) -> Result<Box<dyn LatentVariableModel>, RunError> {
+    let layout: ModelLayout = read_json(input, LAYOUT_FILE)?;
+    let bytes = input.read(WEIGHTS_FILE)?;
+    let checkpoint = Checkpoint::from_bytes(&bytes).map_err(stage_error)?;
     let model = layout.restored(&checkpoint, device).map_err(stage_error)?;
     Ok(model.into_boxed())
 }

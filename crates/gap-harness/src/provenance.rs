@@ -91,6 +91,18 @@ impl Provenance {
         }
     }
 
+    /// The entries, for `provenance.json`.
+    ///
+    /// # Panics
+    ///
+    /// Never: provenance is plain data.
+    pub fn to_map(&self) -> serde_json::Map<String, serde_json::Value> {
+        match serde_json::to_value(self).expect("provenance is plain data") {
+            serde_json::Value::Object(entries) => entries,
+            _ => unreachable!("a struct is written as an object"),
+        }
+    }
+
     /// The part of the provenance that numbers may depend on, which goes into the names of stages.
     pub fn environment(&self) -> Environment {
         Environment {

@@ -1,8 +1,10 @@
 //! Collects the rows of other kinds that some stages write beside their records.
 
+use crate::error::RunError;
 use crate::plan::Plan;
-use crate::store::{Store, StoreError};
+use crate::stage_results;
 use gap_schema::RowFile;
+use gap_store::Store;
 
 /// Whether some stage of `plans` writes rows of type `T`.
 pub fn plans_leave_rows<T: RowFile>(plans: &[Plan]) -> bool {
@@ -14,13 +16,13 @@ pub fn plans_leave_rows<T: RowFile>(plans: &[Plan]) -> bool {
 ///
 /// # Errors
 ///
-/// [`StoreError`] if a stage's rows cannot be read.
-pub fn collect_rows<T: RowFile>(plans: &[Plan], store: &Store) -> Result<Vec<T>, StoreError> {
+/// [`RunError`] if a stage's rows cannot be read.
+pub fn collect_rows<T: RowFile>(plans: &[Plan], store: &Store) -> Result<Vec<T>, RunError> {
     let mut rows = Vec::new();
     for plan in plans {
         let stages = plan.stages().iter();
         for (id, _) in stages.filter(|(_, stage)| stage.row_file_name() == Some(T::FILE_NAME)) {
-            let stage_rows: Vec<T> = store.stage_rows(id)?;
+            let stage_rows: Vec<T> = stage_results::read_rows(store, id)?;
             let variant = || plan.variant().map(str::to_owned);
             rows.extend(
                 stage_rows

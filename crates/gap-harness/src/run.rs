@@ -1,24 +1,26 @@
 //! Executes a plan: finished stages are kept, independent stages run in parallel, and a failure stops only the
-//! stages that depend on the failed one.
+//! stages that depend on the failed one. Several processes may execute the same plan in one folder: each stage
+//! is executed by the process that has claimed it, and the others wait for the result.
 
 use crate::error::RunError;
 use crate::plan::Plan;
 use crate::stage_id::StageId;
-use crate::store::{Store, StoreError};
+use crate::stage_results;
 use crate::work::Stage;
 use gap_schema::Record;
+use gap_store::{FileFault, StageOutput, StageState, Store};
 use std::any::Any;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Mutex;
-use std::time::Instant;
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 /// The folders that a stage reads and writes, its threads, and where it reports progress.
 pub struct StageWorkspace<'a> {
-    /// An empty folder for this stage alone; the files that it writes there are published with its records.
-    pub output: &'a Path,
+    /// The files of this stage, which are published with its records.
+    pub output: &'a StageOutput,
     /// The results folder, with the files of finished stages.
     pub store: &'a Store,
     /// The number of threads that the stage may use.
@@ -29,7 +31,7 @@ pub struct StageWorkspace<'a> {
 
 /// Executes stages. All workers share one executor, so several may call it at once.
 pub trait Executor: Sync {
-    /// Executes a stage and returns its records; it writes files for later stages to `workspace.output`.
+    /// Executes a stage and returns its records; it adds files for later stages to `workspace.output`.
     ///
     /// # Errors
     ///
@@ -68,6 +70,10 @@ pub trait Observer: Sync {
     fn stage_started(&self, id: &StageId, stage: &Stage);
     /// Called with the fraction of a stage that is done.
     fn stage_progressed(&self, id: &StageId, fraction: f64);
+    /// Called when a stage is found damaged: it is set aside at `place`, and executed again.
+    fn stage_set_aside(&self, id: &StageId, stage: &Stage, fault: &FileFault, place: &Path);
+    /// Called when another process is executing a stage, whose result this run waits for.
+    fn stage_awaited(&self, id: &StageId, stage: &Stage);
     /// Called once for every stage: when it ends, is found finished, or is skipped.
     fn stage_finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome);
 }
@@ -83,12 +89,14 @@ pub struct RunReport {
     pub failed: Vec<(String, String)>,
     /// The number of stages that were skipped because they depend on a failed one.
     pub skipped: usize,
+    /// The number of stages that were not started because there is no room on the disk for more results.
+    pub not_started: usize,
 }
 
 impl RunReport {
     /// Whether every stage is finished.
     pub const fn is_complete(&self) -> bool {
-        self.failed.is_empty() && self.skipped == 0
+        self.failed.is_empty() && self.skipped == 0 && self.not_started == 0
     }
 }
 
@@ -98,6 +106,7 @@ impl AddAssign for RunReport {
         self.cached += other.cached;
         self.failed.extend(other.failed);
         self.skipped += other.skipped;
+        self.not_started += other.not_started;
     }
 }
 
@@ -134,8 +143,12 @@ pub fn run(
         executor,
         observer,
         state: Mutex::new(ScheduleState::new(plan)),
+        changed: Condvar::new(),
     };
-    workers.in_place_scope(|scope| schedule.start_ready_stages(scope));
+    workers.in_place_scope(|scope| {
+        schedule.start_ready_stages(scope);
+        schedule.await_other_processes(scope);
+    });
     let state = schedule.state.into_inner().expect("no worker panicked");
     Ok(state.report)
 }
@@ -146,9 +159,32 @@ struct RunSchedule<'a> {
     executor: &'a dyn Executor,
     observer: &'a dyn Observer,
     state: Mutex<ScheduleState>,
+    /// Notified when a stage is no longer running.
+    changed: Condvar,
+}
+
+/// How long to wait before asking again whether another process has finished a stage.
+const POLLING_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What became of a stage that a worker took up.
+enum StageEnd {
+    Finished,
+    Failed,
+    /// Another process has claimed it.
+    Elsewhere,
+    /// It was not started, since the run is stopping.
+    NotStarted,
 }
 
 struct ScheduleState {
+    /// The number of stages that workers have or are about to take up.
+    running: usize,
+    /// The stages that other processes are executing, by their positions in the plan.
+    elsewhere: BTreeSet<usize>,
+    /// The stages that the observer was told to be awaited.
+    awaited: BTreeSet<usize>,
+    /// Whether no further stage is started, since no result could be kept.
+    is_stopping: bool,
     /// The unfinished dependencies of each stage that has not been started, by its position in the plan.
     waiting: HashMap<usize, HashSet<StageId>>,
     report: RunReport,
@@ -162,6 +198,10 @@ impl ScheduleState {
             .enumerate()
             .map(|(i, (_, stage))| (i, stage.input_stages().into_iter().cloned().collect()));
         Self {
+            running: 0,
+            elsewhere: BTreeSet::new(),
+            awaited: BTreeSet::new(),
+            is_stopping: false,
             waiting: waiting.collect(),
             report: RunReport::default(),
         }
@@ -184,64 +224,148 @@ impl ScheduleState {
 }
 
 impl<'a> RunSchedule<'a> {
+    fn lock_state(&self) -> MutexGuard<'_, ScheduleState> {
+        self.state.lock().expect("no worker panicked")
+    }
+
     fn start_ready_stages<'s>(&'s self, scope: &rayon::Scope<'s>)
     where
         'a: 's,
     {
-        let ready = self
-            .state
-            .lock()
-            .expect("no worker panicked")
-            .take_ready_stages();
+        let ready = {
+            let mut state = self.lock_state();
+            let ready = state.take_ready_stages();
+            state.running += ready.len();
+            ready
+        };
         for i in ready {
-            scope.spawn(move |scope| {
-                let finished = self.process_stage(i);
-                self.release_or_skip_dependents(i, finished);
-                self.start_ready_stages(scope);
-            });
+            self.spawn_stage(scope, i);
         }
     }
 
-    /// Executes stage `i` unless it is already finished, and reports the outcome. Returns `false` if it failed.
-    fn process_stage(&self, i: usize) -> bool {
+    /// Hands stage `i`, which is counted as running, to a worker.
+    fn spawn_stage<'s>(&'s self, scope: &rayon::Scope<'s>, i: usize)
+    where
+        'a: 's,
+    {
+        scope.spawn(move |scope| {
+            match self.process_stage(i) {
+                StageEnd::Elsewhere => {
+                    self.lock_state().elsewhere.insert(i);
+                }
+                StageEnd::NotStarted => self.lock_state().report.not_started += 1,
+                end => {
+                    self.release_or_skip_dependents(i, matches!(end, StageEnd::Finished));
+                    self.start_ready_stages(scope);
+                }
+            }
+            self.lock_state().running -= 1;
+            self.changed.notify_all();
+        });
+    }
+
+    /// Takes up the stages that other processes are executing again and again, until nothing is left to do.
+    fn await_other_processes<'s>(&'s self, scope: &rayon::Scope<'s>)
+    where
+        'a: 's,
+    {
+        let mut state = self.lock_state();
+        loop {
+            if state.elsewhere.is_empty() {
+                if state.running == 0 {
+                    return;
+                }
+                state = self.changed.wait(state).expect("no worker panicked");
+                continue;
+            }
+            let waited = self.changed.wait_timeout(state, POLLING_INTERVAL);
+            state = waited.expect("no worker panicked").0;
+            let again = std::mem::take(&mut state.elsewhere);
+            state.running += again.len();
+            drop(state);
+            for i in again {
+                self.spawn_stage(scope, i);
+            }
+            state = self.lock_state();
+        }
+    }
+
+    /// Executes a stage that is not finished, unless another process does.
+    fn process_stage(&self, i: usize) -> StageEnd {
         let (id, stage) = &self.plan.stages()[i];
-        let outcome = if self.store.has_stage(id) {
-            Outcome::Cached
-        } else {
-            self.observer.stage_started(id, stage);
-            let clock = Instant::now();
-            // A panic is a bug that concerns this stage alone, so the others go on.
-            match catch_unwind(AssertUnwindSafe(|| self.execute_and_publish(id, stage))) {
-                Ok(Ok(())) => Outcome::Done {
-                    seconds: clock.elapsed().as_secs_f64(),
-                },
-                Ok(Err(error)) => Outcome::Failed {
+        if self.lock_state().is_stopping {
+            return StageEnd::NotStarted;
+        }
+        let outcome = match self.execute_unless_finished(i, id, stage) {
+            Ok(None) => return StageEnd::Elsewhere,
+            Ok(Some(outcome)) => outcome,
+            Err(error) => {
+                let no_room = matches!(&error, RunError::Store(error) if error.is_lack_of_room());
+                self.lock_state().is_stopping |= no_room;
+                Outcome::Failed {
                     message: error.to_string(),
-                },
-                Err(panic) => Outcome::Failed {
-                    message: format!("internal error: {}", panic_message(panic.as_ref())),
-                },
+                }
             }
         };
         self.observer.stage_finished(id, stage, &outcome);
-        let mut state = self.state.lock().expect("no worker panicked");
+        let mut state = self.lock_state();
         match outcome {
             Outcome::Cached => state.report.cached += 1,
             Outcome::Done { .. } => state.report.done += 1,
             Outcome::Failed { message } => {
                 state.report.failed.push((stage.title(), message));
-                return false;
+                return StageEnd::Failed;
             }
-            Outcome::Skipped => unreachable!("a skipped stage is not carried out"),
+            Outcome::Skipped => unreachable!("a skipped stage is not executed"),
         }
-        true
+        StageEnd::Finished
+    }
+
+    /// Returns `None` if another process has claimed the stage.
+    fn execute_unless_finished(
+        &self,
+        i: usize,
+        id: &StageId,
+        stage: &Stage,
+    ) -> Result<Option<Outcome>, RunError> {
+        if self.store.stage_state(id.as_str()) == StageState::Finished {
+            return Ok(Some(Outcome::Cached));
+        }
+        let Some(_claim) = self.store.claim_stage(id.as_str())? else {
+            if self.lock_state().awaited.insert(i) {
+                self.observer.stage_awaited(id, stage);
+            }
+            return Ok(None);
+        };
+        // Another process may have finished it before the claim was taken.
+        match self.store.stage_state(id.as_str()) {
+            StageState::Finished => return Ok(Some(Outcome::Cached)),
+            StageState::Missing => {}
+            StageState::Damaged(fault) => {
+                let place = self.store.set_stage_aside(id.as_str())?;
+                self.observer.stage_set_aside(id, stage, &fault, &place);
+            }
+        }
+        self.observer.stage_started(id, stage);
+        let clock = Instant::now();
+        // A panic is a bug in one stage, which does not affect the others.
+        match catch_unwind(AssertUnwindSafe(|| self.execute_and_publish(id, stage))) {
+            Ok(executed) => executed.map(|()| {
+                Some(Outcome::Done {
+                    seconds: clock.elapsed().as_secs_f64(),
+                })
+            }),
+            Err(panic) => Ok(Some(Outcome::Failed {
+                message: format!("internal error: {}", panic_message(panic.as_ref())),
+            })),
+        }
     }
 
     fn execute_and_publish(&self, id: &StageId, stage: &Stage) -> Result<(), RunError> {
-        let partial = self.store.begin_stage(id)?;
+        let output = StageOutput::default();
         let progress = |fraction| self.observer.stage_progressed(id, fraction);
         let workspace = StageWorkspace {
-            output: &partial,
+            output: &output,
             store: self.store,
             threads: threads_per_stage(),
             progress: &progress,
@@ -249,7 +373,7 @@ impl<'a> RunSchedule<'a> {
         let clock = Instant::now();
         let records = self.executor.execute_stage(id, stage, &workspace)?;
         let seconds = clock.elapsed().as_secs_f64();
-        Ok(self.store.publish_stage(id, &partial, &records, seconds)?)
+        stage_results::publish(self.store, id, output, &records, seconds)
     }
 
     /// If stage `i` is finished, removes it from the dependencies of the others. If it failed, skips every
@@ -261,6 +385,11 @@ impl<'a> RunSchedule<'a> {
             for deps in state.waiting.values_mut() {
                 deps.remove(&lost[0]);
             }
+            return;
+        }
+        if state.is_stopping {
+            state.report.not_started += state.waiting.len();
+            state.waiting.clear();
             return;
         }
         while let Some(failed) = lost.pop() {
@@ -295,17 +424,21 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 ///
 /// # Errors
 ///
-/// [`StoreError`] if a stage's records cannot be read.
-pub fn collect_records(plans: &[Plan], store: &Store) -> Result<Vec<Record>, StoreError> {
+/// [`RunError`] if a stage's records cannot be read.
+pub fn collect_records(plans: &[Plan], store: &Store) -> Result<Vec<Record>, RunError> {
     let mut records = Vec::new();
     for plan in plans {
         for (id, _) in plan.stages() {
-            records.extend(store.stage_records(id)?.into_iter().map(|record| Record {
-                variant: plan.variant().map(str::to_owned),
-                family: plan.family(),
-                family_params: plan.family_params(),
-                ..record
-            }));
+            records.extend(
+                stage_results::read_records(store, id)?
+                    .into_iter()
+                    .map(|record| Record {
+                        variant: plan.variant().map(str::to_owned),
+                        family: plan.family(),
+                        family_params: plan.family_params(),
+                        ..record
+                    }),
+            );
         }
     }
     Ok(records)

@@ -34,6 +34,11 @@ impl StageId {
     pub const fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
+
+    /// The name.
+    pub const fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
 }
 
 impl fmt::Display for StageId {

@@ -9,11 +9,11 @@ mod table;
 
 pub use row::{BenchEstimate, BenchRow};
 
+use crate::error::{RenderError, render_error};
 use crate::figure::Figure;
-use crate::publish::{ReportError, render_error, write_text_atomically};
 use crate::table::layout;
-use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use serde_json::json;
+use std::collections::BTreeMap;
 
 /// The version of `bench.json`.
 const BENCH_JSON_SCHEMA_VERSION: u32 = 1;
@@ -23,42 +23,27 @@ pub fn bench_rows_plain_text(rows: &[BenchRow]) -> String {
     layout::plain_text(&table::bench_rows_table(rows))
 }
 
-/// Writes `bench.json`, `bench.csv`, `bench.md`, `throughput.svg` and `provenance.json` into the folder `dir`,
-/// and returns their paths.
-///
-/// The folder is created if it does not exist; each file appears whole or not at all.
+/// Renders `bench.json`, `bench.csv`, `bench.md` and `throughput.svg`, and returns their contents by name.
 ///
 /// # Errors
 ///
-/// [`ReportError`] with the path of the first file that failed; files before it have been written.
-pub fn write_benches(
-    dir: &Path,
-    rows: &[BenchRow],
-    provenance: &Value,
-) -> Result<Vec<PathBuf>, ReportError> {
-    let pretty = |path: PathBuf, value: &Value| {
-        let text = serde_json::to_string_pretty(value).map_err(|e| render_error(&path, &e))?;
-        write_text_atomically(path, &(text + "\n"))
-    };
-    let csv = dir.join("bench.csv");
-    let csv_text = bench_rows_csv(rows).map_err(|e| render_error(&csv, &e))?;
-    let svg = dir.join("throughput.svg");
-    let svg_text = figure::throughput_chart(rows)
-        .to_svg()
-        .map_err(|e| render_error(&svg, &e))?;
-    Ok(vec![
-        pretty(
-            dir.join("bench.json"),
-            &json!({"schema": BENCH_JSON_SCHEMA_VERSION, "benches": rows}),
-        )?,
-        write_text_atomically(csv, &csv_text)?,
-        write_text_atomically(
-            dir.join("bench.md"),
-            &layout::markdown(&table::bench_rows_table(rows)),
-        )?,
-        write_text_atomically(svg, &svg_text)?,
-        pretty(dir.join("provenance.json"), provenance)?,
-    ])
+/// [`RenderError`] with the name of the first file that cannot be rendered.
+pub fn render_benches(rows: &[BenchRow]) -> Result<BTreeMap<String, Vec<u8>>, RenderError> {
+    let (json, csv, svg) = ("bench.json", "bench.csv", "throughput.svg");
+    let document = json!({"schema": BENCH_JSON_SCHEMA_VERSION, "benches": rows});
+    let document = serde_json::to_string_pretty(&document).map_err(render_error(json))?;
+    let table = layout::markdown(&table::bench_rows_table(rows));
+    let figure = figure::throughput_chart(rows).to_svg();
+    let files = [
+        (json, document + "\n"),
+        (csv, bench_rows_csv(rows).map_err(render_error(csv))?),
+        ("bench.md", table),
+        (svg, figure.map_err(render_error(svg))?),
+    ];
+    let files = files.into_iter();
+    Ok(files
+        .map(|(name, text)| (name.to_owned(), text.into_bytes()))
+        .collect())
 }
 
 fn bench_rows_csv(rows: &[BenchRow]) -> Result<String, csv::Error> {

@@ -2,8 +2,8 @@
 //!
 //! [`summarize`] pairs rows by datapoint and takes their differences. It also computes what each ascent cost
 //! until it stayed near the optimum, and checks the standard errors that estimators report.
-//! [`main_results_text`] and [`write_report`] show the result. Each topic, from its analysis to its part of the
-//! page, has a module of its own in `section`; the rest of the crate loops over these. [`write_benches`] makes
+//! [`main_results_text`] and [`render_report`] show the result. Each topic, from its analysis to its part of the
+//! page, has a module of its own in `section`; the rest of the crate loops over these. [`render_benches`] makes
 //! a report of what benches measured. Nothing here needs libtorch or reads a file of records, so a change to a
 //! figure is tried out in seconds.
 
@@ -12,21 +12,21 @@ mod benches;
 mod columns;
 mod content;
 mod csv;
+mod error;
 mod figure;
 mod format;
 mod page;
 mod paired_column;
 mod pairing;
-mod publish;
 mod report;
 mod section;
 mod summarize;
 mod table;
 mod variant;
 
-pub use benches::{BenchEstimate, BenchRow, bench_rows_plain_text, write_benches};
+pub use benches::{BenchEstimate, BenchRow, bench_rows_plain_text, render_benches};
 pub use content::ReportContent;
+pub use error::RenderError;
 pub use format::{Format, UnknownFormat};
-pub use publish::ReportError;
-pub use report::{main_results_text, write_report};
+pub use report::{main_results_text, render_report};
 pub use summarize::summarize;

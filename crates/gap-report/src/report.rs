@@ -1,30 +1,27 @@
-//! Writes a report's files: what the sections contribute, in each of the requested formats.
+//! Renders a report's files: what the sections contribute, in each of the requested formats.
 
 use crate::content::ReportContent;
+use crate::error::{RenderError, render_error};
 use crate::figure::Figure;
 use crate::format::Format;
-use crate::publish::{ReportError, render_error, write_file_atomically, write_text_atomically};
 use crate::section::{self, SECTIONS};
 use crate::table::{Table, layout};
 use crate::{csv, page};
 use gap_schema::Summary;
-use std::io;
-use std::path::{Path, PathBuf};
+use gap_schema::results::{PAGE_FILE, SUMMARY_FILE};
+use std::collections::BTreeMap;
 
-/// Writes the files of `formats` into the folder `dir`, and returns their paths.
-///
-/// The folder is created if it does not exist. Each file is written under a temporary name in the same folder,
-/// synced and then renamed: a reader never sees half of it, and a failure leaves the old file in place.
+/// Renders the files of `formats`, and returns their contents by their paths in a folder of results (with `/`
+/// between parts).
 ///
 /// # Errors
 ///
-/// [`ReportError`] with the path of the first file that failed; files before it have been written.
-pub fn write_report(
-    dir: &Path,
+/// [`RenderError`] with the name of the first file that cannot be rendered.
+pub fn render_report(
     content: &ReportContent<'_>,
     formats: &[Format],
-) -> Result<Vec<PathBuf>, ReportError> {
-    let mut written = Vec::new();
+) -> Result<BTreeMap<String, Vec<u8>>, RenderError> {
+    let mut files = BTreeMap::new();
     let summary = content.summary;
     let figures: Vec<Box<dyn Figure>> = SECTIONS
         .iter()
@@ -34,47 +31,46 @@ pub fn write_report(
         .into_iter()
         .filter(|format| formats.contains(format))
     {
-        match format {
+        let (name, text) = match format {
             Format::Html => {
-                let path = dir.join("report.html");
-                let html = page::render_html_page(content).map_err(|e| render_error(&path, &e))?;
-                written.push(write_text_atomically(path, &html)?);
+                let html = page::render_html_page(content).map_err(render_error(PAGE_FILE))?;
+                (PAGE_FILE, html)
             }
             Format::Svg => {
                 for figure in &figures {
-                    written.push(write_svg_file(dir, figure.as_ref())?);
+                    let name = figure_file(figure.as_ref(), "svg");
+                    let svg = figure.to_svg().map_err(render_error(&name))?;
+                    files.insert(name, svg.into_bytes());
                 }
+                continue;
             }
             Format::Png => {
                 for figure in &figures {
-                    written.push(write_png_file(dir, figure.as_ref())?);
+                    let name = figure_file(figure.as_ref(), "png");
+                    let png = figure.to_png().map_err(render_error(&name))?;
+                    files.insert(name, png);
                 }
+                continue;
             }
-            Format::Md => {
-                written.push(write_text_atomically(
-                    dir.join("summary.md"),
-                    &results_markdown(summary),
-                )?);
-            }
+            Format::Md => ("summary.md", results_markdown(summary)),
             Format::Tex => {
                 let tables = main_tables(summary);
-                let text = layout::latex(tables.first().expect("there is always a table"));
-                written.push(write_text_atomically(dir.join("summary.tex"), &text)?);
+                let first = tables.first().expect("there is always a table");
+                ("summary.tex", layout::latex(first))
             }
             Format::Csv => {
-                let path = dir.join("summary.csv");
-                let text = summary_as_csv(summary).map_err(|e| render_error(&path, &e))?;
-                written.push(write_text_atomically(path, &text)?);
+                let name = "summary.csv";
+                (name, summary_as_csv(summary).map_err(render_error(name))?)
             }
             Format::Json => {
-                let path = dir.join("summary.json");
                 let json = serde_json::to_string_pretty(summary);
-                let json = json.map_err(|e| render_error(&path, &e))?;
-                written.push(write_text_atomically(path, &(json + "\n"))?);
+                let json = json.map_err(render_error(SUMMARY_FILE))?;
+                (SUMMARY_FILE, json + "\n")
             }
-        }
+        };
+        files.insert(name.to_owned(), text.into_bytes());
     }
-    Ok(written)
+    Ok(files)
 }
 
 /// Returns the main results as aligned plain text, with means over seeds: one row for each variant, encoder and
@@ -117,19 +113,6 @@ fn summary_as_csv(summary: &Summary) -> Result<String, serde_json::Error> {
     Ok(csv::csv_document(&[]))
 }
 
-fn write_svg_file(dir: &Path, figure: &dyn Figure) -> Result<PathBuf, ReportError> {
-    let path = figure_path(dir, figure, "svg");
-    let svg = figure.to_svg().map_err(|e| render_error(&path, &e))?;
-    write_text_atomically(path, &svg)
-}
-
-fn write_png_file(dir: &Path, figure: &dyn Figure) -> Result<PathBuf, ReportError> {
-    write_file_atomically(figure_path(dir, figure, "png"), |temporary| {
-        figure.write_png(temporary.path()).map_err(io::Error::other)
-    })
-}
-
-fn figure_path(dir: &Path, figure: &dyn Figure, extension: &str) -> PathBuf {
-    let name = format!("{}.{extension}", figure.name());
-    dir.join("figures").join(name)
+fn figure_file(figure: &dyn Figure, extension: &str) -> String {
+    format!("figures/{}.{extension}", figure.name())
 }

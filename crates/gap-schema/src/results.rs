@@ -4,7 +4,9 @@ use crate::parquet::{self, TableError};
 use crate::rows_file::{self, RowFile, RowsError};
 use crate::{CalibrationRow, PosteriorGridCellRow, Record, TracePoint};
 use gap_spec::Experiment;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The table of records.
@@ -95,6 +97,48 @@ impl ResultRows {
         })
     }
 
+    /// Returns the files of these rows by name, with `provenance` (JSON) in the footer of the table of records.
+    /// A kind without rows has no file.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] if a value has no place in its file.
+    pub fn to_files(&self, provenance: &str) -> Result<BTreeMap<String, Vec<u8>>, FormatError> {
+        let mut files = BTreeMap::new();
+        let records = parquet::records_to_bytes(&self.records, provenance);
+        files.insert(
+            RECORDS_FILE.to_owned(),
+            records.map_err(format_error(RECORDS_FILE))?,
+        );
+        insert_rows(&mut files, &self.trace)?;
+        insert_rows(&mut files, &self.calibration)?;
+        insert_rows(&mut files, &self.pictures)?;
+        Ok(files)
+    }
+
+    /// Returns a digest of the numbers: of every value in every row, but those that tell time and those that
+    /// name a stage. Two runs with the same digest found the same.
+    ///
+    /// # Panics
+    ///
+    /// Never: rows are plain data.
+    pub fn digest_of_numbers(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for row in &self.records {
+            hash_numbers(&mut hasher, row);
+        }
+        for row in &self.trace {
+            hash_numbers(&mut hasher, row);
+        }
+        for row in &self.calibration {
+            hash_numbers(&mut hasher, row);
+        }
+        for row in &self.pictures {
+            hash_numbers(&mut hasher, row);
+        }
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+
     /// The variant of every row; `None` in experiments without variants.
     pub fn variant_of_each_row(&self) -> impl Iterator<Item = Option<&str>> {
         let records = self.records.iter().map(|row| &row.variant);
@@ -104,6 +148,40 @@ impl ResultRows {
         let variants = records.chain(trace).chain(calibration).chain(pictures);
         variants.map(Option::as_deref)
     }
+}
+
+/// Rows cannot be put into the form of a file.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {message}")]
+pub struct FormatError {
+    file: &'static str,
+    message: String,
+}
+
+fn format_error<E: std::fmt::Display>(file: &'static str) -> impl FnOnce(E) -> FormatError {
+    move |error| FormatError {
+        file,
+        message: error.to_string(),
+    }
+}
+
+fn insert_rows<T: RowFile>(
+    files: &mut BTreeMap<String, Vec<u8>>,
+    rows: &[T],
+) -> Result<(), FormatError> {
+    if !rows.is_empty() {
+        let csv = rows_file::rows_to_csv(rows).map_err(format_error(T::FILE_NAME))?;
+        files.insert(T::FILE_NAME.to_owned(), csv);
+    }
+    Ok(())
+}
+
+fn hash_numbers(hasher: &mut blake3::Hasher, row: &impl Serialize) {
+    let mut value = serde_json::to_value(row).expect("a row is plain data");
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|key, _| !key.contains("seconds") && key != "model");
+    }
+    hasher.update(value.to_string().as_bytes());
 }
 
 fn read_rows_if_exists<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {

@@ -14,7 +14,7 @@ pub trait RowFile: Serialize + DeserializeOwned {
     fn with_variant(self, variant: Option<String>) -> Self;
 }
 
-/// A file of rows cannot be written or read.
+/// A file of rows cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {message}")]
 pub struct RowsError {
@@ -22,37 +22,45 @@ pub struct RowsError {
     message: String,
 }
 
-fn rows_error_at_path(path: &Path) -> impl Fn(csv::Error) -> RowsError + '_ {
-    move |error| RowsError {
-        path: path.to_owned(),
-        message: error.to_string(),
-    }
-}
-
-/// Writes the rows to the file `path`.
+/// Returns the rows as the content of a CSV file.
 ///
 /// # Errors
 ///
-/// [`RowsError`] if the file cannot be written.
-pub fn write_csv_rows<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), RowsError> {
-    let mut writer = csv::Writer::from_path(path).map_err(rows_error_at_path(path))?;
+/// [`csv::Error`] if a row cannot be written as one line of plain values.
+pub fn rows_to_csv<T: Serialize>(rows: &[T]) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        writer.serialize(row).map_err(rows_error_at_path(path))?;
+        writer.serialize(row)?;
     }
     writer
-        .flush()
-        .map_err(|error| rows_error_at_path(path)(error.into()))
+        .into_inner()
+        .map_err(|error| error.into_error().into())
 }
 
-/// Reads the rows in the file `path`.
+/// Reads the rows in `bytes`, the content of the CSV file `path`.
+///
+/// # Errors
+///
+/// [`RowsError`] if `bytes` hold rows of another kind.
+pub fn rows_from_csv<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<Vec<T>, RowsError> {
+    let mut reader = csv::Reader::from_reader(bytes);
+    let rows = reader.deserialize();
+    let wrong = |error: csv::Error| RowsError {
+        path: path.to_owned(),
+        message: error.to_string(),
+    };
+    rows.map(|row| row.map_err(wrong)).collect()
+}
+
+/// Reads the rows in the CSV file `path`.
 ///
 /// # Errors
 ///
 /// [`RowsError`] if the file cannot be read, or holds rows of another kind.
 pub fn read_csv_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
-    let mut reader = csv::Reader::from_path(path).map_err(rows_error_at_path(path))?;
-    reader
-        .deserialize()
-        .map(|row| row.map_err(rows_error_at_path(path)))
-        .collect()
+    let bytes = std::fs::read(path).map_err(|error| RowsError {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })?;
+    rows_from_csv(&bytes, path)
 }

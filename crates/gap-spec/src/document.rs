@@ -1,8 +1,11 @@
 //! Reads a spec from a file, applies overrides, and locates mistakes in the file.
 
+mod differences;
 mod fault;
 mod overrides;
 mod variants;
+
+pub use differences::differences;
 
 use crate::check::CheckedSpec;
 use crate::experiment::ExperimentSpec;

@@ -53,7 +53,9 @@ pub enum StoreError {
         file: String,
     },
     /// A folder of ours is a link to elsewhere.
-    #[error("{path} is a link to elsewhere, and nothing is written or deleted through it; remove the link")]
+    #[error(
+        "{path} is a link to elsewhere, and nothing is written or deleted through it; remove the link"
+    )]
     Link {
         /// The link.
         path: PathBuf,

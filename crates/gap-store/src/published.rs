@@ -120,29 +120,37 @@ fn partial_earlier(folder: &Path) -> PathBuf {
     folder.join(EARLIER_FOLDER).join(".partial")
 }
 
-/// Replaces what is published in `folder` by `files` and a manifest of them, which has the entries of
-/// `manifest` besides.
-///
-/// What was published before is kept below [`EARLIER_FOLDER`] where it is another plan's or another spec's
-/// (`is_same` says so, given the manifest), or was changed since; the folder in which it is kept is returned.
+/// What is to be published in a folder of results.
+#[derive(Debug, Default)]
+pub struct Publication {
+    /// Files that are written anew.
+    pub files: Files,
+    /// Files that are in the folder already, and stay as they are.
+    pub unchanged: FileDigests,
+    /// The entries of the manifest, besides the digests of the files.
+    pub manifest: Map<String, Value>,
+    /// Whether earlier results are replaced without being kept, since they have the same plan and spec.
+    pub is_same: bool,
+}
+
+/// Replaces what is published in `folder`. Returns the folder in which earlier results are kept, if they are:
+/// those with another plan or spec, and files that were changed since they were published.
 ///
 /// # Errors
 ///
-/// [`StoreError`] if the disk refuses. Unless the renaming itself fails, nothing has changed then.
-pub fn publish(
-    folder: &Path,
-    files: &Files,
-    manifest: &Map<String, Value>,
-    is_same: impl FnOnce(&Map<String, Value>, &FileDigests) -> bool,
-) -> Result<Option<PathBuf>, StoreError> {
+/// [`StoreError`] if the disk refuses. Nothing has changed then, unless it refused to rename.
+pub fn publish(folder: &Path, publication: &Publication) -> Result<Option<PathBuf>, StoreError> {
+    let files = &publication.files;
+    fs::create_dir_all(folder).map_err(unwritable(folder))?;
     let _claim = Claim::take(&folder.join(CLAIM_FILE))?;
     let staging = folder.join(STAGING_FOLDER);
     remove_if_there(&staging)?;
-    let digests = FileDigests::of(files);
-    let mut sealed = manifest.clone();
+    let mut digests = publication.unchanged.clone();
+    digests.0.extend(FileDigests::of(files).0);
+    let mut sealed = publication.manifest.clone();
     let json = serde_json::to_value(&digests).expect("plain data");
     sealed.insert(FILES_KEY.to_owned(), json);
-    let stage = || {
+    let stage = || -> Result<(), StoreError> {
         for (name, content) in files {
             write_in_folder(&staging, name, content)?;
         }
@@ -152,39 +160,13 @@ pub fn publish(
         let _ = fs::remove_dir_all(&staging);
     })?;
 
-    let (kept, obsolete) = match read(folder) {
-        Published::Nothing => (existing(folder, files.keys()), Vec::new()),
-        Published::WithoutDigests(_) | Published::DamagedManifest(_) => {
-            let names = [MANIFEST_FILE.to_owned()];
-            (existing(folder, files.keys().chain(&names)), Vec::new())
-        }
-        Published::WithDigests {
-            manifest,
-            files: old,
-            faults,
-        } => {
-            let names: Vec<String> = old.0.keys().cloned().collect();
-            let obsolete = names.iter().filter(|name| !files.contains_key(*name));
-            let obsolete: Vec<String> = obsolete.cloned().collect();
-            let kept = if is_same(&manifest, &old) {
-                let changed = faults.iter().filter(|fault| {
-                    matches!(&fault.kind, FileFaultKind::Size { bytes, .. } if *bytes > 0)
-                        || fault.kind == FileFaultKind::Digest
-                });
-                let changed = changed.filter_map(|fault| fault.path.strip_prefix(folder).ok());
-                let changed = changed.map(|name| name.to_string_lossy().into_owned());
-                changed.collect()
-            } else {
-                let manifest = [MANIFEST_FILE.to_owned()];
-                let new = files.keys().filter(|name| !old.0.contains_key(*name));
-                existing(folder, names.iter().chain(&manifest).chain(new))
-            };
-            (kept, obsolete)
-        }
-    };
+    let old = read(folder);
+    let kept = files_to_keep(folder, &old, publication);
     let earlier = keep_earlier(folder, &kept)?;
-    for name in &obsolete {
-        remove_if_there(&folder.join(name))?;
+    if let Published::WithDigests { files: old, .. } = &old {
+        for name in old.0.keys().filter(|name| !digests.0.contains_key(*name)) {
+            remove_if_there(&folder.join(name))?;
+        }
     }
     for name in files.keys().map(String::as_str).chain([MANIFEST_FILE]) {
         let path = folder.join(name);
@@ -208,19 +190,51 @@ pub fn publish(
     Ok(earlier)
 }
 
+/// The files that a publication replaces and that must not be lost.
+fn files_to_keep(folder: &Path, old: &Published, publication: &Publication) -> Vec<String> {
+    let is_there = |name: &String| folder.join(name).is_file();
+    let new = publication.files.keys();
+    let manifest = MANIFEST_FILE.to_owned();
+    match old {
+        Published::Nothing => new.filter(|name| is_there(name)).cloned().collect(),
+        Published::WithDigests { files, faults, .. } => {
+            let replaced = |name: &String| !publication.unchanged.0.contains_key(name);
+            if publication.is_same {
+                let changed = faults.iter().filter(|fault| match fault.kind {
+                    FileFaultKind::Size { bytes, .. } => bytes > 0,
+                    FileFaultKind::Digest => true,
+                    _ => false,
+                });
+                let changed = changed.filter_map(|fault| fault.path.strip_prefix(folder).ok());
+                let changed = changed.map(|name| name.to_string_lossy().into_owned());
+                let foreign = new.filter(|name| !files.0.contains_key(*name)).cloned();
+                changed
+                    .filter(replaced)
+                    .chain(foreign.filter(is_there))
+                    .collect()
+            } else {
+                let all = files.0.keys().chain([&manifest]);
+                let foreign = new.filter(|name| !files.0.contains_key(*name));
+                all.chain(foreign)
+                    .filter(|name| is_there(name))
+                    .cloned()
+                    .collect()
+            }
+        }
+        // Nothing says which files of theirs are as they were.
+        Published::WithoutDigests(_) if publication.is_same => Vec::new(),
+        Published::WithoutDigests(_) | Published::DamagedManifest(_) => {
+            let all = new.chain([&manifest]);
+            all.filter(|name| is_there(name)).cloned().collect()
+        }
+    }
+}
+
 fn write_in_folder(folder: &Path, name: &str, content: &[u8]) -> Result<(), StoreError> {
     let path = folder.join(name);
     let parent = path.parent().unwrap_or(folder);
     fs::create_dir_all(parent).map_err(unwritable(parent))?;
     write_new_file(&path, content)
-}
-
-/// Those of `names` that are files of `folder`.
-fn existing<'a>(folder: &Path, names: impl Iterator<Item = &'a String>) -> Vec<String> {
-    names
-        .filter(|name| folder.join(name).is_file())
-        .cloned()
-        .collect()
 }
 
 /// Copies the files `names` of `folder` to a new folder below [`EARLIER_FOLDER`], whole or not at all.

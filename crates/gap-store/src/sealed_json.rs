@@ -45,9 +45,7 @@ pub fn unseal<T: DeserializeOwned>(text: &str) -> Result<T, SealError> {
     let object = value
         .as_object_mut()
         .ok_or_else(|| SealError::Malformed("not an object".to_owned()))?;
-    let digest = object
-        .shift_remove(DIGEST_KEY)
-        .ok_or(SealError::Unsealed)?;
+    let digest = object.shift_remove(DIGEST_KEY).ok_or(SealError::Unsealed)?;
     if digest != Value::String(digest_of(&value)) {
         return Err(SealError::WrongDigest);
     }
@@ -69,10 +67,7 @@ mod tests {
     fn what_is_sealed_is_unsealed() {
         let content = BTreeMap::from([("a".to_owned(), 0.1), ("b".to_owned(), 1e-300)]);
         assert_eq!(unseal(&seal(&content)), Ok(content));
-        assert_eq!(
-            unseal::<Value>(r#"{"a": 1}"#),
-            Err(SealError::Unsealed)
-        );
+        assert_eq!(unseal::<Value>(r#"{"a": 1}"#), Err(SealError::Unsealed));
     }
 
     proptest! {

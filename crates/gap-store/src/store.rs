@@ -314,7 +314,9 @@ impl Store {
         stage: &str,
         files: &BTreeMap<String, Vec<u8>>,
     ) -> Result<(), StoreError> {
-        let partial = self.stages_folder().join(format!("{stage}{PARTIAL_SUFFIX}"));
+        let partial = self
+            .stages_folder()
+            .join(format!("{stage}{PARTIAL_SUFFIX}"));
         remove_if_there(&partial)?;
         let publish = || {
             fs::create_dir(&partial).map_err(unwritable(&partial))?;

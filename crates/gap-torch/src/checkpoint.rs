@@ -1,4 +1,4 @@
-//! Named tensors as safetensors, with a digest that does not depend on their order.
+//! Named tensors that are saved as safetensors, with a digest that does not depend on their order.
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -19,12 +19,12 @@ pub enum CheckpointError {
         /// The kind of its numbers.
         kind: Kind,
     },
-    /// A tensor is not in the checkpoint.
+    /// The checkpoint has no tensor of this name.
     #[error("the checkpoint has no tensor `{0}`")]
     Missing(String),
 }
 
-/// Tensors by name, frozen: none requires a gradient.
+/// Tensors by name; none of them requires a gradient.
 #[derive(Debug, Default)]
 pub struct Checkpoint(BTreeMap<String, Tensor>);
 
@@ -34,13 +34,14 @@ impl Checkpoint {
         Self::default()
     }
 
-    /// Adds a copy of `tensor`, without its graph, on the CPU.
+    /// Adds a copy of `tensor`, on the CPU and detached from its autograd graph; replaces any tensor of that
+    /// name.
     pub fn insert(&mut self, name: impl Into<String>, tensor: &Tensor) {
         let frozen = tensor.detach().to_device(Device::Cpu).contiguous().copy();
         self.0.insert(name.into(), frozen);
     }
 
-    /// The tensor of that name, on `device`.
+    /// Returns the tensor `name`, on `device`.
     ///
     /// # Errors
     ///
@@ -101,7 +102,7 @@ impl Checkpoint {
         Ok(Self(tensors))
     }
 
-    /// BLAKE3 over names, kinds, shapes and bytes, in the order of the names.
+    /// BLAKE3 digest of the tensors' names, kinds, shapes and bytes, taken in the order of the names.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for (name, tensor) in &self.0 {
@@ -113,7 +114,7 @@ impl Checkpoint {
     }
 }
 
-/// The tensor's elements as little-endian bytes.
+/// Returns the bytes of the tensor's elements, in row-major order and as stored in memory.
 fn tensor_bytes(tensor: &Tensor) -> Vec<u8> {
     let flat = tensor.contiguous().reshape([-1]);
     let bytes = flat.view_dtype(Kind::Uint8);

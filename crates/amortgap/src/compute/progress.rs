@@ -1,9 +1,11 @@
 //! Shows the progress of a run on stderr: with bars on a terminal, with one line per stage elsewhere.
 
 use gap_harness::{Observer, Outcome, Plan, Stage, StageId};
+use gap_store::FileFault;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Shows the progress of a run.
@@ -52,6 +54,14 @@ impl Progress {
         }
     }
 
+    /// Prints a line on stderr, above the bars if there are some.
+    fn print_line(&self, line: &str) {
+        match &self.bars {
+            None => eprintln!("{line}"),
+            Some(bars) => bars.total.suspend(|| eprintln!("{line}")),
+        }
+    }
+
     fn lock_state(&self) -> MutexGuard<'_, StageProgressState> {
         // Progress can still be shown after a worker panicked while it held the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -93,6 +103,21 @@ impl Observer for VariantProgress<'_> {
         if let Some(bar) = self.progress.lock_state().running.get(id) {
             bar.set_position((fraction * STAGE_BAR_TICKS as f64) as u64);
         }
+    }
+
+    fn stage_set_aside(&self, _: &StageId, stage: &Stage, fault: &FileFault, place: &Path) {
+        self.progress.print_line(&format!(
+            "{fault}; the stage is set aside in {} and executed again ({})",
+            place.display(),
+            self.stage_title(stage)
+        ));
+    }
+
+    fn stage_awaited(&self, _: &StageId, stage: &Stage) {
+        let title = self.stage_title(stage);
+        self.progress.print_line(&format!(
+            "{title}: another run executes it, and is waited for"
+        ));
     }
 
     fn stage_finished(&self, id: &StageId, stage: &Stage, outcome: &Outcome) {

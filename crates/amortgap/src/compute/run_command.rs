@@ -4,21 +4,24 @@ use super::arguments::RunArguments;
 use super::progress::Progress;
 use crate::CommandResult;
 use crate::exit::{Failure, exit_on_interrupt_signal};
-use crate::report_command::write_report_of_folder;
+use crate::report_command::render_results;
 use gap_data::DataError;
 use gap_harness::provenance::VariantProvenance;
 use gap_harness::run::collect_records;
 use gap_harness::{
-    InputError, LibtorchExecutor, Plan, Provenance, RunReport, Store, costs, plan, rows,
+    InputError, LibtorchExecutor, Plan, Provenance, RunError, RunReport, costs, plan, rows,
 };
 use gap_model::Backend;
 use gap_report::Format;
-use gap_schema::{CalibrationRow, PosteriorGridCellRow, RowFile, TracePoint, results};
+use gap_schema::results::{self, ResultRows};
 use gap_spec::{Experiment, document};
+use gap_store::published::{self, Publication, Published};
+use gap_store::{FileDigest, FileDigests, Store, StoreError};
 use gap_torch::device::{DeviceName, set_one_thread_per_operation};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Runs the stages that are not finished, publishes the results, and prints where they are.
 pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
@@ -34,15 +37,18 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from("results").join(&experiment.name));
-    let store = Store::open(&folder, &experiment.name).map_err(Failure::from_input_error)?;
-    if arguments.fresh {
-        store.delete_stages().map_err(Failure::from_run_error)?;
+    let (store, notices) = Store::open(&folder, &experiment.name).map_err(store_failure)?;
+    for notice in notices {
+        eprintln!("{notice}");
     }
-    // The published spec must be equal too, since a change of a key that no stage depends on, such as
-    // `question`, still has to be published.
-    let same_spec = fs::read_to_string(folder.join(results::SPEC_FILE))
-        .is_ok_and(|published| published == document::write(&experiment));
-    if same_spec && store.is_finished(&plan::digest(&plans), &expected_result_files(&plans)) {
+    if arguments.fresh {
+        forget_stages(&store).map_err(store_failure)?;
+    }
+    let question = Question {
+        plan: plan::digest(&plans),
+        spec: FileDigest::of(document::write(&experiment).as_bytes()),
+    };
+    if is_published(&folder, &question) {
         println!(
             "nothing to do: all {} stages of {} are finished in {} (--fresh runs them again)",
             plans.iter().map(|plan| plan.stages().len()).sum::<usize>(),
@@ -64,7 +70,7 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
     if !report.is_complete() {
         return Err(incomplete_run_failure(&report, arguments));
     }
-    publish_run(&experiment, &plans, &store, &provenance)
+    publish_run(&experiment, &plans, &store, &provenance, &question)
 }
 
 /// Makes the plan and the executor of each problem, and enters their seeds, data and plans into `provenance`.
@@ -134,72 +140,129 @@ fn n_parallel_stages(arguments: &RunArguments) -> usize {
     }
 }
 
-/// The files that must be in the results folder for a run of `plans` to count as finished.
-fn expected_result_files(plans: &[Plan]) -> Vec<&'static str> {
-    let mut files = vec![
-        results::RECORDS_FILE,
-        results::SUMMARY_FILE,
-        results::SPEC_FILE,
-        results::PROVENANCE_FILE,
-        results::PAGE_FILE,
-    ];
-    if rows::plans_leave_rows::<TracePoint>(plans) {
-        files.push(TracePoint::FILE_NAME);
-    }
-    if rows::plans_leave_rows::<CalibrationRow>(plans) {
-        files.push(CalibrationRow::FILE_NAME);
-    }
-    if rows::plans_leave_rows::<PosteriorGridCellRow>(plans) {
-        files.push(PosteriorGridCellRow::FILE_NAME);
-    }
-    files
+/// What published results answer: two runs with the same plan and spec find the same.
+struct Question {
+    /// A digest of the plans.
+    plan: String,
+    /// The digest of `spec.toml`. A key that no stage depends on, such as `question`, is published all the same.
+    spec: FileDigest,
 }
 
+impl Question {
+    /// Whether the results that `manifest` and `files` describe answer this question.
+    fn is_of(&self, manifest: &Map<String, Value>, files: &FileDigests) -> bool {
+        manifest.get("plan").and_then(Value::as_str) == Some(&self.plan)
+            && files.0.get(results::SPEC_FILE) == Some(&self.spec)
+    }
+}
+
+/// Whether the answer to `question` is published in `folder`, and every file is as it was written. A line on
+/// stderr names each file that is not.
+fn is_published(folder: &Path, question: &Question) -> bool {
+    match published::read(folder) {
+        Published::WithDigests {
+            manifest,
+            files,
+            faults,
+        } if question.is_of(&manifest, &files) => {
+            for fault in &faults {
+                eprintln!("{fault}; the results are published again");
+            }
+            faults.is_empty()
+        }
+        Published::DamagedManifest(fault) => {
+            eprintln!("{fault}; the results are published again");
+            false
+        }
+        _ => false,
+    }
+}
+
+fn forget_stages(store: &Store) -> Result<(), StoreError> {
+    store.exclude_other_runs()?;
+    store.remove_stages(|_| false)?;
+    store.admit_other_runs()
+}
+
+/// A full disk stops a run; anything else that is wrong with the folder is the user's to mend.
+fn store_failure(error: StoreError) -> Failure {
+    if error.is_lack_of_room() {
+        Failure::from_run_error(error)
+    } else {
+        Failure::from_input_error(error)
+    }
+}
+
+/// Publishes the results of finished stages, and prints the main ones.
 fn publish_run(
     experiment: &Experiment,
     plans: &[Plan],
     store: &Store,
     provenance: &Provenance,
+    question: &Question,
 ) -> CommandResult {
-    let records = collect_records(plans, store).map_err(Failure::from_run_error)?;
-    let trace: Vec<TracePoint> =
-        rows::collect_rows(plans, store).map_err(Failure::from_run_error)?;
-    let calibration: Vec<CalibrationRow> =
-        rows::collect_rows(plans, store).map_err(Failure::from_run_error)?;
-    let pictures: Vec<PosteriorGridCellRow> =
-        rows::collect_rows(plans, store).map_err(Failure::from_run_error)?;
-    store.unmark_finished().map_err(Failure::from_run_error)?;
-    let json = serde_json::to_string_pretty(provenance).expect("provenance is plain data");
-    store
-        .publish_text(results::SPEC_FILE, document::write(experiment))
-        .map_err(Failure::from_run_error)?;
-    store
-        .publish_text(results::PROVENANCE_FILE, &json)
-        .map_err(Failure::from_run_error)?;
-    store
-        .publish_records(&records, &json)
-        .map_err(Failure::from_run_error)?;
-    store
-        .publish_rows(&trace)
-        .map_err(Failure::from_run_error)?;
-    store
-        .publish_rows(&calibration)
-        .map_err(Failure::from_run_error)?;
-    store
-        .publish_rows(&pictures)
-        .map_err(Failure::from_run_error)?;
-    let costs = serde_json::to_string_pretty(&costs(plans, store)).expect("costs are plain data");
-    store
-        .publish_text(results::COSTS_FILE, &costs)
-        .map_err(Failure::from_run_error)?;
+    let read = || -> Result<ResultRows, RunError> {
+        Ok(ResultRows {
+            records: collect_records(plans, store)?,
+            trace: rows::collect_rows(plans, store)?,
+            calibration: rows::collect_rows(plans, store)?,
+            pictures: rows::collect_rows(plans, store)?,
+        })
+    };
+    let rows = read().map_err(Failure::from_run_error)?;
+    let costs = costs(plans, store).map_err(Failure::from_run_error)?;
+    let mut manifest = provenance.to_map();
+    manifest.insert("numbers".to_owned(), rows.digest_of_numbers().into());
+    let provenance = Value::Object(manifest.clone());
+    let footer = provenance.to_string();
+    let mut files = rows.to_files(&footer).map_err(Failure::from_run_error)?;
+    let spec = document::write(experiment).as_bytes().to_vec();
+    files.insert(results::SPEC_FILE.to_owned(), spec);
+    let json = serde_json::to_string_pretty(&costs).expect("costs are plain data");
+    files.insert(results::COSTS_FILE.to_owned(), json.into_bytes());
     let formats = [Format::Html, Format::Svg, Format::Png, Format::Json];
-    let table = write_report_of_folder(store.folder(), store.folder(), &formats)?;
-    store
-        .mark_finished(&plan::digest(plans))
-        .map_err(Failure::from_run_error)?;
-    println!("{table}");
-    println!("report: {}", store.folder().join("report.html").display());
+    let report = render_results(experiment, &rows, &provenance, costs, &formats)?;
+    files.extend(report.files);
+
+    let folder = store.folder();
+    let old_spec = fs::read_to_string(folder.join(results::SPEC_FILE)).ok();
+    let is_same = published_question(folder)
+        .is_some_and(|(manifest, files)| question.is_of(&manifest, &files));
+    let earlier = published::publish(
+        folder,
+        &Publication {
+            files,
+            unchanged: FileDigests::default(),
+            manifest,
+            is_same,
+        },
+    )
+    .map_err(Failure::from_run_error)?;
+    if let Some(earlier) = earlier {
+        let differences = old_spec.map_or_else(Vec::new, |old| {
+            document::differences(&old, document::write(experiment))
+        });
+        let why = if differences.is_empty() {
+            "made by another program, on another machine, or changed since".to_owned()
+        } else {
+            differences.join("; ")
+        };
+        eprintln!("earlier results are kept in {} ({why})", earlier.display());
+    }
+    println!("{}", report.text);
+    println!("numbers: {}", rows.digest_of_numbers());
+    println!("report: {}", folder.join(results::PAGE_FILE).display());
     Ok(())
+}
+
+/// The manifest of what is published in `folder`, and the digests in it.
+fn published_question(folder: &Path) -> Option<(Map<String, Value>, FileDigests)> {
+    match published::read(folder) {
+        Published::WithDigests {
+            manifest, files, ..
+        } => Some((manifest, files)),
+        _ => None,
+    }
 }
 
 fn incomplete_run_failure(report: &RunReport, arguments: &RunArguments) -> Failure {
@@ -209,9 +272,14 @@ fn incomplete_run_failure(report: &RunReport, arguments: &RunArguments) -> Failu
         .map(|(title, message)| format!("{title}: {message}"))
         .collect();
     Failure::Run(format!(
-        "{} stages failed and {} were skipped ({}); {} are kept, and `amortgap run {}` goes on from them",
+        "{} stages failed and {} were skipped{} ({}); {} are kept, and `amortgap run {}` goes on from them",
         report.failed.len(),
         report.skipped,
+        if report.not_started > 0 {
+            format!(", {} were not started", report.not_started)
+        } else {
+            String::new()
+        },
         reasons.join("; "),
         report.done + report.cached,
         arguments.spec.display(),

@@ -12,7 +12,7 @@ use gap_infer::ascent::PhaseSchedule;
 use gap_infer::free_form::ASCENT_TOLERANCE_FRACTION;
 use gap_infer::trace::{AscentSnapshot, AscentTrace, AscentTracer};
 use gap_schema::trace::{MIN_OTHER_OPTIMUM_NATS, REACHED_TOLERANCE_NATS, TracePoint};
-use gap_schema::{Record, RowFile, rows_file};
+use gap_schema::{Record, RowFile};
 use gap_spec::{Ascent, AscentSpec, Count, Precision, Protocol, Start};
 use serde::Serialize;
 use statrs::statistics::{Data, OrderStatistics, Statistics};
@@ -116,8 +116,7 @@ impl Work for AscentWork {
             }
             (context.progress)((i + 1) as f64 / optima.len() as f64);
         }
-        rows_file::write_csv_rows(&context.output.join(TracePoint::FILE_NAME), &points)
-            .map_err(stage_error)?;
+        context.save_rows(&points)?;
         Ok(Vec::new())
     }
 }

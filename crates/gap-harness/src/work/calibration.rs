@@ -19,7 +19,7 @@ use gap_data::Batch;
 use gap_estimate::{ClosedForms, estimate_adaptively, estimate_all, posterior_estimator};
 use gap_infer::{VariationalFamily, VariationalParams, family};
 use gap_model::{ExactPosterior, LatentVariableModel};
-use gap_schema::{CalibrationRow, Record, RowFile, rows_file};
+use gap_schema::{CalibrationRow, Record, RowFile};
 use gap_spec::{AdaptiveSpec, AnnealedSpec, Count, Estimator, Family, FreeFormSpec};
 use gap_torch::{NoiseStream, SeedKey, to_f32_values};
 use serde::Serialize;
@@ -139,8 +139,7 @@ impl Work for CalibrationWork {
         let replicates = u64::from(self.replicates.get());
         let answers = subject.estimate_replicates(replicates, &self.estimator, context.progress)?;
         let row = subject.row(&answers)?;
-        rows_file::write_csv_rows(&context.output.join(CalibrationRow::FILE_NAME), &[row])
-            .map_err(stage_error)?;
+        context.save_rows(&[row])?;
         Ok(Vec::new())
     }
 }

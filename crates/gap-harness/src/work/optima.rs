@@ -88,7 +88,7 @@ impl Work for OptimaWork {
             });
             (context.progress)((i + 1) as f64 / self.starts.len() as f64);
         }
-        write_json(&optima, &context.output.join(OPTIMA_FILE))?;
+        write_json(&optima, context.output, OPTIMA_FILE)?;
         Ok(Vec::new())
     }
 }
@@ -98,7 +98,7 @@ pub(super) fn load_optima(
     stage: &StageId,
     context: &Context,
 ) -> Result<Vec<OptimaOfStart>, RunError> {
-    read_json(&context.store.stage_folder(stage).join(OPTIMA_FILE))
+    read_json(context.stage_input(stage), OPTIMA_FILE)
 }
 
 /// All points of a chunk in one batch.

@@ -10,7 +10,7 @@ use gap_data::Batch;
 use gap_infer::{VariationalFamily, VariationalParams};
 use gap_model::LatentVariableModel;
 use gap_schema::picture::{MIN_RECORDED_CELL_MASS, Pictured};
-use gap_schema::{PosteriorGridCellRow, Record, RowFile, rows_file};
+use gap_schema::{PosteriorGridCellRow, Record, RowFile};
 use gap_spec::{EncoderSpec, Family, PicturesSpec, Split};
 use gap_torch::{NoiseStream, SeedKey, to_f32_values, to_f64_values};
 use serde::Serialize;
@@ -174,11 +174,7 @@ impl Work for PosteriorGridWork {
             }
             (context.progress)((position + 1) as f64 / points.len() as f64);
         }
-        rows_file::write_csv_rows(
-            &context.output.join(PosteriorGridCellRow::FILE_NAME),
-            &picture_rows,
-        )
-        .map_err(stage_error)?;
+        context.save_rows(&picture_rows)?;
         Ok(Vec::new())
     }
 }

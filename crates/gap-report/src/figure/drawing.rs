@@ -5,7 +5,6 @@ use super::canvas::{
     register_font,
 };
 use plotters::prelude::*;
-use std::path::Path;
 
 /// A figure that can draw itself, alike on an SVG and on a bitmap.
 pub(crate) trait Draw {
@@ -43,8 +42,8 @@ pub(crate) trait Figure {
     /// Returns the figure as an SVG document.
     fn to_svg(&self) -> Result<String, DrawError>;
 
-    /// Draws the figure into the file `path`, whose name must end in `.png`.
-    fn write_png(&self, path: &Path) -> Result<(), DrawError>;
+    /// Returns the figure as the content of a PNG file.
+    fn to_png(&self) -> Result<Vec<u8>, DrawError>;
 }
 
 impl<D: Draw> Figure for D {
@@ -68,14 +67,29 @@ impl<D: Draw> Figure for D {
         Ok(text)
     }
 
-    fn write_png(&self, path: &Path) -> Result<(), DrawError> {
+    fn to_png(&self) -> Result<Vec<u8>, DrawError> {
         register_font();
+        let (width, height) = self.size_in_pixels(PNG_RENDERING.scale);
+        let mut pixels = vec![0; 3 * width as usize * height as usize];
         draw(
-            BitMapBackend::new(path, self.size_in_pixels(PNG_RENDERING.scale)),
+            BitMapBackend::with_buffer(&mut pixels, (width, height)),
             self,
             PNG_RENDERING,
-        )
+        )?;
+        encode_png(&pixels, width, height).map_err(|error| DrawError(error.to_string()))
     }
+}
+
+/// Returns an image of 8-bit red, green and blue, `[height, width, 3]`, as the content of a PNG file.
+fn encode_png(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(bytes)
 }
 
 /// Converts drawings of one type to figures of any type.
