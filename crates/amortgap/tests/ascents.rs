@@ -164,6 +164,16 @@ fn a_finished_comparison_is_published_again_without_being_run_again() {
     .unwrap();
     assert_eq!(
         refusal(&mut bench.amortgap(&["report", "out"])),
+        "out/spec.toml: it is damaged: its digest differs; run the experiment again, which publishes its results anew"
+    );
+
+    // Results of programs that wrote no digests are held against their spec.
+    let mut provenance = bench.json("out/provenance.json");
+    let entries = provenance.as_object_mut().unwrap();
+    entries.retain(|key, _| key != "files" && key != "digest");
+    fs::write(bench.path("out/provenance.json"), provenance.to_string()).unwrap();
+    assert_eq!(
+        refusal(&mut bench.amortgap(&["report", "out"])),
         "out: holds results of variant `z4`, which spec.toml beside them does not have; run the experiment again"
     );
 }

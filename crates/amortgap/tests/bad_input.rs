@@ -370,7 +370,7 @@ fn a_folder_that_cannot_be_written_to_is_named_with_the_flag() {
 #[test]
 fn a_folder_of_another_experiment_is_refused_by_its_name() {
     let bench = Bench::with(DIGITS);
-    drop(gap_harness::Store::open(&bench.path("out"), "another").unwrap());
+    drop(gap_store::Store::open(&bench.path("out"), "another").unwrap());
     assert_eq!(
         refusal(&mut bench.run("out", &[])),
         "out holds the results of experiment `another`; choose another folder with --out"

@@ -73,7 +73,15 @@ fn a_report_can_be_written_elsewhere_and_in_other_formats() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["summary.csv", "summary.md", "summary.tex"]);
+    assert_eq!(
+        names,
+        [
+            "provenance.json",
+            "summary.csv",
+            "summary.md",
+            "summary.tex"
+        ]
+    );
 
     // Without --out the report goes into the results folder, and has the same content.
     fs::remove_file(bench.path("out/summary.json")).unwrap();

@@ -103,7 +103,15 @@ fn a_lost_result_is_written_again_without_running_a_stage() {
             stdout.contains("report: out/report.html"),
             "{file}: {stdout}"
         );
-        assert_eq!(stderr, "", "{file}: no stage runs");
+        assert_eq!(
+            stderr,
+            match file {
+                // Without the manifest there is nothing to compare with.
+                "provenance.json" => String::new(),
+                _ => format!("out/{file}: it is not there; the results are published again\n"),
+            },
+            "no stage runs"
+        );
         assert!(bench.path("out").join(file).is_file(), "{file}");
         assert_eq!(summary(&bench.path("out")), first);
     }
@@ -116,7 +124,11 @@ fn a_new_question_is_published_without_running_a_stage() {
     let asks = edited(DIGITS, "Does it run?", "Does it hop?");
     fs::write(bench.path("spec.toml"), asks).unwrap();
     let (_, stderr) = succeeds(&mut bench.run("out", &[]));
-    assert_eq!(stderr, "", "no stage runs");
+    assert_eq!(stderr.lines().count(), 1, "no stage runs: {stderr}");
+    assert!(
+        stderr.ends_with("(`question` was \"Does it run?\" and is \"Does it hop?\")\n"),
+        "{stderr}"
+    );
     let page = fs::read_to_string(bench.path("out/report.html")).unwrap();
     assert!(page.contains("Does it hop?") && !page.contains("Does it run?"));
 }
@@ -127,7 +139,12 @@ fn a_changed_estimator_keeps_the_fits() {
     bench.summary_of_run("out", &[]);
     let more = ["--set", "estimators.iw_samples=50"];
     let (_, stderr) = succeeds(&mut bench.run("out", &more));
-    assert_eq!(stderr.lines().count(), 12, "{stderr}");
+    let stages = stderr.lines().filter(|line| line.starts_with('['));
+    assert_eq!(stages.count(), 12, "{stderr}");
+    assert!(
+        stderr.ends_with("(`estimators.iw_samples` was 200 and is 50)\n"),
+        "{stderr}"
+    );
     assert!(
         !stderr.contains("fit") && !stderr.contains("model"),
         "{stderr}"
@@ -216,12 +233,12 @@ fn an_interrupted_run_says_how_to_go_on_and_ends_with_status_130() {
 }
 
 #[test]
-fn a_second_run_in_a_folder_that_is_in_use_is_refused() {
+fn runs_at_a_time_share_a_folder_and_a_fresh_one_is_refused_meanwhile() {
     let bench = Bench::with(&endless());
     let mut child = started(&bench, "out");
-    let output = bench.run("out", &[]).output().unwrap();
+    let output = bench.run("out", &["--fresh"]).output().unwrap();
     let status = bench.status("out");
-    // The first run is ended before an assertion can fail.
+    // It must be ended before any assertion can fail.
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -230,4 +247,26 @@ fn a_second_run_in_a_folder_that_is_in_use_is_refused() {
         "error: out is in use by another run; wait for it, or choose another folder with --out\n"
     );
     assert!(status.ends_with(", a run is at work\n"), "{status}");
+
+    let bench = Bench::with(DIGITS);
+    let undisturbed = bench.summary_of_run("undisturbed", &[]);
+    let runs: Vec<Child> = (0..3)
+        .map(|_| {
+            let mut run = bench.run("shared", &["--jobs", "1"]);
+            let run = run.stdout(Stdio::piped()).stderr(Stdio::piped());
+            run.spawn().unwrap()
+        })
+        .collect();
+    let executed: usize = runs
+        .into_iter()
+        .map(|run| {
+            let output = run.wait_with_output().unwrap();
+            let (_, stderr) = texts(&output);
+            assert_eq!(output.status.code(), Some(0), "{stderr}");
+            stderr.lines().filter(|line| line.starts_with('[')).count()
+        })
+        .sum();
+    assert_eq!(executed, 18, "no stage is executed twice");
+    assert_eq!(summary(&bench.path("shared")), undisturbed);
+    assert!(!bench.path("shared/earlier").exists());
 }

@@ -26,7 +26,8 @@ fn completed(family: Family, latent_dim: u32) -> u64 {
         family_params: 0,
         ..mock::record(stage)
     };
-    parquet::write_records(&folder.path().join(RECORDS_FILE), &[record], "{}").unwrap();
+    let table = parquet::records_to_bytes(&[record], "{}").unwrap();
+    std::fs::write(folder.path().join(RECORDS_FILE), table).unwrap();
     let rows = ResultRows::read(folder.path(), &experiment).unwrap();
     rows.records[0].family_params
 }

@@ -2,9 +2,10 @@
 
 mod mock;
 
+use gap_harness::Plan;
 use gap_harness::rows::plans_leave_rows;
-use gap_harness::{Plan, Store, StoreError};
 use gap_schema::{CalibrationRow, TracePoint};
+use gap_store::{Store, StoreError};
 use mock::{SPEC, edited, ids, open, plan, plan_of, plan_on, plan_with, plans_on};
 use std::collections::BTreeSet;
 
@@ -391,16 +392,6 @@ fn one_more_seed_or_encoder_keeps_what_was_there() {
 }
 
 #[test]
-fn one_folder_takes_one_run_at_a_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = open(folder.path());
-    let second = Store::open(folder.path(), "small").unwrap_err();
-    assert!(matches!(&second, StoreError::InUse { path } if path == folder.path()));
-    drop(first);
-    open(folder.path());
-}
-
-#[test]
 fn one_folder_takes_one_experiment() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path()));
@@ -413,21 +404,4 @@ fn one_folder_takes_one_experiment() {
     );
     // The refusal changes nothing.
     open(folder.path());
-}
-
-#[test]
-fn a_plan_is_finished_only_while_its_mark_and_its_files_are_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let (plan, store) = (plan().digest(), open(folder.path()));
-    assert!(!store.is_finished(&plan, &[]));
-    store.mark_finished(&plan).unwrap();
-    assert!(store.is_finished(&plan, &[]));
-    assert!(!store.is_finished(&plan, &["summary.json"]));
-    store.publish_text("summary.json", "{}").unwrap();
-    assert!(store.is_finished(&plan, &["summary.json"]));
-    let other = plan_with("iw_samples = 10", "iw_samples = 11").digest();
-    assert!(!store.is_finished(&other, &["summary.json"]));
-    store.unmark_finished().unwrap();
-    assert!(!store.is_finished(&plan, &["summary.json"]));
-    store.unmark_finished().unwrap();
 }

@@ -4,11 +4,16 @@ mod mock;
 
 use gap_harness::run::{collect_records, run};
 use gap_harness::{Outcome, RunReport, Stage, StageId, rows};
-use gap_schema::RowFile;
 use gap_schema::TracePoint;
+use gap_store::{StageState, Store};
 use mock::{Log, MockExecutor, SPEC, ids, open, plan, plan_with, plans_on};
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
+
+fn is_finished(store: &Store, id: &StageId) -> bool {
+    store.stage_state(id.as_str()) == StageState::Finished
+}
 
 fn is_model_of_seed(stage: &Stage, seed: u32) -> bool {
     matches!(stage, Stage::Model { .. }) && stage.seed() == seed
@@ -88,7 +93,8 @@ fn forgotten_stages_run_again() {
     let (plan, store) = (plan(), open(folder.path()));
     let executor = MockExecutor::obedient();
     run(&plan, &store, &executor, &Log::default(), 2).unwrap();
-    store.delete_stages().unwrap();
+    store.exclude_other_runs().unwrap();
+    store.remove_stages(|_| false).unwrap();
     let report = run(&plan, &store, &executor, &Log::default(), 2).unwrap();
     assert_eq!(report.done, STAGES);
     assert_eq!(executor.executed().len(), 2 * STAGES);
@@ -109,7 +115,12 @@ fn a_failure_skips_those_that_depend_on_it_and_no_other() {
         );
         assert_eq!((report.skipped, report.done), (AFTER_A_MODEL, STAGES / 2));
         for (id, stage) in plan.stages() {
-            assert_eq!(store.has_stage(id), stage.seed() == 1, "{}", stage.title());
+            assert_eq!(
+                is_finished(&store, id),
+                stage.seed() == 1,
+                "{}",
+                stage.title()
+            );
         }
         let skipped = log.ended().into_iter();
         let skipped = skipped.filter(|(_, outcome)| *outcome == Outcome::Skipped);
@@ -134,7 +145,7 @@ fn a_failed_encoder_costs_its_own_measurements_only() {
     let missing: Vec<String> = plan
         .stages()
         .iter()
-        .filter(|(id, _)| !store.has_stage(id))
+        .filter(|(id, _)| !is_finished(&store, id))
         .map(|(_, stage)| stage.title())
         .collect();
     assert_eq!(
@@ -191,24 +202,124 @@ fn wherever_a_run_breaks_off_the_next_one_does_the_rest() {
 }
 
 #[test]
-fn a_half_made_stage_is_made_again_from_an_empty_folder() {
+fn a_half_made_stage_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let (plan, store) = (plan(), open(folder.path()));
+    let partial = |id: &StageId| folder.path().join(".stages").join(format!("{id}.partial"));
     for (id, _) in plan.stages() {
-        // What a run that was killed leaves behind.
-        let partial = folder.path().join(".stages").join(format!("{id}.partial"));
-        fs::create_dir(&partial).unwrap();
-        fs::write(partial.join("garbage"), "half").unwrap();
-        fs::write(partial.join("records.parquet"), "half").unwrap();
+        // A killed run leaves this behind.
+        fs::create_dir(partial(id)).unwrap();
+        fs::write(partial(id).join("garbage"), "half").unwrap();
+        fs::write(partial(id).join("records.parquet"), "half").unwrap();
     }
-    // The executor itself checks that its folder is empty.
     let report = run(&plan, &store, &MockExecutor::obedient(), &Log::default(), 2);
     assert_eq!(report.unwrap().done, STAGES);
     for (id, _) in plan.stages() {
-        assert!(!store.stage_folder(id).join("garbage").exists());
-        let partial = folder.path().join(".stages").join(format!("{id}.partial"));
-        assert!(!partial.exists());
+        assert!(store.read_stage_file(id.as_str(), "garbage").is_err());
+        assert!(!partial(id).exists());
     }
+}
+
+/// Every kind of damage to every file of one stage.
+#[test]
+fn a_damaged_stage_is_set_aside_with_its_reason_and_executed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plan, store) = (plan(), open(folder.path()));
+    run(&plan, &store, &MockExecutor::obedient(), &Log::default(), 2).unwrap();
+    let [(model, stage), (other, _)] = [&plan.stages()[0], &plan.stages()[1]];
+    let place = |id: &StageId| folder.path().join(".stages").join(id.as_str());
+    let files = ["note", "records.parquet", "seconds", "manifest.json"];
+    let damage: [(&str, fn(&Path, &Path)); 6] = [
+        ("flipped", |file, _| {
+            let mut bytes = fs::read(file).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(file, bytes).unwrap();
+        }),
+        ("cut", |file, _| fs::write(file, "short").unwrap()),
+        ("emptied", |file, _| fs::write(file, "").unwrap()),
+        ("removed", |file, _| fs::remove_file(file).unwrap()),
+        ("taken from another stage", |file, other| {
+            fs::copy(other, file).unwrap();
+        }),
+        ("a folder", |file, _| {
+            fs::remove_file(file).unwrap();
+            fs::create_dir(file).unwrap();
+        }),
+    ];
+    for file in files {
+        for (what, damage) in damage {
+            let intact = fs::read(place(model).join(file)).unwrap();
+            let same = intact == fs::read(place(other).join(file)).unwrap();
+            if same && what == "taken from another stage" {
+                continue;
+            }
+            damage(&place(model).join(file), &place(other).join(file));
+            assert!(
+                store.read_stage_file(model.as_str(), "note").is_err() || file != "note",
+                "{file} {what}"
+            );
+            let (executor, log) = (MockExecutor::obedient(), Log::default());
+            let report = run(&plan, &store, &executor, &log, 2).unwrap();
+            assert_eq!(
+                (report.done, report.cached),
+                (1, STAGES - 1),
+                "{file} {what}"
+            );
+            assert_eq!(executor.executed(), [model.clone()], "{file} {what}");
+            let [message] = &log.set_aside()[..] else {
+                panic!("{file} {what}: {:?}", log.set_aside());
+            };
+            assert!(message.starts_with(&stage.title()), "{message}");
+        }
+    }
+}
+
+#[test]
+fn runs_in_one_folder_at_a_time_share_the_stages_and_none_is_executed_twice() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let (plan, executor) = (plan(), MockExecutor::obedient());
+        let reports: Vec<RunReport> = std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let store = open(folder.path());
+                        run(&plan, &store, &executor, &Log::default(), 2).unwrap()
+                    })
+                })
+                .collect();
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        assert_eq!(executor.executed().len(), STAGES);
+        assert_eq!(reports.iter().map(|r| r.done).sum::<usize>(), STAGES);
+        for report in reports {
+            assert!(report.is_complete());
+            assert_eq!(report.done + report.cached, STAGES);
+        }
+    }
+}
+
+#[test]
+fn a_stage_that_fails_elsewhere_is_executed_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plan, store) = (plan(), open(folder.path()));
+    let first = plan.stages()[0].0.clone();
+    let claim = store.claim_stage(first.as_str()).unwrap().unwrap();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            let executor = MockExecutor::obedient();
+            run(&plan, &store, &executor, &Log::default(), 2).unwrap()
+        });
+        // The stages of the other seed do not wait for this one.
+        let last = &plan.stages()[STAGES - 1].0;
+        while !is_finished(&store, last) {
+            std::thread::yield_now();
+        }
+        assert!(!is_finished(&store, &first));
+        drop(claim);
+        assert_eq!(run.join().unwrap().done, STAGES);
+    });
 }
 
 #[test]
@@ -297,16 +408,4 @@ fn records_and_traces_are_collected_with_their_variant() {
         );
     }
     assert_eq!(trace.len(), 4);
-    store.publish_rows(&trace).unwrap();
-    assert_eq!(
-        gap_schema::rows_file::read_csv_rows::<TracePoint>(
-            &folder.path().join(TracePoint::FILE_NAME)
-        )
-        .unwrap(),
-        trace
-    );
-    // A run without ascents removes the trace of an earlier run.
-    store.publish_rows::<TracePoint>(&[]).unwrap();
-    store.publish_rows::<TracePoint>(&[]).unwrap();
-    assert!(!folder.path().join(TracePoint::FILE_NAME).exists());
 }

@@ -161,7 +161,12 @@ pub fn publish(folder: &Path, publication: &Publication) -> Result<Option<PathBu
     })?;
 
     let old = read(folder);
-    let kept = files_to_keep(folder, &old, publication);
+    let mut kept = files_to_keep(folder, &old, publication);
+    let is_replaced_by_itself =
+        |name: &String| name == MANIFEST_FILE || digests.read(folder, name).is_ok();
+    if kept.iter().all(is_replaced_by_itself) {
+        kept.clear();
+    }
     let earlier = keep_earlier(folder, &kept)?;
     if let Published::WithDigests { files: old, .. } = &old {
         for name in old.0.keys().filter(|name| !digests.0.contains_key(*name)) {

@@ -102,6 +102,7 @@ impl Store {
     /// Refuses the folder of another experiment; a damaged name of the owner is written again.
     fn check_owner(&self, experiment: &str, notices: &mut Vec<String>) -> Result<(), StoreError> {
         let path = self.stages_folder().join(OWNER_FILE);
+        let _claim = Claim::take(&self.stages_folder().join(CLAIMS_FOLDER).join(OWNER_FILE))?;
         let own = || Owner {
             experiment: experiment.to_owned(),
         };

@@ -48,7 +48,7 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
         plan: plan::digest(&plans),
         spec: FileDigest::of(document::write(&experiment).as_bytes()),
     };
-    if is_published(&folder, &question) {
+    if !arguments.fresh && is_published(&folder, &question) {
         println!(
             "nothing to do: all {} stages of {} are finished in {} (--fresh runs them again)",
             plans.iter().map(|plan| plan.stages().len()).sum::<usize>(),

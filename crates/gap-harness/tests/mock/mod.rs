@@ -4,16 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use gap_harness::run::StageWorkspace;
-use gap_harness::{
-    Environment, Executor, Observer, Outcome, Plan, RunError, Stage, StageId, Store,
-};
+use gap_harness::{Environment, Executor, Observer, Outcome, Plan, RunError, Stage, StageId};
 use gap_schema::record::Record;
 use gap_schema::{RowFile, TracePoint, rows_file};
 use gap_spec::Start;
 use gap_spec::document;
 use gap_spec::{Diagnostics, Estimator, Family, Method, Side, Split, StopKind, Trust};
+use gap_store::{FileFault, Store};
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -117,7 +115,7 @@ pub fn ids(plan: &Plan) -> BTreeSet<StageId> {
 
 /// The store of the small experiment.
 pub fn open(folder: &Path) -> Store {
-    Store::open(folder, "small").unwrap()
+    Store::open(folder, "small").unwrap().0
 }
 
 /// How a stage of the mock fails.
@@ -187,27 +185,23 @@ impl Executor for MockExecutor {
             executed.len() - 1
         };
         for dependency in stage.input_stages() {
+            let note = workspace.store.read_stage_file(dependency.as_str(), "note");
             assert!(
-                workspace
-                    .store
-                    .stage_folder(dependency)
-                    .join("note")
-                    .is_file(),
+                note.is_ok(),
                 "{} began before {dependency} was published",
                 stage.title()
             );
         }
-        let mut files = fs::read_dir(workspace.output).unwrap();
-        assert!(files.next().is_none(), "{id} does not begin empty");
-        fs::write(workspace.output.join("note"), stage.title()).unwrap();
+        workspace.output.add("note", stage.title());
         match (self.fault)(stage, before) {
             None => {}
             Some(Fault::Error) => return Err(RunError::Stage("the disk is on fire".to_owned())),
             Some(Fault::Panic) => panic!("an invariant is broken"),
         }
         if let Stage::Ascent(work) = stage {
-            let path = workspace.output.join(TracePoint::FILE_NAME);
-            rows_file::write_csv_rows(&path, &[trace_point(stage, &work.name)]).unwrap();
+            let rows = [trace_point(stage, &work.name)];
+            let csv = rows_file::rows_to_csv(&rows).unwrap();
+            workspace.output.add(TracePoint::FILE_NAME, csv);
         }
         (workspace.progress)(1.0);
         Ok(Self::measures(stage)
@@ -303,6 +297,8 @@ struct Notes {
     running: BTreeSet<StageId>,
     most_at_once: usize,
     ended: Vec<(StageId, Outcome)>,
+    set_aside: Vec<String>,
+    awaited: BTreeSet<StageId>,
 }
 
 impl Log {
@@ -317,6 +313,13 @@ impl Log {
     }
 }
 
+impl Log {
+    /// The stages that were set aside, each with what was wrong with it.
+    pub fn set_aside(&self) -> Vec<String> {
+        self.0.lock().unwrap().set_aside.clone()
+    }
+}
+
 impl Observer for Log {
     fn stage_started(&self, id: &StageId, _: &Stage) {
         let mut notes = self.0.lock().unwrap();
@@ -327,6 +330,19 @@ impl Observer for Log {
     fn stage_progressed(&self, id: &StageId, fraction: f64) {
         assert!(self.0.lock().unwrap().running.contains(id));
         assert!((0.0..=1.0).contains(&fraction));
+    }
+
+    fn stage_set_aside(&self, _: &StageId, stage: &Stage, fault: &FileFault, place: &Path) {
+        assert!(place.is_dir());
+        let mut notes = self.0.lock().unwrap();
+        notes
+            .set_aside
+            .push(format!("{}: {}", stage.title(), fault.kind));
+    }
+
+    fn stage_awaited(&self, id: &StageId, _: &Stage) {
+        let mut notes = self.0.lock().unwrap();
+        assert!(notes.awaited.insert(id.clone()), "{id} is awaited twice");
     }
 
     fn stage_finished(&self, id: &StageId, _: &Stage, outcome: &Outcome) {

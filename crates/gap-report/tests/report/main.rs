@@ -6,6 +6,7 @@ mod by_hand;
 mod calibration;
 mod evidence;
 mod evidence_files;
+mod files;
 mod gap_laws;
 mod nesting;
 mod optima;
