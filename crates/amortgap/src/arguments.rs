@@ -2,7 +2,8 @@
 
 #[cfg(feature = "compute")]
 use crate::compute::arguments::{
-    BenchArguments, DataArguments, PlanArguments, RunArguments, StatusArguments,
+    BenchArguments, CheckArguments, CleanArguments, DataArguments, PlanArguments, RunArguments,
+    StatusArguments,
 };
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -34,6 +35,12 @@ pub enum Command {
     /// Show how many stages of a run are finished.
     #[cfg(feature = "compute")]
     Status(StatusArguments),
+    /// Check results against their digests: which files are damaged or missing, and who can make them again.
+    #[cfg(feature = "compute")]
+    Check(CheckArguments),
+    /// Remove stages that the spec in a results folder does not need.
+    #[cfg(feature = "compute")]
+    Clean(CleanArguments),
     /// Make a table and a figure of benchmark results.
     #[cfg(feature = "compute")]
     Bench(BenchArguments),

@@ -2,6 +2,8 @@
 
 pub mod arguments;
 mod bench_command;
+mod check_command;
+mod clean_command;
 mod criterion_results;
 mod data_command;
 mod plan_command;
@@ -10,6 +12,8 @@ mod run_command;
 mod status_command;
 
 pub use bench_command::report_criterion_benches;
+pub use check_command::check_results;
+pub use clean_command::remove_unneeded_stages;
 pub use data_command::list_or_check_datasets;
 pub use plan_command::print_plan;
 pub use run_command::run_experiment;

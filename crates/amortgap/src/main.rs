@@ -35,6 +35,10 @@ fn dispatch_command(command: &Command) -> CommandResult {
         #[cfg(feature = "compute")]
         Command::Status(status) => compute::print_run_status(status),
         #[cfg(feature = "compute")]
+        Command::Check(check) => compute::check_results(check),
+        #[cfg(feature = "compute")]
+        Command::Clean(clean) => compute::remove_unneeded_stages(clean),
+        #[cfg(feature = "compute")]
         Command::Bench(bench) => compute::report_criterion_benches(bench),
         #[cfg(feature = "compute")]
         Command::Data(data) => compute::list_or_check_datasets(data),

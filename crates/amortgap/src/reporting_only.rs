@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
 
-const LIBTORCH_COMMANDS: [&str; 5] = ["run", "plan", "status", "bench", "data"];
+const LIBTORCH_COMMANDS: [&str; 7] = ["run", "plan", "status", "check", "clean", "bench", "data"];
 
 /// Refuses a command that this build does not have. If another build has it, the message says which.
 pub fn refuse_unavailable_command(words: &[OsString]) -> CommandResult {

@@ -126,7 +126,7 @@ fn a_new_question_is_published_without_running_a_stage() {
     let (_, stderr) = succeeds(&mut bench.run("out", &[]));
     assert_eq!(stderr.lines().count(), 1, "no stage runs: {stderr}");
     assert!(
-        stderr.ends_with("(`question` was \"Does it run?\" and is \"Does it hop?\")\n"),
+        stderr.ends_with(": `question` was \"Does it run?\" and is \"Does it hop?\"\n"),
         "{stderr}"
     );
     let page = fs::read_to_string(bench.path("out/report.html")).unwrap();
@@ -142,7 +142,7 @@ fn a_changed_estimator_keeps_the_fits() {
     let stages = stderr.lines().filter(|line| line.starts_with('['));
     assert_eq!(stages.count(), 12, "{stderr}");
     assert!(
-        stderr.ends_with("(`estimators.iw_samples` was 200 and is 50)\n"),
+        stderr.ends_with(": `estimators.iw_samples` was 200 and is 50\n"),
         "{stderr}"
     );
     assert!(

@@ -328,7 +328,7 @@ impl<'a> RunSchedule<'a> {
         id: &StageId,
         stage: &Stage,
     ) -> Result<Option<Outcome>, RunError> {
-        if self.store.stage_state(id.as_str()) == StageState::Finished {
+        if self.store.stages().state(id.as_str()) == StageState::Finished {
             return Ok(Some(Outcome::Cached));
         }
         let Some(_claim) = self.store.claim_stage(id.as_str())? else {
@@ -338,7 +338,7 @@ impl<'a> RunSchedule<'a> {
             return Ok(None);
         };
         // Another process may have finished it before the claim was taken.
-        match self.store.stage_state(id.as_str()) {
+        match self.store.stages().state(id.as_str()) {
             StageState::Finished => return Ok(Some(Outcome::Cached)),
             StageState::Missing => {}
             StageState::Damaged(fault) => {

@@ -34,7 +34,7 @@ pub fn publish(
 ///
 /// [`RunError`] if the file is not what the stage left.
 pub fn read_records(store: &Store, id: &StageId) -> Result<Vec<Record>, RunError> {
-    let bytes = store.read_stage_file(id.as_str(), RECORDS_FILE)?;
+    let bytes = store.stages().read_file(id.as_str(), RECORDS_FILE)?;
     parquet::records_from_bytes(bytes, &named(id, RECORDS_FILE)).map_err(stage_error)
 }
 
@@ -44,7 +44,7 @@ pub fn read_records(store: &Store, id: &StageId) -> Result<Vec<Record>, RunError
 ///
 /// [`RunError`] if the file is not what the stage left.
 pub fn read_rows<T: RowFile>(store: &Store, id: &StageId) -> Result<Vec<T>, RunError> {
-    let bytes = store.read_stage_file(id.as_str(), T::FILE_NAME)?;
+    let bytes = store.stages().read_file(id.as_str(), T::FILE_NAME)?;
     rows_file::rows_from_csv(&bytes, &named(id, T::FILE_NAME)).map_err(stage_error)
 }
 
@@ -54,7 +54,7 @@ pub fn read_rows<T: RowFile>(store: &Store, id: &StageId) -> Result<Vec<T>, RunE
 ///
 /// [`RunError`] if the file is not what the stage left.
 pub fn read_seconds(store: &Store, id: &StageId) -> Result<f64, RunError> {
-    let bytes = store.read_stage_file(id.as_str(), SECONDS_FILE)?;
+    let bytes = store.stages().read_file(id.as_str(), SECONDS_FILE)?;
     let text = String::from_utf8_lossy(&bytes);
     text.parse().map_err(stage_error)
 }

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 fn is_finished(store: &Store, id: &StageId) -> bool {
-    store.stage_state(id.as_str()) == StageState::Finished
+    store.stages().state(id.as_str()) == StageState::Finished
 }
 
 fn is_model_of_seed(stage: &Stage, seed: u32) -> bool {
@@ -215,7 +215,7 @@ fn a_half_made_stage_is_made_again() {
     let report = run(&plan, &store, &MockExecutor::obedient(), &Log::default(), 2);
     assert_eq!(report.unwrap().done, STAGES);
     for (id, _) in plan.stages() {
-        assert!(store.read_stage_file(id.as_str(), "garbage").is_err());
+        assert!(store.stages().read_file(id.as_str(), "garbage").is_err());
         assert!(!partial(id).exists());
     }
 }
@@ -256,7 +256,7 @@ fn a_damaged_stage_is_set_aside_with_its_reason_and_executed_again() {
             }
             damage(&place(model).join(file), &place(other).join(file));
             assert!(
-                store.read_stage_file(model.as_str(), "note").is_err() || file != "note",
+                store.stages().read_file(model.as_str(), "note").is_err() || file != "note",
                 "{file} {what}"
             );
             let (executor, log) = (MockExecutor::obedient(), Log::default());

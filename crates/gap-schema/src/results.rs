@@ -6,6 +6,7 @@ use crate::{CalibrationRow, PosteriorGridCellRow, Record, TracePoint};
 use gap_spec::Experiment;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -178,10 +179,19 @@ fn insert_rows<T: RowFile>(
 
 fn hash_numbers(hasher: &mut blake3::Hasher, row: &impl Serialize) {
     let mut value = serde_json::to_value(row).expect("a row is plain data");
-    if let Some(fields) = value.as_object_mut() {
-        fields.retain(|key, _| !key.contains("seconds") && key != "model");
-    }
+    remove_times_and_stage_names(&mut value);
     hasher.update(value.to_string().as_bytes());
+}
+
+fn remove_times_and_stage_names(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|key, _| !key.contains("seconds") && key != "model");
+            fields.values_mut().for_each(remove_times_and_stage_names);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_times_and_stage_names),
+        _ => {}
+    }
 }
 
 fn read_rows_if_exists<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {

@@ -3,7 +3,7 @@
 use crate::error::StoreError;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The error of a file or folder that cannot be used.
 pub fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
@@ -84,4 +84,17 @@ pub fn remove_if_there(path: &Path) -> Result<(), StoreError> {
 pub fn sync_folder(path: &Path) -> Result<(), StoreError> {
     let synced = File::open(path).and_then(|folder| folder.sync_all());
     synced.map_err(unwritable(path))
+}
+
+/// The paths in a folder, in no order; none if it is not there.
+pub fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let list = || -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.path()))
+            .collect()
+    };
+    match list() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(unwritable(folder)),
+    }
 }

@@ -13,6 +13,7 @@ mod error;
 pub mod published;
 mod sealed_json;
 mod stage_files;
+mod stages_folder;
 mod store;
 
 pub use claim::Claim;
@@ -20,4 +21,5 @@ pub use digests::{FileDigest, FileDigests, FileFault, FileFaultKind};
 pub use error::StoreError;
 pub use sealed_json::{SealError, seal, unseal};
 pub use stage_files::{StageInput, StageOutput};
-pub use store::{StageState, Status, Store, status};
+pub use stages_folder::{StageState, StagesFolder};
+pub use store::{Status, Store, status};

@@ -41,6 +41,6 @@ impl<'a> StageInput<'a> {
     ///
     /// [`StoreError::Damaged`] if it is not there, or not what the stage left.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
-        self.store.read_stage_file(self.stage, name)
+        self.store.stages().read_file(self.stage, name)
     }
 }

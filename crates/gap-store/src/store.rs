@@ -1,14 +1,18 @@
 //! The folder of one experiment's results, and the stages in it.
 
 use crate::claim::Claim;
-use crate::digests::{FileDigests, FileFault, FileFaultKind};
+use crate::digests::FileDigests;
 use crate::disk::{
-    TEMPORARY_SUFFIX, refuse_link, remove_if_there, replace_file, sync_folder, unwritable,
+    TEMPORARY_SUFFIX, entries, refuse_link, remove_if_there, replace_file, sync_folder, unwritable,
     write_new_file,
 };
 use crate::error::StoreError;
 use crate::published;
 use crate::sealed_json::{seal, unseal};
+use crate::stages_folder::{
+    CLAIMS_FOLDER, DAMAGED_FOLDER, MANIFEST_FILE, PARTIAL_SUFFIX, STAGES_FOLDER, StageManifest,
+    StagesFolder,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -20,46 +24,19 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
+    stages: StagesFolder,
     /// Locked, shared with other runs, as long as this one is at work.
     presence: File,
 }
 
-/// The folder of stages, in the folder of results.
-pub const STAGES_FOLDER: &str = ".stages";
-/// The claims on stages, in the folder of stages.
-const CLAIMS_FOLDER: &str = "claims";
-/// Stages that were found damaged, in the folder of stages.
-const DAMAGED_FOLDER: &str = "damaged";
 /// The lock by which a run shows that it is at work.
 const PRESENCE_FILE: &str = "lock";
 /// The experiment that the folder belongs to.
 const OWNER_FILE: &str = "experiment";
-/// The names and digests of a stage's files, among them.
-const MANIFEST_FILE: &str = "manifest.json";
-/// How the name ends of a folder that a stage is written to before it is published.
-const PARTIAL_SUFFIX: &str = ".partial";
 
 #[derive(Serialize, Deserialize)]
 struct Owner {
     experiment: String,
-}
-
-/// What a finished stage consists of.
-#[derive(Serialize, Deserialize)]
-struct StageManifest {
-    stage: String,
-    files: FileDigests,
-}
-
-/// What there is of a stage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StageState {
-    /// Nothing.
-    Missing,
-    /// Every file, as it was written.
-    Finished,
-    /// A folder in which a file is not what was written.
-    Damaged(FileFault),
 }
 
 impl Store {
@@ -88,6 +65,7 @@ impl Store {
         let is_alone = presence.try_lock().is_ok();
         let store = Self {
             folder: folder.to_owned(),
+            stages: StagesFolder::in_results(folder),
             presence,
         };
         let mut notices = Vec::new();
@@ -101,8 +79,8 @@ impl Store {
 
     /// Refuses the folder of another experiment; a damaged name of the owner is written again.
     fn check_owner(&self, experiment: &str, notices: &mut Vec<String>) -> Result<(), StoreError> {
-        let path = self.stages_folder().join(OWNER_FILE);
-        let _claim = Claim::take(&self.stages_folder().join(CLAIMS_FOLDER).join(OWNER_FILE))?;
+        let path = self.stages.path().join(OWNER_FILE);
+        let _claim = Claim::take(&self.stages.path().join(CLAIMS_FOLDER).join(OWNER_FILE))?;
         let own = || Owner {
             experiment: experiment.to_owned(),
         };
@@ -125,19 +103,19 @@ impl Store {
 
     /// Removes what killed runs left: nobody else may be at work.
     fn remove_leftovers(&self) -> Result<(), StoreError> {
-        for folder in [self.folder.clone(), self.stages_folder()] {
+        for folder in [self.folder.clone(), self.stages.path().to_owned()] {
             for path in entries(&folder)? {
                 let name = file_name(&path);
                 let is_leftover = name.ends_with(PARTIAL_SUFFIX)
                     || name.ends_with(TEMPORARY_SUFFIX) && name.starts_with('.')
                     || name.starts_with(".amortgap-")
-                    || folder == self.stages_folder() && name.ends_with(TEMPORARY_SUFFIX);
+                    || folder == self.stages.path().to_owned() && name.ends_with(TEMPORARY_SUFFIX);
                 if is_leftover {
                     remove_if_there(&path)?;
                 }
             }
         }
-        for claim in entries(&self.stages_folder().join(CLAIMS_FOLDER))? {
+        for claim in entries(&self.stages.path().join(CLAIMS_FOLDER))? {
             remove_if_there(&claim)?;
         }
         published::remove_leftovers(&self.folder)
@@ -148,12 +126,9 @@ impl Store {
         &self.folder
     }
 
-    fn stages_folder(&self) -> PathBuf {
-        self.folder.join(STAGES_FOLDER)
-    }
-
-    fn stage_folder(&self, stage: &str) -> PathBuf {
-        self.stages_folder().join(stage)
+    /// The stages in it.
+    pub const fn stages(&self) -> &StagesFolder {
+        &self.stages
     }
 
     /// Takes this run to be alone in the folder, until it ends.
@@ -182,15 +157,6 @@ impl Store {
             .map_err(unwritable(&self.folder))
     }
 
-    /// The names of all stages that have a folder, and of those that were set aside or given up.
-    fn stage_folders(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let all = entries(&self.stages_folder())?.into_iter();
-        let is_stage = |path: &PathBuf| {
-            path.is_dir() && ![CLAIMS_FOLDER, DAMAGED_FOLDER].contains(&file_name(path).as_str())
-        };
-        Ok(all.filter(is_stage).collect())
-    }
-
     /// Removes the stages that `is_kept` does not want, and all that was set aside; gives the names of the
     /// stages and the bytes that are free now. Other runs have to be excluded.
     ///
@@ -202,8 +168,8 @@ impl Store {
         is_kept: impl Fn(&str) -> bool,
     ) -> Result<(Vec<String>, u64), StoreError> {
         let (mut names, mut bytes) = (Vec::new(), 0);
-        for path in self.stage_folders()? {
-            let name = file_name(&path);
+        for name in self.stages.names()? {
+            let path = self.stages.of_stage(&name);
             let stage = name.split('.').next().unwrap_or_default();
             if !is_kept(stage) {
                 bytes += size_on_disk(&path);
@@ -211,73 +177,10 @@ impl Store {
                 names.push(name);
             }
         }
-        let damaged = self.stages_folder().join(DAMAGED_FOLDER);
+        let damaged = self.stages.path().join(DAMAGED_FOLDER);
         bytes += size_on_disk(&damaged);
         remove_if_there(&damaged)?;
         Ok((names, bytes))
-    }
-
-    /// What there is of a stage: every file is read and held against its digest.
-    pub fn stage_state(&self, stage: &str) -> StageState {
-        let folder = self.stage_folder(stage);
-        match fs::symlink_metadata(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return StageState::Missing,
-            Err(_) => {}
-            Ok(found) if found.is_dir() => {}
-            Ok(_) => {
-                return StageState::Damaged(FileFault {
-                    path: folder,
-                    kind: FileFaultKind::NotAFile,
-                });
-            }
-        }
-        match self.manifest(stage) {
-            Ok(manifest) => {
-                let fault = manifest.files.faults(&folder).into_iter().next();
-                fault.map_or(StageState::Finished, StageState::Damaged)
-            }
-            Err(fault) => StageState::Damaged(fault),
-        }
-    }
-
-    fn manifest(&self, stage: &str) -> Result<StageManifest, FileFault> {
-        let path = self.stage_folder(stage).join(MANIFEST_FILE);
-        let read = || {
-            let found = fs::symlink_metadata(&path).map_err(|_| FileFaultKind::Missing)?;
-            if !found.is_file() {
-                return Err(FileFaultKind::NotAFile);
-            }
-            let bytes = fs::read(&path).map_err(|e| FileFaultKind::Unreadable(e.to_string()))?;
-            let text = String::from_utf8_lossy(&bytes);
-            let manifest: StageManifest =
-                unseal(&text).map_err(|error| FileFaultKind::Unreadable(error.to_string()))?;
-            if manifest.stage != stage {
-                return Err(FileFaultKind::Unreadable(format!(
-                    "it is the manifest of {}",
-                    manifest.stage
-                )));
-            }
-            Ok(manifest)
-        };
-        read().map_err(|kind| FileFault {
-            path: path.clone(),
-            kind,
-        })
-    }
-
-    /// A file of a finished stage.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Damaged`] if it is not there, or not what was written.
-    pub fn read_stage_file(&self, stage: &str, name: &str) -> Result<Vec<u8>, StoreError> {
-        let content = self
-            .manifest(stage)
-            .and_then(|manifest| manifest.files.read(&self.stage_folder(stage), name));
-        content.map_err(|fault| StoreError::Damaged {
-            path: fault.path,
-            message: fault.kind.to_string(),
-        })
     }
 
     /// Claims a stage, unless another run works on it.
@@ -286,7 +189,7 @@ impl Store {
     ///
     /// [`StoreError::Unwritable`].
     pub fn claim_stage(&self, stage: &str) -> Result<Option<Claim>, StoreError> {
-        Claim::try_take(&self.stages_folder().join(CLAIMS_FOLDER).join(stage))
+        Claim::try_take(&self.stages.path().join(CLAIMS_FOLDER).join(stage))
     }
 
     /// Moves a damaged stage out of the way, and gives its new place. The stage has to be claimed.
@@ -295,13 +198,13 @@ impl Store {
     ///
     /// [`StoreError::Unwritable`].
     pub fn set_stage_aside(&self, stage: &str) -> Result<PathBuf, StoreError> {
-        let damaged = self.stages_folder().join(DAMAGED_FOLDER);
+        let damaged = self.stages.path().join(DAMAGED_FOLDER);
         fs::create_dir_all(&damaged).map_err(unwritable(&damaged))?;
         let place = (1..)
             .map(|n| damaged.join(format!("{stage}-{n}")))
             .find(|place| fs::symlink_metadata(place).is_err())
             .expect("there are more numbers than folders");
-        fs::rename(self.stage_folder(stage), &place).map_err(unwritable(&place))?;
+        fs::rename(self.stages.of_stage(stage), &place).map_err(unwritable(&place))?;
         Ok(place)
     }
 
@@ -315,9 +218,7 @@ impl Store {
         stage: &str,
         files: &BTreeMap<String, Vec<u8>>,
     ) -> Result<(), StoreError> {
-        let partial = self
-            .stages_folder()
-            .join(format!("{stage}{PARTIAL_SUFFIX}"));
+        let partial = self.stages.path().join(format!("{stage}{PARTIAL_SUFFIX}"));
         remove_if_there(&partial)?;
         let publish = || {
             fs::create_dir(&partial).map_err(unwritable(&partial))?;
@@ -330,7 +231,7 @@ impl Store {
             };
             write_new_file(&partial.join(MANIFEST_FILE), seal(&manifest).as_bytes())?;
             sync_folder(&partial)?;
-            fs::rename(&partial, self.stage_folder(stage)).map_err(unwritable(&partial))
+            fs::rename(&partial, self.stages.of_stage(stage)).map_err(unwritable(&partial))
         };
         publish().inspect_err(|_| {
             // What could not be written whole takes up room that another run may need.
@@ -355,18 +256,6 @@ fn refuse_foreign_folder(folder: &Path) -> Result<(), StoreError> {
             path: folder.to_owned(),
             file,
         }),
-    }
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let list = || -> io::Result<Vec<PathBuf>> {
-        fs::read_dir(folder)?
-            .map(|entry| Ok(entry?.path()))
-            .collect()
-    };
-    match list() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        listed => listed.map_err(unwritable(folder)),
     }
 }
 
@@ -425,12 +314,13 @@ pub fn status(folder: &Path) -> io::Result<Status> {
         paths.sort();
         paths
     };
-    let finished = names(&stages).into_iter();
-    let finished = finished.filter(|path| path.join(MANIFEST_FILE).is_file());
+    let all = StagesFolder::in_results(folder);
+    let finished = all.names().unwrap_or_default().into_iter();
+    let finished = finished.filter(|name| all.of_stage(name).join(MANIFEST_FILE).is_file());
     let claimed = names(&stages.join(CLAIMS_FOLDER)).into_iter();
     Ok(Status {
         experiment: owner.experiment,
-        finished: finished.map(|path| file_name(&path)).collect(),
+        finished: finished.collect(),
         claimed: claimed
             .filter(|path| Claim::is_held(path))
             .map(|path| file_name(&path))

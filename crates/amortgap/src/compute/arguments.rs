@@ -50,6 +50,25 @@ pub struct StatusArguments {
     pub folder: PathBuf,
 }
 
+/// `amortgap check`
+#[derive(Args)]
+pub struct CheckArguments {
+    /// The results folders
+    #[arg(required = true, value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+}
+
+/// `amortgap clean`
+#[derive(Args)]
+pub struct CleanArguments {
+    /// The results folder
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Remove the stages of other versions of the program too, all of which this one cannot use
+    #[arg(long)]
+    pub other_programs: bool,
+}
+
 /// `amortgap bench`
 #[derive(Args)]
 pub struct BenchArguments {

@@ -20,7 +20,6 @@ use gap_store::{FileDigest, FileDigests, Store, StoreError};
 use gap_torch::device::{DeviceName, set_one_thread_per_operation};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Runs the stages that are not finished, publishes the results, and prints where they are.
@@ -225,29 +224,19 @@ fn publish_run(
     files.extend(report.files);
 
     let folder = store.folder();
-    let old_spec = fs::read_to_string(folder.join(results::SPEC_FILE)).ok();
-    let is_same = published_question(folder)
-        .is_some_and(|(manifest, files)| question.is_of(&manifest, &files));
-    let earlier = published::publish(
-        folder,
-        &Publication {
-            files,
-            unchanged: FileDigests::default(),
-            manifest,
-            is_same,
-        },
-    )
-    .map_err(Failure::from_run_error)?;
+    let (is_same, difference) = compare_with_published(folder, question, experiment);
+    let publication = Publication {
+        files,
+        unchanged: FileDigests::default(),
+        manifest,
+        is_same,
+    };
+    let earlier = published::publish(folder, &publication).map_err(Failure::from_run_error)?;
     if let Some(earlier) = earlier {
-        let differences = old_spec.map_or_else(Vec::new, |old| {
-            document::differences(&old, document::write(experiment))
-        });
-        let why = if differences.is_empty() {
-            "made by another program, on another machine, or changed since".to_owned()
-        } else {
-            differences.join("; ")
-        };
-        eprintln!("earlier results are kept in {} ({why})", earlier.display());
+        eprintln!(
+            "earlier results are kept in {}: {difference}",
+            earlier.display()
+        );
     }
     println!("{}", report.text);
     println!("numbers: {}", rows.digest_of_numbers());
@@ -255,14 +244,31 @@ fn publish_run(
     Ok(())
 }
 
-/// The manifest of what is published in `folder`, and the digests in it.
-fn published_question(folder: &Path) -> Option<(Map<String, Value>, FileDigests)> {
-    match published::read(folder) {
-        Published::WithDigests {
-            manifest, files, ..
-        } => Some((manifest, files)),
-        _ => None,
+/// Whether what is published in `folder` answers `question`, and what is different about it.
+fn compare_with_published(
+    folder: &Path,
+    question: &Question,
+    experiment: &Experiment,
+) -> (bool, String) {
+    let changed = "files were changed since they were published";
+    let Published::WithDigests {
+        manifest, files, ..
+    } = published::read(folder)
+    else {
+        return (false, changed.to_owned());
+    };
+    if question.is_of(&manifest, &files) {
+        return (true, changed.to_owned());
     }
+    let spec = files.read(folder, results::SPEC_FILE).unwrap_or_default();
+    let spec = String::from_utf8_lossy(&spec);
+    let differences = document::differences(&spec, document::write(experiment));
+    let difference = match &differences[..] {
+        [] => "another program or another machine made them".to_owned(),
+        _ if spec.is_empty() => changed.to_owned(),
+        differences => differences.join("; "),
+    };
+    (false, difference)
 }
 
 fn incomplete_run_failure(report: &RunReport, arguments: &RunArguments) -> Failure {

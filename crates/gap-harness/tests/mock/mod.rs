@@ -185,7 +185,10 @@ impl Executor for MockExecutor {
             executed.len() - 1
         };
         for dependency in stage.input_stages() {
-            let note = workspace.store.read_stage_file(dependency.as_str(), "note");
+            let note = workspace
+                .store
+                .stages()
+                .read_file(dependency.as_str(), "note");
             assert!(
                 note.is_ok(),
                 "{} began before {dependency} was published",

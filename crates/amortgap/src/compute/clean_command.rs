@@ -1,0 +1,79 @@
+//! `amortgap clean`: removes stages that the spec in a folder of results does not need.
+
+use super::arguments::CleanArguments;
+use crate::CommandResult;
+use crate::exit::Failure;
+use gap_harness::{Plan, Provenance};
+use gap_schema::results::SPEC_FILE;
+use gap_spec::document;
+use gap_store::Store;
+use gap_store::published::{self, Published};
+use gap_torch::device::DeviceName;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Removes the stages that are not needed, and prints how much room that makes.
+pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
+    let folder = &arguments.folder;
+    let experiment =
+        document::read(&folder.join(SPEC_FILE), &[]).map_err(Failure::from_input_error)?;
+    let manifest = match published::read(folder) {
+        Published::WithDigests { manifest, .. } => manifest,
+        _ => {
+            return Err(Failure::Input(format!(
+                "{}: there are no published results here, so that every stage may be needed; run the experiment first",
+                folder.display()
+            )));
+        }
+    };
+    let text = |key: &str| {
+        manifest
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let device: DeviceName = text("device")
+        .parse()
+        .map_err(|error| Failure::Input(format!("{}: {error}", folder.display())))?;
+    let here = Provenance::of_this_process(device, 1);
+    let environment = here.environment();
+    if !arguments.other_programs && text("source") != here.source {
+        return Err(Failure::Input(format!(
+            "{}: another program (commit {}) made these stages, and this one needs none of them; pass --other-programs to remove them all",
+            folder.display(),
+            text("commit")
+        )));
+    }
+    let needed: BTreeSet<String> = experiment
+        .problems
+        .iter()
+        .map(|problem| Plan::new(problem, &environment))
+        .flat_map(|plan| {
+            let ids = plan.stages().iter().map(|(id, _)| id.to_string());
+            ids.collect::<Vec<_>>()
+        })
+        .collect();
+    let (store, notices) =
+        Store::open(folder, &experiment.name).map_err(Failure::from_input_error)?;
+    for notice in notices {
+        eprintln!("{notice}");
+    }
+    store
+        .exclude_other_runs()
+        .map_err(Failure::from_input_error)?;
+    let (removed, bytes) = store
+        .remove_stages(|stage| needed.contains(stage))
+        .map_err(Failure::from_run_error)?;
+    println!(
+        "{}: {} stages removed, {:.1} MB; {} are kept",
+        folder.display(),
+        removed.len(),
+        bytes as f64 / 1e6,
+        store
+            .stages()
+            .names()
+            .map_err(Failure::from_run_error)?
+            .len(),
+    );
+    Ok(())
+}
