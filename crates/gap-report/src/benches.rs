@@ -9,6 +9,7 @@ mod table;
 
 pub use row::{BenchEstimate, BenchRow};
 
+use crate::csv::{csv_document, flatten_to_csv_row};
 use crate::figure::Figure;
 use crate::publish::{ReportError, render_error, write_text_atomically};
 use crate::table::layout;
@@ -61,11 +62,7 @@ pub fn write_benches(
     ])
 }
 
-fn bench_rows_csv(rows: &[BenchRow]) -> Result<String, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.serialize(row)?;
-    }
-    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
-    Ok(String::from_utf8(bytes).expect("its fields are text"))
+fn bench_rows_csv(rows: &[BenchRow]) -> Result<String, serde_json::Error> {
+    let rows: Result<Vec<_>, _> = rows.iter().map(flatten_to_csv_row).collect();
+    Ok(csv_document(&rows?))
 }
