@@ -8,6 +8,7 @@ use gap_schema::parquet::{self, TableError};
 use gap_schema::results::RECORDS_FILE;
 use gap_schema::rows_file::{self, RowsError};
 use gap_schema::{Record, RowFile};
+use gap_spec::input_file::{self, InputFileError};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -56,6 +57,8 @@ const STAGES_FOLDER: &str = ".stages";
 /// The file with the wall time of a stage, seconds.
 const SECONDS_FILE: &str = "seconds";
 const FINISHED_FILE: &str = "finished";
+/// The size of the longest file with an experiment's name that is read.
+const MOST_NAME_BYTES: u64 = 1 << 20;
 
 impl Store {
     /// Opens `folder` for the experiment, creating it if needed, and locks it for this process.
@@ -360,14 +363,16 @@ pub struct Status {
 /// An [`io::Error`] that names the folder if no run was started in it.
 pub fn status(folder: &Path) -> io::Result<Status> {
     let stages = folder.join(STAGES_FOLDER);
-    let experiment = fs::read_to_string(stages.join("experiment")).map_err(|error| {
+    let no_run = |error: InputFileError| {
         let message = format!("{}: no run was started here ({error})", folder.display());
-        io::Error::new(error.kind(), message)
-    })?;
+        io::Error::other(message)
+    };
+    let experiment =
+        input_file::read_text(&stages.join("experiment"), MOST_NAME_BYTES).map_err(no_run)?;
     let names: Vec<PathBuf> = fs::read_dir(&stages)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
-    let lock = File::open(stages.join("lock"))?;
+    let lock = input_file::open(&stages.join("lock")).map_err(no_run)?;
     Ok(Status {
         experiment,
         stages: names

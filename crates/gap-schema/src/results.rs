@@ -7,6 +7,11 @@ use gap_spec::Experiment;
 use serde::de::DeserializeOwned;
 use std::path::Path;
 
+/// The size of the longest JSON file of a folder of results that is read.
+pub const MOST_JSON_BYTES: u64 = 1 << 26;
+/// The size of the longest table of records, or of other rows, that is read.
+pub const MOST_TABLE_BYTES: u64 = 1 << 30;
+
 /// The table of records.
 pub const RECORDS_FILE: &str = "records.parquet";
 /// The summary, which other programs read.
@@ -67,10 +72,10 @@ pub struct ResultRows {
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// The table of records cannot be read.
-    #[error(transparent)]
+    #[error("{0}; run the experiment again")]
     Table(#[from] TableError),
     /// A file with rows of another kind cannot be read.
-    #[error(transparent)]
+    #[error("{0}; run the experiment again")]
     Rows(#[from] RowsError),
 }
 
@@ -107,7 +112,7 @@ impl ResultRows {
 }
 
 fn read_rows_if_exists<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
-    if path.is_file() {
+    if path.exists() {
         rows_file::read_csv_rows(path)
     } else {
         Ok(Vec::new())

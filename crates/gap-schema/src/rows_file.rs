@@ -1,5 +1,7 @@
 //! Reads and writes rows as CSV, for the results of a run that are not records.
 
+use crate::results::MOST_TABLE_BYTES;
+use gap_spec::input_file;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -22,7 +24,7 @@ pub struct RowsError {
     message: String,
 }
 
-fn rows_error_at_path(path: &Path) -> impl Fn(csv::Error) -> RowsError + '_ {
+fn rows_error_at_path<E: ToString>(path: &Path) -> impl Fn(E) -> RowsError + '_ {
     move |error| RowsError {
         path: path.to_owned(),
         message: error.to_string(),
@@ -39,9 +41,7 @@ pub fn write_csv_rows<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), RowsE
     for row in rows {
         writer.serialize(row).map_err(rows_error_at_path(path))?;
     }
-    writer
-        .flush()
-        .map_err(|error| rows_error_at_path(path)(error.into()))
+    writer.flush().map_err(rows_error_at_path(path))
 }
 
 /// Reads the rows in the file `path`.
@@ -50,8 +50,8 @@ pub fn write_csv_rows<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), RowsE
 ///
 /// [`RowsError`] if the file cannot be read, or holds rows of another kind.
 pub fn read_csv_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
-    let mut reader = csv::Reader::from_path(path).map_err(rows_error_at_path(path))?;
-    reader
+    let bytes = input_file::read(path, MOST_TABLE_BYTES).map_err(rows_error_at_path(path))?;
+    csv::Reader::from_reader(bytes.as_slice())
         .deserialize()
         .map(|row| row.map_err(rows_error_at_path(path)))
         .collect()
