@@ -1,7 +1,10 @@
 //! Reads and writes records as Parquet, with the provenance in the file's footer.
 
 use crate::columns::records_from_frame;
+use crate::parquet_frame::read_frame;
 use crate::record::Record;
+use crate::results::MOST_TABLE_BYTES;
+use gap_spec::input_file;
 use polars::prelude::*;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -55,7 +58,7 @@ pub fn write_records(path: &Path, records: &[Record], provenance: &str) -> Resul
 /// [`TableError`] if the file is missing or cut short, or has another schema.
 pub fn read_records(path: &Path) -> Result<Vec<Record>, TableError> {
     let wrong = table_error_at_path(path);
-    let file = File::open(path).map_err(|e| wrong(&e))?;
-    let frame = ParquetReader::new(file).finish().map_err(|e| wrong(&e))?;
+    let file = input_file::read(path, MOST_TABLE_BYTES).map_err(|e| wrong(&e))?;
+    let frame = read_frame(&file).map_err(|e| wrong(&e))?;
     records_from_frame(&frame).map_err(|e| wrong(&e))
 }
