@@ -6,7 +6,7 @@ use crate::exit::Failure;
 use gap_report::{Format, ReportContent, main_results_text, render_report, summarize};
 use gap_schema::results::{self, ResultRows};
 use gap_schema::summary::StageCost;
-use gap_spec::{Experiment, document};
+use gap_spec::{Experiment, document, input_file};
 use gap_store::published::{self, Files, Publication, Published};
 use gap_store::{FileDigest, FileDigests};
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ pub fn rewrite_reports(arguments: &ReportArguments) -> CommandResult {
         ));
     }
     for folder in &arguments.folders {
-        if !folder.join(results::RECORDS_FILE).is_file() {
+        if !folder.join(results::RECORDS_FILE).exists() {
             return Err(Failure::Input(format!(
                 "{}: there are no results here; name the folder of a finished run, which `amortgap run` makes",
                 folder.display()
@@ -139,7 +139,8 @@ fn whole_results(folder: &Path) -> Result<(Map<String, Value>, FileDigests), Fai
         Published::WithoutDigests(manifest) => {
             let mut files = FileDigests::default();
             for name in SOURCES {
-                if let Ok(content) = fs::read(folder.join(name)) {
+                if let Ok(content) = input_file::read(&folder.join(name), results::MOST_TABLE_BYTES)
+                {
                     files.0.insert(name.to_owned(), FileDigest::of(&content));
                 }
             }
@@ -173,7 +174,7 @@ fn check_variants_in_spec(
 
 /// Reads the wall times of a run's stages; they are empty if there is no such file, as in older results.
 fn read_stage_costs(path: &Path) -> Result<Vec<StageCost>, Failure> {
-    if !path.is_file() {
+    if !path.exists() {
         return Ok(Vec::new());
     }
     serde_json::from_value(read_json(path)?).map_err(|error| {
@@ -185,7 +186,7 @@ fn read_stage_costs(path: &Path) -> Result<Vec<StageCost>, Failure> {
 }
 
 fn read_json(path: &Path) -> Result<Value, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| {
+    let text = input_file::read_text(path, results::MOST_JSON_BYTES).map_err(|error| {
         Failure::Input(format!(
             "{}: cannot be read: {error}; is this a finished run?",
             path.display()

@@ -8,11 +8,17 @@ mod experiment;
 use experiment::{Bench, DIGITS, number, refusal, succeeds};
 use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 
 /// Writes the files that criterion would for a bench that took `nanoseconds` per run.
 fn store(bench: &Bench, ids: &[&str], throughput: &Value, nanoseconds: f64) {
     let folder = bench.path("criterion").join(ids.join("/")).join("new");
-    fs::create_dir_all(&folder).unwrap();
+    store_in(&folder, ids, throughput, nanoseconds);
+}
+
+/// Writes the files of [`store`] into `folder`.
+fn store_in(folder: &Path, ids: &[&str], throughput: &Value, nanoseconds: f64) {
+    fs::create_dir_all(folder).unwrap();
     let benchmark = json!({
         "group_id": ids[0], "function_id": ids.get(1), "value_str": ids.get(2),
         "throughput": throughput, "full_id": ids.join("/"), "directory_name": ids.join("/"),
@@ -103,12 +109,48 @@ fn stored_results_become_a_table_a_figure_and_files() {
     let text = |name: &str| fs::read_to_string(bench.path(name)).unwrap();
     assert!(text("out/bench.csv").starts_with("work,workload,unit,per_second,"));
     assert_eq!(text("out/bench.csv").lines().count(), 4);
-    assert!(text("out/bench.md").contains("| W2_batch1000 | points/s | 200,000 |"));
+    assert!(text("out/bench.md").contains("| W2\\_batch1000 | points/s | 200,000 |"));
     let figure = text("out/throughput.svg");
     assert!(figure.contains("batch1000") && figure.contains("observations/s"));
     assert!(!figure.contains("avx2-full"), "workloads alone");
     let provenance = bench.json("out/provenance.json");
     assert!(provenance["cpu"].is_string() && provenance.get("seeds").is_none());
+}
+
+#[test]
+fn the_name_of_a_bench_is_neither_a_formula_nor_markup() {
+    let bench = Bench::with(DIGITS);
+    let names = ["=HYPERLINK(\"evil\")", "@sum", "a|b `c` <i>*d*</i>"];
+    for name in names {
+        let folder = bench
+            .path("criterion")
+            .join(name.replace('/', "_"))
+            .join("new");
+        store_in(&folder, &[name], &json!({"Elements": 5}), 1e9);
+    }
+    succeeds(&mut bench.amortgap(&COMMAND));
+    let text = |name: &str| fs::read_to_string(bench.path(name)).unwrap();
+    let csv = text("out/bench.csv");
+    assert!(
+        csv.contains("\n\"'=HYPERLINK(\"\"evil\"\")\",false,elements/s,5.0,"),
+        "{csv}"
+    );
+    assert!(csv.contains("\n'@sum,false,"), "{csv}");
+    let markdown = text("out/bench.md");
+    assert!(
+        markdown.contains("\n| a\\|b \\`c\\` \\<i\\>\\*d\\*\\</i\\> | elements/s |"),
+        "{markdown}"
+    );
+    let json = bench.json("out/bench.json");
+    let stored: Vec<&str> = json["benches"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["work"].as_str().unwrap())
+        .collect();
+    for name in names {
+        assert!(stored.contains(&name), "JSON has names as they are");
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@ use tch::{Kind, Tensor};
 pub struct DataFile {
     /// The file's standard name, without `.gz`.
     pub name: &'static str,
+    /// The size of the published file's uncompressed bytes; a longer file is not read.
+    pub bytes: u64,
     /// SHA-256 of the published file's uncompressed bytes, as hexadecimal digits.
     pub sha256: &'static str,
 }
@@ -68,6 +70,7 @@ const DIGITS_ENTRY: CatalogEntry = CatalogEntry {
     source: "E. Alpaydin, C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI; its 1,797 test digits as distributed with scikit-learn",
     files: &[DataFile {
         name: "digits.csv",
+        bytes: 264_712,
         sha256: "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8",
     }],
     built_in: true,
@@ -89,10 +92,12 @@ const MNIST_ENTRY: CatalogEntry = CatalogEntry {
     files: &[
         DataFile {
             name: "train-images-idx3-ubyte",
+            bytes: 47_040_016,
             sha256: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         },
         DataFile {
             name: "t10k-images-idx3-ubyte",
+            bytes: 7_840_016,
             sha256: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         },
     ],
@@ -309,7 +314,7 @@ fn locate_and_read_file(
             .map(|folder| folder.display().to_string())
             .join(" or "),
     })?;
-    let bytes = idx::read_decompressed(&path)?;
+    let bytes = idx::read_decompressed(&path, file.bytes)?;
     Ok((path, bytes))
 }
 

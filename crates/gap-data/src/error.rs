@@ -1,5 +1,6 @@
 //! Errors in a data set's name, its files or their contents; each message says how to fix the problem.
 
+use gap_spec::input_file::InputFileError;
 use std::path::PathBuf;
 
 /// The reason why a data set cannot be loaded.
@@ -46,12 +47,24 @@ pub enum DataError {
         searched: String,
     },
     /// A file exists but cannot be read.
-    #[error("{path} cannot be read; make it readable to you, or pass another --data-dir")]
+    #[error(
+        "{path} cannot be read: {source}; make it a regular file that you may read, or pass another --data-dir"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The operating system's error.
-        source: std::io::Error,
+        /// Why it cannot be read.
+        source: InputFileError,
+    },
+    /// A file is longer than the published one.
+    #[error(
+        "{path} is longer than the published file, which has {published} bytes uncompressed; fetch it again"
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The size of the published file's uncompressed bytes.
+        published: u64,
     },
     /// A `.gz` file does not decompress.
     #[error("{path} is corrupt or cut short: it does not decompress as gzip; fetch it again")]
@@ -59,7 +72,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// The decompressor's error.
-        source: std::io::Error,
+        source: InputFileError,
     },
     /// A file does not begin with the magic number of IDX images.
     #[error(

@@ -4,8 +4,7 @@
 
 use crate::error::DataError;
 use flate2::read::MultiGzDecoder;
-use std::fs;
-use std::io::Read;
+use gap_spec::input_file::{self, InputFileError};
 use std::path::Path;
 
 const IMAGES_MAGIC: u32 = 0x0000_0803;
@@ -25,27 +24,49 @@ pub struct Images {
     pub pixels: Vec<u8>,
 }
 
-/// Reads the file `path`, and decompresses it if its name ends in `.gz`.
+/// Reads the regular file `path`, and decompresses it if its name ends in `.gz`. No more is read or
+/// decompressed than the published file needs, which has `published` bytes uncompressed.
 ///
 /// # Errors
 ///
-/// [`DataError::Unreadable`] if the file cannot be read, [`DataError::Gzip`] if it does not decompress.
-pub fn read_decompressed(path: &Path) -> Result<Vec<u8>, DataError> {
-    let stored = fs::read(path).map_err(|source| DataError::Unreadable {
+/// [`DataError::Unreadable`] if the file cannot be read, [`DataError::Gzip`] if it does not decompress,
+/// [`DataError::TooLong`] if it is longer than the published file.
+pub fn read_decompressed(path: &Path, published: u64) -> Result<Vec<u8>, DataError> {
+    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+    let too_long = || DataError::TooLong {
         path: path.to_owned(),
-        source,
-    })?;
-    if path.extension().is_none_or(|extension| extension != "gz") {
-        return Ok(stored);
-    }
-    let mut bytes = Vec::new();
-    MultiGzDecoder::new(stored.as_slice())
-        .read_to_end(&mut bytes)
-        .map_err(|source| DataError::Gzip {
+        published,
+    };
+    let most_stored = if is_packed {
+        most_gzip_bytes(published)
+    } else {
+        published
+    };
+    let stored = input_file::read(path, most_stored).map_err(|source| match source {
+        InputFileError::TooLong { .. } => too_long(),
+        source => DataError::Unreadable {
             path: path.to_owned(),
             source,
-        })?;
-    Ok(bytes)
+        },
+    })?;
+    if !is_packed {
+        return Ok(stored);
+    }
+    input_file::read_stream(MultiGzDecoder::new(stored.as_slice()), published).map_err(|source| {
+        match source {
+            InputFileError::TooLong { .. } => too_long(),
+            source => DataError::Gzip {
+                path: path.to_owned(),
+                source,
+            },
+        }
+    })
+}
+
+/// The size of the longest gzip file that holds `bytes` bytes: deflate stores what it cannot compress in blocks
+/// with a header each, which add less than a thousandth, and gzip's own header has a name and a comment.
+const fn most_gzip_bytes(bytes: u64) -> u64 {
+    bytes + bytes / 1000 + 4096
 }
 
 /// Parses `bytes`, the uncompressed contents of the file `path`, into images. Errors name `path`.

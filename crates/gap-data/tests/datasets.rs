@@ -36,15 +36,26 @@ fn with_seed(name: &str, split_seed: u32) -> Splits {
     load(name, &options).unwrap()
 }
 
-/// The lines of the built-in file as numbers, read without the code under test.
-fn digits_csv() -> Vec<Vec<u32>> {
+/// The built-in file, read without the code under test.
+fn digits_text() -> String {
     let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/digits.csv.gz"));
     let mut text = String::new();
     GzDecoder::new(file.unwrap())
         .read_to_string(&mut text)
         .unwrap();
+    text
+}
+
+/// The lines of the built-in file as numbers.
+fn digits_csv() -> Vec<Vec<u32>> {
     let line = |line: &str| line.split(',').map(|v| v.parse().unwrap()).collect();
-    text.lines().map(line).collect()
+    digits_text().lines().map(line).collect()
+}
+
+#[test]
+fn the_catalog_has_the_size_of_the_built_in_file() {
+    let file = gap_data::entry("digits").unwrap().files[0];
+    assert_eq!(file.bytes, digits_text().len() as u64);
 }
 
 #[test]

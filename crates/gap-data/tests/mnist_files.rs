@@ -6,7 +6,7 @@
 
 use flate2::{Compression, write::GzEncoder};
 use gap_data::idx::{Images, parse_images, read_decompressed};
-use gap_data::{DataError, LoadOptions, check, load};
+use gap_data::{DataError, LoadOptions, catalog, check, load};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -65,7 +65,7 @@ fn a_well_formed_file_is_read_with_or_without_gzip() {
     let dir = folder(&[("plain", &bytes), ("packed.gz", &gzip(&bytes))]);
     for name in ["plain", "packed.gz"] {
         let path = dir.path().join(name);
-        let images = parse_images(&read_decompressed(&path).unwrap(), &path).unwrap();
+        let images = parse_images(&read_decompressed(&path, 28).unwrap(), &path).unwrap();
         let expected = Images {
             n: 2,
             height: 2,
@@ -289,5 +289,92 @@ fn a_folder_in_place_of_a_file_cannot_be_read() {
     let dir = folder(&[("train-images-idx3-ubyte/inside", b"")]);
     let (error, message) = refusal(dir.path());
     assert!(matches!(error, DataError::Unreadable { .. }));
-    assert!(message.starts_with("DIR/train-images-idx3-ubyte cannot be read"));
+    assert_eq!(
+        message,
+        "DIR/train-images-idx3-ubyte cannot be read: it is a directory, not a regular file; make it a regular file that you may read, or pass another --data-dir"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_fifo_or_a_device_in_place_of_a_file_is_not_waited_for() {
+    for name in [TRAIN, "train-images-idx3-ubyte.gz"] {
+        let dir = folder(&[]);
+        let path = dir.path().join(name);
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let (error, message) = refusal(dir.path());
+        assert!(matches!(error, DataError::Unreadable { .. }));
+        let start = format!("DIR/{name} cannot be read: it is a FIFO, not a regular file; ");
+        assert!(message.starts_with(&start), "{message}");
+
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        let (_, message) = refusal(dir.path());
+        let start = format!("DIR/{name} cannot be read: it is a device, not a regular file; ");
+        assert!(message.starts_with(&start), "{message}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_file_is_followed() {
+    let dir = folder(&[("elsewhere/images", &small())]);
+    std::os::unix::fs::symlink("elsewhere/images", dir.path().join(TRAIN)).unwrap();
+    assert!(matches!(
+        refusal(dir.path()).0,
+        DataError::WrongChecksum { .. }
+    ));
+}
+
+const TOO_LONG: &str =
+    "is longer than the published file, which has 47040016 bytes uncompressed; fetch it again";
+
+#[test]
+fn a_gzip_bomb_is_decompressed_only_as_far_as_the_published_file_goes() {
+    // Each member is 100 MB of zeros in 100 kB. Were all 40 of them decompressed, they would take 4 GB.
+    let member = gzip(&vec![0; 100_000_000]);
+    let (error, message) = refusal_of("train-images-idx3-ubyte.gz", &member.repeat(40));
+    assert!(matches!(error, DataError::TooLong { .. }));
+    assert_eq!(
+        message,
+        format!("DIR/train-images-idx3-ubyte.gz {TOO_LONG}")
+    );
+}
+
+#[test]
+fn a_file_that_is_longer_than_the_published_one_is_not_read() {
+    for (name, bytes) in [(TRAIN, 47_040_017), ("train-images-idx3-ubyte.gz", 1 << 40)] {
+        let dir = folder(&[]);
+        // A sparse file takes no room.
+        let file = fs::File::create(dir.path().join(name)).unwrap();
+        file.set_len(bytes).unwrap();
+        let (error, message) = refusal(dir.path());
+        assert!(matches!(error, DataError::TooLong { .. }));
+        assert_eq!(message, format!("DIR/{name} {TOO_LONG}"));
+        let error = check("mnist", Some(dir.path())).unwrap_err();
+        assert!(matches!(error, DataError::TooLong { .. }));
+    }
+}
+
+#[test]
+fn a_file_of_the_published_size_is_read_whole_however_badly_it_compresses() {
+    let bytes = small();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
+    encoder.write_all(&bytes).unwrap();
+    let dir = folder(&[("packed.gz", &encoder.finish().unwrap())]);
+    let path = dir.path().join("packed.gz");
+    assert_eq!(read_decompressed(&path, 28).unwrap(), bytes);
+    let error = read_decompressed(&path, 27).unwrap_err();
+    assert!(matches!(error, DataError::TooLong { published: 27, .. }));
+}
+
+#[test]
+fn the_catalog_has_the_size_of_each_file() {
+    for entry in catalog().iter().filter(|entry| !entry.built_in) {
+        let sizes =
+            [entry.n_train, entry.n_test].map(|n| 16 + n as u64 * entry.observed_dim as u64);
+        let listed: Vec<u64> = entry.files.iter().map(|file| file.bytes).collect();
+        assert_eq!(listed, sizes);
+    }
 }

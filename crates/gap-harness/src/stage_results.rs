@@ -35,7 +35,7 @@ pub fn publish(
 /// [`RunError`] if the file is not what the stage left.
 pub fn read_records(store: &Store, id: &StageId) -> Result<Vec<Record>, RunError> {
     let bytes = store.stages().read_file(id.as_str(), RECORDS_FILE)?;
-    parquet::records_from_bytes(bytes, &named(id, RECORDS_FILE)).map_err(stage_error)
+    parquet::records_from_bytes(&bytes, &named(id, RECORDS_FILE)).map_err(stage_error)
 }
 
 /// Reads the rows of one kind that a finished stage left.

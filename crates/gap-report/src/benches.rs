@@ -9,6 +9,7 @@ mod table;
 
 pub use row::{BenchEstimate, BenchRow};
 
+use crate::csv::{csv_document, flatten_to_csv_row};
 use crate::error::{RenderError, render_error};
 use crate::figure::Figure;
 use crate::table::layout;
@@ -46,11 +47,7 @@ pub fn render_benches(rows: &[BenchRow]) -> Result<BTreeMap<String, Vec<u8>>, Re
         .collect())
 }
 
-fn bench_rows_csv(rows: &[BenchRow]) -> Result<String, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.serialize(row)?;
-    }
-    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
-    Ok(String::from_utf8(bytes).expect("its fields are text"))
+fn bench_rows_csv(rows: &[BenchRow]) -> Result<String, serde_json::Error> {
+    let rows: Result<Vec<_>, _> = rows.iter().map(flatten_to_csv_row).collect();
+    Ok(csv_document(&rows?))
 }

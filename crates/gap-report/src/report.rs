@@ -95,7 +95,9 @@ fn results_markdown(summary: &Summary) -> String {
     let sentences = SECTIONS
         .iter()
         .flat_map(|section| section.outcome_sentences(summary));
-    let list: String = sentences.map(|text| format!("- {text}\n")).collect();
+    let list: String = sentences
+        .map(|text| format!("- {}\n", layout::markdown_text(&text)))
+        .collect();
     let text = std::iter::once(list).filter(|list| !list.is_empty());
     let tables = main_tables(summary).into_iter();
     let text = text.chain(tables.map(|table| layout::markdown(&table)));

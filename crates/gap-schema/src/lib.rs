@@ -11,6 +11,8 @@ pub mod calibration;
 mod cell;
 mod columns;
 pub mod parquet;
+mod parquet_claims;
+mod parquet_frame;
 pub mod picture;
 pub mod record;
 pub mod results;

@@ -1,9 +1,11 @@
 //! Reads and writes records as Parquet, with the provenance in the file's footer.
 
 use crate::columns::records_from_frame;
+use crate::parquet_frame::read_frame;
 use crate::record::Record;
+use crate::results::MOST_TABLE_BYTES;
+use gap_spec::input_file;
 use polars::prelude::*;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 pub use crate::columns::records_to_frame;
@@ -51,11 +53,9 @@ pub fn records_to_bytes(records: &[Record], provenance: &str) -> PolarsResult<Ve
 /// # Errors
 ///
 /// [`TableError`] if the table is cut short or has another schema.
-pub fn records_from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Vec<Record>, TableError> {
+pub fn records_from_bytes(bytes: &[u8], path: &Path) -> Result<Vec<Record>, TableError> {
     let wrong = table_error_at_path(path);
-    let frame = ParquetReader::new(Cursor::new(bytes))
-        .finish()
-        .map_err(|e| wrong(&e))?;
+    let frame = read_frame(bytes).map_err(|e| wrong(&e))?;
     records_from_frame(&frame).map_err(|e| wrong(&e))
 }
 
@@ -65,6 +65,7 @@ pub fn records_from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Vec<Record>, Ta
 ///
 /// [`TableError`] if the file is missing or cut short, or has another schema.
 pub fn read_records(path: &Path) -> Result<Vec<Record>, TableError> {
-    let bytes = std::fs::read(path).map_err(|e| table_error_at_path(path)(&e))?;
-    records_from_bytes(bytes, path)
+    let bytes =
+        input_file::read(path, MOST_TABLE_BYTES).map_err(|e| table_error_at_path(path)(&e))?;
+    records_from_bytes(&bytes, path)
 }

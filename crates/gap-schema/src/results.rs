@@ -10,6 +10,11 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// The size of the longest JSON file of a folder of results that is read.
+pub const MOST_JSON_BYTES: u64 = 1 << 26;
+/// The size of the longest table of records, or of other rows, that is read.
+pub const MOST_TABLE_BYTES: u64 = 1 << 30;
+
 /// The table of records.
 pub const RECORDS_FILE: &str = "records.parquet";
 /// The summary, which other programs read.
@@ -70,10 +75,10 @@ pub struct ResultRows {
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// The table of records cannot be read.
-    #[error(transparent)]
+    #[error("{0}; run the experiment again")]
     Table(#[from] TableError),
     /// A file with rows of another kind cannot be read.
-    #[error(transparent)]
+    #[error("{0}; run the experiment again")]
     Rows(#[from] RowsError),
 }
 
@@ -195,7 +200,7 @@ fn remove_times_and_stage_names(value: &mut Value) {
 }
 
 fn read_rows_if_exists<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
-    if path.is_file() {
+    if path.exists() {
         rows_file::read_csv_rows(path)
     } else {
         Ok(Vec::new())

@@ -1,5 +1,7 @@
 //! Reads and writes rows as CSV, for the results of a run that are not records.
 
+use crate::results::MOST_TABLE_BYTES;
+use gap_spec::input_file;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -58,7 +60,7 @@ pub fn rows_from_csv<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<V
 ///
 /// [`RowsError`] if the file cannot be read, or holds rows of another kind.
 pub fn read_csv_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
-    let bytes = std::fs::read(path).map_err(|error| RowsError {
+    let bytes = input_file::read(path, MOST_TABLE_BYTES).map_err(|error| RowsError {
         path: path.to_owned(),
         message: error.to_string(),
     })?;

@@ -9,12 +9,16 @@ pub use differences::differences;
 
 use crate::check::CheckedSpec;
 use crate::experiment::ExperimentSpec;
+use crate::input_file::{self, InputFileError};
 use crate::problem::{Experiment, Problem};
 use fault::{Fault, key_spans, span_around_key, toml_fault};
 use overrides::{apply_override, hidden_by_variants, overrides_around_key};
-use std::fs;
 use std::path::{Path, PathBuf};
 use toml::Table;
+
+/// The size of the longest spec file that is read; the experiments of the repository have about 2,000 bytes
+/// each.
+pub const MOST_SPEC_BYTES: u64 = 1 << 20;
 
 /// A spec cannot be used. Every message is one line that says where the mistake is and how to correct it.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +31,7 @@ pub enum SpecError {
         /// The file.
         path: PathBuf,
         /// The cause.
-        source: std::io::Error,
+        source: InputFileError,
     },
     /// A line of the file is wrong.
     #[error("{path}:{line}:{column}: {message}")]
@@ -67,10 +71,11 @@ pub enum SpecError {
 ///
 /// [`SpecError`], with line and column if the mistake is in the file.
 pub fn read(path: &Path, overrides: &[String]) -> Result<Experiment, SpecError> {
-    let text = fs::read_to_string(path).map_err(|source| SpecError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text =
+        input_file::read_text(path, MOST_SPEC_BYTES).map_err(|source| SpecError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
     if overrides.is_empty() {
         return parse(path, &text);
     }

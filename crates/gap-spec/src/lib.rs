@@ -6,6 +6,8 @@
 //! of each family, step rule and estimator are one row of a table (in `family.rs`, `step_rule.rs` and
 //! `estimator.rs`).
 //!
+//! [`input_file`] reads files that a user names, of any kind; crates that read others than specs use it too.
+//!
 //! [`ExperimentSpec`] is a spec file as written. [`document`] reads the file, applies overrides and variants,
 //! and locates mistakes in it; `check` refuses specs that cannot run and returns the others as a
 //! [`CheckedSpec`].
@@ -22,6 +24,7 @@ pub mod encoder;
 pub mod estimator;
 pub mod experiment;
 pub mod family;
+pub mod input_file;
 pub mod likelihood;
 pub mod model;
 mod named;

@@ -8,6 +8,7 @@ use crate::digests::{FileDigests, FileFault, FileFaultKind};
 use crate::disk::{refuse_link, remove_if_there, sync_folder, unwritable, write_new_file};
 use crate::error::StoreError;
 use crate::sealed_json::{SealError, seal, unseal};
+use gap_spec::input_file;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,6 +23,8 @@ pub const EARLIER_FOLDER: &str = "earlier";
 const STAGING_FOLDER: &str = ".publishing";
 /// The claim on publishing.
 const CLAIM_FILE: &str = ".publishing.lock";
+/// The size of the longest manifest that is read.
+const MOST_MANIFEST_BYTES: u64 = 1 << 26;
 /// The key of the digests in the manifest.
 const FILES_KEY: &str = "files";
 
@@ -80,12 +83,13 @@ fn read_manifest(folder: &Path) -> Published {
             kind,
         })
     };
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Published::Nothing,
+    if fs::symlink_metadata(&path).is_err() {
+        return Published::Nothing;
+    }
+    let text = match input_file::read_text(&path, MOST_MANIFEST_BYTES) {
+        Ok(text) => text,
         Err(error) => return damaged(FileFaultKind::Unreadable(error.to_string())),
     };
-    let text = String::from_utf8_lossy(&bytes);
     match unseal::<Map<String, Value>>(&text) {
         Ok(mut manifest) => {
             let files = manifest.shift_remove(FILES_KEY).unwrap_or_default();

@@ -4,6 +4,7 @@ use crate::digests::{FileDigests, FileFault, FileFaultKind};
 use crate::disk::entries;
 use crate::error::StoreError;
 use crate::sealed_json::unseal;
+use gap_spec::input_file;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -17,6 +18,8 @@ pub const CLAIMS_FOLDER: &str = "claims";
 pub const DAMAGED_FOLDER: &str = "damaged";
 /// The names and digests of a stage's files, among them.
 pub const MANIFEST_FILE: &str = "manifest.json";
+/// The size of the longest manifest of a stage that is read.
+const MOST_MANIFEST_BYTES: u64 = 1 << 20;
 /// How the name ends of a folder that a stage is written to before it is published.
 pub const PARTIAL_SUFFIX: &str = ".partial";
 
@@ -106,8 +109,8 @@ impl StagesFolder {
             if !found.is_file() {
                 return Err(FileFaultKind::NotAFile);
             }
-            let bytes = fs::read(&path).map_err(|e| FileFaultKind::Unreadable(e.to_string()))?;
-            let text = String::from_utf8_lossy(&bytes);
+            let text = input_file::read_text(&path, MOST_MANIFEST_BYTES)
+                .map_err(|error| FileFaultKind::Unreadable(error.to_string()))?;
             let manifest: StageManifest =
                 unseal(&text).map_err(|error| FileFaultKind::Unreadable(error.to_string()))?;
             if manifest.stage != stage {

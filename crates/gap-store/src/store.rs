@@ -13,6 +13,7 @@ use crate::stages_folder::{
     CLAIMS_FOLDER, DAMAGED_FOLDER, MANIFEST_FILE, PARTIAL_SUFFIX, STAGES_FOLDER, StageManifest,
     StagesFolder,
 };
+use gap_spec::input_file::{self, InputFileError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -33,6 +34,9 @@ pub struct Store {
 const PRESENCE_FILE: &str = "lock";
 /// The experiment that the folder belongs to.
 const OWNER_FILE: &str = "experiment";
+
+/// The size of the longest name of an owner that is read.
+const MOST_OWNER_BYTES: u64 = 1 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Owner {
@@ -61,7 +65,12 @@ impl Store {
             refuse_link(path)?;
         }
         fs::create_dir_all(stages.join(CLAIMS_FOLDER)).map_err(unwritable(folder))?;
-        let presence = File::create(stages.join(PRESENCE_FILE)).map_err(unwritable(folder))?;
+        // Opening anything but a regular file for writing could wait for a reader.
+        let lock = stages.join(PRESENCE_FILE);
+        if fs::symlink_metadata(&lock).is_ok_and(|found| !found.is_file()) {
+            remove_if_there(&lock)?;
+        }
+        let presence = File::create(&lock).map_err(unwritable(folder))?;
         let is_alone = presence.try_lock().is_ok();
         let store = Self {
             folder: folder.to_owned(),
@@ -84,8 +93,12 @@ impl Store {
         let own = || Owner {
             experiment: experiment.to_owned(),
         };
-        match fs::read(&path) {
-            Ok(bytes) => match unseal::<Owner>(&String::from_utf8_lossy(&bytes)) {
+        let text = match fs::symlink_metadata(&path) {
+            Ok(_) => input_file::read_text(&path, MOST_OWNER_BYTES),
+            Err(error) => Err(error.into()),
+        };
+        match text {
+            Ok(text) => match unseal::<Owner>(&text) {
                 Ok(owner) if owner.experiment == experiment => return Ok(()),
                 Ok(owner) => {
                     return Err(StoreError::OtherExperiment {
@@ -95,8 +108,11 @@ impl Store {
                 }
                 Err(error) => notices.push(format!("{}: {error}; written again", path.display())),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(unwritable(&path)(error)),
+            Err(InputFileError::System(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                notices.push(format!("{}: {error}; written again", path.display()));
+                remove_if_there(&path)?;
+            }
         }
         replace_file(&path, seal(&own()).as_bytes())
     }
@@ -304,11 +320,12 @@ pub fn status(folder: &Path) -> io::Result<Status> {
         let message = format!("{}: no run was started here ({error})", folder.display());
         io::Error::new(kind, message)
     };
-    let owner = fs::read_to_string(stages.join(OWNER_FILE));
-    let owner = owner.map_err(|error| in_folder(&error, error.kind()))?;
+    let owner = input_file::read_text(&stages.join(OWNER_FILE), MOST_OWNER_BYTES);
+    let owner = owner.map_err(|error| in_folder(&error, io::ErrorKind::Other))?;
     let owner: Owner =
         unseal(&owner).map_err(|error| in_folder(&error, io::ErrorKind::InvalidData))?;
-    let lock = File::open(stages.join(PRESENCE_FILE))?;
+    let lock = input_file::open(&stages.join(PRESENCE_FILE))
+        .map_err(|error| in_folder(&error, io::ErrorKind::Other))?;
     let names = |folder: &Path| -> Vec<PathBuf> {
         let mut paths = entries(folder).unwrap_or_default();
         paths.sort();

@@ -5,10 +5,11 @@
 
 use crate::exit::Failure;
 use gap_report::{BenchEstimate, BenchRow};
+use gap_spec::input_file;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::fmt::Display;
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 use walkdir::WalkDir;
@@ -94,6 +95,9 @@ const WORKLOAD_COUNT_UNITS: [&str; 6] = [
     "observations",
 ];
 
+/// The size of the longest file that is read; those that criterion writes have about a kilobyte.
+const MOST_JSON_BYTES: u64 = 1 << 20;
+
 /// Reads the results of the bench that `benchmark.json` describes.
 fn read_row(benchmark_file: &Path) -> Result<BenchRow, Failure> {
     let estimates_file = benchmark_file.with_file_name("estimates.json");
@@ -174,7 +178,8 @@ fn new_bench_row(
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| unreadable_file_failure(path, &error))?;
+    let text = input_file::read_text(path, MOST_JSON_BYTES)
+        .map_err(|error| unreadable_file_failure(path, &error))?;
     serde_json::from_str(&text).map_err(|error| {
         Failure::Input(format!(
             "{}:{}:{}: is not what criterion writes: {error}; run this bench again",
@@ -185,7 +190,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     })
 }
 
-fn unreadable_file_failure(path: &Path, error: &io::Error) -> Failure {
+fn unreadable_file_failure(path: &Path, error: &dyn Display) -> Failure {
     Failure::Input(format!(
         "{}: cannot be read: {error}; run this bench again",
         path.display()

@@ -7,7 +7,7 @@ mod tables;
 
 use super::interface::{AnalysisInput, Block, Chapter, PagePlace, Section};
 use crate::content::ReportContent;
-use crate::csv::{CsvRow, flatten_to_csv_row};
+use crate::csv::{CsvField, CsvRow, flatten_to_csv_row};
 use crate::figure::{Figure, as_boxed_figures};
 use crate::table::Table;
 use gap_schema::Summary;
@@ -84,7 +84,7 @@ fn cell_fields(cell: &Cell) -> Result<CsvRow, serde_json::Error> {
         ..cell.clone()
     })?;
     if let Some(encoder) = &cell.encoder {
-        fields.push(("encoder".to_owned(), encoder.short_name()));
+        fields.push(("encoder".to_owned(), CsvField::Text(encoder.short_name())));
     }
     Ok(fields)
 }

@@ -40,7 +40,7 @@ fn the_gap_is_told_from_the_narrowest_encoder_to_the_widest() {
         sentences(&records),
         [
             "From linear to mlp-64 the amortization gap on test points goes from 1.000 ± 0.058 to 0.250 ± 0 nats, 25% of it. With mlp-64 the approximation gap is 0.500 ± 0 nats, 67% of the inference gap.",
-            "Free-form inference ended below no encoder by more than its error (two standard errors and the distance that q* is estimated to be from its optimum), in any of 2 cells.",
+            "Free-form inference ended below no encoder by more than its error (two standard errors and the distance that q\\* is estimated to be from its optimum), in any of 2 cells.",
         ]
     );
 }

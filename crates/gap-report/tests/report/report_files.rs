@@ -92,13 +92,59 @@ fn the_text_table_reads_well() {
 }
 
 #[test]
+fn a_name_is_neither_a_formula_nor_markup_in_any_file() {
+    let mut records = small_run();
+    for record in &mut records {
+        record.variant = Some("=1+1|*a*_b_`c`<b>\n&d".to_owned());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let formats = [
+        Format::Csv,
+        Format::Md,
+        Format::Tex,
+        Format::Html,
+        Format::Json,
+    ];
+    write(dir.path(), &records, &formats);
+    let text = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    let csv = text("summary.csv");
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let column = reader
+        .headers()
+        .unwrap()
+        .iter()
+        .position(|name| name == "variant");
+    for row in reader.records() {
+        assert_eq!(&row.unwrap()[column.unwrap()], "'=1+1|*a*_b_`c`<b>\n&d");
+    }
+    let markdown = text("summary.md");
+    let escaped = r"=1+1\|\*a\*\_b\_\`c\`\<b\> \&d";
+    assert!(
+        markdown.contains(&format!("\n| {escaped} | linear |")),
+        "{markdown}"
+    );
+    assert!(
+        markdown.starts_with(&format!("- {escaped}: from linear to")),
+        "{markdown}"
+    );
+    let latex = text("summary.tex");
+    let escaped = r"=1+1\textbar{}{*}a{*}\_b\_\textasciigrave{}c\textasciigrave{}\textless{}b\textgreater{} \&d";
+    assert!(
+        latex.contains(&format!("\n{escaped} & linear &")),
+        "{latex}"
+    );
+    assert!(!text("report.html").contains("<b>"));
+    assert!(text("summary.json").contains(r#""variant": "=1+1|*a*_b_`c`<b>\n&d""#));
+}
+
+#[test]
 fn the_markdown_table_reads_well() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &small_run(), &[Format::Md]);
     let text = fs::read_to_string(dir.path().join("summary.md")).unwrap();
     insta::assert_snapshot!(text, @r#"
     - From linear to mlp-64 the amortization gap on test points goes from 1.75 ± 0.45 to 0.50 ± 0.20 nats, 29% of it. With mlp-64 the approximation gap is 0.250 ± 0 nats, 33% of the inference gap.
-    - Free-form inference ended below no encoder by more than its error (two standard errors and the distance that q* is estimated to be from its optimum), in any of 4 cells.
+    - Free-form inference ended below no encoder by more than its error (two standard errors and the distance that q\* is estimated to be from its optimum), in any of 4 cells.
 
     | encoder | split | weights | n | seeds | evidence | approximation | amortization | one optimum | refined (steps) | IW gap | inference | neg/unconv/diff-opt/non-fin/heavy |
     | :-- | :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
