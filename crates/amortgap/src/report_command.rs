@@ -74,6 +74,21 @@ fn is_same_folder(a: &Path, b: &Path) -> bool {
     }
 }
 
+/// Refuses files that a report would be made from, and that no run has published.
+fn refuse_foreign_sources(folder: &Path, files: &FileDigests) -> Result<(), Failure> {
+    let mut paths = SOURCES
+        .iter()
+        .filter(|name| !files.0.contains_key(**name))
+        .map(|name| folder.join(name));
+    match paths.find(|path| fs::symlink_metadata(path).is_ok()) {
+        None => Ok(()),
+        Some(path) => Err(Failure::Input(format!(
+            "{}: it is not among the published files; remove it",
+            path.display()
+        ))),
+    }
+}
+
 /// The files of a report, and the main results as text.
 pub struct Report {
     /// The files, by their paths in the folder of results.
@@ -133,7 +148,10 @@ fn whole_results(folder: &Path) -> Result<(Map<String, Value>, FileDigests), Fai
             let is_source = |path: &Path| SOURCES.iter().any(|name| path == folder.join(name));
             match faults.iter().find(|fault| is_source(&fault.path)) {
                 Some(fault) => Err(Failure::Input(format!("{fault}; {again}"))),
-                None => Ok((manifest, files)),
+                None => {
+                    refuse_foreign_sources(folder, &files)?;
+                    Ok((manifest, files))
+                }
             }
         }
         Published::WithoutDigests(manifest) => {

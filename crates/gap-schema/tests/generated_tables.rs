@@ -5,7 +5,7 @@
 #[path = "../../gap-spec/tests/generated/mod.rs"]
 mod generated;
 
-use gap_schema::parquet::{read_records, records_to_frame, write_records};
+use gap_schema::parquet::{read_records, records_to_bytes, records_to_frame};
 use gap_schema::record::Record;
 use gap_schema::rows_file::read_csv_rows;
 use gap_schema::{CalibrationRow, TracePoint};
@@ -75,10 +75,7 @@ fn records() -> Vec<Record> {
 /// Tables of these records: as a run writes it, without compression, so that damages reach what is in the
 /// pages, and with several row groups and compressions that other programs use.
 static TABLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("records.parquet");
-    write_records(&path, &records(), "{\"commit\": \"abc\"}").unwrap();
-    let mut tables = vec![fs::read(path).unwrap()];
+    let mut tables = vec![records_to_bytes(&records(), "{\"commit\": \"abc\"}").unwrap()];
     for (compression, rows_per_group) in [
         (ParquetCompression::Uncompressed, 100),
         (ParquetCompression::Uncompressed, 7),
@@ -472,7 +469,7 @@ fn a_table_whose_rows_hardly_differ_is_not_taken_for_a_bomb() {
         vec![record(0); 60_000],
         (0..80_000).map(failed).collect::<Vec<_>>(),
     ] {
-        write_records(&path, &rows, "{}").unwrap();
+        fs::write(&path, records_to_bytes(&rows, "{}").unwrap()).unwrap();
         assert_eq!(read_records(&path).unwrap().len(), rows.len());
     }
 }
