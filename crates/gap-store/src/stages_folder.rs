@@ -63,8 +63,7 @@ impl StagesFolder {
         self.0.join(stage)
     }
 
-    /// The names of all stages that have a folder, and of unfinished ones, which end with `.partial`; in
-    /// the order of the names.
+    /// The names of all stages that have a folder, in order.
     ///
     /// # Errors
     ///
@@ -74,6 +73,7 @@ impl StagesFolder {
         let names = paths.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
         let mut names: Vec<String> = names
             .filter(|name| ![CLAIMS_FOLDER, DAMAGED_FOLDER].contains(&name.as_str()))
+            .filter(|name| !name.ends_with(PARTIAL_SUFFIX))
             .collect();
         names.sort();
         Ok(names)

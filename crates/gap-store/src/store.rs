@@ -185,9 +185,8 @@ impl Store {
     ) -> Result<(Vec<String>, u64), StoreError> {
         let (mut names, mut bytes) = (Vec::new(), 0);
         for name in self.stages.names()? {
-            let path = self.stages.of_stage(&name);
-            let stage = name.split('.').next().unwrap_or_default();
-            if !is_kept(stage) {
+            if !is_kept(&name) {
+                let path = self.stages.of_stage(&name);
                 bytes += size_on_disk(&path);
                 remove_if_there(&path)?;
                 names.push(name);

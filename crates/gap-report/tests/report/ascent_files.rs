@@ -38,10 +38,10 @@ fn every_variant_has_its_two_figures_with_a_panel_for_each_start() {
     assert_eq!(
         names,
         [
-            "figures/ascent-by-time-digits-z2.svg",
+            "figures/ascent-by-joint-gradients-digits-z10.svg",
             "figures/ascent-by-joint-gradients-digits-z2.svg",
             "figures/ascent-by-time-digits-z10.svg",
-            "figures/ascent-by-joint-gradients-digits-z10.svg",
+            "figures/ascent-by-time-digits-z2.svg",
         ]
     );
     for name in names {

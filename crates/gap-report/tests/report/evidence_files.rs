@@ -98,15 +98,15 @@ fn an_experiment_of_calibrations_alone_has_all_its_files() {
     assert_eq!(
         names,
         [
-            "report.html",
-            "figures/calibration-coverage.svg",
+            "figures/calibration-bias.png",
             "figures/calibration-bias.svg",
             "figures/calibration-coverage.png",
-            "figures/calibration-bias.png",
-            "summary.md",
-            "summary.tex",
+            "figures/calibration-coverage.svg",
+            "report.html",
             "summary.csv",
             "summary.json",
+            "summary.md",
+            "summary.tex",
         ]
     );
     let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
