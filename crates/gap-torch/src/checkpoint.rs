@@ -18,11 +18,25 @@ pub enum CheckpointError {
     /// The checkpoint has no tensor of this name.
     #[error("the checkpoint has no tensor `{0}`")]
     Missing(String),
+    /// A weight is NaN or infinite, which none is that was stored after a fit.
+    #[error(
+        "{file}: tensor `{name}` holds a number that is not finite, so the file is damaged; delete its folder, and the stage is computed again"
+    )]
+    NotFinite {
+        /// The file, or the word `checkpoint` if it was not read from a file.
+        file: String,
+        /// The name of the tensor.
+        name: String,
+    },
 }
 
 /// Tensors by name; none of them requires a gradient.
 #[derive(Debug, Default)]
-pub struct Checkpoint(BTreeMap<String, Tensor>);
+pub struct Checkpoint {
+    tensors: BTreeMap<String, Tensor>,
+    /// The file that they were read from.
+    file: Option<PathBuf>,
+}
 
 impl Checkpoint {
     /// An empty checkpoint.
@@ -34,7 +48,7 @@ impl Checkpoint {
     /// name.
     pub fn insert(&mut self, name: impl Into<String>, tensor: &Tensor) {
         let frozen = tensor.detach().to_device(Device::Cpu).contiguous().copy();
-        self.0.insert(name.into(), frozen);
+        self.tensors.insert(name.into(), frozen);
     }
 
     /// Returns the tensor `name`, on `device`.
@@ -43,10 +57,31 @@ impl Checkpoint {
     ///
     /// [`CheckpointError::Missing`] if there is none.
     pub fn get(&self, name: &str, device: Device) -> Result<Tensor, CheckpointError> {
-        self.0
+        self.tensors
             .get(name)
             .map(|tensor| tensor.to_device(device))
             .ok_or_else(|| CheckpointError::Missing(name.to_owned()))
+    }
+
+    /// As [`Checkpoint::get`], for weights, all of which must be finite.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Missing`] if there is no such tensor, [`CheckpointError::NotFinite`] if one of its
+    /// numbers is not finite.
+    pub fn get_weights(&self, name: &str, device: Device) -> Result<Tensor, CheckpointError> {
+        let tensor = self.get(name, device)?;
+        if tensor.isfinite().all().int64_value(&[]) == 1 {
+            return Ok(tensor);
+        }
+        let file = self.file.as_ref();
+        Err(CheckpointError::NotFinite {
+            file: file.map_or_else(
+                || "checkpoint".to_owned(),
+                |file| file.display().to_string(),
+            ),
+            name: name.to_owned(),
+        })
     }
 
     /// Writes the tensors to the file `path`, as safetensors.
@@ -55,7 +90,8 @@ impl Checkpoint {
     ///
     /// [`CheckpointError::File`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        let named: Vec<(&str, &Tensor)> = self.0.iter().map(|(n, t)| (n.as_str(), t)).collect();
+        let named: Vec<(&str, &Tensor)> =
+            self.tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();
         Tensor::write_safetensors(&named, path).map_err(|error| file_error(path, &error))
     }
 
@@ -66,13 +102,16 @@ impl Checkpoint {
     /// [`CheckpointError::File`] if the file is missing, truncated, or not in the safetensors format.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
         let named = Tensor::read_safetensors(path).map_err(|error| file_error(path, &error))?;
-        Ok(Self(named.into_iter().collect()))
+        Ok(Self {
+            tensors: named.into_iter().collect(),
+            file: Some(path.to_owned()),
+        })
     }
 
     /// BLAKE3 digest of the tensors' names, kinds, shapes and bytes, taken in the order of the names.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
-        for (name, tensor) in &self.0 {
+        for (name, tensor) in &self.tensors {
             hasher.update(name.as_bytes());
             hasher.update(format!("{:?}{:?}", tensor.kind(), tensor.size()).as_bytes());
             hasher.update(&tensor_bytes(tensor));
