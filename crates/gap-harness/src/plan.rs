@@ -6,7 +6,9 @@
 //! used.
 
 mod evidence;
+mod memory;
 mod planner;
+pub mod size;
 
 use crate::stage_id::{Environment, StageId};
 use crate::work::Stage;
