@@ -27,6 +27,7 @@ pub use importance::ImportanceWeighted;
 pub use log_mean_exp::LogMeanExp;
 pub use smoothed::ParetoSmoothed;
 pub use stream::estimate_all;
+pub use weight_tail::tail_length;
 
 use gap_spec::Estimator;
 

@@ -3,8 +3,9 @@
 //! [`plan`] turns a spec into stages. Each stage is a piece of [`work`], and its name is a digest of all that
 //! its numbers depend on. [`run`] executes the stages through a [`run::Executor`] and keeps those that are
 //! finished. [`executor`] has the executor that computes with libtorch, and `context` has what it passes to
-//! each piece of work. The results folder is a [`gap_store::Store`]; [`stage_results`] has what every stage
-//! leaves there, and [`rows`] collects its rows of other kinds than records.
+//! each piece of work. [`plan::size`] refuses plans that are too large for the memory that [`machine_memory`]
+//! finds. The results folder is a [`gap_store::Store`]; [`stage_results`] has what every stage leaves there, and
+//! [`rows`] collects its rows of other kinds than records.
 
 mod annealing;
 mod chunk;
@@ -14,6 +15,7 @@ mod encoders;
 mod error;
 pub mod executor;
 mod json_file;
+pub mod machine_memory;
 mod measure;
 mod models;
 mod observations;
@@ -32,6 +34,7 @@ pub use error::RunError;
 pub use executor::LibtorchExecutor;
 pub use observations::InputError;
 pub use plan::Plan;
+pub use plan::size::{PlanSize, PlanTooLarge};
 pub use provenance::Provenance;
 pub use run::{Executor, Observer, Outcome, RunReport};
 pub use stage_id::{Environment, StageId};

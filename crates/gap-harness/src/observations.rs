@@ -172,7 +172,9 @@ impl Observations {
                 let splits = lock_splits(splits);
                 Ok(splits.train.first(splits.train.len()))
             }
-            (Self::Drawn { n_train, .. }, Some(model)) => self.draw(seed, model, 0, *n_train),
+            (Self::Drawn { n_train, .. }, Some(model)) => {
+                self.draw(seed, model, 0..u64::from(*n_train))
+            }
             (Self::Drawn { .. }, None) => {
                 unreachable!("a checked spec fits no model to data that is drawn from it")
             }
@@ -200,26 +202,27 @@ impl Observations {
                 let positions: Vec<usize> = (start as usize..end as usize).collect();
                 Ok(part.select(&positions))
             }
-            (Self::Drawn { .. }, Split::Train) => self.draw(seed, model, start, chunk.n),
+            (Self::Drawn { .. }, Split::Train) => {
+                self.draw(seed, model, u64::from(start)..u64::from(end))
+            }
             (Self::Drawn { n_train, .. }, Split::Test) => {
-                self.draw(seed, model, n_train + start, chunk.n)
+                let [from, to] = [start, end].map(|at| u64::from(*n_train) + u64::from(at));
+                self.draw(seed, model, from..to)
             }
         }
     }
 
-    /// Points `from..from + n` of the endless data set that the model and the seed define.
+    /// Points `ids` of the endless data set that the model and the seed define.
     fn draw(
         &self,
         seed: u32,
         model: &dyn LatentVariableModel,
-        from: u32,
-        n: u32,
+        ids: Range<u64>,
     ) -> Result<Dataset, RunError> {
         let Self::Drawn { name, .. } = self else {
             unreachable!("only drawn data is drawn");
         };
         let key = SeedKey::root(u64::from(seed)).for_role("synthetic-data");
-        let ids = u64::from(from)..u64::from(from) + u64::from(n);
         Ok(drawn_points(name, model, ids, key)?.0)
     }
 }

@@ -6,7 +6,9 @@
 //! number of workers, later stages), finished stages are still used.
 
 mod evidence;
+mod memory;
 mod planner;
+pub mod size;
 
 use crate::stage_id::{Environment, StageId};
 use crate::work::Stage;

@@ -21,7 +21,7 @@ pub use adaptive::AdaptiveWork;
 pub use amortized::AmortizedWork;
 pub use annealed::AnnealedWork;
 pub use ascent::AscentWork;
-pub use calibration::{CalibratedEstimator, CalibrationWork};
+pub use calibration::{CalibratedEstimator, CalibrationWork, REPLICATES_PER_BATCH};
 pub use encoder::EncoderWork;
 pub use free_form::FreeFormWork;
 pub use model::{ModelWork, TrainingDataKey};

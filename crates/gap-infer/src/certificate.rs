@@ -35,7 +35,8 @@ pub const fn joint_gradients_per_certificate(objective: &Objective, doublings: u
     (N_INDEPENDENT_DRAW_SETS * draws_per_set(objective.latent_dim(), doublings)) as u64
 }
 
-const fn draws_per_set(dim: usize, doublings: u32) -> usize {
+/// The number of draws in a set, for this latent dimension and after so many doublings.
+pub const fn draws_per_set(dim: usize, doublings: u32) -> usize {
     // Whitening in antithetic pairs needs this many draws.
     let enough = 2 * dim + 8;
     let fewest = if enough < MIN_DRAWS_PER_SET {

@@ -76,8 +76,8 @@ pub fn fit_encoder(
     Ok(TrainingCost {
         seconds: clock.elapsed().as_secs_f64(),
         joint_gradients: u64::from(training.steps.get())
-            * minibatch_size(training, data) as u64
-            * u64::from(training.n_samples.get()),
+            .saturating_mul(minibatch_size(training, data) as u64)
+            .saturating_mul(u64::from(training.n_samples.get())),
     })
 }
 

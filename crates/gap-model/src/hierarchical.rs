@@ -68,10 +68,11 @@ impl NonlinearHierarchical {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Missing`] if the checkpoint holds another model.
+    /// [`CheckpointError::Missing`] if the checkpoint holds another model, [`CheckpointError::NotFinite`] if the
+    /// offset is not finite.
     pub fn restore(checkpoint: &Checkpoint, device: Device) -> Result<Self, CheckpointError> {
         Ok(Self {
-            offset: checkpoint.get(OFFSET_CHECKPOINT_NAME, device)?,
+            offset: checkpoint.get_weights(OFFSET_CHECKPOINT_NAME, device)?,
         })
     }
 

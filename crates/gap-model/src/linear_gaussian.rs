@@ -137,12 +137,13 @@ impl LinearGaussian {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Missing`] if the checkpoint holds another model.
+    /// [`CheckpointError::Missing`] if the checkpoint holds another model, [`CheckpointError::NotFinite`] if a
+    /// number in it is not finite.
     pub fn restore(checkpoint: &Checkpoint, device: Device) -> Result<Self, CheckpointError> {
-        let noise_std = checkpoint.get("linear_gaussian.noise_std", Device::Cpu)?;
+        let noise_std = checkpoint.get_weights("linear_gaussian.noise_std", Device::Cpu)?;
         Ok(Self::new(
-            checkpoint.get("linear_gaussian.weight", device)?,
-            checkpoint.get("linear_gaussian.bias", device)?,
+            checkpoint.get_weights("linear_gaussian.weight", device)?,
+            checkpoint.get_weights("linear_gaussian.bias", device)?,
             noise_std.double_value(&[0]),
         ))
     }

@@ -205,7 +205,8 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Missing`] if a tensor is not there, or has another shape.
+    /// [`CheckpointError::Missing`] if a tensor is not there, or has another shape;
+    /// [`CheckpointError::NotFinite`] if a weight is not finite.
     pub fn restored(
         mut self,
         checkpoint: &Checkpoint,
@@ -226,14 +227,14 @@ impl Network {
     }
 }
 
-/// Reads the tensor of that name, which must have the shape of `like`.
+/// Reads the weights of that name, which must have the shape of `like`.
 pub(crate) fn read_stored_tensor(
     checkpoint: &Checkpoint,
     name: &str,
     like: &Tensor,
     device: Device,
 ) -> Result<Tensor, CheckpointError> {
-    let tensor = checkpoint.get(name, device)?;
+    let tensor = checkpoint.get_weights(name, device)?;
     if tensor.size() == like.size() {
         Ok(tensor)
     } else {

@@ -120,9 +120,10 @@ impl TimeSeries {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Missing`] if the checkpoint holds another model.
+    /// [`CheckpointError::Missing`] if the checkpoint holds another model, [`CheckpointError::NotFinite`] if a
+    /// coefficient is not finite.
     pub fn restore(checkpoint: &Checkpoint, device: Device) -> Result<Self, CheckpointError> {
-        let numbers = checkpoint.get(COEFFICIENTS_CHECKPOINT_NAME, Device::Cpu)?;
+        let numbers = checkpoint.get_weights(COEFFICIENTS_CHECKPOINT_NAME, Device::Cpu)?;
         let number = |i: i64| numbers.double_value(&[i]);
         let coefficients = SeriesCoefficients {
             into_latent: number(0),

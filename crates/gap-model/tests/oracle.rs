@@ -7,6 +7,8 @@ use gap_model::{
     ExactPosterior, LatentVariableModel, LinearGaussian, SeriesCoefficients, TimeSeries,
     hierarchical,
 };
+use gap_spec::MAX_CONDITION_NUMBER;
+use gap_torch::checkpoint::Checkpoint;
 use gap_torch::{NoiseStream, SeedKey};
 use models::DIRECT_SERIES;
 use std::f64::consts::TAU;
@@ -100,4 +102,51 @@ fn model_mean(model: &LinearGaussian) -> Tensor {
         .get("linear_gaussian.bias", Device::Cpu)
         .unwrap()
         .view([1, -1])
+}
+
+/// The closed forms at the largest condition number that a spec may have, against the singular values of the
+/// loadings as they are stored. At ten times that number the variances would be off by several percent, and at a
+/// hundred times some of them would be negative.
+#[test]
+fn closed_forms_are_right_up_to_the_largest_condition_number() {
+    for dims in [[2, 4], [50, 50], [50, 100], [256, 512]] {
+        for std in [1e-6, 1.0, 1e12] {
+            let key = SeedKey::root(1);
+            let number = MAX_CONDITION_NUMBER;
+            let model = LinearGaussian::with_condition_number(dims, std, number, key, Device::Cpu);
+            let ids: Vec<u64> = (0..8).collect();
+            let mut noise = NoiseStream::new(SeedKey::root(8), &ids, Device::Cpu);
+            let (x, _) = model.sample_joint(&mut noise).unwrap();
+            let mut stored = Checkpoint::new();
+            model.store(&mut stored);
+            let stored = |name: &str| {
+                let name = format!("linear_gaussian.{name}");
+                let tensor = stored.get(&name, Device::Cpu).unwrap();
+                tensor.to_kind(Kind::Double)
+            };
+            let (u, singular, v) = stored("weight").svd(true, true);
+            let variances = singular.square() + std * std;
+            // The posterior covariance has the eigenvalues s² / (a² + s²).
+            let (_, covariance) = model.posterior_moments(&x).unwrap();
+            let diagonal = v.tr().matmul(&covariance).matmul(&v).diagonal(0, 0, 1);
+            let off = (diagonal * &variances / (std * std) - 1.0).abs().max();
+            assert!(off.double_value(&[]) < 1e-3, "{dims:?}, {std:e}: {off:?}");
+            let least = covariance.linalg_eigvalsh("L").min().double_value(&[]);
+            assert!(
+                (least * 2.0 * number - 1.0).abs() < 1e-2,
+                "{dims:?}: {least:e}"
+            );
+            // The evidence splits into the space of the loadings and the rest.
+            let centred = x.to_kind(Kind::Double) - stored("bias");
+            let within = centred.matmul(&u);
+            let rest = &centred - within.matmul(&u.tr());
+            let sum = |t: Tensor| t.sum_dim_intlist([1_i64].as_slice(), false, Kind::Double);
+            let squares = sum(rest.square()) / (std * std) + sum(within.square() / &variances);
+            let n_rest = (dims[1] - dims[0]) as f64;
+            let log_det = variances.log().sum(Kind::Double) + n_rest * (std * std).ln();
+            let expected = (squares + log_det + dims[1] as f64 * TAU.ln()) * -0.5;
+            let off = (model.log_evidence(&x).unwrap() - expected).abs().max();
+            assert!(off.double_value(&[]) < 1e-5, "{dims:?}, {std:e}: {off:?}");
+        }
+    }
 }

@@ -3,8 +3,10 @@
 
 mod models;
 
+use gap_model::mlp::Activation;
 use gap_model::{
-    ExactPosterior, LatentVariableModel, NonlinearHierarchical, SeriesCoefficients, TimeSeries,
+    ExactPosterior, LatentVariableModel, LinearGaussian, Network, NonlinearHierarchical,
+    SeriesCoefficients, TimeSeries,
 };
 use gap_torch::checkpoint::Checkpoint;
 use gap_torch::{NoiseStream, SeedKey};
@@ -163,6 +165,44 @@ fn models_are_stored_and_restored() {
     let restored = NonlinearHierarchical::restore(&checkpoint, device).unwrap();
     let drawn = [&stored, &restored].map(|model| model.sample_points(key, 0..9).unwrap());
     assert!(drawn[0].0.equal(&drawn[1].0));
+}
+
+/// A stage that computed with such weights would say that its own fit diverged.
+#[test]
+fn weights_that_are_not_finite_are_refused_by_name() {
+    let (device, key) = (Device::Cpu, SeedKey::root(7));
+    let network = || Network::random_perceptron(&[2, 3, 4], Activation::Tanh, key, device);
+    let mut whole = Checkpoint::new();
+    network().store(&mut whole, "decoder");
+    TimeSeries::new(DIRECT_SERIES, device).store(&mut whole);
+    NonlinearHierarchical::new(0.7, device).store(&mut whole);
+    LinearGaussian::random(2, 3, 1.0, key, device).store(&mut whole);
+    let restored = |checkpoint: &Checkpoint, name: &str| match name.split('.').next().unwrap() {
+        "decoder" => network().restored(checkpoint, "decoder", device).map(drop),
+        "time_series" => TimeSeries::restore(checkpoint, device).map(drop),
+        "linear_gaussian" => LinearGaussian::restore(checkpoint, device).map(drop),
+        _ => NonlinearHierarchical::restore(checkpoint, device).map(drop),
+    };
+    for (name, value) in [
+        ("decoder.0.weight", f64::NAN),
+        ("decoder.1.bias", f64::INFINITY),
+        ("time_series.coefficients", f64::NAN),
+        ("nonlinear_hierarchical.offset", f64::NEG_INFINITY),
+        ("linear_gaussian.weight", f64::NAN),
+        ("linear_gaussian.noise_std", f64::NAN),
+    ] {
+        restored(&whole, name).unwrap();
+        let tensor = whole.get(name, device).unwrap();
+        let mut damaged = Checkpoint::new();
+        network().store(&mut damaged, "decoder");
+        LinearGaussian::random(2, 3, 1.0, key, device).store(&mut damaged);
+        damaged.insert(name, &tensor.full_like(value));
+        let error = restored(&damaged, name).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("tensor `{name}` of stored weights holds a number that is not finite")
+        );
+    }
 }
 
 #[test]

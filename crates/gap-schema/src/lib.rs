@@ -18,6 +18,7 @@ pub mod record;
 pub mod results;
 pub mod rows_file;
 pub mod summary;
+mod sums;
 pub mod trace;
 
 pub use calibration::CalibrationRow;

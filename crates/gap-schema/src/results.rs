@@ -2,13 +2,14 @@
 
 use crate::parquet::{self, TableError};
 use crate::rows_file::{self, RowFile, RowsError};
+use crate::sums::{self, WholeNumberColumns};
 use crate::{CalibrationRow, PosteriorGridCellRow, Record, TracePoint};
 use gap_spec::Experiment;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The size of the longest JSON file of a folder of results that is read.
 pub const MOST_JSON_BYTES: u64 = 1 << 26;
@@ -80,6 +81,14 @@ pub enum ResultsError {
     /// A file with rows of another kind cannot be read.
     #[error("{0}; run the experiment again")]
     Rows(#[from] RowsError),
+    /// A file holds a number that no run records.
+    #[error("{path}: {message}")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The column, and what it holds.
+        message: String,
+    },
 }
 
 impl ResultRows {
@@ -96,7 +105,7 @@ impl ResultRows {
         let mut records = parquet::read_records(&folder.join(RECORDS_FILE))?;
         fill_missing_family_params(&mut records, experiment);
         Ok(Self {
-            records,
+            records: checked_rows(records, &folder.join(RECORDS_FILE))?,
             trace: read_rows_if_exists(&folder.join(ASCENTS_FILE))?,
             calibration: read_rows_if_exists(&folder.join(CALIBRATION_FILE))?,
             pictures: read_rows_if_exists(&folder.join(PICTURES_FILE))?,
@@ -199,11 +208,23 @@ fn remove_times_and_stage_names(value: &mut Value) {
     }
 }
 
-fn read_rows_if_exists<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RowsError> {
-    if path.exists() {
-        rows_file::read_csv_rows(path)
-    } else {
-        Ok(Vec::new())
+fn read_rows_if_exists<T: DeserializeOwned + WholeNumberColumns>(
+    path: &Path,
+) -> Result<Vec<T>, ResultsError> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    checked_rows(rows_file::read_csv_rows(path)?, path)
+}
+
+/// Returns the rows of the file `path` if reports can add up their whole numbers.
+fn checked_rows<T: WholeNumberColumns>(rows: Vec<T>, path: &Path) -> Result<Vec<T>, ResultsError> {
+    match sums::check_sums(&rows) {
+        Ok(()) => Ok(rows),
+        Err(message) => Err(ResultsError::TooLarge {
+            path: path.to_owned(),
+            message,
+        }),
     }
 }
 

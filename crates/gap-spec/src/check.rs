@@ -9,13 +9,19 @@ mod family;
 mod inference;
 mod likelihood;
 mod model;
+mod names;
 mod pictures;
+mod rates;
 
 use crate::ascent::AscentSpec;
 use crate::experiment::ExperimentSpec;
 use crate::number::Count;
 use crate::refinement::DEFAULT_ADAM_RATE;
 use crate::step_rule::StepRule;
+use names::check_experiment_name;
+pub(crate) use names::objection_to_name;
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::ops::Deref;
 
 /// A mistake in a spec that parses: its key, and what is wrong. [`crate::document`] finds the place of the key
@@ -67,13 +73,7 @@ impl ExperimentSpec {
     }
 
     fn check_top_level_keys(&self) -> Result<(), SpecConflict> {
-        let name = &self.name;
-        if !is_plain_name(name) {
-            return refuse(
-                "name",
-                "must be letters, digits, `-`, `_` and `.`: it names a folder",
-            );
-        }
+        check_experiment_name(&self.name)?;
         let seeds = &self.seeds;
         if seeds.is_empty() {
             return refuse("seeds", "is empty; give at least one seed, as in [0]");
@@ -107,12 +107,6 @@ impl ExperimentSpec {
     }
 }
 
-/// Whether `name` can be the name of a folder and a part of a key.
-pub(crate) fn is_plain_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
-}
-
 fn refuse(key: &str, message: impl Into<String>) -> Result<(), SpecConflict> {
     Err(SpecConflict {
         key: key.to_owned(),
@@ -130,10 +124,7 @@ fn check_draws(key: &str, n_samples: Count) -> Result<(), SpecConflict> {
     )
 }
 
-fn first_repeated<T: PartialEq>(items: &[T]) -> Option<&T> {
-    items
-        .iter()
-        .enumerate()
-        .find(|(i, item)| items[..*i].contains(item))
-        .map(|(_, item)| item)
+fn first_repeated<T: Eq + Hash>(items: &[T]) -> Option<&T> {
+    let mut seen = HashSet::new();
+    items.iter().find(|item| !seen.insert(*item))
 }

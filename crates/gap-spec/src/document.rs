@@ -2,6 +2,7 @@
 
 mod differences;
 mod fault;
+mod nesting;
 mod overrides;
 mod variants;
 
@@ -11,7 +12,8 @@ use crate::check::CheckedSpec;
 use crate::experiment::ExperimentSpec;
 use crate::input_file::{self, InputFileError};
 use crate::problem::{Experiment, Problem};
-use fault::{Fault, key_spans, span_around_key, toml_fault};
+use fault::{Fault, key_spans, shortened, span_around_key, toml_fault};
+use nesting::nesting_fault;
 use overrides::{apply_override, hidden_by_variants, overrides_around_key};
 use std::path::{Path, PathBuf};
 use toml::Table;
@@ -19,6 +21,12 @@ use toml::Table;
 /// The size of the longest spec file that is read; the experiments of the repository have about 2,000 bytes
 /// each.
 pub const MOST_SPEC_BYTES: u64 = 1 << 20;
+
+/// The most characters of a message, which may quote a value of any length.
+const MAX_MESSAGE_CHARACTERS: usize = 1000;
+
+/// The most characters of an assignment in a message.
+const MAX_QUOTED_CHARACTERS: usize = 200;
 
 /// A spec cannot be used. Every message is one line that says where the mistake is and how to correct it.
 #[derive(Debug, thiserror::Error)]
@@ -79,30 +87,25 @@ pub fn read(path: &Path, overrides: &[String]) -> Result<Experiment, SpecError> 
     if overrides.is_empty() {
         return parse(path, &text);
     }
+    if let Some(fault) = nesting_fault(&text) {
+        return Err(error_at_place(path, &text, fault));
+    }
     let mut table: Table = toml::from_str(&text)
         .map_err(|error| error_at_place(path, &text, toml_fault(&text, &error)))?;
     for assignment in overrides {
-        apply_override(&mut table, assignment).map_err(|message| SpecError::Override {
-            assignment: assignment.clone(),
-            message,
-        })?;
+        apply_override(&mut table, assignment)
+            .map_err(|message| override_error(assignment, &message))?;
     }
     for assignment in overrides {
         if let Some(message) = hidden_by_variants(&table, assignment) {
-            return Err(SpecError::Override {
-                assignment: assignment.clone(),
-                message,
-            });
+            return Err(override_error(assignment, &message));
         }
     }
     let overridden = toml::to_string(&table).expect("a parsed table can be written");
     parse_text(&overridden).map_err(|fault| match parse_text(&text) {
         // A mistake that the file has even without the overrides is reported at its place in the file.
         Err(own) if own.message == fault.message => error_at_place(path, &text, own),
-        _ => SpecError::Override {
-            assignment: overrides_around_key(overrides, &fault.key),
-            message: fault.message,
-        },
+        _ => override_error(&overrides_around_key(overrides, &fault.key), &fault.message),
     })
 }
 
@@ -122,6 +125,9 @@ pub fn parse(path: &Path, text: &str) -> Result<Experiment, SpecError> {
 }
 
 fn parse_text(text: &str) -> Result<Experiment, Fault> {
+    if let Some(fault) = nesting_fault(text) {
+        return Err(fault);
+    }
     if let Ok(file) = toml::from_str::<Table>(text)
         && let Some(experiment) = variants::parse_variants(text, &file)?
     {
@@ -151,6 +157,14 @@ fn parse_spec(text: &str) -> Result<CheckedSpec, Fault> {
     })
 }
 
+/// The error for an `assignment`, or for several joined by `--set`.
+fn override_error(assignment: &str, message: &str) -> SpecError {
+    SpecError::Override {
+        assignment: shortened(assignment, MAX_QUOTED_CHARACTERS),
+        message: shortened(message, MAX_MESSAGE_CHARACTERS),
+    }
+}
+
 fn error_at_place(path: &Path, text: &str, fault: Fault) -> SpecError {
     let before = text.get(..fault.at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -158,6 +172,6 @@ fn error_at_place(path: &Path, text: &str, fault: Fault) -> SpecError {
         path: path.to_owned(),
         line: before.matches('\n').count() + 1,
         column: before[line_start..].chars().count() + 1,
-        message: fault.message,
+        message: shortened(&fault.message, MAX_MESSAGE_CHARACTERS),
     }
 }

@@ -50,7 +50,7 @@ pub use estimator::{BoundSpec, Estimator, EstimatorSpec, Method, Side};
 pub use experiment::{EvaluationSpec, ExperimentSpec};
 pub use family::{Family, FamilySpec};
 pub use likelihood::LikelihoodKind;
-pub use model::{DecoderSharing, ModelKind, ModelSpec};
+pub use model::{DecoderSharing, MAX_CONDITION_NUMBER, ModelKind, ModelSpec};
 pub use number::{Count, Positive};
 pub use pictures::PicturesSpec;
 pub use precision::Precision;

@@ -194,6 +194,6 @@ fn unknown_words_are_refused_with_those_that_are_known() {
     let spaced = with_ascent("rule = \"adam\"").replace("ascents.own", "ascents.\"my own\"");
     assert_eq!(
         parsed(&spaced).unwrap_err(),
-        "digits.toml:60:1: `ascents.my own` must be called by letters, digits, `-`, `_` and `.`"
+        "digits.toml:60:1: `ascents.my own` must be called by letters, digits, `-`, `_` and `.`, and begin with a letter or a digit"
     );
 }

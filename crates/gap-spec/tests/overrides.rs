@@ -68,7 +68,7 @@ fn a_bad_override_is_quoted_with_what_is_wrong_with_it() {
         ),
         (
             "name=",
-            "`name` must be letters, digits, `-`, `_` and `.`: it names a folder",
+            "`name` must be letters, digits, `-`, `_` and `.`, and begin with a letter or a digit: it names a folder",
         ),
         (
             "seeds=[0,1",

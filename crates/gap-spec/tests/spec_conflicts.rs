@@ -90,7 +90,7 @@ fn lists_that_make_no_sense_are_refused() {
         (
             "name = \"digits-capacity\"",
             "name = \"../elsewhere\"",
-            "digits.toml:1:8: `name` must be letters, digits, `-`, `_` and `.`: it names a folder",
+            "digits.toml:1:8: `name` must be letters, digits, `-`, `_` and `.`, and begin with a letter or a digit: it names a folder",
         ),
     ]);
 }

@@ -12,7 +12,8 @@ fn with_first_line(line: &str, variants: &str) -> String {
 #[test]
 fn what_is_no_table_of_variants_is_refused_at_its_place() {
     let example = "give a table for each, as in [variants.digits-z2.model]";
-    let called = "must be called by letters, digits, `-`, `_` and `.`";
+    let called =
+        "must be called by letters, digits, `-`, `_` and `.`, and begin with a letter or a digit";
     for (text, message) in [
         (
             with("[variants]"),
@@ -165,7 +166,7 @@ fn a_mistake_of_the_base_is_reported_at_its_place_and_as_nobody_elses() {
         (
             "name = \"digits-capacity\"",
             "name = \"a b\"",
-            "1:8: `name` must be letters, digits, `-`, `_` and `.`: it names a folder",
+            "1:8: `name` must be letters, digits, `-`, `_` and `.`, and begin with a letter or a digit: it names a folder",
         ),
         (
             "question =",

@@ -22,6 +22,9 @@ pub enum CheckpointError {
     /// The checkpoint has no tensor of this name.
     #[error("the checkpoint has no tensor `{0}`")]
     Missing(String),
+    /// A weight is NaN or infinite.
+    #[error("tensor `{0}` of stored weights holds a number that is not finite")]
+    NotFinite(String),
 }
 
 /// Tensors by name; none of them requires a gradient.
@@ -51,6 +54,20 @@ impl Checkpoint {
             .get(name)
             .map(|tensor| tensor.to_device(device))
             .ok_or_else(|| CheckpointError::Missing(name.to_owned()))
+    }
+
+    /// As [`Checkpoint::get`], for weights, all of which must be finite.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Missing`] if there is no such tensor, [`CheckpointError::NotFinite`] if one of its
+    /// numbers is not finite.
+    pub fn get_weights(&self, name: &str, device: Device) -> Result<Tensor, CheckpointError> {
+        let tensor = self.get(name, device)?;
+        if tensor.isfinite().all().int64_value(&[]) == 1 {
+            return Ok(tensor);
+        }
+        Err(CheckpointError::NotFinite(name.to_owned()))
     }
 
     /// Returns the tensors as the content of a file of safetensors.

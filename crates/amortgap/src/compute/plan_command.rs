@@ -3,17 +3,24 @@
 use super::arguments::PlanArguments;
 use crate::CommandResult;
 use crate::exit::Failure;
-use gap_harness::{Plan, Provenance, plan};
+use gap_harness::machine_memory::available_bytes;
+use gap_harness::{Plan, PlanSize, PlanTooLarge, Provenance, plan};
 use gap_model::Backend;
 use gap_spec::document;
 use gap_torch::device::DeviceName;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Prints the stages of an experiment, each after those that it depends on.
 pub fn print_plan(arguments: &PlanArguments) -> CommandResult {
     let experiment =
         document::read(&arguments.spec, &arguments.set).map_err(Failure::from_input_error)?;
     Backend::from_environment().map_err(Failure::from_input_error)?;
+    let mut size = PlanSize::new(available_bytes());
+    for problem in &experiment.problems {
+        size.add_problem(problem)
+            .map_err(|error| plan_too_large(&arguments.spec, error))?;
+    }
     let environment = Provenance::of_this_process(DeviceName::Cpu, 1).environment();
     let plans: Vec<Plan> = experiment
         .problems
@@ -50,4 +57,9 @@ fn stages_as_json(plan: &Plan) -> Vec<Value> {
             json!({"id": id, "variant": plan.variant(), "title": stage.title(), "after": stage.input_stages(), "settings": stage})
         })
         .collect()
+}
+
+/// The failure for a plan of the spec at `path` that is too large.
+pub fn plan_too_large(path: &Path, error: PlanTooLarge) -> Failure {
+    Failure::Input(format!("{}: {error}", path.display()))
 }

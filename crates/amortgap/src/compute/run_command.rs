@@ -1,6 +1,7 @@
 //! `amortgap run`: runs the experiment of a spec, and writes its results folder.
 
 use super::arguments::RunArguments;
+use super::plan_command::plan_too_large;
 use super::progress::Progress;
 use crate::CommandResult;
 use crate::exit::{Failure, exit_on_interrupt_signal};
@@ -9,7 +10,8 @@ use gap_data::DataError;
 use gap_harness::provenance::VariantProvenance;
 use gap_harness::run::collect_records;
 use gap_harness::{
-    InputError, LibtorchExecutor, Plan, Provenance, RunError, RunReport, costs, plan, rows,
+    InputError, LibtorchExecutor, Plan, PlanSize, Provenance, RunError, RunReport, costs,
+    machine_memory, plan, rows,
 };
 use gap_model::Backend;
 use gap_report::Format;
@@ -31,6 +33,10 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
     let jobs = n_parallel_stages(arguments);
     let mut provenance = Provenance::of_this_process(arguments.device, jobs);
     let (plans, executors) = plan_variants(&experiment, arguments, &mut provenance)?;
+    // More workers than a plan has stages would have nothing to do.
+    let most_stages = plans.iter().map(|plan| plan.stages().len()).max();
+    let jobs = jobs.min(most_stages.unwrap_or(1));
+    provenance.jobs = jobs;
 
     let folder = arguments
         .out
@@ -84,6 +90,7 @@ fn plan_variants(
     let environment = provenance.environment();
     let (mut plans, mut executors) = (Vec::new(), Vec::new());
     let (mut seeds, mut left_out) = (BTreeSet::new(), Vec::new());
+    let mut size = PlanSize::new(available_bytes_on(arguments.device));
     for problem in &experiment.problems {
         let data_dir = arguments.data_dir.as_deref();
         let executor = match LibtorchExecutor::prepare(&problem.spec, arguments.device, data_dir) {
@@ -98,6 +105,8 @@ fn plan_variants(
             }
             Err(error) => return Err(Failure::from_input_error(error)),
         };
+        size.add_problem(problem)
+            .map_err(|error| plan_too_large(&arguments.spec, error))?;
         let plan = Plan::new(problem, &environment);
         let own_seeds = &problem.spec.seeds;
         seeds.extend(own_seeds);
@@ -128,6 +137,17 @@ fn plan_variants(
     provenance.seeds = seeds.into_iter().collect();
     provenance.plan = plan::digest(&plans);
     Ok((plans, executors))
+}
+
+/// The memory that stages on `device` may use, if it is known. A GPU has memory of its own, whose size is not
+/// asked for; none has more than is added here.
+fn available_bytes_on(device: DeviceName) -> Option<u64> {
+    const MAX_GPU_BYTES: u64 = 1 << 40;
+    let bytes = machine_memory::available_bytes()?;
+    Some(match device {
+        DeviceName::Cpu => bytes,
+        DeviceName::Cuda(_) => bytes.saturating_add(MAX_GPU_BYTES),
+    })
 }
 
 /// The number of stages to run in parallel: on a GPU one by default, since stages would wait for each other.

@@ -7,18 +7,18 @@ use crate::stage_id::StageId;
 use crate::work::{
     AdaptiveWork, AnnealedWork, CalibratedEstimator, CalibrationWork, SimulatedWork,
 };
-use gap_spec::{AnnealedSpec, AnnealedStart, Estimator, Split};
+use gap_spec::{AnnealedSpec, AnnealedStart, CheckedSpec, Estimator, Split};
 
 /// The most points of a stage that anneals, so that a killed run loses only about a minute of work. No result
 /// depends on it.
-const MAX_POINTS_PER_STAGE: u32 = 50;
+pub(super) const MAX_POINTS_PER_STAGE: u32 = 50;
 
 impl Planner<'_> {
     /// Adds the stages that `[estimators]` asks for under a model; `free_form` are the stages that find `q*`,
     /// one for each measured part of the data.
     pub(super) fn add_evidence_stages(&mut self, model: &ModelStage, free_form: &[StageId]) {
         self.add_adaptive_stages(model, free_form);
-        let Some(annealed) = self.annealed_spec() else {
+        let Some(annealed) = annealed_spec(self.spec) else {
             return;
         };
         let from_q_star = annealed.start == AnnealedStart::FreeForm;
@@ -73,7 +73,7 @@ impl Planner<'_> {
             return;
         };
         for point in 0..calibration.points.get() {
-            for estimator in self.calibrated_estimators() {
+            for estimator in calibrated_estimators(self.spec) {
                 self.add(CalibrationWork {
                     seed: model.seed,
                     model: model.id.clone(),
@@ -87,41 +87,37 @@ impl Planner<'_> {
         }
     }
 
-    fn calibrated_estimators(&self) -> Vec<CalibratedEstimator> {
-        let bounds = self.spec.estimators.bounds();
-        let from_draws = Estimator::for_fitted_q(true).filter_map(|estimator| {
-            Some(CalibratedEstimator::FromDraws {
-                estimator,
-                n_samples: estimator.n_draws(&bounds)?,
-            })
-        });
-        let mut estimators: Vec<CalibratedEstimator> = from_draws.collect();
-        estimators.extend(
-            self.spec
-                .estimators
-                .adaptive
-                .map(CalibratedEstimator::Adaptive),
-        );
-        if let Some(annealed) = self.annealed_spec() {
-            estimators.push(CalibratedEstimator::Annealed(annealed.clone()));
-            estimators.push(CalibratedEstimator::AnnealedReverse(annealed));
-        }
-        estimators
-    }
-
-    /// The settings of annealing, if it is asked for, without the number of simulated points, on which no
-    /// estimate depends.
-    fn annealed_spec(&self) -> Option<AnnealedSpec> {
-        let annealed = self.spec.estimators.annealed.clone()?;
-        Some(AnnealedSpec {
-            simulated_points: None,
-            ..annealed
-        })
-    }
-
     fn n_simulated_points(&self) -> u32 {
         let annealed = self.spec.estimators.annealed.as_ref();
         let simulated = annealed.and_then(|annealed| annealed.simulated_points);
         simulated.map_or(0, |n| n.get())
     }
+}
+
+/// The estimators whose standard errors `[calibration]` checks.
+pub(super) fn calibrated_estimators(spec: &CheckedSpec) -> Vec<CalibratedEstimator> {
+    let bounds = spec.estimators.bounds();
+    let from_draws = Estimator::for_fitted_q(true).filter_map(|estimator| {
+        Some(CalibratedEstimator::FromDraws {
+            estimator,
+            n_samples: estimator.n_draws(&bounds)?,
+        })
+    });
+    let mut estimators: Vec<CalibratedEstimator> = from_draws.collect();
+    estimators.extend(spec.estimators.adaptive.map(CalibratedEstimator::Adaptive));
+    if let Some(annealed) = annealed_spec(spec) {
+        estimators.push(CalibratedEstimator::Annealed(annealed.clone()));
+        estimators.push(CalibratedEstimator::AnnealedReverse(annealed));
+    }
+    estimators
+}
+
+/// The settings of annealing, if it is asked for, without the number of simulated points, on which no estimate
+/// depends.
+fn annealed_spec(spec: &CheckedSpec) -> Option<AnnealedSpec> {
+    let annealed = spec.estimators.annealed.clone()?;
+    Some(AnnealedSpec {
+        simulated_points: None,
+        ..annealed
+    })
 }

@@ -6,7 +6,7 @@ use crate::work::{
     AmortizedWork, AscentWork, EncoderWork, FreeFormWork, ModelWork, OptimaWork, PosteriorGridWork,
     Stage, TrainingDataKey,
 };
-use gap_spec::{CheckedSpec, DecoderSharing, EncoderSpec, Family, Split};
+use gap_spec::{CheckedSpec, EncoderSpec, Family, Split};
 
 /// Collects the stages of a plan.
 pub struct Planner<'a> {
@@ -29,8 +29,7 @@ impl<'a> Planner<'a> {
             environment,
             stages: Vec::new(),
         };
-        let shared =
-            spec.model.training.is_none() || spec.model.decoder_sharing() == DecoderSharing::Shared;
+        let shared = spec.model.has_shared_decoder();
         for &seed in &spec.seeds {
             if shared {
                 planner.add_shared_decoder_stages(seed);

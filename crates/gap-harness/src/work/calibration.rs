@@ -26,7 +26,7 @@ use serde::Serialize;
 use tch::Kind;
 
 /// The number of replicates that are estimated together. No result depends on it.
-const REPLICATES_PER_BATCH: u64 = 100;
+pub const REPLICATES_PER_BATCH: u64 = 100;
 
 /// What every replicate estimates: the evidence of one datapoint, with the same `q*`.
 struct CalibrationProblem<'a> {

@@ -83,7 +83,7 @@ pub(super) struct LearnedNetwork {
 impl LearnedNetwork {
     /// Counts one more step and returns it.
     pub(super) fn begin_next_step(&mut self, learning_rate: f64) -> AdamStep {
-        self.n_steps += 1;
+        self.n_steps = self.n_steps.saturating_add(1);
         AdamStep::from_step_number(self.n_steps, learning_rate)
     }
 

@@ -45,7 +45,7 @@ impl FlatAdam {
 
     /// Takes one step up the gradient.
     pub fn step(&mut self, learning_rate: f64) {
-        self.steps += 1;
+        self.steps = self.steps.saturating_add(1);
         if self.parameters.device() == Device::Cpu && self.parameters.kind() == Kind::Float {
             let [parameters, mean, square] =
                 [&self.parameters, &self.mean, &self.square].map(|tensor| -> &mut [f32] {

@@ -1,22 +1,39 @@
 //! Checks `[ascents.NAME]`: a protocol, or a rule with settings that apply to it.
 
-use super::{SpecConflict, check_draws, is_plain_name, refuse};
+use super::rates::check_learning_rate;
+use super::{SpecConflict, check_draws, objection_to_name, refuse};
 use crate::ascent::AscentSpec;
 use crate::experiment::ExperimentSpec;
 use crate::model::DecoderSharing;
 use crate::step_rule::StepRule;
 
+/// The most draws on which an ascent's distance from the optimum is measured: the 2¹⁶ points of a Sobol
+/// sequence, and their negatives.
+const MAX_TRACE_DRAWS: u32 = 1 << 17;
+
 impl ExperimentSpec {
     pub(super) fn check_ascents(&self) -> Result<(), SpecConflict> {
         for (name, ascent) in &self.ascents {
             let key = format!("ascents.{name}");
-            if !is_plain_name(name) {
-                return refuse(&key, "must be called by letters, digits, `-`, `_` and `.`");
+            if let Some(objection) = objection_to_name(name, "be called by") {
+                return refuse(&key, objection);
             }
             ascent.check(&key)?;
             if let Some(n_samples) = ascent.n_samples {
                 check_draws(&format!("{key}.n_samples"), n_samples)?;
             }
+            if let Some(rate) = ascent.learning_rate {
+                check_learning_rate(&format!("{key}.learning_rate"), rate)?;
+            }
+        }
+        let elbo_samples = self.estimators.elbo_samples.get();
+        if !self.ascents.is_empty() && elbo_samples > MAX_TRACE_DRAWS {
+            return refuse(
+                "estimators.elbo_samples",
+                format!(
+                    "is {elbo_samples}, and the Sobol points on which `ascents` are compared end at {MAX_TRACE_DRAWS}; use at most that many, as in 512"
+                ),
+            );
         }
         if !self.ascents.is_empty() && self.model.decoder_sharing() == DecoderSharing::Joint {
             return refuse(

@@ -1,11 +1,21 @@
 //! Checks `[data]`.
 
+use super::names::MAX_NAME_CHARACTERS;
 use super::{SpecConflict, refuse};
 use crate::experiment::ExperimentSpec;
 
 impl ExperimentSpec {
     pub(super) fn check_data(&self) -> Result<(), SpecConflict> {
         let data = &self.data;
+        if data.name.len() > MAX_NAME_CHARACTERS {
+            return refuse(
+                "data.name",
+                format!(
+                    "has a name of {} characters, longer than that of any data set; see `amortgap data list`",
+                    data.name.len()
+                ),
+            );
+        }
         if !data.is_synthetic() {
             return Ok(());
         }

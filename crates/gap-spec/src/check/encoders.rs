@@ -1,5 +1,7 @@
 //! Checks `[[encoders]]`, and the sections that belong to them.
 
+use super::names::MAX_NAME_CHARACTERS;
+use super::rates::check_learning_rate;
 use super::{SpecConflict, first_repeated, refuse};
 use crate::encoder::{EncoderKind, EncoderSpec};
 use crate::experiment::ExperimentSpec;
@@ -25,7 +27,10 @@ impl ExperimentSpec {
                     "does not go with `model.decoder = \"joint\"`, where each encoder is fitted with its decoder, as `[model.training]` says; remove it",
                 );
             }
-            _ => {}
+            (DecoderSharing::Shared, Some(training)) => {
+                check_learning_rate("encoder_training.learning_rate", training.learning_rate)?;
+            }
+            (DecoderSharing::Joint, None) => {}
         }
         if self.refinement.is_none() {
             return missing("refinement");
@@ -33,6 +38,7 @@ impl ExperimentSpec {
         for (i, encoder) in encoders.iter().enumerate() {
             self.check_sizes(i, encoder)?;
             self.check_context(i, encoder)?;
+            check_length_of_name(i, encoder)?;
         }
         let names: Vec<String> = encoders.iter().map(EncoderSpec::name).collect();
         match first_repeated(&names) {
@@ -123,4 +129,20 @@ impl ExperimentSpec {
             None => Ok(()),
         }
     }
+}
+
+/// Checks the name of an encoder in results, which its widths make.
+fn check_length_of_name(i: usize, encoder: &EncoderSpec) -> Result<(), SpecConflict> {
+    let name = encoder.name();
+    if name.len() <= MAX_NAME_CHARACTERS {
+        return Ok(());
+    }
+    refuse(
+        &format!("encoders[{i}].hidden"),
+        format!(
+            "has {} layers, whose widths make a name of {} characters in results; use fewer layers, whose name has at most {MAX_NAME_CHARACTERS}",
+            encoder.widths().len(),
+            name.len()
+        ),
+    )
 }

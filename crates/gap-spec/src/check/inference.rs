@@ -1,5 +1,6 @@
 //! Checks `[free_form]` and `[refinement]`.
 
+use super::rates::check_learning_rate;
 use super::{SpecConflict, check_draws, first_repeated, refuse};
 use crate::experiment::ExperimentSpec;
 use crate::search::Start;
@@ -37,6 +38,9 @@ impl ExperimentSpec {
             );
         }
         check_draws("refinement.n_samples", refinement.n_samples)?;
+        if let Some(rate) = refinement.learning_rate {
+            check_learning_rate("refinement.learning_rate", rate)?;
+        }
         let rule = refinement.step_rule_for(self.family.kind);
         if rule != StepRule::Adam && refinement.learning_rate.is_some() {
             return refuse(

@@ -15,7 +15,7 @@ impl ExperimentSpec {
                     "is `gaussian`, which needs `model.noise_std`: the standard deviation of a pixel, as in 0.1; or use \"learned-gaussian\"",
                 );
             }
-            (LikelihoodKind::Gaussian, ..) => {}
+            (LikelihoodKind::Gaussian, ..) => self.check_noise_std()?,
             (_, Some(_), _) => {
                 return refuse(
                     "model.noise_std",

@@ -1,9 +1,21 @@
 //! Checks `[model]`, and the keys of `[data]` that it depends on.
 
+use super::rates::check_learning_rate;
 use super::{SpecConflict, refuse};
 use crate::data::SYNTHETIC;
 use crate::experiment::ExperimentSpec;
-use crate::model::{DecoderSharing, ModelKind};
+use crate::model::{DecoderSharing, MAX_CONDITION_NUMBER, ModelKind};
+use crate::number::Positive;
+
+/// The smallest standard deviation of noise. Numbers of 32 bits near 1, such as observations, are 1e-7 apart.
+const MIN_NOISE_STD: f64 = 1e-6;
+
+/// The largest standard deviation of noise. Squares of residuals beyond 1e19 are not finite in 32 bits.
+const MAX_NOISE_STD: f64 = 1e12;
+
+/// The largest condition number of the covariance of `x`, with which the closed form of `log p(x)` is right to
+/// about 0.001 nats.
+const MAX_EVIDENCE_CONDITION_NUMBER: f64 = 1e12;
 
 impl ExperimentSpec {
     pub(super) fn check_model(&self) -> Result<(), SpecConflict> {
@@ -20,6 +32,8 @@ impl ExperimentSpec {
             ModelKind::LinearGaussian => {
                 self.refuse_decoder_keys()?;
                 self.check_condition_number()?;
+                self.check_noise_std()?;
+                self.check_noise_beside_loadings()?;
                 self.check_data_is_synthetic()
             }
             kind if kind.is_scalar() => {
@@ -167,6 +181,14 @@ impl ExperimentSpec {
                 format!("is {value}; use a number of at least 1, as in 100"),
             );
         }
+        if value > MAX_CONDITION_NUMBER {
+            return refuse(
+                KEY,
+                format!(
+                    "is {value:e}, and beyond {MAX_CONDITION_NUMBER:e} the closed forms lose the smallest variance of the posterior to rounding; use at most {MAX_CONDITION_NUMBER:e}"
+                ),
+            );
+        }
         let latent_dim = model.latent_dim.get();
         if latent_dim == 1 && value > 1.0 {
             return refuse(
@@ -186,6 +208,54 @@ impl ExperimentSpec {
         }
     }
 
+    /// Checks the standard deviation of the noise, if there is one.
+    pub(super) fn check_noise_std(&self) -> Result<(), SpecConflict> {
+        let Some(std) = self.model.noise_std.map(Positive::get) else {
+            return Ok(());
+        };
+        if (MIN_NOISE_STD..=MAX_NOISE_STD).contains(&std) {
+            return Ok(());
+        }
+        refuse(
+            "model.noise_std",
+            format!(
+                "is {std:e}; use {MIN_NOISE_STD:e} to {MAX_NOISE_STD:e}, since observations have 32 bits"
+            ),
+        )
+    }
+
+    /// Checks that the noise is not too small beside random loadings, which have singular values up to about
+    /// `(√X + √D) / √D`.
+    fn check_noise_beside_loadings(&self) -> Result<(), SpecConflict> {
+        let model = &self.model;
+        let (Some(std), Some(observed_dim), None) =
+            (model.noise_std, model.observed_dim, model.condition_number)
+        else {
+            return Ok(());
+        };
+        let [latent, observed] = [model.latent_dim, observed_dim].map(|dim| f64::from(dim.get()));
+        // With fewer observed than latent dimensions, some directions of z are left to the prior, so that the
+        // posterior precision is as ill-conditioned as the covariance of x.
+        let most = if observed < latent {
+            MAX_CONDITION_NUMBER
+        } else {
+            MAX_EVIDENCE_CONDITION_NUMBER
+        };
+        let largest = (observed.sqrt() + latent.sqrt()) / latent.sqrt();
+        let least = largest / most.sqrt();
+        // The message has two digits of the bound, which may be rounded down.
+        if std.get() >= 0.95 * least {
+            return Ok(());
+        }
+        refuse(
+            "model.noise_std",
+            format!(
+                "is {:e}, so small beside the loadings of {observed} observed and {latent} latent dimensions that rounding spoils the closed forms; use at least {least:.1e}",
+                std.get()
+            ),
+        )
+    }
+
     fn check_decoder_sharing(&self) -> Result<(), SpecConflict> {
         let Some(training) = &self.model.training else {
             return match &self.model.decoder {
@@ -196,6 +266,7 @@ impl ExperimentSpec {
                 None => Ok(()),
             };
         };
+        check_learning_rate("model.training.learning_rate", training.learning_rate)?;
         match (&training.encoder_hidden, self.model.decoder_sharing()) {
             (None, DecoderSharing::Shared) => refuse(
                 "model.training",

@@ -20,7 +20,10 @@ pub(super) struct Fault {
 /// Converts an error of the TOML parser to a fault whose message names the whole key and uses the terms of
 /// TOML.
 pub(super) fn toml_fault(text: &str, error: &toml::de::Error) -> Fault {
-    let span = error.span().unwrap_or(0..0);
+    let span = error.span().unwrap_or_else(|| match error.message() {
+        KEY_TOO_LONG_MESSAGE => line_with_most_dots(text),
+        _ => 0..0,
+    });
     let said = plain_words(&join_into_one_line(error.message()));
     let key_spans = key_spans(text);
     let (key, message) = if let Some(rest) = said.strip_prefix("missing field `") {
@@ -59,12 +62,33 @@ pub(super) fn toml_fault(text: &str, error: &toml::de::Error) -> Fault {
     }
 }
 
+/// What the parser says of a key of too many parts. It does not say where the key is.
+const KEY_TOO_LONG_MESSAGE: &str = "recursion limit";
+
+/// What the parser says of too many lists and tables within each other.
+const VALUE_TOO_DEEP_MESSAGE: &str = "cannot recurse further; max recursion depth met";
+
+/// The beginning of the line that has the most dots, as that with the longest key has.
+fn line_with_most_dots(text: &str) -> Range<usize> {
+    let mut start = 0;
+    let lines = text.split_inclusive('\n').map(|line| {
+        start += line.len();
+        (line.matches('.').count(), start - line.len())
+    });
+    let (_, start) = lines.max().unwrap_or_default();
+    start..start
+}
+
 /// Replaces Rust's type names in a message by the terms of TOML.
 fn plain_words(message: &str) -> String {
     let message = message
         .replace("wanted string or table", "expected a string")
         .replace("invalid type: map", "invalid type: table")
         .replace("invalid type: sequence", "invalid type: list");
+    if [KEY_TOO_LONG_MESSAGE, VALUE_TOO_DEEP_MESSAGE].contains(&message.as_str()) {
+        return "tables or lists are nested too deeply, deeper than any key of a spec; remove them"
+            .to_owned();
+    }
     let Some((found, expected)) = message.rsplit_once(", expected ") else {
         return message;
     };
@@ -150,6 +174,18 @@ fn innermost_span(key_spans: Vec<KeySpan>, at: usize) -> Option<KeySpan> {
         .into_iter()
         .filter(|place| size(place).is_some())
         .min_by_key(size)
+}
+
+/// The text, or its beginning and its end if it has more than `most` characters.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    let n = text.chars().count();
+    if n <= most {
+        return text.to_owned();
+    }
+    let half = most / 2;
+    let beginning: String = text.chars().take(half).collect();
+    let end: String = text.chars().skip(n - half).collect();
+    format!("{beginning} … {end}")
 }
 
 fn join_into_one_line(message: &str) -> String {

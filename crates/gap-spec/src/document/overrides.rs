@@ -2,6 +2,7 @@
 //! have no effect.
 
 use super::fault::VARIANTS_KEY;
+use super::nesting::{MAX_LEVELS, nesting_fault};
 use toml::{Table, Value};
 
 /// Returns the overrides of `key`, of keys below it and of sections around it, joined by `--set`; if there are
@@ -81,9 +82,19 @@ pub(super) fn apply_override(table: &mut Table, assignment: &str) -> Result<(), 
             "has an empty part in its key; write it as in estimators.iw_samples=100".into(),
         );
     }
+    let n_parts = key.split('.').count();
+    if n_parts > MAX_LEVELS {
+        return Err(format!(
+            "has a key of {n_parts} parts, more than any key of a spec; use at most {MAX_LEVELS}"
+        ));
+    }
+    let as_toml = format!("value = {text}");
+    if let Some(fault) = nesting_fault(&as_toml) {
+        return Err(fault.message);
+    }
     // An unquoted word is read as a string, as in --set data.name=mnist-binarized. A date is too, since no key
     // takes one.
-    let value = toml::from_str::<Table>(&format!("value = {text}"))
+    let value = toml::from_str::<Table>(&as_toml)
         .ok()
         .and_then(|mut parsed| parsed.remove("value"))
         .filter(|value| !value.is_datetime())

@@ -2,7 +2,7 @@
 
 use super::fault::{Fault, KeySpan, VARIANTS_KEY, key_spans};
 use super::parse_spec;
-use crate::check::is_plain_name;
+use crate::check::objection_to_name;
 use crate::problem::{Experiment, Problem};
 use toml::{Table, Value};
 
@@ -39,9 +39,8 @@ pub(super) fn parse_variants(text: &str, file: &Table) -> Result<Option<Experime
     let mut problems = Vec::new();
     for (name, own) in variants {
         let key = format!("{VARIANTS_KEY}.{name}");
-        if !is_plain_name(name) {
-            let message = "must be called by letters, digits, `-`, `_` and `.`";
-            return Err(fault_at_name(&key_spans, &key, message));
+        if let Some(objection) = objection_to_name(name, "be called by") {
+            return Err(fault_at_name(&key_spans, &key, &objection));
         }
         let Value::Table(own) = own else {
             return Err(fault_at_name(

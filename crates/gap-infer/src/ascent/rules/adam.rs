@@ -98,7 +98,7 @@ impl Stepper for Adam {
     }
 
     fn update_with_evaluation(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> StepOutcome {
-        self.step += 1;
+        self.step = self.step.saturating_add(1);
         let rate = self.settings.learning_rate / (1.0 - BETA_1.powi(self.step));
         let unbias = (1.0 - BETA_2.powi(self.step)).sqrt().recip();
         match &evaluation.gradient {

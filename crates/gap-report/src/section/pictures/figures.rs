@@ -22,6 +22,9 @@ const PICTURE_SIDE_LENGTH: f64 = 150.0;
 const PICTURE_SPACING: f64 = 14.0;
 const PICTURE_HEADING_HEIGHT: f64 = 40.0;
 
+/// The most characters of a figure's name that are names of variants. A file name has at most 255 bytes.
+const MAX_VARIANTS_IN_NAME: usize = 120;
+
 /// Cells whose mass is at most this fraction of the largest one in their picture are not drawn.
 const MIN_DRAWN_SHADE: f64 = 0.004;
 
@@ -165,7 +168,13 @@ impl PosteriorFigure {
         let mut variants: Vec<&str> = rows.iter().filter_map(|r| r.variant.as_deref()).collect();
         variants.sort_by(|a, b| variant_sort_key(Some(a)).cmp(&variant_sort_key(Some(b))));
         variants.dedup();
-        self.name += &format!("-{}", variants.join("-"));
+        let joined = variants.join("-");
+        self.name += &match variants.as_slice() {
+            [first, rest @ ..] if joined.len() > MAX_VARIANTS_IN_NAME => {
+                format!("-{first}-and-{}-more", rest.len())
+            }
+            _ => format!("-{joined}"),
+        };
         self.title += &format!(": {}", variants.join(", "));
         self
     }
