@@ -1,7 +1,7 @@
 //! Executes a plan: finished stages are kept, independent stages run in parallel, and a failure stops only the
 //! stages that depend on the failed one.
 
-use crate::error::RunError;
+use crate::error::{RunError, panicked_stage_failure};
 use crate::plan::Plan;
 use crate::stage_id::StageId;
 use crate::store::{Store, StoreError};
@@ -219,7 +219,7 @@ impl<'a> RunSchedule<'a> {
                     message: error.to_string(),
                 },
                 Err(panic) => Outcome::Failed {
-                    message: format!("internal error: {}", panic_message(panic.as_ref())),
+                    message: panicked_stage_failure(panic_message(panic.as_ref())),
                 },
             }
         };
