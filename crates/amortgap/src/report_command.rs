@@ -2,6 +2,7 @@
 
 use crate::CommandResult;
 use crate::arguments::ReportArguments;
+use crate::console;
 use crate::exit::Failure;
 use gap_report::{Format, ReportContent, main_results_text, summarize, write_report};
 use gap_schema::results::{self, ResultRows};
@@ -27,10 +28,7 @@ pub fn rewrite_reports(arguments: &ReportArguments) -> CommandResult {
             )));
         }
         let out = arguments.out.as_deref().unwrap_or(folder);
-        println!(
-            "{}",
-            write_report_of_folder(folder, out, &arguments.format)?
-        );
+        console::print_line(write_report_of_folder(folder, out, &arguments.format)?)?;
     }
     Ok(())
 }

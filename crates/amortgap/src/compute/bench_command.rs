@@ -3,6 +3,7 @@
 use super::arguments::BenchArguments;
 use super::criterion_results;
 use crate::CommandResult;
+use crate::console;
 use crate::exit::Failure;
 use gap_harness::Provenance;
 use gap_report::{bench_rows_plain_text, write_benches};
@@ -17,10 +18,10 @@ pub fn report_criterion_benches(arguments: &BenchArguments) -> CommandResult {
     let rows = criterion_results::read_bench_rows(&arguments.criterion)?;
     let files = write_benches(&arguments.out, &rows, &bench_provenance())
         .map_err(Failure::from_run_error)?;
-    println!("{}", bench_rows_plain_text(&rows));
     let files = files.iter().map(|file| file.display().to_string());
-    println!("written: {}", files.collect::<Vec<_>>().join(", "));
-    Ok(())
+    let files = files.collect::<Vec<_>>().join(", ");
+    console::print_line(bench_rows_plain_text(&rows))?;
+    Ok(console::print_line(format_args!("written: {files}"))?)
 }
 
 fn bench_provenance() -> Value {

@@ -1,5 +1,6 @@
 //! Shows the progress of a run on stderr: with bars on a terminal, with one line per stage elsewhere.
 
+use crate::console;
 use gap_harness::{Observer, Outcome, Plan, Stage, StageId};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
@@ -109,7 +110,7 @@ impl Observer for VariantProgress<'_> {
             )),
         };
         match &self.progress.bars {
-            None => line.into_iter().for_each(|line| eprintln!("{line}")),
+            None => line.into_iter().for_each(console::notify),
             Some(bars) => {
                 if let Some(bar) = state.running.remove(id) {
                     bar.finish_and_clear();
@@ -118,7 +119,8 @@ impl Observer for VariantProgress<'_> {
                 if !matches!(outcome, Outcome::Done { .. })
                     && let Some(line) = line
                 {
-                    bars.total.suspend(|| eprintln!("{line}"));
+                    // `suspend` would panic if the terminal is gone.
+                    let _ = bars.all.println(line);
                 }
                 if ended == n {
                     bars.total.finish_and_clear();

@@ -2,16 +2,18 @@
 
 use super::arguments::RunArguments;
 use super::progress::Progress;
+use super::resume_command;
 use crate::CommandResult;
-use crate::exit::{Failure, exit_on_interrupt_signal};
+use crate::console;
+use crate::exit::{self, Failure};
 use crate::report_command::write_report_of_folder;
+use crate::signals::exit_on_interrupt_signals;
 use gap_data::DataError;
 use gap_harness::provenance::VariantProvenance;
 use gap_harness::run::collect_records;
 use gap_harness::{
     InputError, LibtorchExecutor, Plan, Provenance, RunReport, Store, costs, plan, rows,
 };
-use gap_model::Backend;
 use gap_report::Format;
 use gap_schema::{CalibrationRow, PosteriorGridCellRow, RowFile, TracePoint, results};
 use gap_spec::{Experiment, document};
@@ -22,9 +24,9 @@ use std::path::PathBuf;
 
 /// Runs the stages that are not finished, publishes the results, and prints where they are.
 pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
+    exit::set_resume_command(resume_command::of_this_process());
     let experiment =
         document::read(&arguments.spec, &arguments.set).map_err(Failure::from_input_error)?;
-    Backend::from_environment().map_err(Failure::from_input_error)?;
     set_one_thread_per_operation();
     let jobs = n_parallel_stages(arguments);
     let mut provenance = Provenance::of_this_process(arguments.device, jobs);
@@ -43,16 +45,15 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
     let same_spec = fs::read_to_string(folder.join(results::SPEC_FILE))
         .is_ok_and(|published| published == document::write(&experiment));
     if same_spec && store.is_finished(&plan::digest(&plans), &expected_result_files(&plans)) {
-        println!(
+        return Ok(console::print_line(format_args!(
             "nothing to do: all {} stages of {} are finished in {} (--fresh runs them again)",
             plans.iter().map(|plan| plan.stages().len()).sum::<usize>(),
             experiment.name,
             folder.display()
-        );
-        return Ok(());
+        ))?);
     }
 
-    exit_on_interrupt_signal();
+    exit_on_interrupt_signals();
     let progress = Progress::new_for_plans(&plans);
     let mut report = RunReport::default();
     // Variants run one after the other; a failure in one does not stop the next.
@@ -62,7 +63,7 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
             .map_err(Failure::from_run_error)?;
     }
     if !report.is_complete() {
-        return Err(incomplete_run_failure(&report, arguments));
+        return Err(incomplete_run_failure(&report));
     }
     publish_run(&experiment, &plans, &store, &provenance)
 }
@@ -118,7 +119,7 @@ fn plan_variants(
         )));
     }
     for line in left_out {
-        eprintln!("{line}");
+        console::notify(line);
     }
     provenance.seeds = seeds.into_iter().collect();
     provenance.plan = plan::digest(&plans);
@@ -197,23 +198,24 @@ fn publish_run(
     store
         .mark_finished(&plan::digest(plans))
         .map_err(Failure::from_run_error)?;
-    println!("{table}");
-    println!("report: {}", store.folder().join("report.html").display());
-    Ok(())
+    let page = store.folder().join("report.html");
+    console::print_line(format_args!("{table}\nreport: {}", page.display())).map_err(|error| {
+        let folder = store.folder().display();
+        Failure::Output(format!("{error}; the results are in {folder}"))
+    })
 }
 
-fn incomplete_run_failure(report: &RunReport, arguments: &RunArguments) -> Failure {
+fn incomplete_run_failure(report: &RunReport) -> Failure {
     let reasons: Vec<String> = report
         .failed
         .iter()
         .map(|(title, message)| format!("{title}: {message}"))
         .collect();
     Failure::Run(format!(
-        "{} stages failed and {} were skipped ({}); {} are kept, and `amortgap run {}` goes on from them",
+        "{} stages failed and {} were skipped ({}); {} are kept",
         report.failed.len(),
         report.skipped,
         reasons.join("; "),
         report.done + report.cached,
-        arguments.spec.display(),
     ))
 }

@@ -2,6 +2,7 @@
 
 use super::arguments::StatusArguments;
 use crate::CommandResult;
+use crate::console;
 use crate::exit::Failure;
 use gap_harness::store;
 
@@ -18,9 +19,9 @@ pub fn print_run_status(arguments: &StatusArguments) -> CommandResult {
     } else {
         "results are not published yet"
     };
-    println!(
+    let line = format!(
         "{}: {} stages finished, {} begun and not finished, {published}{running}",
         status.experiment, status.stages, status.partial
     );
-    Ok(())
+    Ok(console::print_line(line)?)
 }
