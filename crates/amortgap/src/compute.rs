@@ -8,6 +8,7 @@ mod criterion_results;
 mod data_command;
 mod plan_command;
 mod progress;
+mod resume_command;
 mod run_command;
 mod status_command;
 
@@ -18,3 +19,15 @@ pub use data_command::list_or_check_datasets;
 pub use plan_command::print_plan;
 pub use run_command::run_experiment;
 pub use status_command::print_run_status;
+
+use crate::CommandResult;
+use crate::exit::Failure;
+use gap_model::Backend;
+use gap_torch::math_library::is_switch_turned_off;
+
+/// Refuses environment variables of this program with values that it does not know.
+pub fn check_environment() -> CommandResult {
+    is_switch_turned_off().map_err(Failure::from_input_error)?;
+    Backend::from_environment().map_err(Failure::from_input_error)?;
+    Ok(())
+}

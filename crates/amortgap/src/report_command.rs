@@ -2,6 +2,7 @@
 
 use crate::CommandResult;
 use crate::arguments::ReportArguments;
+use crate::console;
 use crate::exit::Failure;
 use gap_report::{Format, ReportContent, main_results_text, render_report, summarize};
 use gap_schema::results::{self, ResultRows};
@@ -29,7 +30,7 @@ pub fn rewrite_reports(arguments: &ReportArguments) -> CommandResult {
             )));
         }
         let out = arguments.out.as_deref().unwrap_or(folder);
-        println!("{}", rewrite_report(folder, out, &arguments.format)?);
+        console::print_line(rewrite_report(folder, out, &arguments.format)?)?;
     }
     Ok(())
 }
@@ -59,10 +60,10 @@ fn rewrite_report(folder: &Path, out: &Path, formats: &[Format]) -> Result<Strin
     };
     let earlier = published::publish(out, &publication).map_err(Failure::from_run_error)?;
     if let Some(earlier) = earlier {
-        eprintln!(
+        console::notify(format_args!(
             "files that were changed since they were written are kept in {}",
             earlier.display()
-        );
+        ));
     }
     Ok(report.text)
 }

@@ -21,5 +21,5 @@ pub fn refuse_unavailable_command(words: &[OsString]) -> CommandResult {
     }
     let message = format!("unrecognized subcommand '{name}'");
     let error = Arguments::command().error(ErrorKind::InvalidSubcommand, message);
-    error.exit()
+    Err(Failure::from(error))
 }

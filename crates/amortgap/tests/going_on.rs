@@ -5,6 +5,7 @@
 
 mod experiment;
 
+use assert_cmd::cargo::cargo_bin;
 use experiment::{Bench, DIGITS, edited, succeeds, summary, texts};
 use std::fs;
 use std::path::Path;
@@ -225,8 +226,11 @@ fn an_interrupted_run_says_how_to_go_on_and_ends_with_status_130() {
         assert_eq!(output.status.code(), Some(130), "{name}: {stderr}");
         assert_eq!(stdout, "");
         assert_eq!(
-            stderr.lines().last(),
-            Some("interrupted: finished stages are kept; the same command goes on from there")
+            stderr.lines().last().map(str::to_owned),
+            Some(format!(
+                "interrupted; finished stages are kept; to go on: {} run spec.toml --out {out} --jobs 2",
+                cargo_bin("amortgap").display()
+            ))
         );
         assert!(finished_stages(&bench.path(&out)) > 0);
     }

@@ -2,7 +2,7 @@
 //! stages that depend on the failed one. Several processes may execute the same plan in one folder: each stage
 //! is executed by the process that has claimed it, and the others wait for the result.
 
-use crate::error::RunError;
+use crate::error::{RunError, panicked_stage_failure};
 use crate::plan::Plan;
 use crate::stage_id::StageId;
 use crate::stage_results;
@@ -356,7 +356,7 @@ impl<'a> RunSchedule<'a> {
                 })
             }),
             Err(panic) => Ok(Some(Outcome::Failed {
-                message: format!("internal error: {}", panic_message(panic.as_ref())),
+                message: panicked_stage_failure(panic_message(panic.as_ref())),
             })),
         }
     }

@@ -1,6 +1,7 @@
 //! The vector instructions of the kernels: the best that this processor supports, or those that the user
 //! sets.
 
+use std::ffi::OsStr;
 use std::fmt;
 
 /// The environment variable that sets the kernels' vector instructions: `avx512`, `avx2`, or `off`, which
@@ -46,7 +47,8 @@ impl Instructions {
     ///
     /// [`InstructionsError`] if the setting is unknown, or not supported by this processor.
     pub fn from_environment() -> Result<Option<Self>, InstructionsError> {
-        Self::from_setting(std::env::var(ENVIRONMENT_VARIABLE).ok().as_deref())
+        let asked = std::env::var_os(ENVIRONMENT_VARIABLE);
+        Self::from_setting(asked.as_deref().map(OsStr::to_string_lossy).as_deref())
     }
 
     /// Reads the setting `asked`; nothing or an empty word stands for the best of this processor.

@@ -5,6 +5,7 @@
 //! - A row's result does not depend on the other rows of its batch ([`map_row_blocks`]).
 //! - The device and the number of threads are chosen once ([`device`]).
 //! - Weights are stored in files and identified by a digest ([`checkpoint`]).
+//! - libtorch's error messages are read in one place ([`error_message`]).
 //!
 //! The math-library switch ([`math_library`]) is in this crate because every executable that uses libtorch must
 //! link it.
@@ -13,6 +14,7 @@ pub mod checkpoint;
 pub mod device;
 mod dims;
 mod elements;
+pub mod error_message;
 pub mod math_library;
 mod noise;
 mod row_blocks;

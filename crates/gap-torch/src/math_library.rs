@@ -8,11 +8,38 @@
 //!
 //! The function is exported by a linker argument, which `gap-build` adds to each package.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::sync::OnceLock;
 
 /// The environment variable whose value `off` turns the switch off.
 pub const MKL_SWITCH_ENV_VARIABLE: &str = "AMORTGAP_MATH_SWITCH";
+
+/// The environment variable has a value that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{MKL_SWITCH_ENV_VARIABLE} is `{0}`; set it to off, or unset it")]
+pub struct SwitchError(String);
+
+/// Returns whether the environment turns the switch off. The environment is read only once.
+///
+/// # Errors
+///
+/// [`SwitchError`] if the value of the variable is neither `off` nor empty. Programs must check this when they
+/// start: the switch itself, whose caller MKL knows no errors, takes such a value for an empty one.
+pub fn is_switch_turned_off() -> Result<bool, SwitchError> {
+    static IS_TURNED_OFF: OnceLock<Result<bool, SwitchError>> = OnceLock::new();
+    IS_TURNED_OFF
+        .get_or_init(|| turns_off(std::env::var_os(MKL_SWITCH_ENV_VARIABLE).as_deref()))
+        .clone()
+}
+
+fn turns_off(value: Option<&OsStr>) -> Result<bool, SwitchError> {
+    match value {
+        Some(value) if value == "off" => Ok(true),
+        Some(value) if !value.is_empty() => Err(SwitchError(value.to_string_lossy().into_owned())),
+        _ => Ok(false),
+    }
+}
 
 /// The code path of libtorch's math library, and what decides it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,9 +68,7 @@ impl fmt::Display for MklPath {
 fn allows_mkl_fast_path() -> bool {
     static ALLOWS_MKL_FAST_PATH: OnceLock<bool> = OnceLock::new();
     *ALLOWS_MKL_FAST_PATH.get_or_init(|| {
-        let turned_off =
-            std::env::var_os(MKL_SWITCH_ENV_VARIABLE).is_some_and(|value| value == "off");
-        if turned_off {
+        if is_switch_turned_off() == Ok(true) {
             // This is what MKL's own function would answer.
             return is_intel_cpu();
         }
@@ -71,9 +96,7 @@ pub fn detect_mkl_path() -> MklPath {
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mkl_serv_intel_cpu_true".as_ptr()) };
     if !std::ptr::eq(found, mkl_serv_intel_cpu_true as *const libc::c_void) {
         MklPath::NotExported
-    } else if allows_mkl_fast_path()
-        && std::env::var_os(MKL_SWITCH_ENV_VARIABLE).is_none_or(|value| value != "off")
-    {
+    } else if allows_mkl_fast_path() && is_switch_turned_off() != Ok(true) {
         MklPath::Switched
     } else {
         MklPath::Stock
@@ -84,4 +107,21 @@ pub fn detect_mkl_path() -> MklPath {
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 pub fn detect_mkl_path() -> MklPath {
     MklPath::NotExported
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_off_or_an_error_that_names_the_variable_and_the_cure() {
+        assert_eq!(turns_off(None), Ok(false));
+        assert_eq!(turns_off(Some(OsStr::new(""))), Ok(false));
+        assert_eq!(turns_off(Some(OsStr::new("off"))), Ok(true));
+        let error = turns_off(Some(OsStr::new("OFF"))).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "AMORTGAP_MATH_SWITCH is `OFF`; set it to off, or unset it"
+        );
+    }
 }

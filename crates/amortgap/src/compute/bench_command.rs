@@ -3,6 +3,7 @@
 use super::arguments::BenchArguments;
 use super::criterion_results;
 use crate::CommandResult;
+use crate::console;
 use crate::exit::Failure;
 use gap_harness::Provenance;
 use gap_report::{bench_rows_plain_text, render_benches};
@@ -28,11 +29,14 @@ pub fn report_criterion_benches(arguments: &BenchArguments) -> CommandResult {
     };
     let earlier = published::publish(&arguments.out, &publication);
     if let Some(earlier) = earlier.map_err(Failure::from_run_error)? {
-        eprintln!("files that were changed are kept in {}", earlier.display());
+        console::notify(format_args!(
+            "files that were changed are kept in {}",
+            earlier.display()
+        ));
     }
-    println!("{}", bench_rows_plain_text(&rows));
-    println!("written: {}", written.join(", "));
-    Ok(())
+    console::print_line(bench_rows_plain_text(&rows))?;
+    let written = written.join(", ");
+    Ok(console::print_line(format_args!("written: {written}"))?)
 }
 
 fn bench_provenance() -> Map<String, Value> {

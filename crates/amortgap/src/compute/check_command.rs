@@ -2,6 +2,7 @@
 
 use super::arguments::CheckArguments;
 use crate::CommandResult;
+use crate::console;
 use crate::exit::Failure;
 use gap_harness::Provenance;
 use gap_schema::results::RECORDS_FILE;
@@ -35,11 +36,13 @@ fn check_folder(folder: &Path) -> Result<usize, Failure> {
             )));
         }
         Published::DamagedManifest(fault) => {
-            println!("{fault}");
+            console::print_line(format_args!("{fault}"))?;
             (Map::new(), 1)
         }
         Published::WithoutDigests(manifest) => {
-            println!("{name}: results of an older program, without digests to check them by");
+            console::print_line(format_args!(
+                "{name}: results of an older program, without digests to check them by"
+            ))?;
             (manifest, 0)
         }
         Published::WithDigests {
@@ -50,26 +53,26 @@ fn check_folder(folder: &Path) -> Result<usize, Failure> {
             let is_damaged = |fault: &&FileFault| fault.kind != FileFaultKind::Missing;
             let damaged = faults.iter().filter(is_damaged).count();
             let whole = files.0.len() - faults.len();
-            println!(
+            console::print_line(format_args!(
                 "{name}: {whole} of {} files are as published",
                 files.0.len()
-            );
+            ))?;
             for fault in &faults {
-                println!("  {fault}");
+                console::print_line(format_args!("  {fault}"))?;
             }
             (manifest, damaged)
         }
     };
     if !folder.join(RECORDS_FILE).is_file() {
-        println!(
+        console::print_line(format_args!(
             "{name}: {RECORDS_FILE} is not here, so that no report can be made; `amortgap run` makes it"
-        );
+        ))?;
     }
     damaged += check_stages(folder)?;
     if let Some(numbers) = manifest.get("numbers").and_then(Value::as_str) {
-        println!("{name}: numbers {numbers}");
+        console::print_line(format_args!("{name}: numbers {numbers}"))?;
     }
-    println!("{name}: {}", reproducibility(&manifest));
+    console::print_line(format_args!("{name}: {}", reproducibility(&manifest)))?;
     Ok(damaged)
 }
 
@@ -85,11 +88,16 @@ fn check_stages(folder: &Path) -> Result<usize, Failure> {
         .collect();
     let name = folder.display();
     match names.len() {
-        0 => println!("{name}: no stages are here, so that a run would execute them all"),
-        n => println!("{name}: {} of {n} stages are as written", n - faults.len()),
+        0 => console::print_line(format_args!(
+            "{name}: no stages are here, so that a run would execute them all"
+        ))?,
+        n => console::print_line(format_args!(
+            "{name}: {} of {n} stages are as written",
+            n - faults.len()
+        ))?,
     }
     for fault in &faults {
-        println!("  {fault}");
+        console::print_line(format_args!("  {fault}"))?;
     }
     Ok(faults.len())
 }

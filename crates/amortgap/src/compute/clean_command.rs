@@ -2,6 +2,7 @@
 
 use super::arguments::CleanArguments;
 use crate::CommandResult;
+use crate::console;
 use crate::exit::Failure;
 use gap_harness::{Plan, Provenance};
 use gap_schema::results::SPEC_FILE;
@@ -56,7 +57,7 @@ pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
     let (store, notices) =
         Store::open(folder, &experiment.name).map_err(Failure::from_input_error)?;
     for notice in notices {
-        eprintln!("{notice}");
+        console::notify(format_args!("{notice}"));
     }
     store
         .exclude_other_runs()
@@ -64,7 +65,7 @@ pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
     let (removed, bytes) = store
         .remove_stages(|stage| needed.contains(stage))
         .map_err(Failure::from_run_error)?;
-    println!(
+    console::print_line(format_args!(
         "{}: {} stages removed, {:.1} MB; {} are kept",
         folder.display(),
         removed.len(),
@@ -74,6 +75,6 @@ pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
             .names()
             .map_err(Failure::from_run_error)?
             .len(),
-    );
+    ))?;
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use super::arguments::PlanArguments;
 use crate::CommandResult;
+use crate::console;
 use crate::exit::Failure;
 use gap_harness::machine_memory::available_bytes;
 use gap_harness::{Plan, PlanSize, PlanTooLarge, Provenance, plan};
-use gap_model::Backend;
 use gap_spec::document;
 use gap_torch::device::DeviceName;
 use serde_json::{Value, json};
@@ -15,7 +15,6 @@ use std::path::Path;
 pub fn print_plan(arguments: &PlanArguments) -> CommandResult {
     let experiment =
         document::read(&arguments.spec, &arguments.set).map_err(Failure::from_input_error)?;
-    Backend::from_environment().map_err(Failure::from_input_error)?;
     let mut size = PlanSize::new(available_bytes());
     for problem in &experiment.problems {
         size.add_problem(problem)
@@ -31,23 +30,20 @@ pub fn print_plan(arguments: &PlanArguments) -> CommandResult {
         let stages: Vec<Value> = plans.iter().flat_map(stages_as_json).collect();
         let all =
             json!({"experiment": experiment.name, "plan": plan::digest(&plans), "stages": stages});
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&all).expect("a plan is plain data")
-        );
-        return Ok(());
+        let json = serde_json::to_string_pretty(&all).expect("a plan is plain data");
+        return Ok(console::print_line(json)?);
     }
     let n_stages: usize = plans.iter().map(|plan| plan.stages().len()).sum();
-    println!("{}: {n_stages} stages", experiment.name);
+    let mut lines = format!("{}: {n_stages} stages", experiment.name);
     for plan in &plans {
         let of_variant = plan
             .variant()
             .map_or_else(String::new, |v| format!("{v}: "));
         for (id, stage) in plan.stages() {
-            println!("{id:<28} {of_variant}{}", stage.title());
+            lines.push_str(&format!("\n{id:<28} {of_variant}{}", stage.title()));
         }
     }
-    Ok(())
+    Ok(console::print_line(lines)?)
 }
 
 fn stages_as_json(plan: &Plan) -> Vec<Value> {

@@ -1,5 +1,6 @@
 //! Shows the progress of a run on stderr: with bars on a terminal, with one line per stage elsewhere.
 
+use crate::console;
 use gap_harness::{Observer, Outcome, Plan, Stage, StageId};
 use gap_store::FileFault;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -57,8 +58,10 @@ impl Progress {
     /// Prints a line on stderr, above the bars if there are some.
     fn print_line(&self, line: &str) {
         match &self.bars {
-            None => eprintln!("{line}"),
-            Some(bars) => bars.total.suspend(|| eprintln!("{line}")),
+            None => console::notify(format_args!("{line}")),
+            Some(bars) => bars
+                .total
+                .suspend(|| console::notify(format_args!("{line}"))),
         }
     }
 
@@ -134,7 +137,7 @@ impl Observer for VariantProgress<'_> {
             )),
         };
         match &self.progress.bars {
-            None => line.into_iter().for_each(|line| eprintln!("{line}")),
+            None => line.into_iter().for_each(console::notify),
             Some(bars) => {
                 if let Some(bar) = state.running.remove(id) {
                     bar.finish_and_clear();
@@ -143,7 +146,8 @@ impl Observer for VariantProgress<'_> {
                 if !matches!(outcome, Outcome::Done { .. })
                     && let Some(line) = line
                 {
-                    bars.total.suspend(|| eprintln!("{line}"));
+                    // `suspend` would panic if the terminal is gone.
+                    let _ = bars.all.println(line);
                 }
                 if ended == n {
                     bars.total.finish_and_clear();

@@ -3,9 +3,12 @@
 use super::arguments::RunArguments;
 use super::plan_command::plan_too_large;
 use super::progress::Progress;
+use super::resume_command;
 use crate::CommandResult;
-use crate::exit::{Failure, exit_on_interrupt_signal};
+use crate::console;
+use crate::exit::{self, Failure};
 use crate::report_command::render_results;
+use crate::signals::exit_on_interrupt_signals;
 use gap_data::DataError;
 use gap_harness::provenance::VariantProvenance;
 use gap_harness::run::collect_records;
@@ -13,7 +16,6 @@ use gap_harness::{
     InputError, LibtorchExecutor, Plan, PlanSize, Provenance, RunError, RunReport, costs,
     machine_memory, plan, rows,
 };
-use gap_model::Backend;
 use gap_report::Format;
 use gap_schema::results::{self, ResultRows};
 use gap_spec::{Experiment, document};
@@ -26,9 +28,9 @@ use std::path::{Path, PathBuf};
 
 /// Runs the stages that are not finished, publishes the results, and prints where they are.
 pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
+    exit::set_resume_command(resume_command::of_this_process());
     let experiment =
         document::read(&arguments.spec, &arguments.set).map_err(Failure::from_input_error)?;
-    Backend::from_environment().map_err(Failure::from_input_error)?;
     set_one_thread_per_operation();
     let jobs = n_parallel_stages(arguments);
     let mut provenance = Provenance::of_this_process(arguments.device, jobs);
@@ -44,7 +46,7 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
         .unwrap_or_else(|| PathBuf::from("results").join(&experiment.name));
     let (store, notices) = Store::open(&folder, &experiment.name).map_err(store_failure)?;
     for notice in notices {
-        eprintln!("{notice}");
+        console::notify(format_args!("{notice}"));
     }
     if arguments.fresh {
         forget_stages(&store).map_err(store_failure)?;
@@ -54,16 +56,15 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
         spec: FileDigest::of(document::write(&experiment).as_bytes()),
     };
     if !arguments.fresh && is_published(&folder, &question) {
-        println!(
+        return Ok(console::print_line(format_args!(
             "nothing to do: all {} stages of {} are finished in {} (--fresh runs them again)",
             plans.iter().map(|plan| plan.stages().len()).sum::<usize>(),
             experiment.name,
             folder.display()
-        );
-        return Ok(());
+        ))?);
     }
 
-    exit_on_interrupt_signal();
+    exit_on_interrupt_signals();
     let progress = Progress::new_for_plans(&plans);
     let mut report = RunReport::default();
     // Variants run one after the other; a failure in one does not stop the next.
@@ -73,7 +74,7 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
             .map_err(Failure::from_run_error)?;
     }
     if !report.is_complete() {
-        return Err(incomplete_run_failure(&report, arguments));
+        return Err(incomplete_run_failure(&report));
     }
     publish_run(&experiment, &plans, &store, &provenance, &question)
 }
@@ -132,7 +133,7 @@ fn plan_variants(
         )));
     }
     for line in left_out {
-        eprintln!("{line}");
+        console::notify(line);
     }
     provenance.seeds = seeds.into_iter().collect();
     provenance.plan = plan::digest(&plans);
@@ -185,12 +186,12 @@ fn is_published(folder: &Path, question: &Question) -> bool {
             faults,
         } if question.is_of(&manifest, &files) => {
             for fault in &faults {
-                eprintln!("{fault}; the results are published again");
+                console::notify(format_args!("{fault}; the results are published again"));
             }
             faults.is_empty()
         }
         Published::DamagedManifest(fault) => {
-            eprintln!("{fault}; the results are published again");
+            console::notify(format_args!("{fault}; the results are published again"));
             false
         }
         _ => false,
@@ -253,15 +254,22 @@ fn publish_run(
     };
     let earlier = published::publish(folder, &publication).map_err(Failure::from_run_error)?;
     if let Some(earlier) = earlier {
-        eprintln!(
+        console::notify(format_args!(
             "earlier results are kept in {}: {difference}",
             earlier.display()
-        );
+        ));
     }
-    println!("{}", report.text);
-    println!("numbers: {}", rows.digest_of_numbers());
-    println!("report: {}", folder.join(results::PAGE_FILE).display());
-    Ok(())
+    let page = folder.join(results::PAGE_FILE);
+    let last = format!(
+        "{}\nnumbers: {}\nreport: {}",
+        report.text,
+        rows.digest_of_numbers(),
+        page.display()
+    );
+    console::print_line(last).map_err(|error| {
+        let folder = folder.display();
+        Failure::Output(format!("{error}; the results are in {folder}"))
+    })
 }
 
 /// Whether what is published in `folder` answers `question`, and what is different about it.
@@ -291,14 +299,14 @@ fn compare_with_published(
     (false, difference)
 }
 
-fn incomplete_run_failure(report: &RunReport, arguments: &RunArguments) -> Failure {
+fn incomplete_run_failure(report: &RunReport) -> Failure {
     let reasons: Vec<String> = report
         .failed
         .iter()
         .map(|(title, message)| format!("{title}: {message}"))
         .collect();
     Failure::Run(format!(
-        "{} stages failed and {} were skipped{} ({}); {} are kept, and `amortgap run {}` goes on from them",
+        "{} stages failed and {} were skipped{} ({}); {} are kept",
         report.failed.len(),
         report.skipped,
         if report.not_started > 0 {
@@ -308,6 +316,5 @@ fn incomplete_run_failure(report: &RunReport, arguments: &RunArguments) -> Failu
         },
         reasons.join("; "),
         report.done + report.cached,
-        arguments.spec.display(),
     ))
 }

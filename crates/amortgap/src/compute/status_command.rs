@@ -2,6 +2,7 @@
 
 use super::arguments::StatusArguments;
 use crate::CommandResult;
+use crate::console;
 use crate::exit::Failure;
 use gap_store::published::{self, Published};
 
@@ -28,11 +29,11 @@ pub fn print_run_status(arguments: &StatusArguments) -> CommandResult {
         Published::WithoutDigests(_) => "results of an older program are published".to_owned(),
         Published::DamagedManifest(fault) => fault.to_string(),
     };
-    println!(
+    let line = format!(
         "{}: {} stages finished, {} begun and not finished, {published}{running}",
         status.experiment,
         status.finished.len(),
         status.claimed.len(),
     );
-    Ok(())
+    Ok(console::print_line(line)?)
 }

@@ -2,7 +2,7 @@
 
 use crate::kernels::KernelLearner;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::{io, thread};
 
 /// A learner on the kernels. Once its backward pass is done, the caller has all it needs, so the Adam step can
 /// be taken on another thread. The next use of the learner waits for that step.
@@ -43,33 +43,37 @@ impl BackgroundLearner {
     /// Takes the Adam step whose backward pass is done: on the other thread, without waiting, if there is
     /// one.
     pub(super) fn take_pending_step(&mut self, learning_rate: f64) {
-        if !self.has_thread {
+        if self.has_thread && self.thread.is_none() {
+            self.thread = StepThread::spawn().ok();
+            // Under a limit on memory or threads, the step is taken here.
+            self.has_thread = self.thread.is_some();
+        }
+        let Some(thread) = &self.thread else {
             return self
                 .wait_for_learner()
                 .training_mut()
                 .take_pending_step(learning_rate);
-        }
+        };
         let learner = self.learner.take();
         let learner = learner.expect("its gradient went back here");
-        let thread = self.thread.get_or_insert_with(StepThread::spawn);
         let sent = thread.to_step.send((learner, learning_rate));
         sent.expect("the other thread goes on as long as this is there");
     }
 }
 
 impl StepThread {
-    fn spawn() -> Self {
+    fn spawn() -> io::Result<Self> {
         let (to_step, received) = channel::<(KernelLearner, f64)>();
         let (done, stepped) = channel();
         // The thread ends by itself when `to_step` is dropped.
-        thread::spawn(move || {
+        thread::Builder::new().spawn(move || {
             for (mut learner, learning_rate) in received {
                 learner.training_mut().take_pending_step(learning_rate);
                 if done.send(learner).is_err() {
                     break;
                 }
             }
-        });
-        Self { to_step, stepped }
+        })?;
+        Ok(Self { to_step, stepped })
     }
 }

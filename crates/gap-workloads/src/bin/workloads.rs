@@ -8,7 +8,7 @@
 use clap::Parser;
 use gap_model::Backend;
 use gap_torch::device;
-use gap_torch::math_library::detect_mkl_path;
+use gap_torch::math_library::{detect_mkl_path, is_switch_turned_off};
 use gap_workloads::{Work, WorkerPool, rate};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -27,7 +27,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let backend = match Backend::from_environment() {
+    let switch = is_switch_turned_off().map_err(|refused| refused.to_string());
+    let backend = Backend::from_environment().map_err(|refused| refused.to_string());
+    let backend = match switch.and(backend) {
         Ok(backend) => backend,
         Err(refused) => {
             eprintln!("workloads: {refused}");
