@@ -9,7 +9,7 @@ mod experiment;
 
 use experiment::{Bench, DIGITS, edited, refusal, succeeds};
 use gap_schema::Record;
-use gap_schema::parquet::{read_records, write_records};
+use gap_schema::parquet::{read_records, records_to_bytes};
 use std::fs;
 use std::process::Command;
 
@@ -149,7 +149,16 @@ fn with_damaged_record(bench: &Bench, damage: impl Fn(&mut Record)) {
     let mut records = whole.clone();
     let damaged = records.iter_mut().find(|row| row.encoder.is_some());
     damage(damaged.unwrap());
-    write_records(&path, &records, "{}").unwrap();
+    fs::write(&path, records_to_bytes(&records, "{}").unwrap()).unwrap();
+    remove_digests(bench);
+}
+
+/// Makes the results in `out` those of an older program, in which damage is not noticed before numbers are read.
+fn remove_digests(bench: &Bench) {
+    let mut provenance = bench.json("out/provenance.json");
+    let entries = provenance.as_object_mut().unwrap();
+    entries.retain(|key, _| key != "files" && key != "digest");
+    fs::write(bench.path("out/provenance.json"), provenance.to_string()).unwrap();
 }
 
 #[test]
@@ -190,6 +199,7 @@ fn numbers_that_no_run_records_are_named_with_their_file_and_column() {
     fs::write(bench.path("out/records.parquet"), &whole).unwrap();
     succeeds(&mut bench.amortgap(&["report", "out"]));
 
+    remove_digests(&bench);
     let path = bench.path("out/ascents.csv");
     let csv = fs::read_to_string(&path).unwrap();
     let header: Vec<&str> = csv.lines().next().unwrap().split(',').collect();

@@ -419,7 +419,17 @@ fn a_run_that_outgrows_a_limit_on_memory_says_so_in_one_line_and_keeps_its_stage
                 .envs(simd.map(|simd| (OsStr::new("AMORTGAP_SIMD"), OsStr::new(simd))));
             let (status, stdout, stderr) = ended(&mut run);
             let case = format!("{simd:?} {gigabytes} GB: {stderr}");
-            assert_eq!((status, stdout.as_str()), (Some(1), ""), "{case}");
+            assert_eq!(stdout, "", "{case}");
+            if gigabytes < 3 && status == Some(2) {
+                // Less than the least that a stage takes is refused before anything runs.
+                assert!(
+                    stderr.contains("`encoder_training.n_samples` is 200000"),
+                    "{case}"
+                );
+                assert_eq!(stderr.lines().count(), 1, "{case}");
+                continue;
+            }
+            assert_eq!(status, Some(1), "{case}");
             let message = failure(&stderr);
             assert!(message.starts_with("error: "), "{case}");
             assert!(

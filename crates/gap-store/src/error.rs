@@ -16,7 +16,7 @@ pub enum StoreError {
     },
     /// The disk is full, or a quota or a limit on the size of files is reached.
     #[error(
-        "cannot write {path}: {source}; it takes {needed} bytes and {free} are free: make room, and run the same command again"
+        "cannot write {path}: {source}; it takes {needed} bytes and {free} are free: make room for it"
     )]
     NoRoom {
         /// The file.
