@@ -90,7 +90,7 @@ fn the_command_after_a_failure_goes_on_when_it_is_pasted() {
         ".",
         "--fresh",
     ];
-    // No file may be larger than 4 KiB, and the second network needs more.
+    // No file may be larger than 4 KiB, and the model needs more.
     let (status, stdout, stderr) =
         ended(&mut shell(&bench, "ulimit -f 8; exec \"$@\"", &arguments));
     assert_eq!((status, stdout.as_str()), (Some(1), ""), "{stderr}");
