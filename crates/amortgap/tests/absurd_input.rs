@@ -145,8 +145,7 @@ fn results_of_the_longest_names_can_be_written() {
 /// Writes the records of `out` after `damage` to one of them.
 fn with_damaged_record(bench: &Bench, damage: impl Fn(&mut Record)) {
     let path = bench.path("out/records.parquet");
-    let whole = read_records(&path).unwrap();
-    let mut records = whole.clone();
+    let mut records = read_records(&path).unwrap();
     let damaged = records.iter_mut().find(|row| row.encoder.is_some());
     damage(damaged.unwrap());
     fs::write(&path, records_to_bytes(&records, "{}").unwrap()).unwrap();

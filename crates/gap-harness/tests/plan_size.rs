@@ -116,7 +116,7 @@ fn published_experiments() -> Vec<Experiment> {
 }
 
 /// The number of stages, computed from the spec for a machine with this memory.
-fn n_stages_on(available: Option<u64>, experiment: &Experiment) -> Result<u64, PlanTooLarge> {
+fn n_stages_on(available: Option<u64>, experiment: &Experiment) -> Result<u64, Box<PlanTooLarge>> {
     let mut size = PlanSize::new(available);
     for problem in &experiment.problems {
         size.add_problem(problem)?;

@@ -229,7 +229,8 @@ fn a_damaged_stage_is_set_aside_with_its_reason_and_executed_again() {
     let [(model, stage), (other, _)] = [&plan.stages()[0], &plan.stages()[1]];
     let place = |id: &StageId| folder.path().join(".stages").join(id.as_str());
     let files = ["note", "records.parquet", "seconds", "manifest.json"];
-    let damage: [(&str, fn(&Path, &Path)); 6] = [
+    type Damage = fn(&Path, &Path);
+    let damage: [(&str, Damage); 6] = [
         ("flipped", |file, _| {
             let mut bytes = fs::read(file).unwrap();
             let middle = bytes.len() / 2;
@@ -266,7 +267,11 @@ fn a_damaged_stage_is_set_aside_with_its_reason_and_executed_again() {
                 (1, STAGES - 1),
                 "{file} {what}"
             );
-            assert_eq!(executor.executed(), [model.clone()], "{file} {what}");
+            assert_eq!(
+                executor.executed(),
+                std::slice::from_ref(model),
+                "{file} {what}"
+            );
             let [message] = &log.set_aside()[..] else {
                 panic!("{file} {what}: {:?}", log.set_aside());
             };

@@ -125,7 +125,7 @@ impl Store {
                 let is_leftover = name.ends_with(PARTIAL_SUFFIX)
                     || name.ends_with(TEMPORARY_SUFFIX) && name.starts_with('.')
                     || name.starts_with(".amortgap-")
-                    || folder == self.stages.path().to_owned() && name.ends_with(TEMPORARY_SUFFIX);
+                    || folder == self.stages.path() && name.ends_with(TEMPORARY_SUFFIX);
                 if is_leftover {
                     remove_if_there(&path)?;
                 }

@@ -18,7 +18,7 @@ pub fn print_plan(arguments: &PlanArguments) -> CommandResult {
     let mut size = PlanSize::new(available_bytes());
     for problem in &experiment.problems {
         size.add_problem(problem)
-            .map_err(|error| plan_too_large(&arguments.spec, error))?;
+            .map_err(|error| plan_too_large(&arguments.spec, &error))?;
     }
     let environment = Provenance::of_this_process(DeviceName::Cpu, 1).environment();
     let plans: Vec<Plan> = experiment
@@ -56,6 +56,6 @@ fn stages_as_json(plan: &Plan) -> Vec<Value> {
 }
 
 /// The failure for a plan of the spec at `path` that is too large.
-pub fn plan_too_large(path: &Path, error: PlanTooLarge) -> Failure {
+pub fn plan_too_large(path: &Path, error: &PlanTooLarge) -> Failure {
     Failure::Input(format!("{}: {error}", path.display()))
 }

@@ -107,7 +107,7 @@ fn plan_variants(
             Err(error) => return Err(Failure::from_input_error(error)),
         };
         size.add_problem(problem)
-            .map_err(|error| plan_too_large(&arguments.spec, error))?;
+            .map_err(|error| plan_too_large(&arguments.spec, &error))?;
         let plan = Plan::new(problem, &environment);
         let own_seeds = &problem.spec.seeds;
         seeds.extend(own_seeds);

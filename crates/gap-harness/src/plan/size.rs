@@ -77,18 +77,18 @@ impl PlanSize {
     ///
     /// [`PlanTooLarge`] if all plans so far have too many stages, or if a stage needs more memory than there
     /// is.
-    pub fn add_problem(&mut self, problem: &Problem) -> Result<(), PlanTooLarge> {
+    pub fn add_problem(&mut self, problem: &Problem) -> Result<(), Box<PlanTooLarge>> {
         let variant = problem.variant.as_ref();
         let variant = variant.map_or_else(String::new, |name| format!("variant `{name}`: "));
         let spec = &problem.spec;
         self.n_problems += 1;
         self.n_stages = self.n_stages.saturating_add(n_stages(spec));
         if self.n_stages > MAX_STAGES {
-            return Err(PlanTooLarge::Stages {
+            return Err(Box::new(PlanTooLarge::Stages {
                 variant,
                 key: self.key_of_most_stages(spec),
                 n_stages: self.n_stages,
-            });
+            }));
         }
         let Some(available) = self.available_bytes else {
             return Ok(());
@@ -99,13 +99,15 @@ impl PlanSize {
             .into_iter()
             .max_by(|a, b| a.total_bytes().total_cmp(&b.total_bytes()));
         match largest {
-            Some(stage) if stage.total_bytes() > available as f64 => Err(PlanTooLarge::Memory {
-                variant,
-                key: stage.key_of_largest_array(),
-                needed: bytes_text(stage.total_bytes()),
-                available: bytes_text(available as f64),
-                work: stage.work,
-            }),
+            Some(stage) if stage.total_bytes() > available as f64 => {
+                Err(Box::new(PlanTooLarge::Memory {
+                    variant,
+                    key: stage.key_of_largest_array(),
+                    needed: bytes_text(stage.total_bytes()),
+                    available: bytes_text(available as f64),
+                    work: stage.work,
+                }))
+            }
             _ => Ok(()),
         }
     }
