@@ -87,7 +87,6 @@ fn is_file_at(_: &File, path: &Path) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
