@@ -8,8 +8,8 @@ use spec::{DIGITS, edited, experiment, overridden, parsed, with, with_ascent};
 
 /// A linear-Gaussian model of 8 observed and 3 latent dimensions, with these keys besides.
 fn linear(keys: &str) -> String {
-    let start = DIGITS.find("[model]").unwrap();
-    let end = DIGITS.find("[family]").unwrap();
+    let start = DIGITS.find("[model]").expect("it has a model");
+    let end = DIGITS.find("[family]").expect("it has a family");
     let model = format!(
         "[model]\nkind = \"linear-gaussian\"\nlatent_dim = 3\nobserved_dim = 8\n{keys}\n\n"
     );
