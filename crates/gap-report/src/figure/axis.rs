@@ -18,6 +18,13 @@ impl XAxis {
     }
 }
 
+/// The largest absolute value at the end of a linear scale. The length of a scale must be finite, so that larger
+/// values, which no sound result has, are put at the end.
+const MAX_LINEAR_END: f64 = 0.2 * f64::MAX;
+
+/// The decades that numbers of 64 bits have.
+const DECADES: std::ops::RangeInclusive<i32> = f64::MIN_10_EXP..=f64::MAX_10_EXP;
+
 /// The most decades, approximately, between the linear part of a [`Scale::Signed`] and its largest value.
 const MAX_SIGNED_DECADES: i32 = 5;
 
@@ -67,7 +74,8 @@ impl Scale {
         if least > 0.0 && most > 10.0 * least {
             Self::logarithmic([bottom.max(0.5 * least), top].into_iter())
         } else {
-            let (low, high) = (bottom.min(0.0), top.max(0.0));
+            let low = bottom.clamp(-MAX_LINEAR_END, 0.0);
+            let high = top.clamp(0.0, MAX_LINEAR_END);
             let margin = if high > low { 0.05 * (high - low) } else { 1.0 };
             Self::Linear {
                 low: if low < 0.0 { low - margin } else { 0.0 },
@@ -82,8 +90,9 @@ impl Scale {
 
     /// Returns a logarithmic scale that shows all `values`, which must be positive.
     pub(crate) fn logarithmic(values: impl Iterator<Item = f64> + Clone) -> Self {
-        let low = values.clone().fold(f64::INFINITY, f64::min).log10();
-        let high = values.fold(0.0, f64::max).log10();
+        let low = values.clone().fold(f64::INFINITY, f64::min);
+        let low = low.max(f64::MIN_POSITIVE).log10();
+        let high = values.fold(f64::MIN_POSITIVE, f64::max).log10();
         let margin = if high > low { 0.04 * (high - low) } else { 0.5 };
         Self::Log {
             low: low - margin,
@@ -107,7 +116,7 @@ impl Scale {
         let largest = if largest > 0.0 { largest } else { 1.0 };
         let fewest = largest * 10f64.powi(-MAX_SIGNED_DECADES);
         let linear = smallest.clamp(fewest, largest).log10().floor();
-        let linear = 10f64.powf(linear);
+        let linear = 10f64.powf(linear).max(f64::MIN_POSITIVE);
         let place = |end: f64| (end / linear).asinh();
         let low = ends.clone().map(place).fold(0.0, f64::min);
         let high = ends.map(place).fold(0.0, f64::max);
@@ -124,8 +133,8 @@ impl Scale {
     pub(crate) fn extended_to_include(self, value: f64) -> Self {
         match self {
             Self::Linear { low, high } => Self::Linear {
-                low: low.min(value),
-                high: high.max(value),
+                low: low.min(value).max(-MAX_LINEAR_END),
+                high: high.max(value).min(MAX_LINEAR_END),
             },
             Self::Log { low, high } => {
                 let margin = 0.04 * (high - low);
@@ -194,7 +203,9 @@ fn linear_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
 /// Returns ticks at zero and at powers of ten of either sign, as many as fit.
 fn signed_ticks(linear: f64, low: f64, high: f64) -> Vec<(f64, String)> {
     let first = linear.log10().round() as i32;
+    // The margin at the end may be beyond the largest number, whose logarithm is then infinite.
     let last = (linear * low.abs().max(high).sinh()).log10().floor() as i32;
+    let last = last.min(*DECADES.end());
     let decades = (high - low) / f64::ln(10.0);
     let stride = ((decades / 8.0).ceil() as usize).max(1);
     // The first power of ten is closer to zero than to the next power, so it is left out of a long scale.
@@ -232,7 +243,9 @@ fn power_label(value: f64, mantissa: u8, decade: i32) -> String {
 }
 
 fn log_ticks(low: f64, high: f64, mantissas: &[u8]) -> Vec<(f64, String)> {
-    let decades = low.floor() as i32..=high.ceil() as i32;
+    let first = (low.floor() as i32).max(*DECADES.start());
+    let last = (high.ceil() as i32).min(*DECADES.end());
+    let decades = first..=last;
     decades
         .flat_map(|decade| mantissas.iter().map(move |mantissa| (*mantissa, decade)))
         .filter_map(|(mantissa, decade)| {
@@ -325,6 +338,46 @@ mod tests {
             }
             let n = scale.ticks().len();
             assert!((2..=16).contains(&n), "{scale:?} has {n} ticks");
+        }
+    }
+
+    #[test]
+    fn scales_of_any_numbers_are_finite_and_have_few_ticks() {
+        let extremes = [
+            f64::MAX,
+            1e308,
+            1e-308,
+            5e-324,
+            1.0,
+            0.0,
+            -1.0,
+            -1e-320,
+            f64::MIN,
+        ];
+        for first in extremes {
+            for second in extremes {
+                let points = [
+                    (first, second.abs()),
+                    (second, 1.0),
+                    (0.5 * first, f64::INFINITY),
+                ];
+                for scale in [covering(&points), signed(&points)] {
+                    let scale = match second {
+                        positive if positive > 0.0 => scale.extended_to_include(positive),
+                        _ => scale,
+                    };
+                    for value in extremes {
+                        let place = scale.fraction_along_axis(value);
+                        assert!((0.0..=1.0).contains(&place), "{value:e} in {scale:?}");
+                    }
+                    let ticks = scale.ticks();
+                    assert!(ticks.len() <= 1000, "{scale:?} has {} ticks", ticks.len());
+                    assert!(
+                        ticks.iter().all(|(value, _)| value.is_finite()),
+                        "{scale:?}"
+                    );
+                }
+            }
         }
     }
 
