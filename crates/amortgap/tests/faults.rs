@@ -179,3 +179,56 @@ fn a_limit_on_the_size_of_files_stops_a_run_with_one_error_and_the_next_goes_on(
         assert_same_results(&bench, &out, &format!("{blocks} blocks"));
     }
 }
+
+/// A disk in memory, of so many kilobytes, fills up while a run is at work, and is then made larger.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_a_run_with_one_error_and_the_next_goes_on() {
+    let bench = small();
+    bench.summary_of_run("undisturbed", &[]);
+    for kilobytes in [4, 60, 120, 200, 300] {
+        let out = format!("out-{kilobytes}");
+        let run = bench.run(&out, &["--jobs", "2"]);
+        let program = run.get_program().to_string_lossy().into_owned();
+        let arguments: Vec<String> = run
+            .get_args()
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .collect();
+        let command = format!("{program} {}", arguments.join(" "));
+        let script = format!(
+            "mkdir disk {out}-kept && mount -t tmpfs -o size={kilobytes}k tmpfs disk && ln -sfn disk {out} || exit 77
+            {command}; first=$?
+            mount -o remount,size=64m disk || exit 77
+            {command} > /dev/null || exit 78
+            {program} check {out} > /dev/null || exit 79
+            cp {out}/summary.json {out}/provenance.json {out}-kept
+            exit $first"
+        );
+        let mut limited = Command::new("unshare");
+        limited
+            .args(["-rm", "sh", "-c", &script])
+            .current_dir(bench.path(""));
+        let Ok(output) = limited.output() else {
+            println!("skipped: there is no `unshare`");
+            return;
+        };
+        let (_, stderr) = texts(&output);
+        if output.status.code() == Some(77) || stderr.starts_with("unshare: ") {
+            println!("skipped: no disk in memory can be mounted here: {stderr}");
+            return;
+        }
+        assert_eq!(output.status.code(), Some(1), "{kilobytes} kB: {stderr}");
+        let error = stderr.lines().find(|line| line.starts_with("error: "));
+        assert!(
+            error.unwrap().contains(" are free: make room"),
+            "{kilobytes} kB: {stderr}"
+        );
+        let kept = format!("{out}-kept");
+        assert_eq!(
+            summary(&bench.path(&kept)),
+            summary(&bench.path("undisturbed"))
+        );
+        assert_eq!(numbers(&bench, &kept), numbers(&bench, "undisturbed"));
+        fs::remove_dir(bench.path("disk")).unwrap();
+    }
+}

@@ -7,7 +7,6 @@ use crate::{CalibrationRow, PosteriorGridCellRow, Record, TracePoint};
 use gap_spec::Experiment;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -140,16 +139,25 @@ impl ResultRows {
     pub fn digest_of_numbers(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for row in &self.records {
-            hash_numbers(&mut hasher, row);
+            let mut row = row.clone();
+            (row.model, row.seconds, row.fit_seconds) = (String::new(), 0.0, 0.0);
+            row.diagnostics.seconds = 0.0;
+            hash_row(&mut hasher, &row);
         }
         for row in &self.trace {
-            hash_numbers(&mut hasher, row);
+            let mut row = row.clone();
+            (row.model, row.seconds) = (String::new(), 0.0);
+            hash_row(&mut hasher, &row);
         }
         for row in &self.calibration {
-            hash_numbers(&mut hasher, row);
+            let mut row = row.clone();
+            row.seconds = 0.0;
+            hash_row(&mut hasher, &row);
         }
         for row in &self.pictures {
-            hash_numbers(&mut hasher, row);
+            let mut row = row.clone();
+            row.model = String::new();
+            hash_row(&mut hasher, &row);
         }
         hasher.finalize().to_hex()[..32].to_owned()
     }
@@ -191,21 +199,8 @@ fn insert_rows<T: RowFile>(
     Ok(())
 }
 
-fn hash_numbers(hasher: &mut blake3::Hasher, row: &impl Serialize) {
-    let mut value = serde_json::to_value(row).expect("a row is plain data");
-    remove_times_and_stage_names(&mut value);
-    hasher.update(value.to_string().as_bytes());
-}
-
-fn remove_times_and_stage_names(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|key, _| !key.contains("seconds") && key != "model");
-            fields.values_mut().for_each(remove_times_and_stage_names);
-        }
-        Value::Array(items) => items.iter_mut().for_each(remove_times_and_stage_names),
-        _ => {}
-    }
+fn hash_row(hasher: &mut blake3::Hasher, row: &impl Serialize) {
+    hasher.update(&serde_json::to_vec(row).expect("a row is plain data"));
 }
 
 fn read_rows_if_exists<T: DeserializeOwned + WholeNumberColumns>(

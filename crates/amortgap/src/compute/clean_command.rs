@@ -38,9 +38,13 @@ pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
         .map_err(|error| Failure::Input(format!("{}: {error}", folder.display())))?;
     let here = Provenance::of_this_process(device, 1);
     let environment = here.environment();
-    if !arguments.other_programs && text("source") != here.source {
+    // Stages are named by all of these.
+    let is_own = text("source") == here.source
+        && text("math") == here.math
+        && text("kernels") == here.kernels;
+    if !arguments.other_programs && !is_own {
         return Err(Failure::Input(format!(
-            "{}: another program (commit {}) made these stages, and this one needs none of them; pass --other-programs to remove them all",
+            "{}: another program (commit {}), or this one with other instructions, made these stages, and none of them is needed here; pass --other-programs to remove them all",
             folder.display(),
             text("commit")
         )));

@@ -232,7 +232,8 @@ fn publish_run(
     let rows = read().map_err(Failure::from_run_error)?;
     let costs = costs(plans, store).map_err(Failure::from_run_error)?;
     let mut manifest = provenance.to_map();
-    manifest.insert("numbers".to_owned(), rows.digest_of_numbers().into());
+    let numbers = rows.digest_of_numbers();
+    manifest.insert("numbers".to_owned(), numbers.clone().into());
     let provenance = Value::Object(manifest.clone());
     let footer = provenance.to_string();
     let mut files = rows.to_files(&footer).map_err(Failure::from_run_error)?;
@@ -261,9 +262,8 @@ fn publish_run(
     }
     let page = folder.join(results::PAGE_FILE);
     let last = format!(
-        "{}\nnumbers: {}\nreport: {}",
+        "{}\nnumbers: {numbers}\nreport: {}",
         report.text,
-        rows.digest_of_numbers(),
         page.display()
     );
     console::print_line(last).map_err(|error| {
