@@ -20,13 +20,14 @@ mod schedule;
 mod stepper;
 mod stopping;
 
-pub(crate) use curvature::{NewtonPreconditioner, clamp_log_std_curvature};
+pub(crate) use curvature::{EstimatedCurvature, cholesky_of_damped, log_std_distance_per_gradient};
 pub use draws::{DrawSource, NoiseDraws};
 pub use evaluation::{Evaluation, EvaluationRequest, LossGradient, WhitenedGradient};
 pub use form::FamilyKind;
 pub use objective::Objective;
 pub use point_sets::whitened_sobol_normals;
 pub use rules::best_step_rule_for_family;
+pub(crate) use rules::scale_factor;
 pub use run::{AscentObserver, SearchState, run_phase};
 pub use schedule::{PhaseSchedule, averaged_newton_phase, n_draws_for_latent_dim};
 pub use stepper::{StepOutcome, Stepper};

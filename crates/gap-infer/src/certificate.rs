@@ -15,13 +15,14 @@
 //! The distance is to the optimum nearby: at a worse local optimum the estimate is zero too.
 
 use crate::ascent::{
-    Evaluation, EvaluationRequest, FamilyKind, NewtonPreconditioner, NoiseDraws, Objective,
-    WhitenedGradient, clamp_log_std_curvature, whitened_sobol_normals,
+    EstimatedCurvature, Evaluation, EvaluationRequest, FamilyKind, NoiseDraws, Objective,
+    WhitenedGradient, cholesky_of_damped, log_std_distance_per_gradient, scale_factor,
 };
+use crate::family::VariationalFamily;
 use crate::inference::InferError;
 use crate::remaining::Remaining;
 use gap_torch::SeedKey;
-use nalgebra::{DMatrix, DVector};
+use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
 /// The number of independent sets of draws.
 const N_INDEPENDENT_DRAW_SETS: usize = 4;
@@ -77,96 +78,177 @@ pub fn estimate_remaining_nats(
         curvature: true,
         ..EvaluationRequest::GRADIENT_ONLY
     };
+    let n_samples = draws_per_set(dim, doublings);
     let mut sets: Vec<Vec<Evaluation>> = Vec::with_capacity(N_INDEPENDENT_DRAW_SETS);
+    let mut excess_moments = Vec::with_capacity(N_INDEPENDENT_DRAW_SETS);
     for set in 0..N_INDEPENDENT_DRAW_SETS {
-        let points = whitened_sobol_normals(
-            key.for_index(set as u64),
-            draws_per_set(dim, doublings),
-            dim,
-        );
-        sets.push(objective.evaluate(
-            rows,
-            params,
-            &NoiseDraws::from_common_normals(points, dim),
-            request,
-        )?);
+        let draws = NoiseDraws::antithetic_with_duals(key.for_index(set as u64), n_samples, dim);
+        sets.push(objective.evaluate(rows, params, &draws, request)?);
+        excess_moments.push(&draws.second_moment - DMatrix::identity(dim, dim));
     }
     Ok((0..rows.len())
         .map(|row| {
             let own: Vec<&Evaluation> = sets.iter().map(|set| &set[row]).collect();
-            remaining_from_evaluations(form, &own)
+            let prior = prior_curvature(form, params[row], dim);
+            remaining_from_evaluations(form, &own, &excess_moments, &prior)
         })
         .collect())
 }
 
-/// Computes the estimate from one datapoint's evaluations on independent draws.
-fn remaining_from_evaluations(form: FamilyKind, evaluations: &[&Evaluation]) -> Remaining {
+/// Computes the estimate from one datapoint's evaluations on independent draws. `prior` gives the prior's
+/// curvature in whitened coordinates.
+fn remaining_from_evaluations(
+    form: FamilyKind,
+    evaluations: &[&Evaluation],
+    excess_moments: &[DMatrix<f64>],
+    prior: &DMatrix<f64>,
+) -> Remaining {
     if !evaluations.iter().all(|e| e.is_finite()) {
-        return Remaining {
-            nats: f64::NAN,
-            std_error_nats: f64::NAN,
-        };
+        return Remaining::UNKNOWN;
     }
     let gradients: Vec<&WhitenedGradient> =
         evaluations.iter().map(|e| e.whitened_gradient()).collect();
-    let k = gradients.len();
-    let dim = gradients[0].mean.len();
-    let curvature = gradients
+    let sets: Vec<&DMatrix<f64>> = gradients.iter().map(|g| g.curvature()).collect();
+    let curvature = EstimatedCurvature::from_independent_sets(&sets);
+    let k = gradients.len() as f64;
+    let gradients: Vec<SetGradient> = gradients
         .iter()
-        .fold(DMatrix::zeros(dim, dim), |sum, g| sum + g.curvature())
-        / k as f64;
-    let metric = NewtonPreconditioner::new(&curvature, 0.0);
-    let products = match form {
-        FamilyKind::Full(_) => {
-            full_gaussian_gradient_products(&gradients, &metric, curvature.clone())
+        .zip(excess_moments)
+        .map(|(gradient, excess_moment)| {
+            let own = gradient.curvature();
+            let of_others = (&curvature.mean * k - own) / (k - 1.0);
+            let correction = of_others * excess_moment;
+            let raw = gradient.raw_curvature.as_ref();
+            let raw = raw.expect("these draws have duals");
+            SetGradient {
+                mean: gradient.mean.clone(),
+                curvature: raw - (&correction + correction.transpose()) * 0.5,
+            }
+        })
+        .collect();
+    let error = curvature.half_spectral_error();
+    let estimate = |shift: f64| {
+        let metric = Metric::new(&curvature.mean, shift, prior);
+        let products = match form {
+            FamilyKind::Full(_) => full_gaussian_gradient_products(&gradients, &metric),
+            FamilyKind::Diagonal | FamilyKind::Any(_) => {
+                diagonal_gradient_products(&gradients, &metric)
+            }
+        };
+        half_mean_of_pairs(&products)
+    };
+    let (nats, std_error_nats) = estimate(error);
+    let (with_least_curvature, its_std_error) = estimate(-2.0 * error);
+    Remaining {
+        nats,
+        std_error_nats,
+        least_curvature_bound_nats: with_least_curvature + 2.0 * its_std_error,
+    }
+}
+
+/// The gradient on one set of draws. The deviation of their covariance from I is corrected with the curvature of
+/// the other sets, so that its expectation is exact; they are antithetic, so that their mean is 0.
+///
+/// Draws that were whitened instead have too little kurtosis, the same in all sets: with 64 draws in 20
+/// dimensions, an optimum that is 0.001 nats off looks exact.
+struct SetGradient {
+    /// `∂(−L)/∂w`, `[D]`.
+    mean: DVector<f64>,
+    /// `C`, whose diagonal less 1 is the gradient in `log σ`.
+    curvature: DMatrix<f64>,
+}
+
+/// The prior's curvature in whitened coordinates: `diag σ²`, or `LᵀL`.
+fn prior_curvature(form: FamilyKind, params: &[f64], dim: usize) -> DMatrix<f64> {
+    match form {
+        FamilyKind::Full(family) => {
+            let factor = scale_factor(params, family.latent_dim() as usize);
+            factor.tr_mul(&factor)
         }
         FamilyKind::Diagonal | FamilyKind::Any(_) => {
-            diagonal_gradient_products(&gradients, &metric)
-        }
-    };
-    remaining_from_products(&products)
-}
-
-fn diagonal_gradient_products(
-    gradients: &[&WhitenedGradient],
-    metric: &NewtonPreconditioner,
-) -> DMatrix<f64> {
-    let k = gradients.len();
-    let steps: Vec<(DVector<f64>, DVector<f64>)> = gradients
-        .iter()
-        .map(|g| metric.newton_mean_and_log_std_steps(&g.mean, &g.log_std))
-        .collect();
-    let mut products = DMatrix::zeros(k, k);
-    for (i, g) in gradients.iter().enumerate() {
-        for (j, (for_mean, for_log_std)) in steps.iter().enumerate() {
-            products[(i, j)] = g.mean.dot(for_mean) + g.log_std.dot(for_log_std);
+            DMatrix::from_diagonal(&DVector::from_fn(dim, |i, _| (2.0 * params[dim + i]).exp()))
         }
     }
-    products
 }
 
-fn full_gaussian_gradient_products(
-    gradients: &[&WhitenedGradient],
-    metric: &NewtonPreconditioner,
-    curvature: DMatrix<f64>,
-) -> DMatrix<f64> {
-    let dim = curvature.nrows();
+/// The inverse curvatures by which gradients are weighted.
+struct Metric {
+    for_mean: Cholesky<f64, Dyn>,
+    /// The curvature, whose diagonal or eigenvalues belong to the covariance of `q`.
+    for_covariance: DMatrix<f64>,
+    least: DVector<f64>,
+}
+
+impl Metric {
+    /// The metric of the curvature `C + shift · I`. Its eigenvalues are raised to the `prior`'s curvature in the
+    /// same directions if one of them is not positive: the draws do not show what the likelihood adds there.
+    fn new(curvature: &DMatrix<f64>, shift: f64, prior: &DMatrix<f64>) -> Self {
+        let for_mean = cholesky_of_damped(curvature, shift).unwrap_or_else(|| {
+            let eigen = curvature.clone().symmetric_eigen();
+            let turned = prior * &eigen.eigenvectors;
+            let raised = DVector::from_fn(prior.nrows(), |i, _| {
+                let of_prior = eigen.eigenvectors.column(i).dot(&turned.column(i));
+                (eigen.eigenvalues[i] + shift).max(of_prior)
+            });
+            let scaled = &eigen.eigenvectors * DMatrix::from_diagonal(&raised);
+            let raised = scaled * eigen.eigenvectors.transpose();
+            raised.cholesky().expect("its eigenvalues are positive")
+        });
+        // A ridge is a device for inverting a matrix; single curvatures need none.
+        let for_covariance =
+            curvature + DMatrix::identity(prior.nrows(), prior.nrows()) * shift.min(0.0);
+        Self {
+            for_mean,
+            for_covariance,
+            least: prior.diagonal(),
+        }
+    }
+}
+
+fn diagonal_gradient_products(gradients: &[SetGradient], metric: &Metric) -> DMatrix<f64> {
+    let curvature = metric.for_covariance.diagonal();
+    let for_log_std = curvature.zip_map(&metric.least, |h, least| {
+        log_std_distance_per_gradient(h.max(least))
+    });
+    let log_stds: Vec<DVector<f64>> = gradients
+        .iter()
+        .map(|g| g.curvature.diagonal().add_scalar(-1.0))
+        .collect();
+    let steps: Vec<(DVector<f64>, DVector<f64>)> = gradients
+        .iter()
+        .zip(&log_stds)
+        .map(|(g, log_std)| {
+            let for_mean = metric.for_mean.solve(&g.mean);
+            (for_mean, log_std.component_mul(&for_log_std))
+        })
+        .collect();
+    DMatrix::from_fn(gradients.len(), gradients.len(), |i, j| {
+        let (for_mean, for_log_std) = &steps[j];
+        gradients[i].mean.dot(for_mean) + log_stds[i].dot(for_log_std)
+    })
+}
+
+fn full_gaussian_gradient_products(gradients: &[SetGradient], metric: &Metric) -> DMatrix<f64> {
+    let dim = metric.least.len();
     let identity = DMatrix::identity(dim, dim);
-    let eigen = curvature.symmetric_eigen();
+    let eigen = metric.for_covariance.clone().symmetric_eigen();
     let (turn, h) = (eigen.eigenvectors, eigen.eigenvalues);
+    let least = metric.least.min();
     let excesses: Vec<DMatrix<f64>> = gradients
         .iter()
-        .map(|g| turn.tr_mul(&(g.curvature() - &identity)) * &turn)
+        .map(|g| turn.tr_mul(&(&g.curvature - &identity)) * &turn)
         .collect();
     let inverse = DMatrix::from_fn(dim, dim, |i, j| {
-        1.0 / (clamp_log_std_curvature(h[i]) + clamp_log_std_curvature(h[j]))
+        log_std_distance_per_gradient(0.5 * (h[i].max(least) + h[j].max(least)))
     });
     let steps: Vec<(DVector<f64>, DMatrix<f64>)> = gradients
         .iter()
         .zip(&excesses)
         .map(|(g, excess)| {
-            let for_mean = metric.newton_mean_step(&g.mean);
-            (for_mean, excess.component_mul(&inverse))
+            (
+                metric.for_mean.solve(&g.mean),
+                excess.component_mul(&inverse),
+            )
         })
         .collect();
     DMatrix::from_fn(gradients.len(), gradients.len(), |i, j| {
@@ -176,7 +258,7 @@ fn full_gaussian_gradient_products(
 }
 
 /// Returns half the mean product over pairs of different sets, with its jackknife standard error.
-fn remaining_from_products(products: &DMatrix<f64>) -> Remaining {
+fn half_mean_of_pairs(products: &DMatrix<f64>) -> (f64, f64) {
     let k = products.nrows();
     let half_mean_without = |left_out: Option<usize>| {
         let kept: Vec<usize> = (0..k).filter(|&i| Some(i) != left_out).collect();
@@ -193,8 +275,6 @@ fn remaining_from_products(products: &DMatrix<f64>) -> Remaining {
         .iter()
         .map(|value| (value - mean).powi(2))
         .sum();
-    Remaining {
-        nats: half_mean_without(None),
-        std_error_nats: (scatter * (k - 1) as f64 / k as f64).sqrt(),
-    }
+    let std_error = (scatter * (k - 1) as f64 / k as f64).sqrt();
+    (half_mean_without(None), std_error)
 }

@@ -8,13 +8,30 @@ pub struct Remaining {
     pub nats: f64,
     /// Its standard error, from the scatter over sets of draws.
     pub std_error_nats: f64,
+    /// The estimate plus two standard errors if the curvature of `L` is as low in every direction as its own
+    /// error allows, nats. In families whose curvature is not estimated, the same with no such error.
+    pub least_curvature_bound_nats: f64,
 }
 
 impl Remaining {
+    /// The distance at parameters where the gradient is not finite.
+    pub const UNKNOWN: Self = Self {
+        nats: f64::NAN,
+        std_error_nats: f64::NAN,
+        least_curvature_bound_nats: f64::NAN,
+    };
+
     /// Returns a bound that `L[q*] − L[q]` does not exceed for at least 95% of datapoints in a Gaussian
     /// family, and for about 90% in others. It is 1.5 times the estimate, since `L` is not quadratic, plus
-    /// two standard errors and the accuracy of `f32`.
+    /// two standard errors, or the bound with the least curvature if that is higher; plus the accuracy of `f32`.
     pub fn upper_bound_nats(self) -> f64 {
-        1.5 * self.nats + 2.0 * self.std_error_nats + 2e-4
+        let by_estimate = 1.5 * self.nats + 2.0 * self.std_error_nats;
+        // NaN if any part is NaN.
+        let bound = if self.least_curvature_bound_nats > by_estimate {
+            self.least_curvature_bound_nats
+        } else {
+            by_estimate
+        };
+        bound + 2e-4
     }
 }

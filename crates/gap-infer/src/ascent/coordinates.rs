@@ -37,10 +37,11 @@ pub(super) trait Reparameterization {
 
 /// One datapoint's draws, and the model's outputs at them.
 pub(super) struct ScoredDraws<'a> {
-    pub(super) noise: &'a [f32],     // [S, N]
-    pub(super) score: &'a [f32],     // [S, D]
-    pub(super) log_joint: &'a [f64], // [S], valid if the loss was requested
-    pub(super) log_q: &'a [f64],     // [S], valid if the family's loss needs it
+    pub(super) noise: &'a [f32],         // [S, N]
+    pub(super) duals: Option<&'a [f32]>, // [S, N], if the set of draws has them
+    pub(super) score: &'a [f32],         // [S, D]
+    pub(super) log_joint: &'a [f64],     // [S], valid if the loss was requested
+    pub(super) log_q: &'a [f64],         // [S], valid if the family's loss needs it
 }
 
 /// The reparameterization of a diagonal Gaussian, `z = μ + σ ∘ ε`.
@@ -91,8 +92,7 @@ impl Reparameterization for DiagonalReparameterization {
         request: EvaluationRequest,
     ) -> Evaluation {
         let dim = std.len();
-        let (noise, score) = (draws.noise, draws.score);
-        let gradient = WhitenedGradient::from_scores(std, noise, score, request.curvature);
+        let gradient = WhitenedGradient::from_scores(std, draws, draws.score, request);
         gaussian_evaluation(gradient, params, dim, draws, request)
     }
 }
@@ -141,8 +141,7 @@ impl Reparameterization for FullGaussianReparameterization {
         let map = self.family.affine_map(&placed);
         map.whiten_score_rows(draws.score, &mut self.whitened);
         let ones = DVector::from_element(dim, 1.0);
-        let (noise, score) = (draws.noise, &self.whitened);
-        let gradient = WhitenedGradient::from_scores(ones, noise, score, request.curvature);
+        let gradient = WhitenedGradient::from_scores(ones, draws, &self.whitened, request);
         gaussian_evaluation(gradient, params, dim, draws, request)
     }
 }
@@ -201,7 +200,7 @@ fn gaussian_evaluation(
     let loss = || gaussian_negative_elbo(params, dim, draws);
     Evaluation {
         loss: request.loss.then(loss),
-        gradient: LossGradient::Whitened(gradient),
+        gradient: LossGradient::Whitened(Box::new(gradient)),
     }
 }
 

@@ -25,6 +25,52 @@ pub struct NoiseDraws {
     pub mean: DVector<f64>,
     /// `G`, the mean of `ε εᵀ` over the draws, `[D, D]`; the identity if each datapoint has draws of its own.
     pub second_moment: DMatrix<f64>,
+    /// `G⁻¹ ε` for every draw, `[S, D]`: the regression of values on the draws is their mean product with these.
+    /// `None` unless [`Self::with_duals`] added them.
+    pub duals: Option<Vec<f32>>,
+    /// The same moments of each of the [`DrawParts`]; empty if there are too few draws.
+    pub part_moments: Vec<(DVector<f64>, DMatrix<f64>)>,
+}
+
+/// How a set of draws is divided into parts, whose scatter shows the error of means over the whole set.
+///
+/// In sets of antithetic pairs, draws `i` and `i + S/2` are a pair, which lies in one part.
+#[derive(Clone, Copy, Debug)]
+pub struct DrawParts {
+    n_samples: usize,
+    n_parts: usize,
+}
+
+impl DrawParts {
+    /// The parts of `n_samples` draws; `None` for fewer than four.
+    pub const fn of(n_samples: usize) -> Option<Self> {
+        // An even number of parts, each of at least one pair.
+        let n_parts = match n_samples {
+            0..4 => return None,
+            4..8 => 2,
+            8..16 => 4,
+            _ => 8,
+        };
+        Some(Self { n_samples, n_parts })
+    }
+
+    /// The number of parts.
+    pub const fn len(self) -> usize {
+        self.n_parts
+    }
+
+    /// The part that a draw is in.
+    pub const fn part_of_draw(self, draw: usize) -> usize {
+        let half = self.n_samples / 2;
+        (draw % half) * self.n_parts / half
+    }
+
+    /// The number of draws in a part.
+    pub fn n_draws(self, part: usize) -> usize {
+        (0..self.n_samples)
+            .filter(|&draw| self.part_of_draw(draw) == part)
+            .count()
+    }
 }
 
 impl NoiseDraws {
@@ -39,7 +85,51 @@ impl NoiseDraws {
             dim,
             mean,
             second_moment,
+            duals: None,
+            part_moments: Vec::new(),
         }
+    }
+
+    /// Antithetic pairs of scrambled Sobol normals, not whitened, with their duals. There must be more pairs than
+    /// dimensions.
+    pub fn antithetic_with_duals(key: SeedKey, n_samples: usize, dim: usize) -> Self {
+        let mut points = sobol_normal_points(key, 0..(n_samples / 2) as u32, dim);
+        append_negatives(&mut points);
+        let mut draws = Self::from_common_normals(points, dim);
+        let inverse = draws.second_moment.clone().cholesky();
+        let inverse = inverse
+            .expect("there are more pairs than dimensions")
+            .inverse();
+        let mut duals = Vec::with_capacity(draws.values.len());
+        for draw in draws.values.chunks_exact(dim) {
+            let draw = DVector::from_fn(dim, |i, _| f64::from(draw[i]));
+            duals.extend((&inverse * draw).iter().map(|&value| value as f32));
+        }
+        draws.duals = Some(duals);
+        draws
+    }
+
+    /// The same draws with the moments of their parts.
+    #[must_use]
+    pub fn with_part_moments(mut self) -> Self {
+        let Some(parts) = DrawParts::of(self.n_samples) else {
+            return self;
+        };
+        let dim = self.dim;
+        if !self.common {
+            let expected = (DVector::zeros(dim), DMatrix::identity(dim, dim));
+            self.part_moments = vec![expected; parts.len()];
+            return self;
+        }
+        let mut rows = vec![Vec::new(); parts.len()];
+        for (draw, values) in self.values.chunks_exact(dim).enumerate() {
+            rows[parts.part_of_draw(draw)].extend_from_slice(values);
+        }
+        self.part_moments = rows
+            .iter()
+            .map(|values| mean_and_second_moment(values, dim))
+            .collect();
+        self
     }
 
     fn new_independent(key: SeedKey, ids: &[u64], n_samples: usize, dim: usize) -> Self {
@@ -51,6 +141,8 @@ impl NoiseDraws {
             dim,
             mean: DVector::zeros(dim),
             second_moment: DMatrix::identity(dim, dim),
+            duals: None,
+            part_moments: Vec::new(),
         }
     }
 
@@ -74,6 +166,8 @@ pub struct DrawSource {
     dim: usize,
     key: SeedKey,
     latest: Option<NoiseDraws>,
+    /// Whether the moments of parts of the draws are needed.
+    with_parts: bool,
 }
 
 impl DrawSource {
@@ -86,7 +180,15 @@ impl DrawSource {
             dim,
             key,
             latest: None,
+            with_parts: false,
         }
+    }
+
+    /// The same source, whose draws have [`NoiseDraws::part_moments`] if `with_parts` is set.
+    #[must_use]
+    pub const fn with_parts(mut self, with_parts: bool) -> Self {
+        self.with_parts = with_parts;
+        self
     }
 
     /// Returns the draws of step `step` (0, 1, …) for the datapoints `ids`.
@@ -107,7 +209,11 @@ impl DrawSource {
             ),
             (NoiseSource::Independent, _) => NoiseDraws::new_independent(step_key, ids, n, dim),
         };
-        self.latest.insert(draws)
+        self.latest.insert(if self.with_parts {
+            draws.with_part_moments()
+        } else {
+            draws
+        })
     }
 
     /// Returns the block of step `step` of a scrambled Sobol sequence, `[S, D]`. When a sequence is used up,

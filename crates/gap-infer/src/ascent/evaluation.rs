@@ -1,5 +1,7 @@
 //! Evaluations of one datapoint's `−L[q]` at a trial `λ`: what can be requested, and the results.
 
+use super::coordinates::ScoredDraws;
+use super::draws::DrawParts;
 use gap_spec::Precision;
 use nalgebra::{DMatrix, DVector};
 
@@ -11,6 +13,9 @@ pub struct EvaluationRequest {
     pub loss: bool,
     /// Whether to compute the whole curvature too. It needs a matrix product of scores and draws.
     pub curvature: bool,
+    /// Whether to compute moments of parts of the draws too, whose scatter shows the error of the gradient and
+    /// of the curvature. Only with [`Self::curvature`].
+    pub scatter: bool,
     /// The precision of the model's matrix products. It is always full if the value of `−L` is computed.
     pub precision: Precision,
 }
@@ -20,6 +25,7 @@ impl EvaluationRequest {
     pub const GRADIENT_ONLY: Self = Self {
         loss: false,
         curvature: false,
+        scatter: false,
         precision: Precision::Full,
     };
 }
@@ -37,7 +43,7 @@ pub struct Evaluation {
 #[derive(Clone, Debug)]
 pub enum LossGradient {
     /// The gradient of a Gaussian, in whitened coordinates.
-    Whitened(WhitenedGradient),
+    Whitened(Box<WhitenedGradient>),
     /// `∂(−L)/∂λ`, `[Q]`, of a family that is treated as [`FamilyKind::Any`](super::FamilyKind::Any).
     Params(Vec<f64>),
 }
@@ -59,6 +65,22 @@ pub struct WhitenedGradient {
     /// `C = sym(−E[σ s εᵀ])`, `[D, D]`: by Stein's identity an estimate of the Hessian of `−E log p(x, z)`
     /// in `w`.
     pub curvature: Option<DMatrix<f64>>,
+    /// `sym(−E[σ s εᵀ])` on the draws as they are, if the set of draws has duals; `curvature` is then the
+    /// regression of the scores on the draws.
+    pub raw_curvature: Option<DMatrix<f64>>,
+    /// The same on parts of the draws, if it was requested and there are enough draws.
+    pub parts: Option<GradientParts>,
+}
+
+/// The gradient on the parts of a set of draws; see [`DrawParts`].
+#[derive(Clone, Debug)]
+pub struct GradientParts {
+    /// `σ ∘ ∂(−L)/∂μ` on each part, `[D]`.
+    pub mean: Vec<DVector<f64>>,
+    /// `∂(−L)/∂ log σ` on each part, `[D]`.
+    pub log_std: Vec<DVector<f64>>,
+    /// `C` on the first half of the parts less `C` on the second half, `[D, D]`.
+    pub curvature_difference: DMatrix<f64>,
 }
 
 impl Evaluation {
@@ -85,7 +107,7 @@ impl Evaluation {
     /// # Panics
     ///
     /// If the gradient is [`LossGradient::Params`].
-    pub const fn whitened_gradient(&self) -> &WhitenedGradient {
+    pub fn whitened_gradient(&self) -> &WhitenedGradient {
         match &self.gradient {
             LossGradient::Whitened(gradient) => gradient,
             LossGradient::Params(_) => panic!("steps in whitened coordinates are of Gaussians"),
@@ -93,56 +115,121 @@ impl Evaluation {
     }
 }
 
+/// Adds `s eᵀ` for each pair of rows `s` of `left` and `e` of `right` to `sums`, `[D, D]`.
+fn add_outer_products(left: &[f32], right: &[f32], dim: usize, sums: &mut [f32]) {
+    for (left, right) in left.chunks_exact(dim).zip(right.chunks_exact(dim)) {
+        for (row, s) in sums.chunks_exact_mut(dim).zip(left) {
+            for (value, e) in row.iter_mut().zip(right) {
+                *value += s * e;
+            }
+        }
+    }
+}
+
 impl WhitenedGradient {
-    /// Estimates the gradient, and the curvature if requested, from one datapoint's draws and scores, each
+    /// Estimates the gradient, and what `request` asks for besides, from one datapoint's draws and scores, each
     /// `[S, D]`.
     pub(super) fn from_scores(
         std: DVector<f64>,
-        noise: &[f32],
+        draws: &ScoredDraws<'_>,
         score: &[f32],
-        curvature: bool,
+        request: EvaluationRequest,
     ) -> Self {
         let dim = std.len();
-        let scale = -1.0 / (noise.len() / dim) as f64; // −1 / S
-        let mut sum = vec![0.0_f32; dim];
-        let mut diagonal = vec![0.0_f32; dim];
-        let mut outer = vec![0.0_f32; if curvature { dim * dim } else { 0 }];
-        for (noise, score) in noise.chunks_exact(dim).zip(score.chunks_exact(dim)) {
-            for (sum, s) in sum.iter_mut().zip(score) {
+        let noise = draws.noise;
+        let n_samples = noise.len() / dim;
+        let parts = DrawParts::of(n_samples).filter(|_| request.scatter);
+        let n_parts = parts.map_or(1, DrawParts::len);
+        let n_halves = n_parts.min(2);
+        let mut sum = vec![0.0_f32; n_parts * dim];
+        let mut diagonal = vec![0.0_f32; n_parts * dim];
+        let mut outer = vec![
+            0.0_f32;
+            if request.curvature {
+                n_halves * dim * dim
+            } else {
+                0
+            }
+        ];
+        let rows = noise.chunks_exact(dim).zip(score.chunks_exact(dim));
+        for (draw, (noise, score)) in rows.enumerate() {
+            let part = parts.map_or(0, |parts| parts.part_of_draw(draw));
+            for (sum, s) in sum[part * dim..].iter_mut().zip(score) {
                 *sum += s;
             }
-            if curvature {
-                for (row, s) in outer.chunks_exact_mut(dim).zip(score) {
-                    for (value, e) in row.iter_mut().zip(noise) {
-                        *value += s * e;
-                    }
-                }
-            } else {
-                for ((value, s), e) in diagonal.iter_mut().zip(score).zip(noise) {
+            if request.curvature {
+                let half = part * n_halves / n_parts;
+                let outer = &mut outer[half * dim * dim..][..dim * dim];
+                add_outer_products(score, noise, dim, outer);
+            }
+            if request.scatter || !request.curvature {
+                for ((value, s), e) in diagonal[part * dim..].iter_mut().zip(score).zip(noise) {
                     *value += s * e;
                 }
             }
         }
-        let scaled = |i: usize, value: f32| std[i] * f64::from(value) * scale;
-        let product_sum = |i: usize| {
-            if curvature {
-                outer[i * dim + i]
-            } else {
-                diagonal[i]
-            }
+        let symmetric = |outer: &[f32], n_samples: f64| {
+            let scaled = |i: usize, j: usize| std[i] * f64::from(outer[i * dim + j]);
+            let scale = -0.5 / n_samples;
+            DMatrix::from_fn(dim, dim, |i, j| scale * (scaled(i, j) + scaled(j, i)))
         };
-        let mean = DVector::from_fn(dim, |i, _| scaled(i, sum[i]));
-        let log_std = DVector::from_fn(dim, |i, _| scaled(i, product_sum(i)) - 1.0);
-        let curvature = curvature.then(|| {
-            DMatrix::from_fn(dim, dim, |i, j| {
-                0.5 * (scaled(i, outer[i * dim + j]) + scaled(j, outer[j * dim + i]))
-            })
-        });
+        let curvature_of = |half: usize, n_samples: f64| {
+            symmetric(&outer[half * dim * dim..][..dim * dim], n_samples)
+        };
+        let n = n_samples as f64;
+        let of_part = |sums: &[f32], part: usize, n: f64, shift: f64| {
+            let sums = &sums[part * dim..];
+            DVector::from_fn(dim, |i, _| -std[i] * f64::from(sums[i]) / n - shift)
+        };
+        let Some(parts) = parts else {
+            let own = request.curvature.then(|| curvature_of(0, n));
+            let (curvature, raw_curvature) = match draws.duals.filter(|_| request.curvature) {
+                None => (own, None),
+                Some(duals) => {
+                    let mut outer = vec![0.0_f32; dim * dim];
+                    add_outer_products(score, duals, dim, &mut outer);
+                    (Some(symmetric(&outer, n)), own)
+                }
+            };
+            return Self {
+                mean: of_part(&sum, 0, n, 0.0),
+                log_std: raw_curvature.as_ref().or(curvature.as_ref()).map_or_else(
+                    || of_part(&diagonal, 0, n, 1.0),
+                    |curvature| curvature.diagonal().add_scalar(-1.0),
+                ),
+                curvature,
+                raw_curvature,
+                parts: None,
+                std,
+            };
+        };
+        let sizes: Vec<f64> = (0..n_parts)
+            .map(|part| parts.n_draws(part) as f64)
+            .collect();
+        let means: Vec<DVector<f64>> = (0..n_parts)
+            .map(|part| of_part(&sum, part, sizes[part], 0.0))
+            .collect();
+        let log_stds = (0..n_parts).map(|part| of_part(&diagonal, part, sizes[part], 1.0));
+        let mean = means
+            .iter()
+            .zip(&sizes)
+            .fold(DVector::zeros(dim), |sum, (mean, size)| {
+                sum + mean * (size / n)
+            });
+        let n_first: f64 = sizes[..n_parts / 2].iter().sum();
+        let (first, second) = (curvature_of(0, n_first), curvature_of(1, n - n_first));
+        let curvature = &first * (n_first / n) + &second * (1.0 - n_first / n);
         Self {
-            std,
             mean,
-            log_std,
-            curvature,
+            log_std: curvature.diagonal().add_scalar(-1.0),
+            curvature: Some(curvature),
+            raw_curvature: None,
+            parts: Some(GradientParts {
+                log_std: log_stds.collect(),
+                mean: means,
+                curvature_difference: first - second,
+            }),
+            std,
         }
     }
 

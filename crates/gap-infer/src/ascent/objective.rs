@@ -168,6 +168,7 @@ impl<'a> Objective<'a> {
                 let samples = row * n_samples..(row + 1) * n_samples;
                 let scored = ScoredDraws {
                     noise: draws.datapoint_draws(first + row),
+                    duals: draws.duals.as_deref(),
                     score: &self.memory.score[row * len..][..len],
                     log_joint: &self.memory.log_joint[samples.clone()],
                     log_q: &self.memory.log_q[samples],

@@ -10,6 +10,8 @@ mod lbfgs;
 mod natural_gradient;
 mod newton_stein;
 
+pub(crate) use full_newton::scale_factor;
+
 use super::evaluation::EvaluationRequest;
 use super::form::FamilyKind;
 use super::stepper::Stepper;

@@ -91,7 +91,8 @@ pub fn run_phase(
         phase.n_samples as usize,
         objective.noise_dim(),
         key,
-    );
+    )
+    .with_parts(asked.scatter);
     let mut active: Vec<ActiveSearch> = rows
         .iter()
         .filter(|&&row| states[row].failed_at.is_none())

@@ -30,11 +30,11 @@ impl PhaseSchedule {
             ..Phase::new(rule, most.min(max_steps))
         };
         let mut phases = if n_samples == MIN_DRAWS {
-            vec![fixed(StepRule::NewtonStein, n_samples, 0.1, 60)]
+            vec![fixed(StepRule::NewtonStein, n_samples, 0.1, 600)]
         } else {
             vec![
                 fixed(StepRule::Lbfgs, MIN_DRAWS, 0.1, 60),
-                fixed(StepRule::NewtonStein, n_samples, 0.01, 60),
+                fixed(StepRule::NewtonStein, n_samples, 0.01, 600),
             ]
         };
         phases.push(averaged_newton_phase(

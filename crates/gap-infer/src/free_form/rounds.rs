@@ -150,9 +150,11 @@ impl RoundGain {
     /// Returns the absolute value of this gain as the estimate of what is left to gain. A round that lost and
     /// was undone then does not count as converged: smaller steps may gain as much as it lost.
     const fn as_remaining_estimate(&self) -> Remaining {
+        let nats = self.nats.abs();
         Remaining {
-            nats: self.nats.abs(),
+            nats,
             std_error_nats: self.std_error_nats,
+            least_curvature_bound_nats: nats + 2.0 * self.std_error_nats,
         }
     }
 }

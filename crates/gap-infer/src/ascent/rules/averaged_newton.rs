@@ -1,18 +1,27 @@
 //! Newton steps averaged over blocks of new draws, each corrected by the curvature of the earlier blocks.
 
-use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
-use crate::ascent::curvature::{NewtonPreconditioner, shrink_factor};
+use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage, certain_share};
+use crate::ascent::curvature::{NewtonPreconditioner, log_std_step_per_gradient, shrink_factor};
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
 use crate::ascent::stepper::{StepOutcome, Stepper};
+use nalgebra::DVector;
 
 /// The largest step in any one mean, in standard deviations of `q`, and in any one `log σ`, before the step is
 /// multiplied by the block's weight.
 pub const MAX_MEAN_STEP_IN_STDS: f64 = 1.0;
 const MAX_LOG_STD_STEP: f64 = 0.5;
+/// Lower estimates of the curvature in a `log σ`, relative to that at the optimum, are taken for sampling noise.
+const MIN_LOG_STD_CURVATURE: f64 = 0.05;
+
+/// A step overshot if there is more to gain after it than this multiple of what there was before it, plus this.
+/// Along a narrow bent valley, a step of a few standard deviations of `q` may lead out of it.
+const OVERSHOT_RATIO: f64 = 4.0;
+const OVERSHOT_NATS: f64 = 1.0;
 
 pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     curvature: true,
+    scatter: true,
     ..EvaluationRequest::GRADIENT_ONLY
 };
 
@@ -26,6 +35,17 @@ pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
 pub struct StochasticNewton {
     blocks: RunningCurvatureAverage,
     params: Vec<f64>,
+    before: Option<EarlierIterate>,
+    /// The factor, at most 1, of steps in the mean: less after a step that overshot.
+    pace: f64,
+}
+
+/// The state before the last step.
+struct EarlierIterate {
+    params: Vec<f64>,
+    blocks: RunningCurvatureAverage,
+    /// The gain that the step promised.
+    promised_nats: f64,
 }
 
 impl StochasticNewton {
@@ -33,6 +53,8 @@ impl StochasticNewton {
         Self {
             blocks: RunningCurvatureAverage::new(),
             params: start,
+            before: None,
+            pace: 1.0,
         }
     }
 }
@@ -55,18 +77,54 @@ impl Stepper for StochasticNewton {
             gradient,
             curvature,
             mut averaged,
+            shrunk,
             weight,
+            parts,
             damping,
+            ..
         } = self.blocks.add_and_correct_block(evaluation, draws);
         let log_std_gradient = curvature.diagonal().add_scalar(-1.0);
-        let metric = NewtonPreconditioner::new(&averaged, damping);
-        let (step, log_step) = metric.newton_mean_and_log_std_steps(&gradient, &log_std_gradient);
+        let ridge = shrunk.half_spectral_error() + damping;
+        let metric = NewtonPreconditioner::new(&shrunk.mean, ridge);
+        let diagonal = averaged.diagonal();
+        let log_std_step = |gradient: &DVector<f64>| {
+            gradient.zip_map(&diagonal, |g, h| {
+                g * log_std_step_per_gradient(h, MIN_LOG_STD_CURVATURE) / (1.0 + damping)
+            })
+        };
+        let (step, log_step) = (
+            metric.newton_mean_step(&gradient),
+            log_std_step(&log_std_gradient),
+        );
+        let mean_share = certain_share(&gradient, parts.iter().map(|p| &p.mean), |g| {
+            metric.newton_mean_step(g)
+        });
+        let log_std_parts = parts.iter().map(|p| &p.log_std);
+        let log_std_share = certain_share(&log_std_gradient, log_std_parts, log_std_step);
         let decrement = 0.5 * step.dot(&gradient) + 0.5 * log_step.dot(&log_std_gradient);
-        let shrink = shrink_factor(&step, MAX_MEAN_STEP_IN_STDS);
+        let weight_of = |share| RunningCurvatureAverage::weight_of_share(share, weight, decrement);
+        let (mean_weight, log_std_weight) = (weight_of(mean_share), weight_of(log_std_share));
+        self.blocks
+            .set_weight(draws.n_samples(), mean_weight.max(log_std_weight));
+        if let Some(before) = self.before.take()
+            && decrement > OVERSHOT_RATIO * before.promised_nats + OVERSHOT_NATS
+        {
+            self.params = before.params;
+            self.blocks = before.blocks;
+            self.pace *= 0.25;
+            return StepOutcome::Searching;
+        }
+        self.before = Some(EarlierIterate {
+            params: self.params.clone(),
+            blocks: self.blocks.clone(),
+            promised_nats: decrement,
+        });
+        let shrink = self.pace * shrink_factor(&step, &gradient, MAX_MEAN_STEP_IN_STDS);
+        self.pace = (2.0 * self.pace).min(1.0);
         let dim = self.params.len() / 2;
         for i in 0..dim {
-            let log_move = weight * log_step[i].clamp(-MAX_LOG_STD_STEP, MAX_LOG_STD_STEP);
-            self.params[i] -= weight * self.params[dim + i].exp() * shrink * step[i];
+            let log_move = log_std_weight * log_step[i].clamp(-MAX_LOG_STD_STEP, MAX_LOG_STD_STEP);
+            self.params[i] -= mean_weight * self.params[dim + i].exp() * shrink * step[i];
             self.params[dim + i] -= log_move;
             // The whitened coordinates, and the curvature in them, scale with σ.
             averaged.row_mut(i).scale_mut((-log_move).exp());

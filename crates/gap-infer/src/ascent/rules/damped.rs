@@ -1,7 +1,6 @@
 //! Steps on fixed draws that are damped until they gain enough of what they predict (Levenberg and Marquardt):
 //! the part that Newton-Stein and the natural gradient share.
 
-use crate::ascent::curvature::shrink_factor;
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest, WhitenedGradient};
 use crate::ascent::stepper::{StepOutcome, Stepper};
@@ -15,23 +14,41 @@ pub trait DampedStepDirection {
         gradient: &WhitenedGradient,
         damping: f64,
     ) -> Option<(DVector<f64>, DVector<f64>)>;
+
+    /// The gain of the step without damping, nats, as far as the draws determine it; `None` if the rule has no
+    /// such step. Damping hides directions of little curvature, in which there may be much to gain.
+    fn undamped_gain_nats(_gradient: &WhitenedGradient, _draws: &NoiseDraws) -> Option<f64> {
+        None
+    }
 }
 
 const INITIAL_DAMPING: f64 = 0.35;
-const MIN_DAMPING: f64 = 1e-3;
+/// In whitened coordinates the least curvature is about ten times the inverse of the condition number of the
+/// posterior's precision. Damping above it would hide the directions that are hardest to solve.
+const MIN_DAMPING: f64 = 1e-8;
 const MAX_DAMPING: f64 = 1e4;
-/// The largest step in any one mean, in standard deviations of `q`.
-const MAX_MEAN_STEP_IN_STDS: f64 = 3.0;
+/// The largest step in any one mean, in standard deviations of `q`, at first. It grows by
+/// [`LONGEST_STEP_GROWTH`] when a step of this length gains nearly what it predicted: along a narrow valley, the
+/// optimum may be hundreds of standard deviations away.
+const MAX_FIRST_MEAN_STEP_IN_STDS: f64 = 3.0;
+const LONGEST_STEP_GROWTH: f64 = 4.0;
 
 pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     loss: true,
     curvature: true,
+    scatter: true,
     ..EvaluationRequest::GRADIENT_ONLY
 };
 
 /// One datapoint's descent by steps of the rule `D`, with its own damping.
 pub struct DampedStepper<D> {
     damping: f64,
+    /// The largest step in any one mean, in standard deviations of `q`.
+    longest: f64,
+    /// Whether the step to the trial was cut to that.
+    is_cut: bool,
+    /// The largest step to the trial in any one mean.
+    length: f64,
     last: Option<AcceptedTrial>,
     trial: Vec<f64>,
     direction: std::marker::PhantomData<D>,
@@ -47,6 +64,9 @@ impl<D: DampedStepDirection> DampedStepper<D> {
     pub const fn new(start: Vec<f64>) -> Self {
         Self {
             damping: INITIAL_DAMPING,
+            longest: MAX_FIRST_MEAN_STEP_IN_STDS,
+            is_cut: false,
+            length: 0.0,
             last: None,
             trial: start,
             direction: std::marker::PhantomData,
@@ -63,14 +83,17 @@ impl<D: DampedStepDirection> DampedStepper<D> {
                 None => self.damping = (3.0 * self.damping).max(INITIAL_DAMPING),
             }
         };
-        let shrink = shrink_factor(&for_mean, MAX_MEAN_STEP_IN_STDS);
+        let gradient = evaluation.whitened_gradient();
+        let length = for_mean.amax();
+        let shrink = (self.longest / length).min(1.0);
+        self.is_cut = shrink < 1.0;
+        self.length = shrink * length;
         let dim = params.len() / 2;
         self.trial = params.to_vec();
         for i in 0..dim {
             self.trial[i] += params[dim + i].exp() * shrink * for_mean[i];
             self.trial[dim + i] += for_log_std[i];
         }
-        let gradient = evaluation.whitened_gradient();
         Some(
             -0.5 * shrink * for_mean.dot(&gradient.mean) - 0.5 * for_log_std.dot(&gradient.log_std),
         )
@@ -90,18 +113,32 @@ impl<D: DampedStepDirection> Stepper for DampedStepper<D> {
         &self.trial
     }
 
-    fn update_with_evaluation(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> StepOutcome {
+    fn update_with_evaluation(
+        &mut self,
+        evaluation: &Evaluation,
+        draws: &NoiseDraws,
+    ) -> StepOutcome {
         if let Some(last) = self.last.take() {
             let before = last.evaluation.loss_nats();
             let gained = before - evaluation.loss_nats();
             // Losses from f32 values have a relative error of about 2e-5. A NaN is rejected.
             let taken = gained >= 0.05 * last.decrement - 2e-5 * before.abs();
             if taken {
-                if gained / last.decrement > 0.7 {
-                    self.damping = (0.3 * self.damping).max(MIN_DAMPING);
+                let share = gained / last.decrement;
+                if share > 0.7 {
+                    let factor = if share < 1.3 { 0.1 } else { 0.3 };
+                    self.damping = (factor * self.damping).max(MIN_DAMPING);
+                    if self.is_cut {
+                        self.longest *= LONGEST_STEP_GROWTH;
+                    }
                 }
             } else {
-                self.damping = (4.0 * self.damping).max(0.3);
+                if self.length > MAX_FIRST_MEAN_STEP_IN_STDS {
+                    self.longest = self.length / LONGEST_STEP_GROWTH;
+                } else {
+                    self.longest = MAX_FIRST_MEAN_STEP_IN_STDS;
+                    self.damping = (4.0 * self.damping).max(0.3);
+                }
                 if self.damping > MAX_DAMPING {
                     self.last = Some(last);
                     return StepOutcome::Stuck;
@@ -126,8 +163,11 @@ impl<D: DampedStepDirection> Stepper for DampedStepper<D> {
             evaluation: evaluation.clone(),
             decrement: promised.unwrap_or(f64::NAN),
         });
-        promised.map_or(StepOutcome::Stuck, |decrement| StepOutcome::Iterate {
-            decrement,
+        promised.map_or(StepOutcome::Stuck, |decrement| {
+            let undamped = D::undamped_gain_nats(evaluation.whitened_gradient(), draws);
+            StepOutcome::Iterate {
+                decrement: undamped.map_or(decrement, |gain| gain.max(decrement)),
+            }
         })
     }
 }

@@ -1,7 +1,9 @@
 //! Averaged Newton steps for the full Gaussian, whose precision becomes an average of the blocks' curvatures.
 
 use super::averaged_newton::MAX_MEAN_STEP_IN_STDS;
-use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
+use super::blocks::{
+    CERTAIN_RATIO, ControlVariateCorrectedBlock, RunningCurvatureAverage, certain_share,
+};
 use crate::ascent::curvature::{NewtonPreconditioner, shrink_factor};
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::Evaluation;
@@ -36,15 +38,7 @@ impl StochasticFullGaussianNewton {
     /// Sets `μ ← μ + L w` and `L ← L M`, where `M` is `factor`.
     fn apply_mean_and_factor_step(&mut self, w: &DVector<f64>, factor: &DMatrix<f64>) {
         let dim = self.dim;
-        let mut own = DMatrix::zeros(dim, dim);
-        let mut next = 2 * dim;
-        for i in 0..dim {
-            for j in 0..i {
-                own[(i, j)] = self.params[next];
-                next += 1;
-            }
-            own[(i, i)] = self.params[dim + i].exp();
-        }
+        let own = scale_factor(&self.params, dim);
         let step = &own * w;
         let own = own * factor;
         let mut next = 2 * dim;
@@ -57,6 +51,20 @@ impl StochasticFullGaussianNewton {
             }
         }
     }
+}
+
+/// Returns the lower triangular `L` of a full Gaussian's `λ`.
+pub fn scale_factor(params: &[f64], dim: usize) -> DMatrix<f64> {
+    let mut factor = DMatrix::zeros(dim, dim);
+    let mut next = 2 * dim;
+    for i in 0..dim {
+        for j in 0..i {
+            factor[(i, j)] = params[next];
+            next += 1;
+        }
+        factor[(i, i)] = params[dim + i].exp();
+    }
+    factor
 }
 
 /// Returns the lower triangular `M` with `M Mᵀ = P⁻¹`, where `P` is `precision`; `None` if `P − least · I` is
@@ -95,17 +103,30 @@ impl Stepper for StochasticFullGaussianNewton {
             gradient,
             curvature,
             mut averaged,
+            shrunk,
             weight,
+            squared_error,
+            parts,
             damping,
         } = self.blocks.add_and_correct_block(evaluation, draws);
         let dim = self.dim;
-        let step = NewtonPreconditioner::new(&averaged, damping).newton_mean_step(&gradient);
+        let ridge = shrunk.half_spectral_error() + damping;
+        let metric = NewtonPreconditioner::new(&shrunk.mean, ridge);
+        let step = metric.newton_mean_step(&gradient);
         let identity = DMatrix::identity(dim, dim);
         let excess = curvature - &identity;
         // For a symmetric change A of log L, the gradient is C − I, and the second derivative along A is
         // 2 |A|² where C = I: hence the predicted gain ¼ |C − I|².
         let decrement = 0.5 * step.dot(&gradient) + 0.25 * excess.norm_squared();
-        let mut rate = weight / (1.0 + damping);
+        let mean_share = certain_share(&gradient, parts.iter().map(|p| &p.mean), |g| {
+            metric.newton_mean_step(g)
+        });
+        let factor_share = 1.0 - CERTAIN_RATIO * squared_error / excess.norm_squared();
+        let weight_of = |share| RunningCurvatureAverage::weight_of_share(share, weight, decrement);
+        let (mean_weight, factor_weight) = (weight_of(mean_share), weight_of(factor_share));
+        self.blocks
+            .set_weight(draws.n_samples(), mean_weight.max(factor_weight));
+        let mut rate = factor_weight / (1.0 + damping);
         let factor = loop {
             let precision = &identity + &excess * rate;
             if let Some(factor) = cholesky_of_inverse(&precision, MIN_RELATIVE_PRECISION) {
@@ -114,8 +135,8 @@ impl Stepper for StochasticFullGaussianNewton {
             // Terminates: the precision approaches the identity, since every evaluation here is finite.
             rate *= 0.5;
         };
-        let shrink = shrink_factor(&step, MAX_MEAN_STEP_IN_STDS);
-        self.apply_mean_and_factor_step(&(step * (-weight * shrink)), &factor);
+        let shrink = shrink_factor(&step, &gradient, MAX_MEAN_STEP_IN_STDS);
+        self.apply_mean_and_factor_step(&(step * (-mean_weight * shrink)), &factor);
         averaged = factor.transpose() * averaged * &factor;
         self.blocks.set_averaged_curvature(averaged);
         StepOutcome::Iterate { decrement }
