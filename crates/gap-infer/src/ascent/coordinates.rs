@@ -177,13 +177,17 @@ impl Reparameterization for GenericReparameterization<'_> {
         let mut gradient = vec![0.0; placed.len()];
         self.0
             .pull_back_row(&placed, draws.noise, draws.score, &mut gradient);
-        let loss = || {
-            let values = draws.log_joint.iter().zip(draws.log_q);
-            let sum: f64 = values.map(|(log_joint, log_q)| log_q - log_joint).sum();
-            sum / draws.log_joint.len() as f64
-        };
+        let log_weights = || draws.log_joint.iter().zip(draws.log_q).map(|(p, q)| p - q);
+        let n = draws.log_joint.len() as f64;
+        let loss = request.loss.then(|| -log_weights().sum::<f64>() / n);
+        let evidence_gap = loss.map(|loss| {
+            let most = log_weights().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = log_weights().map(|w| (w - most).exp()).sum();
+            most + (sum / n).ln() + loss
+        });
         Evaluation {
-            loss: request.loss.then(loss),
+            loss,
+            evidence_gap,
             gradient: LossGradient::Params(gradient.iter().map(|&g| -f64::from(g)).collect()),
         }
     }
@@ -200,6 +204,7 @@ fn gaussian_evaluation(
     let loss = || gaussian_negative_elbo(params, dim, draws);
     Evaluation {
         loss: request.loss.then(loss),
+        evidence_gap: None,
         gradient: LossGradient::Whitened(Box::new(gradient)),
     }
 }

@@ -35,6 +35,10 @@ impl EvaluationRequest {
 pub struct Evaluation {
     /// `−L`, nats, if it was requested.
     pub loss: Option<f64>,
+    /// The importance-weighted estimate of `log p(x)` on the draws, less `L` on them, nats: what remains to the
+    /// posterior itself, which no `q` of any family can exceed. With the loss, for families that are treated as
+    /// [`FamilyKind::Any`](super::FamilyKind::Any).
+    pub evidence_gap: Option<f64>,
     /// The gradient, in coordinates that depend on the family.
     pub gradient: LossGradient,
 }

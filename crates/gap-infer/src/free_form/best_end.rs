@@ -2,7 +2,7 @@
 //! optimum.
 
 use crate::ascent::{
-    EvaluationRequest, NoiseDraws, Objective, SearchState, whitened_sobol_normals,
+    Evaluation, EvaluationRequest, NoiseDraws, Objective, SearchState, whitened_sobol_normals,
 };
 use crate::family::VariationalParams;
 use crate::inference::{FitCost, FittedBatch, InferError, StopReason};
@@ -71,6 +71,22 @@ pub fn state_losses(
     n_samples: usize,
     key: SeedKey,
 ) -> Result<Vec<f64>, InferError> {
+    let evaluations = state_values(objective, states, rows, n_samples, key)?;
+    Ok(evaluations.iter().map(|e| e.loss_nats()).collect())
+}
+
+/// As [`state_losses`], with everything that the evaluations computed.
+///
+/// # Errors
+///
+/// [`InferError::Model`] if sizes do not fit.
+pub fn state_values(
+    objective: &mut Objective,
+    states: &mut [SearchState],
+    rows: &[usize],
+    n_samples: usize,
+    key: SeedKey,
+) -> Result<Vec<Evaluation>, InferError> {
     let clock = Instant::now();
     let dim = objective.noise_dim();
     let draws = NoiseDraws::from_common_normals(whitened_sobol_normals(key, n_samples, dim), dim);
@@ -83,13 +99,12 @@ pub fn state_losses(
         .map(|&row| states[row].params.as_slice())
         .collect();
     let evaluations = objective.evaluate(rows, &params, &draws, request)?;
-    let losses = evaluations.iter().map(|e| e.loss_nats()).collect();
     let share = clock.elapsed().as_secs_f64() / rows.len().max(1) as f64;
     for &row in rows {
         states[row].seconds += share;
         states[row].joint_gradients += n_samples as u64;
     }
-    Ok(losses)
+    Ok(evaluations)
 }
 
 /// Compares endpoints by their losses. One that failed, or whose loss is NaN, is worse than all others.

@@ -23,7 +23,7 @@
 //! longer than a round to cross.
 
 use super::FreeFormInference;
-use super::best_end::{state_losses, stop_of_failed_state};
+use super::best_end::{state_values, stop_of_failed_state};
 use crate::ascent::{Objective, SearchState, run_phase};
 use crate::inference::{InferError, StopReason};
 use crate::remaining::Remaining;
@@ -43,6 +43,10 @@ const MAX_DRAWS_PER_ROUND: u32 = 256;
 const N_HELD_OUT_DRAW_SETS: u64 = 4;
 const DRAWS_PER_HELD_OUT_SET: usize = 256;
 
+/// A round is kept if its gain is more than this many standard errors above 0: the 99% point of Student's
+/// distribution for the four sets.
+const CERTAIN_GAIN_STD_ERRORS: f64 = 4.54;
+
 impl FreeFormInference<'_> {
     /// Runs at most `most_rounds` rounds for each datapoint, until the bound on its remaining gain is below the
     /// tolerance or it has taken `max_steps` steps.
@@ -59,8 +63,18 @@ impl FreeFormInference<'_> {
             .filter(|&row| states[row].failed_at.is_none())
             .collect();
         let held_out = key.for_role("gain");
-        let mut before = losses_by_draw_set(objective, states, &rows, held_out)?;
+        let mut before = values_by_draw_set(objective, states, &rows, held_out)?;
+        for (&row, values) in rows.iter().zip(&before) {
+            stops[row] =
+                self.stop_from_remaining(&mut states[row], values.remaining_to_posterior());
+        }
+        let is_open = |stop: &StopReason, max_steps: u32| matches!(*stop, StopReason::BudgetSpent { steps, .. } if steps < max_steps);
         for round in 0..most_rounds {
+            (rows, before) = rows
+                .into_iter()
+                .zip(before)
+                .filter(|(row, _)| is_open(&stops[*row], self.max_steps))
+                .unzip();
             if rows.is_empty() {
                 break;
             }
@@ -81,34 +95,32 @@ impl FreeFormInference<'_> {
                 round_key,
                 &mut |_| (),
             )?;
-            let after = losses_by_draw_set(objective, states, &rows, held_out)?;
-            let mut open = Vec::new();
-            let mut open_losses = Vec::new();
-            for (i, (&row, start)) in rows.iter().zip(starts).enumerate() {
-                let gain = RoundGain::from_losses(&before[i], &after[i]);
+            let after = values_by_draw_set(objective, states, &rows, held_out)?;
+            for (i, (after, start)) in after.into_iter().zip(starts).enumerate() {
+                let row = rows[i];
+                let gain = RoundGain::from_losses(&before[i].losses, &after.losses);
                 let state = &mut states[row];
                 // A round whose gain is within its noise is undone. The comparison is false for NaN, so such a
                 // round is undone too.
-                let is_better = gain.nats > 2.0 * gain.std_error_nats;
-                if !is_better {
+                let is_better = gain.nats > CERTAIN_GAIN_STD_ERRORS * gain.std_error_nats;
+                if is_better {
+                    before[i] = after;
+                } else {
                     state.params = start;
                 }
                 if state.failed_at.is_some() {
                     stops[row] = stop_of_failed_state(state);
                     continue;
                 }
-                stops[row] = self.stop_from_remaining(state, gain.as_remaining_estimate());
-                if matches!(stops[row], StopReason::BudgetSpent { steps, .. } if steps < self.max_steps)
-                {
-                    open.push(row);
-                    open_losses.push(if is_better {
-                        after[i].clone()
-                    } else {
-                        before[i].clone()
-                    });
-                }
+                let by_gain = gain.as_remaining_estimate();
+                let to_posterior = before[i].remaining_to_posterior();
+                let tightest = if to_posterior.upper_bound_nats() < by_gain.upper_bound_nats() {
+                    to_posterior
+                } else {
+                    by_gain
+                };
+                stops[row] = self.stop_from_remaining(state, tightest);
             }
-            (rows, before) = (open, open_losses);
         }
         Ok(stops)
     }
@@ -138,12 +150,10 @@ impl RoundGain {
     /// Estimates the gain from `−L` on each set of draws, before and after the round.
     fn from_losses(before: &[f64], after: &[f64]) -> Self {
         let gains: Vec<f64> = before.iter().zip(after).map(|(b, a)| b - a).collect();
-        let n = gains.len() as f64;
-        let nats = gains.iter().sum::<f64>() / n;
-        let scatter: f64 = gains.iter().map(|gain| (gain - nats).powi(2)).sum();
+        let (nats, std_error_nats) = mean_and_std_error(&gains);
         Self {
             nats,
-            std_error_nats: (scatter / (n - 1.0) / n).sqrt(),
+            std_error_nats,
         }
     }
 
@@ -159,25 +169,53 @@ impl RoundGain {
     }
 }
 
-/// Returns `−L` of each of `rows` on each set of draws.
-fn losses_by_draw_set(
+/// What one datapoint's `q` comes to on each set of draws.
+#[derive(Default)]
+struct HeldOutValues {
+    /// `−L`, nats.
+    losses: Vec<f64>,
+    /// See [`crate::ascent::Evaluation::evidence_gap`].
+    evidence_gaps: Vec<f64>,
+}
+
+impl HeldOutValues {
+    /// The distance to the posterior itself, which bounds that to the optimum of the family.
+    fn remaining_to_posterior(&self) -> Remaining {
+        let (nats, std_error_nats) = mean_and_std_error(&self.evidence_gaps);
+        Remaining {
+            nats,
+            std_error_nats,
+            least_curvature_bound_nats: nats + 2.0 * std_error_nats,
+        }
+    }
+}
+
+/// Evaluates each of `rows` on each set of draws.
+fn values_by_draw_set(
     objective: &mut Objective,
     states: &mut [SearchState],
     rows: &[usize],
     key: SeedKey,
-) -> Result<Vec<Vec<f64>>, InferError> {
-    let mut losses_by_row = vec![Vec::with_capacity(N_HELD_OUT_DRAW_SETS as usize); rows.len()];
+) -> Result<Vec<HeldOutValues>, InferError> {
+    let mut values_by_row: Vec<HeldOutValues> =
+        rows.iter().map(|_| HeldOutValues::default()).collect();
     for set in 0..N_HELD_OUT_DRAW_SETS {
-        let losses = state_losses(
-            objective,
-            states,
-            rows,
-            DRAWS_PER_HELD_OUT_SET,
-            key.for_index(set),
-        )?;
-        for (row_losses, loss) in losses_by_row.iter_mut().zip(losses) {
-            row_losses.push(loss);
+        let key = key.for_index(set);
+        let values = state_values(objective, states, rows, DRAWS_PER_HELD_OUT_SET, key)?;
+        for (of_row, value) in values_by_row.iter_mut().zip(values) {
+            of_row.losses.push(value.loss_nats());
+            let gap = value.evidence_gap;
+            of_row
+                .evidence_gaps
+                .push(gap.expect("a family without curvature has it"));
         }
     }
-    Ok(losses_by_row)
+    Ok(values_by_row)
+}
+
+fn mean_and_std_error(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let scatter: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (scatter / (n - 1.0) / n).sqrt())
 }
