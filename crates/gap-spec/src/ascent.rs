@@ -71,6 +71,7 @@ impl AscentSpec {
             stopping: self.stopping.unwrap_or(rule.default_stopping()),
             below_nats: self.below_nats.map_or(5e-4, Positive::get),
             max_steps: self.max_steps.get(),
+            keeps_start_until_certain: false,
             precision,
         })
     }

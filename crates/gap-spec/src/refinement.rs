@@ -82,6 +82,7 @@ impl RefinementSpec {
             n_samples: self.n_samples.get(),
             stopping: StoppingRule::Never,
             below_nats: 0.0,
+            keeps_start_until_certain: rule == StepRule::AveragedNewton,
             max_steps: self.numbers_of_steps().last().copied().unwrap_or(0),
             precision: self.precision,
         }

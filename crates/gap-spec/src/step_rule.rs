@@ -284,6 +284,9 @@ pub struct Phase {
     pub below_nats: f64,
     /// The most evaluations per datapoint.
     pub max_steps: u32,
+    /// Whether the start is kept until the draws say that a step away from it gains: for starts that may be better
+    /// than what few draws lead to. Only for [`StepRule::AveragedNewton`].
+    pub keeps_start_until_certain: bool,
     /// The precision of the model's matrix products in evaluations of the gradient alone. An evaluation that
     /// also computes the loss always has full precision.
     pub precision: Precision,
@@ -301,6 +304,7 @@ impl Phase {
             stopping: StoppingRule::Never,
             below_nats: 0.0,
             max_steps,
+            keeps_start_until_certain: false,
             precision: Precision::Full,
         }
     }

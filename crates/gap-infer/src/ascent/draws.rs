@@ -245,7 +245,13 @@ impl DrawSource {
             .for_role("sequence")
             .for_index(u64::from(before / size / per_sequence));
         let start = before % (per_sequence * size);
-        let mut points = sobol_normal_points(key, start..start + size, dim);
+        // Too few points of a Sobol sequence are correlated in many pairs of dimensions, the same in all parts of
+        // a block, so that their scatter does not show it.
+        let mut points = if (size as usize) < dim + 2 {
+            NoiseStream::first_normals(key.for_index(u64::from(start)), &[0], size as usize * dim)
+        } else {
+            sobol_normal_points(key, start..start + size, dim)
+        };
         match (step < N_WHITENED_FIRST_BLOCKS, antithetic) {
             (true, true) => balanced_antithetic_points(points, dim),
             (true, false) => whiten(points, dim),

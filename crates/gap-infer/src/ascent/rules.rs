@@ -34,11 +34,19 @@ pub(super) fn new_stepper(phase: &Phase, form: FamilyKind, params: Vec<f64>) -> 
     match (phase.rule, form) {
         (StepRule::AveragedNewton, FamilyKind::Full(family)) => {
             let dim = family.latent_dim() as usize;
-            Box::new(full_newton::StochasticFullGaussianNewton::new(params, dim))
+            let keeps_start = phase.keeps_start_until_certain;
+            Box::new(full_newton::StochasticFullGaussianNewton::new(
+                params,
+                dim,
+                keeps_start,
+            ))
         }
         (StepRule::Lbfgs, _) => Box::new(lbfgs::Lbfgs::new(params)),
         (StepRule::NewtonStein, _) => Box::new(newton_stein::NewtonSteinStepper::new(params)),
-        (StepRule::AveragedNewton, _) => Box::new(averaged_newton::StochasticNewton::new(params)),
+        (StepRule::AveragedNewton, _) => Box::new(averaged_newton::StochasticNewton::new(
+            params,
+            phase.keeps_start_until_certain,
+        )),
         (StepRule::NaturalGradient, _) => {
             Box::new(natural_gradient::NaturalGradientStepper::new(params))
         }

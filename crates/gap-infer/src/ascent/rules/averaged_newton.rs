@@ -1,6 +1,8 @@
 //! Newton steps averaged over blocks of new draws, each corrected by the curvature of the earlier blocks.
 
-use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage, certain_share};
+use super::blocks::{
+    BlockWeights, ControlVariateCorrectedBlock, RunningCurvatureAverage, SignalShare,
+};
 use crate::ascent::curvature::{NewtonPreconditioner, log_std_step_per_gradient, shrink_factor};
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
@@ -38,6 +40,8 @@ pub struct StochasticNewton {
     before: Option<EarlierIterate>,
     /// The factor, at most 1, of steps in the mean: less after a step that overshot.
     pace: f64,
+    mean_weights: BlockWeights,
+    log_std_weights: BlockWeights,
 }
 
 /// The state before the last step.
@@ -49,12 +53,15 @@ struct EarlierIterate {
 }
 
 impl StochasticNewton {
-    pub const fn new(start: Vec<f64>) -> Self {
+    /// See [`BlockWeights::new`] for `keeps_start`.
+    pub fn new(start: Vec<f64>, keeps_start: bool) -> Self {
         Self {
             blocks: RunningCurvatureAverage::new(),
             params: start,
             before: None,
             pace: 1.0,
+            mean_weights: BlockWeights::new(keeps_start),
+            log_std_weights: BlockWeights::new(keeps_start),
         }
     }
 }
@@ -78,34 +85,43 @@ impl Stepper for StochasticNewton {
             curvature,
             mut averaged,
             shrunk,
-            weight,
             parts,
             damping,
             ..
         } = self.blocks.add_and_correct_block(evaluation, draws);
-        let log_std_gradient = curvature.diagonal().add_scalar(-1.0);
         let ridge = shrunk.half_spectral_error() + damping;
         let metric = NewtonPreconditioner::new(&shrunk.mean, ridge);
         let diagonal = averaged.diagonal();
+        let mean_step = |gradient: &DVector<f64>| metric.newton_mean_step(gradient);
         let log_std_step = |gradient: &DVector<f64>| {
             gradient.zip_map(&diagonal, |g, h| {
                 g * log_std_step_per_gradient(h, MIN_LOG_STD_CURVATURE) / (1.0 + damping)
             })
         };
-        let (step, log_step) = (
-            metric.newton_mean_step(&gradient),
-            log_std_step(&log_std_gradient),
+        let log_std_gradient = curvature.diagonal().add_scalar(-1.0);
+        let gain = 0.5 * mean_step(&gradient).dot(&gradient)
+            + 0.5 * log_std_step(&log_std_gradient).dot(&log_std_gradient);
+        let n_samples = draws.n_samples();
+        let for_mean = self.mean_weights.weigh(
+            gradient,
+            &parts,
+            n_samples,
+            |g, parts| SignalShare::of_gradient(g, parts, |part| &part.mean, mean_step),
+            gain,
         );
-        let mean_share = certain_share(&gradient, parts.iter().map(|p| &p.mean), |g| {
-            metric.newton_mean_step(g)
-        });
-        let log_std_parts = parts.iter().map(|p| &p.log_std);
-        let log_std_share = certain_share(&log_std_gradient, log_std_parts, log_std_step);
+        let for_log_std = self.log_std_weights.weigh(
+            log_std_gradient,
+            &parts,
+            n_samples,
+            |g, parts| SignalShare::of_gradient(g, parts, |part| &part.log_std, log_std_step),
+            gain,
+        );
+        let (mean_weight, log_std_weight) = (for_mean.weight, for_log_std.weight);
+        let (gradient, log_std_gradient) = (for_mean.gradient, for_log_std.gradient);
+        let (step, log_step) = (mean_step(&gradient), log_std_step(&log_std_gradient));
         let decrement = 0.5 * step.dot(&gradient) + 0.5 * log_step.dot(&log_std_gradient);
-        let weight_of = |share| RunningCurvatureAverage::weight_of_share(share, weight, decrement);
-        let (mean_weight, log_std_weight) = (weight_of(mean_share), weight_of(log_std_share));
         self.blocks
-            .set_weight(draws.n_samples(), mean_weight.max(log_std_weight));
+            .set_weight(n_samples, mean_weight.max(log_std_weight));
         if let Some(before) = self.before.take()
             && decrement > OVERSHOT_RATIO * before.promised_nats + OVERSHOT_NATS
         {

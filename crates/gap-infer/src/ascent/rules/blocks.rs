@@ -11,7 +11,7 @@ use std::borrow::Cow;
 /// of the curvature in the flattest directions are too low. Where the draws determine the curvature well, it is
 /// less: at most this factor times [`DAMPING_PER_ERROR`] times the error of eigenvalues.
 const INITIAL_DAMPING: f64 = 0.4;
-const DAMPING_PER_ERROR: f64 = 10.0;
+const DAMPING_PER_ERROR: f64 = 2.0;
 /// The weight of a new block is its share of all draws times this factor, since earlier blocks were drawn
 /// farther from the optimum.
 const NEW_BLOCK_WEIGHT_FACTOR: f64 = 1.3;
@@ -24,6 +24,8 @@ pub struct RunningCurvatureAverage {
     taken: u32,
     drawn: f64,
     /// The weighted average of `C` over earlier blocks, in the whitened coordinates of the current `q`.
+    averaged: Option<DMatrix<f64>>,
+    /// The same, shrunk towards its diagonal as far as it is error.
     curvature: Option<DMatrix<f64>>,
     /// The expected sum of squared errors of the average's elements off the diagonal; infinite if unknown.
     squared_error: f64,
@@ -41,10 +43,10 @@ pub struct ControlVariateCorrectedBlock {
     /// The average, shrunk towards its diagonal by the share of its elements off the diagonal that is error,
     /// and the error that is left.
     pub shrunk: EstimatedCurvature,
-    /// The block's share of all draws times [`NEW_BLOCK_WEIGHT_FACTOR`], at most 1.
-    pub weight: f64,
-    /// The expected sum of squared errors of the elements of `curvature`; infinite if unknown.
+    /// The expected sum of squared errors of all elements of `curvature`, and of those of `averaged`; infinite if
+    /// unknown.
     pub squared_error: f64,
+    pub averaged_squared_error: f64,
     /// The gradient on the parts of the block, corrected; empty if there are too few draws.
     pub parts: Vec<PartGradient>,
     /// The damping that the next step adds to the curvature.
@@ -52,35 +54,66 @@ pub struct ControlVariateCorrectedBlock {
 }
 
 /// The corrected gradient of a part of a block.
+#[derive(Clone)]
 pub struct PartGradient {
     pub mean: DVector<f64>,
     pub log_std: DVector<f64>,
+    /// See [`KnownCurvature`].
+    inflation: f64,
 }
 
-/// Which share of a block's gradient is certainly not noise: `1 − 2.5 v / |g|²`, where `|g|²` is its square in
-/// the metric of `step` and `v` the expectation of the same for its noise, from the scatter of its `parts`. 0 if
-/// that is negative or unknown.
-///
-/// For 10 dimensions and 8 parts, noise alone exceeds 2.5 times its expectation in one case in forty.
-pub fn certain_share<'a>(
-    gradient: &DVector<f64>,
-    parts: impl ExactSizeIterator<Item = &'a DVector<f64>>,
-    step: impl Fn(&DVector<f64>) -> DVector<f64>,
-) -> f64 {
-    let n = parts.len() as f64;
-    let square = |v: &DVector<f64>| v.dot(&step(v));
-    let scatter: f64 = parts.map(|part| square(&(part - gradient))).sum();
-    let noise = scatter / (n * (n - 1.0));
-    let share = 1.0 - CERTAIN_RATIO * noise / square(gradient);
-    if share > 0.0 { share } else { 0.0 }
+/// Which part of a gradient is no noise.
+#[derive(Clone, Copy)]
+pub struct SignalShare {
+    /// `1 − v / |g|²`, where `|g|²` is the gradient's square in the metric of a step, and `v` the expectation of the
+    /// same for its noise.
+    pub likely: f64,
+    /// `1 − f v / |g|²`, with the factor `f` that noise alone exceeds in one case in 200.
+    pub certain: f64,
 }
 
-/// See [`certain_share`].
-pub const CERTAIN_RATIO: f64 = 2.5;
+impl SignalShare {
+    /// The shares of a gradient with this square, whose noise has this expected square in `n` dimensions. They are 0
+    /// where they would be negative, or if the noise is not known.
+    pub fn new(square: f64, noise: f64, n: usize) -> Self {
+        let share = |factor: f64| {
+            let share = 1.0 - factor * noise / square;
+            if share > 0.0 { share } else { 0.0 }
+        };
+        Self {
+            likely: share(1.0),
+            certain: share(certain_noise_ratio(n)),
+        }
+    }
+
+    /// The shares of a gradient, in the metric of `step`, from the scatter of its `parts`.
+    pub fn of_gradient(
+        gradient: &DVector<f64>,
+        parts: &[PartGradient],
+        of_part: impl Fn(&PartGradient) -> &DVector<f64>,
+        step: impl Fn(&DVector<f64>) -> DVector<f64>,
+    ) -> Self {
+        let n = parts.len() as f64;
+        let square = |v: &DVector<f64>| v.dot(&step(v));
+        let scatter: f64 = parts
+            .iter()
+            .map(|part| part.inflation * square(&(of_part(part) - gradient)))
+            .sum();
+        Self::new(square(gradient), scatter / (n * (n - 1.0)), gradient.len())
+    }
+}
+
+/// The 99.5% point of the mean of `n` squares of standard normals, by Wilson and Hilferty's approximation.
+fn certain_noise_ratio(n: usize) -> f64 {
+    let v = 2.0 / (9.0 * n as f64);
+    (1.0 - v + 2.576 * v.sqrt()).powi(3)
+}
 
 /// With more than this to gain, or where more than this share of a gradient is certain, blocks are weighted by that
 /// share, and not by their share of all draws: the earlier ones were drawn too far away.
 const FAR_NATS: f64 = 0.5;
+/// The same after a start that was kept until a step was certain: there are few blocks to average over.
+const FAR_FROM_START_NATS: f64 = 0.1;
 const CERTAIN_SHARE: f64 = 0.9;
 
 impl RunningCurvatureAverage {
@@ -88,6 +121,7 @@ impl RunningCurvatureAverage {
         Self {
             taken: 0,
             drawn: 0.0,
+            averaged: None,
             curvature: None,
             squared_error: f64::INFINITY,
         }
@@ -123,12 +157,12 @@ impl RunningCurvatureAverage {
                 let known = KnownCurvature::new(self.curvature.as_ref(), &curvature, drawn);
                 (
                     scatter.squared_error_off_diagonal(&known),
-                    scatter.corrected_gradients(&known.matrix),
+                    scatter.corrected_gradients(&known),
                 )
             }
             None => (f64::INFINITY, Vec::new()),
         };
-        let averaged = match self.curvature.take() {
+        let averaged = match self.averaged.take() {
             Some(known) => {
                 self.squared_error =
                     (1.0 - weight).powi(2) * self.squared_error + weight.powi(2) * squared_error;
@@ -140,7 +174,9 @@ impl RunningCurvatureAverage {
             }
         };
         let dim = averaged.nrows();
-        let error = (self.squared_error / (dim * (dim - 1)).max(1) as f64).sqrt();
+        let n_off_diagonal = (dim * (dim - 1)).max(1) as f64;
+        let with_diagonal = (dim * dim) as f64 / n_off_diagonal;
+        let error = (self.squared_error / n_off_diagonal).sqrt();
         let doubt = (DAMPING_PER_ERROR * error * (dim as f64).sqrt()).min(1.0);
         let damping = doubt * INITIAL_DAMPING / f64::from(self.taken).powi(2);
         ControlVariateCorrectedBlock {
@@ -148,30 +184,21 @@ impl RunningCurvatureAverage {
             curvature,
             shrunk: shrink_to_diagonal(&averaged, self.squared_error),
             averaged,
-            weight,
-            squared_error,
+            squared_error: with_diagonal * squared_error,
+            averaged_squared_error: with_diagonal * self.squared_error,
             parts,
             damping,
         }
     }
 
-    /// The weight of a block's step: `share`, the share of its gradient that is certain, if there are more than
-    /// [`FAR_NATS`] to gain or more than [`CERTAIN_SHARE`] is certain; otherwise the block's own `weight`, or more.
-    pub fn weight_of_share(share: f64, weight: f64, decrement: f64) -> f64 {
-        if decrement > FAR_NATS || share > CERTAIN_SHARE {
-            weight.max(share)
-        } else {
-            weight
-        }
-    }
-
     /// Stores the average of `C` over all blocks, in the whitened coordinates of the `q` after the step.
     pub fn set_averaged_curvature(&mut self, averaged: DMatrix<f64>) {
-        self.curvature = Some(averaged);
+        self.curvature = Some(shrink_to_diagonal(&averaged, self.squared_error).mean);
+        self.averaged = Some(averaged);
     }
 
-    /// Takes note that the block's step had this weight, which was more than its share of all draws: earlier
-    /// blocks then count for less.
+    /// Takes note that a block's step had this weight. If it was more than the block's share of all draws, earlier
+    /// blocks count for less.
     pub fn set_weight(&mut self, own_draws: usize, weight: f64) {
         let own = own_draws as f64;
         self.drawn = self
@@ -257,7 +284,8 @@ impl<'a> BlockScatter<'a> {
     }
 
     /// The gradient on each part, as if the part's draws had mean 0 and covariance I.
-    fn corrected_gradients(&self, known: &DMatrix<f64>) -> Vec<PartGradient> {
+    fn corrected_gradients(&self, known: &KnownCurvature) -> Vec<PartGradient> {
+        let (known, inflation) = (&*known.matrix, known.inflation);
         let parts = self.parts.mean.iter().zip(&self.parts.log_std);
         let moments = &self.draws.part_moments;
         let correct =
@@ -269,7 +297,11 @@ impl<'a> BlockScatter<'a> {
                 let log_std = DVector::from_fn(mean.len(), |i, _| {
                     log_std[i] - mean[i] * draw_mean[i] - excess(i)
                 });
-                PartGradient { mean, log_std }
+                PartGradient {
+                    mean,
+                    log_std,
+                    inflation,
+                }
             };
         parts.zip(moments).map(correct).collect()
     }
@@ -300,5 +332,100 @@ impl<'a> BlockScatter<'a> {
         let excess = known * (&first.2 - &second.2);
         let change = outer(&second) - outer(&first) - excess;
         &self.parts.curvature_difference + (&change + change.transpose()) * 0.5
+    }
+}
+
+/// The weight of each block in one part of the parameters: the means, or the scales.
+#[derive(Clone)]
+pub struct BlockWeights {
+    /// All draws so far; fewer if earlier blocks were drawn too far away, and more if the start deserves to count
+    /// like as many.
+    drawn: f64,
+    /// With more than this to gain, blocks are weighted by what is certain of their gradients.
+    far_nats: f64,
+    /// The gradients at the start, as long as it is kept.
+    held: Option<HeldGradients>,
+}
+
+/// The gradients of all blocks at a start that is kept.
+#[derive(Clone, Default)]
+struct HeldGradients {
+    parts: Vec<PartGradient>,
+    n_blocks: f64,
+    mean: Option<DVector<f64>>,
+}
+
+/// A gradient to step along, and the weight of the step.
+pub struct WeightedGradient {
+    pub gradient: DVector<f64>,
+    pub weight: f64,
+}
+
+impl BlockWeights {
+    /// If `keeps_start` is set, blocks have the weight 0 until their gradients are certainly not noise. The first
+    /// step then uses all of them.
+    pub fn new(keeps_start: bool) -> Self {
+        Self {
+            drawn: 0.0,
+            far_nats: if keeps_start {
+                FAR_FROM_START_NATS
+            } else {
+                FAR_NATS
+            },
+            held: keeps_start.then(HeldGradients::default),
+        }
+    }
+
+    /// Whether no step was taken yet.
+    pub const fn keeps_start(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Weighs a block of `own` draws with this `gradient`. `shares` computes which part of a gradient is no noise,
+    /// from the parts of its blocks, and `gain_nats` is what a whole
+    /// step promises.
+    pub fn weigh(
+        &mut self,
+        gradient: DVector<f64>,
+        parts: &[PartGradient],
+        own: usize,
+        shares: impl Fn(&DVector<f64>, &[PartGradient]) -> SignalShare,
+        gain_nats: f64,
+    ) -> WeightedGradient {
+        let own = own as f64;
+        self.drawn += own;
+        let Some(held) = &mut self.held else {
+            let weight = (NEW_BLOCK_WEIGHT_FACTOR * own / self.drawn).min(1.0);
+            let certain = shares(&gradient, parts).certain;
+            if certain <= weight || (gain_nats <= self.far_nats && certain <= CERTAIN_SHARE) {
+                return WeightedGradient { gradient, weight };
+            }
+            self.drawn = (NEW_BLOCK_WEIGHT_FACTOR * own / certain).max(own);
+            return WeightedGradient {
+                gradient,
+                weight: certain,
+            };
+        };
+        held.parts.extend_from_slice(parts);
+        held.n_blocks += 1.0;
+        let averaged = match held.mean.take() {
+            None => gradient,
+            Some(mean) => &mean + (gradient - &mean) / held.n_blocks,
+        };
+        let share = shares(&averaged, &held.parts);
+        if share.certain == 0.0 {
+            held.mean = Some(averaged.clone());
+            return WeightedGradient {
+                gradient: averaged,
+                weight: 0.0,
+            };
+        }
+        self.held = None;
+        // After a gain of k, Kalman's next gain is k / (1 + k).
+        self.drawn /= share.likely;
+        WeightedGradient {
+            gradient: averaged,
+            weight: share.likely,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::averaged_newton::MAX_MEAN_STEP_IN_STDS;
 use super::blocks::{
-    CERTAIN_RATIO, ControlVariateCorrectedBlock, RunningCurvatureAverage, certain_share,
+    BlockWeights, ControlVariateCorrectedBlock, RunningCurvatureAverage, SignalShare,
 };
 use crate::ascent::curvature::{NewtonPreconditioner, shrink_factor};
 use crate::ascent::draws::NoiseDraws;
@@ -24,14 +24,19 @@ pub struct StochasticFullGaussianNewton {
     blocks: RunningCurvatureAverage,
     dim: usize,
     params: Vec<f64>,
+    mean_weights: BlockWeights,
+    factor_weights: BlockWeights,
 }
 
 impl StochasticFullGaussianNewton {
-    pub const fn new(start: Vec<f64>, dim: usize) -> Self {
+    /// See [`BlockWeights::new`] for `keeps_start`.
+    pub fn new(start: Vec<f64>, dim: usize, keeps_start: bool) -> Self {
         Self {
             blocks: RunningCurvatureAverage::new(),
             dim,
             params: start,
+            mean_weights: BlockWeights::new(keeps_start),
+            factor_weights: BlockWeights::new(keeps_start),
         }
     }
 
@@ -104,28 +109,46 @@ impl Stepper for StochasticFullGaussianNewton {
             curvature,
             mut averaged,
             shrunk,
-            weight,
             squared_error,
+            averaged_squared_error,
             parts,
             damping,
         } = self.blocks.add_and_correct_block(evaluation, draws);
         let dim = self.dim;
+        let identity = DMatrix::identity(dim, dim);
         let ridge = shrunk.half_spectral_error() + damping;
         let metric = NewtonPreconditioner::new(&shrunk.mean, ridge);
-        let step = metric.newton_mean_step(&gradient);
-        let identity = DMatrix::identity(dim, dim);
+        let mean_step = |gradient: &DVector<f64>| metric.newton_mean_step(gradient);
         let excess = curvature - &identity;
         // For a symmetric change A of log L, the gradient is C − I, and the second derivative along A is
         // 2 |A|² where C = I: hence the predicted gain ¼ |C − I|².
-        let decrement = 0.5 * step.dot(&gradient) + 0.25 * excess.norm_squared();
-        let mean_share = certain_share(&gradient, parts.iter().map(|p| &p.mean), |g| {
-            metric.newton_mean_step(g)
-        });
-        let factor_share = 1.0 - CERTAIN_RATIO * squared_error / excess.norm_squared();
-        let weight_of = |share| RunningCurvatureAverage::weight_of_share(share, weight, decrement);
-        let (mean_weight, factor_weight) = (weight_of(mean_share), weight_of(factor_share));
+        let decrement = 0.5 * mean_step(&gradient).dot(&gradient) + 0.25 * excess.norm_squared();
+        let n_samples = draws.n_samples();
+        let for_mean = self.mean_weights.weigh(
+            gradient,
+            &parts,
+            n_samples,
+            |g, parts| SignalShare::of_gradient(g, parts, |part| &part.mean, mean_step),
+            decrement,
+        );
+        let keeps_factor = self.factor_weights.keeps_start();
+        let (excess, squared_error) = if keeps_factor {
+            (&averaged - &identity, averaged_squared_error)
+        } else {
+            (excess, squared_error)
+        };
+        let n_entries = dim * (dim + 1) / 2;
+        let factor_weight = self.factor_weights.weigh(
+            DVector::zeros(0),
+            &[],
+            n_samples,
+            |_, _| SignalShare::new(excess.norm_squared(), squared_error, n_entries),
+            decrement,
+        );
+        let (mean_weight, factor_weight) = (for_mean.weight, factor_weight.weight);
+        let (step, gradient) = (mean_step(&for_mean.gradient), for_mean.gradient);
         self.blocks
-            .set_weight(draws.n_samples(), mean_weight.max(factor_weight));
+            .set_weight(n_samples, mean_weight.max(factor_weight));
         let mut rate = factor_weight / (1.0 + damping);
         let factor = loop {
             let precision = &identity + &excess * rate;
