@@ -10,6 +10,7 @@ pub mod elbo_gradient;
 pub mod encoder;
 pub mod family;
 pub mod free_form;
+mod held_out;
 pub mod inference;
 pub mod refined;
 pub mod remaining;

@@ -1,14 +1,19 @@
 //! Refinement: a fixed number of ascent steps from the encoder's output. One ascent gives `q` for several
 //! numbers of steps.
+//!
+//! The encoder's output may be better than what a few steps lead to. Newton's steps wait until their own draws say
+//! that they gain ([`Phase::keeps_start_until_certain`]). Adam's do not know what they gain: after each number of
+//! steps, `q` is compared with the last one that was kept, on draws that the ascent has not used.
 
 use crate::amortized::AmortizedInference;
 use crate::ascent::{Objective, SearchState, run_phase};
 use crate::encoder::Encoder;
 use crate::family::{VariationalFamily, VariationalParams};
+use crate::held_out::values_by_draw_set;
 use crate::inference::{FitCost, FittedBatch, InferError, Inference, StopReason};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
-use gap_spec::Phase;
+use gap_spec::{Phase, StepRule};
 use gap_torch::SeedKey;
 use tch::Device;
 
@@ -51,17 +56,13 @@ impl RefinedInference<'_> {
             .map(SearchState::starting_at)
             .collect();
         let rows: Vec<usize> = (0..batch.len()).collect();
-        let mut path = Vec::with_capacity(self.steps.len());
+        let encoded = states.clone();
+        let mut path: Vec<Vec<SearchState>> = Vec::with_capacity(self.steps.len());
         let mut round = 0;
         let mut observer = |states: &[SearchState]| {
             round += 1;
             if self.steps.contains(&round) {
-                path.push(fitted_batch_after_steps(
-                    states,
-                    &start,
-                    round,
-                    model.device(),
-                ));
+                path.push(states.to_vec());
             }
         };
         let key = key.for_role("refinement");
@@ -76,16 +77,63 @@ impl RefinedInference<'_> {
         )?;
         // The ascent ends early when all datapoints have failed or stopped; `q` is then the same for all
         // larger numbers of steps.
-        for &steps in &self.steps[path.len()..] {
-            path.push(fitted_batch_after_steps(
-                &states,
-                &start,
-                steps,
-                model.device(),
-            ));
+        path.resize(self.steps.len(), states);
+        if self.phase.rule == StepRule::Adam {
+            keep_certain_gains(&mut objective, encoded, &mut path, key)?;
         }
-        Ok(path)
+        let fitted = path.iter().zip(&self.steps).map(|(states, &steps)| {
+            fitted_batch_after_steps(states, &start, steps, model.device())
+        });
+        Ok(fitted.collect())
     }
+}
+
+/// The number of draws in each set on which a refined `q` is compared.
+const DRAWS_PER_COMPARISON_SET: usize = 32;
+
+/// Replaces the parameters of each state in `path` by the last ones that were kept, `start` at first, unless it is
+/// certain that they are better. The draws of the comparison are added to the costs.
+fn keep_certain_gains(
+    objective: &mut Objective,
+    start: Vec<SearchState>,
+    path: &mut [Vec<SearchState>],
+    key: SeedKey,
+) -> Result<(), InferError> {
+    let key = key.for_role("comparison");
+    let rows: Vec<usize> = (0..start.len()).collect();
+    let mut kept = start;
+    let mut kept_values =
+        values_by_draw_set(objective, &mut kept, &rows, DRAWS_PER_COMPARISON_SET, key)?;
+    // The cost of the comparisons so far, which later numbers of steps bear too.
+    let mut earlier: Vec<(u64, f64)> = kept
+        .iter()
+        .map(|state| (state.joint_gradients, state.seconds))
+        .collect();
+    for states in path {
+        let before: Vec<(u64, f64)> = states
+            .iter()
+            .map(|state| (state.joint_gradients, state.seconds))
+            .collect();
+        let values = values_by_draw_set(objective, states, &rows, DRAWS_PER_COMPARISON_SET, key)?;
+        for (row, values) in values.into_iter().enumerate() {
+            let state = &mut states[row];
+            if values.gain_over(&kept_values[row]).is_certain() {
+                kept[row].params.clone_from(&state.params);
+                kept_values[row] = values;
+            } else {
+                state.params.clone_from(&kept[row].params);
+            }
+            let own = (
+                state.joint_gradients - before[row].0,
+                state.seconds - before[row].1,
+            );
+            state.joint_gradients += earlier[row].0;
+            state.seconds += earlier[row].1;
+            earlier[row].0 += own.0;
+            earlier[row].1 += own.1;
+        }
+    }
+    Ok(())
 }
 
 fn fitted_batch_after_steps(

@@ -1,14 +1,12 @@
 //! Compares the endpoints of several ascents of one datapoint: which is best, and whether all are at one
 //! optimum.
 
-use crate::ascent::{
-    Evaluation, EvaluationRequest, NoiseDraws, Objective, SearchState, whitened_sobol_normals,
-};
+use crate::ascent::{Objective, SearchState};
 use crate::family::VariationalParams;
+use crate::held_out::state_losses;
 use crate::inference::{FitCost, FittedBatch, InferError, StopReason};
 use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
-use std::time::Instant;
 
 /// The comparison of one datapoint's endpoints.
 pub struct EndComparison {
@@ -57,54 +55,6 @@ pub fn compare_all_ends(
         compare_ends(&losses, &failed)
     };
     Ok(rows.iter().enumerate().map(compare).collect())
-}
-
-/// Returns `−L` of each of `rows` on the same `n_samples` draws of `key`, and adds the cost to the states.
-///
-/// # Errors
-///
-/// [`InferError::Model`] if sizes do not fit.
-pub fn state_losses(
-    objective: &mut Objective,
-    states: &mut [SearchState],
-    rows: &[usize],
-    n_samples: usize,
-    key: SeedKey,
-) -> Result<Vec<f64>, InferError> {
-    let evaluations = state_values(objective, states, rows, n_samples, key)?;
-    Ok(evaluations.iter().map(|e| e.loss_nats()).collect())
-}
-
-/// As [`state_losses`], with everything that the evaluations computed.
-///
-/// # Errors
-///
-/// [`InferError::Model`] if sizes do not fit.
-pub fn state_values(
-    objective: &mut Objective,
-    states: &mut [SearchState],
-    rows: &[usize],
-    n_samples: usize,
-    key: SeedKey,
-) -> Result<Vec<Evaluation>, InferError> {
-    let clock = Instant::now();
-    let dim = objective.noise_dim();
-    let draws = NoiseDraws::from_common_normals(whitened_sobol_normals(key, n_samples, dim), dim);
-    let request = EvaluationRequest {
-        loss: true,
-        ..EvaluationRequest::GRADIENT_ONLY
-    };
-    let params: Vec<&[f64]> = rows
-        .iter()
-        .map(|&row| states[row].params.as_slice())
-        .collect();
-    let evaluations = objective.evaluate(rows, &params, &draws, request)?;
-    let share = clock.elapsed().as_secs_f64() / rows.len().max(1) as f64;
-    for &row in rows {
-        states[row].seconds += share;
-        states[row].joint_gradients += n_samples as u64;
-    }
-    Ok(evaluations)
 }
 
 /// Compares endpoints by their losses. One that failed, or whose loss is NaN, is worse than all others.

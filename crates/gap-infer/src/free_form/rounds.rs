@@ -23,10 +23,10 @@
 //! longer than a round to cross.
 
 use super::FreeFormInference;
-use super::best_end::{state_values, stop_of_failed_state};
+use super::best_end::stop_of_failed_state;
 use crate::ascent::{Objective, SearchState, run_phase};
+use crate::held_out::values_by_draw_set;
 use crate::inference::{InferError, StopReason};
-use crate::remaining::Remaining;
 use gap_spec::{AdamSettings, NoiseSource, Phase, StepRule};
 use gap_torch::SeedKey;
 
@@ -39,13 +39,8 @@ const FIRST_ROUND_DRAWS: u32 = 32;
 /// The most draws of a round.
 const MAX_DRAWS_PER_ROUND: u32 = 256;
 
-/// The number of sets of draws on which a round's gain is measured, and the number of draws in a set.
-const N_HELD_OUT_DRAW_SETS: u64 = 4;
+/// The number of draws in each set on which a round's gain is measured.
 const DRAWS_PER_HELD_OUT_SET: usize = 256;
-
-/// A round is kept if its gain is more than this many standard errors above 0: the 99% point of Student's
-/// distribution for the four sets.
-const CERTAIN_GAIN_STD_ERRORS: f64 = 4.54;
 
 impl FreeFormInference<'_> {
     /// Runs at most `most_rounds` rounds for each datapoint, until the bound on its remaining gain is below the
@@ -63,17 +58,18 @@ impl FreeFormInference<'_> {
             .filter(|&row| states[row].failed_at.is_none())
             .collect();
         let held_out = key.for_role("gain");
-        let mut before = values_by_draw_set(objective, states, &rows, held_out)?;
+        let mut before =
+            values_by_draw_set(objective, states, &rows, DRAWS_PER_HELD_OUT_SET, held_out)?;
         for (&row, values) in rows.iter().zip(&before) {
             stops[row] =
                 self.stop_from_remaining(&mut states[row], values.remaining_to_posterior());
         }
-        let is_open = |stop: &StopReason, max_steps: u32| matches!(*stop, StopReason::BudgetSpent { steps, .. } if steps < max_steps);
+        let is_open = |stop: StopReason| matches!(stop, StopReason::BudgetSpent { steps, .. } if steps < self.max_steps);
         for round in 0..most_rounds {
             (rows, before) = rows
                 .into_iter()
                 .zip(before)
-                .filter(|(row, _)| is_open(&stops[*row], self.max_steps))
+                .filter(|(row, _)| is_open(stops[*row]))
                 .unzip();
             if rows.is_empty() {
                 break;
@@ -95,14 +91,14 @@ impl FreeFormInference<'_> {
                 round_key,
                 &mut |_| (),
             )?;
-            let after = values_by_draw_set(objective, states, &rows, held_out)?;
+            let after =
+                values_by_draw_set(objective, states, &rows, DRAWS_PER_HELD_OUT_SET, held_out)?;
             for (i, (after, start)) in after.into_iter().zip(starts).enumerate() {
                 let row = rows[i];
-                let gain = RoundGain::from_losses(&before[i].losses, &after.losses);
+                let gain = after.gain_over(&before[i]);
                 let state = &mut states[row];
-                // A round whose gain is within its noise is undone. The comparison is false for NaN, so such a
-                // round is undone too.
-                let is_better = gain.nats > CERTAIN_GAIN_STD_ERRORS * gain.std_error_nats;
+                // A round whose gain is within its noise is undone.
+                let is_better = gain.is_certain();
                 if is_better {
                     before[i] = after;
                 } else {
@@ -138,84 +134,4 @@ fn adam_phase_of_round(round: u32) -> Phase {
         n_samples: (FIRST_ROUND_DRAWS << round.saturating_sub(1)).min(MAX_DRAWS_PER_ROUND),
         ..Phase::new(StepRule::Adam, FIRST_ROUND_STEPS << round)
     }
-}
-
-/// The estimated gain of a round in ELBO, nats, on draws that no ascent has used.
-struct RoundGain {
-    nats: f64,
-    std_error_nats: f64,
-}
-
-impl RoundGain {
-    /// Estimates the gain from `−L` on each set of draws, before and after the round.
-    fn from_losses(before: &[f64], after: &[f64]) -> Self {
-        let gains: Vec<f64> = before.iter().zip(after).map(|(b, a)| b - a).collect();
-        let (nats, std_error_nats) = mean_and_std_error(&gains);
-        Self {
-            nats,
-            std_error_nats,
-        }
-    }
-
-    /// Returns the absolute value of this gain as the estimate of what is left to gain. A round that lost and
-    /// was undone then does not count as converged: smaller steps may gain as much as it lost.
-    const fn as_remaining_estimate(&self) -> Remaining {
-        let nats = self.nats.abs();
-        Remaining {
-            nats,
-            std_error_nats: self.std_error_nats,
-            least_curvature_bound_nats: nats + 2.0 * self.std_error_nats,
-        }
-    }
-}
-
-/// What one datapoint's `q` comes to on each set of draws.
-#[derive(Default)]
-struct HeldOutValues {
-    /// `−L`, nats.
-    losses: Vec<f64>,
-    /// See [`crate::ascent::Evaluation::evidence_gap`].
-    evidence_gaps: Vec<f64>,
-}
-
-impl HeldOutValues {
-    /// The distance to the posterior itself, which bounds that to the optimum of the family.
-    fn remaining_to_posterior(&self) -> Remaining {
-        let (nats, std_error_nats) = mean_and_std_error(&self.evidence_gaps);
-        Remaining {
-            nats,
-            std_error_nats,
-            least_curvature_bound_nats: nats + 2.0 * std_error_nats,
-        }
-    }
-}
-
-/// Evaluates each of `rows` on each set of draws.
-fn values_by_draw_set(
-    objective: &mut Objective,
-    states: &mut [SearchState],
-    rows: &[usize],
-    key: SeedKey,
-) -> Result<Vec<HeldOutValues>, InferError> {
-    let mut values_by_row: Vec<HeldOutValues> =
-        rows.iter().map(|_| HeldOutValues::default()).collect();
-    for set in 0..N_HELD_OUT_DRAW_SETS {
-        let key = key.for_index(set);
-        let values = state_values(objective, states, rows, DRAWS_PER_HELD_OUT_SET, key)?;
-        for (of_row, value) in values_by_row.iter_mut().zip(values) {
-            of_row.losses.push(value.loss_nats());
-            let gap = value.evidence_gap;
-            of_row
-                .evidence_gaps
-                .push(gap.expect("a family without curvature has it"));
-        }
-    }
-    Ok(values_by_row)
-}
-
-fn mean_and_std_error(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let scatter: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (scatter / (n - 1.0) / n).sqrt())
 }

@@ -5,7 +5,6 @@
 
 use super::best_end::{
     N_SELECTION_DRAWS, best_end_with_total_cost, compare_all_ends, fitted_batch_from_states,
-    state_losses,
 };
 use super::rounds::MAX_ROUNDS;
 use super::{FreeFormFit, FreeFormInference, StartingPoint, n_draws_for_latent_dim};
@@ -13,6 +12,7 @@ use crate::ascent::{
     Objective, PhaseSchedule, SearchState, averaged_newton_phase, best_step_rule_for_family,
 };
 use crate::family::{DiagonalGaussian, FullGaussian, VariationalFamily};
+use crate::held_out::state_losses;
 use crate::inference::{InferError, StopReason};
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
