@@ -3,8 +3,8 @@
 //! What a command was asked for goes to stdout, and the command fails if it cannot be written there. Progress,
 //! warnings and error messages go to stderr as far as possible: a result is worth more than a message.
 //!
-//! If the reader of stdout goes away, as `head` does, the program ends without a message. If that of stderr goes
-//! away, the program goes on.
+//! If the reader of stdout goes away, as `head` does, the program ends without a message. If that of stderr
+//! goes away, the program goes on.
 
 use crate::signals;
 use std::fmt::{self, Display};

@@ -61,8 +61,8 @@ fn rewrite_report(folder: &Path, out: &Path, formats: &[Format]) -> Result<Strin
     Ok(report.text)
 }
 
-/// Says on stderr where the files are that a publication replaced; `difference` says how the results in a folder
-/// differ from those that replaced them.
+/// Says on stderr where the files are that a publication replaced; `difference` says how the results in a
+/// folder differ from those that replaced them.
 pub fn notify_of_kept_files(all_kept: &[Kept], difference: impl Fn(&Path) -> String) {
     for Kept { place, why } in all_kept {
         let why = match why {

@@ -6,8 +6,8 @@
 #[cfg(feature = "compute")]
 use crate::exit;
 
-/// Makes writing beyond a limit on the size of files an error instead of the end of the program. So is writing to
-/// a pipe that nobody reads, since Rust programs ignore SIGPIPE.
+/// Makes writing beyond a limit on the size of files an error instead of the end of the program. So is writing
+/// to a pipe that nobody reads, since Rust programs ignore SIGPIPE.
 pub fn set_signals_of_writing() {
     #[cfg(unix)]
     // SAFETY: no other thread runs yet, and the disposition calls no code of ours.

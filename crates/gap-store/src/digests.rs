@@ -62,8 +62,8 @@ impl TryFrom<BTreeMap<String, FileDigest>> for FileDigests {
     }
 }
 
-/// Whether `name` is the path of a file in a folder, and in no other folder: its parts are names, and hidden ones
-/// are not among them.
+/// Whether `name` is the path of a file in a folder, and in no other folder: its parts are names, and hidden
+/// ones are not among them.
 pub fn is_name_in_folder(name: &str) -> bool {
     let is_plain = |part: &str| !part.is_empty() && !part.starts_with('.');
     name.split('/').all(is_plain)

@@ -94,6 +94,11 @@ pub(crate) fn read_manifest(folder: &Path) -> Published {
         Ok(mut manifest) => {
             let files = manifest.shift_remove(FILES_KEY).unwrap_or_default();
             let files = serde_json::from_value(files).map_err(|error| error.to_string());
+            // The manifest of a stage, for example, is sealed and names files too.
+            let files = match manifest.contains_key(PROGRAM_KEY) {
+                true => files,
+                false => Err("it is the manifest of something else".to_owned()),
+            };
             match files.and_then(with_names_of_published_files) {
                 Ok(files) => Published::WithDigests {
                     manifest,
@@ -131,8 +136,8 @@ pub(crate) fn is_name_of_published(name: &str) -> bool {
 ///
 /// # Errors
 ///
-/// [`StoreError::Name`], or [`StoreError::Link`] or [`StoreError::InTheWay`] for what is in place of the file or
-/// of a folder that it lies in.
+/// [`StoreError::Name`], or [`StoreError::Link`] or [`StoreError::InTheWay`] for what is in place of the file
+/// or of a folder that it lies in.
 pub(crate) fn place_of(folder: &Path, name: &str) -> Result<PathBuf, StoreError> {
     if name != MANIFEST_FILE && !is_name_of_published(name) {
         return Err(StoreError::Name {

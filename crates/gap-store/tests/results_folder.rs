@@ -551,7 +551,7 @@ fn an_interrupted_publication_that_leads_elsewhere_is_not_finished() {
     fs::create_dir(&elsewhere).unwrap();
     fs::write(
         elsewhere.join("provenance.json"),
-        seal(&json!({"files": {}})),
+        seal(&json!({"amortgap": "1", "files": {}})),
     )
     .unwrap();
     fs::create_dir(&decided).unwrap();
@@ -576,6 +576,7 @@ fn a_changed_manifest_is_not_believed() {
         whole.replace("\"plan\": \"a1\"", "\"plan\": \"b2\""),
         whole.replace("\"bytes\": 1", "\"bytes\": 2"),
         whole.replace("\"digest\"", "\"digests\""),
+        seal(&json!({"stage": "model-1", "files": {}})),
         whole[..whole.len() / 2].to_owned(),
         String::new(),
     ] {

@@ -6,7 +6,7 @@ use crate::console;
 use crate::exit::Failure;
 use crate::report_command::SOURCES;
 use gap_harness::Provenance;
-use gap_schema::results::RECORDS_FILE;
+use gap_schema::results::{PROVENANCE_FILE, RECORDS_FILE};
 use gap_store::published::{self, Published};
 use gap_store::{FileDigests, FileFault, FileFaultKind, StageState, StagesFolder, owner_fault};
 use gap_torch::device::DeviceName;
@@ -31,6 +31,11 @@ pub fn check_results(arguments: &CheckArguments) -> CommandResult {
 fn check_folder(folder: &Path) -> Result<usize, Failure> {
     let name = folder.display();
     let (manifest, mut damaged) = match published::read(folder) {
+        Published::Nothing if folder.join(RECORDS_FILE).is_file() => {
+            let path = folder.join(PROVENANCE_FILE);
+            console::print_line(format_args!("{}: it is not there", path.display()))?;
+            (Map::new(), 1)
+        }
         Published::Nothing => {
             return Err(Failure::Input(format!(
                 "{name}: there are no results here; name the folder of a finished run, which `amortgap run` makes"

@@ -74,8 +74,8 @@ pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
     Ok(())
 }
 
-/// The experiment whose results are published in `folder`, as its spec there says, and the manifest. A spec that
-/// is not as it was published is refused: stages that it does not need may be those of the results.
+/// The experiment whose results are published in `folder`, as its spec there says, and the manifest. A spec
+/// that is not as it was published is refused: stages that it does not need may be those of the results.
 fn published_experiment(folder: &Path) -> Result<(Experiment, Map<String, Value>), Failure> {
     let Published::WithDigests {
         manifest, files, ..

@@ -168,7 +168,8 @@ fn n_parallel_stages(arguments: &RunArguments) -> usize {
 struct Question {
     /// A digest of the plans.
     plan: String,
-    /// The digest of `spec.toml`. A key that no stage depends on, such as `question`, is published all the same.
+    /// The digest of `spec.toml`. A key that no stage depends on, such as `question`, is published all the
+    /// same.
     spec: FileDigest,
 }
 
