@@ -1,5 +1,6 @@
 //! What goes wrong with a folder of results.
 
+use crate::digests::FileFault;
 use std::io;
 use std::path::PathBuf;
 
@@ -49,6 +50,16 @@ pub enum StoreError {
         path: PathBuf,
         /// One of the files in it.
         file: String,
+    },
+    /// The folder holds files, and a manifest that does not tell who made them.
+    #[error(
+        "{fault}, so that nothing tells whose files {path} holds; move them away, or choose another folder with --out"
+    )]
+    Unknown {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with the manifest.
+        fault: FileFault,
     },
     /// A folder of ours is a link to elsewhere.
     #[error(
@@ -105,6 +116,7 @@ impl StoreError {
             Self::InUse { .. }
                 | Self::OtherExperiment { .. }
                 | Self::Foreign { .. }
+                | Self::Unknown { .. }
                 | Self::Link { .. }
                 | Self::InTheWay { .. }
         )
