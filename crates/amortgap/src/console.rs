@@ -2,7 +2,11 @@
 //!
 //! What a command was asked for goes to stdout, and the command fails if it cannot be written there. Progress,
 //! warnings and error messages go to stderr as far as possible: a result is worth more than a message.
+//!
+//! If the reader of stdout goes away, as `head` does, the program ends without a message. If that of stderr
+//! goes away, the program goes on.
 
+use crate::signals;
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 
@@ -24,7 +28,7 @@ pub fn print_line(text: impl Display) -> Result<(), OutputError> {
     let written = stdout
         .write_all(line.as_bytes())
         .and_then(|()| stdout.flush());
-    written.map_err(OutputError)
+    written.map_err(output_error)
 }
 
 /// Prints a line to stderr, if it can be written to.
@@ -38,7 +42,15 @@ pub fn notify(line: impl Display) {
 pub fn print_clap_message(message: &clap::Error) -> Result<(), OutputError> {
     let printed = message.print().and_then(|()| io::stdout().flush());
     match printed {
-        Err(error) if !message.use_stderr() => Err(OutputError(error)),
+        Err(error) if !message.use_stderr() => Err(output_error(error)),
         _ => Ok(()),
     }
+}
+
+/// The error of writing to stdout; if nobody reads it, the program ends here.
+fn output_error(error: io::Error) -> OutputError {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        signals::end_because_nobody_reads();
+    }
+    OutputError(error)
 }

@@ -2,6 +2,7 @@
 //! it was interrupted.
 
 use crate::console::{self, OutputError};
+use gap_store::StoreError;
 #[cfg(feature = "compute")]
 use gap_torch::error_message::{Shortage, without_backtrace};
 use std::any::Any;
@@ -31,6 +32,15 @@ impl Failure {
     /// A failure of the run, with the messages of `error` and its causes.
     pub fn from_run_error(error: impl Error) -> Self {
         Self::Run(error_chain_in_one_line(&error))
+    }
+
+    /// A failure because of a folder of results: wrong input if the user has to do something about the folder.
+    pub fn from_store_error(error: StoreError) -> Self {
+        if error.is_about_folder() {
+            Self::from_input_error(error)
+        } else {
+            Self::from_run_error(error)
+        }
     }
 
     /// Prints the message, which is one line on stderr unless it is clap's, and returns the exit status.

@@ -8,7 +8,7 @@ use gap_report::{Format, ReportContent, main_results_text, render_report, summar
 use gap_schema::results::{self, ResultRows};
 use gap_schema::summary::StageCost;
 use gap_spec::{Experiment, document, input_file};
-use gap_store::published::{self, Files, Publication, Published};
+use gap_store::published::{self, Extent, Files, Kept, Publication, Published, WhyKept};
 use gap_store::{FileDigest, FileDigests};
 use serde_json::{Map, Value};
 use std::fs;
@@ -37,7 +37,8 @@ pub fn rewrite_reports(arguments: &ReportArguments) -> CommandResult {
 
 /// Reads the results in `folder`, writes their report to `out`, and returns the main results as text.
 fn rewrite_report(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, Failure> {
-    let (manifest, digests) = whole_results(folder)?;
+    published::finish_interrupted(folder).map_err(Failure::from_store_error)?;
+    let (manifest, without_digests) = whole_results(folder)?;
     let experiment =
         document::read(&folder.join(results::SPEC_FILE), &[]).map_err(Failure::from_input_error)?;
     let rows = ResultRows::read(folder, &experiment).map_err(Failure::from_input_error)?;
@@ -45,27 +46,34 @@ fn rewrite_report(folder: &Path, out: &Path, formats: &[Format]) -> Result<Strin
     let costs = read_stage_costs(&folder.join(results::COSTS_FILE))?;
     let provenance = Value::Object(manifest.clone());
     let report = render_results(&experiment, &rows, &provenance, costs, formats)?;
-    let mut unchanged = FileDigests::default();
-    if is_same_folder(folder, out) {
-        unchanged = digests;
-        unchanged
-            .0
-            .retain(|name, _| !report.files.contains_key(name));
-    }
     let publication = Publication {
         files: report.files,
-        unchanged,
-        manifest,
-        is_same: true,
+        manifest: manifest.clone(),
+        is_same: &|published, _| *published == manifest,
+        extent: if is_same_folder(folder, out) {
+            Extent::Addition { without_digests }
+        } else {
+            Extent::Part
+        },
     };
-    let earlier = published::publish(out, &publication).map_err(Failure::from_run_error)?;
-    if let Some(earlier) = earlier {
+    let all_kept = published::publish(out, &publication).map_err(Failure::from_store_error)?;
+    notify_of_kept_files(&all_kept, |_| "they are of another run".to_owned());
+    Ok(report.text)
+}
+
+/// Says on stderr where the files are that a publication replaced; `difference` says how the results in a
+/// folder differ from those that replaced them.
+pub fn notify_of_kept_files(all_kept: &[Kept], difference: impl Fn(&Path) -> String) {
+    for Kept { place, why } in all_kept {
+        let why = match why {
+            WhyKept::OtherResults => difference(place),
+            WhyKept::Changed => "files were changed since they were published".to_owned(),
+        };
         console::notify(format_args!(
-            "files that were changed since they were written are kept in {}",
-            earlier.display()
+            "earlier results are kept in {}: {why}",
+            place.display()
         ));
     }
-    Ok(report.text)
 }
 
 fn is_same_folder(a: &Path, b: &Path) -> bool {
@@ -122,7 +130,7 @@ pub fn render_results(
 }
 
 /// Files from which a report is made.
-const SOURCES: [&str; 6] = [
+pub const SOURCES: [&str; 6] = [
     results::RECORDS_FILE,
     results::SPEC_FILE,
     results::COSTS_FILE,
@@ -131,8 +139,8 @@ const SOURCES: [&str; 6] = [
     results::PICTURES_FILE,
 ];
 
-/// Returns the manifest of the results in `folder` and the digests of its files, and refuses results that are
-/// not as they were published. Results of older programs have no digests, and are taken as they are.
+/// Returns the manifest of the results in `folder`, and refuses results that are not as they were published.
+/// Results of older programs have no digests, and are taken as they are: their digests are returned too.
 fn whole_results(folder: &Path) -> Result<(Map<String, Value>, FileDigests), Failure> {
     let again = "run the experiment again, which publishes its results anew";
     match published::read(folder) {
@@ -151,7 +159,7 @@ fn whole_results(folder: &Path) -> Result<(Map<String, Value>, FileDigests), Fai
                 Some(fault) => Err(Failure::Input(format!("{fault}; {again}"))),
                 None => {
                     refuse_foreign_sources(folder, &files)?;
-                    Ok((manifest, files))
+                    Ok((manifest, FileDigests::default()))
                 }
             }
         }

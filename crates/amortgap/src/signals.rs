@@ -6,16 +6,23 @@
 #[cfg(feature = "compute")]
 use crate::exit;
 
-/// Makes the program end without a message if the reader of its output goes away, as `head` does, and makes
-/// writing beyond a limit on the size of files an error instead of the end of the program.
-///
-/// Rust programs ignore SIGPIPE by default.
+/// Makes writing beyond a limit on the size of files an error instead of the end of the program. So is writing
+/// to a pipe that nobody reads, since Rust programs ignore SIGPIPE.
 pub fn set_signals_of_writing() {
     #[cfg(unix)]
-    // SAFETY: no other thread runs yet, and these dispositions call no code of ours.
+    // SAFETY: no other thread runs yet, and the disposition calls no code of ours.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
+/// Ends the program as SIGPIPE does: without a message, and with the status that shells expect.
+pub fn end_because_nobody_reads() {
+    #[cfg(unix)]
+    // SAFETY: the default disposition calls no code of ours.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        libc::raise(libc::SIGPIPE);
     }
 }
 

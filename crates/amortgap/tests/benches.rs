@@ -240,3 +240,41 @@ fn a_result_that_cannot_be_read_is_named_with_its_place() {
     );
     assert!(no_time.contains("a time that is not positive"), "{no_time}");
 }
+
+#[test]
+fn a_table_in_a_folder_of_other_files_loses_none_of_them() {
+    let bench = with_results();
+    succeeds(&mut bench.amortgap(&COMMAND));
+    let first = fs::read(bench.path("out/bench.json")).unwrap();
+    let (_, stderr) = succeeds(&mut bench.amortgap(&COMMAND));
+    assert_eq!(stderr, "", "the same table replaces itself");
+    store(
+        &bench,
+        &["W2_batch1000", "points"],
+        &json!({"Elements": 1000}),
+        6e6,
+    );
+    let (_, stderr) = succeeds(&mut bench.amortgap(&COMMAND));
+    let (said, why) = stderr.trim_end().split_once(": ").unwrap();
+    assert_eq!(why, "they were measured before");
+    let place = said.strip_prefix("earlier results are kept in ").unwrap();
+    assert_eq!(
+        fs::read(bench.path(place).join("bench.json")).unwrap(),
+        first
+    );
+    assert_ne!(fs::read(bench.path("out/bench.json")).unwrap(), first);
+
+    fs::create_dir(bench.path("mine")).unwrap();
+    fs::write(bench.path("mine/bench.md"), "mine").unwrap();
+    fs::write(bench.path("mine/provenance.json"), "{}").unwrap();
+    let message =
+        refusal(&mut bench.amortgap(&["bench", "--criterion", "criterion", "--out", "mine"]));
+    assert!(
+        message.starts_with("mine holds `bench.md` and no results of amortgap"),
+        "{message}"
+    );
+    assert_eq!(
+        fs::read_to_string(bench.path("mine/bench.md")).unwrap(),
+        "mine"
+    );
+}

@@ -103,3 +103,57 @@ fn cleaning_removes_the_stages_of_other_settings_and_no_other() {
     assert!(!stderr.contains('['), "no stage is executed: {stderr}");
     assert_eq!(summary(&bench.path("out")), before);
 }
+
+#[test]
+fn cleaning_does_not_believe_a_damaged_spec() {
+    let bench = one_seed();
+    succeeds(&mut bench.run("out", &[]));
+    let spec = bench.path("out/spec.toml");
+    let text = fs::read_to_string(&spec).unwrap();
+    fs::write(&spec, edited(&text, "seeds = [0]", "seeds = [5]")).unwrap();
+    let message = refusal(&mut bench.amortgap(&["clean", "out"]));
+    assert_eq!(
+        message,
+        "out/spec.toml: it is damaged: its digest differs; run the experiment again, which publishes its results anew"
+    );
+    let (_, stderr) = succeeds(&mut bench.run("out", &[]));
+    assert!(
+        !stderr.contains('['),
+        "every stage is still there: {stderr}"
+    );
+    let (stdout, _) = succeeds(&mut bench.amortgap(&["clean", "out"]));
+    assert!(stdout.starts_with("out: 0 stages removed, "), "{stdout}");
+}
+
+#[test]
+fn a_check_finds_what_no_manifest_names() {
+    let bench = one_seed();
+    succeeds(&mut bench.run("out", &[]));
+    fs::write(bench.path("out/notes.txt"), "mine").unwrap();
+    fs::write(bench.path("out/figures/mine.svg"), "mine").unwrap();
+    let (stdout, _) = succeeds(&mut bench.amortgap(&["check", "out"]));
+    for name in ["notes.txt", "figures/mine.svg"] {
+        let line = format!("  out/{name}: it is not among the published files");
+        assert!(stdout.lines().any(|found| found == line), "{stdout}");
+    }
+    // No report is made while there is an `ascents.csv` that nobody published, and a check says so.
+    fs::write(bench.path("out/ascents.csv"), "a,b\n1,2\n").unwrap();
+    let output = bench.amortgap(&["check", "out"]).output().unwrap();
+    let (stdout, _) = texts(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stdout.contains("  out/ascents.csv: it is not among the published files, and no report is made while it is there; remove it\n"),
+        "{stdout}"
+    );
+    assert!(refusal(&mut bench.amortgap(&["report", "out"])).contains("out/ascents.csv: "));
+    fs::remove_file(bench.path("out/ascents.csv")).unwrap();
+
+    fs::write(bench.path("out/.stages/experiment"), "").unwrap();
+    let output = bench.amortgap(&["check", "out"]).output().unwrap();
+    let (stdout, _) = texts(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stdout.contains("  out/.stages/experiment: it cannot be read: it is damaged: "),
+        "{stdout}"
+    );
+}

@@ -6,7 +6,7 @@
 mod experiment;
 
 use assert_cmd::cargo::cargo_bin;
-use experiment::{Bench, DIGITS, edited, succeeds, summary, texts};
+use experiment::{Bench, DIGITS, edited, refusal, succeeds, summary, texts};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -273,4 +273,108 @@ fn runs_at_a_time_share_a_folder_and_a_fresh_one_is_refused_meanwhile() {
     assert_eq!(executed, 18, "no stage is executed twice");
     assert_eq!(summary(&bench.path("shared")), undisturbed);
     assert!(!bench.path("shared/earlier").exists());
+}
+
+/// The one folder of earlier results in `out`.
+fn earlier(bench: &Bench, out: &str) -> String {
+    let found: Vec<_> = fs::read_dir(bench.path(out).join("earlier"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let [name] = &found[..] else {
+        panic!("{found:?}")
+    };
+    format!("{out}/earlier/{name}")
+}
+
+#[test]
+fn a_report_in_a_folder_of_other_results_keeps_them() {
+    let one = edited(DIGITS, "seeds = [0, 1]", "seeds = [0]");
+    let bench = Bench::with(&one);
+    succeeds(&mut bench.run("out", &[]));
+    succeeds(&mut bench.run("other", &["--set", "estimators.iw_samples=50"]));
+    let records = |folder: &str| fs::read(bench.path(folder).join("records.parquet")).unwrap();
+    let before = records("other");
+    let report = ["report", "out", "--out", "other"];
+    let (_, stderr) = succeeds(&mut bench.amortgap(&report));
+    let kept = earlier(&bench, "other");
+    assert_eq!(
+        stderr,
+        format!("earlier results are kept in {kept}: they are of another run\n")
+    );
+    assert_eq!(records(&kept), before);
+    let (checked, _) = succeeds(&mut bench.amortgap(&["check", &kept]));
+    assert!(
+        checked.contains("9 of 9 files are as published"),
+        "{checked}"
+    );
+    // Once more there is nothing to keep; and a report joins a copy of its own results.
+    let (_, stderr) = succeeds(&mut bench.amortgap(&report));
+    assert_eq!(stderr, "");
+    succeeds(
+        Command::new("cp")
+            .args(["-r", "out", "copy"])
+            .current_dir(bench.path("")),
+    );
+    let (_, stderr) = succeeds(&mut bench.amortgap(&["report", "out", "--out", "copy"]));
+    assert_eq!(stderr, "");
+    let (checked, _) = succeeds(&mut bench.amortgap(&["check", "copy"]));
+    assert!(
+        checked.contains("9 of 9 files are as published"),
+        "{checked}"
+    );
+
+    // The stages are still there, from which a run publishes what a report has replaced.
+    let (_, stderr) = succeeds(&mut bench.run("other", &["--set", "estimators.iw_samples=50"]));
+    assert!(!stderr.contains('['), "no stage is executed: {stderr}");
+    assert_eq!(summary(&bench.path("other")), summary(&bench.path(&kept)));
+}
+
+#[test]
+fn a_report_and_a_run_refuse_a_folder_of_files_that_are_not_ours() {
+    let bench = Bench::with(&edited(DIGITS, "seeds = [0, 1]", "seeds = [0]"));
+    succeeds(&mut bench.run("out", &[]));
+    fs::create_dir(bench.path("mine")).unwrap();
+    let files = [
+        ("provenance.json", "{\"who\": \"mine\"}"),
+        ("report.html", "mine"),
+    ];
+    for (name, text) in files {
+        fs::write(bench.path("mine").join(name), text).unwrap();
+    }
+    for command in [
+        &mut bench.amortgap(&["report", "out", "--out", "mine"]),
+        &mut bench.run("mine", &[]),
+    ] {
+        assert_eq!(
+            refusal(command),
+            "mine holds `provenance.json` and no results of amortgap; choose an empty or a new folder with --out"
+        );
+        assert_eq!(fs::read_dir(bench.path("mine")).unwrap().count(), 2);
+        for (name, text) in files {
+            assert_eq!(
+                fs::read_to_string(bench.path("mine").join(name)).unwrap(),
+                text
+            );
+        }
+    }
+    // Neither a FIFO nor a link is written to, or waited for.
+    let lock = bench.path("out/.amortgap-publishing.lock");
+    succeeds(Command::new("mkfifo").arg(&lock));
+    let message = refusal(&mut bench.amortgap(&["report", "out"]));
+    assert!(
+        message.starts_with("out/.amortgap-publishing.lock is a FIFO, "),
+        "{message}"
+    );
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink("../mine/report.html", &lock).unwrap();
+    let message = refusal(&mut bench.amortgap(&["report", "out"]));
+    assert!(message.contains("is a link to elsewhere"), "{message}");
+    fs::remove_file(&lock).unwrap();
+    assert_eq!(
+        fs::read_to_string(bench.path("mine/report.html")).unwrap(),
+        "mine"
+    );
+    succeeds(Command::new("mkfifo").arg(bench.path("out/.stages/claims/zz")));
+    assert!(bench.status("out").ends_with(", results are published\n"));
 }

@@ -12,6 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -287,6 +288,42 @@ fn outputs_that_are_closed_are_not_written_to() {
         summary(&bench.path("out")),
         summary(&bench.path("finished"))
     );
+}
+
+#[test]
+fn a_run_whose_progress_nobody_reads_goes_on() {
+    let bench = Bench::with(&one_seed());
+    let mut run = bench.run("out", &[]);
+    let mut child = run
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(texts(&output).0.ends_with("report: out/report.html\n"));
+
+    // Nobody reads stdout either: the results are published, and the program ends as others do.
+    let mut run = bench.run("silent", &[]);
+    let mut child = run
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGPIPE));
+    assert_eq!(summary(&bench.path("silent")), summary(&bench.path("out")));
+    let mut report = bench.amortgap(&["report", "out"]);
+    let mut child = report
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(libc::SIGPIPE));
+    assert_eq!(texts(&output).1, "");
 }
 
 /// A terminal: the side that a terminal emulator has, and the side that a program has.

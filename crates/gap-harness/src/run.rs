@@ -91,6 +91,8 @@ pub struct RunReport {
     pub skipped: usize,
     /// The number of stages that were not started because there is no room on the disk for more results.
     pub not_started: usize,
+    /// Whether there is no room on the disk for more results, so that it is of no use to run other plans.
+    pub has_stopped: bool,
 }
 
 impl RunReport {
@@ -107,6 +109,7 @@ impl AddAssign for RunReport {
         self.failed.extend(other.failed);
         self.skipped += other.skipped;
         self.not_started += other.not_started;
+        self.has_stopped |= other.has_stopped;
     }
 }
 
@@ -183,8 +186,6 @@ struct ScheduleState {
     elsewhere: BTreeSet<usize>,
     /// The stages that the observer was told to be awaited.
     awaited: BTreeSet<usize>,
-    /// Whether no further stage is started, since no result could be kept.
-    is_stopping: bool,
     /// The unfinished dependencies of each stage that has not been started, by its position in the plan.
     waiting: HashMap<usize, HashSet<StageId>>,
     report: RunReport,
@@ -201,7 +202,6 @@ impl ScheduleState {
             running: 0,
             elsewhere: BTreeSet::new(),
             awaited: BTreeSet::new(),
-            is_stopping: false,
             waiting: waiting.collect(),
             report: RunReport::default(),
         }
@@ -293,15 +293,16 @@ impl<'a> RunSchedule<'a> {
     /// Executes a stage that is not finished, unless another process does.
     fn process_stage(&self, i: usize) -> StageEnd {
         let (id, stage) = &self.plan.stages()[i];
-        if self.lock_state().is_stopping {
+        if self.lock_state().report.has_stopped {
             return StageEnd::NotStarted;
         }
         let outcome = match self.execute_unless_finished(i, id, stage) {
             Ok(None) => return StageEnd::Elsewhere,
             Ok(Some(outcome)) => outcome,
             Err(error) => {
+                // A stage that fails for lack of memory stops no other: most take less, and are kept.
                 let no_room = matches!(&error, RunError::Store(error) if error.is_lack_of_room());
-                self.lock_state().is_stopping |= no_room;
+                self.lock_state().report.has_stopped |= no_room;
                 Outcome::Failed {
                     message: error.to_string(),
                 }
@@ -387,7 +388,7 @@ impl<'a> RunSchedule<'a> {
             }
             return;
         }
-        if state.is_stopping {
+        if state.report.has_stopped {
             state.report.not_started += state.waiting.len();
             state.waiting.clear();
             return;

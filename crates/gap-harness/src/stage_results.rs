@@ -5,7 +5,7 @@ use crate::stage_id::StageId;
 use gap_schema::results::RECORDS_FILE;
 use gap_schema::{Record, RowFile, parquet, rows_file};
 use gap_store::{StageOutput, Store};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The file with the wall time of a stage, seconds.
 const SECONDS_FILE: &str = "seconds";
@@ -35,7 +35,7 @@ pub fn publish(
 /// [`RunError`] if the file is not what the stage left.
 pub fn read_records(store: &Store, id: &StageId) -> Result<Vec<Record>, RunError> {
     let bytes = store.stages().read_file(id.as_str(), RECORDS_FILE)?;
-    parquet::records_from_bytes(&bytes, &named(id, RECORDS_FILE)).map_err(stage_error)
+    parquet::records_from_bytes(&bytes, &path_in_messages(id, RECORDS_FILE)).map_err(stage_error)
 }
 
 /// Reads the rows of one kind that a finished stage left.
@@ -45,7 +45,7 @@ pub fn read_records(store: &Store, id: &StageId) -> Result<Vec<Record>, RunError
 /// [`RunError`] if the file is not what the stage left.
 pub fn read_rows<T: RowFile>(store: &Store, id: &StageId) -> Result<Vec<T>, RunError> {
     let bytes = store.stages().read_file(id.as_str(), T::FILE_NAME)?;
-    rows_file::rows_from_csv(&bytes, &named(id, T::FILE_NAME)).map_err(stage_error)
+    rows_file::rows_from_csv(&bytes, &path_in_messages(id, T::FILE_NAME)).map_err(stage_error)
 }
 
 /// Reads the wall time of a finished stage, seconds.
@@ -59,7 +59,8 @@ pub fn read_seconds(store: &Store, id: &StageId) -> Result<f64, RunError> {
     text.parse().map_err(stage_error)
 }
 
-fn named(id: &StageId, file: &str) -> std::path::PathBuf {
+/// How messages name a file of a stage.
+fn path_in_messages(id: &StageId, file: &str) -> PathBuf {
     Path::new(id.as_str()).join(file)
 }
 

@@ -254,6 +254,44 @@ impl ColumnVisitor for RowWriter<'_> {
     }
 }
 
+/// Collects the cells of a row that are no finite numbers.
+struct NonFiniteCells<'a> {
+    record: &'a Record,
+    cells: Vec<(&'static str, f64)>,
+}
+
+impl ColumnVisitor for NonFiniteCells<'_> {
+    fn visit_column<T: Cell>(
+        &mut self,
+        name: &'static str,
+        field: impl Fn(&Record) -> T,
+    ) -> Result<T, String> {
+        let value = field(self.record);
+        match value.to_value() {
+            CellValue::Real(number) if !number.is_finite() => self.cells.push((name, number)),
+            _ => {}
+        }
+        Ok(value)
+    }
+
+    fn visit_newer_column<T: Cell>(
+        &mut self,
+        name: &'static str,
+        _: T,
+        field: impl Fn(&Record) -> T,
+    ) -> Result<T, String> {
+        self.visit_column(name, field)
+    }
+}
+
+/// The infinite numbers and NaNs of a record, each with its column. JSON writes all of them as `null`.
+pub(crate) fn non_finite_cells(record: &Record) -> Vec<(&'static str, f64)> {
+    let cells = Vec::new();
+    let mut row = NonFiniteCells { record, cells };
+    visit_record_columns(&mut row).expect("a record has all of its columns");
+    row.cells
+}
+
 /// Converts the records to a table with a column for each field.
 ///
 /// # Errors

@@ -1,11 +1,11 @@
 //! A folder of results: the names of its files, and the rows in them.
 
+use crate::columns::non_finite_cells;
 use crate::parquet::{self, TableError};
 use crate::rows_file::{self, RowFile, RowsError};
 use crate::sums::{self, WholeNumberColumns};
 use crate::{CalibrationRow, PosteriorGridCellRow, Record, TracePoint};
 use gap_spec::Experiment;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -142,23 +142,16 @@ impl ResultRows {
             let mut row = row.clone();
             (row.model, row.seconds, row.fit_seconds) = (String::new(), 0.0, 0.0);
             row.diagnostics.seconds = 0.0;
-            hash_row(&mut hasher, &row);
+            hasher.update(&serde_json::to_vec(&row).expect("a row is plain data"));
+            for (column, number) in non_finite_cells(&row) {
+                hasher.update(format!("{column}={number}").as_bytes());
+            }
         }
-        for row in &self.trace {
-            let mut row = row.clone();
+        hash_rows(&mut hasher, &self.trace, |row| {
             (row.model, row.seconds) = (String::new(), 0.0);
-            hash_row(&mut hasher, &row);
-        }
-        for row in &self.calibration {
-            let mut row = row.clone();
-            row.seconds = 0.0;
-            hash_row(&mut hasher, &row);
-        }
-        for row in &self.pictures {
-            let mut row = row.clone();
-            row.model = String::new();
-            hash_row(&mut hasher, &row);
-        }
+        });
+        hash_rows(&mut hasher, &self.calibration, |row| row.seconds = 0.0);
+        hash_rows(&mut hasher, &self.pictures, |row| row.model = String::new());
         hasher.finalize().to_hex()[..32].to_owned()
     }
 
@@ -199,8 +192,12 @@ fn insert_rows<T: RowFile>(
     Ok(())
 }
 
-fn hash_row(hasher: &mut blake3::Hasher, row: &impl Serialize) {
-    hasher.update(&serde_json::to_vec(row).expect("a row is plain data"));
+/// Adds rows to a digest of numbers, after `forget` has removed from each what is no such number.
+fn hash_rows<T: RowFile + Clone>(hasher: &mut blake3::Hasher, rows: &[T], forget: impl Fn(&mut T)) {
+    let mut rows = rows.to_vec();
+    rows.iter_mut().for_each(forget);
+    // CSV tells infinite numbers and NaN apart, which JSON does not.
+    hasher.update(&rows_file::rows_to_csv(&rows).expect("rows are plain values"));
 }
 
 fn read_rows_if_exists<T: DeserializeOwned + WholeNumberColumns>(

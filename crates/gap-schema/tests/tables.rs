@@ -4,13 +4,17 @@
     reason = "clippy allows it in test functions, not in what they call"
 )]
 
+use gap_schema::TracePoint;
 use gap_schema::parquet::{TableError, read_records, records_to_bytes, records_to_frame};
 use gap_schema::record::Record;
+use gap_schema::results::ResultRows;
 use gap_spec::{
-    Diagnostics, EncoderKind, EncoderLabel, Estimator, Family, Method, Side, Split, StopKind, Trust,
+    Diagnostics, EncoderKind, EncoderLabel, Estimator, Family, Method, Side, Split, Start,
+    StopKind, Trust,
 };
 use polars::prelude::{Column, DataFrame, ParquetWriter};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::fs;
 
 /// A record whose optional fields are all empty.
@@ -244,4 +248,75 @@ fn a_file_of_another_format_or_no_file_is_an_error() {
     assert!(read_records(&path).is_err());
     fs::write(&path, "dataset,split\ndigits,test\n").unwrap();
     assert!(read_records(&path).is_err());
+}
+
+/// A point of a trace.
+fn trace_point() -> TracePoint {
+    TracePoint {
+        variant: None,
+        dataset: "digits".to_owned(),
+        split: Split::Test,
+        seed: 0,
+        model: "model-0".to_owned(),
+        latent_dim: 2,
+        ascent: "default".to_owned(),
+        phases: "lbfgs/fixed/8".to_owned(),
+        start: Start::Prior,
+        n: 2,
+        steps: 1,
+        joint_gradients: 8.0,
+        seconds: 0.0,
+        climbing: 0,
+        nats_to_go: 0.0,
+        nats_to_go_std_error: 0.0,
+        nats_to_go_median: 0.0,
+        nats_to_go_worst: 0.0,
+        above_tolerance: 0,
+        other_optimum: 0,
+        other_optimum_nats: 0.0,
+        non_finite: 0,
+        reference_joint_gradients: 0.0,
+    }
+}
+
+#[test]
+fn the_digest_of_numbers_tells_all_numbers_apart_and_ignores_times() {
+    let digest = |record: Record| {
+        let records = vec![plain(), record];
+        let rows = ResultRows {
+            records,
+            ..ResultRows::default()
+        };
+        rows.digest_of_numbers()
+    };
+    let numbers = [-18.25, 0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    let values = numbers.map(|value_nats| Record {
+        value_nats,
+        ..plain()
+    });
+    let errors = numbers.map(|number| Record {
+        remaining_nats: Some(number),
+        ..plain()
+    });
+    let digests: BTreeSet<String> = values.into_iter().chain(errors).map(digest).collect();
+    assert_eq!(digests.len(), 10);
+    let late = Record {
+        seconds: 1e9,
+        ..plain()
+    };
+    assert_eq!(digest(late), digest(plain()));
+
+    let digest_of_trace = |nats_to_go: f64| {
+        let trace = vec![TracePoint {
+            nats_to_go,
+            ..trace_point()
+        }];
+        let rows = ResultRows {
+            trace,
+            ..ResultRows::default()
+        };
+        rows.digest_of_numbers()
+    };
+    let digests: BTreeSet<String> = numbers.map(digest_of_trace).into();
+    assert_eq!(digests.len(), 5);
 }

@@ -76,6 +76,23 @@ fn an_encoder_of_many_layers_has_too_long_a_name() {
 }
 
 #[test]
+fn networks_of_more_layers_than_can_be_trained_are_refused() {
+    for (text, key) in [
+        ("encoder_hidden = [100]", "model.training.encoder_hidden"),
+        ("hidden = [128]", "model.hidden"),
+    ] {
+        let start = text.split_once('[').unwrap().0;
+        let layers = |n| format!("{start}{:?}", vec![1; n]);
+        parsed(&edited(text, &layers(100))).unwrap();
+        for n in [101, 300_000] {
+            let error = parsed(&edited(text, &layers(n))).unwrap_err();
+            let end = format!(": `{key}` has {n} layers; use at most 100");
+            assert!(error.ends_with(&end), "{error}");
+        }
+    }
+}
+
+#[test]
 fn learning_rates_beyond_every_use_are_refused() {
     let cure = "and Adam changes every parameter by about that much in its first step; use at most 100, as in 0.001";
     for rate in ["1e300", "101.0"] {

@@ -1,8 +1,11 @@
 //! Claims: what one process works on, no other does.
 
-use crate::disk::unwritable;
+use crate::disk::{open_lock_file, unwritable};
 use crate::error::StoreError;
+use gap_spec::input_file;
 use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The exclusive right to work on something, held by a lock on a file.
@@ -20,15 +23,36 @@ impl Claim {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unwritable`].
+    /// [`StoreError`] if there cannot be a file, or is something else.
     pub fn try_take(path: &Path) -> Result<Option<Self>, StoreError> {
+        Self::take_by(path, |file| match file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        })
+    }
+
+    /// Takes the claim `path`, and waits for it where another holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if there cannot be a file, or is something else.
+    pub fn take(path: &Path) -> Result<Self, StoreError> {
+        let taken = Self::take_by(path, |file| file.lock().map(|()| true))?;
+        Ok(taken.expect("the lock was waited for"))
+    }
+
+    /// Takes the claim `path` if `lock` locks its file.
+    fn take_by(
+        path: &Path,
+        lock: impl Fn(&File) -> io::Result<bool>,
+    ) -> Result<Option<Self>, StoreError> {
         loop {
-            let file = File::create(path).map_err(unwritable(path))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(source)) => return Err(unwritable(path)(source)),
+            let file = open_lock_file(path)?;
+            if !lock(&file).map_err(unwritable(path))? {
+                return Ok(None);
             }
+            // The holder before may have removed the file between the two lines above.
             if is_file_at(&file, path) {
                 return Ok(Some(Self {
                     path: path.to_owned(),
@@ -38,27 +62,9 @@ impl Claim {
         }
     }
 
-    /// Takes the claim `path`, and waits for it where another holds it.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unwritable`].
-    pub fn take(path: &Path) -> Result<Self, StoreError> {
-        loop {
-            let file = File::create(path).map_err(unwritable(path))?;
-            file.lock().map_err(unwritable(path))?;
-            if is_file_at(&file, path) {
-                return Ok(Self {
-                    path: path.to_owned(),
-                    _lock: file,
-                });
-            }
-        }
-    }
-
     /// Whether a process holds the claim `path`.
     pub fn is_held(path: &Path) -> bool {
-        let file = File::open(path);
+        let file = input_file::open(path);
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 }
@@ -70,20 +76,13 @@ impl Drop for Claim {
     }
 }
 
-/// Whether `path` is still the file that was opened: the holder before may have removed it meanwhile.
-#[cfg(unix)]
+/// Whether the file that was opened is the one at `path`.
 fn is_file_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
     let identity = |found: fs::Metadata| (found.dev(), found.ino());
-    match (file.metadata(), fs::metadata(path)) {
+    match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(opened), Ok(there)) => identity(opened) == identity(there),
         _ => false,
     }
-}
-
-#[cfg(not(unix))]
-fn is_file_at(_: &File, path: &Path) -> bool {
-    path.is_file()
 }
 
 #[cfg(test)]
@@ -120,5 +119,25 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn a_claim_follows_no_link_and_waits_for_no_fifo() {
+        let folder = tempfile::tempdir().unwrap();
+        let [target, link, fifo] = ["target", "link", "fifo"].map(|name| folder.path().join(name));
+        fs::write(&target, "mine").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let error = Claim::take(&link).unwrap_err();
+        assert!(matches!(error, StoreError::Link { .. }), "{error}");
+        assert_eq!(fs::read(&target).unwrap(), b"mine");
+        // A claim that is taken empties no file either.
+        drop(Claim::take(&target).unwrap());
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.unwrap().success());
+        for error in [Claim::take(&fifo), Claim::take(folder.path())] {
+            let error = error.unwrap_err();
+            assert!(matches!(error, StoreError::InTheWay { .. }), "{error}");
+        }
+        assert!(Claim::try_take(&fifo).is_err() && !Claim::is_held(&fifo));
     }
 }

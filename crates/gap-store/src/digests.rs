@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The size and digest of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +45,33 @@ impl FileDigest {
 }
 
 /// The digests of the files of a folder, by their paths in it (with `/` between parts).
+///
+/// Digests that are read have names of files in the folder alone: others are refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "BTreeMap<String, FileDigest>")]
 pub struct FileDigests(pub BTreeMap<String, FileDigest>);
+
+impl TryFrom<BTreeMap<String, FileDigest>> for FileDigests {
+    type Error = String;
+
+    fn try_from(digests: BTreeMap<String, FileDigest>) -> Result<Self, String> {
+        match digests.keys().find(|name| !is_name_in_folder(name)) {
+            None => Ok(Self(digests)),
+            Some(name) => Err(format!("{name:?} is no name of a file in this folder")),
+        }
+    }
+}
+
+/// Whether `name` is the path of a file in a folder, and in no other folder: its parts are names, and hidden
+/// ones are not among them.
+pub fn is_name_in_folder(name: &str) -> bool {
+    let is_plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+    name.split('/').all(is_plain)
+        && !name.contains(['\\', '\0'])
+        && Path::new(name)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+}
 
 /// A file that is not what its digest says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,4 +174,41 @@ fn read_regular_file(path: &Path, expected: u64) -> Result<Vec<u8>, FileFaultKin
         });
     }
     fs::read(path).map_err(|error| FileFaultKind::Unreadable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_of_files_elsewhere_are_refused() {
+        let parsed = |name: &str| {
+            let text = serde_json::json!({ name: FileDigest::of(b"") }).to_string();
+            serde_json::from_str::<FileDigests>(&text)
+        };
+        for name in ["a", "figures/a b.svg", "a..b"] {
+            assert!(parsed(name).is_ok(), "{name}");
+        }
+        for name in [
+            "",
+            "/",
+            "/etc/passwd",
+            "..",
+            "../a",
+            "a/../../b",
+            "a//b",
+            "a/",
+            "./a",
+            ".stages/x",
+            "a/.b",
+            "a\\..\\b",
+            "a\0",
+        ] {
+            let error = parsed(name).unwrap_err().to_string();
+            assert!(
+                error.contains("is no name of a file in this folder"),
+                "{name}: {error}"
+            );
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What goes wrong with a folder of results.
 
+use crate::digests::FileFault;
 use std::io;
 use std::path::PathBuf;
 
@@ -15,13 +16,11 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The disk is full, or a quota or a limit on the size of files is reached.
-    #[error(
-        "cannot write {path}: {source}; it takes {needed} bytes and {free} are free: make room for it"
-    )]
+    #[error("cannot write {path}: {source}; {}: make room for it", room(*needed, *free))]
     NoRoom {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
-        /// Its size.
+        /// The size of the file; 0 if it is not known.
         needed: u64,
         /// Bytes that are free on its file system.
         free: u64,
@@ -52,6 +51,16 @@ pub enum StoreError {
         /// One of the files in it.
         file: String,
     },
+    /// The folder holds files, and a manifest that does not tell who made them.
+    #[error(
+        "{fault}, so that nothing tells whose files {path} holds; move them away, or choose another folder with --out"
+    )]
+    Unknown {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with the manifest.
+        fault: FileFault,
+    },
     /// A folder of ours is a link to elsewhere.
     #[error(
         "{path} is a link to elsewhere, and nothing is written or deleted through it; remove the link"
@@ -59,6 +68,30 @@ pub enum StoreError {
     Link {
         /// The link.
         path: PathBuf,
+    },
+    /// Something else is in place of a file or a folder of ours.
+    #[error(
+        "{path} is {found} in place of {needed}; move it away, and give the same command again"
+    )]
+    InTheWay {
+        /// The place.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+        /// What should be there.
+        needed: &'static str,
+    },
+    /// Another process published results while a report of the results before was made.
+    #[error("{path}: other results were published meanwhile; give the same command again")]
+    Superseded {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file has a name under which nothing is published.
+    #[error("`{name}` is no name of a file in a folder of results")]
+    Name {
+        /// The name.
+        name: String,
     },
     /// A stored file is not what was written.
     #[error("{path}: {message}; run the same command again, which makes it anew")]
@@ -74,5 +107,25 @@ impl StoreError {
     /// Whether no other file can be written either.
     pub const fn is_lack_of_room(&self) -> bool {
         matches!(self, Self::NoRoom { .. })
+    }
+
+    /// Whether the user has to do something about the folder, or choose another.
+    pub const fn is_about_folder(&self) -> bool {
+        matches!(
+            self,
+            Self::InUse { .. }
+                | Self::OtherExperiment { .. }
+                | Self::Foreign { .. }
+                | Self::Unknown { .. }
+                | Self::Link { .. }
+                | Self::InTheWay { .. }
+        )
+    }
+}
+
+fn room(needed: u64, free: u64) -> String {
+    match needed {
+        0 => format!("{free} bytes are free"),
+        _ => format!("it takes {needed} bytes and {free} are free"),
     }
 }

@@ -1,35 +1,30 @@
 //! What a finished run publishes, described by one manifest: `provenance.json`.
 //!
-//! The manifest names every other file with its digest, and is replaced last. A folder that was being written
-//! when the run was killed is thereby recognised: its files are not those that its manifest names.
+//! The manifest names every other file with its digest, and is replaced last. The `publication` module
+//! replaces what is published; this one reads it.
 
-use crate::claim::Claim;
-use crate::digests::{FileDigests, FileFault, FileFaultKind};
-use crate::disk::{refuse_link, remove_if_there, sync_folder, unwritable, write_new_file};
+use crate::digests::{FileDigests, FileFault, FileFaultKind, is_name_in_folder};
+use crate::disk::{check_file_or_nothing, check_folder_or_nothing, entries};
 use crate::error::StoreError;
-use crate::sealed_json::{SealError, seal, unseal};
+pub use crate::publication::{
+    Extent, Files, Kept, Publication, WhyKept, finish_interrupted, publish,
+};
+use crate::sealed_json::{SealError, unseal};
 use gap_spec::input_file;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// The manifest.
 pub const MANIFEST_FILE: &str = "provenance.json";
 /// Where results are kept that later ones replaced.
 pub const EARLIER_FOLDER: &str = "earlier";
-/// Where files are written before they are renamed to their places.
-const STAGING_FOLDER: &str = ".publishing";
-/// The claim on publishing.
-const CLAIM_FILE: &str = ".publishing.lock";
 /// The size of the longest manifest that is read.
 const MOST_MANIFEST_BYTES: u64 = 1 << 26;
+/// The key of the program's version, which every manifest of a run has.
+const PROGRAM_KEY: &str = "amortgap";
 /// The key of the digests in the manifest.
-const FILES_KEY: &str = "files";
-
-/// Files by their paths in the folder of results.
-pub type Files = BTreeMap<String, Vec<u8>>;
+pub(crate) const FILES_KEY: &str = "files";
 
 /// What is published in a folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,12 +46,17 @@ pub enum Published {
     DamagedManifest(FileFault),
 }
 
-/// Whether `folder` has a manifest, damaged or not.
+/// Whether this program, or an older one, wrote the manifest in `folder`, damaged or not.
 pub fn is_results_folder(folder: &Path) -> bool {
     match read_manifest(folder) {
         Published::Nothing => false,
-        Published::WithoutDigests(manifest) => manifest.contains_key("amortgap"),
-        Published::WithDigests { .. } | Published::DamagedManifest(_) => true,
+        Published::WithoutDigests(manifest) => manifest.contains_key(PROGRAM_KEY),
+        Published::WithDigests { .. } => true,
+        Published::DamagedManifest(_) => {
+            let text = input_file::read(&folder.join(MANIFEST_FILE), MOST_MANIFEST_BYTES);
+            let key = format!("\"{PROGRAM_KEY}\"");
+            text.is_ok_and(|text| text.windows(key.len()).any(|part| part == key.as_bytes()))
+        }
     }
 }
 
@@ -75,7 +75,7 @@ pub fn read(folder: &Path) -> Published {
 }
 
 /// The manifest, without a look at the files that it names.
-fn read_manifest(folder: &Path) -> Published {
+pub(crate) fn read_manifest(folder: &Path) -> Published {
     let path = folder.join(MANIFEST_FILE);
     let damaged = |kind| {
         Published::DamagedManifest(FileFault {
@@ -93,13 +93,19 @@ fn read_manifest(folder: &Path) -> Published {
     match unseal::<Map<String, Value>>(&text) {
         Ok(mut manifest) => {
             let files = manifest.shift_remove(FILES_KEY).unwrap_or_default();
-            match serde_json::from_value(files) {
+            let files = serde_json::from_value(files).map_err(|error| error.to_string());
+            // The manifest of a stage, for example, is sealed and names files too.
+            let files = match manifest.contains_key(PROGRAM_KEY) {
+                true => files,
+                false => Err("it is the manifest of something else".to_owned()),
+            };
+            match files.and_then(with_names_of_published_files) {
                 Ok(files) => Published::WithDigests {
                     manifest,
                     files,
                     faults: Vec::new(),
                 },
-                Err(error) => damaged(FileFaultKind::Unreadable(error.to_string())),
+                Err(message) => damaged(FileFaultKind::Unreadable(message)),
             }
         }
         Err(SealError::Unsealed) => match serde_json::from_str::<Map<String, Value>>(&text) {
@@ -113,174 +119,78 @@ fn read_manifest(folder: &Path) -> Published {
     }
 }
 
-/// Removes what a killed run left when it published.
-pub(crate) fn remove_leftovers(folder: &Path) -> Result<(), StoreError> {
-    remove_if_there(&folder.join(STAGING_FOLDER))?;
-    remove_if_there(&folder.join(CLAIM_FILE))?;
-    remove_if_there(&partial_earlier(folder))
+fn with_names_of_published_files(digests: FileDigests) -> Result<FileDigests, String> {
+    match digests.0.keys().find(|name| !is_name_of_published(name)) {
+        None => Ok(digests),
+        Some(name) => Err(format!("`{name}` is no name of a published file")),
+    }
 }
 
-fn partial_earlier(folder: &Path) -> PathBuf {
-    folder.join(EARLIER_FOLDER).join(".partial")
+/// Whether a file besides the manifest can be published as `name`.
+pub(crate) fn is_name_of_published(name: &str) -> bool {
+    let first = name.split('/').next();
+    is_name_in_folder(name) && name != MANIFEST_FILE && first != Some(EARLIER_FOLDER)
 }
 
-/// What is to be published in a folder of results.
-#[derive(Debug, Default)]
-pub struct Publication {
-    /// Files that are written anew.
-    pub files: Files,
-    /// Files that are in the folder already, and stay as they are.
-    pub unchanged: FileDigests,
-    /// The entries of the manifest, besides the digests of the files.
-    pub manifest: Map<String, Value>,
-    /// Whether earlier results are replaced without being kept, since they have the same plan and spec.
-    pub is_same: bool,
-}
-
-/// Replaces what is published in `folder`. Returns the folder in which earlier results are kept, if they are:
-/// those with another plan or spec, and files that were changed since they were published.
+/// The path of the published file `name`, at which there is a file or nothing.
 ///
 /// # Errors
 ///
-/// [`StoreError`] if the disk refuses. Nothing has changed then, unless it refused to rename.
-pub fn publish(folder: &Path, publication: &Publication) -> Result<Option<PathBuf>, StoreError> {
-    let files = &publication.files;
-    fs::create_dir_all(folder).map_err(unwritable(folder))?;
-    let _claim = Claim::take(&folder.join(CLAIM_FILE))?;
-    let staging = folder.join(STAGING_FOLDER);
-    remove_if_there(&staging)?;
-    let mut digests = publication.unchanged.clone();
-    digests.0.extend(FileDigests::of(files).0);
-    let mut sealed = publication.manifest.clone();
-    let json = serde_json::to_value(&digests).expect("plain data");
-    sealed.insert(FILES_KEY.to_owned(), json);
-    let stage = || -> Result<(), StoreError> {
-        for (name, content) in files {
-            write_in_folder(&staging, name, content)?;
-        }
-        write_in_folder(&staging, MANIFEST_FILE, seal(&sealed).as_bytes())
-    };
-    stage().inspect_err(|_| {
-        let _ = fs::remove_dir_all(&staging);
-    })?;
-
-    let old = read(folder);
-    let mut kept = files_to_keep(folder, &old, publication);
-    let is_replaced_by_itself =
-        |name: &String| name == MANIFEST_FILE || digests.read(folder, name).is_ok();
-    if kept.iter().all(is_replaced_by_itself) {
-        kept.clear();
+/// [`StoreError::Name`], or [`StoreError::Link`] or [`StoreError::InTheWay`] for what is in place of the file
+/// or of a folder that it lies in.
+pub(crate) fn place_of(folder: &Path, name: &str) -> Result<PathBuf, StoreError> {
+    if name != MANIFEST_FILE && !is_name_of_published(name) {
+        return Err(StoreError::Name {
+            name: name.to_owned(),
+        });
     }
-    let earlier = keep_earlier(folder, &kept)?;
-    if let Published::WithDigests { files: old, .. } = &old {
-        for name in old.0.keys().filter(|name| !digests.0.contains_key(*name)) {
-            remove_if_there(&folder.join(name))?;
-        }
+    let path = folder.join(name);
+    let parents = path.ancestors().skip(1);
+    for parent in parents.take_while(|parent| *parent != folder) {
+        check_folder_or_nothing(parent)?;
     }
-    for name in files.keys().map(String::as_str).chain([MANIFEST_FILE]) {
-        let path = folder.join(name);
-        if let Some(parent) = path.parent() {
-            refuse_link(parent).or_else(|error| {
-                // The folder of results itself may well be a link.
-                if parent == folder { Ok(()) } else { Err(error) }
-            })?;
-            fs::create_dir_all(parent).map_err(unwritable(parent))?;
-        }
-        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
-            return Err(StoreError::Foreign {
-                path: folder.to_owned(),
-                file: name.to_owned(),
-            });
-        }
-        fs::rename(staging.join(name), &path).map_err(unwritable(&path))?;
-    }
-    sync_folder(folder)?;
-    remove_if_there(&staging)?;
-    Ok(earlier)
+    check_file_or_nothing(&path)?;
+    Ok(path)
 }
 
-/// The files that a publication replaces and that must not be lost.
-fn files_to_keep(folder: &Path, old: &Published, publication: &Publication) -> Vec<String> {
-    let is_there = |name: &String| folder.join(name).is_file();
-    let new = publication.files.keys();
-    let manifest = MANIFEST_FILE.to_owned();
-    match old {
-        Published::Nothing => new.filter(|name| is_there(name)).cloned().collect(),
-        Published::WithDigests { files, faults, .. } => {
-            let replaced = |name: &String| !publication.unchanged.0.contains_key(name);
-            if publication.is_same {
-                let changed = faults.iter().filter(|fault| match fault.kind {
-                    FileFaultKind::Size { bytes, .. } => bytes > 0,
-                    FileFaultKind::Digest => true,
-                    _ => false,
-                });
-                let changed = changed.filter_map(|fault| fault.path.strip_prefix(folder).ok());
-                let changed = changed.map(|name| name.to_string_lossy().into_owned());
-                let foreign = new.filter(|name| !files.0.contains_key(*name)).cloned();
-                changed
-                    .filter(replaced)
-                    .chain(foreign.filter(is_there))
-                    .collect()
+/// Refuses links and other things in place of the published files, which would make publishing fail later.
+pub(crate) fn check_places(folder: &Path) -> Result<(), StoreError> {
+    check_folder_or_nothing(&folder.join(EARLIER_FOLDER))?;
+    check_folder_or_nothing(&folder.join("figures"))?;
+    place_of(folder, MANIFEST_FILE)?;
+    if let Published::WithDigests { files, .. } = read_manifest(folder) {
+        for name in files.0.keys() {
+            place_of(folder, name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The paths in `folder` that `files` does not have, in order, besides the manifest, earlier results and hidden
+/// files.
+///
+/// # Errors
+///
+/// [`StoreError`] if a folder cannot be listed.
+pub fn unlisted(folder: &Path, files: &FileDigests) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(inside) = folders.pop() {
+        for path in entries(&inside)? {
+            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy();
+            let is_ours = name == MANIFEST_FILE || files.0.contains_key(&*name);
+            if name.starts_with('.') || name == EARLIER_FOLDER || is_ours {
+                continue;
+            }
+            let is_folder = fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
+            let prefix = format!("{name}/");
+            if is_folder && files.0.keys().any(|listed| listed.starts_with(&prefix)) {
+                folders.push(path);
             } else {
-                let all = files.0.keys().chain([&manifest]);
-                let foreign = new.filter(|name| !files.0.contains_key(*name));
-                all.chain(foreign)
-                    .filter(|name| is_there(name))
-                    .cloned()
-                    .collect()
+                found.push(path);
             }
         }
-        // Nothing says which files of theirs are as they were.
-        Published::WithoutDigests(_) if publication.is_same => Vec::new(),
-        Published::WithoutDigests(_) | Published::DamagedManifest(_) => {
-            let all = new.chain([&manifest]);
-            all.filter(|name| is_there(name)).cloned().collect()
-        }
     }
-}
-
-fn write_in_folder(folder: &Path, name: &str, content: &[u8]) -> Result<(), StoreError> {
-    let path = folder.join(name);
-    let parent = path.parent().unwrap_or(folder);
-    fs::create_dir_all(parent).map_err(unwritable(parent))?;
-    write_new_file(&path, content)
-}
-
-/// Copies the files `names` of `folder` to a new folder below [`EARLIER_FOLDER`], whole or not at all.
-fn keep_earlier(folder: &Path, names: &[String]) -> Result<Option<PathBuf>, StoreError> {
-    if names.is_empty() {
-        return Ok(None);
-    }
-    let all = folder.join(EARLIER_FOLDER);
-    refuse_link(&all)?;
-    let partial = partial_earlier(folder);
-    remove_if_there(&partial)?;
-    for name in names {
-        let (from, to) = (folder.join(name), partial.join(name));
-        let parent = to.parent().unwrap_or(&partial);
-        fs::create_dir_all(parent).map_err(unwritable(parent))?;
-        // A second name costs no room; a file system that has none gets a copy.
-        fs::hard_link(&from, &to)
-            .or_else(|_| fs::copy(&from, &to).map(|_| ()))
-            .map_err(unwritable(&to))?;
-    }
-    let plan = match read_manifest(&partial) {
-        Published::WithDigests { manifest, .. } | Published::WithoutDigests(manifest) => manifest
-            .get("plan")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
-        _ => None,
-    };
-    let plan = plan.unwrap_or_else(|| "changed".to_owned());
-    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let name = format!("{}-{plan}", now.replace(':', ""));
-    let place = (1..)
-        .map(|n| match n {
-            1 => all.join(&name),
-            n => all.join(format!("{name}-{n}")),
-        })
-        .find(|place| fs::symlink_metadata(place).is_err())
-        .expect("there are more numbers than folders");
-    fs::rename(&partial, &place).map_err(unwritable(&place))?;
-    Ok(Some(place))
+    found.sort();
+    Ok(found)
 }

@@ -16,6 +16,10 @@ pub const STAGES_FOLDER: &str = ".stages";
 pub const CLAIMS_FOLDER: &str = "claims";
 /// Stages that were found damaged, in the folder of stages.
 pub const DAMAGED_FOLDER: &str = "damaged";
+/// The lock by which a run shows that it is at work, in the folder of stages.
+pub const PRESENCE_FILE: &str = "lock";
+/// The experiment that the folder belongs to, in the folder of stages.
+pub const OWNER_FILE: &str = "experiment";
 /// The names and digests of a stage's files, among them.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// The size of the longest manifest of a stage that is read.

@@ -1,17 +1,18 @@
 //! The folder of one experiment's results, and the stages in it.
 
 use crate::claim::Claim;
-use crate::digests::FileDigests;
+use crate::digests::{FileDigests, FileFault, FileFaultKind};
 use crate::disk::{
-    TEMPORARY_SUFFIX, entries, refuse_link, remove_if_there, replace_file, sync_folder, unwritable,
-    write_new_file,
+    TEMPORARY_SUFFIX, check_folder_or_nothing, entries, first_free_place, make_folder,
+    open_lock_file, remove_if_there, rename, replace_file, sync_folder, unwritable, write_new_file,
 };
 use crate::error::StoreError;
-use crate::published;
+use crate::ownership::check_is_ours;
+use crate::published::{self, Kept};
 use crate::sealed_json::{seal, unseal};
 use crate::stages_folder::{
-    CLAIMS_FOLDER, DAMAGED_FOLDER, MANIFEST_FILE, PARTIAL_SUFFIX, STAGES_FOLDER, StageManifest,
-    StagesFolder,
+    CLAIMS_FOLDER, DAMAGED_FOLDER, MANIFEST_FILE, OWNER_FILE, PARTIAL_SUFFIX, PRESENCE_FILE,
+    STAGES_FOLDER, StageManifest, StagesFolder,
 };
 use gap_spec::input_file::{self, InputFileError};
 use serde::{Deserialize, Serialize};
@@ -29,11 +30,6 @@ pub struct Store {
     /// Locked, shared with other runs, as long as this one is at work.
     presence: File,
 }
-
-/// The lock by which a run shows that it is at work.
-const PRESENCE_FILE: &str = "lock";
-/// The experiment that the folder belongs to.
-const OWNER_FILE: &str = "experiment";
 
 /// The size of the longest name of an owner that is read.
 const MOST_OWNER_BYTES: u64 = 1 << 20;
@@ -53,32 +49,34 @@ impl Store {
     /// [`StoreError`] if the folder cannot be written to, belongs to another experiment, or holds files that
     /// no run made.
     pub fn open(folder: &Path, experiment: &str) -> Result<(Self, Vec<String>), StoreError> {
-        refuse_foreign_folder(folder)?;
+        let is_ours = check_is_ours(folder)?;
         let stages = folder.join(STAGES_FOLDER);
         for path in [
             &stages,
             &stages.join(CLAIMS_FOLDER),
             &stages.join(DAMAGED_FOLDER),
-            &folder.join(published::EARLIER_FOLDER),
-            &folder.join("figures"),
         ] {
-            refuse_link(path)?;
+            check_folder_or_nothing(path)?;
         }
-        fs::create_dir_all(stages.join(CLAIMS_FOLDER)).map_err(unwritable(folder))?;
-        // Opening anything but a regular file for writing could wait for a reader.
+        published::check_places(folder)?;
+        let mut notices = Vec::new();
+        if let Some(kept) = published::finish_interrupted(folder)? {
+            notices.push(notice_of_finished(folder, kept.as_ref()));
+        }
+        make_folder(&stages.join(CLAIMS_FOLDER))?;
+        // Whatever is in place of the lock, only we can have put it there.
         let lock = stages.join(PRESENCE_FILE);
         if fs::symlink_metadata(&lock).is_ok_and(|found| !found.is_file()) {
             remove_if_there(&lock)?;
         }
-        let presence = File::create(&lock).map_err(unwritable(folder))?;
+        let presence = open_lock_file(&lock)?;
         let is_alone = presence.try_lock().is_ok();
         let store = Self {
             folder: folder.to_owned(),
             stages: StagesFolder::in_results(folder),
             presence,
         };
-        let mut notices = Vec::new();
-        if is_alone {
+        if is_alone && is_ours {
             store.remove_leftovers()?;
         }
         store.presence.lock_shared().map_err(unwritable(folder))?;
@@ -90,9 +88,6 @@ impl Store {
     fn check_owner(&self, experiment: &str, notices: &mut Vec<String>) -> Result<(), StoreError> {
         let path = self.stages.path().join(OWNER_FILE);
         let _claim = Claim::take(&self.stages.path().join(CLAIMS_FOLDER).join(OWNER_FILE))?;
-        let own = || Owner {
-            experiment: experiment.to_owned(),
-        };
         let text = match fs::symlink_metadata(&path) {
             Ok(_) => input_file::read_text(&path, MOST_OWNER_BYTES),
             Err(error) => Err(error.into()),
@@ -114,27 +109,24 @@ impl Store {
                 remove_if_there(&path)?;
             }
         }
-        replace_file(&path, seal(&own()).as_bytes())
+        let owner = Owner {
+            experiment: experiment.to_owned(),
+        };
+        replace_file(&path, seal(&owner).as_bytes())
     }
 
     /// Removes what killed runs left: nobody else may be at work.
     fn remove_leftovers(&self) -> Result<(), StoreError> {
-        for folder in [self.folder.clone(), self.stages.path().to_owned()] {
-            for path in entries(&folder)? {
-                let name = file_name(&path);
-                let is_leftover = name.ends_with(PARTIAL_SUFFIX)
-                    || name.ends_with(TEMPORARY_SUFFIX) && name.starts_with('.')
-                    || name.starts_with(".amortgap-")
-                    || folder == self.stages.path() && name.ends_with(TEMPORARY_SUFFIX);
-                if is_leftover {
-                    remove_if_there(&path)?;
-                }
+        for path in entries(self.stages.path())? {
+            let name = file_name(&path);
+            if name.ends_with(PARTIAL_SUFFIX) || name.ends_with(TEMPORARY_SUFFIX) {
+                remove_if_there(&path)?;
             }
         }
         for claim in entries(&self.stages.path().join(CLAIMS_FOLDER))? {
             remove_if_there(&claim)?;
         }
-        published::remove_leftovers(&self.folder)
+        Ok(())
     }
 
     /// The folder.
@@ -214,12 +206,9 @@ impl Store {
     /// [`StoreError::Unwritable`].
     pub fn set_stage_aside(&self, stage: &str) -> Result<PathBuf, StoreError> {
         let damaged = self.stages.path().join(DAMAGED_FOLDER);
-        fs::create_dir_all(&damaged).map_err(unwritable(&damaged))?;
-        let place = (1..)
-            .map(|n| damaged.join(format!("{stage}-{n}")))
-            .find(|place| fs::symlink_metadata(place).is_err())
-            .expect("there are more numbers than folders");
-        fs::rename(self.stages.of_stage(stage), &place).map_err(unwritable(&place))?;
+        make_folder(&damaged)?;
+        let place = first_free_place(&damaged, stage);
+        rename(&self.stages.of_stage(stage), &place)?;
         Ok(place)
     }
 
@@ -236,7 +225,7 @@ impl Store {
         let partial = self.stages.path().join(format!("{stage}{PARTIAL_SUFFIX}"));
         remove_if_there(&partial)?;
         let publish = || {
-            fs::create_dir(&partial).map_err(unwritable(&partial))?;
+            make_folder(&partial)?;
             for (name, content) in files {
                 write_new_file(&partial.join(name), content)?;
             }
@@ -246,32 +235,26 @@ impl Store {
             };
             write_new_file(&partial.join(MANIFEST_FILE), seal(&manifest).as_bytes())?;
             sync_folder(&partial)?;
-            fs::rename(&partial, self.stages.of_stage(stage)).map_err(unwritable(&partial))
+            rename(&partial, &self.stages.of_stage(stage))
         };
         publish().inspect_err(|_| {
             // What could not be written whole takes up room that another run may need.
-            let _ = fs::remove_dir_all(&partial);
+            let _ = remove_if_there(&partial);
         })
     }
 }
 
-/// Refuses a folder with files in it, none of which a run has made. Hidden files are not looked at.
-fn refuse_foreign_folder(folder: &Path) -> Result<(), StoreError> {
-    if folder.join(STAGES_FOLDER).is_dir() || published::is_results_folder(folder) {
-        return Ok(());
-    }
-    let names = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(unwritable(folder)(error)),
-        Ok(_) => entries(folder)?.into_iter().map(|path| file_name(&path)),
-    };
-    match names.filter(|name| !name.starts_with('.')).min() {
-        None => Ok(()),
-        Some(file) => Err(StoreError::Foreign {
-            path: folder.to_owned(),
-            file,
-        }),
-    }
+fn notice_of_finished(folder: &Path, kept: Option<&Kept>) -> String {
+    let earlier = kept.map_or_else(String::new, |kept| {
+        format!(
+            "; what was there before is kept in {}",
+            kept.place.display()
+        )
+    });
+    format!(
+        "{}: a run was stopped while it published its results, and now they are published{earlier}",
+        folder.display()
+    )
 }
 
 fn file_name(path: &Path) -> String {
@@ -291,6 +274,24 @@ fn size_on_disk(path: &Path) -> u64 {
         Ok(found) => found.len(),
         Err(_) => 0,
     }
+}
+
+/// What is wrong with the name of the experiment that stages in `folder` belong to; nothing without stages.
+pub fn owner_fault(folder: &Path) -> Option<FileFault> {
+    let stages = folder.join(STAGES_FOLDER);
+    if !stages.is_dir() {
+        return None;
+    }
+    let path = stages.join(OWNER_FILE);
+    let unreadable = |error: &dyn std::fmt::Display| FileFaultKind::Unreadable(error.to_string());
+    let kind = match input_file::read_text(&path, MOST_OWNER_BYTES) {
+        Ok(text) => unreadable(&unseal::<Owner>(&text).err()?),
+        Err(InputFileError::System(error)) if error.kind() == io::ErrorKind::NotFound => {
+            FileFaultKind::Missing
+        }
+        Err(error) => unreadable(&error),
+    };
+    Some(FileFault { path, kind })
 }
 
 /// What is in a folder of results.

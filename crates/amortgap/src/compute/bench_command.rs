@@ -5,10 +5,10 @@ use super::criterion_results;
 use crate::CommandResult;
 use crate::console;
 use crate::exit::Failure;
+use crate::report_command::notify_of_kept_files;
 use gap_harness::Provenance;
 use gap_report::{bench_rows_plain_text, render_benches};
-use gap_store::FileDigests;
-use gap_store::published::{self, Publication};
+use gap_store::published::{self, Extent, Publication};
 use gap_torch::device::DeviceName;
 use serde_json::{Map, Value};
 
@@ -23,17 +23,14 @@ pub fn report_criterion_benches(arguments: &BenchArguments) -> CommandResult {
     let written: Vec<String> = written.map(|path| path.display().to_string()).collect();
     let publication = Publication {
         files,
-        unchanged: FileDigests::default(),
         manifest: bench_provenance(),
-        is_same: true,
+        // Times are measured only once.
+        is_same: &|_, _| false,
+        extent: Extent::Whole,
     };
-    let earlier = published::publish(&arguments.out, &publication);
-    if let Some(earlier) = earlier.map_err(Failure::from_run_error)? {
-        console::notify(format_args!(
-            "files that were changed are kept in {}",
-            earlier.display()
-        ));
-    }
+    let all_kept = published::publish(&arguments.out, &publication);
+    let all_kept = all_kept.map_err(Failure::from_store_error)?;
+    notify_of_kept_files(&all_kept, |_| "they were measured before".to_owned());
     console::print_line(bench_rows_plain_text(&rows))?;
     let written = written.join(", ");
     Ok(console::print_line(format_args!("written: {written}"))?)

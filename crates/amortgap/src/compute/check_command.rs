@@ -4,10 +4,11 @@ use super::arguments::CheckArguments;
 use crate::CommandResult;
 use crate::console;
 use crate::exit::Failure;
+use crate::report_command::SOURCES;
 use gap_harness::Provenance;
-use gap_schema::results::RECORDS_FILE;
+use gap_schema::results::{PROVENANCE_FILE, RECORDS_FILE};
 use gap_store::published::{self, Published};
-use gap_store::{FileFault, FileFaultKind, StageState, StagesFolder};
+use gap_store::{FileDigests, FileFault, FileFaultKind, StageState, StagesFolder, owner_fault};
 use gap_torch::device::DeviceName;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -30,6 +31,11 @@ pub fn check_results(arguments: &CheckArguments) -> CommandResult {
 fn check_folder(folder: &Path) -> Result<usize, Failure> {
     let name = folder.display();
     let (manifest, mut damaged) = match published::read(folder) {
+        Published::Nothing if folder.join(RECORDS_FILE).is_file() => {
+            let path = folder.join(PROVENANCE_FILE);
+            console::print_line(format_args!("{}: it is not there", path.display()))?;
+            (Map::new(), 1)
+        }
         Published::Nothing => {
             return Err(Failure::Input(format!(
                 "{name}: there are no results here; name the folder of a finished run, which `amortgap run` makes"
@@ -60,7 +66,7 @@ fn check_folder(folder: &Path) -> Result<usize, Failure> {
             for fault in &faults {
                 console::print_line(format_args!("  {fault}"))?;
             }
-            (manifest, damaged)
+            (manifest, damaged + check_unlisted(folder, &files)?)
         }
     };
     if !folder.join(RECORDS_FILE).is_file() {
@@ -76,16 +82,36 @@ fn check_folder(folder: &Path) -> Result<usize, Failure> {
     Ok(damaged)
 }
 
+/// Prints which files nobody published, and returns how many of them are in the way of a report.
+fn check_unlisted(folder: &Path, files: &FileDigests) -> Result<usize, Failure> {
+    let mut in_the_way = 0;
+    for path in published::unlisted(folder, files).map_err(Failure::from_run_error)? {
+        let is_source = SOURCES.iter().any(|name| path == folder.join(name));
+        let consequence = match is_source {
+            true => ", and no report is made while it is there; remove it",
+            false => "",
+        };
+        in_the_way += usize::from(is_source);
+        console::print_line(format_args!(
+            "  {}: it is not among the published files{consequence}",
+            path.display()
+        ))?;
+    }
+    Ok(in_the_way)
+}
+
+/// Prints which stages there are, and returns how many files about them are damaged.
 fn check_stages(folder: &Path) -> Result<usize, Failure> {
     let stages = StagesFolder::in_results(folder);
     let names = stages.names().map_err(Failure::from_run_error)?;
     let states = names.iter().map(|name| stages.state(name));
-    let faults: Vec<String> = states
+    let faults: Vec<FileFault> = states
         .filter_map(|state| match state {
-            StageState::Damaged(fault) => Some(fault.to_string()),
+            StageState::Damaged(fault) => Some(fault),
             StageState::Missing | StageState::Finished => None,
         })
         .collect();
+    let owner = owner_fault(folder);
     let name = folder.display();
     match names.len() {
         0 => console::print_line(format_args!(
@@ -96,10 +122,10 @@ fn check_stages(folder: &Path) -> Result<usize, Failure> {
             n - faults.len()
         ))?,
     }
-    for fault in &faults {
+    for fault in faults.iter().chain(&owner) {
         console::print_line(format_args!("  {fault}"))?;
     }
-    Ok(faults.len())
+    Ok(faults.len() + owner.iter().count())
 }
 
 /// Says whether this program would make the same numbers, from what `manifest` says of the program and the

@@ -6,27 +6,26 @@ use crate::console;
 use crate::exit::Failure;
 use gap_harness::{Plan, Provenance};
 use gap_schema::results::SPEC_FILE;
-use gap_spec::document;
+use gap_spec::{Experiment, document};
 use gap_store::Store;
 use gap_store::published::{self, Published};
 use gap_torch::device::DeviceName;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// Removes the stages that are not needed, and prints how much room that makes.
 pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
     let folder = &arguments.folder;
-    let experiment =
-        document::read(&folder.join(SPEC_FILE), &[]).map_err(Failure::from_input_error)?;
-    let manifest = match published::read(folder) {
-        Published::WithDigests { manifest, .. } => manifest,
-        _ => {
-            return Err(Failure::Input(format!(
-                "{}: there are no published results here, so that every stage may be needed; run the experiment first",
-                folder.display()
-            )));
-        }
-    };
+    let (experiment, _) = published_experiment(folder)?;
+    let (store, notices) =
+        Store::open(folder, &experiment.name).map_err(Failure::from_input_error)?;
+    notices.into_iter().for_each(console::notify);
+    store
+        .exclude_other_runs()
+        .map_err(Failure::from_input_error)?;
+    // Read again, since a publication that was interrupted is finished only now, and no run is at work.
+    let (experiment, manifest) = published_experiment(folder)?;
     let text = |key: &str| {
         manifest
             .get(key)
@@ -58,14 +57,6 @@ pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
             ids.collect::<Vec<_>>()
         })
         .collect();
-    let (store, notices) =
-        Store::open(folder, &experiment.name).map_err(Failure::from_input_error)?;
-    for notice in notices {
-        console::notify(format_args!("{notice}"));
-    }
-    store
-        .exclude_other_runs()
-        .map_err(Failure::from_input_error)?;
     let (removed, bytes) = store
         .remove_stages(|stage| needed.contains(stage))
         .map_err(Failure::from_run_error)?;
@@ -81,4 +72,27 @@ pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
             .len(),
     ))?;
     Ok(())
+}
+
+/// The experiment whose results are published in `folder`, as its spec there says, and the manifest. A spec
+/// that is not as it was published is refused: stages that it does not need may be those of the results.
+fn published_experiment(folder: &Path) -> Result<(Experiment, Map<String, Value>), Failure> {
+    let Published::WithDigests {
+        manifest, files, ..
+    } = published::read(folder)
+    else {
+        return Err(Failure::Input(format!(
+            "{}: there are no published results here, so that every stage may be needed; run the experiment first",
+            folder.display()
+        )));
+    };
+    let spec = files.read(folder, SPEC_FILE).map_err(|fault| {
+        Failure::Input(format!(
+            "{fault}; run the experiment again, which publishes its results anew"
+        ))
+    })?;
+    let spec = String::from_utf8_lossy(&spec);
+    let experiment =
+        document::parse(&folder.join(SPEC_FILE), &spec).map_err(Failure::from_input_error)?;
+    Ok((experiment, manifest))
 }

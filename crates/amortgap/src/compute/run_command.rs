@@ -7,7 +7,7 @@ use super::resume_command;
 use crate::CommandResult;
 use crate::console;
 use crate::exit::{self, Failure};
-use crate::report_command::render_results;
+use crate::report_command::{notify_of_kept_files, render_results};
 use crate::signals::exit_on_interrupt_signals;
 use gap_data::DataError;
 use gap_harness::provenance::VariantProvenance;
@@ -19,7 +19,7 @@ use gap_harness::{
 use gap_report::Format;
 use gap_schema::results::{self, ResultRows};
 use gap_spec::{Experiment, document};
-use gap_store::published::{self, Publication, Published};
+use gap_store::published::{self, Extent, Publication, Published};
 use gap_store::{FileDigest, FileDigests, Store, StoreError};
 use gap_torch::device::{DeviceName, set_one_thread_per_operation};
 use serde_json::{Map, Value};
@@ -46,7 +46,7 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
         .unwrap_or_else(|| PathBuf::from("results").join(&experiment.name));
     let (store, notices) = Store::open(&folder, &experiment.name).map_err(store_failure)?;
     for notice in notices {
-        console::notify(format_args!("{notice}"));
+        console::notify(notice);
     }
     if arguments.fresh {
         forget_stages(&store).map_err(store_failure)?;
@@ -67,8 +67,12 @@ pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
     exit_on_interrupt_signals();
     let progress = Progress::new_for_plans(&plans);
     let mut report = RunReport::default();
-    // Variants run one after the other; a failure in one does not stop the next.
+    // Variants run one after the other; a failure in one does not stop the next, unless nothing can be kept.
     for (plan, executor) in plans.iter().zip(&executors) {
+        if report.has_stopped {
+            report.not_started += plan.stages().len();
+            continue;
+        }
         let observer = progress.for_variant(plan.variant());
         report += gap_harness::run::run(plan, &store, executor, &observer, jobs)
             .map_err(Failure::from_run_error)?;
@@ -164,7 +168,8 @@ fn n_parallel_stages(arguments: &RunArguments) -> usize {
 struct Question {
     /// A digest of the plans.
     plan: String,
-    /// The digest of `spec.toml`. A key that no stage depends on, such as `question`, is published all the same.
+    /// The digest of `spec.toml`. A key that no stage depends on, such as `question`, is published all the
+    /// same.
     spec: FileDigest,
 }
 
@@ -246,20 +251,14 @@ fn publish_run(
     files.extend(report.files);
 
     let folder = store.folder();
-    let (is_same, difference) = compare_with_published(folder, question, experiment);
     let publication = Publication {
         files,
-        unchanged: FileDigests::default(),
         manifest,
-        is_same,
+        is_same: &|manifest, files| question.is_of(manifest, files),
+        extent: Extent::Whole,
     };
-    let earlier = published::publish(folder, &publication).map_err(Failure::from_run_error)?;
-    if let Some(earlier) = earlier {
-        console::notify(format_args!(
-            "earlier results are kept in {}: {difference}",
-            earlier.display()
-        ));
-    }
+    let all_kept = published::publish(folder, &publication).map_err(Failure::from_store_error)?;
+    notify_of_kept_files(&all_kept, |earlier| difference_from(earlier, experiment));
     let page = folder.join(results::PAGE_FILE);
     let last = format!(
         "{}\nnumbers: {numbers}\nreport: {}",
@@ -272,31 +271,20 @@ fn publish_run(
     })
 }
 
-/// Whether what is published in `folder` answers `question`, and what is different about it.
-fn compare_with_published(
-    folder: &Path,
-    question: &Question,
-    experiment: &Experiment,
-) -> (bool, String) {
-    let changed = "files were changed since they were published";
-    let Published::WithDigests {
-        manifest, files, ..
-    } = published::read(folder)
-    else {
-        return (false, changed.to_owned());
+/// What is different about the results in `earlier`.
+fn difference_from(earlier: &Path, experiment: &Experiment) -> String {
+    let spec = match published::read(earlier) {
+        Published::WithDigests { files, .. } => files.read(earlier, results::SPEC_FILE).ok(),
+        _ => None,
     };
-    if question.is_of(&manifest, &files) {
-        return (true, changed.to_owned());
-    }
-    let spec = files.read(folder, results::SPEC_FILE).unwrap_or_default();
+    let Some(spec) = spec else {
+        return "files were changed since they were published".to_owned();
+    };
     let spec = String::from_utf8_lossy(&spec);
-    let differences = document::differences(&spec, document::write(experiment));
-    let difference = match &differences[..] {
+    match &document::differences(&spec, document::write(experiment))[..] {
         [] => "another program or another machine made them".to_owned(),
-        _ if spec.is_empty() => changed.to_owned(),
         differences => differences.join("; "),
-    };
-    (false, difference)
+    }
 }
 
 fn incomplete_run_failure(report: &RunReport) -> Failure {

@@ -5,7 +5,7 @@ use super::{SpecConflict, refuse};
 use crate::data::SYNTHETIC;
 use crate::experiment::ExperimentSpec;
 use crate::model::{DecoderSharing, MAX_CONDITION_NUMBER, ModelKind};
-use crate::number::Positive;
+use crate::number::{Count, Positive};
 
 /// The smallest standard deviation of noise. Numbers of 32 bits near 1, such as observations, are 1e-7 apart.
 const MIN_NOISE_STD: f64 = 1e-6;
@@ -66,6 +66,7 @@ impl ExperimentSpec {
                         "stands alone; an MLP decoder also needs `model.hidden`, as in [64, 64], or [] for a linear one",
                     );
                 }
+                check_layers("model.hidden", model.hidden.as_deref())?;
                 self.check_decoder()
             }
         }
@@ -267,6 +268,10 @@ impl ExperimentSpec {
             };
         };
         check_learning_rate("model.training.learning_rate", training.learning_rate)?;
+        check_layers(
+            "model.training.encoder_hidden",
+            training.encoder_hidden.as_deref(),
+        )?;
         match (&training.encoder_hidden, self.model.decoder_sharing()) {
             (None, DecoderSharing::Shared) => refuse(
                 "model.training",
@@ -278,5 +283,19 @@ impl ExperimentSpec {
             ),
             _ => Ok(()),
         }
+    }
+}
+
+/// The most hidden layers of a network. Far fewer cannot be trained without normalization, which ours lack.
+const MAX_HIDDEN_LAYERS: usize = 100;
+
+/// Checks the number of layers whose widths are the value of `key`.
+fn check_layers(key: &str, hidden: Option<&[Count]>) -> Result<(), SpecConflict> {
+    match hidden.map_or(0, <[Count]>::len) {
+        n if n > MAX_HIDDEN_LAYERS => refuse(
+            key,
+            format!("has {n} layers; use at most {MAX_HIDDEN_LAYERS}"),
+        ),
+        _ => Ok(()),
     }
 }
