@@ -20,7 +20,7 @@ question = "Does it fit?"
 surprise = "It does not."
 seeds = [0]
 data = { name = "digits-binarized", split_seed = 0, train_points = 100, measure_train = 120, measure_test = 51 }
-refinement = { steps = [1, 2], n_samples = 8 }
+refinement = { steps = [1, 2], n_samples = 16 }
 encoder_training = { steps = 2, batch_size = 5, learning_rate = 0.01, n_samples = 1 }
 evaluation = { batch_size = 10 }
 free_form = { max_steps = 100 }

@@ -92,9 +92,8 @@ pub struct FreeFormInference<'a> {
     pub search: SearchMode,
     /// A datapoint has converged when the bound on its remaining distance is below this, nats.
     pub tolerance_nats: f64,
-    /// Limits the evaluations of a datapoint under [`SearchMode::UntilCertified`]. Each phase of the schedule
-    /// takes at most this many. Once the total over all starts, and over the smaller families that the search
-    /// started from, has reached it, a datapoint whose certificate is above the tolerance ascends no further.
+    /// The most evaluations of a datapoint, over all starts, and over the smaller families that a search begins
+    /// with. Certificates and comparisons on held-out draws are not among them.
     pub max_steps: u32,
     /// The precision of the matrix products in gradients, in the diagonal Gaussian's schedule under
     /// [`SearchMode::UntilCertified`]. Later rounds, certificates and other families use full precision.
@@ -189,9 +188,15 @@ impl<'a> FreeFormInference<'a> {
         let mut objective = Objective::for_family(self.family, rule, model, batch.x())?;
         let rows: Vec<usize> = (0..batch.len()).collect();
         let mut ends: Vec<Vec<SearchState>> = Vec::with_capacity(starts.len());
+        let n_starts = starts.len() as u32;
         for (i, params) in starts.into_iter().enumerate() {
-            let mut states: Vec<SearchState> =
-                params.into_iter().map(SearchState::starting_at).collect();
+            // The starts share the budget, the first ones with what is left over.
+            let budget =
+                self.max_steps / n_starts + u32::from((i as u32) < self.max_steps % n_starts);
+            let mut states: Vec<SearchState> = params
+                .into_iter()
+                .map(|params| SearchState::with_budget(params, budget))
+                .collect();
             let key = key.for_role("start").for_index(i as u64);
             schedule.run(
                 &mut objective,

@@ -5,10 +5,12 @@ mod searches;
 
 use gap_data::Batch;
 use gap_infer::ascent::{Objective, PhaseSchedule, SearchState};
+use gap_infer::family::build_family;
+use gap_infer::free_form::SearchMode;
 use gap_infer::free_form::StartingPoint;
-use gap_infer::{Encoder, StopReason};
+use gap_infer::{Encoder, FreeFormInference, StopReason};
 use gap_model::{Activation, Backend, Mlp};
-use gap_spec::Phase;
+use gap_spec::{Family, Phase, Precision};
 use gap_torch::SeedKey;
 use gap_torch::device::set_one_thread_per_operation;
 use gap_torch::math_library::{MKL_SWITCH_ENV_VARIABLE, MklPath, detect_mkl_path};
@@ -199,4 +201,38 @@ fn the_same_holds_on_the_stock_path() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("2 passed"), "{said}");
+}
+
+#[test]
+fn a_budget_bounds_all_evaluations_of_a_datapoint() {
+    set_one_thread_per_operation(); // Tests already run in parallel.
+    let model = decoder(&[14, 16, 20]);
+    let batch = sampled(&model, 4);
+    let encoder = encoder(&model);
+    for family in [
+        Family::DiagonalGaussian,
+        Family::FullGaussian,
+        Family::PlanarFlow,
+    ] {
+        let family = build_family(family, 14);
+        for max_steps in [1, 2, 7, 40] {
+            let search = FreeFormInference {
+                family: family.as_ref(),
+                starts: vec![StartingPoint::Prior, StartingPoint::Encoder(&encoder)],
+                search: SearchMode::UntilCertified,
+                tolerance_nats: 1e-3,
+                max_steps,
+                precision: Precision::Full,
+            };
+            let fit = search.search(&model, &batch, SeedKey::root(5)).unwrap();
+            for stop in fit.fitted.stops {
+                let (StopReason::BudgetSpent { steps, .. } | StopReason::Converged { steps, .. }) =
+                    stop
+                else {
+                    panic!("{stop:?}");
+                };
+                assert!(steps <= max_steps, "{steps} of {max_steps}");
+            }
+        }
+    }
 }

@@ -56,13 +56,12 @@ pub struct FreeFormSpec {
     pub protocol: Protocol,
     /// A datapoint has converged when the bound on its distance to the optimum is below this, nats.
     pub tolerance_nats: Positive,
-    /// The limit on the evaluations of a datapoint. Each phase of an ascent may take this many. After the
-    /// phases, the limit applies to the total over all starts, including searches in smaller families that a
-    /// search in a larger one begins with: if the bound on the distance to the optimum is not below the
-    /// tolerance, a further round begins only while the total is below the limit.
+    /// The most evaluations of a datapoint: over all phases and rounds, over all starts, which share them equally,
+    /// and over the searches in smaller families that a search in a larger one begins with. Certificates, and
+    /// comparisons on draws that no step uses, are not among them; their joint gradients are counted in the costs.
     ///
-    /// `adam-cremer-2018` has one phase and no further rounds. It needs some ten thousand evaluations until its
-    /// own rule stops it, so 100000 leaves it room.
+    /// `adam-cremer-2018` needs some ten thousand evaluations from a start until its own rule stops it, so 100000
+    /// leaves it room.
     pub max_steps: Count,
     /// The precision of the matrix products in gradients, in the phases of the `default` protocol and in
     /// `[ascents]`. Later rounds, and families other than the diagonal Gaussian, always use full precision.

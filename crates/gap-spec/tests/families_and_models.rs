@@ -277,3 +277,22 @@ fn a_series_whose_prior_moves_takes_no_draws_of_the_standard_normal() {
         );
     }
 }
+
+#[test]
+fn families_that_are_the_diagonal_gaussian_in_one_dimension_are_refused_there() {
+    for kind in ["full-gaussian", "affine-flow"] {
+        let model = format!(
+            "kind = \"hierarchical-linear\"\nlatent_dim = 1\n\n[family]\nkind = \"{kind}\""
+        );
+        let error = drawn(&model, LINEAR).unwrap_err();
+        assert!(
+            error.ends_with(&format!(
+                "`family.kind` is \"{kind}\", which with `model.latent_dim = 1` has the same distributions as \"diagonal-gaussian\"; use that, or a family such as \"planar-flow\""
+            )),
+            "{error}"
+        );
+    }
+    let planar =
+        "kind = \"hierarchical-linear\"\nlatent_dim = 1\n\n[family]\nkind = \"planar-flow\"";
+    drawn(planar, LINEAR).unwrap();
+}

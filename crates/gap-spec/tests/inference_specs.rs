@@ -89,12 +89,18 @@ fn adam_refines_with_a_learning_rate_and_newton_without() {
             "digits.toml:56:13: `refinement.n_samples` is above 8192, where the Sobol points of a step end",
         ),
         (
+            "n_samples = 15",
+            "digits.toml:56:13: `refinement.n_samples` is 15, with which steps by `averaged-newton` cannot tell their gain from their noise; use 16 or more, or `refinement.rule = \"adam\"`",
+        ),
+        (
             "rule = \"newton\"",
             "digits.toml:56:8: `refinement.rule`: unknown variant `newton`, expected `averaged-newton` or `adam`",
         ),
     ] {
         assert_eq!(refinement(more).unwrap_err(), message);
     }
+    let few = refinement("rule = \"adam\"\nn_samples = 1").unwrap();
+    assert_eq!(few.n_samples.get(), 1);
 }
 
 #[test]

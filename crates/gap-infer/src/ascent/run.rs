@@ -19,6 +19,8 @@ pub struct SearchState {
     pub params: Vec<f64>,
     /// Evaluations so far.
     pub steps: u32,
+    /// How many more there may be.
+    pub steps_left: u32,
     /// Gradients of `log p(x, z)` so far: one for each draw of each evaluation.
     pub joint_gradients: u64,
     /// Its share of the wall time so far, seconds.
@@ -30,11 +32,17 @@ pub struct SearchState {
 }
 
 impl SearchState {
-    /// The state of an ascent from `params` before its first evaluation.
+    /// The state of an ascent from `params` before its first evaluation, which only its phases limit.
     pub const fn starting_at(params: Vec<f64>) -> Self {
+        Self::with_budget(params, u32::MAX)
+    }
+
+    /// The state of an ascent from `params` that takes at most this many evaluations, over all its phases.
+    pub const fn with_budget(params: Vec<f64>, steps_left: u32) -> Self {
         Self {
             params,
             steps: 0,
+            steps_left,
             joint_gradients: 0,
             seconds: 0.0,
             failed_at: None,
@@ -95,7 +103,7 @@ pub fn run_phase(
     .with_parts(asked.scatter);
     let mut active: Vec<ActiveSearch> = rows
         .iter()
-        .filter(|&&row| states[row].failed_at.is_none())
+        .filter(|&&row| states[row].failed_at.is_none() && states[row].steps_left > 0)
         .map(|&row| ActiveSearch {
             row,
             stepper: new_stepper(phase, form, states[row].params.clone()),
@@ -122,6 +130,7 @@ pub fn run_phase(
             let evaluation = evaluations.next().expect("one evaluation for each row");
             let state = &mut states[active.row];
             state.steps += 1;
+            state.steps_left -= 1;
             state.joint_gradients += draws.n_samples() as u64;
             if !evaluation.is_finite() {
                 state.failed_at = Some(state.steps);
@@ -140,7 +149,7 @@ pub fn run_phase(
                     .params
                     .copy_from_slice(active.stepper.converged_solution());
             }
-            !state.stopped
+            !state.stopped && state.steps_left > 0
         });
         let share = clock.elapsed().as_secs_f64() / active_rows.len() as f64;
         for row in active_rows {

@@ -82,6 +82,9 @@ pub fn best_end_with_total_cost(
 ) -> SearchState {
     let mut best_end = ends[best].clone();
     best_end.steps = ends.iter().map(|end| end.steps).sum();
+    best_end.steps_left = ends
+        .iter()
+        .fold(0, |sum, end| sum.saturating_add(end.steps_left));
     best_end.seconds = ends.iter().map(|end| end.seconds).sum();
     best_end.joint_gradients = ends.iter().map(|end| end.joint_gradients).sum();
     let is_near = |end: &&SearchState| {

@@ -94,6 +94,7 @@ impl FreeFormInference<'_> {
                 };
                 SearchState {
                     steps,
+                    steps_left: self.max_steps.saturating_sub(steps),
                     joint_gradients: cost.joint_gradients,
                     seconds: cost.seconds,
                     failed_at,
@@ -104,7 +105,8 @@ impl FreeFormInference<'_> {
         let mut start_of_candidate = vec![None];
         for (i, (start, rows)) in self.starts.iter().zip(starts).enumerate() {
             if matches!(start, StartingPoint::Encoder(_)) {
-                candidates.push(rows.iter().cloned().map(SearchState::starting_at).collect());
+                let candidate = |row: &Vec<f64>| SearchState::with_budget(row.clone(), 0);
+                candidates.push(rows.iter().map(candidate).collect());
                 start_of_candidate.push(Some(i));
             }
         }

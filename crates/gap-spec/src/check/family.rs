@@ -9,6 +9,7 @@ use crate::step_rule::StepRule;
 impl ExperimentSpec {
     pub(super) fn check_family(&self) -> Result<(), SpecConflict> {
         let family = self.family.kind;
+        self.check_family_in_one_dimension()?;
         self.check_density()?;
         self.check_draws_of_family()?;
         let protocol = self.free_form.protocol;
@@ -49,6 +50,22 @@ impl ExperimentSpec {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses families that in one dimension are the diagonal Gaussian with more parameters.
+    fn check_family_in_one_dimension(&self) -> Result<(), SpecConflict> {
+        let family = self.family.kind;
+        if self.model.latent_dim.get() > 1
+            || !matches!(family, Family::FullGaussian | Family::AffineFlow)
+        {
+            return Ok(());
+        }
+        refuse(
+            "family.kind",
+            format!(
+                "is \"{family}\", which with `model.latent_dim = 1` has the same distributions as \"diagonal-gaussian\"; use that, or a family such as \"planar-flow\""
+            ),
+        )
     }
 
     /// Checks that Sobol points have enough dimensions for a draw, which in some families needs more normals
