@@ -61,6 +61,7 @@ fn a_rule_alone_has_its_defaults() {
                 stopping,
                 below_nats: 5e-4,
                 max_steps: 1000,
+                keeps_start_until_certain: false,
                 precision: Precision::Full,
             })
         );
