@@ -87,7 +87,7 @@ fn an_experiment_of_calibrations_alone_has_its_table() {
     z10      10          annealed-reverse        16           100       2         400  100.0% (99.0–100.0)         above  95.0% (92.4–96.7)   0.950 ± 0.034  -0.0020 ± 0.0014                  –  upper: 1 of 2          0           0   0.0100
     Each datapoint was estimated 200 times, with draws of its own; means over datapoints, ± and intervals from the replicates alone.
     coverage: replicates whose 95% interval holds the estimator's own mean, which for a bound is not log p(x) (95% interval of Wilson); band: all points together against 93–97%, and how many are low by themselves, their whole interval below.
-    error / spread: reported standard error over the standard deviation of the replicates, 1 if true. bias: mean estimate minus the exact log p(x). side holds: datapoints where the bias is on the estimator's side, up to 2 standard errors.
+    error / spread: reported standard error over the standard deviation of the replicates, 1 if true. bias: mean estimate minus the exact log p(x). side holds: datapoints where the bias is on the estimator's side, up to 3 standard errors.
     "#);
 }
 

@@ -87,14 +87,16 @@ impl<'a> AscentGroup<'a> {
         )
     }
 
-    /// Returns the largest distance of any datapoint at the end, over the seeds where it is not NaN; it is not
-    /// finite if there are no such seeds.
+    /// Returns the largest distance of any datapoint at the end; NaN if it is NaN for one of the seeds.
     fn largest_nats_to_go(&self) -> f64 {
         let worst = self.cells.iter().map(|cell| cell.end.worst_nats);
-        worst.fold(
-            f64::NEG_INFINITY,
-            |a, b| if a.is_nan() { a } else { b.max(a) },
-        )
+        worst.fold(f64::NEG_INFINITY, |a, b| {
+            if a.is_nan() || b.is_nan() {
+                f64::NAN
+            } else {
+                b.max(a)
+            }
+        })
     }
 
     fn total(&self, count: impl Fn(&AscentCell) -> u64) -> u64 {

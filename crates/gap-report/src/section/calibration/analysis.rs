@@ -55,7 +55,7 @@ fn finite_replicates(row: &CalibrationRow) -> f64 {
 
 /// By how many of its standard errors a bias may be on the wrong side. A report has dozens of biases; with a
 /// limit of two, one or two of them would exceed it by chance.
-const WRONG_SIDE_TOLERANCE_STD_ERRORS: f64 = 3.0;
+pub(super) const WRONG_SIDE_TOLERANCE_STD_ERRORS: f64 = 3.0;
 
 fn is_bias_on_stated_side(row: &CalibrationRow) -> Option<bool> {
     let (bias, margin) = (

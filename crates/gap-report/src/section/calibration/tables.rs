@@ -2,7 +2,9 @@
 //! whether the bias has the sign that a lower or upper bound must have. It has a row for each estimator,
 //! setting and problem.
 
-use super::analysis::{COVERAGE_BAND, CalibrationGroup, Coverage, ReplicateMean};
+use super::analysis::{
+    COVERAGE_BAND, CalibrationGroup, Coverage, ReplicateMean, WRONG_SIDE_TOLERANCE_STD_ERRORS,
+};
 use crate::table::Table;
 use crate::table::number::{
     self, grouped, plus_minus_text, seconds, text_or_absent, value_or_range_text,
@@ -169,10 +171,11 @@ fn calibrations_table_notes(groups: &[CalibrationGroup<'_>]) -> Vec<String> {
              is not log p(x) (95% interval of Wilson); band: all points together against {low:.0}–{high:.0}%, and how many are low by themselves, \
              their whole interval below."
         ),
-        "error / spread: reported standard error over the standard deviation of the replicates, 1 if true. \
-         bias: mean estimate minus the exact log p(x). side holds: datapoints where the bias is on the \
-         estimator's side, up to 2 standard errors."
-            .to_owned(),
+        format!(
+            "error / spread: reported standard error over the standard deviation of the replicates, 1 if true. \
+             bias: mean estimate minus the exact log p(x). side holds: datapoints where the bias is on the \
+             estimator's side, up to {WRONG_SIDE_TOLERANCE_STD_ERRORS} standard errors."
+        ),
     ]
 }
 
