@@ -37,7 +37,9 @@ pub fn rewrite_reports(arguments: &ReportArguments) -> CommandResult {
 
 /// Reads the results in `folder`, writes their report to `out`, and returns the main results as text.
 fn rewrite_report(folder: &Path, out: &Path, formats: &[Format]) -> Result<String, Failure> {
-    published::finish_interrupted(folder).map_err(Failure::from_store_error)?;
+    if let Some(kept) = published::finish_interrupted(folder).map_err(Failure::from_store_error)? {
+        notify_of_finished(folder, kept);
+    }
     let (manifest, without_digests) = whole_results(folder)?;
     let experiment =
         document::read(&folder.join(results::SPEC_FILE), &[]).map_err(Failure::from_input_error)?;
@@ -59,6 +61,12 @@ fn rewrite_report(folder: &Path, out: &Path, formats: &[Format]) -> Result<Strin
     let all_kept = published::publish(out, &publication).map_err(Failure::from_store_error)?;
     notify_of_kept_files(&all_kept, |_| "they are of another run".to_owned());
     Ok(report.text)
+}
+
+/// Says on stderr that a publication in `folder` that was interrupted is now finished, and where the files are
+/// that it replaced.
+pub fn notify_of_finished(folder: &Path, kept: Option<Kept>) {
+    console::notify(published::notice_of_finished(folder, kept.as_ref()));
 }
 
 /// Says on stderr where the files are that a publication replaced; `difference` says how the results in a

@@ -137,6 +137,20 @@ pub fn finish_interrupted(folder: &Path) -> Result<Option<Option<Kept>>, StoreEr
     }
 }
 
+/// The line that says that a publication in `folder` that was interrupted is finished, and what it kept.
+pub fn notice_of_finished(folder: &Path, kept: Option<&Kept>) -> String {
+    let earlier = kept.map_or_else(String::new, |kept| {
+        format!(
+            "; what was there before is kept in {}",
+            kept.place.display()
+        )
+    });
+    format!(
+        "{}: a run was stopped while it published its results, and now they are published{earlier}",
+        folder.display()
+    )
+}
+
 /// Does the rest of a publication that is decided on, and removes a draft. The claim on publishing has to be
 /// held.
 fn finish(folder: &Path) -> Result<Option<Option<Kept>>, StoreError> {

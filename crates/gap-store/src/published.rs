@@ -7,7 +7,7 @@ use crate::digests::{FileDigests, FileFault, FileFaultKind, is_name_in_folder};
 use crate::disk::{check_file_or_nothing, check_folder_or_nothing, entries};
 use crate::error::StoreError;
 pub use crate::publication::{
-    Extent, Files, Kept, Publication, WhyKept, finish_interrupted, publish,
+    Extent, Files, Kept, Publication, WhyKept, finish_interrupted, notice_of_finished, publish,
 };
 use crate::sealed_json::{SealError, unseal};
 use gap_spec::input_file;

@@ -8,7 +8,7 @@ use crate::disk::{
 };
 use crate::error::StoreError;
 use crate::ownership::check_is_ours;
-use crate::published::{self, Kept};
+use crate::published;
 use crate::sealed_json::{seal, unseal};
 use crate::stages_folder::{
     CLAIMS_FOLDER, DAMAGED_FOLDER, MANIFEST_FILE, OWNER_FILE, PARTIAL_SUFFIX, PRESENCE_FILE,
@@ -61,7 +61,7 @@ impl Store {
         published::check_places(folder)?;
         let mut notices = Vec::new();
         if let Some(kept) = published::finish_interrupted(folder)? {
-            notices.push(notice_of_finished(folder, kept.as_ref()));
+            notices.push(published::notice_of_finished(folder, kept.as_ref()));
         }
         make_folder(&stages.join(CLAIMS_FOLDER))?;
         // Whatever is in place of the lock, only we can have put it there.
@@ -242,19 +242,6 @@ impl Store {
             let _ = remove_if_there(&partial);
         })
     }
-}
-
-fn notice_of_finished(folder: &Path, kept: Option<&Kept>) -> String {
-    let earlier = kept.map_or_else(String::new, |kept| {
-        format!(
-            "; what was there before is kept in {}",
-            kept.place.display()
-        )
-    });
-    format!(
-        "{}: a run was stopped while it published its results, and now they are published{earlier}",
-        folder.display()
-    )
 }
 
 fn file_name(path: &Path) -> String {

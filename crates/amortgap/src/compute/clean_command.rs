@@ -4,6 +4,7 @@ use super::arguments::CleanArguments;
 use crate::CommandResult;
 use crate::console;
 use crate::exit::Failure;
+use crate::report_command::notify_of_finished;
 use gap_harness::{Plan, Provenance};
 use gap_schema::results::SPEC_FILE;
 use gap_spec::{Experiment, document};
@@ -17,7 +18,12 @@ use std::path::Path;
 /// Removes the stages that are not needed, and prints how much room that makes.
 pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
     let folder = &arguments.folder;
+    // The published spec is that of a publication that was interrupted only once that is finished.
+    let finished = published::finish_interrupted(folder).map_err(Failure::from_store_error)?;
     let (experiment, _) = published_experiment(folder)?;
+    if let Some(kept) = finished {
+        notify_of_finished(folder, kept);
+    }
     let (store, notices) =
         Store::open(folder, &experiment.name).map_err(Failure::from_input_error)?;
     notices.into_iter().for_each(console::notify);
