@@ -111,6 +111,8 @@ fn adam_refines_by_its_own_learning_rate() {
         let gap = mean(small, "/amortization_gap");
         assert!((mean(small, "/refined_gap") - gap).abs() < 0.02 * gap);
         assert!(mean(large, "/refined_gap") < 0.9 * gap, "{large:#}");
-        assert_eq!(number(large, "/cost/refined/joint_gradients"), 30.0 * 32.0);
+        // The start and the `q` after each number of steps are compared on four sets of 32 draws.
+        let gradients = 30.0 * 32.0 + 3.0 * 4.0 * 32.0;
+        assert_eq!(number(large, "/cost/refined/joint_gradients"), gradients);
     }
 }
