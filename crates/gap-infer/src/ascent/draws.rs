@@ -26,9 +26,9 @@ pub struct NoiseDraws {
     /// `G`, the mean of `ε εᵀ` over the draws, `[D, D]`; the identity if each datapoint has draws of its own.
     pub second_moment: DMatrix<f64>,
     /// `G⁻¹ ε` for every draw, `[S, D]`: the regression of values on the draws is their mean product with these.
-    /// `None` unless [`Self::with_duals`] added them.
+    /// `None` unless the set was made by [`Self::antithetic_with_duals`].
     pub duals: Option<Vec<f32>>,
-    /// The same moments of each of the [`DrawParts`]; empty if there are too few draws.
+    /// The same moments of each part of the set; empty if there are too few draws. Antithetic pairs lie in one part.
     pub part_moments: Vec<(DVector<f64>, DMatrix<f64>)>,
 }
 

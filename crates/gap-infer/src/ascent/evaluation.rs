@@ -76,7 +76,7 @@ pub struct WhitenedGradient {
     pub parts: Option<GradientParts>,
 }
 
-/// The gradient on the parts of a set of draws; see [`DrawParts`].
+/// The gradient on the parts of a set of draws.
 #[derive(Clone, Debug)]
 pub struct GradientParts {
     /// `σ ∘ ∂(−L)/∂μ` on each part, `[D]`.
