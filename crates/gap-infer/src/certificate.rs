@@ -7,10 +7,11 @@
 //! The curvature comes from the same scores (Stein's identity): in whitened coordinates `w = (z − μ) / σ`,
 //! the Hessian of `−E log p(x, z)` is `C = −σ E[s εᵀ]`, symmetrised.
 //!
-//! The curvature of the diagonal Gaussian has the blocks `C` for the mean and `2 diag C` for `log σ`. The
-//! coupling between the two is left out; it vanishes where the posterior is symmetric. For the full Gaussian
-//! `z = μ + F ε`, the gradient in a symmetric change `A` of `log F` is `C − I`, and the curvature is
-//! `tr(C A²)`: in the coordinates in which `C = diag h`, the elements of `M` are `1 / (h_i + h_j)`.
+//! The curvature of the mean is `C`. In `log σ_i`, where the gradient is `h − 1` with `h = C_ii`, the distance is
+//! that of a Gaussian posterior, `½ (h − 1 − ln h)`. The coupling between the two is left out; it vanishes where
+//! the posterior is symmetric. For the full Gaussian the gradient in a symmetric change of `log F`, where
+//! `z = μ + F ε`, is `C − I`; in the coordinates in which `C = diag h`, its element `i, j` is weighted as that of
+//! a `log σ` with the mean of `h_i` and `h_j`.
 //!
 //! The distance is to the optimum nearby: at a worse local optimum the estimate is zero too.
 
@@ -38,7 +39,7 @@ pub const fn joint_gradients_per_certificate(objective: &Objective, doublings: u
 
 /// The number of draws in a set, for this latent dimension and after so many doublings.
 pub const fn draws_per_set(dim: usize, doublings: u32) -> usize {
-    // Whitening in antithetic pairs needs this many draws.
+    // The pairs must outnumber the dimensions, so that the curvature is a regression on them.
     let enough = 2 * dim + 8;
     let fewest = if enough < MIN_DRAWS_PER_SET {
         MIN_DRAWS_PER_SET

@@ -9,7 +9,7 @@ use gap_torch::SeedKey;
 use std::time::Instant;
 
 /// The number of sets of draws, whose scatter gives the standard error of a comparison.
-pub const N_HELD_OUT_DRAW_SETS: u64 = 4;
+const N_HELD_OUT_DRAW_SETS: u64 = 4;
 
 /// A gain is certain if it is more than this many standard errors above 0: the 99% point of Student's distribution
 /// for four sets.

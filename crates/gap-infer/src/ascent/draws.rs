@@ -30,6 +30,9 @@ pub struct NoiseDraws {
     pub duals: Option<Vec<f32>>,
     /// The same moments of each part of the set; empty if there are too few draws. Antithetic pairs lie in one part.
     pub part_moments: Vec<(DVector<f64>, DMatrix<f64>)>,
+    /// The means of [`Self::part_moments`] over the first and over the second half of the parts; empty if there are
+    /// no parts.
+    pub half_moments: Vec<(DVector<f64>, DMatrix<f64>)>,
 }
 
 /// How a set of draws is divided into parts, whose scatter shows the error of means over the whole set.
@@ -64,13 +67,6 @@ impl DrawParts {
         let half = self.n_samples / 2;
         (draw % half) * self.n_parts / half
     }
-
-    /// The number of draws in a part.
-    pub fn n_draws(self, part: usize) -> usize {
-        (0..self.n_samples)
-            .filter(|&draw| self.part_of_draw(draw) == part)
-            .count()
-    }
 }
 
 impl NoiseDraws {
@@ -87,6 +83,7 @@ impl NoiseDraws {
             second_moment,
             duals: None,
             part_moments: Vec::new(),
+            half_moments: Vec::new(),
         }
     }
 
@@ -116,19 +113,28 @@ impl NoiseDraws {
             return self;
         };
         let dim = self.dim;
-        if !self.common {
-            let expected = (DVector::zeros(dim), DMatrix::identity(dim, dim));
-            self.part_moments = vec![expected; parts.len()];
-            return self;
-        }
-        let mut rows = vec![Vec::new(); parts.len()];
-        for (draw, values) in self.values.chunks_exact(dim).enumerate() {
-            rows[parts.part_of_draw(draw)].extend_from_slice(values);
-        }
-        self.part_moments = rows
-            .iter()
-            .map(|values| mean_and_second_moment(values, dim))
-            .collect();
+        self.part_moments = if self.common {
+            let mut rows = vec![Vec::new(); parts.len()];
+            for (draw, values) in self.values.chunks_exact(dim).enumerate() {
+                rows[parts.part_of_draw(draw)].extend_from_slice(values);
+            }
+            let rows = rows.iter();
+            rows.map(|values| mean_and_second_moment(values, dim))
+                .collect()
+        } else {
+            vec![(DVector::zeros(dim), DMatrix::identity(dim, dim)); parts.len()]
+        };
+        let mean_moments = |parts: &[(DVector<f64>, DMatrix<f64>)]| {
+            let scale = 1.0 / parts.len() as f64;
+            let (mut mean, mut second) = (DVector::zeros(dim), DMatrix::zeros(dim, dim));
+            for (part_mean, part_second) in parts {
+                mean += part_mean * scale;
+                second += part_second * scale;
+            }
+            (mean, second)
+        };
+        let halves = self.part_moments.chunks_exact(parts.len() / 2);
+        self.half_moments = halves.map(mean_moments).collect();
         self
     }
 
@@ -143,6 +149,7 @@ impl NoiseDraws {
             second_moment: DMatrix::identity(dim, dim),
             duals: None,
             part_moments: Vec::new(),
+            half_moments: Vec::new(),
         }
     }
 
@@ -209,7 +216,9 @@ impl DrawSource {
             ),
             (NoiseSource::Independent, _) => NoiseDraws::new_independent(step_key, ids, n, dim),
         };
-        self.latest.insert(if self.with_parts {
+        // Fixed draws have them from the step before.
+        let lacks_parts = self.with_parts && draws.part_moments.is_empty();
+        self.latest.insert(if lacks_parts {
             draws.with_part_moments()
         } else {
             draws

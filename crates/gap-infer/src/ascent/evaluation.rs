@@ -207,9 +207,10 @@ impl WhitenedGradient {
                 std,
             };
         };
-        let sizes: Vec<f64> = (0..n_parts)
-            .map(|part| parts.n_draws(part) as f64)
-            .collect();
+        let mut sizes = vec![0.0; n_parts];
+        for draw in 0..n_samples {
+            sizes[parts.part_of_draw(draw)] += 1.0;
+        }
         let means: Vec<DVector<f64>> = (0..n_parts)
             .map(|part| of_part(&sum, part, sizes[part], 0.0))
             .collect();

@@ -306,31 +306,22 @@ impl<'a> BlockScatter<'a> {
         parts.zip(moments).map(correct).collect()
     }
 
+    /// `C` on the first half of the parts less `C` on the second half, as if the draws of both had mean 0 and
+    /// covariance I.
     fn corrected_difference(&self, known: &DMatrix<f64>) -> DMatrix<f64> {
-        let n_parts = self.parts.mean.len();
-        let half = |from: usize| {
-            let scale = 2.0 / n_parts as f64;
-            let parts = from..from + n_parts / 2;
-            let (mut gradient, mut mean) = (
-                self.parts.mean[from].clone() * 0.0,
-                self.draws.mean.clone() * 0.0,
-            );
-            let mut second = &self.draws.second_moment * 0.0;
-            for part in parts {
-                let (part_mean, part_second) = &self.draws.part_moments[part];
-                gradient += &self.parts.mean[part] * scale;
-                mean += part_mean * scale;
-                second += part_second * scale;
+        let n_half = self.parts.mean.len() / 2;
+        let [first, second] = [0, 1].map(|half| {
+            let (draw_mean, second_moment) = &self.draws.half_moments[half];
+            let scale = 1.0 / n_half as f64;
+            let mut gradient = DVector::zeros(draw_mean.len());
+            for part in &self.parts.mean[half * n_half..][..n_half] {
+                gradient += part * scale;
             }
-            (gradient, mean, second)
-        };
-        let (first, second) = (half(0), half(n_parts / 2));
-        let outer = |(gradient, mean, _): &(DVector<f64>, DVector<f64>, DMatrix<f64>)| {
-            let corrected = gradient - known * mean;
-            corrected * mean.transpose()
-        };
-        let excess = known * (&first.2 - &second.2);
-        let change = outer(&second) - outer(&first) - excess;
+            let corrected = gradient - known * draw_mean;
+            (corrected * draw_mean.transpose(), second_moment)
+        });
+        let excess = known * (first.1 - second.1);
+        let change = second.0 - first.0 - excess;
         &self.parts.curvature_difference + (&change + change.transpose()) * 0.5
     }
 }
@@ -382,8 +373,7 @@ impl BlockWeights {
     }
 
     /// Weighs a block of `own` draws with this `gradient`. `shares` computes which part of a gradient is no noise,
-    /// from the parts of its blocks, and `gain_nats` is what a whole
-    /// step promises.
+    /// from the parts of its blocks, and `gain_nats` is what a whole step promises.
     pub fn weigh(
         &mut self,
         gradient: DVector<f64>,
