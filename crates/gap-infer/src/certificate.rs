@@ -85,7 +85,7 @@ pub fn estimate_remaining_nats(
     for set in 0..N_INDEPENDENT_DRAW_SETS {
         let draws = NoiseDraws::antithetic_with_duals(key.for_index(set as u64), n_samples, dim);
         sets.push(objective.evaluate(rows, params, &draws, request)?);
-        excess_moments.push(&draws.second_moment - DMatrix::identity(dim, dim));
+        excess_moments.push(draws.excess_moment);
     }
     Ok((0..rows.len())
         .map(|row| {

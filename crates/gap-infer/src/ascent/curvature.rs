@@ -95,6 +95,22 @@ impl NewtonPreconditioner {
     pub fn newton_mean_step(&self, mean_gradient: &DVector<f64>) -> DVector<f64> {
         self.factor.solve(mean_gradient)
     }
+
+    /// Returns `gᵀ M g`. `gradient` is `g`, and is overwritten.
+    pub fn square(&self, gradient: &mut [f64]) -> f64 {
+        // |L⁻¹ g|², where L is the factor: forward substitution, column by column.
+        let factor = self.factor.l_dirty();
+        let dim = gradient.len();
+        let mut sum = 0.0;
+        for (j, column) in factor.as_slice().chunks_exact(dim).enumerate() {
+            let value = gradient[j] / column[j];
+            sum += value * value;
+            for (g, l) in gradient[j + 1..].iter_mut().zip(&column[j + 1..]) {
+                *g -= value * l;
+            }
+        }
+        sum
+    }
 }
 
 /// The factor, at most 1, that limits a step in `w`: every component to `longest` in absolute value, unless the

@@ -23,16 +23,27 @@ pub struct NoiseDraws {
     dim: usize,
     /// `ē`, the mean of the draws, `[D]`; zeros if each datapoint has draws of its own.
     pub mean: DVector<f64>,
-    /// `G`, the mean of `ε εᵀ` over the draws, `[D, D]`; the identity if each datapoint has draws of its own.
-    pub second_moment: DMatrix<f64>,
+    /// `G − I`, where `G` is the mean of `ε εᵀ` over the draws, `[D, D]`; zeros if each datapoint has draws of its
+    /// own.
+    pub excess_moment: DMatrix<f64>,
     /// `G⁻¹ ε` for every draw, `[S, D]`: the regression of values on the draws is their mean product with these.
     /// `None` unless the set was made by [`Self::antithetic_with_duals`].
     pub duals: Option<Vec<f32>>,
-    /// The same moments of each part of the set; empty if there are too few draws. Antithetic pairs lie in one part.
-    pub part_moments: Vec<(DVector<f64>, DMatrix<f64>)>,
-    /// The means of [`Self::part_moments`] over the first and over the second half of the parts; empty if there are
-    /// no parts.
-    pub half_moments: Vec<(DVector<f64>, DMatrix<f64>)>,
+    /// The moments of parts of the set; `None` if there are too few draws, or nobody asked for them.
+    pub parts: Option<PartMoments>,
+}
+
+/// The moments of each part of a set of draws. Antithetic pairs lie in one part.
+pub struct PartMoments {
+    /// The mean of the draws of each of `P` parts, `[D, P]`.
+    pub means: DMatrix<f64>,
+    /// The mean of `ε εᵀ` over the draws of each part, `P` times `[D, D]`.
+    pub second_moments: Vec<DMatrix<f64>>,
+    /// The means of [`Self::means`] over the first and over the second half of the parts, `[D]`.
+    pub half_means: [DVector<f64>; 2],
+    /// The mean of [`Self::second_moments`] over the first half of the parts less that over the second half,
+    /// `[D, D]`.
+    pub half_difference: DMatrix<f64>,
 }
 
 /// How a set of draws is divided into parts, whose scatter shows the error of means over the whole set.
@@ -69,6 +80,27 @@ impl DrawParts {
     }
 }
 
+impl PartMoments {
+    fn new(moments: Vec<(DVector<f64>, DMatrix<f64>)>, dim: usize) -> Self {
+        let n_half = moments.len() / 2;
+        let scale = 1.0 / n_half as f64;
+        let mut half_means = [DVector::zeros(dim), DVector::zeros(dim)];
+        let mut half_difference = DMatrix::zeros(dim, dim);
+        for (part, (mean, second_moment)) in moments.iter().enumerate() {
+            let half = part / n_half;
+            half_means[half] += mean * scale;
+            half_difference += second_moment * if half == 0 { scale } else { -scale };
+        }
+        let (means, second_moments): (Vec<_>, Vec<_>) = moments.into_iter().unzip();
+        Self {
+            means: DMatrix::from_columns(&means),
+            second_moments,
+            half_means,
+            half_difference,
+        }
+    }
+}
+
 impl NoiseDraws {
     /// Draws that all datapoints share: `values` are `[S, D]`, draw after draw.
     pub fn from_common_normals(values: Vec<f32>, dim: usize) -> Self {
@@ -80,10 +112,9 @@ impl NoiseDraws {
             n_samples,
             dim,
             mean,
-            second_moment,
+            excess_moment: second_moment - DMatrix::identity(dim, dim),
             duals: None,
-            part_moments: Vec::new(),
-            half_moments: Vec::new(),
+            parts: None,
         }
     }
 
@@ -93,7 +124,7 @@ impl NoiseDraws {
         let mut points = sobol_normal_points(key, 0..(n_samples / 2) as u32, dim);
         append_negatives(&mut points);
         let mut draws = Self::from_common_normals(points, dim);
-        let inverse = draws.second_moment.clone().cholesky();
+        let inverse = (&draws.excess_moment + DMatrix::identity(dim, dim)).cholesky();
         let inverse = inverse
             .expect("there are more pairs than dimensions")
             .inverse();
@@ -113,7 +144,7 @@ impl NoiseDraws {
             return self;
         };
         let dim = self.dim;
-        self.part_moments = if self.common {
+        let moments: Vec<(DVector<f64>, DMatrix<f64>)> = if self.common {
             let mut rows = vec![Vec::new(); parts.len()];
             for (draw, values) in self.values.chunks_exact(dim).enumerate() {
                 rows[parts.part_of_draw(draw)].extend_from_slice(values);
@@ -124,17 +155,7 @@ impl NoiseDraws {
         } else {
             vec![(DVector::zeros(dim), DMatrix::identity(dim, dim)); parts.len()]
         };
-        let mean_moments = |parts: &[(DVector<f64>, DMatrix<f64>)]| {
-            let scale = 1.0 / parts.len() as f64;
-            let (mut mean, mut second) = (DVector::zeros(dim), DMatrix::zeros(dim, dim));
-            for (part_mean, part_second) in parts {
-                mean += part_mean * scale;
-                second += part_second * scale;
-            }
-            (mean, second)
-        };
-        let halves = self.part_moments.chunks_exact(parts.len() / 2);
-        self.half_moments = halves.map(mean_moments).collect();
+        self.parts = Some(PartMoments::new(moments, dim));
         self
     }
 
@@ -146,10 +167,9 @@ impl NoiseDraws {
             n_samples,
             dim,
             mean: DVector::zeros(dim),
-            second_moment: DMatrix::identity(dim, dim),
+            excess_moment: DMatrix::zeros(dim, dim),
             duals: None,
-            part_moments: Vec::new(),
-            half_moments: Vec::new(),
+            parts: None,
         }
     }
 
@@ -191,7 +211,7 @@ impl DrawSource {
         }
     }
 
-    /// The same source, whose draws have [`NoiseDraws::part_moments`] if `with_parts` is set.
+    /// The same source, whose draws have [`NoiseDraws::parts`] if `with_parts` is set.
     #[must_use]
     pub const fn with_parts(mut self, with_parts: bool) -> Self {
         self.with_parts = with_parts;
@@ -217,7 +237,7 @@ impl DrawSource {
             (NoiseSource::Independent, _) => NoiseDraws::new_independent(step_key, ids, n, dim),
         };
         // Fixed draws have them from the step before.
-        let lacks_parts = self.with_parts && draws.part_moments.is_empty();
+        let lacks_parts = self.with_parts && draws.parts.is_none();
         self.latest.insert(if lacks_parts {
             draws.with_part_moments()
         } else {

@@ -79,10 +79,10 @@ pub struct WhitenedGradient {
 /// The gradient on the parts of a set of draws.
 #[derive(Clone, Debug)]
 pub struct GradientParts {
-    /// `σ ∘ ∂(−L)/∂μ` on each part, `[D]`.
-    pub mean: Vec<DVector<f64>>,
-    /// `∂(−L)/∂ log σ` on each part, `[D]`.
-    pub log_std: Vec<DVector<f64>>,
+    /// `σ ∘ ∂(−L)/∂μ` on each of `P` parts, `[D, P]`.
+    pub mean: DMatrix<f64>,
+    /// `∂(−L)/∂ log σ` on each part, `[D, P]`.
+    pub log_std: DMatrix<f64>,
     /// `C` on the first half of the parts less `C` on the second half, `[D, D]`.
     pub curvature_difference: DMatrix<f64>,
 }
@@ -119,15 +119,47 @@ impl Evaluation {
     }
 }
 
+/// The rows of two matrices of `dim` columns, in pairs.
+fn rows_of_both<'a>(
+    left: &'a [f32],
+    right: &'a [f32],
+    dim: usize,
+) -> impl Iterator<Item = (&'a [f32], &'a [f32])> {
+    left.chunks_exact(dim).zip(right.chunks_exact(dim))
+}
+
+/// Adds a draw's score `s` to `scores`, and `s ∘ ε` to `products`, all `[D]`.
+fn add_score_and_product(noise: &[f32], score: &[f32], scores: &mut [f32], products: &mut [f32]) {
+    let sums = scores.iter_mut().zip(products);
+    for ((sum, product), (s, e)) in sums.zip(score.iter().zip(noise)) {
+        *sum += s;
+        *product += s * e;
+    }
+}
+
 /// Adds `s eᵀ` for each pair of rows `s` of `left` and `e` of `right` to `sums`, `[D, D]`.
 fn add_outer_products(left: &[f32], right: &[f32], dim: usize, sums: &mut [f32]) {
-    for (left, right) in left.chunks_exact(dim).zip(right.chunks_exact(dim)) {
+    for (left, right) in rows_of_both(left, right, dim) {
         for (row, s) in sums.chunks_exact_mut(dim).zip(left) {
             for (value, e) in row.iter_mut().zip(right) {
                 *value += s * e;
             }
         }
     }
+}
+
+/// `sym(−σ s εᵀ)` from the sum of `s εᵀ` over `n` draws, `[D, D]`, row by row.
+fn curvature_from_outer_products(std: &DVector<f64>, outer: &[f32], n: f64) -> DMatrix<f64> {
+    let dim = std.len();
+    let scaled = |i: usize, j: usize| std[i] * f64::from(outer[i * dim + j]);
+    let mut curvature = DMatrix::zeros(dim, dim);
+    for j in 0..dim {
+        for i in 0..=j {
+            let value = (scaled(i, j) + scaled(j, i)) * (-0.5 / n);
+            (curvature[(i, j)], curvature[(j, i)]) = (value, value);
+        }
+    }
+    curvature
 }
 
 impl WhitenedGradient {
@@ -140,97 +172,109 @@ impl WhitenedGradient {
         request: EvaluationRequest,
     ) -> Self {
         let dim = std.len();
-        let noise = draws.noise;
-        let n_samples = noise.len() / dim;
-        let parts = DrawParts::of(n_samples).filter(|_| request.scatter);
-        let n_parts = parts.map_or(1, DrawParts::len);
-        let n_halves = n_parts.min(2);
-        let mut sum = vec![0.0_f32; n_parts * dim];
-        let mut diagonal = vec![0.0_f32; n_parts * dim];
-        let mut outer = vec![
-            0.0_f32;
-            if request.curvature {
-                n_halves * dim * dim
-            } else {
-                0
+        let n_samples = draws.noise.len() / dim;
+        let parts = DrawParts::of(n_samples).filter(|_| request.curvature && request.scatter);
+        match parts {
+            Some(parts) => Self::with_parts(std, draws.noise, score, parts),
+            None if request.curvature => Self::with_curvature(std, draws, score),
+            None => {
+                let mut sums = vec![0.0_f32; 2 * dim];
+                let (of_scores, of_products) = sums.split_at_mut(dim);
+                for (noise, score) in rows_of_both(draws.noise, score, dim) {
+                    add_score_and_product(noise, score, of_scores, of_products);
+                }
+                let n = n_samples as f64;
+                Self {
+                    mean: std.map_with_location(|i, _, s| -s * f64::from(of_scores[i]) / n),
+                    log_std: std
+                        .map_with_location(|i, _, s| -s * f64::from(of_products[i]) / n - 1.0),
+                    curvature: None,
+                    raw_curvature: None,
+                    parts: None,
+                    std,
+                }
             }
-        ];
-        let rows = noise.chunks_exact(dim).zip(score.chunks_exact(dim));
-        for (draw, (noise, score)) in rows.enumerate() {
-            let part = parts.map_or(0, |parts| parts.part_of_draw(draw));
-            for (sum, s) in sum[part * dim..].iter_mut().zip(score) {
+        }
+    }
+
+    fn with_curvature(std: DVector<f64>, draws: &ScoredDraws<'_>, score: &[f32]) -> Self {
+        let dim = std.len();
+        let n = (draws.noise.len() / dim) as f64;
+        let mut of_scores = vec![0.0_f32; dim];
+        for score in score.chunks_exact(dim) {
+            for (sum, s) in of_scores.iter_mut().zip(score) {
                 *sum += s;
             }
-            if request.curvature {
-                let half = part * n_halves / n_parts;
-                let outer = &mut outer[half * dim * dim..][..dim * dim];
-                add_outer_products(score, noise, dim, outer);
-            }
-            if request.scatter || !request.curvature {
-                for ((value, s), e) in diagonal[part * dim..].iter_mut().zip(score).zip(noise) {
-                    *value += s * e;
-                }
-            }
         }
-        let symmetric = |outer: &[f32], n_samples: f64| {
-            let scaled = |i: usize, j: usize| std[i] * f64::from(outer[i * dim + j]);
-            let scale = -0.5 / n_samples;
-            DMatrix::from_fn(dim, dim, |i, j| scale * (scaled(i, j) + scaled(j, i)))
+        let product_with = |right: &[f32]| {
+            let mut outer = vec![0.0_f32; dim * dim];
+            add_outer_products(score, right, dim, &mut outer);
+            curvature_from_outer_products(&std, &outer, n)
         };
-        let curvature_of = |half: usize, n_samples: f64| {
-            symmetric(&outer[half * dim * dim..][..dim * dim], n_samples)
+        let own = product_with(draws.noise);
+        let log_std = own.diagonal().add_scalar(-1.0);
+        let (curvature, raw_curvature) = match draws.duals {
+            None => (own, None),
+            Some(duals) => (product_with(duals), Some(own)),
         };
-        let n = n_samples as f64;
-        let of_part = |sums: &[f32], part: usize, n: f64, shift: f64| {
-            let sums = &sums[part * dim..];
-            DVector::from_fn(dim, |i, _| -std[i] * f64::from(sums[i]) / n - shift)
-        };
-        let Some(parts) = parts else {
-            let own = request.curvature.then(|| curvature_of(0, n));
-            let (curvature, raw_curvature) = match draws.duals.filter(|_| request.curvature) {
-                None => (own, None),
-                Some(duals) => {
-                    let mut outer = vec![0.0_f32; dim * dim];
-                    add_outer_products(score, duals, dim, &mut outer);
-                    (Some(symmetric(&outer, n)), own)
-                }
-            };
-            return Self {
-                mean: of_part(&sum, 0, n, 0.0),
-                log_std: raw_curvature.as_ref().or(curvature.as_ref()).map_or_else(
-                    || of_part(&diagonal, 0, n, 1.0),
-                    |curvature| curvature.diagonal().add_scalar(-1.0),
-                ),
-                curvature,
-                raw_curvature,
-                parts: None,
-                std,
-            };
-        };
-        let mut sizes = vec![0.0; n_parts];
-        for draw in 0..n_samples {
-            sizes[parts.part_of_draw(draw)] += 1.0;
+        Self {
+            mean: std.map_with_location(|i, _, s| -s * f64::from(of_scores[i]) / n),
+            log_std,
+            curvature: Some(curvature),
+            raw_curvature,
+            parts: None,
+            std,
         }
-        let means: Vec<DVector<f64>> = (0..n_parts)
-            .map(|part| of_part(&sum, part, sizes[part], 0.0))
-            .collect();
-        let log_stds = (0..n_parts).map(|part| of_part(&diagonal, part, sizes[part], 1.0));
-        let mean = means
-            .iter()
-            .zip(&sizes)
-            .fold(DVector::zeros(dim), |sum, (mean, size)| {
-                sum + mean * (size / n)
-            });
+    }
+
+    fn with_parts(std: DVector<f64>, noise: &[f32], score: &[f32], parts: DrawParts) -> Self {
+        let dim = std.len();
+        let n_parts = parts.len();
+        let mut sizes = vec![0.0_f64; n_parts];
+        let mut of_scores = vec![0.0_f32; n_parts * dim];
+        let mut of_products = vec![0.0_f32; n_parts * dim];
+        let mut outer = vec![0.0_f32; 2 * dim * dim];
+        for (draw, (noise, score)) in rows_of_both(noise, score, dim).enumerate() {
+            let part = parts.part_of_draw(draw);
+            sizes[part] += 1.0;
+            let of_part = part * dim..(part + 1) * dim;
+            add_score_and_product(
+                noise,
+                score,
+                &mut of_scores[of_part.clone()],
+                &mut of_products[of_part],
+            );
+            let half = part * 2 / n_parts;
+            add_outer_products(
+                score,
+                noise,
+                dim,
+                &mut outer[half * dim * dim..][..dim * dim],
+            );
+        }
+        let mean_over_parts = |sums: &[f32], shift: f64| {
+            DMatrix::from_fn(dim, n_parts, |i, part| {
+                -std[i] * f64::from(sums[part * dim + i]) / sizes[part] - shift
+            })
+        };
+        let means = mean_over_parts(&of_scores, 0.0);
+        let n: f64 = sizes.iter().sum();
+        let mut mean = DVector::zeros(dim);
+        for (column, size) in means.column_iter().zip(&sizes) {
+            mean.axpy(size / n, &column, 1.0);
+        }
         let n_first: f64 = sizes[..n_parts / 2].iter().sum();
-        let (first, second) = (curvature_of(0, n_first), curvature_of(1, n - n_first));
-        let curvature = &first * (n_first / n) + &second * (1.0 - n_first / n);
+        let (first, second) = outer.split_at(dim * dim);
+        let first = curvature_from_outer_products(&std, first, n_first);
+        let second = curvature_from_outer_products(&std, second, n - n_first);
+        let curvature = first.zip_map(&second, |a, b| (n_first * a + (n - n_first) * b) / n);
         Self {
             mean,
             log_std: curvature.diagonal().add_scalar(-1.0),
             curvature: Some(curvature),
             raw_curvature: None,
             parts: Some(GradientParts {
-                log_std: log_stds.collect(),
+                log_std: mean_over_parts(&of_products, 1.0),
                 mean: means,
                 curvature_difference: first - second,
             }),

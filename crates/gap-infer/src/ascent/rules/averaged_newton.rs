@@ -1,13 +1,12 @@
 //! Newton steps averaged over blocks of new draws, each corrected by the curvature of the earlier blocks.
 
 use super::blocks::{
-    BlockWeights, ControlVariateCorrectedBlock, RunningCurvatureAverage, SignalShare,
+    BlockGradient, BlockWeights, ControlVariateCorrectedBlock, RunningCurvatureAverage,
 };
 use crate::ascent::curvature::{NewtonPreconditioner, log_std_step_per_gradient, shrink_factor};
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
 use crate::ascent::stepper::{StepOutcome, Stepper};
-use nalgebra::DVector;
 
 /// The largest step in any one mean, in standard deviations of `q`, and in any one `log σ`, before the step is
 /// multiplied by the block's weight.
@@ -91,34 +90,37 @@ impl Stepper for StochasticNewton {
         } = self.blocks.add_and_correct_block(evaluation, draws);
         let ridge = shrunk.half_spectral_error() + damping;
         let metric = NewtonPreconditioner::new(&shrunk.mean, ridge);
-        let diagonal = averaged.diagonal();
-        let mean_step = |gradient: &DVector<f64>| metric.newton_mean_step(gradient);
-        let log_std_step = |gradient: &DVector<f64>| {
-            gradient.zip_map(&diagonal, |g, h| {
-                g * log_std_step_per_gradient(h, MIN_LOG_STD_CURVATURE) / (1.0 + damping)
-            })
+        let per_log_std_gradient = averaged
+            .diagonal()
+            .map(|h| log_std_step_per_gradient(h, MIN_LOG_STD_CURVATURE) / (1.0 + damping));
+        let mean_square = |gradient: &mut [f64]| metric.square(gradient);
+        let log_std_square = |gradient: &mut [f64]| {
+            let pairs = gradient.iter().zip(&per_log_std_gradient);
+            pairs.map(|(g, per_gradient)| g * g * per_gradient).sum()
         };
         let log_std_gradient = curvature.diagonal().add_scalar(-1.0);
-        let gain = 0.5 * mean_step(&gradient).dot(&gradient)
-            + 0.5 * log_std_step(&log_std_gradient).dot(&log_std_gradient);
         let n_samples = draws.n_samples();
-        let for_mean = self.mean_weights.weigh(
+        let gain = 0.5 * mean_square(gradient.clone().as_mut_slice())
+            + 0.5 * log_std_square(log_std_gradient.clone().as_mut_slice());
+        let inflation = parts.as_ref().map_or(1.0, |parts| parts.inflation);
+        let block = BlockGradient {
             gradient,
-            &parts,
-            n_samples,
-            |g, parts| SignalShare::of_gradient(g, parts, |part| &part.mean, mean_step),
-            gain,
-        );
-        let for_log_std = self.log_std_weights.weigh(
-            log_std_gradient,
-            &parts,
-            n_samples,
-            |g, parts| SignalShare::of_gradient(g, parts, |part| &part.log_std, log_std_step),
-            gain,
-        );
+            parts: parts.as_ref().map(|parts| &parts.mean),
+            inflation,
+        };
+        let for_mean = self.mean_weights.weigh(block, n_samples, gain, mean_square);
+        let block = BlockGradient {
+            gradient: log_std_gradient,
+            parts: parts.as_ref().map(|parts| &parts.log_std),
+            inflation,
+        };
+        let for_log_std = self
+            .log_std_weights
+            .weigh(block, n_samples, gain, log_std_square);
         let (mean_weight, log_std_weight) = (for_mean.weight, for_log_std.weight);
         let (gradient, log_std_gradient) = (for_mean.gradient, for_log_std.gradient);
-        let (step, log_step) = (mean_step(&gradient), log_std_step(&log_std_gradient));
+        let step = metric.newton_mean_step(&gradient);
+        let log_step = log_std_gradient.component_mul(&per_log_std_gradient);
         let decrement = 0.5 * step.dot(&gradient) + 0.5 * log_step.dot(&log_std_gradient);
         self.blocks
             .set_weight(n_samples, mean_weight.max(log_std_weight));
@@ -130,23 +132,27 @@ impl Stepper for StochasticNewton {
             self.pace *= 0.25;
             return StepOutcome::Searching;
         }
-        self.before = Some(EarlierIterate {
-            params: self.params.clone(),
-            blocks: self.blocks.clone(),
-            promised_nats: decrement,
-        });
         let shrink = self.pace * shrink_factor(&step, &gradient, MAX_MEAN_STEP_IN_STDS);
         self.pace = (2.0 * self.pace).min(1.0);
-        let dim = self.params.len() / 2;
+        let before = self.params.clone();
+        let dim = before.len() / 2;
+        let log_moves =
+            log_step.map(|s| log_std_weight * s.clamp(-MAX_LOG_STD_STEP, MAX_LOG_STD_STEP));
         for i in 0..dim {
-            let log_move = log_std_weight * log_step[i].clamp(-MAX_LOG_STD_STEP, MAX_LOG_STD_STEP);
             self.params[i] -= mean_weight * self.params[dim + i].exp() * shrink * step[i];
-            self.params[dim + i] -= log_move;
-            // The whitened coordinates, and the curvature in them, scale with σ.
-            averaged.row_mut(i).scale_mut((-log_move).exp());
-            averaged.column_mut(i).scale_mut((-log_move).exp());
+            self.params[dim + i] -= log_moves[i];
         }
-        self.blocks.set_averaged_curvature(averaged);
+        // The whitened coordinates, and the curvature in them, scale with σ.
+        let scales = log_moves.map(|log_move| (-log_move).exp());
+        for (j, mut column) in averaged.column_iter_mut().enumerate() {
+            column.component_mul_assign(&scales);
+            column.scale_mut(scales[j]);
+        }
+        self.before = Some(EarlierIterate {
+            params: before,
+            blocks: self.blocks.replace_average(averaged),
+            promised_nats: decrement,
+        });
         StepOutcome::Iterate { decrement }
     }
 }

@@ -2,7 +2,7 @@
 //! scatter says of their error.
 
 use crate::ascent::curvature::EstimatedCurvature;
-use crate::ascent::draws::NoiseDraws;
+use crate::ascent::draws::{NoiseDraws, PartMoments};
 use crate::ascent::evaluation::{Evaluation, GradientParts, WhitenedGradient};
 use nalgebra::{DMatrix, DVector};
 use std::borrow::Cow;
@@ -47,19 +47,20 @@ pub struct ControlVariateCorrectedBlock {
     /// unknown.
     pub squared_error: f64,
     pub averaged_squared_error: f64,
-    /// The gradient on the parts of the block, corrected; empty if there are too few draws.
-    pub parts: Vec<PartGradient>,
+    /// The gradient on the parts of the block, corrected; `None` if there are too few draws.
+    pub parts: Option<PartGradients>,
     /// The damping that the next step adds to the curvature.
     pub damping: f64,
 }
 
-/// The corrected gradient of a part of a block.
-#[derive(Clone)]
-pub struct PartGradient {
-    pub mean: DVector<f64>,
-    pub log_std: DVector<f64>,
+/// The corrected gradients on the `P` parts of a block.
+pub struct PartGradients {
+    /// For the means, `[D, P]`.
+    pub mean: DMatrix<f64>,
+    /// For `log σ`, `[D, P]`.
+    pub log_std: DMatrix<f64>,
     /// See [`KnownCurvature`].
-    inflation: f64,
+    pub inflation: f64,
 }
 
 /// Which part of a gradient is no noise.
@@ -85,22 +86,46 @@ impl SignalShare {
             certain: share(certain_noise_ratio(n)),
         }
     }
+}
 
-    /// The shares of a gradient, in the metric of `step`, from the scatter of its `parts`.
-    pub fn of_gradient(
-        gradient: &DVector<f64>,
-        parts: &[PartGradient],
-        of_part: impl Fn(&PartGradient) -> &DVector<f64>,
-        step: impl Fn(&DVector<f64>) -> DVector<f64>,
-    ) -> Self {
-        let n = parts.len() as f64;
-        let square = |v: &DVector<f64>| v.dot(&step(v));
-        let scatter: f64 = parts
-            .iter()
-            .map(|part| part.inflation * square(&(of_part(part) - gradient)))
-            .sum();
-        Self::new(square(gradient), scatter / (n * (n - 1.0)), gradient.len())
+/// A block's gradient in one part of the parameters.
+pub struct BlockGradient<'a> {
+    /// On the whole block, `[D]`.
+    pub gradient: DVector<f64>,
+    /// On its parts, `[D, P]`; `None` if there are too few draws.
+    pub parts: Option<&'a DMatrix<f64>>,
+    /// See [`KnownCurvature`].
+    pub inflation: f64,
+}
+
+/// The expected square of the noise of a `mean` over parts, from their scatter around it. It is infinite if there are
+/// no parts, or if it is at least `most`. Squares are in the metric of a step: `square` computes them, and may
+/// overwrite its argument.
+fn noise_from_scatter<'a>(
+    mean: &DVector<f64>,
+    blocks: impl Iterator<Item = (&'a DMatrix<f64>, f64)> + Clone,
+    square: &mut impl FnMut(&mut [f64]) -> f64,
+    most: f64,
+) -> f64 {
+    let n: usize = blocks.clone().map(|(parts, _)| parts.ncols()).sum();
+    if n < 2 {
+        return f64::INFINITY;
     }
+    let scale = 1.0 / (n * (n - 1)) as f64;
+    let mut deviation = vec![0.0; mean.len()];
+    let mut noise = 0.0;
+    for (parts, inflation) in blocks {
+        for part in parts.as_slice().chunks_exact(mean.len()) {
+            for ((deviation, part), mean) in deviation.iter_mut().zip(part).zip(mean.iter()) {
+                *deviation = part - mean;
+            }
+            noise += scale * inflation * square(&mut deviation);
+            if noise >= most {
+                return f64::INFINITY;
+            }
+        }
+    }
+    noise
 }
 
 /// The 99.5% point of the mean of `n` squares of standard normals, by Wilson and Hilferty's approximation.
@@ -144,29 +169,28 @@ impl RunningCurvatureAverage {
         if let Some(known) = &self.curvature {
             // If the score is linear, σs = a − Cε, then the deviations of the block's ē from 0 and G from I
             // shift its gradient and curvature by known amounts, which are subtracted here.
-            gradient -= known * &draws.mean;
-            let outer = -&gradient * draws.mean.transpose();
-            let mut spread = draws.second_moment.clone();
-            spread -= DMatrix::identity(spread.nrows(), spread.ncols());
-            let excess = known * spread;
-            curvature += (&outer + outer.transpose() - &excess - excess.transpose()) * 0.5;
+            gradient.gemv(-1.0, known, &draws.mean, 1.0);
+            let mut excess = known * &draws.excess_moment;
+            excess.ger(1.0, &gradient, &draws.mean, 1.0);
+            subtract_symmetric_part(&mut curvature, &excess);
         }
-        let (squared_error, parts) = match &whitened.parts {
-            Some(parts) => {
-                let scatter = BlockScatter::new(parts, draws);
+        let (squared_error, parts) = match whitened.parts.as_ref().zip(draws.parts.as_ref()) {
+            Some((parts, moments)) => {
+                let scatter = BlockScatter { parts, moments };
                 let known = KnownCurvature::new(self.curvature.as_ref(), &curvature, drawn);
                 (
                     scatter.squared_error_off_diagonal(&known),
-                    scatter.corrected_gradients(&known),
+                    Some(scatter.corrected_gradients(&known)),
                 )
             }
-            None => (f64::INFINITY, Vec::new()),
+            None => (f64::INFINITY, None),
         };
         let averaged = match self.averaged.take() {
-            Some(known) => {
+            Some(mut known) => {
                 self.squared_error =
                     (1.0 - weight).powi(2) * self.squared_error + weight.powi(2) * squared_error;
-                &known + (&curvature - &known) * weight
+                known.zip_apply(&curvature, |known, own| *known += weight * (own - *known));
+                known
             }
             None => {
                 self.squared_error = squared_error;
@@ -195,6 +219,18 @@ impl RunningCurvatureAverage {
     pub fn set_averaged_curvature(&mut self, averaged: DMatrix<f64>) {
         self.curvature = Some(shrink_to_diagonal(&averaged, self.squared_error).mean);
         self.averaged = Some(averaged);
+    }
+
+    /// Like [`Self::set_averaged_curvature`], and returns the state to go back to if the step overshoots. From there the
+    /// average starts anew: where steps overshoot, the curvature changes fast.
+    pub fn replace_average(&mut self, averaged: DMatrix<f64>) -> Self {
+        let earlier = Self {
+            averaged: None,
+            curvature: self.curvature.take(),
+            ..*self
+        };
+        self.set_averaged_curvature(averaged);
+        earlier
     }
 
     /// Takes note that a block's step had this weight. If it was more than the block's share of all draws, earlier
@@ -235,11 +271,21 @@ fn shrink_to_diagonal(curvature: &DMatrix<f64>, squared_error: f64) -> Estimated
 pub fn curvature_entry_error(gradient: &WhitenedGradient, draws: &NoiseDraws) -> f64 {
     let own = gradient.curvature();
     let dim = own.nrows();
-    let squares = gradient.parts.as_ref().map_or(f64::INFINITY, |parts| {
+    let both = gradient.parts.as_ref().zip(draws.parts.as_ref());
+    let squares = both.map_or(f64::INFINITY, |(parts, moments)| {
         let known = KnownCurvature::new(None, own, draws.n_samples() as f64);
-        BlockScatter::new(parts, draws).squared_error_off_diagonal(&known)
+        BlockScatter { parts, moments }.squared_error_off_diagonal(&known)
     });
     (squares / (dim * (dim - 1)).max(1) as f64).sqrt()
+}
+
+/// Subtracts the symmetric part of `excess` from `curvature`.
+fn subtract_symmetric_part(curvature: &mut DMatrix<f64>, excess: &DMatrix<f64>) {
+    for j in 0..curvature.ncols() {
+        for i in 0..curvature.nrows() {
+            curvature[(i, j)] -= 0.5 * (excess[(i, j)] + excess[(j, i)]);
+        }
+    }
 }
 
 /// The curvature by which the parts of a block are corrected for the moments of their draws.
@@ -267,14 +313,10 @@ impl<'a> KnownCurvature<'a> {
 /// The parts of a block, corrected for the moments of their draws.
 struct BlockScatter<'a> {
     parts: &'a GradientParts,
-    draws: &'a NoiseDraws,
+    moments: &'a PartMoments,
 }
 
-impl<'a> BlockScatter<'a> {
-    const fn new(parts: &'a GradientParts, draws: &'a NoiseDraws) -> Self {
-        Self { parts, draws }
-    }
-
+impl BlockScatter<'_> {
     /// The expected sum of squared errors of the elements of the block's curvature off its diagonal, from the
     /// difference between the two halves of the block.
     fn squared_error_off_diagonal(&self, known: &KnownCurvature) -> f64 {
@@ -284,45 +326,39 @@ impl<'a> BlockScatter<'a> {
     }
 
     /// The gradient on each part, as if the part's draws had mean 0 and covariance I.
-    fn corrected_gradients(&self, known: &KnownCurvature) -> Vec<PartGradient> {
+    fn corrected_gradients(&self, known: &KnownCurvature) -> PartGradients {
         let (known, inflation) = (&*known.matrix, known.inflation);
-        let parts = self.parts.mean.iter().zip(&self.parts.log_std);
-        let moments = &self.draws.part_moments;
-        let correct =
-            |((mean, log_std), (draw_mean, second)): (_, &(DVector<f64>, DMatrix<f64>))| {
-                let (mean, log_std): (&DVector<f64>, &DVector<f64>) = (mean, log_std);
-                let mean = mean - known * draw_mean;
-                let excess =
-                    |i: usize| known.row(i).transpose().dot(&second.column(i)) - known[(i, i)];
-                let log_std = DVector::from_fn(mean.len(), |i, _| {
-                    log_std[i] - mean[i] * draw_mean[i] - excess(i)
-                });
-                PartGradient {
-                    mean,
-                    log_std,
-                    inflation,
-                }
-            };
-        parts.zip(moments).map(correct).collect()
+        let mut mean = self.parts.mean.clone();
+        mean.gemm(-1.0, known, &self.moments.means, 1.0);
+        let mut log_std = self.parts.log_std.clone();
+        for (part, second_moment) in self.moments.second_moments.iter().enumerate() {
+            for i in 0..mean.nrows() {
+                // Both matrices are symmetric: columns for rows.
+                let excess = known.column(i).dot(&second_moment.column(i)) - known[(i, i)];
+                log_std[(i, part)] -= mean[(i, part)] * self.moments.means[(i, part)] + excess;
+            }
+        }
+        PartGradients {
+            mean,
+            log_std,
+            inflation,
+        }
     }
 
     /// `C` on the first half of the parts less `C` on the second half, as if the draws of both had mean 0 and
     /// covariance I.
     fn corrected_difference(&self, known: &DMatrix<f64>) -> DMatrix<f64> {
-        let n_half = self.parts.mean.len() / 2;
-        let [first, second] = [0, 1].map(|half| {
-            let (draw_mean, second_moment) = &self.draws.half_moments[half];
-            let scale = 1.0 / n_half as f64;
-            let mut gradient = DVector::zeros(draw_mean.len());
-            for part in &self.parts.mean[half * n_half..][..n_half] {
-                gradient += part * scale;
-            }
-            let corrected = gradient - known * draw_mean;
-            (corrected * draw_mean.transpose(), second_moment)
-        });
-        let excess = known * (first.1 - second.1);
-        let change = second.0 - first.0 - excess;
-        &self.parts.curvature_difference + (&change + change.transpose()) * 0.5
+        let n_half = self.parts.mean.ncols() / 2;
+        let mut difference = self.parts.curvature_difference.clone();
+        let mut excess = known * &self.moments.half_difference;
+        for (half, draw_mean) in self.moments.half_means.iter().enumerate() {
+            let mut gradient = self.parts.mean.columns(half * n_half, n_half).column_mean();
+            gradient.gemv(-1.0, known, draw_mean, 1.0);
+            let sign = if half == 0 { 1.0 } else { -1.0 };
+            excess.ger(sign, &gradient, draw_mean, 1.0);
+        }
+        subtract_symmetric_part(&mut difference, &excess);
+        difference
     }
 }
 
@@ -341,7 +377,8 @@ pub struct BlockWeights {
 /// The gradients of all blocks at a start that is kept.
 #[derive(Clone, Default)]
 struct HeldGradients {
-    parts: Vec<PartGradient>,
+    /// The gradients on the parts of each block, and their [inflation](KnownCurvature).
+    parts: Vec<(DMatrix<f64>, f64)>,
     n_blocks: f64,
     mean: Option<DVector<f64>>,
 }
@@ -372,50 +409,81 @@ impl BlockWeights {
         self.held.is_some()
     }
 
-    /// Weighs a block of `own` draws with this `gradient`. `shares` computes which part of a gradient is no noise,
-    /// from the parts of its blocks, and `gain_nats` is what a whole step promises.
+    /// Weighs a block of `own` draws. `square` computes the square of a gradient in the metric of a step, and may
+    /// overwrite its argument; `gain_nats` is what a whole step promises.
     pub fn weigh(
         &mut self,
-        gradient: DVector<f64>,
-        parts: &[PartGradient],
+        block: BlockGradient<'_>,
         own: usize,
-        shares: impl Fn(&DVector<f64>, &[PartGradient]) -> SignalShare,
         gain_nats: f64,
+        mut square: impl FnMut(&mut [f64]) -> f64,
     ) -> WeightedGradient {
+        let BlockGradient {
+            mut gradient,
+            parts,
+            inflation,
+        } = block;
+        let (noise, own_square) = if let Some(held) = &mut self.held {
+            held.parts
+                .extend(parts.map(|parts| (parts.clone(), inflation)));
+            held.n_blocks += 1.0;
+            if let Some(mean) = held.mean.take() {
+                gradient = &mean + (gradient - &mean) / held.n_blocks;
+            }
+            held.mean = Some(gradient.clone());
+            let parts = held.parts.iter();
+            let parts = parts.map(|(parts, inflation)| (parts, *inflation));
+            let noise = noise_from_scatter(&gradient, parts, &mut square, f64::INFINITY);
+            (noise, square(gradient.clone().as_mut_slice()))
+        } else {
+            let own_square = square(gradient.clone().as_mut_slice());
+            let least = self.least_share_to_weigh_by(own, gain_nats);
+            let most = own_square * (1.0 - least) / certain_noise_ratio(gradient.len());
+            let parts = parts.into_iter().map(|parts| (parts, inflation));
+            let noise = noise_from_scatter(&gradient, parts, &mut square, most);
+            (noise, own_square)
+        };
+        let share = SignalShare::new(own_square, noise, gradient.len());
+        let weight = self.weigh_by_share(share, own, gain_nats);
+        WeightedGradient { gradient, weight }
+    }
+
+    /// Weighs a block of `own` draws of whose gradient this share is no noise; of all gradients at the start as long
+    /// as that is kept.
+    pub fn weigh_by_share(&mut self, share: SignalShare, own: usize, gain_nats: f64) -> f64 {
+        let by_draws = self.share_of_draws(own);
+        let least = self.least_share_to_weigh_by(own, gain_nats);
         let own = own as f64;
         self.drawn += own;
-        let Some(held) = &mut self.held else {
-            let weight = (NEW_BLOCK_WEIGHT_FACTOR * own / self.drawn).min(1.0);
-            let certain = shares(&gradient, parts).certain;
-            if certain <= weight || (gain_nats <= self.far_nats && certain <= CERTAIN_SHARE) {
-                return WeightedGradient { gradient, weight };
+        if self.keeps_start() {
+            if share.certain == 0.0 {
+                return 0.0;
             }
-            self.drawn = (NEW_BLOCK_WEIGHT_FACTOR * own / certain).max(own);
-            return WeightedGradient {
-                gradient,
-                weight: certain,
-            };
-        };
-        held.parts.extend_from_slice(parts);
-        held.n_blocks += 1.0;
-        let averaged = match held.mean.take() {
-            None => gradient,
-            Some(mean) => &mean + (gradient - &mean) / held.n_blocks,
-        };
-        let share = shares(&averaged, &held.parts);
-        if share.certain == 0.0 {
-            held.mean = Some(averaged.clone());
-            return WeightedGradient {
-                gradient: averaged,
-                weight: 0.0,
-            };
+            self.held = None;
+            // After a gain of k, Kalman's next gain is k / (1 + k).
+            self.drawn /= share.likely;
+            return share.likely;
         }
-        self.held = None;
-        // After a gain of k, Kalman's next gain is k / (1 + k).
-        self.drawn /= share.likely;
-        WeightedGradient {
-            gradient: averaged,
-            weight: share.likely,
+        if share.certain <= least {
+            return by_draws;
+        }
+        self.drawn = (NEW_BLOCK_WEIGHT_FACTOR * own / share.certain).max(own);
+        share.certain
+    }
+
+    /// The weight of a block by its share of all draws.
+    fn share_of_draws(&self, own: usize) -> f64 {
+        let own = own as f64;
+        (NEW_BLOCK_WEIGHT_FACTOR * own / (self.drawn + own)).min(1.0)
+    }
+
+    /// A gradient of which a larger share is certain is weighted by that share.
+    fn least_share_to_weigh_by(&self, own: usize, gain_nats: f64) -> f64 {
+        let by_draws = self.share_of_draws(own);
+        if gain_nats <= self.far_nats {
+            by_draws.max(CERTAIN_SHARE)
+        } else {
+            by_draws
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::averaged_newton::MAX_MEAN_STEP_IN_STDS;
 use super::blocks::{
-    BlockWeights, ControlVariateCorrectedBlock, RunningCurvatureAverage, SignalShare,
+    BlockGradient, BlockWeights, ControlVariateCorrectedBlock, RunningCurvatureAverage, SignalShare,
 };
 use crate::ascent::curvature::{NewtonPreconditioner, shrink_factor};
 use crate::ascent::draws::NoiseDraws;
@@ -118,19 +118,20 @@ impl Stepper for StochasticFullGaussianNewton {
         let identity = DMatrix::identity(dim, dim);
         let ridge = shrunk.half_spectral_error() + damping;
         let metric = NewtonPreconditioner::new(&shrunk.mean, ridge);
-        let mean_step = |gradient: &DVector<f64>| metric.newton_mean_step(gradient);
         let excess = curvature - &identity;
         // For a symmetric change A of log L, the gradient is C − I, and the second derivative along A is
         // 2 |A|² where C = I: hence the predicted gain ¼ |C − I|².
-        let decrement = 0.5 * mean_step(&gradient).dot(&gradient) + 0.25 * excess.norm_squared();
+        let of_mean = metric.square(gradient.clone().as_mut_slice());
+        let decrement = 0.5 * of_mean + 0.25 * excess.norm_squared();
         let n_samples = draws.n_samples();
-        let for_mean = self.mean_weights.weigh(
+        let block = BlockGradient {
             gradient,
-            &parts,
-            n_samples,
-            |g, parts| SignalShare::of_gradient(g, parts, |part| &part.mean, mean_step),
-            decrement,
-        );
+            parts: parts.as_ref().map(|parts| &parts.mean),
+            inflation: parts.as_ref().map_or(1.0, |parts| parts.inflation),
+        };
+        let for_mean = self
+            .mean_weights
+            .weigh(block, n_samples, decrement, |g| metric.square(g));
         let keeps_factor = self.factor_weights.keeps_start();
         let (excess, squared_error) = if keeps_factor {
             (&averaged - &identity, averaged_squared_error)
@@ -138,15 +139,12 @@ impl Stepper for StochasticFullGaussianNewton {
             (excess, squared_error)
         };
         let n_entries = dim * (dim + 1) / 2;
-        let factor_weight = self.factor_weights.weigh(
-            DVector::zeros(0),
-            &[],
-            n_samples,
-            |_, _| SignalShare::new(excess.norm_squared(), squared_error, n_entries),
-            decrement,
-        );
-        let (mean_weight, factor_weight) = (for_mean.weight, factor_weight.weight);
-        let (step, gradient) = (mean_step(&for_mean.gradient), for_mean.gradient);
+        let share = SignalShare::new(excess.norm_squared(), squared_error, n_entries);
+        let factor_weight = self
+            .factor_weights
+            .weigh_by_share(share, n_samples, decrement);
+        let (mean_weight, gradient) = (for_mean.weight, for_mean.gradient);
+        let step = metric.newton_mean_step(&gradient);
         self.blocks
             .set_weight(n_samples, mean_weight.max(factor_weight));
         let mut rate = factor_weight / (1.0 + damping);
