@@ -26,7 +26,7 @@ pub use estimate::{Accumulator, Estimate, EstimateError, PosteriorEstimator};
 pub use importance::ImportanceWeighted;
 pub use log_mean_exp::LogMeanExp;
 pub use smoothed::ParetoSmoothed;
-pub use stream::estimate_all;
+pub use stream::{EstimationTask, estimate_all, estimate_each};
 pub use weight_tail::tail_length;
 
 use gap_spec::Estimator;

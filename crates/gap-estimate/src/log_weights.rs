@@ -5,7 +5,7 @@ use crate::estimate::EstimateError;
 use gap_data::Batch;
 use gap_infer::{DiagonalGaussian, VariationalFamily, VariationalParams};
 use gap_model::{JointRowEvaluator, LatentVariableModel};
-use gap_torch::{NoiseStream, SeedKey, to_f32_values, to_f64_values};
+use gap_torch::{to_f32_values, to_f64_values};
 use tch::Tensor;
 
 /// About the number of rows in a chunk of draws in tensors.
@@ -19,7 +19,6 @@ const CACHED_CHUNK_ROWS: usize = 1024;
 
 /// The log-weights of a batch's datapoints, computed chunk by chunk.
 pub struct LogWeights<'a> {
-    noise: NoiseStream,
     n_points: usize,
     source: LogWeightSource<'a>,
 }
@@ -35,18 +34,15 @@ enum LogWeightSource<'a> {
 }
 
 impl<'a> LogWeights<'a> {
-    /// Creates the log-weights of `q(z; params)` at the observations of `batch`. A datapoint's draws depend
-    /// only on `key` and its id.
+    /// Creates the log-weights of `q(z; params)` at the observations of `batch`.
     pub fn new(
         model: &'a dyn LatentVariableModel,
         family: &'a dyn VariationalFamily,
         params: &'a VariationalParams,
         batch: &'a Batch,
-        key: SeedKey,
     ) -> Result<Self, EstimateError> {
         let rows = DiagonalGaussianLogWeights::new(model, family, params, batch)?;
         Ok(Self {
-            noise: NoiseStream::new(key, batch.ids(), batch.x().device()),
             n_points: batch.len(),
             source: rows.map_or(
                 LogWeightSource::Tensors {
@@ -71,17 +67,20 @@ impl<'a> LogWeights<'a> {
         if n_samples == 0 { 1 } else { n_samples as u64 }
     }
 
-    /// Returns the next `n_samples` log-weights of each datapoint, sample after sample: `[S, B]`, nats.
-    pub fn next(&mut self, n_samples: u64) -> Result<Vec<f64>, EstimateError> {
+    /// Returns the log-weights of the draws at `noise`, which is `[S, B, N]`: `[S, B]`, nats.
+    pub fn at(&mut self, noise: &[f32]) -> Result<Vec<f64>, EstimateError> {
         match &mut self.source {
-            LogWeightSource::Rows(rows) => Ok(rows.next(n_samples as usize, &mut self.noise)),
+            LogWeightSource::Rows(rows) => Ok(rows.at(noise)),
             LogWeightSource::Tensors {
                 model,
                 family,
                 params,
                 x,
             } => {
-                let draws = family.sample(params, n_samples as i64, &mut self.noise);
+                let noise = Tensor::from_slice(noise)
+                    .view([-1, self.n_points as i64, family.noise_dim()])
+                    .to_device(x.device());
+                let draws = family.transform(params, &noise);
                 let log_weights = model.log_joint(x, &draws.z)? - draws.log_q;
                 Ok(to_f64_values(&log_weights))
             }
@@ -132,17 +131,16 @@ impl<'a> DiagonalGaussianLogWeights<'a> {
         }))
     }
 
-    /// Returns the next log-weights, as [`LogWeights::next`].
+    /// Returns log-weights, as [`LogWeights::at`].
     ///
     /// With `z = μ + σ ∘ ε` the normalisers of prior and `q` cancel:
     /// `log p(z) − log q(z) = ½ Σ (ε² − z²) + Σ log σ`.
-    fn next(&mut self, n_samples: usize, noise: &mut NoiseStream) -> Vec<f64> {
+    fn at(&mut self, noise: &[f32]) -> Vec<f64> {
         let dim = self.family.latent_dim() as usize;
         let n_points = self.log_std_sums.len();
-        let noise = noise.normal_values(n_samples, dim);
+        let n_rows = noise.len() / dim;
         let (std, z) = (&mut self.std, &mut self.z);
-        self.family.transform_rows(&self.params, &noise, std, z);
-        let n_rows = n_samples * n_points;
+        self.family.transform_rows(&self.params, noise, std, z);
         self.observations.clear();
         self.observations
             .extend((0..n_rows).map(|row| row % n_points));

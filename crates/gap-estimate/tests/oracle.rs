@@ -155,7 +155,7 @@ fn a_datapoint_is_inferred_and_estimated_alike_alone_and_in_a_batch() {
     let model = oracle(6, 0.5);
     let family = DiagonalGaussian::new(6);
     let all = batch(&model, 33);
-    let encoder = Encoder::with_random_hidden_layers(
+    let encoder = Encoder::with_random_layers(
         16,
         &[20],
         &family,
@@ -263,7 +263,7 @@ fn a_linear_encoder_reaches_the_optimum_and_refining_keeps_it() {
         batch.x().copy(),
         None,
     );
-    let mut encoder = Encoder::with_random_hidden_layers(
+    let mut encoder = Encoder::with_random_layers(
         14,
         &[],
         &family,

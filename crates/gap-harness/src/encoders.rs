@@ -5,14 +5,14 @@ use crate::json_file::{read_json, write_json};
 use crate::models::ObservationShape;
 use gap_data::Dataset;
 use gap_infer::train::TrainingCost;
-use gap_infer::{Encoder, VariationalFamily, family};
+use gap_infer::{Encoder, Standardization, VariationalFamily, family};
 use gap_model::{ConvShape, Network};
-use gap_spec::{EncoderKind, EncoderLabel, EncoderSpec, Family};
+use gap_spec::{EncoderInputs, EncoderKind, EncoderLabel, EncoderSpec, Family};
 use gap_store::{StageInput, StageOutput};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind};
+use tch::Device;
 
 /// The file with the [`EncoderLayout`] of a stage's encoder.
 const LAYOUT_FILE: &str = "encoder.json";
@@ -20,11 +20,10 @@ const LAYOUT_FILE: &str = "encoder.json";
 const WEIGHTS_FILE: &str = "encoder.safetensors";
 /// The first part of the names of an encoder's weights.
 const WEIGHTS_PREFIX: &str = "encoder";
-/// The file that says what fitting the encoder cost.
-const FIT_COST_FILE: &str = "fit.json";
-
-/// The least standard deviation that an input is divided by, since that of a constant input is zero.
-const MIN_STANDARDIZATION_STD: f64 = 1e-6;
+/// The first part of the names of the means and scales by which an encoder standardizes its inputs.
+const INPUTS_PREFIX: &str = "inputs";
+/// The file that says how the encoder was fitted, and what that cost.
+const FIT_FILE: &str = "fit.json";
 
 /// What an encoder's network is built from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,27 +69,31 @@ impl EncoderLayout {
         }
     }
 
-    /// A new encoder: random hidden layers, drawn with `key`, and an output layer of zeros.
-    pub fn random(&self, key: SeedKey, device: Device) -> Encoder {
-        Encoder::with_zero_output_layer(self.network(key, device))
+    /// A new encoder to be fitted to `data`, with random weights drawn with `key`; and the number of its inputs that
+    /// are the same at all points of `data`, if it standardizes them.
+    pub fn for_fitting(&self, data: &Dataset, key: SeedKey, device: Device) -> (Encoder, u64) {
+        let family = family::build_family(self.family, self.latent_dim);
+        let network = self.network(key, device);
+        let n_inputs = network.input_dim();
+        let encoder = Encoder::new_for_fitting(network, family.as_ref());
+        match self.inputs() {
+            EncoderInputs::Raw => (encoder, 0),
+            EncoderInputs::Standardized => {
+                let seen = data.x().narrow(1, 0, n_inputs).to_device(device);
+                let (standardization, n_constant) = Standardization::from_data(&seen);
+                (encoder.with_standardization(standardization), n_constant)
+            }
+        }
     }
 
-    /// A new encoder as from [`Self::random`], for real numbers of any size: its first layer also subtracts the
-    /// means of `data` and divides by its standard deviations.
-    pub fn random_encoder_on_standardized(
-        &self,
-        data: &Dataset,
-        key: SeedKey,
-        device: Device,
-    ) -> Encoder {
-        let network = self.network(key, device);
-        let x = data.x().narrow(1, 0, network.input_dim()).to_device(device);
-        let rows = [0_i64];
-        let mean = x.mean_dim(rows.as_slice(), false, Kind::Float);
-        let std = x
-            .std_dim(rows.as_slice(), false, false)
-            .clamp_min(MIN_STANDARDIZATION_STD);
-        Encoder::with_zero_output_layer(network.fold_in_standardization(&mean, &std))
+    /// How the encoder sees observations.
+    fn inputs(&self) -> EncoderInputs {
+        // Levels from 0 to 1 have no other units, and a pixel that is hardly ever set would be magnified where it is.
+        let by_default = match self.observed.n_levels {
+            None => EncoderInputs::Standardized,
+            Some(_) => EncoderInputs::Raw,
+        };
+        self.encoder.inputs.unwrap_or(by_default)
     }
 }
 
@@ -102,34 +105,50 @@ pub struct FittedEncoder {
     pub family: Box<dyn VariationalFamily>,
     /// Its label in results.
     pub label: EncoderLabel,
-    /// What fitting it cost.
-    pub cost: TrainingCost,
+    /// How it was fitted.
+    pub fit: EncoderFit,
 }
 
-/// The content of [`FIT_COST_FILE`].
+/// How an encoder was fitted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EncoderFit {
+    /// What fitting it cost.
+    pub cost: TrainingCost,
+    /// The number of its inputs that are the same at all training points, of those that it standardizes.
+    pub constant_inputs: u64,
+}
+
+/// The content of [`FIT_FILE`].
 #[derive(Serialize, Deserialize)]
-struct FitCostFile {
+struct FitFile {
     /// Wall time, seconds.
     seconds: f64,
     /// The total number of joint gradients, as in [`TrainingCost`].
     joint_gradients: u64,
+    /// As in [`EncoderFit`].
+    #[serde(default)]
+    constant_inputs: u64,
 }
 
-/// Adds a fitted encoder, its layout and its cost to the files of its stage.
+/// Adds a fitted encoder, its layout and how it was fitted to the files of its stage.
 pub fn save_encoder(
     layout: &EncoderLayout,
     encoder: &Encoder,
-    cost: TrainingCost,
+    fit: EncoderFit,
     output: &StageOutput,
 ) -> Result<(), RunError> {
     let mut checkpoint = Checkpoint::new();
     encoder.network().store(&mut checkpoint, WEIGHTS_PREFIX);
+    if let Some(standardization) = encoder.standardization() {
+        standardization.store(&mut checkpoint, INPUTS_PREFIX);
+    }
     output.add(WEIGHTS_FILE, checkpoint.to_bytes().map_err(stage_error)?);
-    let fit = FitCostFile {
-        seconds: cost.seconds,
-        joint_gradients: cost.joint_gradients,
+    let fit = FitFile {
+        seconds: fit.cost.seconds,
+        joint_gradients: fit.cost.joint_gradients,
+        constant_inputs: fit.constant_inputs,
     };
-    write_json(&fit, output, FIT_COST_FILE)?;
+    write_json(&fit, output, FIT_FILE)?;
     write_json(layout, output, LAYOUT_FILE)
 }
 
@@ -139,8 +158,13 @@ pub fn load_encoder(input: StageInput, device: Device) -> Result<FittedEncoder, 
     let checkpoint = Checkpoint::from_bytes(&input.read(WEIGHTS_FILE)?).map_err(stage_error)?;
     let network = layout.network(SeedKey::root(0), Device::Cpu);
     let network = network.restored(&checkpoint, WEIGHTS_PREFIX, device);
-    let encoder = Encoder::new(network.map_err(stage_error)?);
-    let fit: FitCostFile = read_json(input, FIT_COST_FILE)?;
+    let mut encoder = Encoder::new(network.map_err(stage_error)?);
+    if matches!(layout.inputs(), EncoderInputs::Standardized) {
+        let n_inputs = encoder.network().input_dim();
+        let read = Standardization::restore(&checkpoint, INPUTS_PREFIX, n_inputs, device);
+        encoder = encoder.with_standardization(read.map_err(stage_error)?);
+    }
+    let fit: FitFile = read_json(input, FIT_FILE)?;
     Ok(FittedEncoder {
         label: EncoderLabel {
             kind: layout.encoder.kind,
@@ -150,9 +174,12 @@ pub fn load_encoder(input: StageInput, device: Device) -> Result<FittedEncoder, 
         },
         family: family::build_family(layout.family, layout.latent_dim),
         encoder,
-        cost: TrainingCost {
-            seconds: fit.seconds,
-            joint_gradients: fit.joint_gradients,
+        fit: EncoderFit {
+            cost: TrainingCost {
+                seconds: fit.seconds,
+                joint_gradients: fit.joint_gradients,
+            },
+            constant_inputs: fit.constant_inputs,
         },
     })
 }

@@ -1,11 +1,13 @@
 //! Turns fitted `q`s into records: one row for each datapoint, method and estimator.
 
+use crate::encoders::EncoderFit;
 use crate::error::{RunError, stage_error};
 use crate::stage_id::StageId;
 use crate::starts::Starts;
 use gap_data::Batch;
-use gap_estimate::{ClosedForms, Estimate, PosteriorEstimator, estimate_all, posterior_estimator};
-use gap_infer::train::TrainingCost;
+use gap_estimate::{
+    ClosedForms, Estimate, EstimationTask, PosteriorEstimator, estimate_each, posterior_estimator,
+};
 use gap_infer::{
     AmortizedInference, FitCost, FittedBatch, FreeFormInference, Inference, RefinedInference,
     Remaining, StopReason, VariationalFamily, VariationalParams,
@@ -29,8 +31,8 @@ pub struct RecordOrigin<'a> {
     pub family: Family,
     /// The latent dimension, `D`.
     pub latent_dim: usize,
-    /// The encoder that gave the `q`s, if one did, and what fitting it cost.
-    pub encoder: Option<(&'a EncoderLabel, TrainingCost)>,
+    /// The encoder that gave the `q`s, if one did, and how it was fitted.
+    pub encoder: Option<(&'a EncoderLabel, EncoderFit)>,
 }
 
 /// Estimates bounds for `q`s of one family under one model, on one split.
@@ -92,7 +94,7 @@ impl Measurement<'_> {
             }),
             is_last: true,
         };
-        let mut records = self.records(snapshot, batch)?;
+        let mut records = self.records(&[snapshot], batch)?;
         records.extend(self.exact_records(batch)?);
         Ok((records, fit.fitted.params))
     }
@@ -118,60 +120,81 @@ impl Measurement<'_> {
             starts: None,
             is_last: true,
         };
-        let mut records = self.records(forward, batch)?;
         let path = refined
             .fit_after_each_step_count(self.model, batch, key)
             .map_err(stage_error)?;
-        for (i, (&steps, fitted)) in refined.steps.iter().zip(&path).enumerate() {
-            let snapshot = Snapshot {
-                method: Method::Refined,
-                refinement_steps: Some(steps),
-                fitted,
-                starts: None,
-                is_last: i + 1 == path.len(),
-            };
-            records.extend(self.records(snapshot, batch)?);
-        }
-        Ok(records)
+        let after_steps = refined.steps.iter().zip(&path).enumerate();
+        let after_steps = after_steps.map(|(i, (&steps, fitted))| Snapshot {
+            method: Method::Refined,
+            refinement_steps: Some(steps),
+            fitted,
+            starts: None,
+            is_last: i + 1 == path.len(),
+        });
+        let snapshots: Vec<Snapshot> = std::iter::once(forward).chain(after_steps).collect();
+        self.records(&snapshots, batch)
     }
 
-    /// Returns the records of a snapshot, by all estimators that apply to it. Those that use draws share them.
-    fn records(&self, snapshot: Snapshot, batch: &Batch) -> Result<Vec<Record>, RunError> {
-        let estimators: Vec<Box<dyn PosteriorEstimator>> =
+    /// Returns the records of each snapshot, by all estimators that apply to it. Those that use draws share them.
+    fn records(&self, snapshots: &[Snapshot], batch: &Batch) -> Result<Vec<Record>, RunError> {
+        let estimators = |snapshot: &Snapshot| -> Vec<Box<dyn PosteriorEstimator>> {
             Estimator::for_fitted_q(snapshot.is_last)
                 .map(|estimator| new_draws_based_estimator(estimator, &self.bounds))
-                .collect();
-        let borrowed: Vec<&dyn PosteriorEstimator> =
-            estimators.iter().map(|e| e.as_ref()).collect();
-        let params = &snapshot.fitted.params;
-        let key = self.key.for_role("evaluate");
-        let estimates = estimate_all(self.model, self.family, params, batch, &borrowed, key)
-            .map_err(stage_error)?;
-        let mut answers: Vec<BatchEstimates> = estimators
+                .collect()
+        };
+        let estimators: Vec<_> = snapshots.iter().map(estimators).collect();
+        let borrowed: Vec<Vec<&dyn PosteriorEstimator>> = estimators
             .iter()
-            .zip(estimates)
-            .map(|(estimator, estimates)| BatchEstimates {
-                estimator: estimator.estimator(),
-                estimates,
-            })
+            .map(|own| own.iter().map(|e| e.as_ref()).collect())
             .collect();
-        if let (Some(exact), Some(family)) = (
-            self.model.exact_posterior(),
-            self.family.closed_form_gaussian(),
-        ) {
-            let forms = ClosedForms::new(exact, batch.x()).map_err(stage_error)?;
-            answers.push(exact_batch_estimates(
-                Estimator::ExactElbo,
-                forms.elbo(family, params),
+        let tasks = snapshots.iter().zip(&borrowed);
+        let tasks = tasks.map(|(snapshot, estimators)| EstimationTask {
+            params: &snapshot.fitted.params,
+            estimators,
+        });
+        let tasks: Vec<EstimationTask<'_>> = tasks.collect();
+        let key = self.key.for_role("evaluate");
+        let estimates =
+            estimate_each(self.model, self.family, &tasks, batch, key).map_err(stage_error)?;
+        let mut all = Vec::new();
+        for ((snapshot, estimators), estimates) in snapshots.iter().zip(&estimators).zip(estimates)
+        {
+            let mut answers: Vec<BatchEstimates> = estimators
+                .iter()
+                .zip(estimates)
+                .map(|(estimator, estimates)| BatchEstimates {
+                    estimator: estimator.estimator(),
+                    estimates,
+                })
+                .collect();
+            answers.extend(self.exact_elbo(&snapshot.fitted.params, batch)?);
+            let method = snapshot.method;
+            all.extend(records(
+                &self.origin,
+                method,
+                Some(*snapshot),
+                answers,
+                batch,
             ));
         }
-        Ok(records(
-            &self.origin,
-            snapshot.method,
-            Some(snapshot),
-            answers,
-            batch,
-        ))
+        Ok(all)
+    }
+
+    /// Returns the exact ELBO of each `q`, if the model and the family have closed forms.
+    fn exact_elbo(
+        &self,
+        params: &VariationalParams,
+        batch: &Batch,
+    ) -> Result<Option<BatchEstimates>, RunError> {
+        let (Some(exact), Some(family)) = (
+            self.model.exact_posterior(),
+            self.family.closed_form_gaussian(),
+        ) else {
+            return Ok(None);
+        };
+        let forms = ClosedForms::new(exact, batch.x()).map_err(stage_error)?;
+        let elbo = forms.elbo(family, params);
+        Ok(Some(exact_batch_estimates(Estimator::ExactElbo, elbo)))
     }
 
     /// Returns the records of the model's closed forms; none if it has no closed forms.
@@ -223,7 +246,7 @@ fn records(
     answers: Vec<BatchEstimates>,
     batch: &Batch,
 ) -> Vec<Record> {
-    let fit = origin.encoder.map(|(_, cost)| cost).unwrap_or_default();
+    let fit = origin.encoder.map(|(_, fit)| fit).unwrap_or_default();
     let mut records = Vec::with_capacity(answers.len() * batch.len());
     for answer in answers {
         for (b, estimate) in answer.estimates.into_iter().enumerate() {
@@ -260,8 +283,9 @@ fn records(
                 start: starts.map(|starts| starts.winners[b].to_string()),
                 seconds: cost.seconds,
                 joint_gradients: cost.joint_gradients,
-                fit_seconds: fit.seconds,
-                fit_joint_gradients: fit.joint_gradients,
+                fit_seconds: fit.cost.seconds,
+                fit_joint_gradients: fit.cost.joint_gradients,
+                constant_inputs: fit.constant_inputs,
             });
         }
     }

@@ -37,8 +37,7 @@ fn search(criterion: &mut Criterion) {
         ),
         Likelihood::Bernoulli,
     );
-    let mut encoder =
-        Encoder::with_random_hidden_layers(64, &[128, 128], &family, tanh, key, Device::Cpu);
+    let mut encoder = Encoder::with_random_layers(64, &[128, 128], &family, tanh, key, Device::Cpu);
     let training = TrainingSpec {
         steps: Count::new(4000),
         batch_size: Count::new(100),

@@ -1,5 +1,9 @@
 //! The network of amortized inference: `x ↦ λ`.
 
+mod standardization;
+
+pub use standardization::Standardization;
+
 use gap_model::PackedEncoder;
 use gap_model::mlp::{Activation, Mlp};
 use gap_torch::SeedKey;
@@ -11,16 +15,16 @@ use crate::family::{VariationalFamily, VariationalParams};
 /// A network that maps an observation to the parameters of its `q`.
 pub struct Encoder {
     network: Mlp,
+    /// What the network's inputs are computed by; `None` if it sees observations as they are.
+    standardization: Option<Standardization>,
     /// The weights packed for evaluation: made on first use, and dropped when the network may change.
     packed: OnceCell<PackedEncoder>,
 }
 
 impl Encoder {
-    /// Creates an encoder with these hidden widths; without hidden layers it is linear.
-    ///
-    /// Hidden layers are random and the output layer is zero, so that `λ = 0` for every observation. With a
-    /// random output layer `σ = e^(w·x)` is huge at some observations, and fits of linear encoders diverged.
-    pub fn with_random_hidden_layers(
+    /// Creates a [new](Encoder::new_for_fitting) encoder with these hidden widths; without hidden layers it is
+    /// linear.
+    pub fn with_random_layers(
         observed_dim: i64,
         hidden: &[i64],
         family: &dyn VariationalFamily,
@@ -31,13 +35,18 @@ impl Encoder {
         let mut widths = vec![observed_dim];
         widths.extend_from_slice(hidden);
         widths.push(family.param_dim());
-        Self::with_zero_output_layer(Mlp::random_perceptron(&widths, activation, key, device))
+        let network = Mlp::random_perceptron(&widths, activation, key, device);
+        Self::new_for_fitting(network, family)
     }
 
-    /// Creates an encoder with this network after setting its output layer to zero, as in
-    /// [`Encoder::with_random_hidden_layers`].
-    pub fn with_zero_output_layer(network: Mlp) -> Self {
-        Self::new(network.with_zero_output())
+    /// Creates an encoder to be fitted, from a network of random weights: the means of `q` depend on `x`, and all
+    /// other entries of `λ` are 0.
+    ///
+    /// With random weights of `log σ`, `σ = e^(w·x)` is huge at some observations. With no random weights in the
+    /// output layer, a decoder that is fitted jointly learns at first from draws that say nothing about `x`: on
+    /// binarized MNIST its ELBO is 20 nats lower after 3,000 steps.
+    pub fn new_for_fitting(network: Mlp, family: &dyn VariationalFamily) -> Self {
+        Self::new(network.with_zero_outputs_from(family.latent_dim()))
     }
 
     /// Creates an encoder with this network, which has `Q` outputs and at most `X` inputs. A network with fewer
@@ -45,8 +54,16 @@ impl Encoder {
     pub const fn new(network: Mlp) -> Self {
         Self {
             network,
+            standardization: None,
             packed: OnceCell::new(),
         }
+    }
+
+    /// The same encoder, whose network sees standardized observations.
+    #[must_use]
+    pub fn with_standardization(mut self, standardization: Standardization) -> Self {
+        self.standardization = Some(standardization);
+        self
     }
 
     /// The network.
@@ -60,14 +77,25 @@ impl Encoder {
         &mut self.network
     }
 
+    /// The network, for fitting as from [`Self::network_mut`], and how observations are standardized before it sees
+    /// them.
+    pub(crate) fn parts_for_fitting(&mut self) -> (&mut Mlp, Option<&Standardization>) {
+        self.packed.take();
+        (&mut self.network, self.standardization.as_ref())
+    }
+
+    /// How observations are standardized before the network sees them, if they are.
+    pub const fn standardization(&self) -> Option<&Standardization> {
+        self.standardization.as_ref()
+    }
+
     /// Returns `λ` without a graph: `[B, X] -> [B, Q]`. A datapoint has the same `λ` in any batch.
     pub fn encode(&self, x: &Tensor) -> VariationalParams {
         let packed = self
             .packed
             .get_or_init(|| PackedEncoder::new(&self.network));
-        VariationalParams(
-            packed.forward(&self.network, &first_columns(x, self.network.input_dim())),
-        )
+        let inputs = network_inputs(x, self.network.input_dim(), self.standardization.as_ref());
+        VariationalParams(packed.forward(&self.network, &inputs))
     }
 
     /// The number of variational parameters of one datapoint, `Q`.
@@ -76,11 +104,20 @@ impl Encoder {
     }
 }
 
-/// Returns the columns of observations that a network of `n_inputs` sees: `[B, X] -> [B, in]`.
-pub(crate) fn first_columns(x: &Tensor, n_inputs: i64) -> Tensor {
-    if n_inputs == x.size()[1] {
+/// Returns what an encoder's network of `n_inputs` inputs sees of the observations `x`: the first columns,
+/// standardized if the encoder does that. `[B, X] -> [B, in]`.
+pub(crate) fn network_inputs(
+    x: &Tensor,
+    n_inputs: i64,
+    standardization: Option<&Standardization>,
+) -> Tensor {
+    let seen = if n_inputs == x.size()[1] {
         x.shallow_clone()
     } else {
         x.narrow(1, 0, n_inputs).contiguous()
+    };
+    match standardization {
+        Some(standardization) => standardization.apply(&seen),
+        None => seen,
     }
 }

@@ -13,7 +13,7 @@ mod trainer;
 use crate::encoder::Encoder;
 use crate::family::VariationalFamily;
 use crate::inference::InferError;
-use encoder_pass::{EncoderLearner, can_train_without_tensors};
+use encoder_pass::{EncoderData, EncoderLearner, can_train_without_tensors};
 use gap_data::Dataset;
 use gap_model::{DecoderLearner, LatentVariableModel, MlpDecoder, NetworkLearner};
 use gap_spec::TrainingSpec;
@@ -59,10 +59,15 @@ pub fn fit_encoder(
         what: "encoder",
         rate_key: "encoder_training.learning_rate",
     };
-    let learner = NetworkLearner::new(encoder.network_mut(), minibatch_size(training, data));
+    let (network, standardization) = encoder.parts_for_fitting();
+    let learner = NetworkLearner::new(network, minibatch_size(training, data));
     let on_rows = can_train_without_tensors(&learner, family, data) && model.is_on_kernels();
+    let data_of_encoder = EncoderData {
+        data,
+        standardization,
+    };
     let trainer = Trainer {
-        encoder: EncoderLearner::new(learner, family, data, model.device(), on_rows),
+        encoder: EncoderLearner::new(learner, family, data_of_encoder, model.device(), on_rows),
         scores: FrozenModel::new(model, data, on_rows)?,
     };
     let fit = FitSettings {
@@ -107,11 +112,16 @@ pub fn fit_decoder_and_encoder(
     let device = decoder.device();
     let most_rows = minibatch_size(training, data);
     let most_draws = most_rows * training.n_samples.get() as usize;
-    let learner = NetworkLearner::new(encoder.network_mut(), most_rows);
+    let (network, standardization) = encoder.parts_for_fitting();
+    let learner = NetworkLearner::new(network, most_rows);
     let scores = DecoderLearner::new(decoder, most_draws, threads > 1);
     let on_rows = can_train_without_tensors(&learner, family, data) && scores.is_on_kernels();
+    let data_of_encoder = EncoderData {
+        data,
+        standardization,
+    };
     let trainer = Trainer {
-        encoder: EncoderLearner::new(learner, family, data, device, on_rows),
+        encoder: EncoderLearner::new(learner, family, data_of_encoder, device, on_rows),
         scores,
     };
     let fit = FitSettings {

@@ -44,8 +44,7 @@ fn an_encoder_says_what_its_network_says_in_any_batch() {
 fn an_encoder_that_was_changed_says_something_else() {
     let family = DiagonalGaussian::new(4);
     let (key, cpu) = (SeedKey::root(2), Device::Cpu);
-    let mut encoder =
-        Encoder::with_random_hidden_layers(64, &[8], &family, Activation::Tanh, key, cpu);
+    let mut encoder = Encoder::with_random_layers(64, &[8], &family, Activation::Tanh, key, cpu);
     let x = digits().first(5).x().shallow_clone();
     // The last layer of a new encoder is zero.
     assert_eq!(largest(&encoder.encode(&x).0), 0.0);

@@ -343,8 +343,7 @@ fn an_encoder_learns_to_say_the_parameters_of_any_family() {
     let (tanh, key) = (Activation::Tanh, SeedKey::root(12));
     let mut of_diagonal = f64::NAN;
     for (name, family) in families(4) {
-        let mut encoder =
-            Encoder::with_random_hidden_layers(64, &[64], family.as_ref(), tanh, key, CPU);
+        let mut encoder = Encoder::with_random_layers(64, &[64], family.as_ref(), tanh, key, CPU);
         let clock = std::time::Instant::now();
         fit_encoder(
             &model,

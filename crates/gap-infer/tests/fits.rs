@@ -38,7 +38,7 @@ fn decoder() -> MlpDecoder {
 
 fn encoder(hidden: &[i64]) -> Encoder {
     let family = DiagonalGaussian::new(4);
-    Encoder::with_random_hidden_layers(
+    Encoder::with_random_layers(
         64,
         hidden,
         &family,

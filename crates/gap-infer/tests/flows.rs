@@ -162,7 +162,7 @@ fn refining_a_flow_raises_its_bound() {
     let (model, batch) = of_digits(4, 32, 20);
     let family = build_family(Family::AffineFlow, 4);
     let (tanh, key) = (Activation::Tanh, SeedKey::root(12));
-    let encoder = Encoder::with_random_hidden_layers(64, &[8], family.as_ref(), tanh, key, CPU);
+    let encoder = Encoder::with_random_layers(64, &[8], family.as_ref(), tanh, key, CPU);
     let refined = RefinedInference {
         family: family.as_ref(),
         encoder: &encoder,
@@ -194,7 +194,7 @@ fn a_search_never_ends_below_its_encoder() {
     let (model, batch) = of_digits(4, 32, 8);
     let family = build_family(Family::AffineFlow, 4);
     let (tanh, key) = (Activation::Tanh, SeedKey::root(12));
-    let encoder = Encoder::with_random_hidden_layers(64, &[8], family.as_ref(), tanh, key, CPU);
+    let encoder = Encoder::with_random_layers(64, &[8], family.as_ref(), tanh, key, CPU);
     let free_form = FreeFormInference {
         family: family.as_ref(),
         starts: vec![StartingPoint::Prior, StartingPoint::Encoder(&encoder)],

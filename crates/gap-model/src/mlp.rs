@@ -1,10 +1,10 @@
 //! Multi-layer perceptrons: networks of affine layers.
 
 pub use crate::activation::Activation;
-use crate::layer::{Layer, LayerMap};
+use crate::layer::Layer;
 use crate::network::Network;
 use gap_torch::SeedKey;
-use tch::{Device, Tensor};
+use tch::Device;
 
 /// An alias of [`Network`], for code that makes perceptrons.
 pub type Mlp = Network;
@@ -27,25 +27,5 @@ impl Network {
         let layers =
             pairs.map(|(pair, i)| Layer::random_affine(pair[0], pair[1], key.for_index(i), device));
         Self::from_layers(layers.collect(), activation)
-    }
-
-    /// Makes the first layer standardize its input: the new output at `x` is the old output at
-    /// `(x − mean) / std`. `mean` and `std` are `[in]`.
-    ///
-    /// # Panics
-    ///
-    /// If the first layer is not affine.
-    #[must_use]
-    pub fn fold_in_standardization(mut self, mean: &Tensor, std: &Tensor) -> Self {
-        let first = self.first_layer_mut();
-        assert!(
-            first.map == LayerMap::Affine,
-            "a perceptron's layers are affine"
-        );
-        let kind = first.weight.kind();
-        let weight = &first.weight / std.to_kind(kind);
-        first.bias = &first.bias - weight.mv(&mean.to_kind(kind));
-        first.weight = weight;
-        self
     }
 }

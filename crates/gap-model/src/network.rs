@@ -48,12 +48,18 @@ impl Network {
         self.backend
     }
 
-    /// The same network with the last layer's weight and bias set to zero, so that its output is always 0.
+    /// The same network, whose outputs from `first` on are always 0: their weights and biases are set to zero.
+    ///
+    /// # Panics
+    ///
+    /// If the last layer is not affine.
     #[must_use]
-    pub fn with_zero_output(mut self) -> Self {
-        if let Some(last) = self.layers.last_mut() {
-            last.weight = last.weight.zeros_like();
-            last.bias = last.bias.zeros_like();
+    pub fn with_zero_outputs_from(self, first: i64) -> Self {
+        let last = self.layers.last().expect("a network has a layer");
+        assert!(last.map == LayerMap::Affine, "the last layer is affine");
+        let n = last.n_outputs() - first;
+        for tensor in [&last.weight, &last.bias] {
+            let _ = tensor.narrow(0, first, n).zero_();
         }
         self
     }
@@ -66,10 +72,6 @@ impl Network {
             value = activate(self.activation, &layer.apply(&align_rows(&value)));
         }
         last.apply(&align_rows(&value))
-    }
-
-    pub(crate) fn first_layer_mut(&mut self) -> &mut Layer {
-        &mut self.layers[0]
     }
 
     pub(crate) fn layers(&self) -> &[Layer] {

@@ -62,6 +62,7 @@ fn visit_record_columns(row: &mut impl ColumnVisitor) -> Result<Record, String> 
         joint_gradients: row.visit_column("joint_gradients", |r| r.joint_gradients)?,
         fit_seconds: row.visit_column("fit_seconds", |r| r.fit_seconds)?,
         fit_joint_gradients: row.visit_column("fit_joint_gradients", |r| r.fit_joint_gradients)?,
+        constant_inputs: row.visit_newer_column("constant_inputs", 0, |r| r.constant_inputs)?,
     })
 }
 

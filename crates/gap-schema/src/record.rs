@@ -74,4 +74,7 @@ pub struct Record {
     pub fit_seconds: f64,
     /// Joint gradients spent on fitting the encoder; the same for all datapoints.
     pub fit_joint_gradients: u64,
+    /// The encoder's inputs that are the same at all training points, of those that it standardizes; the same for
+    /// all datapoints, and 0 if the table is older than this column.
+    pub constant_inputs: u64,
 }

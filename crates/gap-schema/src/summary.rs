@@ -100,6 +100,14 @@ pub struct BestMeanLogEvidence {
     pub estimator: String,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes what it may skip by reference"
+)]
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 /// The ELBO of the `q` after the most refinement steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RefinedMean {
@@ -219,6 +227,10 @@ pub struct Cell {
     /// The number of parameters of amortized inference: the encoder's weights.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortized_params: Option<u64>,
+    /// The encoder's inputs that are the same at all training points, of those that it standardizes: it sees their
+    /// differences from there at other points as they are. Absent if there are none.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub constant_inputs: u64,
     /// `log p̂(x)`, the best estimate of `log p(x)`.
     pub log_evidence: BestMeanLogEvidence,
     /// All estimates of `log p(x)` on the same datapoints. The ELBOs are among them, as lower bounds.

@@ -45,6 +45,7 @@ impl WholeNumberColumns for Record {
             ),
             ("joint_gradients", self.joint_gradients),
             ("fit_joint_gradients", self.fit_joint_gradients),
+            ("constant_inputs", self.constant_inputs),
         ]
     }
 }

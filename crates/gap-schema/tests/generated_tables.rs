@@ -63,6 +63,7 @@ fn record(datapoint: u64) -> Record {
         joint_gradients: 0,
         fit_seconds: 0.0,
         fit_joint_gradients: 0,
+        constant_inputs: 0,
     }
 }
 

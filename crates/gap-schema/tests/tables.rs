@@ -49,6 +49,7 @@ fn plain() -> Record {
         joint_gradients: 0,
         fit_seconds: 0.0,
         fit_joint_gradients: 0,
+        constant_inputs: 0,
     }
 }
 

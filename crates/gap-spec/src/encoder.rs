@@ -17,6 +17,16 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// How an encoder sees observations.
+    EncoderInputs {
+        /// Less the means of the training points, and divided by their standard deviations, feature by feature.
+        Standardized = "standardized",
+        /// As they are.
+        Raw = "raw",
+    }
+}
+
 /// `[[encoders]]`: one encoder that is compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +46,10 @@ pub struct EncoderSpec {
     /// Its nonlinearity. Default: `tanh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
+    /// How it sees observations. Default: standardized if they are real numbers of any size, and raw if they are
+    /// levels from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<EncoderInputs>,
 }
 
 impl EncoderSpec {
@@ -51,6 +65,7 @@ impl EncoderSpec {
             channels: None,
             context: None,
             activation: None,
+            inputs: None,
         }
     }
 

@@ -45,7 +45,7 @@ pub use ascent::{Ascent, AscentSpec};
 pub use calibration::CalibrationSpec;
 pub use check::{CheckedSpec, SpecConflict};
 pub use data::{DataSpec, SYNTHETIC, Split};
-pub use encoder::{EncoderKind, EncoderLabel, EncoderSpec};
+pub use encoder::{EncoderInputs, EncoderKind, EncoderLabel, EncoderSpec};
 pub use estimator::{BoundSpec, Estimator, EstimatorSpec, Method, Side};
 pub use experiment::{EvaluationSpec, ExperimentSpec};
 pub use family::{Family, FamilySpec};

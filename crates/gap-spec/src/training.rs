@@ -1,5 +1,8 @@
 //! How networks are fitted: `[encoder_training]`, and the optimiser settings of `[model.training]`.
 
+use crate::encoder::EncoderInputs;
+#[cfg(doc)]
+use crate::encoder::EncoderSpec;
 use crate::number::{Count, Positive};
 use crate::precision::{Precision, default_precision};
 use serde::{Deserialize, Serialize};
@@ -28,6 +31,9 @@ pub struct ModelTrainingSpec {
     /// Hidden widths of the encoder that a shared decoder is fitted with; absent for joint decoders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder_hidden: Option<Vec<Count>>,
+    /// How the encoder that a shared decoder is fitted with sees observations; as in [`EncoderSpec`] by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_inputs: Option<EncoderInputs>,
     /// Gradient steps.
     pub steps: Count,
     /// Datapoints per step.

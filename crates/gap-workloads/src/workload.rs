@@ -251,7 +251,7 @@ fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
             let key = key.for_index(width as u64).for_index(seed);
             let tanh = Activation::Tanh;
             let mut encoder =
-                Encoder::with_random_hidden_layers(10, &[width], &family, tanh, key, Device::Cpu);
+                Encoder::with_random_layers(10, &[width], &family, tanh, key, Device::Cpu);
             fit_encoder(
                 &model,
                 &family,

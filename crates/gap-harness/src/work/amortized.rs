@@ -72,7 +72,7 @@ impl Work for AmortizedWork {
                 model: &self.model,
                 family: self.family,
                 latent_dim: model.latent_dim() as usize,
-                encoder: Some((&fitted.label, fitted.cost)),
+                encoder: Some((&fitted.label, fitted.fit)),
             },
         };
         context.measure_in_batches(&points, |batch, _, _| {

@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::context::{Context, seed_key};
-use crate::encoders::{self, EncoderLayout};
+use crate::encoders::{self, EncoderFit, EncoderLayout};
 use crate::error::{RunError, stage_error};
 use crate::stage_id::StageId;
 use gap_infer::family;
@@ -52,11 +52,7 @@ impl Work for EncoderWork {
             latent_dim: model.latent_dim(),
         };
         let init = key.for_role("encoder").for_role(&self.encoder.name());
-        let mut encoder = if observations.are_synthetic() {
-            layout.random_encoder_on_standardized(&data, init, context.device)
-        } else {
-            layout.random(init, context.device)
-        };
+        let (mut encoder, constant_inputs) = layout.for_fitting(&data, init, context.device);
         // All encoders of a seed see the same minibatches and noise, so that their differences are paired.
         let cost = fit_encoder(
             model.as_ref(),
@@ -68,7 +64,11 @@ impl Work for EncoderWork {
             context.progress,
         )
         .map_err(stage_error)?;
-        encoders::save_encoder(&layout, &encoder, cost, context.output)?;
+        let fit = EncoderFit {
+            cost,
+            constant_inputs,
+        };
+        encoders::save_encoder(&layout, &encoder, fit, context.output)?;
         Ok(Vec::new())
     }
 }

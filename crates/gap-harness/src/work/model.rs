@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::context::{Context, seed_key};
-use crate::encoders::{self, EncoderLayout};
+use crate::encoders::{self, EncoderFit, EncoderLayout};
 use crate::error::{RunError, stage_error};
 use crate::models::{Model, ModelLayout};
 use crate::stage_id::StageId;
@@ -95,8 +95,9 @@ impl ModelWork {
             latent_dim: layout.latent_dim(),
         };
         let family = family::build_family(self.family, layout.latent_dim());
-        let mut encoder = of_encoder.random(key.for_role("companion"), context.device);
         let data = context.observations.training_points(self.seed, None)?;
+        let init = key.for_role("companion");
+        let (mut encoder, constant_inputs) = of_encoder.for_fitting(&data, init, context.device);
         let cost = fit_decoder_and_encoder(
             &mut decoder,
             family.as_ref(),
@@ -108,14 +109,19 @@ impl ModelWork {
         )
         .map_err(stage_error)?;
         Model::Decoder(decoder).save(layout, context.output)?;
-        encoders::save_encoder(&of_encoder, &encoder, cost, context.output)
+        let fit = EncoderFit {
+            cost,
+            constant_inputs,
+        };
+        encoders::save_encoder(&of_encoder, &encoder, fit, context.output)
     }
 
     /// The encoder that the decoder is fitted with: for a joint decoder one of the experiment's encoders, for a
     /// shared decoder the perceptron of `[model.training]`.
     fn companion_encoder_spec(&self, training: &ModelTrainingSpec) -> EncoderSpec {
-        self.encoder.clone().unwrap_or_else(|| {
-            EncoderSpec::perceptron(training.encoder_hidden.clone().unwrap_or_default())
+        self.encoder.clone().unwrap_or_else(|| EncoderSpec {
+            inputs: training.encoder_inputs,
+            ..EncoderSpec::perceptron(training.encoder_hidden.clone().unwrap_or_default())
         })
     }
 }

@@ -259,6 +259,7 @@ pub fn record(stage: &Stage) -> Record {
         joint_gradients: 0,
         fit_seconds: 0.0,
         fit_joint_gradients: 0,
+        constant_inputs: 0,
     }
 }
 

@@ -73,10 +73,11 @@ impl DrawParts {
         self.n_parts
     }
 
-    /// The part that a draw is in.
-    pub const fn part_of_draw(self, draw: usize) -> usize {
+    /// The part of each draw in turn.
+    pub fn part_of_each_draw(self) -> impl Iterator<Item = usize> {
         let half = self.n_samples / 2;
-        (draw % half) * self.n_parts / half
+        let of_pairs = (0..half).map(move |pair| pair * self.n_parts / half);
+        of_pairs.cycle().take(self.n_samples)
     }
 }
 
@@ -146,8 +147,9 @@ impl NoiseDraws {
         let dim = self.dim;
         let moments: Vec<(DVector<f64>, DMatrix<f64>)> = if self.common {
             let mut rows = vec![Vec::new(); parts.len()];
-            for (draw, values) in self.values.chunks_exact(dim).enumerate() {
-                rows[parts.part_of_draw(draw)].extend_from_slice(values);
+            let draws = self.values.chunks_exact(dim);
+            for (part, values) in parts.part_of_each_draw().zip(draws) {
+                rows[part].extend_from_slice(values);
             }
             let rows = rows.iter();
             rows.map(|values| mean_and_second_moment(values, dim))

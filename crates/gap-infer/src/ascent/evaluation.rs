@@ -234,8 +234,8 @@ impl WhitenedGradient {
         let mut of_scores = vec![0.0_f32; n_parts * dim];
         let mut of_products = vec![0.0_f32; n_parts * dim];
         let mut outer = vec![0.0_f32; 2 * dim * dim];
-        for (draw, (noise, score)) in rows_of_both(noise, score, dim).enumerate() {
-            let part = parts.part_of_draw(draw);
+        let draws = rows_of_both(noise, score, dim);
+        for (part, (noise, score)) in parts.part_of_each_draw().zip(draws) {
             sizes[part] += 1.0;
             let of_part = part * dim..(part + 1) * dim;
             add_score_and_product(
@@ -244,7 +244,7 @@ impl WhitenedGradient {
                 &mut of_scores[of_part.clone()],
                 &mut of_products[of_part],
             );
-            let half = part * 2 / n_parts;
+            let half = usize::from(part >= n_parts / 2);
             add_outer_products(
                 score,
                 noise,

@@ -5,7 +5,7 @@
 
 use super::scores::ScoreSource;
 use super::step::TrainingStepInputs;
-use crate::encoder::first_columns;
+use crate::encoder::{Standardization, network_inputs};
 use crate::family::{DiagonalGaussian, VariationalFamily, VariationalParams};
 use crate::inference::InferError;
 use gap_data::Dataset;
@@ -21,6 +21,13 @@ pub struct EncoderLearner<'a> {
 enum StepBackend<'a> {
     Rows(PlainMemoryBackend),
     Tensors(TensorBackend<'a>),
+}
+
+/// The observations that a fit learns from, and how the encoder sees them.
+#[derive(Clone, Copy)]
+pub struct EncoderData<'a> {
+    pub data: &'a Dataset,
+    pub standardization: Option<&'a Standardization>,
 }
 
 /// Whether an encoder can be fitted without tensors: its family is the diagonal Gaussian, its network runs on
@@ -43,7 +50,7 @@ impl<'a> EncoderLearner<'a> {
     pub fn new(
         learner: NetworkLearner<'a>,
         family: &'a dyn VariationalFamily,
-        data: &'a Dataset,
+        data: EncoderData<'a>,
         device: Device,
         on_rows: bool,
     ) -> Self {
@@ -87,6 +94,7 @@ impl<'a> EncoderLearner<'a> {
 struct PlainMemoryBackend {
     family: DiagonalGaussian,
     data: Vec<f32>,           // [M, X]
+    inputs: Option<Vec<f32>>, // what the encoder sees of it if that is not the data themselves, [M, X]
     observations: Vec<usize>, // the row of `data` that each draw is for, [S·B]
     params: Vec<f32>,         // [B, 2D]
     std: Vec<f32>,            // [B, D]
@@ -96,11 +104,20 @@ struct PlainMemoryBackend {
 }
 
 impl PlainMemoryBackend {
-    fn new(family: DiagonalGaussian, data: &Dataset) -> Self {
-        let rows = data.x().contiguous().view([-1]);
+    fn new(
+        family: DiagonalGaussian,
+        EncoderData {
+            data,
+            standardization,
+        }: EncoderData<'_>,
+    ) -> Self {
+        let numbers = |x: &Tensor| {
+            Vec::<f32>::try_from(x.contiguous().view([-1])).expect("observations are floats")
+        };
         Self {
             family,
-            data: Vec::<f32>::try_from(rows).expect("observations are floats"),
+            data: numbers(data.x()),
+            inputs: standardization.map(|by| numbers(&by.apply(data.x()))),
             observations: Vec::new(),
             params: Vec::new(),
             std: Vec::new(),
@@ -118,7 +135,8 @@ impl PlainMemoryBackend {
     ) -> Result<(), InferError> {
         let (family, batch) = (self.family, step.positions.len());
         self.params.resize(batch * family.param_dim() as usize, 0.0);
-        learner.forward_selected_rows(&self.data, step.positions, &mut self.params);
+        let inputs = self.inputs.as_ref().unwrap_or(&self.data);
+        learner.forward_selected_rows(inputs, step.positions, &mut self.params);
         family.transform_rows(&self.params, step.noise, &mut self.std, &mut self.z);
         self.score.resize(self.z.len(), 0.0);
         self.gradient.resize(self.params.len(), 0.0);
@@ -143,7 +161,7 @@ impl PlainMemoryBackend {
 /// Takes the training steps for any family, in tensors on any device.
 struct TensorBackend<'a> {
     family: &'a dyn VariationalFamily,
-    data: &'a Dataset,
+    data: EncoderData<'a>,
     device: Device,
 }
 
@@ -155,12 +173,16 @@ impl TensorBackend<'_> {
         source: &mut impl ScoreSource,
     ) -> Result<(), InferError> {
         let _no_grad = tch::no_grad_guard();
-        let batch = self.data.batch_at(step.positions, self.device);
+        let EncoderData {
+            data,
+            standardization,
+        } = self.data;
+        let batch = data.batch_at(step.positions, self.device);
         let noise = Tensor::from_slice(step.noise)
             .view([-1, batch.len() as i64, self.family.noise_dim()])
             .to_device(self.device); // [S, B, N]
-        let visible = first_columns(batch.x(), learner.input_dim());
-        let params = VariationalParams(learner.forward(&visible));
+        let inputs = network_inputs(batch.x(), learner.input_dim(), standardization);
+        let params = VariationalParams(learner.forward(&inputs));
         let z = self.family.transform(&params, &noise).z; // [S, B, D]
         let score = source.score(batch.x(), &z, step)?;
         let gradient = self.family.pull_back(&params, &noise, &score) / batch.len() as f64;

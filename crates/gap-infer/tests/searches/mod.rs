@@ -66,8 +66,7 @@ pub fn of_digits(dim: i64, hidden: i64, n_points: usize) -> (MlpDecoder, Batch) 
     let (tanh, cpu) = (Activation::Tanh, Device::Cpu);
     let network = Mlp::random_perceptron(&[dim, hidden, 64], tanh, SeedKey::root(1), cpu);
     let mut decoder = MlpDecoder::new(network, Likelihood::Bernoulli);
-    let mut encoder =
-        Encoder::with_random_hidden_layers(64, &[64], &family, tanh, SeedKey::root(2), cpu);
+    let mut encoder = Encoder::with_random_layers(64, &[64], &family, tanh, SeedKey::root(2), cpu);
     let training = TrainingSpec {
         steps: Count::new(800),
         batch_size: Count::new(64),

@@ -56,6 +56,7 @@ pub fn record(seed: u64, split: Split, datapoint: u64, value_nats: f64) -> Recor
         joint_gradients: 4800,
         fit_seconds: 0.0,
         fit_joint_gradients: 0,
+        constant_inputs: 0,
     }
 }
 

@@ -282,6 +282,13 @@ impl ExperimentSpec {
                 "does not go with `model.decoder = \"joint\"`, where each of `encoders` is fitted with a decoder of its own; remove it",
             ),
             _ => Ok(()),
+        }?;
+        match (training.encoder_inputs, self.model.decoder_sharing()) {
+            (Some(_), DecoderSharing::Joint) => refuse(
+                "model.training.encoder_inputs",
+                "does not go with `model.decoder = \"joint\"`, where each of `encoders` is fitted with a decoder of its own; use `inputs` there",
+            ),
+            _ => Ok(()),
         }
     }
 }

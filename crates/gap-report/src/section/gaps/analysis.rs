@@ -71,6 +71,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         encoder: cell.encoder.cloned(),
         free_form_params: family_params(cell) * n,
         amortized_params: cell.encoder.map(|encoder| encoder.weights),
+        constant_inputs: constant_inputs(&columns),
         log_evidence: best_evidence.log_evidence(),
         evidence: estimates(&columns, evidence),
         annealed_agreement: annealed_agreement(&columns, FREE_FORM_IW_QUANTITY),
@@ -185,6 +186,12 @@ fn encoder_fit(columns: &CellColumns<'_>) -> Option<Cost> {
         joint_gradients: gradients.max()? as f64,
         seconds: seconds.max_by(f64::total_cmp)?,
     })
+}
+
+/// Returns the number of constant inputs, which is the same in every row of an encoder.
+fn constant_inputs(columns: &CellColumns<'_>) -> u64 {
+    let rows = columns.records_of_quantity(AMORTIZED_ELBO_QUANTITY);
+    rows.map(|r| r.constant_inputs).max().unwrap_or(0)
 }
 
 fn closed_form_comparison(
