@@ -90,15 +90,17 @@ fn annealing_gives_a_bound_of_each_point_and_both_bounds_of_simulated_ones() {
     let below = of_model(&records, Split::Simulated, Estimator::Annealed);
     let above = of_model(&records, Split::Simulated, Estimator::AnnealedReverse);
     assert_eq!(below.len(), above.len());
-    let mut width = 0.0;
+    let (mut width, mut variance) = (0.0, 0.0);
     for (datapoint, upper) in &above {
         let lower = below[datapoint];
         assert_eq!(upper.side, Side::Upper);
         width += upper.value_nats - lower.value_nats;
+        variance += upper.std_error_nats.powi(2) + lower.std_error_nats.powi(2);
     }
-    let width = width / above.len() as f64;
+    let n = above.len() as f64;
+    let (width, std_error) = (width / n, variance.sqrt() / n);
     assert!(
-        (-0.05..0.5).contains(&width),
+        (-3.0 * std_error..0.5).contains(&width),
         "the sandwich is {width} nats wide"
     );
 }

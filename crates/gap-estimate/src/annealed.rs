@@ -184,12 +184,12 @@ impl Annealing {
                 n_samples: self.n_chains as u64,
                 diagnostics: Diagnostics {
                     effective_samples: Some(effective),
-                    pareto_k: None,
                     acceptance,
                     step_size: Some(run.step_sizes[point]),
                     n_temperatures: Some(self.inverse_temperatures.len() as u32),
                     seconds,
                     joint_evaluations,
+                    ..Diagnostics::default()
                 },
             }
         };

@@ -1,5 +1,6 @@
 //! The evidence lower bound `L[q] = E_q[log p(x, z) − log q(z)]`.
 
+use crate::draw_blocks::DrawBlocks;
 use crate::estimate::{Accumulator, Estimate, PosteriorEstimator};
 use gap_spec::{Diagnostics, Estimator, Trust};
 
@@ -20,7 +21,32 @@ impl PosteriorEstimator for Elbo {
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
-        Box::<MeanAndVariance>::default()
+        Box::new(ElboAccumulator {
+            all: MeanAndVariance::default(),
+            blocks: DrawBlocks::new(self.n_samples),
+        })
+    }
+}
+
+struct ElboAccumulator {
+    all: MeanAndVariance,
+    blocks: DrawBlocks<MeanAndVariance>,
+}
+
+impl Accumulator for ElboAccumulator {
+    fn push(&mut self, log_weight: f64) {
+        self.all.push(log_weight);
+        self.blocks.note(self.all.count, || self.all.clone());
+    }
+
+    fn finish(&self) -> Estimate {
+        let sum = |state: &MeanAndVariance| state.mean * state.count as f64;
+        let blocks = self.blocks.deviations(|before, after, n| {
+            (sum(after) - before.map_or(0.0, sum)) / n - self.all.mean
+        });
+        let mut estimate = self.all.finish();
+        estimate.diagnostics.blocks = blocks;
+        estimate
     }
 }
 

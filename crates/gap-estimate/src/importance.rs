@@ -1,8 +1,9 @@
 //! The importance-weighted bound `IW_K[q] = E log (1/K) Σ_k p(x, z_k) / q(z_k)`.
 
+use crate::draw_blocks::DrawBlocks;
 use crate::estimate::{Accumulator, Estimate, PosteriorEstimator};
 use crate::log_mean_exp::LogMeanExp;
-use crate::weight_tail::{WeightTail, max_trusted_pareto_shape};
+use crate::weight_tail::{ParetoTail, WeightTail, max_trusted_pareto_shape};
 use gap_spec::{Diagnostics, Estimator, Trust};
 
 /// The fewest effective draws for which the delta method's standard error is trusted.
@@ -32,9 +33,35 @@ impl PosteriorEstimator for ImportanceWeighted {
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
-        Box::new(ImportanceWeightStats::with_capacity_for_draws(
-            self.n_samples,
-        ))
+        Box::new(ImportanceWeightedAccumulator {
+            all: ImportanceWeightStats::with_capacity_for_draws(self.n_samples),
+            blocks: DrawBlocks::new(self.n_samples),
+        })
+    }
+}
+
+struct ImportanceWeightedAccumulator {
+    all: ImportanceWeightStats,
+    blocks: DrawBlocks<LogMeanExp>,
+}
+
+impl Accumulator for ImportanceWeightedAccumulator {
+    fn push(&mut self, log_weight: f64) {
+        self.all.push(log_weight);
+        let weights = &self.all.weights;
+        self.blocks.note(weights.count(), || *weights);
+    }
+
+    fn finish(&self) -> Estimate {
+        // To first order, log mean w changes by the relative change of the mean.
+        let all = &self.all.weights;
+        let share = |state: &LogMeanExp| state.share_of_sum(all);
+        let blocks = self.blocks.deviations(|before, after, n| {
+            (share(after) - before.map_or(0.0, share)) * all.count() as f64 / n - 1.0
+        });
+        let mut estimate = self.all.finish();
+        estimate.diagnostics.blocks = blocks;
+        estimate
     }
 }
 
@@ -61,6 +88,13 @@ impl Accumulator for ImportanceWeightStats {
     }
 
     fn finish(&self) -> Estimate {
+        self.finish_with_tail().0
+    }
+}
+
+impl ImportanceWeightStats {
+    /// Returns the estimate, and the distribution that was fitted to the tail of the weights.
+    pub fn finish_with_tail(&self) -> (Estimate, Option<ParetoTail>) {
         let effective = self.weights.effective_sample_size();
         let n_samples = self.weights.count();
         let tail = self.tail.fit();
@@ -79,7 +113,7 @@ impl Accumulator for ImportanceWeightStats {
         } else {
             Trust::Ok
         };
-        Estimate {
+        let estimate = Estimate {
             value_nats: self.weights.value(),
             std_error_nats: match expected {
                 Some(expected) => self.weights.std_error_with_wider_spread(&expected),
@@ -93,6 +127,7 @@ impl Accumulator for ImportanceWeightStats {
                 joint_evaluations: n_samples,
                 ..Diagnostics::default()
             },
-        }
+        };
+        (estimate, tail)
     }
 }

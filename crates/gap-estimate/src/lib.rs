@@ -9,6 +9,7 @@
 mod adaptive;
 pub mod annealed;
 pub mod closed_form;
+mod draw_blocks;
 mod elbo;
 pub mod estimate;
 mod importance;

@@ -51,6 +51,11 @@ impl LogMeanExp {
         self.count
     }
 
+    /// The sum of these weights as a share of that of `all`, which has them and others.
+    pub fn share_of_sum(&self, all: &Self) -> f64 {
+        self.sum * (self.max - all.max).exp() / all.sum
+    }
+
     /// Returns a copy in which the tail's part of `Σw` and `Σw²` is replaced by `other`. The tail must
     /// contain the largest weight.
     #[must_use]

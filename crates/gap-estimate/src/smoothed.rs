@@ -40,8 +40,8 @@ impl Accumulator for ParetoSmoothedAccumulator {
 
     fn finish(&self) -> Estimate {
         let ImportanceWeightStats { weights, tail } = &self.0;
-        let plain = self.0.finish();
-        let Some(sums) = tail.fit().and_then(|fitted| tail.tail_sums(&fitted)) else {
+        let (plain, fitted) = self.0.finish_with_tail();
+        let Some(sums) = fitted.and_then(|fitted| tail.tail_sums(&fitted)) else {
             return plain;
         };
         let smoothed = weights.with_tail_sums_replaced(&sums, sums.smoothed);

@@ -51,6 +51,7 @@ pub struct WeightTail {
 pub struct ParetoTail {
     /// The shape `k̂`.
     pub shape: f64,
+    /// The scale as a multiple of the largest weight; 0 if that is too small for a number.
     scale: f64,
     /// The threshold, as a log-weight.
     threshold: f64,
@@ -100,7 +101,13 @@ impl WeightTail {
         let reference = *tail.last()?;
         let below = (threshold - reference).exp();
         let excess: Vec<f64> = tail.iter().map(|t| (t - reference).exp() - below).collect();
-        let (shape, scale) = fit_generalised_pareto(&excess)?;
+        // Where the weights differ by hundreds of nats, most excesses are too small for a number.
+        let (shape, scale) = if excess[quartile_index(excess.len())] > f64::MIN_POSITIVE {
+            fit_generalised_pareto(&excess)?
+        } else {
+            let excess = tail.iter().map(|t| t + (-(threshold - t).exp()).ln_1p());
+            (fit_very_heavy_tail(&excess.collect::<Vec<f64>>())?, 0.0)
+        };
         Some(ParetoTail {
             shape,
             scale,
@@ -111,7 +118,12 @@ impl WeightTail {
 
     /// Returns sums over the tail as it is, and with its weights replaced by quantiles of the fitted
     /// distribution, none above the largest weight (Vehtari et al. 2024, §3.1).
+    ///
+    /// `None` if the scale of the fitted distribution is too small for a number.
     pub fn tail_sums(&self, fitted: &ParetoTail) -> Option<TailSums> {
+        if fitted.scale == 0.0 {
+            return None;
+        }
         let (_, tail) = self.sorted()?;
         let n = tail.len() as f64;
         let below = (fitted.threshold - fitted.reference).exp();
@@ -182,16 +194,15 @@ impl ParetoTail {
 fn fit_generalised_pareto(excesses: &[f64]) -> Option<(f64, f64)> {
     let n = excesses.len() as f64;
     let largest = *excesses.last()?;
-    let quartile = excesses[(n / 4.0 + 0.5) as usize - 1];
+    let quartile = excesses[quartile_index(excesses.len())];
     if !(quartile > 0.0 && largest.is_finite()) {
         return None;
     }
-    let n_grid = 30 + n.sqrt() as usize;
+    let n_grid = n_grid_points(excesses.len());
     let shape_at = |theta: f64| excesses.iter().map(|x| (-theta * x).ln_1p()).sum::<f64>() / n;
     let grid: Vec<(f64, f64)> = (0..n_grid)
         .map(|j| {
-            let spread = (n_grid as f64 / (j as f64 + 0.5)).sqrt();
-            let theta = 1.0 / largest + (1.0 - spread) / (3.0 * quartile);
+            let theta = 1.0 / largest - distance_on_grid(j, n_grid) / quartile;
             let shape = shape_at(theta);
             (theta, n * ((-theta / shape).ln() - shape - 1.0))
         })
@@ -202,9 +213,61 @@ fn fit_generalised_pareto(excesses: &[f64]) -> Option<(f64, f64)> {
     let theta = grid.iter().map(|g| g.0 * weight(g.1)).sum::<f64>() / total;
     let shape = shape_at(theta);
     let scale = -shape / theta;
-    let prior = 10.0;
-    let shape = (n * shape + 0.5 * prior) / (n + prior);
+    let shape = shape_with_prior(shape, n);
     (shape.is_finite() && scale.is_finite()).then_some((shape, scale))
+}
+
+/// As [`fit_generalised_pareto`], for the logarithms of rising excesses, whose first quartile is so far below the
+/// largest that `1 / largest` is nothing beside `1 / quartile`. Returns the shape only.
+fn fit_very_heavy_tail(log_excesses: &[f64]) -> Option<f64> {
+    let n = log_excesses.len() as f64;
+    let log_quartile = log_excesses[quartile_index(log_excesses.len())];
+    if !log_quartile.is_finite() {
+        return None;
+    }
+    let n_grid = n_grid_points(log_excesses.len());
+    // With −θ = d / quartile, log(1 − θ x) is the softplus of log d + log x − log quartile.
+    let shape_at = |distance: f64| {
+        let softplus = |log: f64| log.max(0.0) + (-log.abs()).exp().ln_1p();
+        let shifted = log_excesses
+            .iter()
+            .map(|log| softplus(distance.ln() + log - log_quartile));
+        shifted.sum::<f64>() / n
+    };
+    let grid: Vec<(f64, f64)> = (0..n_grid)
+        .map(|j| {
+            let distance = distance_on_grid(j, n_grid);
+            let shape = shape_at(distance);
+            (distance, n * ((distance / shape).ln() - shape - 1.0))
+        })
+        .collect();
+    let most = grid.iter().map(|g| g.1).fold(f64::NEG_INFINITY, f64::max);
+    let weight = |log_likelihood: f64| (log_likelihood - most).exp();
+    let total: f64 = grid.iter().map(|g| weight(g.1)).sum();
+    let distance = grid.iter().map(|g| g.0 * weight(g.1)).sum::<f64>() / total;
+    let shape = shape_with_prior(shape_at(distance), n);
+    shape.is_finite().then_some(shape)
+}
+
+/// The position of the first quartile of `n` rising numbers (Zhang and Stephens 2009, §3).
+const fn quartile_index(n: usize) -> usize {
+    (n + 2) / 4 - 1
+}
+
+/// The number of values of `θ` that are weighed against each other for `n` excesses.
+fn n_grid_points(n: usize) -> usize {
+    30 + (n as f64).sqrt() as usize
+}
+
+/// How far the `j`-th value of `θ` is below `1 / largest`, as a multiple of `1 / quartile`.
+fn distance_on_grid(j: usize, n_grid: usize) -> f64 {
+    ((n_grid as f64 / (j as f64 + 0.5)).sqrt() - 1.0) / 3.0
+}
+
+/// A shape that was fitted to `n` excesses, with a prior towards ½ that counts as ten.
+fn shape_with_prior(shape: f64, n: f64) -> f64 {
+    let prior = 10.0;
+    (n * shape + 0.5 * prior) / (n + prior)
 }
 
 #[cfg(test)]
@@ -226,6 +289,24 @@ mod tests {
         for shape in [0.1, 0.3, 0.5, 0.7, 1.0] {
             let found = pareto(shape, 100_000).fit().unwrap().shape;
             assert!((found - shape).abs() < 0.03, "{shape}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_shape_is_found_however_far_the_weights_are_apart() {
+        // Both ways of fitting agree where both work, and the second goes on where the first cannot. The grid does
+        // not reach such shapes, so that they come out too low.
+        for shape in [20.0, 60.0, 100.0] {
+            let tail = pareto(shape, 100_000);
+            let (threshold, weights) = tail.sorted().unwrap();
+            let excess = weights.iter().map(|t| t + (-(threshold - t).exp()).ln_1p());
+            let near = fit_very_heavy_tail(&excess.collect::<Vec<f64>>()).unwrap();
+            let fitted = tail.fit().unwrap();
+            assert!((fitted.shape / near - 1.0).abs() < 1e-6, "{shape}: {near}");
+        }
+        for shape in [20.0, 60.0, 300.0, 1e4, 1e8] {
+            let ratio = pareto(shape, 100_000).fit().unwrap().shape / shape;
+            assert!((0.7..1.03).contains(&ratio), "{shape}: {ratio}");
         }
     }
 

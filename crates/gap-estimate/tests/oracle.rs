@@ -5,18 +5,18 @@ mod oracle_problem;
 
 use gap_data::{Batch, Dataset};
 use gap_estimate::{
-    ClosedForms, Elbo, Estimate, ImportanceWeighted, PosteriorEstimator, estimate_all,
+    ClosedForms, Elbo, Estimate, EstimationTask, ImportanceWeighted, ParetoSmoothed,
+    PosteriorEstimator, estimate_all, estimate_each,
 };
 use gap_infer::ascent::averaged_newton_phase;
 use gap_infer::free_form::{SearchMode, StartingPoint};
 use gap_infer::train::fit_encoder;
 use gap_infer::{
     AmortizedInference, DiagonalGaussian, Encoder, FreeFormInference, Inference, RefinedInference,
-    StopReason, VariationalFamily,
+    StopReason, VariationalFamily, VariationalParams,
 };
-use gap_model::{Activation, LinearGaussian};
-use gap_spec::Diagnostics;
-use gap_spec::{Count, Phase, Positive, Precision, StoppingRule, TrainingSpec};
+use gap_model::{Activation, LatentVariableModel, LinearGaussian};
+use gap_spec::{Count, Diagnostics, Phase, Positive, Precision, StoppingRule, TrainingSpec, Trust};
 use gap_torch::SeedKey;
 use oracle_problem::{drawn, optimum, oracle};
 use tch::Device;
@@ -344,4 +344,91 @@ fn a_non_finite_datapoint_is_recorded_and_does_not_spread() {
     )
     .unwrap();
     assert!(estimates[0][2].value_nats.is_nan() && estimates[0][3].value_nats.is_finite());
+}
+
+/// The means over datapoints of the variances of `L[a] − L[b]` and of `IW[a] − IW[b]`, over many keys: as estimated
+/// from blocks of their draws, and as they are.
+fn estimated_and_true_variances(
+    model: &LinearGaussian,
+    batch: &Batch,
+    qs: [&VariationalParams; 2],
+) -> [[f64; 2]; 2] {
+    let family = DiagonalGaussian::new(model.latent_dim());
+    let estimators: [&dyn PosteriorEstimator; 2] = [
+        &Elbo { n_samples: 200 },
+        &ImportanceWeighted { n_samples: 200 },
+    ];
+    let n_keys = 100;
+    let mut differences = vec![[Vec::new(), Vec::new()]; batch.len()];
+    let mut estimated = [0.0; 2];
+    for i in 0..n_keys {
+        let tasks = qs.map(|params| EstimationTask {
+            params,
+            estimators: &estimators,
+        });
+        let key = SeedKey::root(11).for_index(i);
+        let estimates = estimate_each(model, &family, &tasks, batch, key).unwrap();
+        for (point, differences) in differences.iter_mut().enumerate() {
+            for estimator in 0..2 {
+                let [a, b] = [0, 1].map(|q| &estimates[q][estimator][point]);
+                let [own, others] = [a, b].map(|e| e.diagnostics.blocks.unwrap());
+                estimated[estimator] += own.minus(&others).variance();
+                differences[estimator].push(a.value_nats - b.value_nats);
+            }
+        }
+    }
+    let n = batch.len() as f64;
+    let true_variance = |values: &[f64]| {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let squares = values.iter().map(|value| (value - mean).powi(2));
+        squares.sum::<f64>() / (values.len() - 1) as f64
+    };
+    [0, 1].map(|estimator| {
+        let own = differences.iter().map(|d| true_variance(&d[estimator]));
+        [
+            estimated[estimator] / (n * n_keys as f64),
+            own.sum::<f64>() / n,
+        ]
+    })
+}
+
+#[test]
+fn blocks_of_draws_show_the_error_of_differences_on_shared_draws() {
+    let model = oracle(4, 0.5);
+    let batch = batch(&model, 20);
+    let optimum = optimum(&model, &batch);
+    // Far apart, and so near that the two errors nearly cancel.
+    for shift in [0.3, 0.03] {
+        let shifted = VariationalParams(&optimum.0 + shift);
+        let variances = estimated_and_true_variances(&model, &batch, [&optimum, &shifted]);
+        for [estimated, truth] in variances {
+            let ratio = (estimated / truth).sqrt();
+            assert!((0.8..1.2).contains(&ratio), "{shift}: {ratio}");
+        }
+    }
+}
+
+#[test]
+fn the_worse_a_q_is_the_more_of_its_estimates_are_marked() {
+    // Down to weights that differ by so many nats that most of them are too small for a number.
+    let marked = [1.0, 0.1, 0.01, 1e-3].map(|noise_std| {
+        let model = oracle(2, noise_std);
+        let batch = batch(&model, 20);
+        let prior = DiagonalGaussian::new(2).standard_normal_params(20, Device::Cpu);
+        let estimators: [&dyn PosteriorEstimator; 2] = [
+            &ImportanceWeighted { n_samples: 1000 },
+            &ParetoSmoothed { n_samples: 1000 },
+        ];
+        let family = DiagonalGaussian::new(2);
+        let key = SeedKey::root(12);
+        let estimates = estimate_all(&model, &family, &prior, &batch, &estimators, key).unwrap();
+        [0, 1].map(|i| {
+            let heavy = |estimate: &&Estimate| estimate.trust == Trust::HeavyTail;
+            estimates[i].iter().filter(heavy).count()
+        })
+    });
+    for counts in marked.windows(2) {
+        assert!(counts[0] <= counts[1], "{marked:?}");
+    }
+    assert_eq!(marked[1..], [[20; 2]; 3], "{marked:?}");
 }

@@ -5,7 +5,7 @@ use crate::json_file::{read_json, write_json};
 use crate::models::ObservationShape;
 use gap_data::Dataset;
 use gap_infer::train::TrainingCost;
-use gap_infer::{Encoder, Standardization, VariationalFamily, family};
+use gap_infer::{Encoder, ModelDuringFit, Standardization, VariationalFamily, family};
 use gap_model::{ConvShape, Network};
 use gap_spec::{EncoderInputs, EncoderKind, EncoderLabel, EncoderSpec, Family};
 use gap_store::{StageInput, StageOutput};
@@ -71,11 +71,17 @@ impl EncoderLayout {
 
     /// A new encoder to be fitted to `data`, with random weights drawn with `key`; and the number of its inputs that
     /// are the same at all points of `data`, if it standardizes them.
-    pub fn for_fitting(&self, data: &Dataset, key: SeedKey, device: Device) -> (Encoder, u64) {
+    pub fn for_fitting(
+        &self,
+        data: &Dataset,
+        model: ModelDuringFit,
+        key: SeedKey,
+        device: Device,
+    ) -> (Encoder, u64) {
         let family = family::build_family(self.family, self.latent_dim);
         let network = self.network(key, device);
         let n_inputs = network.input_dim();
-        let encoder = Encoder::new_for_fitting(network, family.as_ref());
+        let encoder = Encoder::new_for_fitting(network, family.as_ref(), model);
         match self.inputs() {
             EncoderInputs::Raw => (encoder, 0),
             EncoderInputs::Standardized => {

@@ -33,7 +33,7 @@ activation = "tanh"
 likelihood = "gaussian"
 noise_std = 0.2
 decoder = "shared"
-training = { encoder_hidden = [4], steps = 3, batch_size = 5, learning_rate = 0.01, n_samples = 1, precision = "mixed" }
+training = { encoder_hidden = [4], encoder_inputs = "raw", steps = 3, batch_size = 5, learning_rate = 0.01, n_samples = 1, precision = "mixed" }
 
 [[encoders]]
 kind = "linear"
@@ -42,6 +42,7 @@ kind = "linear"
 kind = "mlp"
 hidden = [6]
 activation = "elu"
+inputs = "standardized"
 
 [estimators]
 elbo_samples = 20
@@ -298,6 +299,7 @@ fn words() -> Vec<String> {
         of(gap_spec::ModelKind::ALL),
         of(gap_spec::DecoderSharing::ALL),
         of(gap_spec::EncoderKind::ALL),
+        of(gap_spec::EncoderInputs::ALL),
         of(gap_spec::Protocol::ALL),
         of(gap_spec::StepRule::ALL),
         of(gap_spec::NoiseSource::ALL),

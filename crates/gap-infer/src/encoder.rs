@@ -12,6 +12,19 @@ use tch::{Device, Tensor};
 
 use crate::family::{VariationalFamily, VariationalParams};
 
+/// What becomes of the model while an encoder is fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelDuringFit {
+    /// It stays as it is.
+    Frozen,
+    /// It is fitted too, on draws from the encoder's `q`.
+    Fitted,
+}
+
+/// The factor of the random weights of a new encoder's means if the model is frozen. With a factor of 1 each weight
+/// has the variance `1 / inputs`.
+const MEAN_SCALE_WITH_FROZEN_MODEL: f64 = 0.1;
+
 /// A network that maps an observation to the parameters of its `q`.
 pub struct Encoder {
     network: Mlp,
@@ -22,8 +35,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Creates a [new](Encoder::new_for_fitting) encoder with these hidden widths; without hidden layers it is
-    /// linear.
+    /// Creates a [new](Encoder::new_for_fitting) encoder with these hidden widths, to be fitted to a frozen model;
+    /// without hidden layers it is linear.
     pub fn with_random_layers(
         observed_dim: i64,
         hidden: &[i64],
@@ -36,17 +49,25 @@ impl Encoder {
         widths.extend_from_slice(hidden);
         widths.push(family.param_dim());
         let network = Mlp::random_perceptron(&widths, activation, key, device);
-        Self::new_for_fitting(network, family)
+        Self::new_for_fitting(network, family, ModelDuringFit::Frozen)
     }
 
     /// Creates an encoder to be fitted, from a network of random weights: the means of `q` depend on `x`, and all
-    /// other entries of `λ` are 0.
+    /// other entries of `λ` are 0. (With random weights of `log σ`, `σ = e^(w·x)` is huge at some observations.)
     ///
-    /// With random weights of `log σ`, `σ = e^(w·x)` is huge at some observations. With no random weights in the
-    /// output layer, a decoder that is fitted jointly learns at first from draws that say nothing about `x`: on
-    /// binarized MNIST its ELBO is 20 nats lower after 3,000 steps.
-    pub fn new_for_fitting(network: Mlp, family: &dyn VariationalFamily) -> Self {
-        Self::new(network.with_zero_outputs_from(family.latent_dim()))
+    /// A decoder that is fitted with it learns at first from its draws, so these must say something about `x`. With
+    /// a frozen model, random means are only something to unlearn, beyond what makes encoders of one shape differ.
+    /// Measurements are in [`crate::train`].
+    pub fn new_for_fitting(
+        network: Mlp,
+        family: &dyn VariationalFamily,
+        model: ModelDuringFit,
+    ) -> Self {
+        let scale = match model {
+            ModelDuringFit::Frozen => MEAN_SCALE_WITH_FROZEN_MODEL,
+            ModelDuringFit::Fitted => 1.0,
+        };
+        Self::new(network.with_first_outputs_times(family.latent_dim(), scale))
     }
 
     /// Creates an encoder with this network, which has `Q` outputs and at most `X` inputs. A network with fewer

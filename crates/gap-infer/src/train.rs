@@ -3,6 +3,29 @@
 //! Both run Adam on minibatches, with a learning rate that falls to zero along a half cosine (Loshchilov and
 //! Hutter 2017, "SGDR", §3), so that the last steps add little noise. Gradients are pulled back through the
 //! layers explicitly, without libtorch's automatic differentiation.
+//!
+//! # Initialisation
+//!
+//! [`Encoder::new_for_fitting`] has random weights in the rows of the means, and zeros in all other rows of its last
+//! layer. Joint fits on binarized MNIST (threshold; `D = 50`, 200-200 tanh, batches of 100, learning rate 1e-3), test
+//! ELBO of 1,000 points, seeds 0 and 1:
+//!
+//! | last layer of the encoder | 3,000 steps | 30,000 steps |
+//! |---|---|---|
+//! | zeros | −136.8 | |
+//! | means random, times 0.1; zeros | −135.2, −129.1 | |
+//! | means random, times 0.3; zeros | −126.2, −125.8 | |
+//! | **means random, times 1; zeros** | −116.9, −116.9 | −83.1, −83.3 |
+//! | all random, variance `1 / inputs` | −121.5, −119.7 | −83.7, −83.5 |
+//!
+//! Encoders of frozen decoders (digits, `D = 10`, 6,000 steps), mean training gap of three seeds, nats:
+//!
+//! | means times | linear | 4 | 16 | 64 | 256 | 256-256 |
+//! |---|---|---|---|---|---|---|
+//! | 0.001 | 1.080 | 2.331 | 0.416 | 0.169 | 0.130 | 0.049 |
+//! | **0.1** | 1.080 | 2.308 | 0.415 | 0.173 | 0.132 | 0.047 |
+//! | 0.3 | 1.080 | 2.295 | 0.425 | 0.182 | 0.139 | 0.051 |
+//! | 1 | 1.079 | 2.274 | 0.406 | 0.208 | 0.150 | 0.065 |
 
 mod encoder_pass;
 mod minibatches;

@@ -85,7 +85,7 @@ fn a_start_that_fails_leaves_the_other_to_win() {
     let model = decoder(&[3, 8, 12]);
     let batch = sampled(&model, 4);
     let network = Mlp::random_perceptron(&[12, 6], Activation::Tanh, SeedKey::root(13), CPU);
-    let network = network.with_zero_outputs_from(0);
+    let network = network.with_first_outputs_times(0, 0.0);
     let _ = network.parameters()[1].narrow(0, 3, 3).fill_(100.0); // log σ: too wide for f32
     let wild = Encoder::new(network);
     let starts = vec![StartingPoint::Encoder(&wild), StartingPoint::Prior];

@@ -48,18 +48,19 @@ impl Network {
         self.backend
     }
 
-    /// The same network, whose outputs from `first` on are always 0: their weights and biases are set to zero.
+    /// The same network after the weights and biases of its first `n` outputs were multiplied by `factor`, and those
+    /// of all others by 0.
     ///
     /// # Panics
     ///
     /// If the last layer is not affine.
     #[must_use]
-    pub fn with_zero_outputs_from(self, first: i64) -> Self {
+    pub fn with_first_outputs_times(self, n: i64, factor: f64) -> Self {
         let last = self.layers.last().expect("a network has a layer");
         assert!(last.map == LayerMap::Affine, "the last layer is affine");
-        let n = last.n_outputs() - first;
         for tensor in [&last.weight, &last.bias] {
-            let _ = tensor.narrow(0, first, n).zero_();
+            let _ = tensor.narrow(0, 0, n).g_mul_scalar_(factor);
+            let _ = tensor.narrow(0, n, last.n_outputs() - n).zero_();
         }
         self
     }

@@ -11,7 +11,10 @@ pub(crate) enum CellType {
     Integer32,
     /// Stored in 64 bits.
     Integer64,
+    /// Stored in 64 bits.
     Real,
+    /// Stored in 32 bits.
+    Real32,
 }
 
 /// What is stored in one cell.
@@ -137,6 +140,22 @@ impl Cell for f64 {
             CellValue::Real(number) => Ok(number),
             other => unexpected_value_error(&other),
         }
+    }
+}
+
+impl Cell for f32 {
+    const CELL_TYPE: CellType = CellType::Real32;
+
+    fn placeholder() -> Self {
+        0.0
+    }
+
+    fn to_value(&self) -> CellValue<'_> {
+        CellValue::Real(f64::from(*self))
+    }
+
+    fn from_value(value: CellValue<'_>) -> Result<Self, String> {
+        f64::from_value(value).map(|number| number as Self)
     }
 }
 

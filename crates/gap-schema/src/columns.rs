@@ -3,7 +3,7 @@
 
 use crate::cell::{Cell, CellType, CellValue};
 use crate::record::{Record, SCHEMA_VERSION};
-use gap_spec::{Diagnostics, EncoderLabel};
+use gap_spec::{BlockDeviations, Diagnostics, EncoderLabel, N_DRAW_BLOCKS};
 use polars::prelude::*;
 use std::borrow::Cow;
 
@@ -112,7 +112,30 @@ fn visit_diagnostics_columns(row: &mut impl ColumnVisitor) -> Result<Diagnostics
             absent.joint_evaluations,
             |r| r.diagnostics.joint_evaluations,
         )?,
+        blocks: visit_block_columns(row)?,
     })
+}
+
+/// The columns of [`BlockDeviations`].
+const BLOCK_COLUMNS: [&str; N_DRAW_BLOCKS] = [
+    "block_0", "block_1", "block_2", "block_3", "block_4", "block_5", "block_6", "block_7",
+    "block_8", "block_9", "block_10", "block_11", "block_12", "block_13", "block_14", "block_15",
+];
+
+fn visit_block_columns(row: &mut impl ColumnVisitor) -> Result<Option<BlockDeviations>, String> {
+    let mut deviations = [None; N_DRAW_BLOCKS];
+    for (block, name) in BLOCK_COLUMNS.into_iter().enumerate() {
+        deviations[block] = row.visit_newer_column(name, None, |r| {
+            r.diagnostics.blocks.map(|blocks| blocks.0[block])
+        })?;
+    }
+    match deviations.iter().flatten().count() {
+        0 => Ok(None),
+        N_DRAW_BLOCKS => Ok(Some(BlockDeviations(
+            deviations.map(Option::unwrap_or_default),
+        ))),
+        _ => Err("has values in some of the columns `block_…`, but not in all".to_owned()),
+    }
 }
 
 /// The cell that holds the schema version; it can be read only if it is [`SCHEMA_VERSION`].
@@ -189,6 +212,7 @@ enum ColumnBuilder {
     Texts(Vec<Option<String>>),
     Integers(Vec<Option<u64>>),
     Reals(Vec<Option<f64>>),
+    Reals32(Vec<Option<f32>>),
 }
 
 impl ColumnBuilder {
@@ -197,6 +221,7 @@ impl ColumnBuilder {
             CellType::Text => Self::Texts(Vec::with_capacity(n)),
             CellType::Integer32 | CellType::Integer64 => Self::Integers(Vec::with_capacity(n)),
             CellType::Real => Self::Reals(Vec::with_capacity(n)),
+            CellType::Real32 => Self::Reals32(Vec::with_capacity(n)),
         }
     }
 
@@ -205,9 +230,11 @@ impl ColumnBuilder {
             (Self::Texts(cells), CellValue::Text(text)) => cells.push(Some(text.into_owned())),
             (Self::Integers(cells), CellValue::Integer(number)) => cells.push(Some(number)),
             (Self::Reals(cells), CellValue::Real(number)) => cells.push(Some(number)),
+            (Self::Reals32(cells), CellValue::Real(number)) => cells.push(Some(number as f32)),
             (Self::Texts(cells), CellValue::Empty) => cells.push(None),
             (Self::Integers(cells), CellValue::Empty) => cells.push(None),
             (Self::Reals(cells), CellValue::Empty) => cells.push(None),
+            (Self::Reals32(cells), CellValue::Empty) => cells.push(None),
             _ => unreachable!("a cell's value is of the type that its column declares"),
         }
     }
@@ -217,6 +244,7 @@ impl ColumnBuilder {
         let series = match self {
             Self::Texts(cells) => Series::new(name, cells),
             Self::Reals(cells) => Series::new(name, cells),
+            Self::Reals32(cells) => Series::new(name, cells),
             Self::Integers(cells) => match header.cell_type {
                 CellType::Integer32 => Series::new(name, cells).strict_cast(&DataType::UInt32)?,
                 _ => Series::new(name, cells),
@@ -333,7 +361,9 @@ impl StoredColumn {
             CellType::Integer32 | CellType::Integer64 => {
                 Self::Integers(column.cast(&DataType::UInt64)?.u64()?.clone())
             }
-            CellType::Real => Self::Reals(column.cast(&DataType::Float64)?.f64()?.clone()),
+            CellType::Real | CellType::Real32 => {
+                Self::Reals(column.cast(&DataType::Float64)?.f64()?.clone())
+            }
         })
     }
 

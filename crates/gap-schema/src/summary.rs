@@ -77,8 +77,9 @@ pub struct Mean {
     /// The standard error of the mean over datapoints.
     #[serde(deserialize_with = "nan_from_null")]
     pub std_error_nats: f64,
-    /// The part of that standard error that is Monte Carlo noise. For a gap it is an upper bound, which ignores
-    /// that the gap's two terms share their draws.
+    /// The part of that standard error that is Monte Carlo noise. For a gap it is that of the difference, from blocks
+    /// of the draws that its two terms share. Where the terms have different numbers of draws, or fewer than 16, or
+    /// records are older than the columns `block_…`, it is an upper bound, which ignores that draws are shared.
     #[serde(deserialize_with = "nan_from_null")]
     pub mc_std_error_nats: f64,
 }
@@ -283,6 +284,10 @@ pub struct Cell {
     pub generalisation_gap: Option<Mean>,
     /// Datapoints whose amortization gap is below zero.
     pub negative_gaps: u64,
+    /// Datapoints of which an amortization gap, or a gap after refinement, is below zero by more than the bound on the
+    /// distance of `q*` to its optimum and three Monte Carlo standard errors explain.
+    #[serde(default)]
+    pub unexplained_negative_gaps: u64,
     /// Datapoints whose free-form search ended, with finite values, before it converged.
     pub unconverged: u64,
     /// Datapoints whose starts ended more than [`MIN_DIFFERENT_OPTIMA_NATS`] apart; 0 with one start.
@@ -304,6 +309,10 @@ pub struct Cell {
     pub heavy_tails: u64,
     /// The largest estimated distance of a datapoint's free-form ELBO to its optimum, in nats.
     pub max_remaining_nats: Option<f64>,
+    /// The mean over datapoints of the upper bound on that distance, in nats: a mean gap may be as far below zero,
+    /// since `q*` is not quite the optimum. Absent if it was not estimated at all points.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mean_remaining_bound_nats: Option<f64>,
     /// The largest upper bound on that distance, over datapoints, in nats.
     #[serde(default)]
     pub max_remaining_bound_nats: Option<f64>,

@@ -1,5 +1,6 @@
 //! Whether an estimate's standard error can be relied on, and other diagnostics of the estimate.
 
+use crate::draw_blocks::BlockDeviations;
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,10 @@ pub struct Diagnostics {
     pub step_size: Option<f64>,
     /// Annealing only: the number of distributions on the annealing path; `None` for other estimators.
     pub n_temperatures: Option<u32>,
+    /// The estimate on blocks of its draws; `None` if it has fewer draws than blocks, or is not from draws of a `q`
+    /// that other estimates share.
+    #[serde(default)]
+    pub blocks: Option<BlockDeviations>,
     /// Wall time of the estimate, seconds: the datapoint's own time, or its share of its batch's. Estimators
     /// that share draws are timed together, and each reports the time of the whole group.
     pub seconds: f64,

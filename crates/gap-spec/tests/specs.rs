@@ -55,7 +55,7 @@ fn an_unknown_key_is_pointed_at_and_the_known_ones_are_listed() {
         (
             "batch_size = 64\nlearning_rate = 0.002",
             "batch = 64\nlearning_rate = 0.002",
-            "digits.toml:24:1: unknown key `model.training.batch`, expected one of `encoder_hidden`, `steps`, `batch_size`, `learning_rate`, `n_samples`, `precision`",
+            "digits.toml:24:1: unknown key `model.training.batch`, expected one of `encoder_hidden`, `encoder_inputs`, `steps`, `batch_size`, `learning_rate`, `n_samples`, `precision`",
         ),
         (
             "hidden = [64]",

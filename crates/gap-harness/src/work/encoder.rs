@@ -5,8 +5,8 @@ use crate::context::{Context, seed_key};
 use crate::encoders::{self, EncoderFit, EncoderLayout};
 use crate::error::{RunError, stage_error};
 use crate::stage_id::StageId;
-use gap_infer::family;
 use gap_infer::train::fit_encoder;
+use gap_infer::{ModelDuringFit, family};
 use gap_schema::Record;
 use gap_spec::{EncoderSpec, Family, TrainingSpec};
 use serde::Serialize;
@@ -52,7 +52,8 @@ impl Work for EncoderWork {
             latent_dim: model.latent_dim(),
         };
         let init = key.for_role("encoder").for_role(&self.encoder.name());
-        let (mut encoder, constant_inputs) = layout.for_fitting(&data, init, context.device);
+        let (mut encoder, constant_inputs) =
+            layout.for_fitting(&data, ModelDuringFit::Frozen, init, context.device);
         // All encoders of a seed see the same minibatches and noise, so that their differences are paired.
         let cost = fit_encoder(
             model.as_ref(),

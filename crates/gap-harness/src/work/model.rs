@@ -6,8 +6,8 @@ use crate::encoders::{self, EncoderFit, EncoderLayout};
 use crate::error::{RunError, stage_error};
 use crate::models::{Model, ModelLayout};
 use crate::stage_id::StageId;
-use gap_infer::family;
 use gap_infer::train::fit_decoder_and_encoder;
+use gap_infer::{ModelDuringFit, family};
 use gap_schema::Record;
 use gap_spec::{DataSpec, EncoderSpec, Family, ModelSpec, ModelTrainingSpec};
 use serde::Serialize;
@@ -97,7 +97,8 @@ impl ModelWork {
         let family = family::build_family(self.family, layout.latent_dim());
         let data = context.observations.training_points(self.seed, None)?;
         let init = key.for_role("companion");
-        let (mut encoder, constant_inputs) = of_encoder.for_fitting(&data, init, context.device);
+        let (mut encoder, constant_inputs) =
+            of_encoder.for_fitting(&data, ModelDuringFit::Fitted, init, context.device);
         let cost = fit_decoder_and_encoder(
             &mut decoder,
             family.as_ref(),

@@ -13,9 +13,7 @@ pub(super) struct ReliabilitySection;
 
 impl Section for ReliabilitySection {
     fn outcome_sentences(&self, summary: &Summary) -> Vec<String> {
-        prose::free_form_failure_sentence(summary)
-            .into_iter()
-            .collect()
+        prose::negative_gaps_sentence(summary).into_iter().collect()
     }
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {

@@ -8,7 +8,7 @@ use crate::columns::{
     FREE_FORM_ELBO_QUANTITY, FREE_FORM_EXACT_ELBO_QUANTITY, FREE_FORM_IW_QUANTITY,
     OPTIMAL_ELBO_QUANTITY,
 };
-use crate::paired_column::PairedColumn;
+use crate::paired_column::{PairedColumn, mean};
 use crate::pairing::{MeasuredQuantity, PairedCell};
 use crate::section::evidence::analysis::{BestEvidence, annealed_agreement, estimates};
 use crate::section::reliability::analysis::{count_heavy_tails, untrusted_by_reason};
@@ -104,6 +104,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
             .map(|iw| free_form_iw.minus(iw).mean()),
         generalisation_gap: None,
         negative_gaps: gap.as_ref().map_or(0, PairedColumn::count_negative),
+        unexplained_negative_gaps: unexplained_negative_gaps(&columns, &free_form),
         unconverged: stops.filter(|r| r.stop == StopKind::BudgetSpent).count() as u64,
         different_optima: different_optima_points.len() as u64,
         different_optima_points,
@@ -112,6 +113,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         untrusted_by_reason: untrusted,
         heavy_tails: count_heavy_tails(&columns),
         max_remaining_nats: largest_finite_value(&columns, |r| r.remaining_nats),
+        mean_remaining_bound_nats: mean_remaining_bound(&columns),
         max_remaining_bound_nats: largest_finite_value(&columns, |r| r.remaining_bound_nats),
         cost: CostsByMethod {
             amortized: columns.inference_cost(AMORTIZED_ELBO_QUANTITY),
@@ -172,6 +174,41 @@ fn refinement_points(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec
             })
         })
         .collect()
+}
+
+/// The Monte Carlo standard errors by which a datapoint's gap may be negative, beyond the distance of its `q*` to the
+/// optimum.
+const EXPLAINED_STD_ERRORS: f64 = 3.0;
+
+/// Counts the datapoints with an amortization gap, or a gap after refinement, that is more negative than the distance
+/// of `q*` to its optimum and Monte Carlo errors explain.
+fn unexplained_negative_gaps(columns: &CellColumns<'_>, free_form: &PairedColumn) -> u64 {
+    let records = columns.finite_records_of_quantity(FREE_FORM_ELBO_QUANTITY);
+    let bounds = records.map(|r| r.remaining_bound_nats.unwrap_or(0.0));
+    let bounds: Vec<f64> = bounds.collect();
+    let steps = columns.refinement_steps().into_iter();
+    let refined = steps.map(|steps| MeasuredQuantity::refined(steps, Estimator::Elbo));
+    let mut is_unexplained = vec![false; bounds.len()];
+    for term in std::iter::once(AMORTIZED_ELBO_QUANTITY).chain(refined) {
+        let Some(column) = columns.finite_column(term) else {
+            continue;
+        };
+        let gap = free_form.minus(&column);
+        let below = gap.below_zero_by_more_than(&bounds, EXPLAINED_STD_ERRORS);
+        for (point, below) in is_unexplained.iter_mut().zip(below) {
+            *point |= below;
+        }
+    }
+    is_unexplained.into_iter().filter(|found| *found).count() as u64
+}
+
+/// Returns the mean bound on the distance of `q*` to its optimum; `None` if a datapoint has none.
+fn mean_remaining_bound(columns: &CellColumns<'_>) -> Option<f64> {
+    let records = columns.finite_records_of_quantity(FREE_FORM_ELBO_QUANTITY);
+    let bounds: Option<Vec<f64>> = records
+        .map(|r| r.remaining_bound_nats.filter(|bound| bound.is_finite()))
+        .collect();
+    mean(bounds?.into_iter())
 }
 
 /// Returns the cost of fitting the encoder, which is the same in every row of an encoder.

@@ -74,6 +74,18 @@ fn gap_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
             .to_owned(),
         "one optimum: the amortization gap over converged points whose starts agree.".to_owned(),
     ];
+    let constant = groups.iter().map(|group| {
+        let counts = group.cells.iter().map(|cell| cell.constant_inputs);
+        counts.max().unwrap_or(0)
+    });
+    let constant = constant.max().unwrap_or(0);
+    if constant > 0 {
+        notes.push(format!(
+            "Constant inputs: up to {} inputs of an encoder are the same at all training points. Where they differ \
+             at others, no encoder can have learned what that means.",
+            grouped(constant)
+        ));
+    }
     let monte_carlo = groups.iter().filter_map(|group| {
         let gap = group.mean(|c| c.amortization_gap.or(Some(c.approximation_gap)));
         gap.map(|gap| gap.mc_std_error_nats)
