@@ -198,21 +198,20 @@ fn fit_generalised_pareto(excesses: &[f64]) -> Option<(f64, f64)> {
     if !(quartile > 0.0 && largest.is_finite()) {
         return None;
     }
-    let n_grid = n_grid_points(excesses.len());
-    let shape_at = |theta: f64| excesses.iter().map(|x| (-theta * x).ln_1p()).sum::<f64>() / n;
-    let grid: Vec<(f64, f64)> = (0..n_grid)
-        .map(|j| {
-            let theta = 1.0 / largest - distance_on_grid(j, n_grid) / quartile;
-            let shape = shape_at(theta);
-            (theta, n * ((-theta / shape).ln() - shape - 1.0))
-        })
-        .collect();
-    let most = grid.iter().map(|g| g.1).fold(f64::NEG_INFINITY, f64::max);
-    let weight = |log_likelihood: f64| (log_likelihood - most).exp();
-    let total: f64 = grid.iter().map(|g| weight(g.1)).sum();
-    let theta = grid.iter().map(|g| g.0 * weight(g.1)).sum::<f64>() / total;
-    let shape = shape_at(theta);
-    let scale = -shape / theta;
+    let shape_at = |minus_theta: f64| {
+        excesses
+            .iter()
+            .map(|x| (minus_theta * x).ln_1p())
+            .sum::<f64>()
+            / n
+    };
+    let minus_theta = mean_minus_theta(
+        excesses.len(),
+        |distance| distance / quartile - 1.0 / largest,
+        shape_at,
+    );
+    let shape = shape_at(minus_theta);
+    let scale = shape / minus_theta;
     let shape = shape_with_prior(shape, n);
     (shape.is_finite() && scale.is_finite()).then_some((shape, scale))
 }
@@ -225,7 +224,6 @@ fn fit_very_heavy_tail(log_excesses: &[f64]) -> Option<f64> {
     if !log_quartile.is_finite() {
         return None;
     }
-    let n_grid = n_grid_points(log_excesses.len());
     // With −θ = d / quartile, log(1 − θ x) is the softplus of log d + log x − log quartile.
     let shape_at = |distance: f64| {
         let softplus = |log: f64| log.max(0.0) + (-log.abs()).exp().ln_1p();
@@ -234,34 +232,37 @@ fn fit_very_heavy_tail(log_excesses: &[f64]) -> Option<f64> {
             .map(|log| softplus(distance.ln() + log - log_quartile));
         shifted.sum::<f64>() / n
     };
+    let distance = mean_minus_theta(log_excesses.len(), |distance| distance, shape_at);
+    let shape = shape_with_prior(shape_at(distance), n);
+    shape.is_finite().then_some(shape)
+}
+
+/// The posterior mean of `−θ` for `n` excesses, in any unit: `at_distance` computes it from its distance on the grid, as a
+/// multiple of `1 / quartile`, and `shape_at` the shape `k(θ)`.
+fn mean_minus_theta(
+    n: usize,
+    at_distance: impl Fn(f64) -> f64,
+    shape_at: impl Fn(f64) -> f64,
+) -> f64 {
+    let n_grid = 30 + (n as f64).sqrt() as usize;
     let grid: Vec<(f64, f64)> = (0..n_grid)
         .map(|j| {
-            let distance = distance_on_grid(j, n_grid);
-            let shape = shape_at(distance);
-            (distance, n * ((distance / shape).ln() - shape - 1.0))
+            let spread = (n_grid as f64 / (j as f64 + 0.5)).sqrt();
+            let minus_theta = at_distance((spread - 1.0) / 3.0);
+            let shape = shape_at(minus_theta);
+            let log_likelihood = n as f64 * ((minus_theta / shape).ln() - shape - 1.0);
+            (minus_theta, log_likelihood)
         })
         .collect();
     let most = grid.iter().map(|g| g.1).fold(f64::NEG_INFINITY, f64::max);
     let weight = |log_likelihood: f64| (log_likelihood - most).exp();
     let total: f64 = grid.iter().map(|g| weight(g.1)).sum();
-    let distance = grid.iter().map(|g| g.0 * weight(g.1)).sum::<f64>() / total;
-    let shape = shape_with_prior(shape_at(distance), n);
-    shape.is_finite().then_some(shape)
+    grid.iter().map(|g| g.0 * weight(g.1)).sum::<f64>() / total
 }
 
 /// The position of the first quartile of `n` rising numbers (Zhang and Stephens 2009, §3).
 const fn quartile_index(n: usize) -> usize {
     (n + 2) / 4 - 1
-}
-
-/// The number of values of `θ` that are weighed against each other for `n` excesses.
-fn n_grid_points(n: usize) -> usize {
-    30 + (n as f64).sqrt() as usize
-}
-
-/// How far the `j`-th value of `θ` is below `1 / largest`, as a multiple of `1 / quartile`.
-fn distance_on_grid(j: usize, n_grid: usize) -> f64 {
-    ((n_grid as f64 / (j as f64 + 0.5)).sqrt() - 1.0) / 3.0
 }
 
 /// A shape that was fitted to `n` excesses, with a prior towards ½ that counts as ten.

@@ -48,14 +48,17 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
+fn variance(values: &[f64]) -> f64 {
+    let centre = mean(values);
+    values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / (values.len() - 1) as f64
+}
+
 fn assert_standard_errors_match(name: &str, estimates: &[Vec<Estimate>]) {
     let n_points = estimates[0].len();
     let (mut spread, mut claimed) = (0.0, 0.0);
     for b in 0..n_points {
         let values: Vec<f64> = estimates.iter().map(|seed| seed[b].value_nats).collect();
-        let centre = mean(&values);
-        spread +=
-            values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
+        spread += variance(&values);
         claimed += mean(
             &estimates
                 .iter()
@@ -378,13 +381,8 @@ fn estimated_and_true_variances(
         }
     }
     let n = batch.len() as f64;
-    let true_variance = |values: &[f64]| {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let squares = values.iter().map(|value| (value - mean).powi(2));
-        squares.sum::<f64>() / (values.len() - 1) as f64
-    };
     [0, 1].map(|estimator| {
-        let own = differences.iter().map(|d| true_variance(&d[estimator]));
+        let own = differences.iter().map(|d| variance(&d[estimator]));
         [
             estimated[estimator] / (n * n_keys as f64),
             own.sum::<f64>() / n,

@@ -156,6 +156,16 @@ impl Measurement<'_> {
         let key = self.key.for_role("evaluate");
         let estimates =
             estimate_each(self.model, self.family, &tasks, batch, key).map_err(stage_error)?;
+        let closed_forms = match (
+            self.model.exact_posterior(),
+            self.family.closed_form_gaussian(),
+        ) {
+            (Some(exact), Some(family)) => {
+                let forms = ClosedForms::new(exact, batch.x()).map_err(stage_error)?;
+                Some((forms, family))
+            }
+            _ => None,
+        };
         let mut all = Vec::new();
         for ((snapshot, estimators), estimates) in snapshots.iter().zip(&estimators).zip(estimates)
         {
@@ -167,7 +177,10 @@ impl Measurement<'_> {
                     estimates,
                 })
                 .collect();
-            answers.extend(self.exact_elbo(&snapshot.fitted.params, batch)?);
+            if let Some((forms, family)) = &closed_forms {
+                let elbo = forms.elbo(*family, &snapshot.fitted.params);
+                answers.push(exact_batch_estimates(Estimator::ExactElbo, elbo));
+            }
             let method = snapshot.method;
             all.extend(records(
                 &self.origin,
@@ -178,23 +191,6 @@ impl Measurement<'_> {
             ));
         }
         Ok(all)
-    }
-
-    /// Returns the exact ELBO of each `q`, if the model and the family have closed forms.
-    fn exact_elbo(
-        &self,
-        params: &VariationalParams,
-        batch: &Batch,
-    ) -> Result<Option<BatchEstimates>, RunError> {
-        let (Some(exact), Some(family)) = (
-            self.model.exact_posterior(),
-            self.family.closed_form_gaussian(),
-        ) else {
-            return Ok(None);
-        };
-        let forms = ClosedForms::new(exact, batch.x()).map_err(stage_error)?;
-        let elbo = forms.elbo(family, params);
-        Ok(Some(exact_batch_estimates(Estimator::ExactElbo, elbo)))
     }
 
     /// Returns the records of the model's closed forms; none if it has no closed forms.

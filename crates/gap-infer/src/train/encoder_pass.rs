@@ -10,6 +10,7 @@ use crate::family::{DiagonalGaussian, VariationalFamily, VariationalParams};
 use crate::inference::InferError;
 use gap_data::Dataset;
 use gap_model::{LatentDraws, NetworkLearner};
+use gap_torch::to_f32_values;
 use tch::{Device, Kind, Tensor};
 
 /// An encoder that learns, and the data that it learns from.
@@ -111,13 +112,10 @@ impl PlainMemoryBackend {
             standardization,
         }: EncoderData<'_>,
     ) -> Self {
-        let numbers = |x: &Tensor| {
-            Vec::<f32>::try_from(x.contiguous().view([-1])).expect("observations are floats")
-        };
         Self {
             family,
-            data: numbers(data.x()),
-            inputs: standardization.map(|by| numbers(&by.apply(data.x()))),
+            data: to_f32_values(data.x()),
+            inputs: standardization.map(|by| to_f32_values(&by.apply(data.x()))),
             observations: Vec::new(),
             params: Vec::new(),
             std: Vec::new(),

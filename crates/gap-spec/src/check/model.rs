@@ -272,19 +272,17 @@ impl ExperimentSpec {
             "model.training.encoder_hidden",
             training.encoder_hidden.as_deref(),
         )?;
-        match (&training.encoder_hidden, self.model.decoder_sharing()) {
-            (None, DecoderSharing::Shared) => refuse(
+        let sharing = self.model.decoder_sharing();
+        match (&training.encoder_hidden, training.encoder_inputs, sharing) {
+            (None, _, DecoderSharing::Shared) => refuse(
                 "model.training",
                 "needs `encoder_hidden`: the encoder that the shared decoder is fitted with",
             ),
-            (Some(_), DecoderSharing::Joint) => refuse(
+            (Some(_), _, DecoderSharing::Joint) => refuse(
                 "model.training.encoder_hidden",
                 "does not go with `model.decoder = \"joint\"`, where each of `encoders` is fitted with a decoder of its own; remove it",
             ),
-            _ => Ok(()),
-        }?;
-        match (training.encoder_inputs, self.model.decoder_sharing()) {
-            (Some(_), DecoderSharing::Joint) => refuse(
+            (_, Some(_), DecoderSharing::Joint) => refuse(
                 "model.training.encoder_inputs",
                 "does not go with `model.decoder = \"joint\"`, where each of `encoders` is fitted with a decoder of its own; use `inputs` there",
             ),
