@@ -130,6 +130,8 @@ impl Stepper for StochasticNewton {
             self.params = before.params;
             self.blocks = before.blocks;
             self.pace *= 0.25;
+            self.mean_weights.forget_step();
+            self.log_std_weights.forget_step();
             return StepOutcome::Searching;
         }
         let shrink = self.pace * shrink_factor(&step, &gradient, MAX_MEAN_STEP_IN_STDS);
@@ -148,6 +150,11 @@ impl Stepper for StochasticNewton {
             column.component_mul_assign(&scales);
             column.scale_mut(scales[j]);
         }
+        let in_new_coordinates = gradient.component_mul(&scales);
+        self.mean_weights
+            .remember_step(in_new_coordinates, mean_weight * shrink);
+        self.log_std_weights
+            .remember_step(log_std_gradient, log_std_weight);
         self.before = Some(EarlierIterate {
             params: before,
             blocks: self.blocks.replace_average(averaged),

@@ -88,6 +88,14 @@ impl SignalShare {
     }
 }
 
+impl SignalShare {
+    /// Raises both shares to at least `share`.
+    fn raise_to(&mut self, share: f64) {
+        self.likely = self.likely.max(share);
+        self.certain = self.certain.max(share);
+    }
+}
+
 /// A block's gradient in one part of the parameters.
 pub struct BlockGradient<'a> {
     /// On the whole block, `[D]`.
@@ -372,7 +380,47 @@ pub struct BlockWeights {
     far_nats: f64,
     /// The gradients at the start, as long as it is kept.
     held: Option<HeldGradients>,
+    /// All draws so far.
+    total: usize,
+    /// The draws of the latest gradient; while the start is kept, all.
+    n_of_latest: usize,
+    earlier: Option<EarlierStep>,
 }
+
+/// A step, and the gradient that it followed.
+///
+/// Let that gradient be `e + r`, a signal and noise. After a Newton step of weight `w` the signal is
+/// `(1 − w) e − w r`, so that the next gradient's product with `e + r` has the expectation `(1 − w) |e + r|² − |r|²`,
+/// whatever the noise of the next one. This gives `|r|²`. Scatter over parts does not: it has the error of the
+/// curvature by which the parts are corrected, which whitened blocks do not have as a whole.
+#[derive(Clone)]
+struct EarlierStep {
+    gradient: DVector<f64>,
+    n_samples: usize,
+    weight: f64,
+}
+
+impl EarlierStep {
+    /// The expected square of the noise of the next `gradient`, on `own` draws.
+    fn noise_of_next(
+        &self,
+        gradient: &DVector<f64>,
+        own: usize,
+        square: &mut impl FnMut(&mut [f64]) -> f64,
+    ) -> f64 {
+        let own_square = square(self.gradient.clone().as_mut_slice());
+        let sum = square((&self.gradient + gradient).as_mut_slice());
+        let difference = square((&self.gradient - gradient).as_mut_slice());
+        let product = 0.25 * (sum - difference);
+        let noise = own_square * (1.0 - self.weight) - product;
+        let margin = own_square * NOISE_MARGIN / (gradient.len() as f64).sqrt();
+        (noise.max(0.0) + margin) * (self.n_samples as f64 / own as f64).max(1.0)
+    }
+}
+
+/// The product of two gradients in `n` dimensions has an error of the order of `1 / √n` times their squares. This
+/// multiple of it is added to noise that is estimated from the product.
+const NOISE_MARGIN: f64 = 0.3;
 
 /// The gradients of all blocks at a start that is kept.
 #[derive(Clone, Default)]
@@ -401,7 +449,24 @@ impl BlockWeights {
                 FAR_NATS
             },
             held: keeps_start.then(HeldGradients::default),
+            total: 0,
+            n_of_latest: 0,
+            earlier: None,
         }
+    }
+
+    /// Takes note of a step of this weight along a gradient on `n_samples` draws.
+    pub fn remember_step(&mut self, gradient: DVector<f64>, weight: f64) {
+        self.earlier = (!self.keeps_start()).then_some(EarlierStep {
+            gradient,
+            n_samples: self.n_of_latest,
+            weight,
+        });
+    }
+
+    /// Forgets the last step, which was undone.
+    pub fn forget_step(&mut self) {
+        self.earlier = None;
     }
 
     /// Whether no step was taken yet.
@@ -443,7 +508,17 @@ impl BlockWeights {
             let noise = noise_from_scatter(&gradient, parts, &mut square, most);
             (noise, own_square)
         };
-        let share = SignalShare::new(own_square, noise, gradient.len());
+        let mut share = SignalShare::new(own_square, noise, gradient.len());
+        // Before the draws determine the curvature, it is the step's direction that is uncertain.
+        if let Some(earlier) = self.earlier.take()
+            && self.total >= gradient.len()
+            && gain_nats > self.far_nats
+        {
+            let noise = earlier.noise_of_next(&gradient, own, &mut square);
+            share.raise_to(1.0 - noise / own_square);
+        }
+        self.total += own;
+        self.n_of_latest = if self.keeps_start() { self.total } else { own };
         let weight = self.weigh_by_share(share, own, gain_nats);
         WeightedGradient { gradient, weight }
     }
