@@ -6,6 +6,7 @@
 //! the full Gaussian's result (`warm_start.rs`).
 
 mod best_end;
+mod census;
 mod rounds;
 mod warm_start;
 
@@ -19,15 +20,17 @@ use crate::family::{VariationalFamily, VariationalParams};
 use crate::inference::{FittedBatch, InferError, Inference, StopReason};
 use crate::remaining::Remaining;
 use best_end::{
-    BestEnds, best_end_with_total_cost, compare_all_ends, fitted_batch_from_states,
+    BestEnds, FoundOptima, best_end_with_total_cost, compare_all_ends, fitted_batch_from_states,
     stop_of_failed_state,
 };
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_spec::{FreeFormSpec, Precision, Protocol, StepRule};
-use gap_torch::SeedKey;
+use gap_torch::{NoiseStream, SeedKey};
 use std::time::Instant;
 use warm_start::run_and_revert_if_worse;
+
+pub use census::{OptimaCensus, starts_needed};
 
 /// Where an ascent starts.
 #[derive(Clone, Copy)]
@@ -36,7 +39,13 @@ pub enum StartingPoint<'a> {
     Prior,
     /// The output of an encoder.
     Encoder(&'a Encoder),
+    /// A mean drawn from the standard normal, for each datapoint another, with a small standard deviation, so that
+    /// the ascent goes to the nearest optimum.
+    Random(SeedKey),
 }
+
+/// The standard deviation of `q` at [`StartingPoint::Random`].
+const RANDOM_START_STD: f64 = 0.2;
 
 impl StartingPoint<'_> {
     /// Returns the parameters that each datapoint of `batch` starts from. If the encoder is of a smaller
@@ -45,6 +54,18 @@ impl StartingPoint<'_> {
         let device = batch.x().device();
         match self {
             Self::Prior => family.standard_normal_params(batch.len() as i64, device),
+            Self::Random(key) => {
+                let dim = family.latent_dim() as usize;
+                let means = NoiseStream::first_normals(key, batch.ids(), dim);
+                let rows = means.chunks_exact(dim).map(|mean| {
+                    let mean = mean.iter().map(|&m| f64::from(m));
+                    let log_std = std::iter::repeat_n(RANDOM_START_STD.ln(), dim);
+                    family.embed_smaller_family(&mean.chain(log_std).collect::<Vec<f64>>())
+                });
+                let rows: Vec<Vec<f64>> = rows.collect();
+                let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+                VariationalParams::from_rows(&rows, device)
+            }
             Self::Encoder(encoder) => {
                 let params = encoder.encode(batch.x());
                 if encoder.param_dim() == family.param_dim() {
@@ -111,6 +132,22 @@ pub struct FreeFormFit {
     /// start failed; `None` with one start, and for a family whose search starts from the result in a smaller
     /// family.
     pub starts_apart_nats: Vec<Option<f64>>,
+    /// For each datapoint, the optima that its starts led to; `None` with one start.
+    pub optima: Vec<Option<OptimaCensus>>,
+}
+
+/// A [`FreeFormFit`] with the optima that were not the best.
+struct FitWithOptima {
+    fit: FreeFormFit,
+    optima: Vec<Option<FoundOptima>>,
+}
+
+impl FitWithOptima {
+    fn into_fit(mut self) -> FreeFormFit {
+        let optima = self.optima.into_iter();
+        self.fit.optima = optima.map(|found| Some(found?.census)).collect();
+        self.fit
+    }
 }
 
 impl<'a> FreeFormInference<'a> {
@@ -141,7 +178,8 @@ impl<'a> FreeFormInference<'a> {
     ) -> Result<FreeFormFit, InferError> {
         let starts = self.starts.iter();
         let starts = starts.map(|start| start.params(self.family, batch).to_rows());
-        self.search_from_params(starts.collect(), model, batch, key)
+        let found = self.search_from_params(starts.collect(), model, batch, key)?;
+        Ok(found.into_fit())
     }
 
     /// Searches from given parameters: for each start, the `λ` of every datapoint.
@@ -151,7 +189,7 @@ impl<'a> FreeFormInference<'a> {
         model: &dyn LatentVariableModel,
         batch: &Batch,
         key: SeedKey,
-    ) -> Result<FreeFormFit, InferError> {
+    ) -> Result<FitWithOptima, InferError> {
         match &self.search {
             SearchMode::UntilCertified if self.family.as_diagonal_gaussian().is_none() => {
                 self.search_from_smaller_family(&starts, model, batch, key)
@@ -180,7 +218,7 @@ impl<'a> FreeFormInference<'a> {
         model: &dyn LatentVariableModel,
         batch: &Batch,
         key: SeedKey,
-    ) -> Result<FreeFormFit, InferError> {
+    ) -> Result<FitWithOptima, InferError> {
         let rule = schedule
             .phases
             .first()
@@ -218,11 +256,14 @@ impl<'a> FreeFormInference<'a> {
         let ids = batch.ids();
         let stops = match objective.family_kind() {
             FamilyKind::Any(_) => {
-                // One round of Adam estimates what is left to gain; its steps are not kept.
-                let answers: Vec<Vec<f64>> = states.iter().map(|c| c.params.clone()).collect();
-                let stops = self.ascend_in_rounds(&mut objective, &mut states, ids, 1, key)?;
-                for (state, answer) in states.iter_mut().zip(answers) {
-                    state.params = answer;
+                let mut stops: Vec<StopReason> = states.iter().map(stop_of_failed_state).collect();
+                let sound: Vec<usize> = (0..states.len())
+                    .filter(|&row| states[row].failed_at.is_none())
+                    .collect();
+                let remaining =
+                    self.certify_by_a_round(&mut objective, &mut states, (&sound, ids), key)?;
+                for (&row, remaining) in sound.iter().zip(remaining) {
+                    stops[row] = self.stop_from_remaining(&mut states[row], remaining);
                 }
                 stops
             }
@@ -230,11 +271,40 @@ impl<'a> FreeFormInference<'a> {
                 self.certify_or_resume(&mut objective, &mut states, ids, key)?
             }
         };
-        Ok(FreeFormFit {
+        let fit = FreeFormFit {
             fitted: fitted_batch_from_states(&states, stops, model),
             won_by: best_ends.won_by,
             starts_apart_nats: best_ends.apart_nats,
+            optima: Vec::new(),
+        };
+        Ok(FitWithOptima {
+            fit,
+            optima: best_ends.optima,
         })
+    }
+
+    /// Estimates how far given `q`s are from the optimum, without moving them: by their curvature if the family is
+    /// Gaussian, and otherwise by a round of ascents from them.
+    ///
+    /// # Errors
+    ///
+    /// [`InferError::Model`] if sizes do not fit.
+    pub fn certify(
+        &self,
+        params: &VariationalParams,
+        model: &dyn LatentVariableModel,
+        batch: &Batch,
+        key: SeedKey,
+    ) -> Result<Vec<Remaining>, InferError> {
+        let rule = best_step_rule_for_family(self.family);
+        let mut objective = Objective::for_family(self.family, rule, model, batch.x())?;
+        let params = params.to_rows().into_iter();
+        let mut states: Vec<SearchState> = params.map(SearchState::starting_at).collect();
+        let rows: Vec<usize> = (0..states.len()).collect();
+        if matches!(objective.family_kind(), FamilyKind::Any(_)) {
+            return self.certify_by_a_round(&mut objective, &mut states, (&rows, batch.ids()), key);
+        }
+        certify_and_charge_rows(&mut objective, &rows, &mut states, 0, key)
     }
 
     /// The ascent stops when its own estimate of the remaining gain is below this, nats.
@@ -278,6 +348,17 @@ impl<'a> FreeFormInference<'a> {
                 choices[row] = choice;
             }
         }
+        let mut optima = vec![None; ids.len()];
+        if ends.len() > 1 {
+            let losses: Vec<Vec<f64>> = choices.iter().map(|c| c.losses.clone()).collect();
+            let found = self.find_optima(
+                objective,
+                &mut ends,
+                (&all, &losses),
+                key.for_role("census"),
+            )?;
+            optima = found.into_iter().map(Some).collect();
+        }
         let best_states = choices.iter().enumerate().map(|(row, choice)| {
             let own: Vec<&SearchState> = ends.iter().map(|end| &end[row]).collect();
             let mean_counts = matches!(self.search, SearchMode::UntilCertified);
@@ -287,7 +368,35 @@ impl<'a> FreeFormInference<'a> {
             best_states: best_states.collect(),
             won_by: choices.iter().map(|choice| choice.best).collect(),
             apart_nats: choices.iter().map(|choice| choice.apart_nats).collect(),
+            optima,
         })
+    }
+
+    /// Counts the optima among the ends of each of `rows`, whose losses are given.
+    fn find_optima(
+        &self,
+        objective: &mut Objective,
+        ends: &mut [Vec<SearchState>],
+        (rows, losses): (&[usize], &[Vec<f64>]),
+        key: SeedKey,
+    ) -> Result<Vec<FoundOptima>, InferError> {
+        let (family, tolerance) = (self.family, self.tolerance_nats);
+        let censuses =
+            census::count_optima(objective, family, ends, (rows, losses), tolerance, key)?;
+        let with_params = censuses.into_iter().zip(rows.iter().zip(losses));
+        let found = with_params.map(|(census, (&row, losses))| {
+            let best = census.starts_by_optimum();
+            let others = best.iter().skip(1);
+            let others = others.map(|&start| {
+                let below = losses[start] - losses[best[0]];
+                (ends[start][row].params.clone(), below)
+            });
+            FoundOptima {
+                others: others.collect(),
+                census,
+            }
+        });
+        Ok(found.collect())
     }
 
     /// Certifies every state. States that are still far from the optimum ascend further. They, and those

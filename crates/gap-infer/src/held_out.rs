@@ -9,7 +9,7 @@ use gap_torch::SeedKey;
 use std::time::Instant;
 
 /// The number of sets of draws, whose scatter gives the standard error of a comparison.
-const N_HELD_OUT_DRAW_SETS: u64 = 4;
+pub const N_HELD_OUT_DRAW_SETS: u64 = 4;
 
 /// A gain is certain if it is more than this many standard errors above 0: the 99% point of Student's distribution
 /// for four sets.
@@ -34,6 +34,11 @@ impl HeldOutValues {
             std_error_nats,
             least_curvature_bound_nats: nats + 2.0 * std_error_nats,
         }
+    }
+
+    /// The mean of `−L` over the sets, nats.
+    pub fn mean_loss_nats(&self) -> f64 {
+        mean_and_std_error(&self.losses).0
     }
 
     /// The estimated gain in ELBO from `before` to this.
@@ -61,14 +66,26 @@ impl HeldOutGain {
         self.nats > CERTAIN_GAIN_STD_ERRORS * self.std_error_nats
     }
 
-    /// Returns the absolute value of this gain as the estimate of what is left to gain. A round that lost and
-    /// was undone then does not count as converged: smaller steps may gain as much as it lost.
-    pub const fn as_remaining_estimate(self) -> Remaining {
+    /// Returns what is left to gain after a round with this gain, which ended by ascents that were `spread_nats`
+    /// from their mean. Its absolute value is the estimate: a round that lost and was undone does not count as
+    /// converged, since smaller steps may gain as much as it lost. See `free_form/rounds.rs` for the bound.
+    pub fn as_remaining_after(self, spread_nats: f64) -> Remaining {
         let nats = self.nats.abs();
+        let bound = 2.0 * (nats + spread_nats.abs()) + 2.0 * self.std_error_nats;
         Remaining {
             nats,
             std_error_nats: self.std_error_nats,
-            least_curvature_bound_nats: nats + 2.0 * self.std_error_nats,
+            least_curvature_bound_nats: bound,
+        }
+    }
+
+    /// Returns what there was to gain before a round with this gain: the gain, and what is left after it.
+    pub fn as_remaining_before(self, spread_nats: f64) -> Remaining {
+        let after = self.as_remaining_after(spread_nats);
+        Remaining {
+            nats: self.nats + after.nats,
+            least_curvature_bound_nats: after.nats + after.least_curvature_bound_nats,
+            ..after
         }
     }
 }

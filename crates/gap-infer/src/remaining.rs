@@ -9,7 +9,8 @@ pub struct Remaining {
     /// Its standard error, from the scatter over sets of draws.
     pub std_error_nats: f64,
     /// The estimate plus two standard errors if the curvature of `L` is as low in every direction as its own
-    /// error allows, nats. In families whose curvature is not estimated, the same with no such error.
+    /// error allows, nats. In families whose curvature is not estimated, the bound by the ends of independent
+    /// ascents.
     pub least_curvature_bound_nats: f64,
 }
 
@@ -21,9 +22,8 @@ impl Remaining {
         least_curvature_bound_nats: f64::NAN,
     };
 
-    /// Returns a bound that `L[q*] − L[q]` does not exceed for at least 95% of datapoints in a Gaussian
-    /// family, and for about 90% in others. It is 1.5 times the estimate, since `L` is not quadratic, plus
-    /// two standard errors, or the bound with the least curvature if that is higher; plus the accuracy of `f32`.
+    /// Returns a bound that `L[q*] − L[q]` does not exceed for at least 95% of datapoints. It is 1.5 times the estimate, since `L` is not quadratic, plus
+    /// two standard errors, or [`Self::least_curvature_bound_nats`] if that is higher; plus the accuracy of `f32`.
     pub fn upper_bound_nats(self) -> f64 {
         let by_estimate = 1.5 * self.nats + 2.0 * self.std_error_nats;
         // NaN if any part is NaN.

@@ -254,6 +254,42 @@ impl PerDatapointFamily for GaussianMixture {
         params
     }
 
+    /// Places each component at one of the Gaussians: a Gaussian gets about as many components as its share of the
+    /// mass, by its ELBO, but at least one while there are enough. Components at the same Gaussian are apart by a
+    /// part of its standard deviation.
+    fn embed_several(&self, gaussians: &[&(Vec<f64>, f64)]) -> Option<Vec<f64>> {
+        let dim = self.gaussian.dim();
+        let n_placed = gaussians.len().min(self.n_components);
+        let gaussians = &gaussians[..n_placed];
+        let weights: Vec<f64> = gaussians.iter().map(|(_, below)| (-below).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        let mut counts = vec![1; n_placed];
+        for _ in n_placed..self.n_components {
+            // The one whose components have the most mass each gets another.
+            let mass = |i: &usize| weights[*i] / total / (counts[*i] as f64 + 0.5);
+            let most = (0..n_placed).max_by(|a, b| mass(a).total_cmp(&mass(b)))?;
+            counts[most] += 1;
+        }
+        let (first, _) = gaussians[0];
+        let map = self.gaussian.affine_map(first);
+        let mut params = first[..self.gaussian.n_params()].to_vec();
+        let mut component = 0;
+        for ((own, _), &count) in gaussians.iter().zip(&counts) {
+            let mean = map.invert(&FeatureColumns::from_rows(&own[..dim], dim));
+            for _ in 0..count {
+                let spread = if count > 1 { 0.3 } else { 0.0 };
+                for i in 0..dim {
+                    let scale = (own[dim + i] - first[dim + i]).exp();
+                    let apart = self.apart[component * dim + i];
+                    params.push(mean.feature(i)[0] + spread * scale * apart - apart);
+                }
+                params.extend((0..dim).map(|i| own[dim + i] - first[dim + i]));
+                component += 1;
+            }
+        }
+        Some(params)
+    }
+
     fn move_params_off_saddle(&self, mut params: Vec<f64>) -> Vec<f64> {
         let in_the_middle = self.embed_smaller_family_params(&params[..self.gaussian.n_params()]);
         // Compared up to rounding, since the parameters may have been `f32`.

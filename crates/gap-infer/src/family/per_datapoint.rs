@@ -48,6 +48,11 @@ pub trait PerDatapointFamily: Send + Sync {
         params
     }
 
+    /// Implements [`VariationalFamily::embed_several_gaussians`].
+    fn embed_several(&self, _gaussians: &[&(Vec<f64>, f64)]) -> Option<Vec<f64>> {
+        None
+    }
+
     /// Implements [`VariationalFamily::move_off_saddle`].
     fn move_params_off_saddle(&self, params: Vec<f64>) -> Vec<f64> {
         params
@@ -84,6 +89,10 @@ impl<F: PerDatapointFamily> VariationalFamily for F {
 
     fn embed_smaller_family(&self, smaller: &[f64]) -> Vec<f64> {
         self.embed_smaller_family_params(smaller)
+    }
+
+    fn embed_several_gaussians(&self, gaussians: &[&(Vec<f64>, f64)]) -> Option<Vec<f64>> {
+        self.embed_several(gaussians)
     }
 
     fn move_off_saddle(&self, params: Vec<f64>) -> Vec<f64> {

@@ -70,6 +70,13 @@ pub trait VariationalFamily: Send + Sync {
         params
     }
 
+    /// Returns the `λ` of this family that comes nearest to a mixture of Gaussians, each a member of the largest
+    /// Gaussian family that this family contains; with each comes how far its ELBO is below that of the first, nats.
+    /// `None` if the family cannot place its parts.
+    fn embed_several_gaussians(&self, _gaussians: &[&(Vec<f64>, f64)]) -> Option<Vec<f64>> {
+        None
+    }
+
     /// Returns the parameters that an ascent from `params` starts at. These are `params` themselves, unless the
     /// gradient cannot break a symmetry there, as in a mixture with equal components; then they are others
     /// nearby.

@@ -1,6 +1,7 @@
 //! Compares the endpoints of several ascents of one datapoint: which is best, and whether all are at one
 //! optimum.
 
+use super::census::OptimaCensus;
 use crate::ascent::{Objective, SearchState};
 use crate::family::VariationalParams;
 use crate::held_out::state_losses;
@@ -15,6 +16,8 @@ pub struct EndComparison {
     /// How far the ELBO of the worst endpoint is below that of the best, nats. NaN if one failed; `None` with
     /// a single endpoint.
     pub apart_nats: Option<f64>,
+    /// `−L` at each endpoint, nats, on common draws; none with a single endpoint.
+    pub losses: Vec<f64>,
 }
 
 /// The number of draws on which endpoints are compared; all of them see the same draws.
@@ -36,6 +39,7 @@ pub fn compare_all_ends(
         let only = |_: &usize| EndComparison {
             best: 0,
             apart_nats: None,
+            losses: Vec::new(),
         };
         return Ok(rows.iter().map(only).collect());
     }
@@ -52,13 +56,13 @@ pub fn compare_all_ends(
     let compare = |(i, &row): (usize, &usize)| {
         let losses: Vec<f64> = losses.iter().map(|losses| losses[i]).collect();
         let failed: Vec<bool> = ends.iter().map(|e| e[row].failed_at.is_some()).collect();
-        compare_ends(&losses, &failed)
+        compare_ends(losses, &failed)
     };
     Ok(rows.iter().enumerate().map(compare).collect())
 }
 
 /// Compares endpoints by their losses. One that failed, or whose loss is NaN, is worse than all others.
-fn compare_ends(losses: &[f64], failed: &[bool]) -> EndComparison {
+fn compare_ends(losses: Vec<f64>, failed: &[bool]) -> EndComparison {
     let better = |&a: &usize, &b: &usize| {
         let lost = |i: usize| failed[i] || losses[i].is_nan();
         lost(a).cmp(&lost(b)).then(losses[a].total_cmp(&losses[b]))
@@ -70,6 +74,7 @@ fn compare_ends(losses: &[f64], failed: &[bool]) -> EndComparison {
     EndComparison {
         best,
         apart_nats: Some(if any_failed { f64::NAN } else { apart }),
+        losses,
     }
 }
 
@@ -112,6 +117,16 @@ pub struct BestEnds {
     pub best_states: Vec<SearchState>,
     pub won_by: Vec<usize>,
     pub apart_nats: Vec<Option<f64>>,
+    pub optima: Vec<Option<FoundOptima>>,
+}
+
+/// The optima that the starts of one datapoint led to.
+#[derive(Clone, Debug)]
+pub struct FoundOptima {
+    pub census: OptimaCensus,
+    /// The parameters of each optimum but the first, whose `q` the search returns, and the loss there above that of
+    /// the first, nats.
+    pub others: Vec<(Vec<f64>, f64)>,
 }
 
 /// Returns the parameters and costs of `states`, with their stop reasons, as the result of a search.
