@@ -8,13 +8,14 @@ use gap_data::Batch;
 use gap_estimate::{
     ClosedForms, Estimate, EstimationTask, PosteriorEstimator, estimate_each, posterior_estimator,
 };
+use gap_infer::free_form::OptimaCensus;
 use gap_infer::{
     AmortizedInference, FitCost, FittedBatch, FreeFormInference, Inference, RefinedInference,
     Remaining, StopReason, VariationalFamily, VariationalParams,
 };
 use gap_model::LatentVariableModel;
-use gap_schema::Record;
-use gap_spec::{BoundSpec, EncoderLabel, Estimator, Family, Method, Split, Start, StopKind};
+use gap_schema::{Record, start_optima};
+use gap_spec::{BoundSpec, EncoderLabel, Estimator, Family, Method, Split, StopKind};
 use gap_torch::SeedKey;
 
 /// The role (see [`SeedKey::for_role`]) of the draws for estimates of `log p(x)` itself. Its key is derived
@@ -61,8 +62,9 @@ struct Snapshot<'a> {
 /// Which start of a search won, and how far apart the starts ended, for each datapoint.
 #[derive(Clone, Copy)]
 struct StartOutcomes<'a> {
-    winners: &'a [Start],
+    winners: &'a [String],
     apart_nats: &'a [Option<f64>],
+    optima: &'a [Option<OptimaCensus>],
 }
 
 /// The estimates of one estimator, one for each datapoint of a batch.
@@ -83,7 +85,8 @@ impl Measurement<'_> {
         let fit = search
             .search(self.model, batch, self.key.for_role("free-form"))
             .map_err(stage_error)?;
-        let winners: Vec<Start> = fit.won_by.iter().map(|&i| starts.starts[i]).collect();
+        let winners = fit.won_by.iter().map(|&i| starts.name_of_start(i));
+        let winners: Vec<String> = winners.collect();
         let snapshot = Snapshot {
             method: Method::FreeForm,
             refinement_steps: None,
@@ -91,6 +94,7 @@ impl Measurement<'_> {
             starts: Some(StartOutcomes {
                 winners: &winners,
                 apart_nats: &fit.starts_apart_nats,
+                optima: &fit.optima,
             }),
             is_last: true,
         };
@@ -250,6 +254,7 @@ fn records(
             let cost = snapshot.map_or(FitCost::default(), |s| s.fitted.costs[b]);
             let (stop, stop_steps, remaining) = stop_columns(stop);
             let starts = snapshot.and_then(|snapshot| snapshot.starts);
+            let optima = starts.and_then(|starts| starts.optima[b].as_ref());
             records.push(Record {
                 // Variants may share a stage, so `collect_records` fills this in.
                 variant: None,
@@ -276,7 +281,10 @@ fn records(
                 remaining_std_error_nats: remaining.map(|r| r.std_error_nats),
                 remaining_bound_nats: remaining.map(Remaining::upper_bound_nats),
                 starts_apart_nats: starts.and_then(|starts| starts.apart_nats[b]),
-                start: starts.map(|starts| starts.winners[b].to_string()),
+                start: starts.map(|starts| starts.winners[b].clone()),
+                start_optima: optima.map(start_optima_text),
+                optima_apart_stds: optima.map(|optima| optima.apart_stds),
+                optima_apart_nats: optima.map(|optima| optima.apart_nats),
                 seconds: cost.seconds,
                 joint_gradients: cost.joint_gradients,
                 fit_seconds: fit.cost.seconds,
@@ -286,6 +294,11 @@ fn records(
         }
     }
     records
+}
+
+/// The number of the optimum that each start led to, in the order of the starts.
+fn start_optima_text(optima: &OptimaCensus) -> String {
+    start_optima::to_text(&optima.optimum_of_start)
 }
 
 fn exact_batch_estimates(estimator: Estimator, values: Vec<f64>) -> BatchEstimates {

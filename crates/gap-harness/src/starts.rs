@@ -7,6 +7,10 @@ use crate::stage_id::StageId;
 use gap_infer::free_form::StartingPoint;
 use gap_infer::{FreeFormInference, VariationalFamily};
 use gap_spec::{FreeFormSpec, Start};
+use gap_torch::SeedKey;
+
+/// The name of all random starts in records.
+const RANDOM_START_NAME: &str = "random";
 
 /// The starts of a stage's searches, with the model's own encoder if it is one of them.
 pub struct Starts<'a> {
@@ -33,14 +37,24 @@ impl<'a> Starts<'a> {
         }
     }
 
-    /// The search that `spec` asks for, from these starts.
+    /// The name of the start at this position of the search that [`Self::search`] returns.
+    pub fn name_of_start(&self, position: usize) -> String {
+        let named = self.starts.get(position);
+        named.map_or_else(|| RANDOM_START_NAME.to_owned(), Start::to_string)
+    }
+
+    /// The search that `spec` asks for, from these starts, and from random ones drawn with `key`.
     pub fn search<'b>(
         &'b self,
         spec: &FreeFormSpec,
         family: &'b dyn VariationalFamily,
+        key: SeedKey,
     ) -> FreeFormInference<'b> {
         let starts = self.starts.iter();
-        let starts = starts.map(|&start| self.starting_point(start));
+        let named = starts.map(|&start| self.starting_point(start));
+        let random = (0..u64::from(spec.random_starts))
+            .map(|i| StartingPoint::Random(key.for_role("random-start").for_index(i)));
+        let starts = named.chain(random);
         FreeFormInference::new(family, starts.collect(), spec)
     }
 }

@@ -20,7 +20,7 @@ surprise = "It is not."
 seeds = [0, 1]
 data = { name = "digits", split_seed = 0, train_points = 100, measure_train = 4, measure_test = 3 }
 family = { kind = "full-gaussian" }
-free_form = { starts = ["prior", "encoder"], protocol = "default", tolerance_nats = 0.01, max_steps = 100, precision = "mixed" }
+free_form = { starts = ["prior", "encoder"], random_starts = 1, protocol = "default", tolerance_nats = 0.01, max_steps = 100, precision = "mixed" }
 refinement = { steps = [1, 2], rule = "adam", n_samples = 8, learning_rate = 0.02, precision = "mixed" }
 encoder_training = { steps = 2, batch_size = 5, learning_rate = 0.01, n_samples = 1, precision = "mixed" }
 evaluation = { batch_size = 10 }

@@ -30,7 +30,7 @@ use gap_torch::{NoiseStream, SeedKey};
 use std::time::Instant;
 use warm_start::run_and_revert_if_worse;
 
-pub use census::{OptimaCensus, starts_needed};
+pub use census::OptimaCensus;
 
 /// Where an ascent starts.
 #[derive(Clone, Copy)]

@@ -58,6 +58,11 @@ fn visit_record_columns(row: &mut impl ColumnVisitor) -> Result<Record, String> 
             .visit_column("remaining_bound_nats", |r| r.remaining_bound_nats)?,
         starts_apart_nats: row.visit_column("starts_apart_nats", |r| r.starts_apart_nats)?,
         start: row.visit_column("start", |r| r.start.clone())?,
+        start_optima: row.visit_newer_column("start_optima", None, |r| r.start_optima.clone())?,
+        optima_apart_stds: row
+            .visit_newer_column("optima_apart_stds", None, |r| r.optima_apart_stds)?,
+        optima_apart_nats: row
+            .visit_newer_column("optima_apart_nats", None, |r| r.optima_apart_nats)?,
         seconds: row.visit_column("seconds", |r| r.seconds)?,
         joint_gradients: row.visit_column("joint_gradients", |r| r.joint_gradients)?,
         fit_seconds: row.visit_column("fit_seconds", |r| r.fit_seconds)?,

@@ -64,8 +64,20 @@ pub struct Record {
     /// NaN if a start failed. `None` with one start, for a family whose search begins at the result in a
     /// smaller family, and for other methods than [`Method::FreeForm`].
     pub starts_apart_nats: Option<f64>,
-    /// The start of the ascent that was kept (`prior` or `encoder`), for [`Method::FreeForm`].
+    /// The start of the ascent that was kept (`prior`, `encoder` or `random`), for [`Method::FreeForm`].
     pub start: Option<String>,
+    /// The number of the optimum that each start led to, in the order of the starts, as in `0 1 0 -`: optimum 0 has
+    /// the highest ELBO, and `-` is a start that failed. `None` with one start, and for other methods than
+    /// [`Method::FreeForm`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub start_optima: Option<String>,
+    /// The largest distance between the means of two optima, in standard deviations of the two `q`s; 0 if all starts
+    /// led to one optimum.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub optima_apart_stds: Option<f64>,
+    /// How far the ELBO of the worst optimum is below that of the best, in nats.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub optima_apart_nats: Option<f64>,
     /// Wall time spent on this datapoint's `q`, a share of its batch's time, in seconds.
     pub seconds: f64,
     /// Joint gradients `∇_z log p(x, z)` spent on this datapoint's `q`.

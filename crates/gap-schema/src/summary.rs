@@ -199,6 +199,26 @@ pub struct DifferentOptima {
     pub nats: f64,
 }
 
+/// The optima that the starts of a cell's searches led to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OptimaCounts {
+    /// The number of starts of each datapoint.
+    pub starts: u64,
+    /// The number of optima found, mean over datapoints.
+    pub mean_optima: f64,
+    /// The share of datapoints with more than one.
+    pub several: f64,
+    /// The share of starts that were the only ones of their datapoint to lead to their optimum: about the share of
+    /// further starts that would find new optima.
+    pub found_once: f64,
+    /// The number of starts that find all of these optima, each with a probability of 95%, on 95% of datapoints.
+    pub starts_needed: u64,
+    /// The largest distance between the means of two optima of a datapoint, in standard deviations of their `q`s.
+    pub max_apart_stds: f64,
+    /// The largest distance between the ELBOs of two optima of a datapoint, nats.
+    pub max_apart_nats: f64,
+}
+
 /// The results of one variant, model, encoder and split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
@@ -296,6 +316,9 @@ pub struct Cell {
     /// These datapoints, in the order of their numbers.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub different_optima_points: Vec<DifferentOptima>,
+    /// How many optima the starts led to; absent with one start.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub optima: Option<OptimaCounts>,
     /// Datapoints with a non-finite estimate or ascent; they count in `n`, but are in no mean.
     pub non_finite: u64,
     /// Estimates whose standard error is marked as unreliable.

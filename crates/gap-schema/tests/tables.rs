@@ -45,6 +45,9 @@ fn plain() -> Record {
         remaining_bound_nats: None,
         starts_apart_nats: None,
         start: None,
+        start_optima: None,
+        optima_apart_stds: None,
+        optima_apart_nats: None,
         seconds: 0.125,
         joint_gradients: 0,
         fit_seconds: 0.0,
@@ -81,6 +84,9 @@ fn full(hidden: Vec<u32>) -> Record {
         remaining_bound_nats: Some(0.5),
         starts_apart_nats: Some(0.75),
         start: Some("encoder".to_owned()),
+        start_optima: Some("0 1 -".to_owned()),
+        optima_apart_stds: Some(3.5),
+        optima_apart_nats: Some(0.75),
         datapoint: u64::MAX,
         ..plain()
     }

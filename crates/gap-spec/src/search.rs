@@ -52,6 +52,11 @@ pub struct FreeFormSpec {
     /// see [`crate::ExperimentSpec::free_form_starts`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starts: Option<Vec<Start>>,
+    /// How many further starts there are: means drawn from the standard normal, for each datapoint others, with a
+    /// small standard deviation. They find optima that the other starts miss; how many would be needed is in the
+    /// summary.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub random_starts: u32,
     /// How `q*` is searched for.
     pub protocol: Protocol,
     /// A datapoint has converged when the bound on its distance to the optimum is below this, nats.
@@ -68,10 +73,19 @@ pub struct FreeFormSpec {
     pub precision: Precision,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 impl Default for FreeFormSpec {
     fn default() -> Self {
         Self {
             starts: None,
+            random_starts: 0,
             protocol: Protocol::Default,
             tolerance_nats: Positive::new(0.01),
             max_steps: Count::new(5000),

@@ -105,7 +105,7 @@ fn adam_refines_with_a_learning_rate_and_newton_without() {
 
 #[test]
 fn keys_and_protocols_that_the_ascent_does_not_have_are_refused_with_those_that_it_has() {
-    let keys = "expected one of `starts`, `protocol`, `tolerance_nats`, `max_steps`, `precision`";
+    let keys = "expected one of `starts`, `random_starts`, `protocol`, `tolerance_nats`, `max_steps`, `precision`";
     let old = "tolerance_nats = 0.005";
     refused(&[
         (

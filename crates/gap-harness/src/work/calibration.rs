@@ -124,7 +124,7 @@ impl Work for CalibrationWork {
         let key = seed_key(self.seed).for_role("calibration");
         let starts = Starts::load(self.search.starts(), &self.model, context)?;
         let fit = starts
-            .search(&self.search, family.as_ref())
+            .search(&self.search, family.as_ref(), key)
             .search(model.as_ref(), &datapoint, key.for_role("free-form"))
             .map_err(stage_error)?;
         let subject = CalibrationProblem {

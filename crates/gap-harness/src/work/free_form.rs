@@ -47,7 +47,7 @@ impl Work for FreeFormWork {
         let family = family::build_family(self.family, model.latent_dim());
         let points = context.points(self.seed, model.as_ref(), self.points)?;
         let starts = Starts::load(self.search.starts(), &self.model, context)?;
-        let search = starts.search(&self.search, family.as_ref());
+        let search = starts.search(&self.search, family.as_ref(), seed_key(self.seed));
         let measurement = Measurement {
             model: model.as_ref(),
             family: family.as_ref(),

@@ -59,9 +59,9 @@ impl Work for SimulatedWork {
         let (points, z) = simulated_points(self.seed, model.as_ref(), ids)?;
         let z = to_f32_values(&z);
         let starts = Starts::load(self.search.starts(), &self.model, context)?;
-        let search = starts.search(&self.search, family.as_ref());
         let companion = initial_encoder(&self.annealed, &self.model, context)?;
         let key = seed_key(self.seed);
+        let search = starts.search(&self.search, family.as_ref(), key);
         let paths = AnnealedPaths::new(&self.annealed, key.for_role(EVIDENCE_SEED_ROLE));
         let measurement = Measurement {
             model: model.as_ref(),

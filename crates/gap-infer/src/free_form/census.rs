@@ -8,8 +8,7 @@
 //! optimum. On the way between two flows nothing can be said, since the same `q` has many parameters; there
 //! the distance itself must be larger.
 //!
-//! An optimum that no start led to is not in the census. [`starts_needed`] says how many starts would find the
-//! rarest one that was found.
+//! An optimum that no start led to is not in the census.
 
 use crate::ascent::{
     EvaluationRequest, FamilyKind, NoiseDraws, Objective, SearchState, whitened_sobol_normals,
@@ -215,47 +214,4 @@ fn fall_between(
     let losses: Vec<f64> = evaluations.iter().map(|e| e.loss_nats()).collect();
     let highest = losses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     Ok(highest - losses[0].max(losses[steps]))
-}
-
-/// How many starts would be needed to find every optimum of a datapoint with a probability of 95%, if each start
-/// finds the rarest one with its frequency among these starts. `found` has, for each start, the optimum that it
-/// led to.
-///
-/// This cannot count optima that no start found: their total share of starts is about that of the optima that
-/// were found exactly once (Good 1953).
-pub fn starts_needed(found: &[Option<usize>]) -> Option<f64> {
-    let n = found.iter().flatten().count();
-    let last = found.iter().flatten().max()?;
-    let counts = (0..=*last).map(|optimum| {
-        let same = found
-            .iter()
-            .flatten()
-            .filter(|&&of_start| of_start == optimum);
-        same.count()
-    });
-    let share = counts.min()? as f64 / n as f64;
-    Some(if share >= 0.95 {
-        1.0
-    } else {
-        (0.05_f64.ln() / (1.0 - share).ln()).ceil()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rarest_optimum_says_how_many_starts_are_needed() {
-        let needed = |found: &[usize]| {
-            let found: Vec<_> = found.iter().copied().map(Some).collect();
-            starts_needed(&found)
-        };
-        assert_eq!(needed(&[0, 0, 0]), Some(1.0));
-        // (1 − 1/2)⁵ = 0.031, (1 − 1/2)⁴ = 0.063.
-        assert_eq!(needed(&[0, 1, 0, 1]), Some(5.0));
-        // (1 − 1/10)²⁹ = 0.047.
-        assert_eq!(needed(&[0, 0, 0, 0, 1, 0, 0, 0, 0, 0]), Some(29.0));
-        assert_eq!(starts_needed(&[None, None]), None);
-    }
 }

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod figures;
+mod optima;
 mod prose;
 mod tables;
 

@@ -13,7 +13,11 @@ pub(super) struct ReliabilitySection;
 
 impl Section for ReliabilitySection {
     fn outcome_sentences(&self, summary: &Summary) -> Vec<String> {
-        prose::negative_gaps_sentence(summary).into_iter().collect()
+        let negative = prose::negative_gaps_sentence(summary);
+        negative
+            .into_iter()
+            .chain(prose::optima_sentence(summary))
+            .collect()
     }
 
     fn chapters(&self, content: &ReportContent<'_>) -> Vec<Chapter> {

@@ -9,6 +9,9 @@ use crate::step_rule::StepRule;
 /// The smallest tolerance. A bound on the distance to the optimum includes 2e-4 nats for the accuracy of `f32`.
 const MIN_TOLERANCE_NATS: f64 = 5e-4;
 
+/// The most random starts of a datapoint.
+const MOST_RANDOM_STARTS: u32 = 1000;
+
 /// The fewest draws of a Newton step from an encoder's output. With four, in ten dimensions, gaps grew by a tenth.
 const MIN_REFINING_DRAWS: u32 = 16;
 
@@ -16,6 +19,15 @@ impl ExperimentSpec {
     pub(super) fn check_inference(&self) -> Result<(), SpecConflict> {
         if let Some(starts) = &self.free_form.starts {
             self.check_starts(starts)?;
+        }
+        let random_starts = self.free_form.random_starts;
+        if random_starts > MOST_RANDOM_STARTS {
+            return refuse(
+                "free_form.random_starts",
+                format!(
+                    "is {random_starts}, and `free_form.max_steps` is shared among all starts; use {MOST_RANDOM_STARTS} or fewer"
+                ),
+            );
         }
         let tolerance = self.free_form.tolerance_nats.get();
         if tolerance < MIN_TOLERANCE_NATS {

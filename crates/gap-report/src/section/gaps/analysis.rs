@@ -3,6 +3,7 @@
 //! Negative gaps are kept. Datapoints with a value that is not finite are counted, and are left out of every
 //! mean of their cell.
 
+use super::optima::optima_counts;
 use crate::columns::{
     AMORTIZED_ELBO_QUANTITY, AMORTIZED_EXACT_ELBO_QUANTITY, AMORTIZED_IW_QUANTITY, CellColumns,
     FREE_FORM_ELBO_QUANTITY, FREE_FORM_EXACT_ELBO_QUANTITY, FREE_FORM_IW_QUANTITY,
@@ -108,6 +109,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         unconverged: stops.filter(|r| r.stop == StopKind::BudgetSpent).count() as u64,
         different_optima: different_optima_points.len() as u64,
         different_optima_points,
+        optima: optima_counts(columns.records_of_quantity(FREE_FORM_ELBO_QUANTITY)),
         non_finite: columns.n_non_finite_points(),
         untrusted: untrusted.values().sum(),
         untrusted_by_reason: untrusted,

@@ -4,7 +4,7 @@
 use crate::section::interface::Block;
 use crate::table::number::significant;
 use gap_schema::Summary;
-use gap_schema::summary::MIN_DIFFERENT_OPTIMA_NATS;
+use gap_schema::summary::{MIN_DIFFERENT_OPTIMA_NATS, OptimaCounts};
 
 /// The mean gaps of a summary that are below zero by more than this many standard errors are told apart from noise.
 const NEGATIVE_STD_ERRORS: f64 = 3.0;
@@ -49,6 +49,40 @@ pub(super) fn negative_gaps_sentence(summary: &Summary) -> Option<String> {
              There the free-form search failed, and the gap is too small."
         ),
     })
+}
+
+/// Returns a sentence on how many optima the starts led to, and how many starts would find them all; `None` if no
+/// datapoint has several optima.
+pub(super) fn optima_sentence(summary: &Summary) -> Option<String> {
+    let counts = summary.cells.iter().filter_map(|cell| cell.optima);
+    let counts: Vec<OptimaCounts> = counts.collect();
+    let n = counts.len() as f64;
+    let several = counts.iter().map(|c| c.several).sum::<f64>() / n;
+    if counts.is_empty() || several == 0.0 {
+        return None;
+    }
+    let mean_optima = counts.iter().map(|c| c.mean_optima).sum::<f64>() / n;
+    let largest = |pick: fn(&OptimaCounts) -> f64| {
+        significant(counts.iter().map(pick).fold(0.0, f64::max), 2)
+    };
+    let starts = counts.iter().map(|c| c.starts).max().unwrap_or(0);
+    let needed = counts.iter().map(|c| c.starts_needed).max().unwrap_or(0);
+    let verdict = if needed > starts {
+        format!(
+            "{needed} starts would be needed to find all of them on 95% of datapoints; raise \
+             <code>free_form.random_starts</code>."
+        )
+    } else {
+        format!("{needed} are enough to find all of them on 95% of datapoints.")
+    };
+    Some(format!(
+        "{}% of datapoints have several optima: the {starts} starts led to {} on average, up to {} standard deviations \
+         and {} nats apart. {verdict}",
+        significant(100.0 * several, 2),
+        significant(mean_optima, 3),
+        largest(|c| c.max_apart_stds),
+        largest(|c| c.max_apart_nats),
+    ))
 }
 
 /// Returns the explanation of which datapoints are counted, and of which means leave them out.

@@ -1,0 +1,318 @@
+//! Posteriors with planted modes: mixtures of two or three Gaussians with known weights, 2 to 8 standard deviations
+//! apart, whose evidence is exactly 1.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod searches;
+
+use gap_data::Batch;
+use gap_infer::ascent::{Objective, PhaseSchedule, SearchState};
+use gap_infer::family::build_family;
+use gap_infer::free_form::{FreeFormFit, OptimaCensus, SearchMode, StartingPoint};
+use gap_infer::{DiagonalGaussian, FreeFormInference, VariationalFamily};
+use gap_model::{LatentVariableModel, ModelError};
+use gap_spec::{Family, Precision};
+use gap_torch::{NoiseStream, SeedKey};
+use searches::{CPU, losses};
+use std::f64::consts::TAU;
+use tch::{Device, Kind, Tensor};
+
+/// The standard deviation of every mode.
+const STD: f64 = 0.3;
+const N_MODES: i64 = 3;
+/// The log weight of a mode that a datapoint does not have.
+const ABSENT: f64 = -1e3;
+
+/// `p(x, z) = Σ_k w_k N(z; m_k, STD² I)`. An observation consists of the means of three modes and of their log
+/// weights.
+struct Planted {
+    dim: i64,
+}
+
+impl LatentVariableModel for Planted {
+    fn latent_dim(&self) -> i64 {
+        self.dim
+    }
+    fn observed_dim(&self) -> i64 {
+        N_MODES * (self.dim + 1)
+    }
+    fn device(&self) -> Device {
+        CPU
+    }
+    fn kind(&self) -> Kind {
+        Kind::Float
+    }
+    fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
+        let normaliser = -0.5 * self.dim as f64 * (TAU * STD * STD).ln();
+        let of_modes = (0..N_MODES).map(|k| {
+            let off = z - x.narrow(1, k * self.dim, self.dim);
+            let square = off.square().sum_dim_intlist(-1, false, Kind::Double);
+            square * (-0.5 / STD / STD) + x.select(1, N_MODES * self.dim + k) + normaliser
+        });
+        let of_modes: Vec<Tensor> = of_modes.collect();
+        Ok(Tensor::stack(&of_modes, 0).logsumexp(0, false))
+    }
+    fn sample_joint(&self, _: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError> {
+        unreachable!("its observations are planted")
+    }
+    fn check_support(&self, _: &Tensor) -> Result<(), ModelError> {
+        Ok(())
+    }
+}
+
+/// What is planted at one datapoint.
+struct Point {
+    separation: f64,
+    weights: Vec<f64>,
+    modes: Vec<Vec<f64>>,
+}
+
+const WEIGHTS: [&[f64]; 4] = [
+    &[0.5, 0.5],
+    &[0.8, 0.2],
+    &[0.34, 0.33, 0.33],
+    &[0.6, 0.3, 0.1],
+];
+
+/// `n` datapoints for each separation and choice of weights, with modes in random directions around random centres.
+/// Three modes are at the corners of an equilateral triangle.
+fn planted(dim: usize, separations: &[f64], n: usize) -> (Planted, Batch, Vec<Point>) {
+    let mut points = Vec::new();
+    for &separation in separations {
+        for weights in WEIGHTS {
+            for _ in 0..n {
+                let id = points.len() as u64;
+                let normals = NoiseStream::first_normals(SeedKey::root(71), &[id], 3 * dim);
+                let normals: Vec<f64> = normals.iter().map(|&v| f64::from(v)).collect();
+                let (centre, rest) = normals.split_at(dim);
+                let (along, across) = rest.split_at(dim);
+                let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+                let unit = |v: Vec<f64>| {
+                    let length = dot(&v, &v).sqrt();
+                    v.into_iter().map(|v| v / length).collect::<Vec<f64>>()
+                };
+                let along = unit(along.to_vec());
+                let overlap = dot(&along, across);
+                let across = across.iter().zip(&along).map(|(a, b)| a - overlap * b);
+                let across = unit(across.collect());
+                let corners = [(-0.5, 0.0), (0.5, 0.0), (0.0, 0.75_f64.sqrt())];
+                let modes = weights.iter().zip(corners).map(|(_, (a, b))| {
+                    let at = |i: usize| {
+                        0.5 * centre[i] + STD * separation * (a * along[i] + b * across[i])
+                    };
+                    (0..dim).map(at).collect()
+                });
+                points.push(Point {
+                    separation,
+                    weights: weights.to_vec(),
+                    modes: modes.collect(),
+                });
+            }
+        }
+    }
+    let rows: Vec<f32> = points
+        .iter()
+        .flat_map(|point| {
+            let mut modes: Vec<f64> = point.modes.concat();
+            modes.resize(N_MODES as usize * dim, 0.0);
+            let logs =
+                (0..N_MODES as usize).map(|k| point.weights.get(k).map_or(ABSENT, |w| w.ln()));
+            modes.extend(logs);
+            modes.into_iter().map(|v| v as f32)
+        })
+        .collect();
+    let ids: Vec<u64> = (0..points.len() as u64).collect();
+    let x = Tensor::from_slice(&rows).view([points.len() as i64, -1]);
+    let model = Planted { dim: dim as i64 };
+    (model, Batch::new(ids, x), points)
+}
+
+fn searched(
+    family: &dyn VariationalFamily,
+    model: &Planted,
+    batch: &Batch,
+    n_random: u64,
+) -> FreeFormFit {
+    let random = (0..n_random).map(|i| StartingPoint::Random(SeedKey::root(72).for_index(i)));
+    let free_form = FreeFormInference {
+        family,
+        starts: std::iter::once(StartingPoint::Prior)
+            .chain(random)
+            .collect(),
+        search: SearchMode::UntilCertified,
+        tolerance_nats: 0.02,
+        max_steps: 20_000,
+        precision: Precision::Full,
+    };
+    free_form.search(model, batch, SeedKey::root(5)).unwrap()
+}
+
+/// The number of optima that ascents from each mode itself lead to.
+fn optima_from_the_modes(model: &Planted, batch: &Batch, points: &[Point]) -> Vec<usize> {
+    let dim = model.dim as usize;
+    let schedule = PhaseSchedule::default_for_latent_dim(dim, 1e-4, 500);
+    let mut objective = Objective::new(model, batch.x()).unwrap();
+    let mut ends: Vec<Vec<Vec<f64>>> = vec![Vec::new(); points.len()];
+    for k in 0..N_MODES as usize {
+        let start = |point: &Point| {
+            let mean = point.modes.get(k).unwrap_or(&point.modes[0]).clone();
+            let log_std = std::iter::repeat_n((0.5 * STD).ln(), dim);
+            SearchState::starting_at(mean.into_iter().chain(log_std).collect())
+        };
+        let mut states: Vec<SearchState> = points.iter().map(start).collect();
+        let rows: Vec<usize> = (0..points.len()).collect();
+        let key = SeedKey::root(73);
+        schedule
+            .run(
+                &mut objective,
+                &rows,
+                &mut states,
+                batch.ids(),
+                key,
+                &mut |_| (),
+            )
+            .unwrap();
+        for (own, state) in ends.iter_mut().zip(states) {
+            let apart = |other: &Vec<f64>| {
+                let square = (0..dim).map(|i| {
+                    let std = state.params[dim + i].exp().max(other[dim + i].exp());
+                    ((state.params[i] - other[i]) / std).powi(2)
+                });
+                square.sum::<f64>().sqrt()
+            };
+            if own.iter().all(|other| apart(other) > 0.5) {
+                own.push(state.params);
+            }
+        }
+    }
+    ends.iter().map(Vec::len).collect()
+}
+
+/// The least divergence from the posterior of a mixture of four equal components at modes that do not overlap.
+fn least_divergence(weights: &[f64]) -> f64 {
+    let mut least = f64::INFINITY;
+    for first in 0..=4_usize {
+        for second in 0..=4 - first {
+            let counts = [first, second, 4 - first - second];
+            if counts
+                .iter()
+                .zip(0..)
+                .any(|(&n, k)| n > 0 && k >= weights.len())
+            {
+                continue;
+            }
+            let terms = counts
+                .iter()
+                .zip(weights)
+                .filter(|(n, _)| **n > 0)
+                .map(|(&n, w)| {
+                    let share = n as f64 / 4.0;
+                    share * (share / w).ln()
+                });
+            least = least.min(terms.sum());
+        }
+    }
+    least
+}
+
+/// Random starts find every optimum of the diagonal Gaussian.
+fn check_census(dim: usize, separations: &[f64], n: usize, n_random: u64) {
+    let (model, batch, points) = planted(dim, separations, n);
+    let of_modes = optima_from_the_modes(&model, &batch, &points);
+    let fit = searched(&DiagonalGaussian::new(dim as i64), &model, &batch, n_random);
+    let found: Vec<usize> = fit
+        .optima
+        .iter()
+        .map(|o| o.as_ref().unwrap().n_optima())
+        .collect();
+    for &separation in separations {
+        let own: Vec<usize> = (0..points.len())
+            .filter(|&i| points[i].separation == separation)
+            .collect();
+        let all = own.iter().filter(|&&i| found[i] >= of_modes[i]).count();
+        let more = own.iter().filter(|&&i| found[i] > of_modes[i]).count();
+        let mean = own.iter().map(|&i| of_modes[i]).sum::<usize>() as f64 / own.len() as f64;
+        println!(
+            "D = {dim}, {separation} SD: {mean:.2} optima, all found on {all} of {}, more on {more}",
+            own.len()
+        );
+    }
+    let all = (0..points.len())
+        .filter(|&i| found[i] >= of_modes[i])
+        .count();
+    let more = (0..points.len())
+        .filter(|&i| found[i] > of_modes[i])
+        .count();
+    assert!(all * 100 >= 95 * points.len(), "{all} of {}", points.len());
+    assert!(
+        more * 100 <= 5 * points.len(),
+        "more on {more} of {}",
+        points.len()
+    );
+    // The distances are those of the planted modes.
+    for (i, point) in points.iter().enumerate() {
+        let census: &OptimaCensus = fit.optima[i].as_ref().unwrap();
+        if point.separation >= 6.0 && found[i] == of_modes[i] {
+            let ratio = census.apart_stds / point.separation;
+            assert!(
+                (0.8..1.1).contains(&ratio),
+                "{} for {}",
+                census.apart_stds,
+                point.separation
+            );
+            let worst = point.weights.iter().copied().fold(1.0, f64::min);
+            let best = point.weights.iter().copied().fold(0.0, f64::max);
+            let apart = (best / worst).ln();
+            assert!(
+                (census.apart_nats - apart).abs() < 0.1,
+                "{} for {apart}",
+                census.apart_nats
+            );
+        }
+    }
+}
+
+#[test]
+fn random_starts_find_all_planted_modes() {
+    for dim in [2, 5] {
+        check_census(dim, &[2.0, 3.0, 4.0, 6.0, 8.0], 2, 15);
+    }
+}
+
+/// `cargo test --release --test planted_modes -- --ignored --nocapture`
+#[test]
+#[ignore = "takes minutes"]
+fn random_starts_find_all_planted_modes_on_many_points() {
+    for dim in [2, 5] {
+        check_census(dim, &[2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], 10, 15);
+    }
+}
+
+/// A mixture of four equal components has a part at every mode, up to what equal weights cannot show.
+#[test]
+fn a_mixture_covers_all_planted_modes() {
+    for dim in [2, 5] {
+        let (model, batch, points) = planted(dim, &[2.0, 4.0, 8.0], 2);
+        let family = build_family(Family::GaussianMixture, dim as i64);
+        let fit = searched(family.as_ref(), &model, &batch, 15);
+        let params = fit.fitted.params.to_rows();
+        let gaps = losses(family.as_ref(), &model, &batch, &params, 2048);
+        let mut covered = 0;
+        for (point, gap) in points.iter().zip(&gaps) {
+            let least = least_divergence(&point.weights);
+            let is_covered = *gap < least + 0.05;
+            covered += usize::from(is_covered);
+            if !is_covered {
+                println!(
+                    "D = {dim}, {} SD, {:?}: {gap:.3} nats, least {least:.3}",
+                    point.separation, point.weights
+                );
+            }
+        }
+        println!("D = {dim}: {covered} of {}", points.len());
+        assert!(
+            covered * 100 >= 95 * points.len(),
+            "{covered} of {}",
+            points.len()
+        );
+    }
+}
