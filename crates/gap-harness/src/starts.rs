@@ -52,8 +52,8 @@ impl<'a> Starts<'a> {
     ) -> FreeFormInference<'b> {
         let starts = self.starts.iter();
         let named = starts.map(|&start| self.starting_point(start));
-        let random = (0..u64::from(spec.random_starts))
-            .map(|i| StartingPoint::Random(key.for_role("random-start").for_index(i)));
+        let key = key.for_role("random-start");
+        let random = (0..spec.random_starts).map(|index| StartingPoint::Random { key, index });
         let starts = named.chain(random);
         FreeFormInference::new(family, starts.collect(), spec)
     }

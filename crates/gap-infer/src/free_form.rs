@@ -26,7 +26,7 @@ use best_end::{
 use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_spec::{FreeFormSpec, Precision, Protocol, StepRule};
-use gap_torch::{NoiseStream, SeedKey};
+use gap_torch::{SeedKey, sobol_normal_points};
 use std::time::Instant;
 use warm_start::run_and_revert_if_worse;
 
@@ -39,9 +39,14 @@ pub enum StartingPoint<'a> {
     Prior,
     /// The output of an encoder.
     Encoder(&'a Encoder),
-    /// A mean drawn from the standard normal, for each datapoint another, with a small standard deviation, so that
+    /// A mean drawn from the standard normal, the same for all datapoints, with a small standard deviation, so that
     /// the ascent goes to the nearest optimum.
-    Random(SeedKey),
+    Random {
+        /// The key of a Sobol sequence, whose points are spread more evenly than independent ones.
+        key: SeedKey,
+        /// The number of the point in that sequence, from 0.
+        index: u32,
+    },
 }
 
 /// The standard deviation of `q` at [`StartingPoint::Random`].
@@ -54,17 +59,13 @@ impl StartingPoint<'_> {
         let device = batch.x().device();
         match self {
             Self::Prior => family.standard_normal_params(batch.len() as i64, device),
-            Self::Random(key) => {
+            Self::Random { key, index } => {
                 let dim = family.latent_dim() as usize;
-                let means = NoiseStream::first_normals(key, batch.ids(), dim);
-                let rows = means.chunks_exact(dim).map(|mean| {
-                    let mean = mean.iter().map(|&m| f64::from(m));
-                    let log_std = std::iter::repeat_n(RANDOM_START_STD.ln(), dim);
-                    family.embed_smaller_family(&mean.chain(log_std).collect::<Vec<f64>>())
-                });
-                let rows: Vec<Vec<f64>> = rows.collect();
-                let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
-                VariationalParams::from_rows(&rows, device)
+                let mean = sobol_normal_points(key, index..index + 1, dim);
+                let mean = mean.iter().map(|&m| f64::from(m));
+                let log_std = std::iter::repeat_n(RANDOM_START_STD.ln(), dim);
+                let row = family.embed_smaller_family(&mean.chain(log_std).collect::<Vec<f64>>());
+                VariationalParams::from_rows(&vec![row.as_slice(); batch.len()], device)
             }
             Self::Encoder(encoder) => {
                 let params = encoder.encode(batch.x());

@@ -5,20 +5,24 @@
 mod searches;
 
 use gap_data::Batch;
-use gap_infer::ascent::{Objective, PhaseSchedule, SearchState};
+use gap_infer::ascent::{
+    EvaluationRequest, NoiseDraws, Objective, PhaseSchedule, SearchState, whitened_sobol_normals,
+};
 use gap_infer::family::build_family;
 use gap_infer::free_form::{FreeFormFit, OptimaCensus, SearchMode, StartingPoint};
 use gap_infer::{DiagonalGaussian, FreeFormInference, VariationalFamily};
 use gap_model::{LatentVariableModel, ModelError};
 use gap_spec::{Family, Precision};
 use gap_torch::{NoiseStream, SeedKey};
-use searches::{CPU, losses};
+use searches::{CPU, losses, most};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
 /// The standard deviation of every mode.
 const STD: f64 = 0.3;
 const N_MODES: i64 = 3;
+/// Optima that less than this is between count as one.
+const TOLERANCE_NATS: f64 = 0.02;
 /// The log weight of a mode that a datapoint does not have.
 const ABSENT: f64 = -1e3;
 
@@ -130,20 +134,47 @@ fn searched(
     family: &dyn VariationalFamily,
     model: &Planted,
     batch: &Batch,
-    n_random: u64,
+    n_random: u32,
 ) -> FreeFormFit {
-    let random = (0..n_random).map(|i| StartingPoint::Random(SeedKey::root(72).for_index(i)));
+    let random = (0..n_random).map(|index| StartingPoint::Random {
+        key: SeedKey::root(72),
+        index,
+    });
     let free_form = FreeFormInference {
         family,
         starts: std::iter::once(StartingPoint::Prior)
             .chain(random)
             .collect(),
         search: SearchMode::UntilCertified,
-        tolerance_nats: 0.02,
+        tolerance_nats: TOLERANCE_NATS,
         max_steps: 20_000,
         precision: Precision::Full,
     };
     free_form.search(model, batch, SeedKey::root(5)).unwrap()
+}
+
+/// How far the ELBO falls below both ends between two Gaussians, nats.
+fn fall_between(objective: &mut Objective, row: usize, from: &[f64], to: &[f64]) -> f64 {
+    let dim = from.len() / 2;
+    let points: Vec<Vec<f64>> = (0..=10)
+        .map(|step| {
+            let share = f64::from(step) / 10.0;
+            let pairs = from.iter().zip(to);
+            pairs.map(|(a, b)| a + share * (b - a)).collect()
+        })
+        .collect();
+    let points: Vec<&[f64]> = points.iter().map(Vec::as_slice).collect();
+    let normals = whitened_sobol_normals(SeedKey::root(74), 1024, dim);
+    let draws = NoiseDraws::from_common_normals(normals, dim);
+    let request = EvaluationRequest {
+        loss: true,
+        ..EvaluationRequest::GRADIENT_ONLY
+    };
+    let evaluations = objective
+        .evaluate(&vec![row; points.len()], &points, &draws, request)
+        .unwrap();
+    let losses: Vec<f64> = evaluations.iter().map(|e| e.loss_nats()).collect();
+    most(&losses) - losses[0].max(losses[10])
 }
 
 /// The number of optima that ascents from each mode itself lead to.
@@ -171,16 +202,12 @@ fn optima_from_the_modes(model: &Planted, batch: &Batch, points: &[Point]) -> Ve
                 &mut |_| (),
             )
             .unwrap();
-        for (own, state) in ends.iter_mut().zip(states) {
-            let apart = |other: &Vec<f64>| {
-                let square = (0..dim).map(|i| {
-                    let std = state.params[dim + i].exp().max(other[dim + i].exp());
-                    ((state.params[i] - other[i]) / std).powi(2)
-                });
-                square.sum::<f64>().sqrt()
-            };
-            if own.iter().all(|other| apart(other) > 0.5) {
-                own.push(state.params);
+        for (row, state) in states.into_iter().enumerate() {
+            let is_new = ends[row].iter().all(|other| {
+                fall_between(&mut objective, row, &state.params, other) > TOLERANCE_NATS
+            });
+            if is_new {
+                ends[row].push(state.params);
             }
         }
     }
@@ -215,7 +242,7 @@ fn least_divergence(weights: &[f64]) -> f64 {
 }
 
 /// Random starts find every optimum of the diagonal Gaussian.
-fn check_census(dim: usize, separations: &[f64], n: usize, n_random: u64) {
+fn check_census(dim: usize, separations: &[f64], n: usize, n_random: u32) {
     let (model, batch, points) = planted(dim, separations, n);
     let of_modes = optima_from_the_modes(&model, &batch, &points);
     let fit = searched(&DiagonalGaussian::new(dim as i64), &model, &batch, n_random);
@@ -229,6 +256,7 @@ fn check_census(dim: usize, separations: &[f64], n: usize, n_random: u64) {
             .filter(|&i| points[i].separation == separation)
             .collect();
         let all = own.iter().filter(|&&i| found[i] >= of_modes[i]).count();
+        // A wide Gaussian over several modes can be an optimum too.
         let more = own.iter().filter(|&&i| found[i] > of_modes[i]).count();
         let mean = own.iter().map(|&i| of_modes[i]).sum::<usize>() as f64 / own.len() as f64;
         println!(
@@ -243,11 +271,6 @@ fn check_census(dim: usize, separations: &[f64], n: usize, n_random: u64) {
         .filter(|&i| found[i] > of_modes[i])
         .count();
     assert!(all * 100 >= 95 * points.len(), "{all} of {}", points.len());
-    assert!(
-        more * 100 <= 5 * points.len(),
-        "more on {more} of {}",
-        points.len()
-    );
     // The distances are those of the planted modes.
     for (i, point) in points.iter().enumerate() {
         let census: &OptimaCensus = fit.optima[i].as_ref().unwrap();
@@ -274,7 +297,7 @@ fn check_census(dim: usize, separations: &[f64], n: usize, n_random: u64) {
 #[test]
 fn random_starts_find_all_planted_modes() {
     for dim in [2, 5] {
-        check_census(dim, &[2.0, 3.0, 4.0, 6.0, 8.0], 2, 15);
+        check_census(dim, &[2.0, 3.0, 4.0, 6.0, 8.0], 2, 31);
     }
 }
 
@@ -283,7 +306,7 @@ fn random_starts_find_all_planted_modes() {
 #[ignore = "takes minutes"]
 fn random_starts_find_all_planted_modes_on_many_points() {
     for dim in [2, 5] {
-        check_census(dim, &[2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], 10, 15);
+        check_census(dim, &[2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], 10, 31);
     }
 }
 

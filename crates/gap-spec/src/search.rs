@@ -52,7 +52,7 @@ pub struct FreeFormSpec {
     /// see [`crate::ExperimentSpec::free_form_starts`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starts: Option<Vec<Start>>,
-    /// How many further starts there are: means drawn from the standard normal, for each datapoint others, with a
+    /// How many further starts there are: means drawn from the standard normal, the same for all datapoints, with a
     /// small standard deviation. They find optima that the other starts miss; how many would be needed is in the
     /// summary.
     #[serde(skip_serializing_if = "is_zero")]

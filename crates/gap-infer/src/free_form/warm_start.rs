@@ -175,7 +175,7 @@ impl FreeFormInference<'_> {
         let n_rows = smaller_params.len();
         let own_encoder = |start: &StartingPoint| match start {
             StartingPoint::Encoder(encoder) => encoder.param_dim() == self.family.param_dim(),
-            StartingPoint::Prior | StartingPoint::Random(_) => false,
+            StartingPoint::Prior | StartingPoint::Random { .. } => false,
         };
         let mut of_rows: Vec<Vec<Vec<f64>>> = Vec::with_capacity(n_rows);
         let mut of_start = Vec::with_capacity(n_rows);
