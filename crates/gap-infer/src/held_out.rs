@@ -71,7 +71,7 @@ impl HeldOutGain {
     /// converged, since smaller steps may gain as much as it lost. See `free_form/rounds.rs` for the bound.
     pub fn as_remaining_after(self, spread_nats: f64) -> Remaining {
         let nats = self.nats.abs();
-        let bound = 2.0 * (nats + spread_nats.abs()) + 2.0 * self.std_error_nats;
+        let bound = 1.5 * nats + 2.0 * spread_nats.abs() + 2.0 * self.std_error_nats;
         Remaining {
             nats,
             std_error_nats: self.std_error_nats,

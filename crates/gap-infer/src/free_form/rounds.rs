@@ -10,8 +10,8 @@
 //! is left: the gain of the mean over the round's start, its standard error, and the spread, by how much the mean is
 //! better than its two ends are on average. The gain says what is still to come, since a round takes twice the steps
 //! of the one before, and from the third round on twice the draws (256 at most, for both) at half the step size. A
-//! spread that is not small, of either sign, says that the ascents did not end at the same place. The bound is twice
-//! the gain plus twice the spread plus two standard errors; where the distance to the posterior itself is bounded by
+//! spread that is not small, of either sign, says that the ascents did not end at the same place. The bound is 1.5
+//! times the gain plus twice the spread plus two standard errors; where the distance to the posterior itself is bounded by
 //! less, that counts.
 //!
 //! Maximising over fixed sets of draws and comparing what is gained on these with what is gained on others (Mak,
@@ -107,7 +107,12 @@ impl FreeFormInference<'_> {
                 } else {
                     state.params = start.params;
                 }
-                let by_gain = gain.as_remaining_after(end.spread_nats);
+                // The first round says too little of what is still to come.
+                let by_gain = if round == 0 {
+                    gain.as_remaining_before(end.spread_nats)
+                } else {
+                    gain.as_remaining_after(end.spread_nats)
+                };
                 let remaining = tighter(before[i].remaining_to_posterior(), by_gain);
                 stops[row] = self.stop_from_remaining(state, remaining);
             }

@@ -19,7 +19,7 @@ use gap_model::LatentVariableModel;
 use gap_torch::SeedKey;
 
 /// A datapoint with several candidates continues from the best of them after this many rounds from each.
-const ROUNDS_BEFORE_CHOICE: u32 = 2;
+const ROUNDS_BEFORE_CHOICE: u32 = 1;
 
 /// Points that ascents in the larger family start from: for each candidate, the states of all datapoints, and the
 /// datapoints that have this candidate.
