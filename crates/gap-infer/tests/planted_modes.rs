@@ -10,7 +10,7 @@ use gap_infer::ascent::{
 };
 use gap_infer::family::build_family;
 use gap_infer::free_form::{FreeFormFit, OptimaCensus, SearchMode, StartingPoint};
-use gap_infer::{DiagonalGaussian, FreeFormInference, VariationalFamily};
+use gap_infer::{DiagonalGaussian, FreeFormInference, StopReason, VariationalFamily};
 use gap_model::{LatentVariableModel, ModelError};
 use gap_spec::{Family, Precision};
 use gap_torch::{NoiseStream, SeedKey};
@@ -338,4 +338,25 @@ fn a_mixture_covers_all_planted_modes() {
             points.len()
         );
     }
+}
+
+#[test]
+fn a_point_without_finite_values_fails_and_leaves_the_others() {
+    let (model, batch, _) = planted(2, &[6.0], 1);
+    let broken = batch.x().copy();
+    let _filled = broken.get(0).fill_(f64::NAN);
+    let broken = Batch::new(batch.ids().to_vec(), broken);
+    let family = build_family(Family::GaussianMixture, 2);
+    let sound = searched(family.as_ref(), &model, &batch, 3);
+    let fit = searched(family.as_ref(), &model, &broken, 3);
+    let (stops, optima) = (&fit.fitted.stops, &fit.optima);
+    assert!(
+        matches!(stops[0], StopReason::NonFinite { .. }),
+        "{:?}",
+        stops[0]
+    );
+    let census = optima[0].as_ref().unwrap();
+    assert_eq!(census.optimum_of_start, [None; 4]);
+    assert_eq!(stops[1..], sound.fitted.stops[1..]);
+    assert_eq!(optima[1..], sound.optima[1..]);
 }

@@ -84,6 +84,11 @@ fn lists_that_make_no_sense_are_refused() {
         ),
         (
             "starts = [\"prior\", \"encoder\"]",
+            "random_starts = 1001",
+            "digits.toml:50:17: `free_form.random_starts` is 1001, and `free_form.max_steps` is shared among all starts; use 1000 or fewer",
+        ),
+        (
+            "starts = [\"prior\", \"encoder\"]",
             "starts = [\"prior\", \"prior\"]",
             "digits.toml:50:10: `free_form.starts` has `prior` twice",
         ),

@@ -49,7 +49,11 @@ impl OptimaCensus {
     pub(super) fn of_one_optimum(of_start: &[Option<usize>]) -> Self {
         Self {
             optimum_of_start: of_start.iter().map(|of| of.map(|_| 0)).collect(),
-            best_start: vec![0],
+            best_start: of_start
+                .iter()
+                .position(Option::is_some)
+                .into_iter()
+                .collect(),
             apart_stds: 0.0,
             apart_nats: 0.0,
         }

@@ -258,14 +258,13 @@ impl FreeFormInference<'_> {
         let several: Vec<usize> = candidates.rows.get(1).cloned().unwrap_or_default();
         let mut losses = vec![vec![f64::NAN; n_candidates]; n_rows];
         let selection = key.for_role("selection");
-        for candidate in 0..n_candidates {
-            let rows = &candidates.rows[candidate];
+        let states_and_rows = candidates.states.iter_mut().zip(&candidates.rows);
+        for (candidate, (states, rows)) in states_and_rows.enumerate() {
             let rows: Vec<usize> = several
                 .iter()
                 .copied()
                 .filter(|row| rows.contains(row))
                 .collect();
-            let states = &mut candidates.states[candidate];
             let values = state_losses(objective, states, &rows, N_SELECTION_DRAWS, selection)?;
             for (&row, value) in rows.iter().zip(values) {
                 losses[row][candidate] = value;

@@ -97,3 +97,26 @@ fn unconverged_points_stay_in_the_gap_and_leave_the_converged_one() {
     let cell = only_cell(summary_of("unconverged", &records));
     assert_eq!(cell.amortization_gap_converged, None);
 }
+
+#[test]
+fn the_census_says_how_many_optima_there_are_and_how_many_starts_would_find_them() {
+    let mut records = by_hand();
+    assert_eq!(only_cell(summary_of("one", &records)).optima, None);
+    for row in records.iter_mut().filter(|r| r.method == Method::FreeForm) {
+        let (text, stds, nats) = match row.datapoint {
+            0 => ("0 0 0 0", 0.0, 0.0),
+            // The optimum that one of four starts found takes 11: (1 − 1/4)¹¹ = 0.042.
+            1 => ("0 1 0 0", 6.5, 0.25),
+            _ => ("- 0 0 0", 0.0, 0.0),
+        };
+        row.start_optima = Some(text.to_owned());
+        (row.optima_apart_stds, row.optima_apart_nats) = (Some(stds), Some(nats));
+    }
+    let summary = summary_of("census", &records);
+    let optima = only_cell(summary).optima.unwrap();
+    assert_eq!((optima.starts, optima.starts_needed), (4, 11));
+    assert_near(optima.mean_optima, 4.0 / 3.0, "mean");
+    assert_near(optima.several, 1.0 / 3.0, "several");
+    assert_near(optima.found_once, 1.0 / 11.0, "found once");
+    assert_eq!((optima.max_apart_stds, optima.max_apart_nats), (6.5, 0.25));
+}
