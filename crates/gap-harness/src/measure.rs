@@ -139,7 +139,8 @@ impl Measurement<'_> {
         self.records(&snapshots, batch)
     }
 
-    /// Returns the records of each snapshot, by all estimators that apply to it. Those that use draws share them.
+    /// Returns the records of each snapshot, by all estimators that apply to it. Those that use draws share
+    /// them.
     fn records(&self, snapshots: &[Snapshot], batch: &Batch) -> Result<Vec<Record>, RunError> {
         let estimators = |snapshot: &Snapshot| -> Vec<Box<dyn PosteriorEstimator>> {
             Estimator::for_fitted_q(snapshot.is_last)

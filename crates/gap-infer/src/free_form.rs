@@ -39,8 +39,8 @@ pub enum StartingPoint<'a> {
     Prior,
     /// The output of an encoder.
     Encoder(&'a Encoder),
-    /// A mean drawn from the standard normal, the same for all datapoints, with a small standard deviation, so that
-    /// the ascent goes to the nearest optimum.
+    /// A mean drawn from the standard normal, the same for all datapoints, with a small standard deviation, so
+    /// that the ascent goes to the nearest optimum.
     Random {
         /// The key of a Sobol sequence, whose points are spread more evenly than independent ones.
         key: SeedKey,
@@ -284,8 +284,8 @@ impl<'a> FreeFormInference<'a> {
         })
     }
 
-    /// Estimates how far given `q`s are from the optimum, without moving them: by their curvature if the family is
-    /// Gaussian, and otherwise by a round of ascents from them.
+    /// Estimates how far given `q`s are from the optimum, without moving them: by their curvature if the family
+    /// is Gaussian, and otherwise by a round of ascents from them.
     ///
     /// # Errors
     ///

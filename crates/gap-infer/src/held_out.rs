@@ -11,8 +11,8 @@ use std::time::Instant;
 /// The number of sets of draws, whose scatter gives the standard error of a comparison.
 pub const N_HELD_OUT_DRAW_SETS: u64 = 4;
 
-/// A gain is certain if it is more than this many standard errors above 0: the 99% point of Student's distribution
-/// for four sets.
+/// A gain is certain if it is more than this many standard errors above 0: the 99% point of Student's
+/// distribution for four sets.
 const CERTAIN_GAIN_STD_ERRORS: f64 = 4.54;
 
 /// What one datapoint's `q` comes to on each set of draws.
@@ -25,8 +25,8 @@ pub struct HeldOutValues {
 }
 
 impl HeldOutValues {
-    /// The distance to the posterior itself, which bounds that to the optimum of the family. Like the importance
-    /// weights, it does not know of modes that `q` does not reach.
+    /// The distance to the posterior itself, which bounds that to the optimum of the family. Like the
+    /// importance weights, it does not know of modes that `q` does not reach.
     pub fn remaining_to_posterior(&self) -> Remaining {
         let (nats, std_error_nats) = mean_and_std_error(&self.evidence_gaps);
         Remaining {
@@ -66,9 +66,10 @@ impl HeldOutGain {
         self.nats > CERTAIN_GAIN_STD_ERRORS * self.std_error_nats
     }
 
-    /// Returns what is left to gain after a round with this gain, which ended by ascents that were `spread_nats`
-    /// from their mean. Its absolute value is the estimate: a round that lost and was undone does not count as
-    /// converged, since smaller steps may gain as much as it lost. See `free_form/rounds.rs` for the bound.
+    /// Returns what is left to gain after a round with this gain, which ended by ascents that were
+    /// `spread_nats` from their mean. Its absolute value is the estimate: a round that lost and was undone does
+    /// not count as converged, since smaller steps may gain as much as it lost. See `free_form/rounds.rs` for
+    /// the bound.
     pub fn as_remaining_after(self, spread_nats: f64) -> Remaining {
         let nats = self.nats.abs();
         let bound = 1.5 * nats + 2.0 * spread_nats.abs() + 2.0 * self.std_error_nats;

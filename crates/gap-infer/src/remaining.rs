@@ -22,8 +22,9 @@ impl Remaining {
         least_curvature_bound_nats: f64::NAN,
     };
 
-    /// Returns a bound that `L[q*] − L[q]` does not exceed for at least 95% of datapoints. It is 1.5 times the estimate, since `L` is not quadratic, plus
-    /// two standard errors, or [`Self::least_curvature_bound_nats`] if that is higher; plus the accuracy of `f32`.
+    /// Returns a bound that `L[q*] − L[q]` does not exceed for at least 95% of datapoints. It is 1.5 times the
+    /// estimate, since `L` is not quadratic, plus two standard errors, or [`Self::least_curvature_bound_nats`]
+    /// if that is higher; plus the accuracy of `f32`.
     pub fn upper_bound_nats(self) -> f64 {
         let by_estimate = 1.5 * self.nats + 2.0 * self.std_error_nats;
         // NaN if any part is NaN.

@@ -1,5 +1,5 @@
-//! The bound of families without a known curvature, at parameters that lie at known distances from the end of a long
-//! search.
+//! The bound of families without a known curvature, at parameters that lie at known distances from the end of a
+//! long search.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod searches;
@@ -84,8 +84,8 @@ fn losses(objective: &mut Objective, params: &[Vec<f64>]) -> Vec<f64> {
     evaluations.iter().map(|e| e.loss_nats()).collect()
 }
 
-/// Moves each datapoint from `ends` along a random direction, until its ELBO is within 10% of `target` nats below that
-/// of its end. The means and the factor of the covariance move in standard deviations.
+/// Moves each datapoint from `ends` along a random direction, until its ELBO is within 10% of `target` nats
+/// below that of its end. The means and the factor of the covariance move in standard deviations.
 fn at_distance(
     objective: &mut Objective,
     dim: usize,
@@ -133,7 +133,8 @@ fn at_distance(
     found
 }
 
-/// Checks that the bound covers 95% of datapoints at all distances together, by a binomial test at the level 0.01.
+/// Checks that the bound covers 95% of datapoints at all distances together, by a binomial test at the level
+/// 0.01.
 fn check(name: Family, (dim, hidden, n_points, steps): (i64, i64, usize, u32)) {
     let (model, batch) = of_digits(dim, hidden, n_points);
     let family = build_family(name, dim);

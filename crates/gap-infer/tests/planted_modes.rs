@@ -1,5 +1,5 @@
-//! Posteriors with planted modes: mixtures of two or three Gaussians with known weights, 2 to 8 standard deviations
-//! apart, whose evidence is exactly 1.
+//! Posteriors with planted modes: mixtures of two or three Gaussians with known weights, 2 to 8 standard
+//! deviations apart, whose evidence is exactly 1.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod searches;
@@ -77,8 +77,8 @@ const WEIGHTS: [&[f64]; 4] = [
     &[0.6, 0.3, 0.1],
 ];
 
-/// `n` datapoints for each separation and choice of weights, with modes in random directions around random centres.
-/// Three modes are at the corners of an equilateral triangle.
+/// `n` datapoints for each separation and choice of weights, with modes in random directions around random
+/// centres. Three modes are at the corners of an equilateral triangle.
 fn planted(dim: usize, separations: &[f64], n: usize) -> (Planted, Batch, Vec<Point>) {
     let mut points = Vec::new();
     for &separation in separations {
@@ -266,9 +266,6 @@ fn check_census(dim: usize, separations: &[f64], n: usize, n_random: u32) {
     }
     let all = (0..points.len())
         .filter(|&i| found[i] >= of_modes[i])
-        .count();
-    let more = (0..points.len())
-        .filter(|&i| found[i] > of_modes[i])
         .count();
     assert!(all * 100 >= 95 * points.len(), "{all} of {}", points.len());
     // The distances are those of the planted modes.

@@ -2,10 +2,10 @@
 //! and the terms that results share with them, are in [`gap_spec`].
 //!
 //! A [`record`] is one row of a run's results, and [`parquet`] reads and writes the table of them (its columns
-//! are declared in `columns`; [`start_optima`] reads one of them). Other kinds of rows are in CSV files of their own, which [`rows_file`] reads and
-//! writes: [`trace`] has the progress of ascents, [`calibration`] the checks of standard errors against known
-//! values, and [`picture`] the grids that show posteriors. [`results`] is the folder with all of these, and
-//! [`summary`] its `summary.json`.
+//! are declared in `columns`; [`start_optima`] reads one of them). Other kinds of rows are in CSV files of
+//! their own, which [`rows_file`] reads and writes: [`trace`] has the progress of ascents, [`calibration`] the
+//! checks of standard errors against known values, and [`picture`] the grids that show posteriors. [`results`]
+//! is the folder with all of these, and [`summary`] its `summary.json`.
 
 pub mod calibration;
 mod cell;

@@ -66,13 +66,13 @@ pub struct Record {
     pub starts_apart_nats: Option<f64>,
     /// The start of the ascent that was kept (`prior`, `encoder` or `random`), for [`Method::FreeForm`].
     pub start: Option<String>,
-    /// The number of the optimum that each start led to, in the order of the starts, as in `0 1 0 -`: optimum 0 has
-    /// the highest ELBO, and `-` is a start that failed. `None` with one start, and for other methods than
+    /// The number of the optimum that each start led to, in the order of the starts, as in `0 1 0 -`: optimum 0
+    /// has the highest ELBO, and `-` is a start that failed. `None` with one start, and for other methods than
     /// [`Method::FreeForm`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub start_optima: Option<String>,
-    /// The largest distance between the means of two optima, in standard deviations of the two `q`s; 0 if all starts
-    /// led to one optimum.
+    /// The largest distance between the means of two optima, in standard deviations of the two `q`s; 0 if all
+    /// starts led to one optimum.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub optima_apart_stds: Option<f64>,
     /// How far the ELBO of the worst optimum is below that of the best, in nats.
@@ -86,7 +86,7 @@ pub struct Record {
     pub fit_seconds: f64,
     /// Joint gradients spent on fitting the encoder; the same for all datapoints.
     pub fit_joint_gradients: u64,
-    /// The encoder's inputs that are the same at all training points, of those that it standardizes; the same for
-    /// all datapoints, and 0 if the table is older than this column.
+    /// The encoder's inputs that are the same at all training points, of those that it standardizes; the same
+    /// for all datapoints, and 0 if the table is older than this column.
     pub constant_inputs: u64,
 }

@@ -19,11 +19,11 @@ pub fn from_text(text: &str) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// How many starts would find every one of these optima with a probability of 95%, if a start finds the rarest one
-/// as often as these starts did: the least `n` with `(1 − share)ⁿ ≤ 0.05`. `None` if all starts failed.
+/// How many starts would find every one of these optima with a probability of 95%, if a start finds the rarest
+/// one as often as these starts did: the least `n` with `(1 − share)ⁿ ≤ 0.05`. `None` if all starts failed.
 ///
-/// It cannot count optima that no start found. Their share of all starts is about that of the starts that were the
-/// only ones to find their optimum (Good 1953, "The population frequencies of species and the estimation of
+/// It cannot count optima that no start found. Their share of all starts is about that of the starts that were
+/// the only ones to find their optimum (Good 1953, "The population frequencies of species and the estimation of
 /// population parameters").
 pub fn starts_needed(optimum_of_start: &[Option<usize>]) -> Option<u64> {
     let found: Vec<usize> = optimum_of_start.iter().flatten().copied().collect();

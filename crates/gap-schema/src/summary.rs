@@ -77,9 +77,10 @@ pub struct Mean {
     /// The standard error of the mean over datapoints.
     #[serde(deserialize_with = "nan_from_null")]
     pub std_error_nats: f64,
-    /// The part of that standard error that is Monte Carlo noise. For a gap it is that of the difference, from blocks
-    /// of the draws that its two terms share. Where the terms have different numbers of draws, or fewer than 16, or
-    /// records are older than the columns `block_…`, it is an upper bound, which ignores that draws are shared.
+    /// The part of that standard error that is Monte Carlo noise. For a gap it is that of the difference, from
+    /// blocks of the draws that its two terms share. Where the terms have different numbers of draws, or fewer
+    /// than 16, or records are older than the columns `block_…`, it is an upper bound, which ignores that draws
+    /// are shared.
     #[serde(deserialize_with = "nan_from_null")]
     pub mc_std_error_nats: f64,
 }
@@ -208,12 +209,14 @@ pub struct OptimaCounts {
     pub mean_optima: f64,
     /// The share of datapoints with more than one.
     pub several: f64,
-    /// The share of starts that were the only ones of their datapoint to lead to their optimum: about the share of
-    /// further starts that would find new optima.
+    /// The share of starts that were the only ones of their datapoint to lead to their optimum: about the share
+    /// of further starts that would find new optima.
     pub found_once: f64,
-    /// The number of starts that find all of these optima, each with a probability of 95%, on 95% of datapoints.
+    /// The number of starts that find all of these optima, each with a probability of 95%, on 95% of
+    /// datapoints.
     pub starts_needed: u64,
-    /// The largest distance between the means of two optima of a datapoint, in standard deviations of their `q`s.
+    /// The largest distance between the means of two optima of a datapoint, in standard deviations of their
+    /// `q`s.
     pub max_apart_stds: f64,
     /// The largest distance between the ELBOs of two optima of a datapoint, nats.
     pub max_apart_nats: f64,
@@ -248,8 +251,8 @@ pub struct Cell {
     /// The number of parameters of amortized inference: the encoder's weights.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amortized_params: Option<u64>,
-    /// The encoder's inputs that are the same at all training points, of those that it standardizes: it sees their
-    /// differences from there at other points as they are. Absent if there are none.
+    /// The encoder's inputs that are the same at all training points, of those that it standardizes: it sees
+    /// their differences from there at other points as they are. Absent if there are none.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub constant_inputs: u64,
     /// `log p̂(x)`, the best estimate of `log p(x)`.
@@ -304,8 +307,8 @@ pub struct Cell {
     pub generalisation_gap: Option<Mean>,
     /// Datapoints whose amortization gap is below zero.
     pub negative_gaps: u64,
-    /// Datapoints of which an amortization gap, or a gap after refinement, is below zero by more than the bound on the
-    /// distance of `q*` to its optimum and three Monte Carlo standard errors explain.
+    /// Datapoints of which an amortization gap, or a gap after refinement, is below zero by more than the bound
+    /// on the distance of `q*` to its optimum and three Monte Carlo standard errors explain.
     #[serde(default)]
     pub unexplained_negative_gaps: u64,
     /// Datapoints whose free-form search ended, with finite values, before it converged.
@@ -332,8 +335,8 @@ pub struct Cell {
     pub heavy_tails: u64,
     /// The largest estimated distance of a datapoint's free-form ELBO to its optimum, in nats.
     pub max_remaining_nats: Option<f64>,
-    /// The mean over datapoints of the upper bound on that distance, in nats: a mean gap may be as far below zero,
-    /// since `q*` is not quite the optimum. Absent if it was not estimated at all points.
+    /// The mean over datapoints of the upper bound on that distance, in nats: a mean gap may be as far below
+    /// zero, since `q*` is not quite the optimum. Absent if it was not estimated at all points.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mean_remaining_bound_nats: Option<f64>,
     /// The largest upper bound on that distance, over datapoints, in nats.

@@ -52,21 +52,22 @@ pub struct FreeFormSpec {
     /// see [`crate::ExperimentSpec::free_form_starts`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starts: Option<Vec<Start>>,
-    /// How many further starts there are: means drawn from the standard normal, the same for all datapoints, with a
-    /// small standard deviation. They find optima that the other starts miss; how many would be needed is in the
-    /// summary.
+    /// How many further starts there are: means drawn from the standard normal, the same for all datapoints,
+    /// with a small standard deviation. They find optima that the other starts miss; how many would be needed
+    /// is in the summary.
     #[serde(skip_serializing_if = "is_zero")]
     pub random_starts: u32,
     /// How `q*` is searched for.
     pub protocol: Protocol,
     /// A datapoint has converged when the bound on its distance to the optimum is below this, nats.
     pub tolerance_nats: Positive,
-    /// The most evaluations of a datapoint: over all phases and rounds, over all starts, which share them equally,
-    /// and over the searches in smaller families that a search in a larger one begins with. Certificates, and
-    /// comparisons on draws that no step uses, are not among them; their joint gradients are counted in the costs.
+    /// The most evaluations of a datapoint: over all phases and rounds, over all starts, which share them
+    /// equally, and over the searches in smaller families that a search in a larger one begins with.
+    /// Certificates, and comparisons on draws that no step uses, are not among them; their joint gradients are
+    /// counted in the costs.
     ///
-    /// `adam-cremer-2018` needs some ten thousand evaluations from a start until its own rule stops it, so 100000
-    /// leaves it room.
+    /// `adam-cremer-2018` needs some ten thousand evaluations from a start until its own rule stops it, so
+    /// 100000 leaves it room.
     pub max_steps: Count,
     /// The precision of the matrix products in gradients, in the phases of the `default` protocol and in
     /// `[ascents]`. Later rounds, and families other than the diagonal Gaussian, always use full precision.

@@ -254,9 +254,9 @@ impl PerDatapointFamily for GaussianMixture {
         params
     }
 
-    /// Places each component at one of the Gaussians: a Gaussian gets about as many components as its share of the
-    /// mass, by its ELBO, but at least one while there are enough. Components at the same Gaussian are apart by a
-    /// part of its standard deviation.
+    /// Places each component at one of the Gaussians: a Gaussian gets about as many components as its share of
+    /// the mass, by its ELBO, but at least one while there are enough. Components at the same Gaussian are
+    /// apart by a part of its standard deviation.
     fn embed_several(&self, gaussians: &[&(Vec<f64>, f64)]) -> Option<Vec<f64>> {
         let dim = self.gaussian.dim();
         let n_placed = gaussians.len().min(self.n_components);

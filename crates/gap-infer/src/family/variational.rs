@@ -70,9 +70,9 @@ pub trait VariationalFamily: Send + Sync {
         params
     }
 
-    /// Returns the `λ` of this family that comes nearest to a mixture of Gaussians, each a member of the largest
-    /// Gaussian family that this family contains; with each comes how far its ELBO is below that of the first, nats.
-    /// `None` if the family cannot place its parts.
+    /// Returns the `λ` of this family that comes nearest to a mixture of Gaussians, each a member of the
+    /// largest Gaussian family that this family contains; with each comes how far its ELBO is below that of the
+    /// first, nats. `None` if the family cannot place its parts.
     fn embed_several_gaussians(&self, _gaussians: &[&(Vec<f64>, f64)]) -> Option<Vec<f64>> {
         None
     }

@@ -124,8 +124,8 @@ pub struct BestEnds {
 #[derive(Clone, Debug)]
 pub struct FoundOptima {
     pub census: OptimaCensus,
-    /// The parameters of each optimum but the first, whose `q` the search returns, and the loss there above that of
-    /// the first, nats.
+    /// The parameters of each optimum but the first, whose `q` the search returns, and the loss there above
+    /// that of the first, nats.
     pub others: Vec<(Vec<f64>, f64)>,
 }
 

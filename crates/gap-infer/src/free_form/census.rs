@@ -1,12 +1,12 @@
-//! The census of optima: to how many optima of the ELBO the ascents of a datapoint led, how far apart these are,
-//! and which start led to which.
+//! The census of optima: to how many optima of the ELBO the ascents of a datapoint led, how far apart these
+//! are, and which start led to which.
 //!
 //! Two endpoints count as the same optimum unless they are far apart and something lies between them. Far apart
 //! means that both the means and the whole distributions differ: by the first two moments, which draws of any
 //! family give. Something lies between two Gaussians if the ELBO on the way from one to the other falls below
-//! both by more than the tolerance; an ascent that has only stopped early on a flat ridge does not make a second
-//! optimum. On the way between two flows nothing can be said, since the same `q` has many parameters; there
-//! the distance itself must be larger.
+//! both by more than the tolerance; an ascent that has only stopped early on a flat ridge does not make a
+//! second optimum. On the way between two flows nothing can be said, since the same `q` has many parameters;
+//! there the distance itself must be larger.
 //!
 //! An optimum that no start led to is not in the census.
 
@@ -22,13 +22,13 @@ use std::time::Instant;
 /// The optima that one datapoint's starts led to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimaCensus {
-    /// For each start, the number of the optimum that its ascent led to; optimum 0 has the highest ELBO. `None` if
-    /// the ascent failed.
+    /// For each start, the number of the optimum that its ascent led to; optimum 0 has the highest ELBO. `None`
+    /// if the ascent failed.
     pub optimum_of_start: Vec<Option<usize>>,
     /// For each optimum, the start with the highest ELBO of those that led to it.
     best_start: Vec<usize>,
-    /// The largest distance between the means of two optima, in standard deviations of the two `q`s; 0 if there is
-    /// only one.
+    /// The largest distance between the means of two optima, in standard deviations of the two `q`s; 0 if there
+    /// is only one.
     pub apart_stds: f64,
     /// How far the ELBO of the worst optimum is below that of the best, nats; 0 if there is only one.
     pub apart_nats: f64,
@@ -103,8 +103,8 @@ impl Moments {
         }
     }
 
-    /// How many standard deviations the means are apart, and half the sum of both KL divergences between Gaussians
-    /// with these moments, nats. Infinite if a covariance is singular.
+    /// How many standard deviations the means are apart, and half the sum of both KL divergences between
+    /// Gaussians with these moments, nats. Infinite if a covariance is singular.
     fn distances(&self, other: &Self) -> (f64, f64) {
         let dim = self.mean.len();
         let off = &self.mean - &other.mean;
@@ -121,9 +121,9 @@ impl Moments {
     }
 }
 
-/// Counts the optima among the ends of each of `rows`. `ends` has the states of all datapoints for each start, and
-/// `losses` their losses on common draws, for each of `rows` and each start. The cost is added to the states of
-/// the first start.
+/// Counts the optima among the ends of each of `rows`. `ends` has the states of all datapoints for each start,
+/// and `losses` their losses on common draws, for each of `rows` and each start. The cost is added to the
+/// states of the first start.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 //! The search in families that contain a smaller one. It starts from each optimum that was found in the smaller
-//! family, and does not end below it, up to the noise of the comparison. A mixture also starts with its components
-//! at all of these optima, and every family from the output of an encoder of this family.
+//! family, and does not end below it, up to the noise of the comparison. A mixture also starts with its
+//! components at all of these optima, and every family from the output of an encoder of this family.
 
 use super::best_end::{
     FoundOptima, N_SELECTION_DRAWS, best_end_with_total_cost, fitted_batch_from_states,
@@ -21,8 +21,8 @@ use gap_torch::SeedKey;
 /// A datapoint with several candidates continues from the best of them after this many rounds from each.
 const ROUNDS_BEFORE_CHOICE: u32 = 1;
 
-/// Points that ascents in the larger family start from: for each candidate, the states of all datapoints, and the
-/// datapoints that have this candidate.
+/// Points that ascents in the larger family start from: for each candidate, the states of all datapoints, and
+/// the datapoints that have this candidate.
 struct Candidates {
     states: Vec<Vec<SearchState>>,
     rows: Vec<Vec<usize>>,
@@ -168,8 +168,8 @@ impl FreeFormInference<'_> {
         run_and_revert_if_worse(&schedule, objective, rows, states, ids, key)
     }
 
-    /// Returns the points that ascents in this family start from. The costs of the search in the smaller family are
-    /// those of candidate 0, and the candidates of a datapoint share what is left of its steps.
+    /// Returns the points that ascents in this family start from. The costs of the search in the smaller family
+    /// are those of candidate 0, and the candidates of a datapoint share what is left of its steps.
     fn candidates(&self, within: &FitWithOptima, starts: &[Vec<Vec<f64>>]) -> Candidates {
         let smaller_params = within.fit.fitted.params.to_rows();
         let n_rows = smaller_params.len();
@@ -243,8 +243,8 @@ impl FreeFormInference<'_> {
         }
     }
 
-    /// Returns the best end of each datapoint with the cost of all, the number of its candidate, and the optima that
-    /// the ends are at.
+    /// Returns the best end of each datapoint with the cost of all, the number of its candidate, and the optima
+    /// that the ends are at.
     fn choose_best_ends(
         &self,
         objective: &mut Objective,

@@ -12,7 +12,8 @@ const MIN_TOLERANCE_NATS: f64 = 5e-4;
 /// The most random starts of a datapoint.
 const MOST_RANDOM_STARTS: u32 = 1000;
 
-/// The fewest draws of a Newton step from an encoder's output. With four, in ten dimensions, gaps grew by a tenth.
+/// The fewest draws of a Newton step from an encoder's output. With four, in ten dimensions, gaps grew by a
+/// tenth.
 const MIN_REFINING_DRAWS: u32 = 16;
 
 impl ExperimentSpec {

@@ -178,12 +178,12 @@ fn refinement_points(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec
         .collect()
 }
 
-/// The Monte Carlo standard errors by which a datapoint's gap may be negative, beyond the distance of its `q*` to the
-/// optimum.
+/// The Monte Carlo standard errors by which a datapoint's gap may be negative, beyond the distance of its `q*`
+/// to the optimum.
 const EXPLAINED_STD_ERRORS: f64 = 3.0;
 
-/// Counts the datapoints with an amortization gap, or a gap after refinement, that is more negative than the distance
-/// of `q*` to its optimum and Monte Carlo errors explain.
+/// Counts the datapoints with an amortization gap, or a gap after refinement, that is more negative than the
+/// distance of `q*` to its optimum and Monte Carlo errors explain.
 fn unexplained_negative_gaps(columns: &CellColumns<'_>, free_form: &PairedColumn) -> u64 {
     let records = columns.finite_records_of_quantity(FREE_FORM_ELBO_QUANTITY);
     let bounds = records.map(|r| r.remaining_bound_nats.unwrap_or(0.0));

@@ -1,17 +1,18 @@
-//! Texts on how reliable the results are: whether gaps are negative beyond what is certified, and how the table counts
-//! datapoints.
+//! Texts on how reliable the results are: whether gaps are negative beyond what is certified, and how the table
+//! counts datapoints.
 
 use crate::section::interface::Block;
 use crate::table::number::significant;
 use gap_schema::Summary;
 use gap_schema::summary::{MIN_DIFFERENT_OPTIMA_NATS, OptimaCounts};
 
-/// The mean gaps of a summary that are below zero by more than this many standard errors are told apart from noise.
+/// The mean gaps of a summary that are below zero by more than this many standard errors are told apart from
+/// noise.
 const NEGATIVE_STD_ERRORS: f64 = 3.0;
 
-/// Returns a sentence on how many mean gaps are negative, of encoders and after refinement, and how many of these are
-/// more negative than the distance of `q*` to its optimum explains: there the search for `q*` failed. `None` if there
-/// are no gaps.
+/// Returns a sentence on how many mean gaps are negative, of encoders and after refinement, and how many of
+/// these are more negative than the distance of `q*` to its optimum explains: there the search for `q*` failed.
+/// `None` if there are no gaps.
 pub(super) fn negative_gaps_sentence(summary: &Summary) -> Option<String> {
     let (mut n, mut negative, mut unexplained, mut largest) = (0, 0, 0, 0.0_f64);
     for cell in &summary.cells {
@@ -51,8 +52,8 @@ pub(super) fn negative_gaps_sentence(summary: &Summary) -> Option<String> {
     })
 }
 
-/// Returns a sentence on how many optima the starts led to, and how many starts would find them all; `None` if no
-/// datapoint has several optima.
+/// Returns a sentence on how many optima the starts led to, and how many starts would find them all; `None` if
+/// no datapoint has several optima.
 pub(super) fn optima_sentence(summary: &Summary) -> Option<String> {
     let counts = summary.cells.iter().filter_map(|cell| cell.optima);
     let counts: Vec<OptimaCounts> = counts.collect();
