@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-/// Some rows of a data set and their ids: `B` ids, and observations `x`, `[B, X]`, `f32`.
+/// Some rows of a data set and their ids: `B` ids, and observations `x`, `[B, X]`, `f32` or `f64`.
 #[derive(Debug)]
 pub struct Batch {
     ids: Vec<u64>,
@@ -14,7 +14,7 @@ impl Batch {
     ///
     /// # Panics
     ///
-    /// If `x` is not a matrix of `f32` with one row for each id.
+    /// If `x` is not a matrix of `f32` or `f64` with one row for each id.
     pub fn new(ids: Vec<u64>, x: Tensor) -> Self {
         assert_one_row_for_each_id("a batch", &ids, &x);
         Self { ids, x }
@@ -41,7 +41,7 @@ impl Batch {
     }
 }
 
-/// Panics unless `x` is a matrix of `f32` with one row for each id.
+/// Panics unless `x` is a matrix of `f32` or `f64` with one row for each id.
 pub(crate) fn assert_one_row_for_each_id(holder: &str, ids: &[u64], x: &Tensor) {
     let shape = x.size();
     assert!(
@@ -49,7 +49,11 @@ pub(crate) fn assert_one_row_for_each_id(holder: &str, ids: &[u64], x: &Tensor) 
         "{holder} has one row of x [B, X] for each id: {} ids, x has shape {shape:?}",
         ids.len()
     );
-    assert_eq!(x.kind(), Kind::Float, "{holder} holds f32");
+    let kind = x.kind();
+    assert!(
+        matches!(kind, Kind::Float | Kind::Double),
+        "{holder} holds f32 or f64, not {kind:?}"
+    );
 }
 
 #[cfg(test)]
@@ -67,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a batch holds f32")]
+    #[should_panic(expected = "a batch holds f32 or f64, not Int")]
     fn another_kind_of_number_is_refused() {
-        Batch::new(vec![0], Tensor::zeros([1, 4], (Kind::Double, Device::Cpu)));
+        Batch::new(vec![0], Tensor::zeros([1, 4], (Kind::Int, Device::Cpu)));
     }
 }

@@ -1,8 +1,9 @@
 //! A named array of observations in memory; its rows keep their ids when some of them are selected.
 
 use crate::batch::{Batch, assert_one_row_for_each_id};
+use gap_torch::{to_f32_values, to_f64_values};
 use std::sync::OnceLock;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// `N` observations of `X` values each, and their ids, on the CPU.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl Dataset {
     ///
     /// # Panics
     ///
-    /// If `x` is not a matrix of `f32` with one row for each id, or if `X` is not height times width.
+    /// If `x` is not a matrix of `f32` or `f64` with one row for each id, or if `X` is not height times width.
     pub fn new(
         name: impl Into<String>,
         ids: Vec<u64>,
@@ -94,16 +95,20 @@ impl Dataset {
             for id in &self.ids {
                 hasher.update(&id.to_le_bytes());
             }
-            // Hashing copies the values twice, as `f32` and as bytes; a block at a time keeps the copies small.
+            // Hashing copies the values twice, as numbers and as bytes; a block at a time keeps the copies small.
             let (rows, block) = (self.x.size()[0], 4096);
             for start in (0..rows).step_by(block) {
                 let part = self.x.narrow(0, start, (rows - start).min(block as i64));
-                let values =
-                    Vec::<f32>::try_from(part.reshape([-1])).expect("a data set is f32 on the CPU");
-                let bytes: Vec<u8> = values
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect();
+                let bytes: Vec<u8> = match self.x.kind() {
+                    Kind::Double => {
+                        let values = to_f64_values(&part).into_iter();
+                        values.flat_map(f64::to_le_bytes).collect()
+                    }
+                    _ => {
+                        let values = to_f32_values(&part).into_iter();
+                        values.flat_map(f32::to_le_bytes).collect()
+                    }
+                };
                 hasher.update(&bytes);
             }
             hasher.finalize().to_hex().to_string()
@@ -119,6 +124,15 @@ impl Dataset {
         let batch = self.batch_at(positions, Device::Cpu);
         let (ids, x) = (batch.ids().to_vec(), batch.x().shallow_clone());
         Self::new(self.name.as_str(), ids, x, self.image_shape)
+    }
+
+    /// The same observations with numbers of another kind.
+    #[must_use]
+    pub fn to_kind(self, kind: Kind) -> Self {
+        if self.x.kind() == kind {
+            return self;
+        }
+        Self::new(self.name, self.ids, self.x.to_kind(kind), self.image_shape)
     }
 
     /// A data set of the first `n` rows, with the same name.

@@ -5,12 +5,13 @@ mod proposal;
 use crate::estimate::{Accumulator, Estimate, EstimateError};
 use crate::importance::ImportanceWeightStats;
 use gap_data::Batch;
-use gap_infer::{VariationalFamily, VariationalParams};
-use gap_model::{JointRowEvaluator, LatentVariableModel};
+use gap_infer::{RowTransform, VariationalFamily, VariationalParams};
+use gap_model::{FloatNumber, JointRowEvaluator, LatentVariableModel};
 use gap_spec::AdaptiveSpec;
 use gap_torch::SeedKey;
 use proposal::{FittedPosterior, Proposal};
 use std::time::Instant;
+use tch::Kind;
 
 /// Returns one estimate for each datapoint, from draws that depend only on `key` and the datapoint.
 ///
@@ -35,11 +36,29 @@ pub fn estimate_adaptively(
     batch: &Batch,
     key: SeedKey,
 ) -> Result<Vec<Estimate>, EstimateError> {
+    match model.kind() {
+        Kind::Double => typed_estimates::<f64>(settings, model, family, params, batch, key),
+        _ => typed_estimates::<f32>(settings, model, family, params, batch, key),
+    }
+}
+
+/// [`estimate_adaptively`], with draws of type `T`.
+fn typed_estimates<'a, T: FloatNumber>(
+    settings: &AdaptiveSpec,
+    model: &dyn LatentVariableModel,
+    family: &'a dyn VariationalFamily,
+    params: &'a VariationalParams,
+    batch: &Batch,
+    key: SeedKey,
+) -> Result<Vec<Estimate>, EstimateError>
+where
+    dyn VariationalFamily + 'a: RowTransform<T>,
+{
     let _no_grad = tch::no_grad_guard();
     if settings.prior_share > 0.0 && family.evaluable_density().is_none() {
         return Err(EstimateError::NoDensity);
     }
-    let q = FittedPosterior::new(family, params);
+    let q: FittedPosterior<T> = FittedPosterior::new(family, params);
     let mut joint = JointRowEvaluator::new(model, batch.x())?;
     let mut estimate_point = |(point, &id): (usize, &u64)| {
         let clock = Instant::now();
@@ -62,11 +81,14 @@ pub fn estimate_adaptively(
 }
 
 /// Doubles `K` until the standard error is at most the target or `K` is at its limit, and returns `K`.
-fn choose_n_samples(
+fn choose_n_samples<'a, T: FloatNumber>(
     settings: &AdaptiveSpec,
     joint: &mut JointRowEvaluator,
-    mut from: Proposal,
-) -> Result<u64, EstimateError> {
+    mut from: Proposal<'_, 'a, T>,
+) -> Result<u64, EstimateError>
+where
+    dyn VariationalFamily + 'a: RowTransform<T>,
+{
     let most_samples = u64::from(settings.most_samples.get());
     let mut weights = ImportanceWeightStats::with_capacity_for_draws(most_samples);
     let (mut n_samples, mut taken) = (u64::from(settings.first_samples.get()), 0);

@@ -14,19 +14,20 @@ mod initial_gaussian;
 mod step_sizes;
 
 pub use chains::HmcSettings;
-pub use initial_gaussian::InitialGaussian;
 pub(crate) use initial_gaussian::sum_of_squares;
+pub use initial_gaussian::{InitialGaussian, WhitenedCoordinates};
 
 use crate::elbo::MeanAndVariance;
 use crate::estimate::{Accumulator, Estimate, EstimateError};
 use crate::log_mean_exp::LogMeanExp;
 use chains::{Chains, TransitionSettings};
 use gap_data::Batch;
-use gap_model::LatentVariableModel;
+use gap_model::{FloatNumber, LatentVariableModel};
 use gap_spec::{Diagnostics, Trust};
 use gap_torch::SeedKey;
 use std::time::Instant;
 use step_sizes::{adapt_step_sizes, evaluations_per_transition};
+use tch::Kind;
 
 /// The lowest mean acceptance probability that is trusted. Below it, chains may hardly have moved along the
 /// path.
@@ -79,13 +80,28 @@ impl Annealing {
         key: SeedKey,
         progress: Progress,
     ) -> Result<Vec<Estimate>, EstimateError> {
+        match model.kind() {
+            Kind::Double => self.typed_forward::<f64>(model, initial, batch, key, progress),
+            _ => self.typed_forward::<f32>(model, initial, batch, key, progress),
+        }
+    }
+
+    fn typed_forward<T: FloatNumber>(
+        &self,
+        model: &dyn LatentVariableModel,
+        initial: &InitialGaussian,
+        batch: &Batch,
+        key: SeedKey,
+        progress: Progress,
+    ) -> Result<Vec<Estimate>, EstimateError> {
         let clock = Instant::now();
         let _no_grad = tch::no_grad_guard();
         self.assert_temperatures_rise();
-        let step_sizes = self.step_sizes(model, initial, batch, key)?;
+        let step_sizes = self.step_sizes::<T>(model, initial, batch, key)?;
         let (n, transitions) = (self.n_chains, self.transitions);
         let key = key.for_role("forward");
-        let chains = Chains::from_initial_draws(model, initial, batch, n, transitions, key)?;
+        let chains: Chains<T> =
+            Chains::from_initial_draws(model, initial, batch, n, transitions, key)?;
         let mut run = AnnealingRun::new(chains, step_sizes);
         for (t, pair) in self.inverse_temperatures.windows(2).enumerate() {
             run.add_log_weight_increments(pair[1] - pair[0]);
@@ -109,19 +125,36 @@ impl Annealing {
     /// # Panics
     ///
     /// If the inverse temperatures do not rise from 0 to 1.
-    pub fn reverse(
+    pub fn reverse<Z: FloatNumber>(
         &self,
         model: &dyn LatentVariableModel,
         initial: &InitialGaussian,
-        (batch, z): (&Batch, &[f32]),
+        batch_and_z: (&Batch, &[Z]),
+        key: SeedKey,
+        progress: Progress,
+    ) -> Result<Vec<Estimate>, EstimateError> {
+        match model.kind() {
+            Kind::Double => {
+                self.typed_reverse::<f64, Z>(model, initial, batch_and_z, key, progress)
+            }
+            _ => self.typed_reverse::<f32, Z>(model, initial, batch_and_z, key, progress),
+        }
+    }
+
+    fn typed_reverse<T: FloatNumber, Z: FloatNumber>(
+        &self,
+        model: &dyn LatentVariableModel,
+        initial: &InitialGaussian,
+        (batch, z): (&Batch, &[Z]),
         key: SeedKey,
         progress: Progress,
     ) -> Result<Vec<Estimate>, EstimateError> {
         let clock = Instant::now();
         let _no_grad = tch::no_grad_guard();
         self.assert_temperatures_rise();
-        let step_sizes = self.step_sizes(model, initial, batch, key)?;
-        let places = (z, self.n_chains);
+        let step_sizes = self.step_sizes::<T>(model, initial, batch, key)?;
+        let z: Vec<T> = z.iter().map(|&z| T::from_f64(z.to_f64())).collect();
+        let places = (z.as_slice(), self.n_chains);
         let key = key.for_role("reverse");
         let chains = Chains::from_positions(model, initial, batch, places, self.transitions, key)?;
         let mut run = AnnealingRun::new(chains, step_sizes);
@@ -138,7 +171,7 @@ impl Annealing {
         Ok(self.estimates(&run, -1.0, clock))
     }
 
-    fn step_sizes(
+    fn step_sizes<T: FloatNumber>(
         &self,
         model: &dyn LatentVariableModel,
         initial: &InitialGaussian,
@@ -147,7 +180,7 @@ impl Annealing {
     ) -> Result<Vec<f64>, EstimateError> {
         match self.step_size {
             Some(step_size) => Ok(vec![step_size; initial.n_points()]),
-            None => adapt_step_sizes(model, initial, batch, self.transitions, key),
+            None => adapt_step_sizes::<T>(model, initial, batch, self.transitions, key),
         }
     }
 
@@ -159,7 +192,12 @@ impl Annealing {
     }
 
     /// Returns the estimate `sign · log (1/C) Σ w` of each datapoint.
-    fn estimates(&self, run: &AnnealingRun, sign: f64, clock: Instant) -> Vec<Estimate> {
+    fn estimates<T: FloatNumber>(
+        &self,
+        run: &AnnealingRun<T>,
+        sign: f64,
+        clock: Instant,
+    ) -> Vec<Estimate> {
         let seconds = clock.elapsed().as_secs_f64() / run.chains.n_points().max(1) as f64;
         let per_chain = 2 + run.n_transitions * evaluations_per_transition(self.transitions);
         let joint_evaluations = step_sizes::n_adaptation_evaluations(self.transitions)
@@ -226,16 +264,16 @@ impl ChainWeights {
 }
 
 /// Chains on their way along a path, with their log-weights and acceptance probabilities so far.
-struct AnnealingRun<'a> {
-    chains: Chains<'a>,
+struct AnnealingRun<'a, T> {
+    chains: Chains<'a, T>,
     step_sizes: Vec<f64>,
     log_weights: Vec<f64>, // [C·B]
     accepted: Vec<f64>,    // summed over chains and transitions, [B]
     n_transitions: u64,
 }
 
-impl<'a> AnnealingRun<'a> {
-    fn new(chains: Chains<'a>, step_sizes: Vec<f64>) -> Self {
+impl<'a, T: FloatNumber> AnnealingRun<'a, T> {
+    fn new(chains: Chains<'a, T>, step_sizes: Vec<f64>) -> Self {
         Self {
             log_weights: vec![0.0; chains.acceptance_probabilities().len()],
             accepted: vec![0.0; chains.n_points()],

@@ -251,15 +251,16 @@ fn a_path_from_a_q_with_correlations_begins_at_its_moments() {
     let initial = InitialGaussian::matching_moments_of(&family, &fitted.params);
     let (mean, _) = model.posterior_moments(batch.x()).unwrap();
     let mean = Vec::<f64>::try_from(mean.contiguous().view([-1])).unwrap();
+    let coordinates = initial.coordinates::<f32>();
     let (mut z, mut w) = (vec![0.0_f32; 6], vec![0.0_f32; 6]);
     for point in 0..5 {
-        initial.unwhiten(point, &[0.0; 6], &mut z);
+        coordinates.unwhiten(point, &[0.0; 6], &mut z);
         for (z, mean) in z.iter().zip(&mean[point * 6..]) {
             assert!((f64::from(*z) - mean).abs() < 0.02, "{z} {mean}");
         }
         let there = [0.3, -1.2, 0.8, 2.0, -0.1, 0.5];
-        initial.unwhiten(point, &there, &mut z);
-        initial.whiten(point, &z, &mut w);
+        coordinates.unwhiten(point, &there, &mut z);
+        coordinates.whiten(point, &z, &mut w);
         for (w, there) in w.iter().zip(there) {
             assert!((w - there).abs() < 1e-4, "{w} {there}");
         }

@@ -27,7 +27,7 @@ impl AnnealedPaths {
                 n_chains: spec.chains.get() as usize,
                 transitions: HmcSettings {
                     leapfrog_steps: spec.leapfrog_steps.get(),
-                    precision: spec.precision,
+                    precision: spec.precision(),
                 },
                 step_size: None,
             },
@@ -58,7 +58,7 @@ impl AnnealedPaths {
         &self,
         model: &dyn LatentVariableModel,
         initial: &InitialGaussian,
-        batch_and_z: (&Batch, &[f32]),
+        batch_and_z: (&Batch, &[f64]),
         progress: &dyn Fn(f64),
     ) -> Result<BatchEstimates, RunError> {
         let estimates = self

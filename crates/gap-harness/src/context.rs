@@ -10,6 +10,7 @@ use gap_data::{Batch, Dataset};
 use gap_infer::VariationalParams;
 use gap_model::LatentVariableModel;
 use gap_schema::{Record, RowFile, rows_file};
+use gap_spec::FloatPrecision;
 use gap_store::{StageInput, StageOutput, Store};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
@@ -20,6 +21,8 @@ use tch::{Device, Tensor};
 pub struct Context<'a> {
     /// The device that tensors are on.
     pub device: Device,
+    /// The numbers that everything is inferred and measured with.
+    pub precision: FloatPrecision,
     /// The observations of the problem.
     pub observations: &'a Observations,
     /// The number of datapoints that are computed together. No result depends on it.
@@ -51,9 +54,17 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Loads the frozen model of a finished stage.
+    /// Loads the frozen model of a finished stage, with numbers of the precision of the experiment.
     pub fn load_model(&self, stage: &StageId) -> Result<Box<dyn LatentVariableModel>, RunError> {
-        models::load_model(self.stage_input(stage), self.device)
+        models::load_model(self.stage_input(stage), self.precision, self.device)
+    }
+
+    /// Loads the frozen model of a finished stage to fit something to it, which is done in 32 bits.
+    pub fn load_model_for_fit(
+        &self,
+        stage: &StageId,
+    ) -> Result<Box<dyn LatentVariableModel>, RunError> {
+        models::load_model(self.stage_input(stage), FloatPrecision::Single, self.device)
     }
 
     /// Loads the encoder of a finished stage, which fitted it alone or jointly with a model.
@@ -61,14 +72,16 @@ impl Context<'_> {
         encoders::load_encoder(self.stage_input(stage), self.device)
     }
 
-    /// The points of a chunk; synthetic and simulated ones are drawn from `model` with `seed`.
+    /// The points of a chunk, with numbers of the model's kind; synthetic and simulated ones are drawn from `model`
+    /// with `seed`.
     pub fn points(
         &self,
         seed: u32,
         model: &dyn LatentVariableModel,
         chunk: Chunk,
     ) -> Result<Dataset, RunError> {
-        self.observations.measured_points(seed, model, chunk)
+        let points = self.observations.measured_points(seed, model, chunk)?;
+        Ok(points.to_kind(model.kind()))
     }
 
     /// Writes `λ` of all points of this stage, given in batches, to a file that later stages read.

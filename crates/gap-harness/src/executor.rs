@@ -7,7 +7,7 @@ use crate::run::{Executor, StageWorkspace};
 use crate::stage_id::StageId;
 use crate::work::Stage;
 use gap_schema::Record;
-use gap_spec::CheckedSpec;
+use gap_spec::{CheckedSpec, FloatPrecision};
 use gap_torch::device::DeviceName;
 use std::path::Path;
 use tch::Device;
@@ -16,6 +16,7 @@ use tch::Device;
 /// workers share no model tensors.
 pub struct LibtorchExecutor {
     device: Device,
+    precision: FloatPrecision,
     observations: Observations,
     batch_size: usize,
 }
@@ -33,6 +34,7 @@ impl LibtorchExecutor {
     ) -> Result<Self, InputError> {
         Ok(Self {
             device: device.to_available_device()?,
+            precision: spec.precision,
             observations: Observations::read(spec, data_dir)?,
             batch_size: spec.evaluation.batch_size.get() as usize,
         })
@@ -53,6 +55,7 @@ impl Executor for LibtorchExecutor {
     ) -> Result<Vec<Record>, RunError> {
         stage.run(&Context {
             device: self.device,
+            precision: self.precision,
             observations: &self.observations,
             batch_size: self.batch_size,
             store: workspace.store,

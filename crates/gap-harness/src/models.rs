@@ -7,12 +7,12 @@ use gap_model::{
     ConvShape, Decoder, LatentVariableModel, Likelihood, LinearGaussian, Network,
     NonlinearHierarchical, SeriesCoefficients, TimeSeries, hierarchical,
 };
-use gap_spec::{ModelKind, ModelSpec, Positive};
+use gap_spec::{FloatPrecision, ModelKind, ModelSpec, Positive};
 use gap_store::{StageInput, StageOutput};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::{Checkpoint, CheckpointError};
 use serde::{Deserialize, Serialize};
-use tch::Device;
+use tch::{Device, Kind};
 
 /// The file with the [`ModelLayout`] of a stage's model.
 const LAYOUT_FILE: &str = "model.json";
@@ -84,6 +84,23 @@ impl Model {
         write_json(layout, output, LAYOUT_FILE)
     }
 
+    /// The same model with numbers of this kind.
+    fn of_kind(self, kind: Kind) -> Self {
+        match self {
+            Self::Decoder(model) if model.kind() != kind => Self::Decoder(model.to_kind(kind)),
+            Self::LinearGaussian(model) if model.kind() != kind => {
+                Self::LinearGaussian(model.to_kind(kind))
+            }
+            Self::TimeSeries(model) if model.kind() != kind => {
+                Self::TimeSeries(model.to_kind(kind))
+            }
+            Self::NonlinearHierarchical(model) if model.kind() != kind => {
+                Self::NonlinearHierarchical(model.to_kind(kind))
+            }
+            model => model,
+        }
+    }
+
     fn into_boxed(self) -> Box<dyn LatentVariableModel> {
         match self {
             Self::Decoder(model) => Box::new(model),
@@ -94,16 +111,25 @@ impl Model {
     }
 }
 
-/// Loads the frozen model from the files of a finished stage.
+/// The kind of tensors with numbers of this precision.
+pub const fn number_kind(precision: FloatPrecision) -> Kind {
+    match precision {
+        FloatPrecision::Single => Kind::Float,
+        FloatPrecision::Double => Kind::Double,
+    }
+}
+
+/// Loads the frozen model from the files of a finished stage, with numbers of this precision.
 pub fn load_model(
     input: StageInput,
+    precision: FloatPrecision,
     device: Device,
 ) -> Result<Box<dyn LatentVariableModel>, RunError> {
     let layout: ModelLayout = read_json(input, LAYOUT_FILE)?;
     let bytes = input.read(WEIGHTS_FILE)?;
     let checkpoint = Checkpoint::from_bytes(&bytes).map_err(stage_error)?;
     let model = layout.restored(&checkpoint, device).map_err(stage_error)?;
-    Ok(model.into_boxed())
+    Ok(model.of_kind(number_kind(precision)).into_boxed())
 }
 
 /// What a model is built from.
@@ -121,9 +147,9 @@ impl ModelLayout {
         i64::from(self.model.latent_dim.get())
     }
 
-    /// A new model; whatever is random in it is drawn with `key`.
-    pub fn random(&self, key: SeedKey, device: Device) -> Model {
-        match self.model.kind {
+    /// A new model with numbers of this kind; whatever is random in it is drawn with `key`.
+    pub fn random(&self, key: SeedKey, kind: Kind, device: Device) -> Model {
+        let model = match self.model.kind {
             ModelKind::MlpDecoder | ModelKind::ConvDecoder => {
                 Model::Decoder(self.random_decoder(key, device))
             }
@@ -132,9 +158,13 @@ impl ModelLayout {
                 let (std, key) = (noise_std(&self.model), key.for_role("model"));
                 Model::LinearGaussian(match self.model.condition_number {
                     None => LinearGaussian::random(dims[0], dims[1], std, key, device),
-                    Some(number) => {
-                        LinearGaussian::with_condition_number(dims, std, number.get(), key, device)
-                    }
+                    Some(number) => LinearGaussian::with_exact_condition_number(
+                        dims,
+                        std,
+                        number.get(),
+                        key,
+                        device,
+                    ),
                 })
             }
             ModelKind::TimeSeries => {
@@ -146,7 +176,8 @@ impl ModelLayout {
             ModelKind::HierarchicalNonlinear => {
                 Model::NonlinearHierarchical(NonlinearHierarchical::new(0.0, device))
             }
-        }
+        };
+        model.of_kind(kind)
     }
 
     fn restored(&self, checkpoint: &Checkpoint, device: Device) -> Result<Model, CheckpointError> {

@@ -245,6 +245,8 @@ fn drawn_points(
     key: SeedKey,
 ) -> Result<(Dataset, Tensor), RunError> {
     let (x, z) = model.sample_points(key, ids.clone()).map_err(stage_error)?;
+    // A model of `f64` may draw some of its numbers in `f32`.
+    let [x, z] = [x, z].map(|drawn| drawn.to_kind(model.kind()));
     Ok((Dataset::new(name.to_owned(), ids.collect(), x, None), z))
 }
 

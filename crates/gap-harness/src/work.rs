@@ -56,6 +56,11 @@ pub trait Work {
         None
     }
 
+    /// Whether its numbers depend on the precision of the experiment: not those of fits, which have 32 bits.
+    fn depends_on_precision(&self) -> bool {
+        true
+    }
+
     /// Does the work and returns its records. Files for later stages, and rows of other kinds, are written to
     /// the context's output folder.
     ///
@@ -130,6 +135,11 @@ impl Stage {
     /// The seed of the repetition that it belongs to.
     pub fn seed(&self) -> u32 {
         self.as_work().seed()
+    }
+
+    /// See [`Work::depends_on_precision`].
+    pub fn depends_on_precision(&self) -> bool {
+        self.as_work().depends_on_precision()
     }
 
     /// See [`Work::task_description`].

@@ -56,6 +56,7 @@ name = "convolutions"
 question = "Is it read?"
 surprise = "It is not."
 seeds = [0]
+precision = "single"
 data = { name = "digits-binarized", train_points = 100, measure_train = 4, measure_test = 3 }
 refinement = { steps = [1] }
 
@@ -294,6 +295,7 @@ fn words() -> Vec<String> {
     [
         of(gap_spec::Activation::ALL),
         of(gap_spec::LikelihoodKind::ALL),
+        of(gap_spec::FloatPrecision::ALL),
         of(gap_spec::Precision::ALL),
         of(gap_spec::Family::ALL),
         of(gap_spec::ModelKind::ALL),

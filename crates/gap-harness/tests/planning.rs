@@ -374,6 +374,13 @@ fn an_edit_renames_the_stages_that_depend_on_it_and_no_other() {
 const ALL: &[&str] = &["amortized", "encoder", "free-form", "model"];
 
 #[test]
+fn experiments_of_both_precisions_share_their_fits() {
+    let double = plan_of(&format!("precision = \"double\"\n{SPEC}"));
+    let measured = ["amortized", "free-form"];
+    assert_eq!(changed_kinds(&double), BTreeSet::from(measured));
+}
+
+#[test]
 fn another_device_shares_no_stage() {
     let gpu = plan_on(SPEC, "cuda:0");
     assert!(ids(&gpu).is_disjoint(&ids(&plan())));

@@ -21,7 +21,7 @@ use crate::ascent::{
 };
 use crate::family::VariationalFamily;
 use crate::inference::InferError;
-use crate::remaining::Remaining;
+use crate::remaining::{Remaining, resolution_nats};
 use gap_torch::SeedKey;
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
@@ -83,7 +83,12 @@ pub fn estimate_remaining_nats(
     let mut sets: Vec<Vec<Evaluation>> = Vec::with_capacity(N_INDEPENDENT_DRAW_SETS);
     let mut excess_moments = Vec::with_capacity(N_INDEPENDENT_DRAW_SETS);
     for set in 0..N_INDEPENDENT_DRAW_SETS {
-        let draws = NoiseDraws::antithetic_with_duals(key.for_index(set as u64), n_samples, dim);
+        let draws = NoiseDraws::antithetic_with_duals(
+            key.for_index(set as u64),
+            n_samples,
+            dim,
+            objective.kind(),
+        );
         sets.push(objective.evaluate(rows, params, &draws, request)?);
         excess_moments.push(draws.excess_moment);
     }
@@ -91,7 +96,10 @@ pub fn estimate_remaining_nats(
         .map(|row| {
             let own: Vec<&Evaluation> = sets.iter().map(|set| &set[row]).collect();
             let prior = prior_curvature(form, params[row], dim);
-            remaining_from_evaluations(form, &own, &excess_moments, &prior)
+            Remaining {
+                resolution_nats: resolution_nats(objective.kind()),
+                ..remaining_from_evaluations(form, &own, &excess_moments, &prior)
+            }
         })
         .collect())
 }
@@ -144,6 +152,7 @@ fn remaining_from_evaluations(
         nats,
         std_error_nats,
         least_curvature_bound_nats: with_least_curvature + 2.0 * its_std_error,
+        ..Remaining::UNKNOWN
     }
 }
 

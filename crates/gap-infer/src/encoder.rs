@@ -110,13 +110,17 @@ impl Encoder {
         self.standardization.as_ref()
     }
 
-    /// Returns `λ` without a graph: `[B, X] -> [B, Q]`. A datapoint has the same `λ` in any batch.
+    /// Returns `λ` without a graph, of the kind of `x`: `[B, X] -> [B, Q]`. A datapoint has the same `λ` in any batch.
+    ///
+    /// Observations in `f64` are standardized in `f64`; the network then computes in its own kind, `f32`, and its
+    /// outputs are exactly the `λ` that is returned.
     pub fn encode(&self, x: &Tensor) -> VariationalParams {
         let packed = self
             .packed
             .get_or_init(|| PackedEncoder::new(&self.network));
         let inputs = network_inputs(x, self.network.input_dim(), self.standardization.as_ref());
-        VariationalParams(packed.forward(&self.network, &inputs))
+        let params = packed.forward(&self.network, &inputs.to_kind(self.network.kind()));
+        VariationalParams(params.to_kind(x.kind()))
     }
 
     /// The number of variational parameters of one datapoint, `Q`.

@@ -26,7 +26,8 @@ pub use number::FloatNumber;
 pub use per_datapoint::PerDatapointFamily;
 pub use planar_flow::PlanarFlow;
 pub use variational::{
-    ClosedFormGaussianFamily, Draws, EvaluableDensityFamily, VariationalFamily, VariationalParams,
+    ClosedFormGaussianFamily, Draws, EvaluableDensityFamily, RowTransform, VariationalFamily,
+    VariationalParams,
 };
 
 use gap_spec::Family;

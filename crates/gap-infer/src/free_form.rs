@@ -166,7 +166,7 @@ impl<'a> FreeFormInference<'a> {
             search: SearchMode::new(settings.protocol, max_steps),
             tolerance_nats: settings.tolerance_nats.get(),
             max_steps,
-            precision: settings.precision,
+            precision: settings.precision(),
         }
     }
 

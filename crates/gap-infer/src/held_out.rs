@@ -1,10 +1,8 @@
 //! Compares `q`s of the same datapoints on draws that no ascent has used.
 
-use crate::ascent::{
-    Evaluation, EvaluationRequest, NoiseDraws, Objective, SearchState, whitened_sobol_normals,
-};
+use crate::ascent::{Evaluation, EvaluationRequest, NoiseDraws, Objective, SearchState};
 use crate::inference::InferError;
-use crate::remaining::Remaining;
+use crate::remaining::{Remaining, resolution_nats};
 use gap_torch::SeedKey;
 use std::time::Instant;
 
@@ -22,6 +20,7 @@ pub struct HeldOutValues {
     losses: Vec<f64>,
     /// See [`Evaluation::evidence_gap`]; NaN for Gaussians.
     evidence_gaps: Vec<f64>,
+    resolution_nats: f64,
 }
 
 impl HeldOutValues {
@@ -33,6 +32,7 @@ impl HeldOutValues {
             nats,
             std_error_nats,
             least_curvature_bound_nats: nats + 2.0 * std_error_nats,
+            resolution_nats: self.resolution_nats,
         }
     }
 
@@ -49,6 +49,7 @@ impl HeldOutValues {
         HeldOutGain {
             nats,
             std_error_nats,
+            resolution_nats: self.resolution_nats,
         }
     }
 }
@@ -58,6 +59,7 @@ impl HeldOutValues {
 pub struct HeldOutGain {
     nats: f64,
     std_error_nats: f64,
+    resolution_nats: f64,
 }
 
 impl HeldOutGain {
@@ -77,6 +79,7 @@ impl HeldOutGain {
             nats,
             std_error_nats: self.std_error_nats,
             least_curvature_bound_nats: bound,
+            resolution_nats: self.resolution_nats,
         }
     }
 
@@ -103,7 +106,11 @@ pub fn values_by_draw_set(
     n_samples: usize,
     key: SeedKey,
 ) -> Result<Vec<HeldOutValues>, InferError> {
-    let mut values_by_row = vec![HeldOutValues::default(); rows.len()];
+    let new = HeldOutValues {
+        resolution_nats: resolution_nats(objective.kind()),
+        ..HeldOutValues::default()
+    };
+    let mut values_by_row = vec![new; rows.len()];
     for set in 0..N_HELD_OUT_DRAW_SETS {
         let key = key.for_index(set);
         let values = state_values(objective, states, rows, n_samples, key)?;
@@ -143,7 +150,7 @@ fn state_values(
 ) -> Result<Vec<Evaluation>, InferError> {
     let clock = Instant::now();
     let dim = objective.noise_dim();
-    let draws = NoiseDraws::from_common_normals(whitened_sobol_normals(key, n_samples, dim), dim);
+    let draws = NoiseDraws::whitened(key, n_samples, dim, objective.kind());
     let request = EvaluationRequest {
         loss: true,
         ..EvaluationRequest::GRADIENT_ONLY

@@ -21,8 +21,8 @@ pub use amortized::AmortizedInference;
 pub use encoder::{Encoder, ModelDuringFit, Standardization};
 pub use family::{
     AffineFlow, AuxiliaryFlow, ClosedFormGaussianFamily, DiagonalGaussian, Draws,
-    EvaluableDensityFamily, FullGaussian, GaussianMixture, PlanarFlow, VariationalFamily,
-    VariationalParams,
+    EvaluableDensityFamily, FullGaussian, GaussianMixture, PlanarFlow, RowTransform,
+    VariationalFamily, VariationalParams,
 };
 pub use free_form::FreeFormInference;
 pub use inference::{FitCost, FittedBatch, InferError, Inference, StopReason};

@@ -15,7 +15,6 @@ use gap_data::Batch;
 use gap_model::LatentVariableModel;
 use gap_spec::{Phase, StepRule};
 use gap_torch::SeedKey;
-use tch::Device;
 
 /// Finds `q` by an ascent from the encoder's output.
 pub struct RefinedInference<'a> {
@@ -81,9 +80,10 @@ impl RefinedInference<'_> {
         if self.phase.rule == StepRule::Adam {
             keep_certain_gains(&mut objective, encoded, &mut path, key)?;
         }
-        let fitted = path.iter().zip(&self.steps).map(|(states, &steps)| {
-            fitted_batch_after_steps(states, &start, steps, model.device())
-        });
+        let fitted = path
+            .iter()
+            .zip(&self.steps)
+            .map(|(states, &steps)| fitted_batch_after_steps(states, &start, steps, model));
         Ok(fitted.collect())
     }
 }
@@ -140,7 +140,7 @@ fn fitted_batch_after_steps(
     states: &[SearchState],
     start: &FittedBatch,
     steps: u32,
-    device: Device,
+    model: &dyn LatentVariableModel,
 ) -> FittedBatch {
     let stop = |state: &SearchState| match state.failed_at {
         Some(step) => StopReason::NonFinite { step },
@@ -152,7 +152,7 @@ fn fitted_batch_after_steps(
     };
     let params: Vec<&[f64]> = states.iter().map(|c| c.params.as_slice()).collect();
     FittedBatch {
-        params: VariationalParams::from_rows(&params, device),
+        params: VariationalParams::of_kind(&params, model.kind(), model.device()),
         stops: states.iter().map(stop).collect(),
         costs: start.costs.iter().zip(states).map(cost).collect(),
     }

@@ -1,5 +1,7 @@
 //! How far a `q` still is from the optimum of its family.
 
+use tch::Kind;
+
 /// An estimated distance to the optimum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Remaining {
@@ -12,6 +14,16 @@ pub struct Remaining {
     /// error allows, nats. In families whose curvature is not estimated, the bound by the ends of independent
     /// ascents.
     pub least_curvature_bound_nats: f64,
+    /// The accuracy of the numbers that it was computed from, nats: see [`resolution_nats`].
+    pub resolution_nats: f64,
+}
+
+/// What rounding leaves unknown of a distance to the optimum, nats, in evaluations by numbers of this kind.
+pub const fn resolution_nats(kind: Kind) -> f64 {
+    match kind {
+        Kind::Double => 1e-9,
+        _ => 2e-4,
+    }
 }
 
 impl Remaining {
@@ -20,11 +32,12 @@ impl Remaining {
         nats: f64::NAN,
         std_error_nats: f64::NAN,
         least_curvature_bound_nats: f64::NAN,
+        resolution_nats: f64::NAN,
     };
 
     /// Returns a bound that `L[q*] − L[q]` does not exceed for at least 95% of datapoints. It is 1.5 times the
     /// estimate, since `L` is not quadratic, plus two standard errors, or [`Self::least_curvature_bound_nats`]
-    /// if that is higher; plus the accuracy of `f32`.
+    /// if that is higher; plus the accuracy of the numbers.
     pub fn upper_bound_nats(self) -> f64 {
         let by_estimate = 1.5 * self.nats + 2.0 * self.std_error_nats;
         // NaN if any part is NaN.
@@ -33,6 +46,6 @@ impl Remaining {
         } else {
             by_estimate
         };
-        bound + 2e-4
+        bound + self.resolution_nats
     }
 }

@@ -7,7 +7,6 @@
 
 use crate::ascent::{
     Evaluation, EvaluationRequest, NoiseDraws, Objective, PhaseSchedule, SearchState,
-    whitened_sobol_normals,
 };
 use crate::inference::InferError;
 use gap_data::Batch;
@@ -171,10 +170,7 @@ impl<'a> TraceRecorder<'a> {
         let objective = Objective::new(tracer.model, tracer.batch.x())?;
         let dim = objective.latent_dim();
         Ok(Self {
-            draws: NoiseDraws::from_common_normals(
-                whitened_sobol_normals(tracer.key, tracer.n_samples, dim),
-                dim,
-            ),
+            draws: NoiseDraws::whitened(tracer.key, tracer.n_samples, dim, objective.kind()),
             objective,
             next_record: 0.0,
             snapshots: Vec::new(),

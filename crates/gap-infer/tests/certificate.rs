@@ -144,7 +144,7 @@ fn check(dim: i64, hidden: i64, n: usize) {
     let found = searched(model, batch);
     let optima = polished(model, batch, &found, key, n);
     // These are the draws on which `polished` finds the optimum for this key.
-    let draws = NoiseDraws::from_common_normals(whitened_sobol_normals(key, n, dim), dim);
+    let draws = NoiseDraws::from_common_normals(whitened_sobol_normals::<f32>(key, n, dim), dim);
     let double = model.to_kind(Kind::Double);
     let mut exact = Objective::new(&double, &batch.x().to_kind(Kind::Double)).unwrap();
     let mut objective = Objective::new(model, batch.x()).unwrap();

@@ -8,11 +8,11 @@ use gap_data::LoadOptions;
 use gap_infer::elbo_gradient::elbo_gradient;
 use gap_infer::family::build_family;
 use gap_infer::train::fit_encoder;
-use gap_infer::{DiagonalGaussian, Encoder, VariationalFamily, VariationalParams};
-use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
+use gap_infer::{DiagonalGaussian, Encoder, RowTransform, VariationalFamily, VariationalParams};
+use gap_model::{Activation, FloatNumber, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
 use gap_spec::{Count, Family, Positive, Precision, TrainingSpec};
 use gap_torch::device::set_one_thread_per_operation;
-use gap_torch::{NoiseStream, SeedKey};
+use gap_torch::{NoiseStream, SeedKey, to_element_values};
 use searches::{CPU, losses, of_digits, only, searched};
 use tch::{Kind, Tensor};
 
@@ -204,29 +204,40 @@ fn the_gradient_is_without_bias() {
 }
 
 #[test]
-fn rows_and_tensors_say_the_same() {
+fn rows_and_tensors_say_the_same_in_both_types() {
     for (name, family) in families(DIM) {
-        let params = VariationalParams(somewhere(family.as_ref(), 2, 0.3).to_kind(Kind::Float));
-        let noise = normal(6, 7, 2, family.noise_dim());
-        let score = normal(7, 7, 2, DIM);
-        let draws = family.transform(&params, &noise);
-        let gradient = family.pull_back(&params, &noise, &score);
-        for b in 0..2 {
-            let row =
-                |t: &Tensor| Vec::<f32>::try_from(t.select(1, b).contiguous().view([-1])).unwrap();
-            let own = Vec::<f32>::try_from(params.0.get(b)).unwrap();
-            let (mut z, mut log_q) = (vec![0.0; 7 * DIM as usize], vec![0.0; 7]);
-            family.transform_row(&own, &row(&noise), &mut z, &mut log_q);
-            let mut of_row = vec![0.0; own.len()];
-            family.pull_back_row(&own, &row(&noise), &row(&score), &mut of_row);
-            let off_z = largest(&(Tensor::from_slice(&z) - Tensor::from_slice(&row(&draws.z))));
-            let off_q = largest(&(Tensor::from_slice(&log_q) - draws.log_q.select(1, b)));
-            let off_g = largest(&(Tensor::from_slice(&of_row) - gradient.get(b)));
-            assert!(
-                off_z.max(off_q).max(off_g) < 1e-5,
-                "{name}: {off_z} {off_q} {off_g}"
-            );
-        }
+        check_rows_against_tensors::<f32>(name, family.as_ref(), 1e-5);
+        check_rows_against_tensors::<f64>(name, family.as_ref(), 1e-13);
+    }
+}
+
+fn check_rows_against_tensors<'f, T: FloatNumber>(
+    name: Family,
+    family: &(dyn VariationalFamily + 'f),
+    tolerance: f64,
+) where
+    dyn VariationalFamily + 'f: RowTransform<T>,
+{
+    let of_kind = |t: &Tensor| t.to_kind(T::KIND);
+    let params = VariationalParams(of_kind(&somewhere(family, 2, 0.3)));
+    let noise = of_kind(&normal(6, 7, 2, family.noise_dim()));
+    let score = of_kind(&normal(7, 7, 2, DIM));
+    let draws = family.transform(&params, &noise);
+    let gradient = family.pull_back(&params, &noise, &score);
+    for b in 0..2 {
+        let row = |t: &Tensor| to_element_values::<T>(&t.select(1, b));
+        let own = to_element_values::<T>(&params.0.get(b));
+        let (mut z, mut log_q) = (vec![T::default(); 7 * DIM as usize], vec![0.0; 7]);
+        RowTransform::<T>::transform_row(family, &own, &row(&noise), &mut z, &mut log_q);
+        let mut of_row = vec![T::default(); own.len()];
+        RowTransform::<T>::pull_back_row(family, &own, &row(&noise), &row(&score), &mut of_row);
+        let off_z = largest(&(Tensor::from_slice(&z) - Tensor::from_slice(&row(&draws.z))));
+        let off_q = largest(&(Tensor::from_slice(&log_q) - draws.log_q.select(1, b)));
+        let off_g = largest(&(Tensor::from_slice(&of_row) - gradient.get(b)));
+        assert!(
+            off_z.max(off_q).max(off_g) < tolerance,
+            "{name}: {off_z} {off_q} {off_g}"
+        );
     }
 }
 

@@ -127,7 +127,7 @@ fn loss(model: &dyn LatentVariableModel, x: &Tensor, params: &[f64], noise: &Ten
 fn an_evaluation_is_the_loss_and_its_slopes_on_its_draws() {
     let model = decoder();
     let x = observations(&model, &[0, 1, 2]).to_kind(Kind::Double);
-    let points = whitened_sobol_normals(SeedKey::root(10), 64, 3);
+    let points = whitened_sobol_normals::<f32>(SeedKey::root(10), 64, 3);
     let noise = Tensor::from_slice(&points)
         .view([-1, 3])
         .to_kind(Kind::Double);
@@ -184,7 +184,7 @@ fn the_curvature_on_a_linear_gaussian_is_the_precision_stretched() {
         let (_, covariance) = model.posterior_moments(&x).unwrap();
         let precision = Tensor::linalg_inv(&covariance);
         let n = dim as usize;
-        let points = whitened_sobol_normals(SeedKey::root(12), n_draws_for_latent_dim(n), n);
+        let points = whitened_sobol_normals::<f32>(SeedKey::root(12), n_draws_for_latent_dim(n), n);
         let draws = NoiseDraws::from_common_normals(points, n);
         let params: Vec<f64> = (0..2 * n).map(|i| 0.3 * (i as f64).sin()).collect();
         let request = EvaluationRequest {

@@ -45,8 +45,10 @@ fn worse(dim: i64, hidden: i64, schedule: &PhaseSchedule) -> Vec<f64> {
     let double = model.to_kind(Kind::Double);
     let mut exact = Objective::new(&double, &batch.x().to_kind(Kind::Double)).unwrap();
     let d = dim as usize;
-    let draws =
-        NoiseDraws::from_common_normals(whitened_sobol_normals(SeedKey::root(22), 4096, d), d);
+    let draws = NoiseDraws::from_common_normals(
+        whitened_sobol_normals::<f32>(SeedKey::root(22), 4096, d),
+        d,
+    );
     let mut losses = |ends: &[SearchState]| -> Vec<f64> {
         let params: Vec<&[f64]> = ends.iter().map(|end| end.params.as_slice()).collect();
         let request = EvaluationRequest {

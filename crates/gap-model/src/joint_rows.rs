@@ -5,25 +5,26 @@
 //! are copied to tensors, and the results are copied back.
 
 use crate::conditioned::ConditionedModel;
+use crate::float_number::FloatNumber;
 use crate::model::LatentVariableModel;
 use crate::model_error::ModelError;
 use crate::standard_normal::log_prior_row;
 use gap_kernel::{DecoderOutputs, FusedConditionedDecoder, Precision};
-use gap_torch::{to_f32_values, to_f64_values};
+use gap_torch::{to_element_values, to_f64_values};
 use tch::{Device, Kind, Tensor};
 
 /// Where an evaluation writes its results. A result whose place is `None` is not computed.
 #[derive(Debug)]
-pub struct JointOutputs<'a> {
+pub struct JointOutputs<'a, T> {
     /// `∇_z log p(x, z)`: `[N, D]`.
-    pub score: Option<&'a mut [f32]>,
+    pub score: Option<&'a mut [T]>,
     /// `log p(x, z)`, nats: `[N]`.
     pub log_joint: Option<&'a mut [f64]>,
     /// The precision of the products. It is always full if the log joint is asked for.
     pub precision: Precision,
 }
 
-impl Default for JointOutputs<'_> {
+impl<T> Default for JointOutputs<'_, T> {
     /// Asks for no results, in full precision.
     fn default() -> Self {
         Self {
@@ -62,7 +63,7 @@ impl<'a> JointRowEvaluator<'a> {
         self.latent_dim
     }
 
-    /// Whether the fused kernels do the computation, rather than libtorch. They read rows in place, and can
+    /// Whether the fused kernels do the computation in `f32`, rather than libtorch. They read rows in place, and can
     /// evaluate the likelihood without the prior.
     pub fn is_on_kernels(&self) -> bool {
         self.conditioned.kernel_decoder().is_some()
@@ -86,23 +87,38 @@ impl<'a> JointRowEvaluator<'a> {
     /// # Panics
     ///
     /// If an output's length does not fit. On the kernels, the errors above are panics too.
-    pub fn evaluate(
+    pub fn evaluate<T: FloatNumber>(
         &mut self,
         observations: &[usize],
-        z: &[f32],
-        outputs: JointOutputs<'_>,
+        z: &[T],
+        outputs: JointOutputs<'_, T>,
     ) -> Result<(), ModelError> {
-        if self.is_on_kernels() {
-            self.evaluate_on_kernels(observations, z, outputs);
-            Ok(())
-        } else {
-            self.evaluate_on_tensors(observations, z, outputs)
+        match (self.conditioned.kernel_decoder(), T::as_f32(z)) {
+            (Some(decoder), Some(z)) => {
+                let JointOutputs {
+                    score,
+                    log_joint,
+                    precision,
+                } = outputs;
+                let outputs = JointOutputs {
+                    score: score.and_then(T::as_f32_mut),
+                    log_joint,
+                    precision,
+                };
+                self.evaluate_on_kernels(decoder, observations, z, outputs);
+                Ok(())
+            }
+            _ => self.evaluate_on_tensors(observations, z, outputs),
         }
     }
 
-    fn evaluate_on_kernels(&self, observations: &[usize], z: &[f32], outputs: JointOutputs<'_>) {
-        let decoder = self.conditioned.kernel_decoder();
-        let decoder = decoder.expect("this is called where it is on the kernels");
+    fn evaluate_on_kernels(
+        &self,
+        decoder: &FusedConditionedDecoder,
+        observations: &[usize],
+        z: &[f32],
+        outputs: JointOutputs<'_, f32>,
+    ) {
         let JointOutputs {
             score,
             mut log_joint,
@@ -126,11 +142,11 @@ impl<'a> JointRowEvaluator<'a> {
         }
     }
 
-    fn evaluate_on_tensors(
+    fn evaluate_on_tensors<T: FloatNumber>(
         &mut self,
         observations: &[usize],
-        z: &[f32],
-        outputs: JointOutputs<'_>,
+        z: &[T],
+        outputs: JointOutputs<'_, T>,
     ) -> Result<(), ModelError> {
         let observations: Vec<i64> = observations.iter().map(|&row| row as i64).collect();
         let z = Tensor::from_slice(z)
@@ -141,11 +157,12 @@ impl<'a> JointRowEvaluator<'a> {
         match (outputs.score, outputs.log_joint) {
             (Some(score), Some(log_joint)) => {
                 let both = conditioned.log_joint_and_score(&observations, &z)?;
-                score.copy_from_slice(&to_f32_values(&both.score));
+                score.copy_from_slice(&to_element_values::<T>(&both.score));
                 log_joint.copy_from_slice(&to_f64_values(&both.log_joint));
             }
             (Some(score), None) => {
-                score.copy_from_slice(&to_f32_values(&conditioned.score(&observations, &z)?));
+                let scores = conditioned.score(&observations, &z)?;
+                score.copy_from_slice(&to_element_values::<T>(&scores));
             }
             (None, Some(log_joint)) => {
                 log_joint

@@ -57,7 +57,25 @@ impl LinearGaussian {
         Self::new(weight, bias, noise_std)
     }
 
-    /// A model whose posterior precision has eigenvalues from 2 to `2 · condition_number`, evenly spaced on a
+    /// [`Self::with_exact_condition_number`], with tensors of `f32`. Rounding the loadings changes the smallest
+    /// eigenvalue by about 1e-10 times the largest.
+    ///
+    /// # Panics
+    ///
+    /// As that.
+    pub fn with_condition_number(
+        dims: [i64; 2],
+        noise_std: f64,
+        condition_number: f64,
+        key: SeedKey,
+        device: Device,
+    ) -> Self {
+        let exact =
+            Self::with_exact_condition_number(dims, noise_std, condition_number, key, device);
+        exact.to_kind(Kind::Float)
+    }
+
+    /// A model of `f64` whose posterior precision has eigenvalues from 2 to `2 · condition_number`, evenly spaced on a
     /// logarithmic scale. The eigenvectors are random and the offsets standard normal, both drawn with `key`.
     ///
     /// Loadings `W = U diag(a) Vᵀ`, with orthonormal `U` (`[X, D]`) and `V` (`[D, D]`), give the precision
@@ -66,7 +84,7 @@ impl LinearGaussian {
     /// # Panics
     ///
     /// If `condition_number` is below 1, or there are fewer observed than latent dimensions.
-    pub fn with_condition_number(
+    pub fn with_exact_condition_number(
         [latent_dim, observed_dim]: [i64; 2],
         noise_std: f64,
         condition_number: f64,
@@ -95,8 +113,8 @@ impl LinearGaussian {
         let weight = (u * Tensor::from_slice(&scales)).matmul(&v.tr());
         let bias = noise.normal(1, observed_dim).view([observed_dim]);
         Self::new(
-            weight.to_kind(Kind::Float).to_device(device),
-            bias.to_device(device),
+            weight.to_device(device),
+            bias.to_kind(Kind::Double).to_device(device),
             noise_std,
         )
     }

@@ -93,11 +93,17 @@ pub struct AnnealedSpec {
     pub simulated_points: Option<Count>,
     /// The precision of the matrix products in leapfrog steps. Accept decisions and weights are always in full
     /// precision, so the estimate is valid either way.
-    #[serde(default = "default_precision")]
-    pub precision: Precision,
+    /// Default: `mixed`, or `full` in an experiment of 64 bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
 }
 
 impl AnnealedSpec {
+    /// The precision of the products in leapfrog steps.
+    pub fn precision(&self) -> Precision {
+        self.precision.unwrap_or_else(default_precision)
+    }
+
     /// The inverse temperatures of the path, from 0 to 1; the spec must have been checked.
     pub fn inverse_temperatures(&self) -> Vec<f64> {
         match &self.schedule {

@@ -16,6 +16,7 @@ mod rates;
 use crate::ascent::AscentSpec;
 use crate::experiment::ExperimentSpec;
 use crate::number::Count;
+use crate::precision::{FloatPrecision, Precision, default_precision};
 use crate::refinement::DEFAULT_ADAM_RATE;
 use crate::step_rule::StepRule;
 use names::check_experiment_name;
@@ -59,6 +60,7 @@ impl ExperimentSpec {
     /// The first [`SpecConflict`] in the order of the file's sections.
     pub fn check(mut self) -> Result<CheckedSpec, SpecConflict> {
         self.check_top_level_keys()?;
+        self.check_precision()?;
         self.check_data()?;
         self.check_model()?;
         self.check_encoders()?;
@@ -70,6 +72,31 @@ impl ExperimentSpec {
         self.check_pictures()?;
         self.fill_in_defaults();
         Ok(CheckedSpec(self))
+    }
+
+    /// Refuses products of less precision than everything else has.
+    fn check_precision(&self) -> Result<(), SpecConflict> {
+        if self.precision.is_single() {
+            return Ok(());
+        }
+        let refinement = self.refinement.as_ref();
+        let annealed = self.estimators.annealed.as_ref();
+        for (key, precision) in [
+            ("free_form.precision", self.free_form.precision),
+            ("refinement.precision", refinement.and_then(|r| r.precision)),
+            (
+                "estimators.annealed.precision",
+                annealed.and_then(|a| a.precision),
+            ),
+        ] {
+            if precision == Some(Precision::Mixed) {
+                return refuse(
+                    key,
+                    "is \"mixed\", but all products have 64 bits with `precision = \"double\"`; remove one of the two keys",
+                );
+            }
+        }
+        Ok(())
     }
 
     fn check_top_level_keys(&self) -> Result<(), SpecConflict> {
@@ -93,6 +120,14 @@ impl ExperimentSpec {
         if self.free_form.starts.is_none() {
             self.free_form.starts = Some(self.free_form_starts().to_vec());
         }
+        let precision = match self.precision {
+            FloatPrecision::Single => default_precision(),
+            FloatPrecision::Double => Precision::Full,
+        };
+        self.free_form.precision.get_or_insert(precision);
+        if let Some(annealed) = &mut self.estimators.annealed {
+            annealed.precision.get_or_insert(precision);
+        }
         self.ascents
             .values_mut()
             .for_each(AscentSpec::fill_in_defaults);
@@ -101,6 +136,7 @@ impl ExperimentSpec {
         };
         let rule = refinement.step_rule_for(self.family.kind);
         refinement.rule = Some(rule);
+        refinement.precision.get_or_insert(precision);
         if rule == StepRule::Adam {
             refinement.learning_rate.get_or_insert(DEFAULT_ADAM_RATE);
         }

@@ -9,6 +9,7 @@ use crate::family::FamilySpec;
 use crate::model::ModelSpec;
 use crate::number::Count;
 use crate::pictures::PicturesSpec;
+use crate::precision::FloatPrecision;
 use crate::refinement::RefinementSpec;
 use crate::search::{FreeFormSpec, Protocol, Start};
 use crate::training::TrainingSpec;
@@ -27,6 +28,9 @@ pub struct ExperimentSpec {
     pub surprise: String,
     /// One repetition for each seed, with decoder, encoders and draws of its own.
     pub seeds: Vec<u32>,
+    /// The numbers that everything is inferred and measured with.
+    #[serde(default = "single", skip_serializing_if = "FloatPrecision::is_single")]
+    pub precision: FloatPrecision,
     /// The observations, and how many of them are used.
     pub data: DataSpec,
     /// The model `p(x, z)`.
@@ -61,6 +65,10 @@ pub struct ExperimentSpec {
     /// How work is divided into batches.
     #[serde(default)]
     pub evaluation: EvaluationSpec,
+}
+
+const fn single() -> FloatPrecision {
+    FloatPrecision::Single
 }
 
 impl ExperimentSpec {

@@ -52,10 +52,12 @@ pub use estimator::{BoundSpec, Estimator, EstimatorSpec, Method, Side};
 pub use experiment::{EvaluationSpec, ExperimentSpec};
 pub use family::{Family, FamilySpec};
 pub use likelihood::LikelihoodKind;
-pub use model::{DecoderSharing, MAX_CONDITION_NUMBER, ModelKind, ModelSpec};
+pub use model::{
+    DecoderSharing, MAX_CONDITION_NUMBER, MAX_CONDITION_NUMBER_IN_DOUBLE, ModelKind, ModelSpec,
+};
 pub use number::{Count, Positive};
 pub use pictures::PicturesSpec;
-pub use precision::Precision;
+pub use precision::{FloatPrecision, Precision};
 pub use problem::{Experiment, Problem};
 pub use refinement::RefinementSpec;
 pub use search::{FreeFormSpec, Protocol, Start, StopKind};

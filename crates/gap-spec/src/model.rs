@@ -50,12 +50,16 @@ impl ModelKind {
     }
 }
 
-/// The largest condition number of a linear-Gaussian posterior's precision with which the closed forms of the
-/// model are right.
+/// The largest condition number of a linear-Gaussian posterior's precision with which the closed forms of a model of
+/// 32-bit numbers are right.
 ///
 /// They are computed in 64 bits from loadings of 32. At 1e8 the eigenvalues of the posterior covariance are
 /// right to 0.1% in up to 256 dimensions; at 1e9 to 10%, and at 1e10 some come out negative.
 pub const MAX_CONDITION_NUMBER: f64 = 1e8;
+
+/// The same for a model of 64-bit numbers, where only the closed forms are rounded, to a relative error of about 1e-16
+/// times the condition number in the largest variance.
+pub const MAX_CONDITION_NUMBER_IN_DOUBLE: f64 = 1e12;
 
 named_enum! {
     /// Whether encoders are compared on one frozen decoder.
@@ -99,8 +103,8 @@ pub struct ModelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise_std: Option<Positive>,
     /// The ratio of the largest to the smallest eigenvalue of the posterior precision of a linear-Gaussian
-    /// model, at most [`MAX_CONDITION_NUMBER`]. Default: not fixed; it follows from the loadings `W`, which are
-    /// random.
+    /// model, at most [`MAX_CONDITION_NUMBER`] or [`MAX_CONDITION_NUMBER_IN_DOUBLE`]. Default: not fixed; it follows
+    /// from the loadings `W`, which are random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition_number: Option<Positive>,
     /// How the decoder is fitted; absent for synthetic data, which are drawn from the model itself.

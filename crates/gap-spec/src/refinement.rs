@@ -27,8 +27,9 @@ pub struct RefinementSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<Positive>,
     /// The precision of the matrix products in gradients.
-    #[serde(default = "default_precision")]
-    pub precision: Precision,
+    /// Default: `mixed`, or `full` in an experiment of 64 bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
 }
 
 /// With 0.05, one step from a good encoder's output lowered the mean ELBO.
@@ -84,7 +85,7 @@ impl RefinementSpec {
             below_nats: 0.0,
             keeps_start_until_certain: rule == StepRule::AveragedNewton,
             max_steps: self.numbers_of_steps().last().copied().unwrap_or(0),
-            precision: self.precision,
+            precision: self.precision.unwrap_or_else(default_precision),
         }
     }
 }

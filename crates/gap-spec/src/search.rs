@@ -2,7 +2,7 @@
 
 use crate::named_enum;
 use crate::number::{Count, Positive};
-use crate::precision::Precision;
+use crate::precision::{Precision, default_precision};
 use serde::{Deserialize, Serialize};
 
 named_enum! {
@@ -71,7 +71,9 @@ pub struct FreeFormSpec {
     pub max_steps: Count,
     /// The precision of the matrix products in gradients, in the phases of the `default` protocol and in
     /// `[ascents]`. Later rounds, and families other than the diagonal Gaussian, always use full precision.
-    pub precision: Precision,
+    /// Default: `mixed`, or `full` in an experiment of 64 bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
 }
 
 #[expect(
@@ -90,12 +92,17 @@ impl Default for FreeFormSpec {
             protocol: Protocol::Default,
             tolerance_nats: Positive::new(0.01),
             max_steps: Count::new(5000),
-            precision: Precision::Mixed,
+            precision: None,
         }
     }
 }
 
 impl FreeFormSpec {
+    /// The precision of the products in gradients.
+    pub fn precision(&self) -> Precision {
+        self.precision.unwrap_or_else(default_precision)
+    }
+
     /// The starts of a checked spec, which has the default filled in.
     pub fn starts(&self) -> &[Start] {
         self.starts.as_deref().unwrap_or(&[Start::Prior])

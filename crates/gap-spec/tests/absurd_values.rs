@@ -149,19 +149,34 @@ fn noise_that_32_bits_cannot_resolve_is_refused() {
             &format!("likelihood = \"gaussian\"\nnoise_std = {std}"),
         )
     };
-    for std in ["1e-300", "9e-7", "1.1e12", "1e300"] {
-        let said = format!(
-            "`model.noise_std` is {std}; use 1e-6 to 1e12, since observations have 32 bits"
-        );
+    for (std, more) in [
+        ("1e-300", "; with `precision = \"double\"` they have 64"),
+        ("9e-7", "; with `precision = \"double\"` they have 64"),
+        ("1.1e12", ""),
+        ("1e300", ""),
+    ] {
+        let said = format!("`model.noise_std` is {std}; use 1e-6 to 1e12, since");
         assert_eq!(
             parsed(&of_decoder(std)).unwrap_err(),
-            format!("digits.toml:19:13: {said}")
+            format!("digits.toml:19:13: {said} decoders are fitted in 32 bits")
         );
         assert_eq!(
             parsed(&linear(&format!("noise_std = {std}"))).unwrap_err(),
-            format!("digits.toml:16:13: {said}")
+            format!("digits.toml:16:13: {said} observations have 32 bits{more}")
         );
     }
+    let double = |text: &str| parsed(&format!("precision = \"double\"\n{text}"));
+    for std in ["1e-9", "1e-12"] {
+        let conditioned = linear(&format!("noise_std = {std}\ncondition_number = 1e10"));
+        double(&conditioned).unwrap();
+        // A decoder is fitted in 32 bits in any case.
+        double(&of_decoder(std)).unwrap_err();
+    }
+    let error = double(&linear("noise_std = 9e-13")).unwrap_err();
+    assert_eq!(
+        error,
+        "digits.toml:17:13: `model.noise_std` is 9e-13; use 1e-12 to 1e12, since observations have 64 bits, and encoders are fitted in 32"
+    );
     for std in ["1e-6", "1e12"] {
         parsed(&of_decoder(std)).unwrap();
         let conditioned = linear(&format!("noise_std = {std}\ncondition_number = 10.0"));

@@ -138,7 +138,7 @@ fn a_tolerance_that_nothing_can_reach_is_refused() {
     let message = tolerance("1e-4").unwrap_err();
     assert!(
         message.ends_with(
-            "`free_form.tolerance_nats` is 0.0001, below what 32-bit scores can certify; use 0.0005 or more"
+            "`free_form.tolerance_nats` is 0.0001, below what 32-bit scores can certify; use 0.0005 or more, or `precision = \"double\"`"
         ),
         "{message}"
     );

@@ -35,7 +35,7 @@ fn a_valid_spec_gives_its_values_and_the_defaults() {
 
 #[test]
 fn an_unknown_key_is_pointed_at_and_the_known_ones_are_listed() {
-    let sections = "expected one of `name`, `question`, `surprise`, `seeds`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `refinement`, `ascents`, `estimators`, `calibration`, `pictures`, `evaluation`, `variants`";
+    let sections = "expected one of `name`, `question`, `surprise`, `seeds`, `precision`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `refinement`, `ascents`, `estimators`, `calibration`, `pictures`, `evaluation`, `variants`";
     refused(&[
         (
             "question =",

@@ -20,7 +20,7 @@ mod noise;
 mod row_blocks;
 
 pub use dims::{DimsError, dims};
-pub use elements::{to_f32_values, to_f64_values};
+pub use elements::{to_element_values, to_f32_values, to_f64_values};
 pub use noise::{MAX_SOBOL_POINTS, NoiseStream, SeedKey, sobol_normal_points, uniform_permutation};
 pub use row_blocks::{
     ROWS_PER_BLOCK, align_rows, block, block_starts, empty_aligned_like, empty_aligned_rows,

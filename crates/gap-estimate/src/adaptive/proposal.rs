@@ -1,10 +1,10 @@
 //! Draws from a mixture of `q` and the prior, and their importance weights under the joint.
 
-use crate::annealed::{InitialGaussian, sum_of_squares};
+use crate::annealed::{InitialGaussian, WhitenedCoordinates, sum_of_squares};
 use crate::estimate::{Accumulator, EstimateError};
 use crate::importance::ImportanceWeightStats;
-use gap_infer::{VariationalFamily, VariationalParams};
-use gap_model::{JointOutputs, JointRowEvaluator};
+use gap_infer::{RowTransform, VariationalFamily, VariationalParams};
+use gap_model::{FloatNumber, JointOutputs, JointRowEvaluator};
 use gap_torch::{NoiseStream, SeedKey, to_f64_values};
 use std::f64::consts::TAU;
 use tch::{Device, Tensor};
@@ -12,28 +12,32 @@ use tch::{Device, Tensor};
 /// The number of draws that are evaluated together.
 const DRAWS_PER_CHUNK: u64 = 1024;
 
-/// The fitted `q` of every datapoint.
-pub enum FittedPosterior<'a> {
+/// The fitted `q` of every datapoint, in numbers of type `T`.
+pub enum FittedPosterior<'a, T> {
     /// Diagonal Gaussians, in plain memory.
-    Diagonal(InitialGaussian),
+    Diagonal(WhitenedCoordinates<T>),
     /// Any other family.
     Any {
         family: &'a dyn VariationalFamily,
         params: &'a VariationalParams,
-        rows: Vec<Vec<f32>>, // [B, Q]
+        rows: Vec<Vec<T>>, // [B, Q]
     },
 }
 
-impl<'a> FittedPosterior<'a> {
+impl<'a, T: FloatNumber> FittedPosterior<'a, T>
+where
+    dyn VariationalFamily + 'a: RowTransform<T>,
+{
     pub fn new(family: &'a dyn VariationalFamily, params: &'a VariationalParams) -> Self {
         if family.as_diagonal_gaussian().is_some() {
-            return Self::Diagonal(InitialGaussian::matching_moments_of(family, params));
+            let gaussian = InitialGaussian::matching_moments_of(family, params);
+            return Self::Diagonal(gaussian.coordinates());
         }
-        let narrow = |row: Vec<f64>| row.into_iter().map(|v| v as f32).collect();
+        let rounded = |row: Vec<f64>| row.into_iter().map(T::from_f64).collect();
         Self::Any {
             family,
             params,
-            rows: params.to_rows().into_iter().map(narrow).collect(),
+            rows: params.to_rows().into_iter().map(rounded).collect(),
         }
     }
 
@@ -46,7 +50,7 @@ impl<'a> FittedPosterior<'a> {
     }
 
     /// Writes draws `z` (`[S, D]`) of a datapoint and `log q` (`[S]`) at them, from `noise` (`[S, N]`).
-    fn draw(&self, point: usize, noise: &[f32], z: &mut [f32], log_q: &mut [f64]) {
+    fn draw(&self, point: usize, noise: &[T], z: &mut [T], log_q: &mut [f64]) {
         match self {
             Self::Diagonal(initial) => {
                 let dim = initial.latent_dim();
@@ -56,15 +60,17 @@ impl<'a> FittedPosterior<'a> {
                     *log_q = initial.log_density(point, sum_of_squares(noise));
                 }
             }
-            Self::Any { family, rows, .. } => family.transform_row(&rows[point], noise, z, log_q),
+            Self::Any { family, rows, .. } => {
+                RowTransform::<T>::transform_row(*family, &rows[point], noise, z, log_q);
+            }
         }
     }
 
     /// Returns `log q` of a datapoint at any `z`: `[S, D] -> [S]`, nats.
-    fn log_density(&self, point: usize, z: &[f32]) -> Vec<f64> {
+    fn log_density(&self, point: usize, z: &[T]) -> Vec<f64> {
         match self {
             Self::Diagonal(initial) => {
-                let mut w = vec![0.0; initial.latent_dim()];
+                let mut w = vec![T::default(); initial.latent_dim()];
                 let places = z.chunks_exact(initial.latent_dim());
                 places
                     .map(|z| {
@@ -86,20 +92,23 @@ impl<'a> FittedPosterior<'a> {
 }
 
 /// One datapoint's draws from `(1 − share) q + share N(0, I)`.
-pub struct Proposal<'a> {
-    q: &'a FittedPosterior<'a>,
+pub struct Proposal<'q, 'a, T> {
+    q: &'q FittedPosterior<'a, T>,
     point: usize,
     prior_share: f64,
     noise: NoiseStream,
     components: NoiseStream,
-    z: Vec<f32>,         // [S, D]
+    z: Vec<T>,           // [S, D]
     log_q: Vec<f64>,     // [S]
     log_joint: Vec<f64>, // [S]
 }
 
-impl<'a> Proposal<'a> {
+impl<'q, 'a, T: FloatNumber> Proposal<'q, 'a, T>
+where
+    dyn VariationalFamily + 'a: RowTransform<T>,
+{
     pub fn new(
-        q: &'a FittedPosterior,
+        q: &'q FittedPosterior<'a, T>,
         point: usize,
         id: u64,
         prior_share: f64,
@@ -158,8 +167,8 @@ impl<'a> Proposal<'a> {
     /// Makes the next `n` draws, with `log q` at each.
     fn draw(&mut self, n: usize) {
         let (dim, noise_dim) = self.q.latent_and_noise_dims();
-        let noise = self.noise.normal_values(n, noise_dim);
-        self.z.resize(n * dim, 0.0);
+        let noise = T::from_f32_values(self.noise.normal_values(n, noise_dim));
+        self.z.resize(n * dim, T::default());
         self.log_q.resize(n, 0.0);
         self.q
             .draw(self.point, &noise, &mut self.z, &mut self.log_q);
@@ -170,7 +179,7 @@ impl<'a> Proposal<'a> {
             return;
         }
         let normals = |&s: &usize| noise[s * noise_dim..][..dim].iter().copied();
-        let places: Vec<f32> = prior_draws.iter().flat_map(normals).collect();
+        let places: Vec<T> = prior_draws.iter().flat_map(normals).collect();
         let log_q = self.q.log_density(self.point, &places);
         let places = places.chunks_exact(dim).zip(log_q);
         for (&s, (place, log_q)) in prior_draws.iter().zip(places) {
@@ -180,7 +189,7 @@ impl<'a> Proposal<'a> {
     }
 
     /// Returns `log ((1 − share) q(z) + share N(z; 0, I))`, nats.
-    fn log_density(&self, z: &[f32], log_q: f64) -> f64 {
+    fn log_density(&self, z: &[T], log_q: f64) -> f64 {
         if self.prior_share == 0.0 {
             return log_q;
         }

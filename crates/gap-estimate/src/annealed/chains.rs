@@ -1,9 +1,9 @@
 //! Hamiltonian chains of a batch: several for each datapoint, all moved together.
 
-use super::initial_gaussian::{InitialGaussian, sum_of_squares};
+use super::initial_gaussian::{InitialGaussian, WhitenedCoordinates, sum_of_squares};
 use crate::estimate::EstimateError;
 use gap_data::Batch;
-use gap_model::{JointOutputs, JointRowEvaluator, LatentVariableModel, Precision};
+use gap_model::{FloatNumber, JointOutputs, JointRowEvaluator, LatentVariableModel, Precision};
 use gap_torch::{NoiseStream, SeedKey};
 
 /// Each transition of a chain multiplies its step size by a random factor between this and 1. With a fixed
@@ -30,66 +30,68 @@ pub struct TransitionSettings<'a> {
 }
 
 /// `C` chains for each of `B` datapoints, in the coordinates of their initial Gaussian; row `c·B + b` is chain
-/// `c` of datapoint `b`.
-pub struct Chains<'a> {
+/// `c` of datapoint `b`. Positions and momenta have the type `T`.
+pub struct Chains<'a, T> {
     joint: JointRowEvaluator<'a>,
-    initial: &'a InitialGaussian,
+    initial: WhitenedCoordinates<T>,
     transitions: HmcSettings,
     noise: NoiseStream,
     points: Vec<usize>, // [C·B]
-    current: ChainState,
-    proposed: ChainState,
-    momentum: Vec<f32>, // [C·B, D]
-    z: Vec<f32>,        // [C·B, D]
+    current: ChainState<T>,
+    proposed: ChainState<T>,
+    momentum: Vec<T>, // [C·B, D]
+    z: Vec<T>,        // [C·B, D]
     /// The acceptance probability of each proposal in the latest transition: `[C·B]`.
     acceptance: Vec<f64>,
 }
 
 /// The positions of chains, and the log joint and its gradient there.
 #[derive(Clone)]
-struct ChainState {
-    w: Vec<f32>,         // [C·B, D]
-    score: Vec<f32>,     // ∇_w log p(x, z), [C·B, D]
+struct ChainState<T> {
+    w: Vec<T>,           // [C·B, D]
+    score: Vec<T>,       // ∇_w log p(x, z), [C·B, D]
     log_joint: Vec<f64>, // [C·B]
 }
 
-impl ChainState {
-    fn new_unevaluated(w: Vec<f32>, n_rows: usize) -> Self {
+impl<T: FloatNumber> ChainState<T> {
+    fn new_unevaluated(w: Vec<T>, n_rows: usize) -> Self {
         Self {
-            score: vec![0.0; w.len()],
+            score: vec![T::default(); w.len()],
             log_joint: vec![0.0; n_rows],
             w,
         }
     }
 }
 
-impl<'a> Chains<'a> {
+impl<'a, T: FloatNumber> Chains<'a, T> {
     /// Creates chains that begin at independent draws from their initial Gaussian.
     pub fn from_initial_draws(
         model: &'a dyn LatentVariableModel,
-        initial: &'a InitialGaussian,
+        initial: &InitialGaussian,
         batch: &Batch,
         n_chains: usize,
         transitions: HmcSettings,
         key: SeedKey,
     ) -> Result<Self, EstimateError> {
         let mut noise = NoiseStream::new(key, batch.ids(), tch::Device::Cpu);
-        let w = noise.normal_values(n_chains, initial.latent_dim());
+        let initial = initial.coordinates::<T>();
+        let w = T::from_f32_values(noise.normal_values(n_chains, initial.latent_dim()));
         Self::new_evaluated_at(model, initial, batch, w, transitions, noise)
     }
 
     /// Creates chains that all begin at the position of their datapoint in `z`, `[B, D]`.
     pub fn from_positions(
         model: &'a dyn LatentVariableModel,
-        initial: &'a InitialGaussian,
+        initial: &InitialGaussian,
         batch: &Batch,
-        (z, n_chains): (&[f32], usize),
+        (z, n_chains): (&[T], usize),
         transitions: HmcSettings,
         key: SeedKey,
     ) -> Result<Self, EstimateError> {
         let noise = NoiseStream::new(key, batch.ids(), tch::Device::Cpu);
+        let initial = initial.coordinates::<T>();
         let dim = initial.latent_dim();
-        let mut w = vec![0.0; z.len()];
+        let mut w = vec![T::default(); z.len()];
         let places = w.chunks_exact_mut(dim).zip(z.chunks_exact(dim));
         for (point, (w, z)) in places.enumerate() {
             initial.whiten(point, z, w);
@@ -106,9 +108,9 @@ impl<'a> Chains<'a> {
 
     fn new_evaluated_at(
         model: &'a dyn LatentVariableModel,
-        initial: &'a InitialGaussian,
+        initial: WhitenedCoordinates<T>,
         batch: &Batch,
-        w: Vec<f32>,
+        w: Vec<T>,
         transitions: HmcSettings,
         noise: NoiseStream,
     ) -> Result<Self, EstimateError> {
@@ -116,15 +118,15 @@ impl<'a> Chains<'a> {
         let state = ChainState::new_unevaluated(w, n_rows);
         let mut chains = Self {
             joint: JointRowEvaluator::new(model, batch.x())?,
-            initial,
             transitions,
             noise,
             points: (0..n_rows).map(|row| row % n_points.max(1)).collect(),
             proposed: state.clone(),
             current: state,
             momentum: Vec::new(),
-            z: vec![0.0; n_rows * initial.latent_dim()],
+            z: vec![T::default(); n_rows * initial.latent_dim()],
             acceptance: vec![0.0; n_rows],
+            initial,
         };
         chains.compute_proposal_log_joint()?;
         chains.compute_proposal_score()?;
@@ -158,27 +160,23 @@ impl<'a> Chains<'a> {
     pub fn advance(&mut self, settings: &TransitionSettings) -> Result<(), EstimateError> {
         let dim = self.initial.latent_dim();
         let n_chains = self.points.len() / self.n_points().max(1);
-        self.momentum = self.noise.normal_values(n_chains, dim);
+        self.momentum = T::from_f32_values(self.noise.normal_values(n_chains, dim));
         let uniforms = self.noise.uniform_values(n_chains, 2); // [C·B, 2]
         let before = self.hamiltonians(&self.current, settings.beta);
         self.proposed.w.copy_from_slice(&self.current.w);
         self.proposed.score.copy_from_slice(&self.current.score);
-        let steps: Vec<f32> = (self.points.iter().zip(uniforms.chunks_exact(2)))
+        let steps: Vec<T> = (self.points.iter().zip(uniforms.chunks_exact(2)))
             .map(|(&point, u)| {
-                settings.step_sizes[point] as f32
-                    * (MIN_STEP_JITTER_FACTOR + (1.0 - MIN_STEP_JITTER_FACTOR) * u[0])
+                let jitter = MIN_STEP_JITTER_FACTOR + (1.0 - MIN_STEP_JITTER_FACTOR) * u[0];
+                T::from_f64(settings.step_sizes[point]) * T::from_f64(f64::from(jitter))
             })
             .collect();
-        self.kick_momenta(&steps, 0.5, settings.beta as f32);
+        self.kick_momenta(&steps, 0.5, settings.beta);
         for step in 1..=self.transitions.leapfrog_steps {
             self.drift_positions(&steps);
             self.compute_proposal_score()?;
             let is_last = step == self.transitions.leapfrog_steps;
-            self.kick_momenta(
-                &steps,
-                if is_last { 0.5 } else { 1.0 },
-                settings.beta as f32,
-            );
+            self.kick_momenta(&steps, if is_last { 0.5 } else { 1.0 }, settings.beta);
         }
         self.compute_proposal_log_joint()?;
         let after = self.hamiltonians(&self.proposed, settings.beta);
@@ -208,7 +206,7 @@ impl<'a> Chains<'a> {
     }
 
     /// Returns `−log f_β(w) + ½ |momentum|²`, up to a constant for each datapoint.
-    fn hamiltonians(&self, state: &ChainState, beta: f64) -> Vec<f64> {
+    fn hamiltonians(&self, state: &ChainState<T>, beta: f64) -> Vec<f64> {
         let dim = self.initial.latent_dim();
         let places = state.w.chunks_exact(dim).zip(&state.log_joint);
         let rows = places.zip(self.momentum.chunks_exact(dim));
@@ -221,7 +219,7 @@ impl<'a> Chains<'a> {
 
     /// Changes the momenta by `part` of a step along the gradient of `log f_β` in `w`:
     /// `−(1 − β) w + β ∇_w log p(x, z)`.
-    fn kick_momenta(&mut self, steps: &[f32], part: f32, beta: f32) {
+    fn kick_momenta(&mut self, steps: &[T], part: f64, beta: f64) {
         let dim = self.initial.latent_dim();
         let places = self
             .proposed
@@ -229,22 +227,24 @@ impl<'a> Chains<'a> {
             .chunks_exact(dim)
             .zip(self.proposed.score.chunks_exact(dim));
         let rows = self.momentum.chunks_exact_mut(dim).zip(places);
-        for ((momentum, (w, score)), step) in rows.zip(steps) {
-            let (anchor_part, joint_part) = (-part * step * (1.0 - beta), part * step * beta);
+        let (part, beta) = (T::from_f64(part), T::from_f64(beta));
+        for ((momentum, (w, score)), &step) in rows.zip(steps) {
+            let anchor_part = -part * step * (T::from_f64(1.0) - beta);
+            let joint_part = part * step * beta;
             for i in 0..dim {
                 momentum[i] += anchor_part * w[i] + joint_part * score[i];
             }
         }
     }
 
-    fn drift_positions(&mut self, steps: &[f32]) {
+    fn drift_positions(&mut self, steps: &[T]) {
         let dim = self.initial.latent_dim();
         let rows = self
             .proposed
             .w
             .chunks_exact_mut(dim)
             .zip(self.momentum.chunks_exact(dim));
-        for ((w, momentum), step) in rows.zip(steps) {
+        for ((w, momentum), &step) in rows.zip(steps) {
             for i in 0..dim {
                 w[i] += step * momentum[i];
             }

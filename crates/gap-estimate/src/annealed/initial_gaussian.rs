@@ -1,7 +1,8 @@
 //! Where an annealing path begins: a Gaussian for each datapoint.
 
 use gap_infer::{VariationalFamily, VariationalParams};
-use gap_torch::{NoiseStream, SeedKey, to_f32_values};
+use gap_model::FloatNumber;
+use gap_torch::{NoiseStream, SeedKey, to_f64_values};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
@@ -9,35 +10,43 @@ use tch::{Device, Kind, Tensor};
 /// diagonal Gaussian. As many draws with the opposite noise are added.
 const MOMENT_MATCHING_DRAWS: i64 = 2048;
 
-/// A Gaussian for each datapoint. Chains move in coordinates `w` in which it is the standard normal:
-/// `z = mean + F w`.
+/// A Gaussian for each datapoint, `N(mean, F Fᵀ)`.
 #[derive(Clone, Debug)]
 pub struct InitialGaussian {
     latent_dim: usize,
-    mean: Vec<f32>, // [B, D]
-    factor: CovarianceFactor,
-    /// `log |F|` of each datapoint, computed from the `f32` values of `F` that are used.
+    mean: Vec<f64>, // [B, D]
+    factor: CovarianceFactor<f64>,
+}
+
+/// The map from coordinates `w`, in which an [`InitialGaussian`] is the standard normal and chains move, to
+/// `z = mean + F w`, in numbers of type `T`.
+#[derive(Clone, Debug)]
+pub struct WhitenedCoordinates<T> {
+    latent_dim: usize,
+    mean: Vec<T>, // [B, D]
+    factor: CovarianceFactor<T>,
+    /// `log |F|` of each datapoint, computed from the values of `F` that are used.
     log_dets: Vec<f64>, // [B]
 }
 
 /// The factor `F` of each covariance `F Fᵀ`.
 #[derive(Clone, Debug)]
-enum CovarianceFactor {
+enum CovarianceFactor<T> {
     /// Standard deviations: `[B, D]`.
-    Diagonal(Vec<f32>),
+    Diagonal(Vec<T>),
     /// Lower triangles, rows one after another: `[B, D, D]`.
-    Lower(Vec<f32>),
+    Lower(Vec<T>),
 }
 
 impl InitialGaussian {
     /// The standard normal prior, for `n_points` datapoints.
     pub fn standard_normal_prior(n_points: usize, latent_dim: usize) -> Self {
         let std = vec![1.0; n_points * latent_dim];
-        Self::new(
+        Self {
             latent_dim,
-            vec![0.0; std.len()],
-            CovarianceFactor::Diagonal(std),
-        )
+            mean: vec![0.0; std.len()],
+            factor: CovarianceFactor::Diagonal(std),
+        }
     }
 
     /// Returns the Gaussian with the moments of a fitted `q`, for each datapoint: `q` itself if it is a
@@ -48,14 +57,12 @@ impl InitialGaussian {
                 let (mean, log_std) = diagonal.mean_and_log_std(params);
                 let rows = |tensor: Tensor| VariationalParams(tensor).to_rows().concat();
                 let std = rows(log_std.copy());
-                let std = std.into_iter().map(|log_std| log_std.exp() as f32);
-                let mean = rows(mean.copy()).into_iter().map(|mean| mean as f32);
-                let latent_dim = family.latent_dim() as usize;
-                Self::new(
-                    latent_dim,
-                    mean.collect(),
-                    CovarianceFactor::Diagonal(std.collect()),
-                )
+                let std = std.into_iter().map(f64::exp);
+                Self {
+                    latent_dim: family.latent_dim() as usize,
+                    mean: rows(mean.copy()),
+                    factor: CovarianceFactor::Diagonal(std.collect()),
+                }
             }
             None => Self::from_estimated_moments(family, params),
         }
@@ -76,18 +83,40 @@ impl InitialGaussian {
             let center = z.mean_dim([0_i64].as_slice(), true, Kind::Double);
             let apart = z - &center;
             let covariance = apart.tr().matmul(&apart) / apart.size()[0] as f64;
-            mean.extend(to_f32_values(&center));
+            mean.extend(to_f64_values(&center));
             // The factorisation fails if draws are not finite.
             let factor = covariance.f_linalg_cholesky(false);
             let factor = factor.unwrap_or_else(|_| covariance.full_like(f64::NAN));
-            lower.extend(to_f32_values(&factor));
+            lower.extend(to_f64_values(&factor));
         }
-        Self::new(dim as usize, mean, CovarianceFactor::Lower(lower))
+        Self {
+            latent_dim: dim as usize,
+            mean,
+            factor: CovarianceFactor::Lower(lower),
+        }
     }
 
-    fn new(latent_dim: usize, mean: Vec<f32>, factor: CovarianceFactor) -> Self {
-        let log_sum = |diagonal: &mut dyn Iterator<Item = &f32>| -> f64 {
-            diagonal.map(|&s| f64::from(s).ln()).sum()
+    /// The number of datapoints, `B`.
+    pub const fn n_points(&self) -> usize {
+        self.mean.len() / self.latent_dim
+    }
+
+    /// The coordinates in which it is the standard normal, rounded to the type `T`.
+    pub fn coordinates<T: FloatNumber>(&self) -> WhitenedCoordinates<T> {
+        let rounded =
+            |values: &[f64]| -> Vec<T> { values.iter().map(|&v| T::from_f64(v)).collect() };
+        let factor = match &self.factor {
+            CovarianceFactor::Diagonal(std) => CovarianceFactor::Diagonal(rounded(std)),
+            CovarianceFactor::Lower(lower) => CovarianceFactor::Lower(rounded(lower)),
+        };
+        WhitenedCoordinates::new(self.latent_dim, rounded(&self.mean), factor)
+    }
+}
+
+impl<T: FloatNumber> WhitenedCoordinates<T> {
+    fn new(latent_dim: usize, mean: Vec<T>, factor: CovarianceFactor<T>) -> Self {
+        let log_sum = |diagonal: &mut dyn Iterator<Item = &T>| -> f64 {
+            diagonal.map(|&s| s.to_f64().ln()).sum()
         };
         let log_dets = match &factor {
             CovarianceFactor::Diagonal(std) => {
@@ -119,12 +148,12 @@ impl InitialGaussian {
         self.latent_dim
     }
 
-    fn mean(&self, point: usize) -> &[f32] {
+    fn mean(&self, point: usize) -> &[T] {
         &self.mean[point * self.latent_dim..][..self.latent_dim]
     }
 
     /// Writes `z = mean + F w` of a datapoint.
-    pub fn unwhiten(&self, point: usize, w: &[f32], z: &mut [f32]) {
+    pub fn unwhiten(&self, point: usize, w: &[T], z: &mut [T]) {
         let (dim, mean) = (self.latent_dim, self.mean(point));
         match &self.factor {
             CovarianceFactor::Diagonal(std) => {
@@ -136,15 +165,14 @@ impl InitialGaussian {
             CovarianceFactor::Lower(lower) => {
                 let rows = lower[point * dim * dim..].chunks_exact(dim);
                 for (i, row) in rows.take(dim).enumerate() {
-                    let products = row[..=i].iter().zip(w).map(|(l, w)| l * w);
-                    z[i] = mean[i] + products.sum::<f32>();
+                    z[i] = mean[i] + sum_of_products(&row[..=i], w);
                 }
             }
         }
     }
 
     /// Writes the `w` of a position `z`; the inverse of [`Self::unwhiten`].
-    pub fn whiten(&self, point: usize, z: &[f32], w: &mut [f32]) {
+    pub fn whiten(&self, point: usize, z: &[T], w: &mut [T]) {
         let (dim, mean) = (self.latent_dim, self.mean(point));
         match &self.factor {
             CovarianceFactor::Diagonal(std) => {
@@ -156,8 +184,7 @@ impl InitialGaussian {
             CovarianceFactor::Lower(lower) => {
                 let rows = lower[point * dim * dim..].chunks_exact(dim);
                 for (i, row) in rows.take(dim).enumerate() {
-                    let products = row[..i].iter().zip(&*w).map(|(l, w)| l * w);
-                    let known: f32 = products.sum();
+                    let known = sum_of_products(&row[..i], w);
                     w[i] = (z[i] - mean[i] - known) / row[i];
                 }
             }
@@ -165,11 +192,11 @@ impl InitialGaussian {
     }
 
     /// Replaces `score` by `Fᵀ score`, the gradient in `w`.
-    pub fn pull_back(&self, point: usize, score: &mut [f32]) {
+    pub fn pull_back(&self, point: usize, score: &mut [T]) {
         let dim = self.latent_dim;
         match &self.factor {
             CovarianceFactor::Diagonal(std) => {
-                for (score, std) in score.iter_mut().zip(&std[point * dim..]) {
+                for (score, &std) in score.iter_mut().zip(&std[point * dim..]) {
                     *score *= std;
                 }
             }
@@ -177,7 +204,8 @@ impl InitialGaussian {
                 let lower = &lower[point * dim * dim..][..dim * dim];
                 for i in 0..dim {
                     // Column i is zero above the diagonal, and scores from i on have not been replaced yet.
-                    score[i] = (i..dim).map(|k| lower[k * dim + i] * score[k]).sum();
+                    let products = (i..dim).map(|k| lower[k * dim + i] * score[k]);
+                    score[i] = products.fold(T::default(), T::add);
                 }
             }
         }
@@ -190,6 +218,11 @@ impl InitialGaussian {
 }
 
 /// `|w|²`, summed in `f64`.
-pub fn sum_of_squares(values: &[f32]) -> f64 {
-    values.iter().map(|&v| f64::from(v).powi(2)).sum()
+pub fn sum_of_squares<T: FloatNumber>(values: &[T]) -> f64 {
+    values.iter().map(|&v| v.to_f64().powi(2)).sum()
+}
+
+fn sum_of_products<T: FloatNumber>(left: &[T], right: &[T]) -> T {
+    let products = left.iter().zip(right).map(|(&l, &r)| l * r);
+    products.fold(T::default(), T::add)
 }

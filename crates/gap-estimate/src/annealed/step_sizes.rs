@@ -9,7 +9,7 @@ use super::chains::{Chains, HmcSettings, TransitionSettings};
 use super::initial_gaussian::InitialGaussian;
 use crate::estimate::EstimateError;
 use gap_data::Batch;
-use gap_model::LatentVariableModel;
+use gap_model::{FloatNumber, LatentVariableModel};
 use gap_torch::SeedKey;
 
 /// The mean acceptance probability that is aimed at. Trajectories with a fixed number of steps travel
@@ -37,7 +37,7 @@ const MAX_TRAJECTORY_LENGTH: f64 = 2.0;
 
 /// Returns a step size for each datapoint, `[B]`. Its logarithm is found by stochastic approximation (Robbins
 /// and Monro 1951), and averaged over the last half of the run (Polyak and Juditsky 1992).
-pub fn adapt_step_sizes(
+pub fn adapt_step_sizes<T: FloatNumber>(
     model: &dyn LatentVariableModel,
     initial: &InitialGaussian,
     batch: &Batch,
@@ -46,7 +46,7 @@ pub fn adapt_step_sizes(
 ) -> Result<Vec<f64>, EstimateError> {
     let n_points = initial.n_points();
     let key = key.for_role("step-size");
-    let mut chains =
+    let mut chains: Chains<T> =
         Chains::from_initial_draws(model, initial, batch, ADAPTATION_CHAINS, transitions, key)?;
     let mut log_steps = vec![INITIAL_STEP_SIZE.ln(); n_points];
     let mut kept = vec![0.0; n_points];

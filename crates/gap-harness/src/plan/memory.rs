@@ -13,8 +13,8 @@ use gap_infer::{FitCost, StopReason};
 use gap_model::ConvShape;
 use gap_schema::Record;
 use gap_spec::{
-    AnnealingSchedule, CheckedSpec, Count, EncoderKind, EncoderSpec, Estimator, Family, ModelKind,
-    NoiseSource, Split, StepRule, TrainingSpec,
+    AnnealingSchedule, CheckedSpec, Count, EncoderKind, EncoderSpec, Estimator, Family,
+    FloatPrecision, ModelKind, NoiseSource, Split, StepRule, TrainingSpec,
 };
 use std::fmt;
 
@@ -248,6 +248,20 @@ impl<'a> Sizes<'a> {
         family.param_dim(self.latent_dim as usize) as f64
     }
 
+    /// Bytes of a number that is inferred or measured with. Fits have 32 bits in any case.
+    fn number_bytes(&self) -> f64 {
+        match self.spec.precision {
+            FloatPrecision::Single => F32,
+            FloatPrecision::Double => F64,
+        }
+    }
+
+    /// The weights of the model in a stage that measures with it.
+    fn frozen_decoder(&self) -> Array {
+        let n_arrays = ARRAYS_PER_FROZEN_WEIGHT * self.number_bytes() / F32;
+        self.decoder().weights(n_arrays, self.observed_key())
+    }
+
     fn latent_key(&self) -> Key {
         Key::count("model.latent_dim", self.spec.model.latent_dim)
     }
@@ -342,7 +356,7 @@ impl<'a> Sizes<'a> {
         let Some(training) = &self.spec.model.training else {
             return StageMemory {
                 work: "making the model".to_owned(),
-                arrays: vec![decoder.weights(ARRAYS_PER_FROZEN_WEIGHT, self.observed_key())],
+                arrays: vec![self.frozen_decoder()],
             };
         };
         let key = "model.training";
@@ -386,7 +400,7 @@ impl<'a> Sizes<'a> {
         ];
         if self.spec.data.is_synthetic() {
             let (n, key) = &self.train_points;
-            arrays.push(self.drawn_points(*n, vec![key.clone()]));
+            arrays.push(self.drawn_points(*n, F32, vec![key.clone()]));
         }
         StageMemory {
             work: format!("fitting {}", encoder.name()),
@@ -394,8 +408,9 @@ impl<'a> Sizes<'a> {
         }
     }
 
-    /// Points that are drawn from the model: their numbers, generators, observations and latent variables.
-    fn drawn_points(&self, n: f64, mut keys: Vec<Key>) -> Array {
+    /// Points that are drawn from the model: their numbers, generators, observations and latent variables, where an
+    /// observed or latent number has so many bytes.
+    fn drawn_points(&self, n: f64, number_bytes: f64, mut keys: Vec<Key>) -> Array {
         keys.extend(self.observed_key());
         // A series is drawn from its beginning, with one generator after the other.
         let generator = match self.spec.model.kind {
@@ -403,19 +418,16 @@ impl<'a> Sizes<'a> {
             _ => GENERATOR_BYTES,
         };
         Array {
-            bytes: n * (F64 + generator + F32 * (self.observed_dim + self.latent_dim)),
+            bytes: n * (F64 + generator + number_bytes * (self.observed_dim + self.latent_dim)),
             keys,
         }
     }
 
     /// What every stage has that measures `n` points of a part of the data: the model, and the points.
     fn points_under_model(&self, split: Split, key: &Key, n: f64) -> Vec<Array> {
-        let mut arrays = vec![
-            self.decoder()
-                .weights(ARRAYS_PER_FROZEN_WEIGHT, self.observed_key()),
-        ];
+        let mut arrays = vec![self.frozen_decoder()];
         if self.spec.data.is_synthetic() || split == Split::Simulated {
-            arrays.push(self.drawn_points(n, vec![key.clone()]));
+            arrays.push(self.drawn_points(n, self.number_bytes(), vec![key.clone()]));
         }
         if self.spec.model.kind == ModelKind::TimeSeries && split == Split::Test {
             // A series that begins with the training points: their numbers, and two normals for each.
@@ -440,7 +452,7 @@ impl<'a> Sizes<'a> {
     /// two numbers that belong to a row.
     fn evaluation(&self, n: f64, n_samples: f64, keys: Vec<Key>) -> Array {
         Array {
-            bytes: n * n_samples * (2.0 * F32 * self.latent_dim + 3.0 * F64),
+            bytes: n * n_samples * (2.0 * self.number_bytes() * self.latent_dim + 3.0 * F64),
             keys,
         }
     }
@@ -485,7 +497,7 @@ impl<'a> Sizes<'a> {
         };
         let chains = f64::from(annealed.chains.get());
         // Positions and scores of two states, momenta and z; and what belongs to a chain.
-        let bytes_per_chain = 6.0 * F32 * self.latent_dim + 5.0 * F64;
+        let bytes_per_chain = 6.0 * self.number_bytes() * self.latent_dim + 5.0 * F64;
         let mut arrays = vec![Array {
             bytes: n * chains * bytes_per_chain,
             keys: vec![Key::count("estimators.annealed.chains", annealed.chains)],
@@ -513,7 +525,7 @@ impl<'a> Sizes<'a> {
             arrays.extend(self.search(batch, &[self.batch_key(n)]));
             arrays.push(self.records(n, fitted, vec![key.clone()]));
             arrays.push(Array {
-                bytes: 2.0 * F32 * n * self.params(self.family()),
+                bytes: 2.0 * self.number_bytes() * n * self.params(self.family()),
                 keys: vec![key.clone()],
             });
             stages.push(StageMemory {
@@ -545,7 +557,7 @@ impl<'a> Sizes<'a> {
         let refinement = self.spec.refinement.as_ref()?;
         let (n_counts, batch) = (refinement.steps.len(), self.batch(n));
         let steps = Key::list("refinement.steps", n_counts);
-        let of_count = F32 * self.params(self.family())
+        let of_count = self.number_bytes() * self.params(self.family())
             + size_of::<StopReason>() as f64
             + size_of::<FitCost>() as f64;
         let fitted = Estimator::for_fitted_q(true).count();
@@ -632,7 +644,7 @@ impl<'a> Sizes<'a> {
                 arrays.push(self.evaluation(points, draws, keys()));
                 if settings.noise == Some(NoiseSource::Independent) {
                     arrays.push(Array {
-                        bytes: F32 * points * draws * self.latent_dim,
+                        bytes: self.number_bytes() * points * draws * self.latent_dim,
                         keys: keys(),
                     });
                 }

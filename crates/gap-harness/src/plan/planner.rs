@@ -6,7 +6,7 @@ use crate::work::{
     AmortizedWork, AscentWork, EncoderWork, FreeFormWork, ModelWork, OptimaWork, PosteriorGridWork,
     Stage, TrainingDataKey,
 };
-use gap_spec::{CheckedSpec, EncoderSpec, Family, Split};
+use gap_spec::{CheckedSpec, EncoderSpec, Family, FloatPrecision, Split};
 
 /// Collects the stages of a plan.
 pub struct Planner<'a> {
@@ -42,7 +42,13 @@ impl<'a> Planner<'a> {
 
     pub(super) fn add(&mut self, work: impl Into<Stage>) -> StageId {
         let stage = work.into();
-        let id = StageId::new(stage.kind(), &stage, self.environment);
+        let id = match self.spec.precision {
+            FloatPrecision::Double if stage.depends_on_precision() => {
+                let settings = (FloatPrecision::Double, &stage);
+                StageId::new(stage.kind(), &settings, self.environment)
+            }
+            _ => StageId::new(stage.kind(), &stage, self.environment),
+        };
         self.stages.push((id.clone(), stage));
         id
     }
@@ -146,7 +152,7 @@ impl<'a> Planner<'a> {
                 name: name.clone(),
                 ascent: ascent.clone(),
                 tolerance_nats: self.spec.free_form.tolerance_nats.get(),
-                precision: self.spec.free_form.precision,
+                precision: self.spec.free_form.precision(),
                 elbo_samples: self.spec.estimators.elbo_samples,
             });
         }

@@ -21,7 +21,7 @@ use gap_infer::{VariationalFamily, VariationalParams, family};
 use gap_model::{ExactPosterior, LatentVariableModel};
 use gap_schema::{CalibrationRow, Record, RowFile};
 use gap_spec::{AdaptiveSpec, AnnealedSpec, Count, Estimator, Family, FreeFormSpec};
-use gap_torch::{NoiseStream, SeedKey, to_f32_values};
+use gap_torch::{NoiseStream, SeedKey, to_f64_values};
 use serde::Serialize;
 use tch::Kind;
 
@@ -226,14 +226,14 @@ impl CalibrationProblem<'_> {
 
     /// Draws once from the posterior for each id, `[B, D]`. The estimate of reversed chains is an upper bound
     /// only on average over the draws that chains begin at, so each replicate needs its own draw.
-    fn posterior_draws(&self, ids: &[u64]) -> Result<Vec<f32>, RunError> {
+    fn posterior_draws(&self, ids: &[u64]) -> Result<Vec<f64>, RunError> {
         let moments = self.exact.posterior_moments(self.datapoint.x());
         let (mean, covariance) = moments.map_err(stage_error)?; // [1, D], [D, D]
         let dim = self.model.latent_dim();
         let mut noise = NoiseStream::new(self.key.for_role("posterior"), ids, mean.device());
         let normals = noise.normal(1, dim).squeeze_dim(0).to_kind(Kind::Double); // [B, D]
         let factor = covariance.linalg_cholesky(false);
-        Ok(to_f32_values(&(mean + normals.matmul(&factor.tr()))))
+        Ok(to_f64_values(&(mean + normals.matmul(&factor.tr()))))
     }
 
     /// Summarises the replicates in one row.

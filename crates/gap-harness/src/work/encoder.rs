@@ -39,9 +39,13 @@ impl Work for EncoderWork {
         format!("fit {}", self.encoder.name())
     }
 
+    fn depends_on_precision(&self) -> bool {
+        false
+    }
+
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
         let key = seed_key(self.seed);
-        let model = context.load_model(&self.model)?;
+        let model = context.load_model_for_fit(&self.model)?;
         let family = family::build_family(self.family, model.latent_dim());
         let observations = context.observations;
         let data = observations.training_points(self.seed, Some(model.as_ref()))?;

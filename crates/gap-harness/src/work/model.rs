@@ -4,7 +4,7 @@ use super::Work;
 use crate::context::{Context, seed_key};
 use crate::encoders::{self, EncoderFit, EncoderLayout};
 use crate::error::{RunError, stage_error};
-use crate::models::{Model, ModelLayout};
+use crate::models::{Model, ModelLayout, number_kind};
 use crate::stage_id::StageId;
 use gap_infer::train::fit_decoder_and_encoder;
 use gap_infer::{ModelDuringFit, family};
@@ -63,6 +63,10 @@ impl Work for ModelWork {
         }
     }
 
+    fn depends_on_precision(&self) -> bool {
+        self.model.training.is_none()
+    }
+
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
         let layout = ModelLayout {
             model: self.model.clone(),
@@ -71,7 +75,11 @@ impl Work for ModelWork {
         match &self.model.training {
             Some(training) => self.fit_decoder(&layout, training, context)?,
             None => layout
-                .random(seed_key(self.seed), context.device)
+                .random(
+                    seed_key(self.seed),
+                    number_kind(context.precision),
+                    context.device,
+                )
                 .save(&layout, context.output)?,
         }
         Ok(Vec::new())

@@ -254,7 +254,8 @@ fn log_joint(
     places: &[[f64; 2]],
 ) -> Result<Vec<f64>, RunError> {
     let flat: Vec<f32> = places.iter().flatten().map(|&z| z as f32).collect();
-    let z = Tensor::from_slice(&flat).view([-1, 1, 2]);
+    let z = Tensor::from_slice(&flat).to_kind(model.kind());
+    let z = z.view([-1, 1, 2]);
     let log_joint = model.log_joint(batch.x(), &z.to_device(model.device()));
     Ok(to_f64_values(&log_joint.map_err(stage_error)?))
 }

@@ -12,7 +12,7 @@ use crate::starts::Starts;
 use gap_infer::family;
 use gap_schema::Record;
 use gap_spec::{AnnealedSpec, BoundSpec, Family, FreeFormSpec};
-use gap_torch::to_f32_values;
+use gap_torch::to_f64_values;
 use serde::Serialize;
 
 /// Estimates `log p(x)` by annealing, with lower and upper bounds, on points that are drawn from the model.
@@ -57,7 +57,7 @@ impl Work for SimulatedWork {
         let ids = self.points.range();
         let ids = u64::from(ids.start)..u64::from(ids.end);
         let (points, z) = simulated_points(self.seed, model.as_ref(), ids)?;
-        let z = to_f32_values(&z);
+        let z = to_f64_values(&z);
         let starts = Starts::load(self.search.starts(), &self.model, context)?;
         let companion = initial_encoder(&self.annealed, &self.model, context)?;
         let key = seed_key(self.seed);

@@ -1,12 +1,13 @@
 //! The maps of a family from `λ` to draws of `z`, and from the scores at these draws to an evaluation.
 
 use super::evaluation::{Evaluation, EvaluationRequest, LossGradient, WhitenedGradient};
-use crate::family::{FullGaussian, VariationalFamily};
+use crate::family::{FloatNumber, FullGaussian, RowTransform, VariationalFamily};
 use nalgebra::DVector;
 use std::f64::consts::{E, TAU};
 
-/// The two parts of one datapoint's evaluation: before the model's scores are computed, and after.
-pub(super) trait Reparameterization {
+/// The two parts of one datapoint's evaluation, on numbers of type `T`: before the model's scores are computed, and
+/// after.
+pub(super) trait Reparameterization<T> {
     /// What [`Self::evaluation_from_scores`] needs from [`Self::reparameterize`].
     type ReparameterizedState;
 
@@ -19,8 +20,8 @@ pub(super) trait Reparameterization {
     fn reparameterize(
         &mut self,
         params: &[f64],
-        noise: &[f32],
-        z: &mut [f32],
+        noise: &[T],
+        z: &mut [T],
         log_q: &mut [f64],
     ) -> Self::ReparameterizedState;
 
@@ -30,51 +31,51 @@ pub(super) trait Reparameterization {
         &mut self,
         placed: Self::ReparameterizedState,
         params: &[f64],
-        draws: &ScoredDraws<'_>,
+        draws: &ScoredDraws<'_, T>,
         request: EvaluationRequest,
     ) -> Evaluation;
 }
 
 /// One datapoint's draws, and the model's outputs at them.
-pub(super) struct ScoredDraws<'a> {
-    pub(super) noise: &'a [f32],         // [S, N]
-    pub(super) duals: Option<&'a [f32]>, // [S, N], if the set of draws has them
-    pub(super) score: &'a [f32],         // [S, D]
-    pub(super) log_joint: &'a [f64],     // [S], valid if the loss was requested
-    pub(super) log_q: &'a [f64],         // [S], valid if the family's loss needs it
+pub(super) struct ScoredDraws<'a, T> {
+    pub(super) noise: &'a [T],         // [S, N]
+    pub(super) duals: Option<&'a [T]>, // [S, N], if the set of draws has them
+    pub(super) score: &'a [T],         // [S, D]
+    pub(super) log_joint: &'a [f64],   // [S], valid if the loss was requested
+    pub(super) log_q: &'a [f64],       // [S], valid if the family's loss needs it
 }
 
 /// The reparameterization of a diagonal Gaussian, `z = μ + σ ∘ ε`.
-pub(super) struct DiagonalReparameterization {
-    mean: Vec<f32>, // of the latest datapoint, [D]
-    std: Vec<f32>,
+pub(super) struct DiagonalReparameterization<T> {
+    mean: Vec<T>, // of the latest datapoint, [D]
+    std: Vec<T>,
 }
 
-impl DiagonalReparameterization {
+impl<T: FloatNumber> DiagonalReparameterization<T> {
     pub(super) fn new(dim: usize) -> Self {
         Self {
-            mean: vec![0.0; dim],
-            std: vec![0.0; dim],
+            mean: vec![T::default(); dim],
+            std: vec![T::default(); dim],
         }
     }
 }
 
-impl Reparameterization for DiagonalReparameterization {
+impl<T: FloatNumber> Reparameterization<T> for DiagonalReparameterization<T> {
     /// The standard deviations `σ`, `[D]`.
     type ReparameterizedState = DVector<f64>;
 
     fn reparameterize(
         &mut self,
         params: &[f64],
-        noise: &[f32],
-        z: &mut [f32],
+        noise: &[T],
+        z: &mut [T],
         _: &mut [f64],
     ) -> DVector<f64> {
         let dim = self.mean.len();
         let (mean, log_std) = params.split_at(dim);
         let std = DVector::from_iterator(dim, log_std.iter().map(|r| r.exp()));
         for i in 0..dim {
-            (self.mean[i], self.std[i]) = (mean[i] as f32, std[i] as f32);
+            (self.mean[i], self.std[i]) = (T::from_f64(mean[i]), T::from_f64(std[i]));
         }
         for (z, noise) in z.chunks_exact_mut(dim).zip(noise.chunks_exact(dim)) {
             for i in 0..dim {
@@ -88,7 +89,7 @@ impl Reparameterization for DiagonalReparameterization {
         &mut self,
         std: DVector<f64>,
         params: &[f64],
-        draws: &ScoredDraws<'_>,
+        draws: &ScoredDraws<'_, T>,
         request: EvaluationRequest,
     ) -> Evaluation {
         let dim = std.len();
@@ -99,12 +100,12 @@ impl Reparameterization for DiagonalReparameterization {
 
 /// The reparameterization of a full Gaussian, `z = μ + L ε`. Its gradient is that of a diagonal Gaussian with
 /// `σ = 1` in `w = L⁻¹ (z − μ)`.
-pub(super) struct FullGaussianReparameterization {
+pub(super) struct FullGaussianReparameterization<T> {
     family: FullGaussian,
-    whitened: Vec<f32>, // scores of the latest datapoint in w, [S, D]
+    whitened: Vec<T>, // scores of the latest datapoint in w, [S, D]
 }
 
-impl FullGaussianReparameterization {
+impl<T> FullGaussianReparameterization<T> {
     pub(super) const fn new(family: FullGaussian) -> Self {
         Self {
             family,
@@ -113,31 +114,31 @@ impl FullGaussianReparameterization {
     }
 }
 
-impl Reparameterization for FullGaussianReparameterization {
-    /// The parameters `λ` in `f32`, `[Q]`.
-    type ReparameterizedState = Vec<f32>;
+impl<T: FloatNumber> Reparameterization<T> for FullGaussianReparameterization<T> {
+    /// The parameters `λ` as numbers of type `T`, `[Q]`.
+    type ReparameterizedState = Vec<T>;
 
     fn reparameterize(
         &mut self,
         params: &[f64],
-        noise: &[f32],
-        z: &mut [f32],
+        noise: &[T],
+        z: &mut [T],
         _: &mut [f64],
-    ) -> Vec<f32> {
-        let params: Vec<f32> = params.iter().map(|&p| p as f32).collect();
+    ) -> Vec<T> {
+        let params: Vec<T> = params.iter().map(|&p| T::from_f64(p)).collect();
         self.family.affine_map(&params).apply_to_rows(noise, z);
         params
     }
 
     fn evaluation_from_scores(
         &mut self,
-        placed: Vec<f32>,
+        placed: Vec<T>,
         params: &[f64],
-        draws: &ScoredDraws<'_>,
+        draws: &ScoredDraws<'_, T>,
         request: EvaluationRequest,
     ) -> Evaluation {
         let dim = self.family.latent_dim() as usize;
-        self.whitened.resize(draws.score.len(), 0.0);
+        self.whitened.resize(draws.score.len(), T::default());
         let map = self.family.affine_map(&placed);
         map.whiten_score_rows(draws.score, &mut self.whitened);
         let ones = DVector::from_element(dim, 1.0);
@@ -149,32 +150,35 @@ impl Reparameterization for FullGaussianReparameterization {
 /// The reparameterization of any family, by its own `transform_row` and `pull_back_row`.
 pub(super) struct GenericReparameterization<'a>(pub(super) &'a dyn VariationalFamily);
 
-impl Reparameterization for GenericReparameterization<'_> {
-    /// The parameters `λ` in `f32`, `[Q]`.
-    type ReparameterizedState = Vec<f32>;
+impl<'a, T: FloatNumber> Reparameterization<T> for GenericReparameterization<'a>
+where
+    dyn VariationalFamily + 'a: RowTransform<T>,
+{
+    /// The parameters `λ` as numbers of type `T`, `[Q]`.
+    type ReparameterizedState = Vec<T>;
 
     const MAX_DRAWS_AT_ONCE: usize = 4096;
 
     fn reparameterize(
         &mut self,
         params: &[f64],
-        noise: &[f32],
-        z: &mut [f32],
+        noise: &[T],
+        z: &mut [T],
         log_q: &mut [f64],
-    ) -> Vec<f32> {
-        let params: Vec<f32> = params.iter().map(|&p| p as f32).collect();
+    ) -> Vec<T> {
+        let params: Vec<T> = params.iter().map(|&p| T::from_f64(p)).collect();
         self.0.transform_row(&params, noise, z, log_q);
         params
     }
 
     fn evaluation_from_scores(
         &mut self,
-        placed: Vec<f32>,
+        placed: Vec<T>,
         _: &[f64],
-        draws: &ScoredDraws<'_>,
+        draws: &ScoredDraws<'_, T>,
         request: EvaluationRequest,
     ) -> Evaluation {
-        let mut gradient = vec![0.0; placed.len()];
+        let mut gradient = vec![T::default(); placed.len()];
         self.0
             .pull_back_row(&placed, draws.noise, draws.score, &mut gradient);
         let log_weights = || draws.log_joint.iter().zip(draws.log_q).map(|(p, q)| p - q);
@@ -188,17 +192,17 @@ impl Reparameterization for GenericReparameterization<'_> {
         Evaluation {
             loss,
             evidence_gap,
-            gradient: LossGradient::Params(gradient.iter().map(|&g| -f64::from(g)).collect()),
+            gradient: LossGradient::Params(gradient.iter().map(|&g| -g.to_f64()).collect()),
         }
     }
 }
 
 /// The evaluation of a Gaussian with this `gradient`, and with `−L` if it is requested.
-fn gaussian_evaluation(
+fn gaussian_evaluation<T>(
     gradient: WhitenedGradient,
     params: &[f64],
     dim: usize,
-    draws: &ScoredDraws<'_>,
+    draws: &ScoredDraws<'_, T>,
     request: EvaluationRequest,
 ) -> Evaluation {
     let loss = || gaussian_negative_elbo(params, dim, draws);
@@ -210,7 +214,7 @@ fn gaussian_evaluation(
 }
 
 /// `−L` of a Gaussian, nats. In its `λ`, the mean is followed by `log σ` or `log diag L`.
-fn gaussian_negative_elbo(params: &[f64], dim: usize, draws: &ScoredDraws<'_>) -> f64 {
+fn gaussian_negative_elbo<T>(params: &[f64], dim: usize, draws: &ScoredDraws<'_, T>) -> f64 {
     let mean = draws.log_joint.iter().sum::<f64>() / draws.log_joint.len() as f64;
     -mean - gaussian_entropy_nats(&params[dim..2 * dim])
 }

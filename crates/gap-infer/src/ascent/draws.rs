@@ -2,11 +2,13 @@
 
 use super::point_sets::{
     append_negatives, balanced_antithetic_points, has_enough_antithetic_pairs,
-    mean_and_second_moment, whiten, whitened_sobol_normals,
+    mean_and_second_moment, sobol_normals, whiten, whitened_sobol_normals,
 };
+use crate::family::FloatNumber;
 use gap_spec::NoiseSource;
-use gap_torch::{MAX_SOBOL_POINTS, NoiseStream, SeedKey, sobol_normal_points};
+use gap_torch::{MAX_SOBOL_POINTS, NoiseStream, SeedKey};
 use nalgebra::{DMatrix, DVector};
+use tch::Kind;
 
 /// The number of blocks at the start of a sequence that are whitened, which removes most of the noise of few
 /// draws. Later blocks are not whitened, since the small bias of whitening would stay in an average over
@@ -16,9 +18,11 @@ const LATER_BLOCK_SIZE_FACTOR: u32 = 4;
 
 /// The draws of one step: `S` standard normals of dimension `D`, either shared by all datapoints ("common") or
 /// separate for each.
+///
+/// In both types they are made from the same points. Whatever is done to these (whitening, say) is rounded to the
+/// type of the draws.
 pub struct NoiseDraws {
-    values: Vec<f32>, // [S, D] or [B, S, D]
-    common: bool,
+    values: DrawValues,
     n_samples: usize,
     dim: usize,
     /// `ē`, the mean of the draws, `[D]`; zeros if each datapoint has draws of its own.
@@ -26,11 +30,61 @@ pub struct NoiseDraws {
     /// `G − I`, where `G` is the mean of `ε εᵀ` over the draws, `[D, D]`; zeros if each datapoint has draws of its
     /// own.
     pub excess_moment: DMatrix<f64>,
-    /// `G⁻¹ ε` for every draw, `[S, D]`: the regression of values on the draws is their mean product with these.
-    /// `None` unless the set was made by [`Self::antithetic_with_duals`].
-    pub duals: Option<Vec<f32>>,
     /// The moments of parts of the set; `None` if there are too few draws, or nobody asked for them.
     pub parts: Option<PartMoments>,
+}
+
+/// The values of a set of draws, in either floating-point type.
+pub enum DrawValues {
+    /// In 32 bits.
+    Single(TypedDraws<f32>),
+    /// In 64 bits.
+    Double(TypedDraws<f64>),
+}
+
+/// The values of a set of draws.
+pub struct TypedDraws<T> {
+    normals: Vec<T>, // [S, D] or [B, S, D]
+    /// `G⁻¹ ε` for every draw, `[S, D]`: the regression of values on the draws is their mean product with these.
+    /// `None` unless the set was made by [`NoiseDraws::antithetic_with_duals`].
+    duals: Option<Vec<T>>,
+    per_datapoint: usize, // S·D
+    common: bool,
+}
+
+impl<T> TypedDraws<T> {
+    /// The draws of the `row`-th datapoint of the step, `[S, D]`.
+    pub(super) fn of_datapoint(&self, row: usize) -> &[T] {
+        let start = if self.common {
+            0
+        } else {
+            row * self.per_datapoint
+        };
+        &self.normals[start..start + self.per_datapoint]
+    }
+
+    /// The duals of the draws, if the set has them.
+    pub(super) fn duals(&self) -> Option<&[T]> {
+        self.duals.as_deref()
+    }
+}
+
+/// A type that draws can have: `f32` or `f64`.
+pub trait DrawNumber: FloatNumber {
+    #[doc(hidden)]
+    fn into_draw_values(draws: TypedDraws<Self>) -> DrawValues;
+}
+
+impl DrawNumber for f32 {
+    fn into_draw_values(draws: TypedDraws<Self>) -> DrawValues {
+        DrawValues::Single(draws)
+    }
+}
+
+impl DrawNumber for f64 {
+    fn into_draw_values(draws: TypedDraws<Self>) -> DrawValues {
+        DrawValues::Double(draws)
+    }
 }
 
 /// The moments of each part of a set of draws. Antithetic pairs lie in one part.
@@ -102,52 +156,11 @@ impl PartMoments {
     }
 }
 
-impl NoiseDraws {
-    /// Draws that all datapoints share: `values` are `[S, D]`, draw after draw.
-    pub fn from_common_normals(values: Vec<f32>, dim: usize) -> Self {
-        let n_samples = values.len() / dim;
-        let (mean, second_moment) = mean_and_second_moment(&values, dim);
-        Self {
-            values,
-            common: true,
-            n_samples,
-            dim,
-            mean,
-            excess_moment: second_moment - DMatrix::identity(dim, dim),
-            duals: None,
-            parts: None,
-        }
-    }
-
-    /// Antithetic pairs of scrambled Sobol normals, not whitened, with their duals. There must be more pairs than
-    /// dimensions.
-    pub fn antithetic_with_duals(key: SeedKey, n_samples: usize, dim: usize) -> Self {
-        let mut points = sobol_normal_points(key, 0..(n_samples / 2) as u32, dim);
-        append_negatives(&mut points);
-        let mut draws = Self::from_common_normals(points, dim);
-        let inverse = (&draws.excess_moment + DMatrix::identity(dim, dim)).cholesky();
-        let inverse = inverse
-            .expect("there are more pairs than dimensions")
-            .inverse();
-        let mut duals = Vec::with_capacity(draws.values.len());
-        for draw in draws.values.chunks_exact(dim) {
-            let draw = DVector::from_fn(dim, |i, _| f64::from(draw[i]));
-            duals.extend((&inverse * draw).iter().map(|&value| value as f32));
-        }
-        draws.duals = Some(duals);
-        draws
-    }
-
-    /// The same draws with the moments of their parts.
-    #[must_use]
-    pub fn with_part_moments(mut self) -> Self {
-        let Some(parts) = DrawParts::of(self.n_samples) else {
-            return self;
-        };
-        let dim = self.dim;
+impl<T: FloatNumber> TypedDraws<T> {
+    fn part_moments(&self, parts: DrawParts, dim: usize) -> PartMoments {
         let moments: Vec<(DVector<f64>, DMatrix<f64>)> = if self.common {
             let mut rows = vec![Vec::new(); parts.len()];
-            let draws = self.values.chunks_exact(dim);
+            let draws = self.normals.chunks_exact(dim);
             for (part, values) in parts.part_of_each_draw().zip(draws) {
                 rows[part].extend_from_slice(values);
             }
@@ -157,20 +170,104 @@ impl NoiseDraws {
         } else {
             vec![(DVector::zeros(dim), DMatrix::identity(dim, dim)); parts.len()]
         };
-        self.parts = Some(PartMoments::new(moments, dim));
+        PartMoments::new(moments, dim)
+    }
+}
+
+impl NoiseDraws {
+    /// Draws that all datapoints share: `values` are `[S, D]`, draw after draw.
+    pub fn from_common_normals<T: DrawNumber>(values: Vec<T>, dim: usize) -> Self {
+        Self::with_duals(values, None, dim)
+    }
+
+    fn with_duals<T: DrawNumber>(normals: Vec<T>, duals: Option<Vec<T>>, dim: usize) -> Self {
+        let (mean, second_moment) = mean_and_second_moment(&normals, dim);
+        Self {
+            n_samples: normals.len() / dim,
+            dim,
+            mean,
+            excess_moment: second_moment - DMatrix::identity(dim, dim),
+            parts: None,
+            values: T::into_draw_values(TypedDraws {
+                per_datapoint: normals.len(),
+                normals,
+                duals,
+                common: true,
+            }),
+        }
+    }
+
+    /// [`whitened_sobol_normals`] of the type of `kind`, shared by all datapoints.
+    pub fn whitened(key: SeedKey, n_samples: usize, dim: usize, kind: Kind) -> Self {
+        match kind {
+            Kind::Double => {
+                let normals: Vec<f64> = whitened_sobol_normals(key, n_samples, dim);
+                Self::from_common_normals(normals, dim)
+            }
+            _ => {
+                let normals: Vec<f32> = whitened_sobol_normals(key, n_samples, dim);
+                Self::from_common_normals(normals, dim)
+            }
+        }
+    }
+
+    /// Antithetic pairs of scrambled Sobol normals of the type of `kind`, not whitened, with their duals. There must
+    /// be more pairs than dimensions.
+    pub fn antithetic_with_duals(key: SeedKey, n_samples: usize, dim: usize, kind: Kind) -> Self {
+        match kind {
+            Kind::Double => Self::typed_antithetic_with_duals::<f64>(key, n_samples, dim),
+            _ => Self::typed_antithetic_with_duals::<f32>(key, n_samples, dim),
+        }
+    }
+
+    fn typed_antithetic_with_duals<T: DrawNumber>(
+        key: SeedKey,
+        n_samples: usize,
+        dim: usize,
+    ) -> Self {
+        let mut points: Vec<T> = sobol_normals(key, 0..(n_samples / 2) as u32, dim);
+        append_negatives(&mut points);
+        let (_, second_moment) = mean_and_second_moment(&points, dim);
+        let inverse = second_moment.cholesky();
+        let inverse = inverse
+            .expect("there are more pairs than dimensions")
+            .inverse();
+        let mut duals = Vec::with_capacity(points.len());
+        for draw in points.chunks_exact(dim) {
+            let draw = DVector::from_fn(dim, |i, _| draw[i].to_f64());
+            duals.extend((&inverse * draw).iter().map(|&value| T::from_f64(value)));
+        }
+        Self::with_duals(points, Some(duals), dim)
+    }
+
+    /// The same draws with the moments of their parts.
+    #[must_use]
+    pub fn with_part_moments(mut self) -> Self {
+        self.parts = DrawParts::of(self.n_samples).map(|parts| match &self.values {
+            DrawValues::Single(draws) => draws.part_moments(parts, self.dim),
+            DrawValues::Double(draws) => draws.part_moments(parts, self.dim),
+        });
         self
     }
 
-    fn new_independent(key: SeedKey, ids: &[u64], n_samples: usize, dim: usize) -> Self {
+    fn new_independent<T: DrawNumber>(
+        key: SeedKey,
+        ids: &[u64],
+        n_samples: usize,
+        dim: usize,
+    ) -> Self {
         // S·D normals for each datapoint in turn, so that a datapoint's draws are contiguous.
         Self {
-            values: NoiseStream::first_normals(key, ids, n_samples * dim),
-            common: false,
+            values: T::into_draw_values(TypedDraws {
+                normals: T::from_f32_values(NoiseStream::first_normals(key, ids, n_samples * dim)),
+                duals: None,
+                per_datapoint: n_samples * dim,
+                common: false,
+            }),
             n_samples,
             dim,
             mean: DVector::zeros(dim),
             excess_moment: DMatrix::zeros(dim, dim),
-            duals: None,
             parts: None,
         }
     }
@@ -180,11 +277,9 @@ impl NoiseDraws {
         self.n_samples
     }
 
-    /// The draws of the `row`-th datapoint of the step, `[S, D]`.
-    pub fn datapoint_draws(&self, row: usize) -> &[f32] {
-        let len = self.n_samples * self.dim;
-        let start = if self.common { 0 } else { row * len };
-        &self.values[start..start + len]
+    /// The draws themselves.
+    pub(super) const fn values(&self) -> &DrawValues {
+        &self.values
     }
 }
 
@@ -193,6 +288,7 @@ pub struct DrawSource {
     noise: NoiseSource,
     n_samples: usize,
     dim: usize,
+    kind: Kind,
     key: SeedKey,
     latest: Option<NoiseDraws>,
     /// Whether the moments of parts of the draws are needed.
@@ -200,13 +296,20 @@ pub struct DrawSource {
 }
 
 impl DrawSource {
-    /// A source that gives `n_samples` draws of dimension `dim` at each step; at later steps of a growing
-    /// sequence, four times as many.
-    pub const fn new(noise: NoiseSource, n_samples: usize, dim: usize, key: SeedKey) -> Self {
+    /// A source that gives `n_samples` draws of dimension `dim`, of the type of `kind`, at each step; at later steps
+    /// of a growing sequence, four times as many.
+    pub const fn new(
+        noise: NoiseSource,
+        n_samples: usize,
+        dim: usize,
+        kind: Kind,
+        key: SeedKey,
+    ) -> Self {
         Self {
             noise,
             n_samples,
             dim,
+            kind,
             key,
             latest: None,
             with_parts: false,
@@ -222,21 +325,10 @@ impl DrawSource {
 
     /// Returns the draws of step `step` (0, 1, …) for the datapoints `ids`.
     pub fn draws_at_step(&mut self, step: u32, ids: &[u64]) -> &NoiseDraws {
-        let (n, dim, key) = (self.n_samples, self.dim, self.key);
-        let step_key = key.for_index(u64::from(step));
-        let draws = match (self.noise, self.latest.take()) {
-            (NoiseSource::Fixed, Some(draws)) => draws,
-            (NoiseSource::Fixed, None) => {
-                NoiseDraws::from_common_normals(whitened_sobol_normals(key, n, dim), dim)
-            }
-            (NoiseSource::Sequence | NoiseSource::GrowingSequence, _) => {
-                NoiseDraws::from_common_normals(self.sequence_block(step), dim)
-            }
-            (NoiseSource::Fresh, _) => NoiseDraws::from_common_normals(
-                sobol_normal_points(step_key, 0..n as u32, dim),
-                dim,
-            ),
-            (NoiseSource::Independent, _) => NoiseDraws::new_independent(step_key, ids, n, dim),
+        let draws = match (self.noise, self.latest.take(), self.kind) {
+            (NoiseSource::Fixed, Some(draws), _) => draws,
+            (_, _, Kind::Double) => self.new_draws::<f64>(step, ids),
+            _ => self.new_draws::<f32>(step, ids),
         };
         // Fixed draws have them from the step before.
         let lacks_parts = self.with_parts && draws.parts.is_none();
@@ -247,9 +339,23 @@ impl DrawSource {
         })
     }
 
+    fn new_draws<T: DrawNumber>(&self, step: u32, ids: &[u64]) -> NoiseDraws {
+        let (n, dim, key) = (self.n_samples, self.dim, self.key);
+        let step_key = key.for_index(u64::from(step));
+        let normals: Vec<T> = match self.noise {
+            NoiseSource::Fixed => whitened_sobol_normals(key, n, dim),
+            NoiseSource::Sequence | NoiseSource::GrowingSequence => self.sequence_block(step),
+            NoiseSource::Fresh => sobol_normals(step_key, 0..n as u32, dim),
+            NoiseSource::Independent => {
+                return NoiseDraws::new_independent::<T>(step_key, ids, n, dim);
+            }
+        };
+        NoiseDraws::from_common_normals(normals, dim)
+    }
+
     /// Returns the block of step `step` of a scrambled Sobol sequence, `[S, D]`. When a sequence is used up,
     /// later blocks come from another one.
-    fn sequence_block(&self, step: u32) -> Vec<f32> {
+    fn sequence_block<T: FloatNumber>(&self, step: u32) -> Vec<T> {
         let dim = self.dim;
         let antithetic = has_enough_antithetic_pairs(self.n_samples, dim);
         let first_block = if antithetic {
@@ -279,9 +385,10 @@ impl DrawSource {
         // Too few points of a Sobol sequence are correlated in many pairs of dimensions, the same in all parts of
         // a block, so that their scatter does not show it.
         let mut points = if (size as usize) < dim + 2 {
-            NoiseStream::first_normals(key.for_index(u64::from(start)), &[0], size as usize * dim)
+            let key = key.for_index(u64::from(start));
+            T::from_f32_values(NoiseStream::first_normals(key, &[0], size as usize * dim))
         } else {
-            sobol_normal_points(key, start..start + size, dim)
+            sobol_normals(key, start..start + size, dim)
         };
         match (step < N_WHITENED_FIRST_BLOCKS, antithetic) {
             (true, true) => balanced_antithetic_points(points, dim),
@@ -299,16 +406,22 @@ impl DrawSource {
 mod tests {
     use super::*;
 
+    fn single_source(noise: NoiseSource, n_samples: usize, dim: usize, seed: u64) -> DrawSource {
+        DrawSource::new(noise, n_samples, dim, Kind::Float, SeedKey::root(seed))
+    }
+
+    fn of_datapoint(draws: &NoiseDraws, row: usize) -> Vec<f32> {
+        match draws.values() {
+            DrawValues::Single(draws) => draws.of_datapoint(row).to_vec(),
+            DrawValues::Double(_) => panic!("these are single"),
+        }
+    }
+
     #[test]
     fn blocks_of_a_sequence_are_new_and_a_fixed_set_is_not() {
         let first_two = |noise| {
-            let mut source = DrawSource::new(noise, 32, 3, SeedKey::root(2));
-            [0, 1].map(|step| {
-                source
-                    .draws_at_step(step, &[4, 5])
-                    .datapoint_draws(1)
-                    .to_vec()
-            })
+            let mut source = single_source(noise, 32, 3, 2);
+            [0, 1].map(|step| of_datapoint(source.draws_at_step(step, &[4, 5]), 1))
         };
         for noise in [
             NoiseSource::Sequence,
@@ -325,21 +438,21 @@ mod tests {
 
     #[test]
     fn independent_draws_belong_to_their_datapoint_and_common_ones_to_all() {
-        let mut source = DrawSource::new(NoiseSource::Independent, 5, 3, SeedKey::root(3));
-        let alone = source.draws_at_step(7, &[9]).datapoint_draws(0).to_vec();
+        let mut source = single_source(NoiseSource::Independent, 5, 3, 3);
+        let alone = of_datapoint(source.draws_at_step(7, &[9]), 0);
         let draws = source.draws_at_step(7, &[4, 9]);
-        assert_eq!(draws.datapoint_draws(1), alone);
-        assert_ne!(draws.datapoint_draws(0), draws.datapoint_draws(1));
-        let mut source = DrawSource::new(NoiseSource::Fresh, 5, 3, SeedKey::root(3));
+        assert_eq!(of_datapoint(draws, 1), alone);
+        assert_ne!(of_datapoint(draws, 0), of_datapoint(draws, 1));
+        let mut source = single_source(NoiseSource::Fresh, 5, 3, 3);
         let draws = source.draws_at_step(7, &[4, 9]);
-        assert_eq!(draws.datapoint_draws(0), draws.datapoint_draws(1));
+        assert_eq!(of_datapoint(draws, 0), of_datapoint(draws, 1));
     }
 
     #[test]
     fn a_sequence_goes_on_after_its_end() {
-        let mut source = DrawSource::new(NoiseSource::Sequence, 1 << 15, 1, SeedKey::root(4));
+        let mut source = single_source(NoiseSource::Sequence, 1 << 15, 1, 4);
         let mut seen: Vec<f32> = (0..6)
-            .map(|step| source.draws_at_step(step, &[0]).datapoint_draws(0)[3])
+            .map(|step| of_datapoint(source.draws_at_step(step, &[0]), 0)[3])
             .collect();
         seen.sort_by(f32::total_cmp);
         seen.dedup();

@@ -2,6 +2,7 @@
 
 use super::coordinates::ScoredDraws;
 use super::draws::DrawParts;
+use crate::family::FloatNumber;
 use gap_spec::Precision;
 use nalgebra::{DMatrix, DVector};
 
@@ -120,28 +121,33 @@ impl Evaluation {
 }
 
 /// The rows of two matrices of `dim` columns, in pairs.
-fn rows_of_both<'a>(
-    left: &'a [f32],
-    right: &'a [f32],
+fn rows_of_both<'a, T>(
+    left: &'a [T],
+    right: &'a [T],
     dim: usize,
-) -> impl Iterator<Item = (&'a [f32], &'a [f32])> {
+) -> impl Iterator<Item = (&'a [T], &'a [T])> {
     left.chunks_exact(dim).zip(right.chunks_exact(dim))
 }
 
 /// Adds a draw's score `s` to `scores`, and `s ∘ ε` to `products`, all `[D]`.
-fn add_score_and_product(noise: &[f32], score: &[f32], scores: &mut [f32], products: &mut [f32]) {
+fn add_score_and_product<T: FloatNumber>(
+    noise: &[T],
+    score: &[T],
+    scores: &mut [T],
+    products: &mut [T],
+) {
     let sums = scores.iter_mut().zip(products);
-    for ((sum, product), (s, e)) in sums.zip(score.iter().zip(noise)) {
+    for ((sum, product), (&s, &e)) in sums.zip(score.iter().zip(noise)) {
         *sum += s;
         *product += s * e;
     }
 }
 
 /// Adds `s eᵀ` for each pair of rows `s` of `left` and `e` of `right` to `sums`, `[D, D]`.
-fn add_outer_products(left: &[f32], right: &[f32], dim: usize, sums: &mut [f32]) {
+fn add_outer_products<T: FloatNumber>(left: &[T], right: &[T], dim: usize, sums: &mut [T]) {
     for (left, right) in rows_of_both(left, right, dim) {
-        for (row, s) in sums.chunks_exact_mut(dim).zip(left) {
-            for (value, e) in row.iter_mut().zip(right) {
+        for (row, &s) in sums.chunks_exact_mut(dim).zip(left) {
+            for (value, &e) in row.iter_mut().zip(right) {
                 *value += s * e;
             }
         }
@@ -149,9 +155,13 @@ fn add_outer_products(left: &[f32], right: &[f32], dim: usize, sums: &mut [f32])
 }
 
 /// `sym(−σ s εᵀ)` from the sum of `s εᵀ` over `n` draws, `[D, D]`, row by row.
-fn curvature_from_outer_products(std: &DVector<f64>, outer: &[f32], n: f64) -> DMatrix<f64> {
+fn curvature_from_outer_products<T: FloatNumber>(
+    std: &DVector<f64>,
+    outer: &[T],
+    n: f64,
+) -> DMatrix<f64> {
     let dim = std.len();
-    let scaled = |i: usize, j: usize| std[i] * f64::from(outer[i * dim + j]);
+    let scaled = |i: usize, j: usize| std[i] * outer[i * dim + j].to_f64();
     let mut curvature = DMatrix::zeros(dim, dim);
     for j in 0..dim {
         for i in 0..=j {
@@ -165,10 +175,10 @@ fn curvature_from_outer_products(std: &DVector<f64>, outer: &[f32], n: f64) -> D
 impl WhitenedGradient {
     /// Estimates the gradient, and what `request` asks for besides, from one datapoint's draws and scores, each
     /// `[S, D]`.
-    pub(super) fn from_scores(
+    pub(super) fn from_scores<T: FloatNumber>(
         std: DVector<f64>,
-        draws: &ScoredDraws<'_>,
-        score: &[f32],
+        draws: &ScoredDraws<'_, T>,
+        score: &[T],
         request: EvaluationRequest,
     ) -> Self {
         let dim = std.len();
@@ -178,16 +188,16 @@ impl WhitenedGradient {
             Some(parts) => Self::with_parts(std, draws.noise, score, parts),
             None if request.curvature => Self::with_curvature(std, draws, score),
             None => {
-                let mut sums = vec![0.0_f32; 2 * dim];
+                let mut sums = vec![T::default(); 2 * dim];
                 let (of_scores, of_products) = sums.split_at_mut(dim);
                 for (noise, score) in rows_of_both(draws.noise, score, dim) {
                     add_score_and_product(noise, score, of_scores, of_products);
                 }
                 let n = n_samples as f64;
                 Self {
-                    mean: std.map_with_location(|i, _, s| -s * f64::from(of_scores[i]) / n),
+                    mean: std.map_with_location(|i, _, s| -s * of_scores[i].to_f64() / n),
                     log_std: std
-                        .map_with_location(|i, _, s| -s * f64::from(of_products[i]) / n - 1.0),
+                        .map_with_location(|i, _, s| -s * of_products[i].to_f64() / n - 1.0),
                     curvature: None,
                     raw_curvature: None,
                     parts: None,
@@ -197,17 +207,21 @@ impl WhitenedGradient {
         }
     }
 
-    fn with_curvature(std: DVector<f64>, draws: &ScoredDraws<'_>, score: &[f32]) -> Self {
+    fn with_curvature<T: FloatNumber>(
+        std: DVector<f64>,
+        draws: &ScoredDraws<'_, T>,
+        score: &[T],
+    ) -> Self {
         let dim = std.len();
         let n = (draws.noise.len() / dim) as f64;
-        let mut of_scores = vec![0.0_f32; dim];
+        let mut of_scores = vec![T::default(); dim];
         for score in score.chunks_exact(dim) {
-            for (sum, s) in of_scores.iter_mut().zip(score) {
+            for (sum, &s) in of_scores.iter_mut().zip(score) {
                 *sum += s;
             }
         }
-        let product_with = |right: &[f32]| {
-            let mut outer = vec![0.0_f32; dim * dim];
+        let product_with = |right: &[T]| {
+            let mut outer = vec![T::default(); dim * dim];
             add_outer_products(score, right, dim, &mut outer);
             curvature_from_outer_products(&std, &outer, n)
         };
@@ -218,7 +232,7 @@ impl WhitenedGradient {
             Some(duals) => (product_with(duals), Some(own)),
         };
         Self {
-            mean: std.map_with_location(|i, _, s| -s * f64::from(of_scores[i]) / n),
+            mean: std.map_with_location(|i, _, s| -s * of_scores[i].to_f64() / n),
             log_std,
             curvature: Some(curvature),
             raw_curvature,
@@ -227,13 +241,18 @@ impl WhitenedGradient {
         }
     }
 
-    fn with_parts(std: DVector<f64>, noise: &[f32], score: &[f32], parts: DrawParts) -> Self {
+    fn with_parts<T: FloatNumber>(
+        std: DVector<f64>,
+        noise: &[T],
+        score: &[T],
+        parts: DrawParts,
+    ) -> Self {
         let dim = std.len();
         let n_parts = parts.len();
         let mut sizes = vec![0.0_f64; n_parts];
-        let mut of_scores = vec![0.0_f32; n_parts * dim];
-        let mut of_products = vec![0.0_f32; n_parts * dim];
-        let mut outer = vec![0.0_f32; 2 * dim * dim];
+        let mut of_scores = vec![T::default(); n_parts * dim];
+        let mut of_products = vec![T::default(); n_parts * dim];
+        let mut outer = vec![T::default(); 2 * dim * dim];
         let draws = rows_of_both(noise, score, dim);
         for (part, (noise, score)) in parts.part_of_each_draw().zip(draws) {
             sizes[part] += 1.0;
@@ -252,9 +271,9 @@ impl WhitenedGradient {
                 &mut outer[half * dim * dim..][..dim * dim],
             );
         }
-        let mean_over_parts = |sums: &[f32], shift: f64| {
+        let mean_over_parts = |sums: &[T], shift: f64| {
             DMatrix::from_fn(dim, n_parts, |i, part| {
-                -std[i] * f64::from(sums[part * dim + i]) / sizes[part] - shift
+                -std[i] * sums[part * dim + i].to_f64() / sizes[part] - shift
             })
         };
         let means = mean_over_parts(&of_scores, 0.0);

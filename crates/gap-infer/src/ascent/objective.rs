@@ -4,40 +4,133 @@ use super::coordinates::{
     DiagonalReparameterization, FullGaussianReparameterization, GenericReparameterization,
     Reparameterization, ScoredDraws,
 };
-use super::draws::NoiseDraws;
+use super::draws::{DrawValues, NoiseDraws, TypedDraws};
 use super::evaluation::{Evaluation, EvaluationRequest};
 use super::form::FamilyKind;
-use crate::family::VariationalFamily;
+use crate::family::{FloatNumber, RowTransform, VariationalFamily};
 use crate::inference::InferError;
 use gap_model::{JointOutputs, JointRowEvaluator, LatentVariableModel};
 use gap_spec::StepRule;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// The negative ELBO of a family at the observations of a batch.
 pub struct Objective<'a> {
     joint: JointRowEvaluator<'a>,
-    memory: EvaluationBuffers,
+    kind: Kind,
+    memory: EvaluationMemory,
     form: FamilyKind<'a>,
+}
+
+/// The buffers of evaluations on draws of either type. Those of a model's other type stay empty.
+#[derive(Default)]
+struct EvaluationMemory {
+    single: EvaluationBuffers<f32>,
+    double: EvaluationBuffers<f64>,
 }
 
 /// The model's inputs and outputs in one evaluation, reused by the next. A row is one draw of one datapoint;
 /// `N` rows are evaluated together.
 #[derive(Default)]
-struct EvaluationBuffers {
+struct EvaluationBuffers<T> {
     observations: Vec<usize>, // [N]
-    z: Vec<f32>,              // [N, D]
-    score: Vec<f32>,          // [N, D]
+    z: Vec<T>,                // [N, D]
+    score: Vec<T>,            // [N, D]
     log_joint: Vec<f64>,      // [N], valid if the loss was requested
     log_q: Vec<f64>,          // [N], valid if the family's loss needs it
 }
 
-impl EvaluationBuffers {
+impl<T: FloatNumber> EvaluationBuffers<T> {
     fn resize(&mut self, n_rows: usize, dim: usize) {
         self.observations.resize(n_rows, 0);
-        self.z.resize(n_rows * dim, 0.0);
-        self.score.resize(n_rows * dim, 0.0);
+        self.z.resize(n_rows * dim, T::default());
+        self.score.resize(n_rows * dim, T::default());
         self.log_joint.resize(n_rows, 0.0);
         self.log_q.resize(n_rows, 0.0);
+    }
+
+    /// Computes the model's score at every draw, and its log joint if the loss is requested.
+    fn score_draws(
+        &mut self,
+        joint: &mut JointRowEvaluator<'_>,
+        request: EvaluationRequest,
+    ) -> Result<(), InferError> {
+        let outputs = JointOutputs {
+            score: Some(&mut self.score),
+            log_joint: request.loss.then_some(&mut self.log_joint),
+            precision: request.precision,
+        };
+        Ok(joint.evaluate(&self.observations, &self.z, outputs)?)
+    }
+}
+
+/// An evaluation of datapoints on draws of type `T`.
+struct TypedEvaluation<'e, 'a, T> {
+    joint: &'e mut JointRowEvaluator<'a>,
+    memory: &'e mut EvaluationBuffers<T>,
+    /// The positions of the datapoints in the batch.
+    rows: &'e [usize],
+    /// The `λ` of each.
+    params: &'e [&'e [f64]],
+    draws: &'e TypedDraws<T>,
+    n_samples: usize,
+    request: EvaluationRequest,
+}
+
+impl<T: FloatNumber> TypedEvaluation<'_, '_, T> {
+    fn of_family<'f>(self, form: FamilyKind<'f>) -> Result<Vec<Evaluation>, InferError>
+    where
+        dyn VariationalFamily + 'f: RowTransform<T>,
+    {
+        match form {
+            FamilyKind::Diagonal => {
+                let dim = self.joint.latent_dim();
+                self.reparameterized(DiagonalReparameterization::new(dim))
+            }
+            FamilyKind::Full(family) => {
+                self.reparameterized(FullGaussianReparameterization::new(family))
+            }
+            FamilyKind::Any(family) => self.reparameterized(GenericReparameterization(family)),
+        }
+    }
+
+    /// Draws `z` for every datapoint, computes the model's scores at the draws, and turns these into one
+    /// evaluation for each datapoint.
+    fn reparameterized<C: Reparameterization<T>>(
+        self,
+        mut coordinates: C,
+    ) -> Result<Vec<Evaluation>, InferError> {
+        let (dim, n_samples) = (self.joint.latent_dim(), self.n_samples);
+        let len = n_samples * dim;
+        let at_once = (C::MAX_DRAWS_AT_ONCE / n_samples).max(1);
+        let mut evaluations = Vec::with_capacity(self.rows.len());
+        for (chunk, rows) in self.rows.chunks(at_once).enumerate() {
+            let first = chunk * at_once;
+            let params = &self.params[first..first + rows.len()];
+            self.memory.resize(rows.len() * n_samples, dim);
+            let mut placed = Vec::with_capacity(rows.len());
+            for (row, (&observation, params)) in rows.iter().zip(params).enumerate() {
+                let samples = row * n_samples..(row + 1) * n_samples;
+                let z = &mut self.memory.z[row * len..][..len];
+                let log_q = &mut self.memory.log_q[samples.clone()];
+                let noise = self.draws.of_datapoint(first + row);
+                placed.push(coordinates.reparameterize(params, noise, z, log_q));
+                self.memory.observations[samples].fill(observation);
+            }
+            self.memory.score_draws(self.joint, self.request)?;
+            for (row, (placed, params)) in placed.into_iter().zip(params).enumerate() {
+                let samples = row * n_samples..(row + 1) * n_samples;
+                let scored = ScoredDraws {
+                    noise: self.draws.of_datapoint(first + row),
+                    duals: self.draws.duals(),
+                    score: &self.memory.score[row * len..][..len],
+                    log_joint: &self.memory.log_joint[samples.clone()],
+                    log_q: &self.memory.log_q[samples],
+                };
+                let own = coordinates.evaluation_from_scores(placed, params, &scored, self.request);
+                evaluations.push(own);
+            }
+        }
+        Ok(evaluations)
     }
 }
 
@@ -80,7 +173,8 @@ impl<'a> Objective<'a> {
     ) -> Result<Self, InferError> {
         Ok(Self {
             joint: JointRowEvaluator::new(model, x)?,
-            memory: EvaluationBuffers::default(),
+            kind: model.kind(),
+            memory: EvaluationMemory::default(),
             form,
         })
     }
@@ -88,6 +182,11 @@ impl<'a> Objective<'a> {
     /// How this objective treats its family.
     pub const fn family_kind(&self) -> FamilyKind<'a> {
         self.form
+    }
+
+    /// The kind of the model's numbers, which draws should have too.
+    pub const fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The latent dimension, `D`.
@@ -116,84 +215,28 @@ impl<'a> Objective<'a> {
         draws: &NoiseDraws,
         request: EvaluationRequest,
     ) -> Result<Vec<Evaluation>, InferError> {
-        match self.form {
-            FamilyKind::Diagonal => {
-                let coordinates = DiagonalReparameterization::new(self.latent_dim());
-                self.evaluate_reparameterized(coordinates, rows, params, draws, request)
+        let (joint, n_samples, form) = (&mut self.joint, draws.n_samples(), self.form);
+        match draws.values() {
+            DrawValues::Single(draws) => TypedEvaluation {
+                joint,
+                memory: &mut self.memory.single,
+                rows,
+                params,
+                draws,
+                n_samples,
+                request,
             }
-            FamilyKind::Full(family) => {
-                let coordinates = FullGaussianReparameterization::new(family);
-                self.evaluate_reparameterized(coordinates, rows, params, draws, request)
+            .of_family(form),
+            DrawValues::Double(draws) => TypedEvaluation {
+                joint,
+                memory: &mut self.memory.double,
+                rows,
+                params,
+                draws,
+                n_samples,
+                request,
             }
-            FamilyKind::Any(family) => {
-                let coordinates = GenericReparameterization(family);
-                self.evaluate_reparameterized(coordinates, rows, params, draws, request)
-            }
+            .of_family(form),
         }
-    }
-
-    /// Draws `z` for every datapoint, computes the model's scores at the draws, and turns these into one
-    /// evaluation for each datapoint.
-    fn evaluate_reparameterized<C: Reparameterization>(
-        &mut self,
-        mut coordinates: C,
-        rows: &[usize],
-        params: &[&[f64]],
-        draws: &NoiseDraws,
-        request: EvaluationRequest,
-    ) -> Result<Vec<Evaluation>, InferError> {
-        let (dim, n_samples) = (self.latent_dim(), draws.n_samples());
-        let len = n_samples * dim;
-        let at_once = (C::MAX_DRAWS_AT_ONCE / n_samples).max(1);
-        let mut evaluations = Vec::with_capacity(rows.len());
-        for (chunk, rows) in rows.chunks(at_once).enumerate() {
-            let first = chunk * at_once;
-            let params = &params[first..first + rows.len()];
-            self.memory.resize(rows.len() * n_samples, dim);
-            let mut placed = Vec::with_capacity(rows.len());
-            for (row, (&observation, params)) in rows.iter().zip(params).enumerate() {
-                let samples = row * n_samples..(row + 1) * n_samples;
-                let z = &mut self.memory.z[row * len..][..len];
-                let log_q = &mut self.memory.log_q[samples.clone()];
-                placed.push(coordinates.reparameterize(
-                    params,
-                    draws.datapoint_draws(first + row),
-                    z,
-                    log_q,
-                ));
-                self.memory.observations[samples].fill(observation);
-            }
-            self.score_buffered_draws(request)?;
-            for (row, (placed, params)) in placed.into_iter().zip(params).enumerate() {
-                let samples = row * n_samples..(row + 1) * n_samples;
-                let scored = ScoredDraws {
-                    noise: draws.datapoint_draws(first + row),
-                    duals: draws.duals.as_deref(),
-                    score: &self.memory.score[row * len..][..len],
-                    log_joint: &self.memory.log_joint[samples.clone()],
-                    log_q: &self.memory.log_q[samples],
-                };
-                evaluations
-                    .push(coordinates.evaluation_from_scores(placed, params, &scored, request));
-            }
-        }
-        Ok(evaluations)
-    }
-
-    /// Computes the model's score at every draw in `self.memory`, and its log joint if the loss is requested.
-    fn score_buffered_draws(&mut self, request: EvaluationRequest) -> Result<(), InferError> {
-        let EvaluationBuffers {
-            observations,
-            z,
-            score,
-            log_joint,
-            ..
-        } = &mut self.memory;
-        let outputs = JointOutputs {
-            score: Some(score),
-            log_joint: request.loss.then_some(log_joint),
-            precision: request.precision,
-        };
-        Ok(self.joint.evaluate(observations, z, outputs)?)
     }
 }

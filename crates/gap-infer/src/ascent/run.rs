@@ -98,6 +98,7 @@ pub fn run_phase(
         phase.noise,
         phase.n_samples as usize,
         objective.noise_dim(),
+        objective.kind(),
         key,
     )
     .with_parts(asked.scatter);

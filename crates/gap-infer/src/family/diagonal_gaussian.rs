@@ -1,14 +1,15 @@
 //! `q(z) = N(μ, diag σ²)`, with `λ = (μ, log σ)`: the family of the mean-field VAE.
 
-use gap_model::exponentials;
 use gap_torch::mean_over_samples;
 
 use super::gaussians::DiagonalGaussian;
+use super::number::FloatNumber;
 use super::variational::{
-    ClosedFormGaussianFamily, Draws, EvaluableDensityFamily, VariationalFamily, VariationalParams,
+    ClosedFormGaussianFamily, Draws, EvaluableDensityFamily, RowTransform, VariationalFamily,
+    VariationalParams,
 };
 use std::f64::consts::{E, TAU};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 impl DiagonalGaussian {
     /// `μ` and `log σ`, each `[B, D]`.
@@ -22,15 +23,15 @@ impl DiagonalGaussian {
 impl DiagonalGaussian {
     /// Computes `σ` (`[B, D]`) and `z` (`[S, B, D]`) from the rows `params` (`[B, 2D]`) and `noise`
     /// (`[S, B, D]`).
-    pub fn transform_rows(
+    pub fn transform_rows<T: FloatNumber>(
         &self,
-        params: &[f32],
-        noise: &[f32],
-        std: &mut Vec<f32>,
-        z: &mut Vec<f32>,
+        params: &[T],
+        noise: &[T],
+        std: &mut Vec<T>,
+        z: &mut Vec<T>,
     ) {
-        std.resize(params.len() / 2, 0.0);
-        z.resize(noise.len(), 0.0);
+        std.resize(params.len() / 2, T::default());
+        z.resize(noise.len(), T::default());
         // Compiled separately for 1 and 2 dimensions, where the overhead of a loop would exceed its work.
         match self.latent_dim as usize {
             1 => transform(1, params, noise, std, z),
@@ -40,13 +41,13 @@ impl DiagonalGaussian {
     }
 
     /// Writes `scale` times the gradient of [`VariationalFamily::pull_back`] for each row: `[B, 2D]`.
-    pub fn pull_back_rows(
+    pub fn pull_back_rows<T: FloatNumber>(
         &self,
-        std: &[f32],
-        noise: &[f32],
-        score: &[f32],
-        scale: f32,
-        gradient: &mut [f32],
+        std: &[T],
+        noise: &[T],
+        score: &[T],
+        scale: T,
+        gradient: &mut [T],
     ) {
         match self.latent_dim as usize {
             1 => pull_back(1, std, noise, score, scale, gradient),
@@ -57,12 +58,12 @@ impl DiagonalGaussian {
 }
 
 #[inline(always)]
-fn transform(dim: usize, params: &[f32], noise: &[f32], std: &mut [f32], z: &mut [f32]) {
+fn transform<T: FloatNumber>(dim: usize, params: &[T], noise: &[T], std: &mut [T], z: &mut [T]) {
     let rows = std.chunks_exact_mut(dim).zip(params.chunks_exact(2 * dim));
     for (std, params) in rows {
         std.copy_from_slice(&params[dim..]);
     }
-    exponentials(std);
+    T::exponentials(std);
     let samples = z.chunks_exact_mut(std.len());
     for (z, noise) in samples.zip(noise.chunks_exact(std.len())) {
         let draws = z.chunks_exact_mut(dim).zip(noise.chunks_exact(dim));
@@ -76,16 +77,17 @@ fn transform(dim: usize, params: &[f32], noise: &[f32], std: &mut [f32], z: &mut
 }
 
 #[inline(always)]
-fn pull_back(
+fn pull_back<T: FloatNumber>(
     dim: usize,
-    std: &[f32],
-    noise: &[f32],
-    score: &[f32],
-    scale: f32,
-    gradient: &mut [f32],
+    std: &[T],
+    noise: &[T],
+    score: &[T],
+    scale: T,
+    gradient: &mut [T],
 ) {
-    let draw_scale = scale * std.len() as f32 / noise.len() as f32; // scale / S
-    gradient.fill(0.0);
+    let number = |n: usize| T::from_f64(n as f64);
+    let draw_scale = scale * number(std.len()) / number(noise.len()); // scale / S
+    gradient.fill(T::default());
     let samples = noise.chunks_exact(std.len());
     for (noise, score) in samples.zip(score.chunks_exact(std.len())) {
         let draws = noise.chunks_exact(dim).zip(score.chunks_exact(dim));
@@ -111,6 +113,26 @@ fn sum_last_axis(tensor: &Tensor) -> Tensor {
     tensor.sum_dim_intlist([-1_i64].as_slice(), false, Kind::Double)
 }
 
+impl<T: FloatNumber> RowTransform<T> for DiagonalGaussian {
+    fn transform_row(&self, params: &[T], noise: &[T], z: &mut [T], log_q: &mut [f64]) {
+        let dim = self.latent_dim as usize;
+        let (mut std, mut own) = (Vec::new(), Vec::new());
+        self.transform_rows(params, noise, &mut std, &mut own);
+        z.copy_from_slice(&own);
+        let log_std: f64 = params[dim..].iter().map(|&r| r.to_f64()).sum();
+        for (log_q, noise) in log_q.iter_mut().zip(noise.chunks_exact(dim)) {
+            let squares: f64 = noise.iter().map(|&e| e.to_f64().powi(2)).sum();
+            *log_q = -0.5 * squares - log_std - 0.5 * dim as f64 * TAU.ln();
+        }
+    }
+
+    fn pull_back_row(&self, params: &[T], noise: &[T], score: &[T], gradient: &mut [T]) {
+        let mut std = params[self.latent_dim as usize..].to_vec();
+        T::exponentials(&mut std);
+        self.pull_back_rows(&std, noise, score, T::from_f64(1.0), gradient);
+    }
+}
+
 impl VariationalFamily for DiagonalGaussian {
     fn latent_dim(&self) -> i64 {
         self.latent_dim
@@ -120,16 +142,10 @@ impl VariationalFamily for DiagonalGaussian {
         2 * self.latent_dim
     }
 
-    fn standard_normal_params(&self, batch: i64, device: Device) -> VariationalParams {
-        VariationalParams(Tensor::zeros(
-            [batch, self.param_dim()],
-            (Kind::Float, device),
-        ))
-    }
-
     fn transform(&self, params: &VariationalParams, noise: &Tensor) -> Draws {
         let (mean, log_std) = self.mean_and_log_std(params);
-        let z = log_std.exp() * noise + mean;
+        let noise = noise.to_kind(log_std.kind());
+        let z = log_std.exp() * &noise + mean;
         let log_q = sum_last_axis(&noise.square()) * -0.5
             - sum_last_axis(&log_std)
             - 0.5 * self.latent_dim as f64 * TAU.ln();
@@ -146,24 +162,6 @@ impl VariationalFamily for DiagonalGaussian {
 
     fn closed_form_gaussian(&self) -> Option<&dyn ClosedFormGaussianFamily> {
         Some(self)
-    }
-
-    fn transform_row(&self, params: &[f32], noise: &[f32], z: &mut [f32], log_q: &mut [f64]) {
-        let dim = self.latent_dim as usize;
-        let (mut std, mut own) = (Vec::new(), Vec::new());
-        self.transform_rows(params, noise, &mut std, &mut own);
-        z.copy_from_slice(&own);
-        let log_std: f64 = params[dim..].iter().map(|&r| f64::from(r)).sum();
-        for (log_q, noise) in log_q.iter_mut().zip(noise.chunks_exact(dim)) {
-            let squares: f64 = noise.iter().map(|&e| f64::from(e).powi(2)).sum();
-            *log_q = -0.5 * squares - log_std - 0.5 * dim as f64 * TAU.ln();
-        }
-    }
-
-    fn pull_back_row(&self, params: &[f32], noise: &[f32], score: &[f32], gradient: &mut [f32]) {
-        let mut std = params[self.latent_dim as usize..].to_vec();
-        exponentials(&mut std);
-        self.pull_back_rows(&std, noise, score, 1.0, gradient);
     }
 
     /// `∇_μ L = E[s]` and `∇_{log σ} L = E[s ∘ ε] ∘ σ + 1`, where the 1 comes from the entropy.

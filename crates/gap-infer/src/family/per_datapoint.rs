@@ -8,7 +8,8 @@ use super::columns::FeatureColumns;
 use super::gaussians::FullGaussian;
 use super::number::FloatNumber;
 use super::variational::{
-    ClosedFormGaussianFamily, Draws, EvaluableDensityFamily, VariationalFamily, VariationalParams,
+    ClosedFormGaussianFamily, Draws, EvaluableDensityFamily, RowTransform, VariationalFamily,
+    VariationalParams,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -74,6 +75,23 @@ pub trait PerDatapointFamily: Send + Sync {
     }
 }
 
+impl<F: PerDatapointFamily, T: FloatNumber> RowTransform<T> for F {
+    fn transform_row(&self, params: &[T], noise: &[T], z: &mut [T], log_q: &mut [f64]) {
+        let (drawn, density) = self.draw(
+            params,
+            &FeatureColumns::from_rows(noise, self.noise_normals_per_draw()),
+        );
+        drawn.write_rows(z);
+        log_q.copy_from_slice(&density);
+    }
+
+    fn pull_back_row(&self, params: &[T], noise: &[T], score: &[T], gradient: &mut [T]) {
+        let noise = FeatureColumns::from_rows(noise, self.noise_normals_per_draw());
+        let score = FeatureColumns::from_rows(score, self.dim());
+        gradient.copy_from_slice(&self.gradient(params, &noise, &score));
+    }
+}
+
 impl<F: PerDatapointFamily> VariationalFamily for F {
     fn latent_dim(&self) -> i64 {
         self.dim() as i64
@@ -111,21 +129,6 @@ impl<F: PerDatapointFamily> VariationalFamily for F {
             Kind::Double => pull_back::<F, f64>(self, params, noise, score),
             _ => pull_back::<F, f32>(self, params, noise, score),
         }
-    }
-
-    fn transform_row(&self, params: &[f32], noise: &[f32], z: &mut [f32], log_q: &mut [f64]) {
-        let (drawn, density) = self.draw(
-            params,
-            &FeatureColumns::from_rows(noise, self.noise_normals_per_draw()),
-        );
-        drawn.write_rows(z);
-        log_q.copy_from_slice(&density);
-    }
-
-    fn pull_back_row(&self, params: &[f32], noise: &[f32], score: &[f32], gradient: &mut [f32]) {
-        let noise = FeatureColumns::from_rows(noise, self.noise_normals_per_draw());
-        let score = FeatureColumns::from_rows(score, self.dim());
-        gradient.copy_from_slice(&self.gradient(params, &noise, &score));
     }
 
     fn as_full_gaussian(&self) -> Option<FullGaussian> {

@@ -1,8 +1,9 @@
 //! The interface of variational families: parameters, draws, and gradients through the draws.
 
 use super::gaussians::{DiagonalGaussian, FullGaussian};
+use super::number::FloatNumber;
 use gap_torch::{NoiseStream, to_f64_values};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Parameters of one `q(z)` for each datapoint: `λ`, `[B, Q]`.
 #[derive(Debug)]
@@ -18,15 +19,17 @@ impl VariationalParams {
 
     /// Stacks the parameters of the datapoints into one `f32` tensor on `device`.
     pub fn from_rows(rows: &[&[f64]], device: Device) -> Self {
+        Self::of_kind(rows, Kind::Float, device)
+    }
+
+    /// Stacks the parameters of the datapoints into one tensor of this kind on `device`.
+    pub fn of_kind(rows: &[&[f64]], kind: Kind, device: Device) -> Self {
         let shape = [
             rows.len() as i64,
             rows.first().map_or(0, |row| row.len()) as i64,
         ];
-        let flat: Vec<f32> = rows
-            .iter()
-            .flat_map(|row| row.iter().map(|&v| v as f32))
-            .collect();
-        Self(Tensor::from_slice(&flat).view(shape).to_device(device))
+        let rounded = Tensor::from_slice(&rows.concat()).to_kind(kind);
+        Self(rounded.view(shape).to_device(device))
     }
 }
 
@@ -44,7 +47,7 @@ pub struct Draws {
 /// The first `2D` entries of `λ` are `(μ, log σ)`. [`VariationalFamily::embed_smaller_family`] appends entries
 /// that make `q` the diagonal Gaussian with these parameters. So every family contains the diagonal Gaussians,
 /// and its ascent can start where an ascent in that family ended.
-pub trait VariationalFamily: Send + Sync {
+pub trait VariationalFamily: RowTransform<f32> + RowTransform<f64> + Send + Sync {
     /// The latent dimension, `D`.
     fn latent_dim(&self) -> i64;
 
@@ -56,7 +59,7 @@ pub trait VariationalFamily: Send + Sync {
         self.latent_dim()
     }
 
-    /// Parameters that make every `q` the standard normal: `[B, Q]`.
+    /// Parameters that make every `q` the standard normal: `[B, Q]`, `f32`.
     fn standard_normal_params(&self, batch: i64, device: Device) -> VariationalParams {
         let row = self.embed_smaller_family(&vec![0.0; 2 * self.latent_dim() as usize]);
         VariationalParams::from_rows(&vec![row.as_slice(); batch as usize], device)
@@ -95,14 +98,6 @@ pub trait VariationalFamily: Send + Sync {
     /// The gradient of the entropy is exact, or estimated on the same draws.
     fn pull_back(&self, params: &VariationalParams, noise: &Tensor, score: &Tensor) -> Tensor;
 
-    /// [`VariationalFamily::transform`] for one datapoint, on slices: writes `z` (`[S, D]`) and `log_q`
-    /// (`[S]`) from `params` (`[Q]`) and `noise` (`[S, N]`).
-    fn transform_row(&self, params: &[f32], noise: &[f32], z: &mut [f32], log_q: &mut [f64]);
-
-    /// [`VariationalFamily::pull_back`] for one datapoint, on slices: writes `gradient` (`[Q]`) from `params`
-    /// (`[Q]`), `noise` (`[S, N]`) and `score` (`[S, D]`).
-    fn pull_back_row(&self, params: &[f32], noise: &[f32], score: &[f32], gradient: &mut [f32]);
-
     /// This family if it is the diagonal Gaussian, for which fits and ascents have faster methods.
     fn as_diagonal_gaussian(&self) -> Option<DiagonalGaussian> {
         None
@@ -127,6 +122,17 @@ pub trait VariationalFamily: Send + Sync {
     fn sample(&self, params: &VariationalParams, n_samples: i64, noise: &mut NoiseStream) -> Draws {
         self.transform(params, &noise.normal(n_samples, self.noise_dim()))
     }
+}
+
+/// The maps of a family for one datapoint, on slices of numbers of type `T`.
+pub trait RowTransform<T: FloatNumber> {
+    /// [`VariationalFamily::transform`]: writes `z` (`[S, D]`) and `log_q` (`[S]`) from `params` (`[Q]`) and `noise`
+    /// (`[S, N]`).
+    fn transform_row(&self, params: &[T], noise: &[T], z: &mut [T], log_q: &mut [f64]);
+
+    /// [`VariationalFamily::pull_back`]: writes `gradient` (`[Q]`) from `params` (`[Q]`), `noise` (`[S, N]`) and
+    /// `score` (`[S, D]`).
+    fn pull_back_row(&self, params: &[T], noise: &[T], score: &[T], gradient: &mut [T]);
 }
 
 /// A family whose density can be computed at any `z`.

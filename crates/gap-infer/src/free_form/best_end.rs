@@ -137,7 +137,7 @@ pub fn fitted_batch_from_states(
 ) -> FittedBatch {
     let params: Vec<&[f64]> = states.iter().map(|c| c.params.as_slice()).collect();
     FittedBatch {
-        params: VariationalParams::from_rows(&params, model.device()),
+        params: VariationalParams::of_kind(&params, model.kind(), model.device()),
         stops,
         costs: states.iter().map(fit_cost_of_state).collect(),
     }

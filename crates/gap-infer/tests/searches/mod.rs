@@ -215,8 +215,10 @@ pub fn losses(
     n: usize,
 ) -> Vec<f64> {
     let dim = family.noise_dim() as usize;
-    let draws =
-        NoiseDraws::from_common_normals(whitened_sobol_normals(SeedKey::root(31), n, dim), dim);
+    let draws = NoiseDraws::from_common_normals(
+        whitened_sobol_normals::<f32>(SeedKey::root(31), n, dim),
+        dim,
+    );
     let rows: Vec<usize> = (0..batch.len()).collect();
     let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
     let rule = best_step_rule_for_family(family);

@@ -3,11 +3,18 @@
 use super::rates::check_learning_rate;
 use super::{SpecConflict, check_draws, first_repeated, refuse};
 use crate::experiment::ExperimentSpec;
+use crate::precision::FloatPrecision;
 use crate::search::Start;
 use crate::step_rule::StepRule;
 
-/// The smallest tolerance. A bound on the distance to the optimum includes 2e-4 nats for the accuracy of `f32`.
-const MIN_TOLERANCE_NATS: f64 = 5e-4;
+/// The smallest tolerance. A bound on the distance to the optimum includes 2e-4 nats for the accuracy of `f32`, and 1e-9
+/// for that of `f64`.
+const fn min_tolerance_nats(precision: FloatPrecision) -> f64 {
+    match precision {
+        FloatPrecision::Single => 5e-4,
+        FloatPrecision::Double => 1e-8,
+    }
+}
 
 /// The most random starts of a datapoint.
 const MOST_RANDOM_STARTS: u32 = 1000;
@@ -31,13 +38,17 @@ impl ExperimentSpec {
             );
         }
         let tolerance = self.free_form.tolerance_nats.get();
-        if tolerance < MIN_TOLERANCE_NATS {
-            return refuse(
-                "free_form.tolerance_nats",
-                format!(
-                    "is {tolerance}, below what 32-bit scores can certify; use {MIN_TOLERANCE_NATS} or more"
+        let least = min_tolerance_nats(self.precision);
+        if tolerance < least {
+            let message = match self.precision {
+                FloatPrecision::Single => format!(
+                    "is {tolerance}, below what 32-bit scores can certify; use {least} or more, or `precision = \"double\"`"
                 ),
-            );
+                FloatPrecision::Double => format!(
+                    "is {tolerance:e}, below what 64-bit scores can certify; use {least:e} or more"
+                ),
+            };
+            return refuse("free_form.tolerance_nats", message);
         }
         self.check_refinement()
     }

@@ -4,14 +4,28 @@ use super::rates::check_learning_rate;
 use super::{SpecConflict, refuse};
 use crate::data::SYNTHETIC;
 use crate::experiment::ExperimentSpec;
-use crate::model::{DecoderSharing, MAX_CONDITION_NUMBER, ModelKind};
+use crate::model::{
+    DecoderSharing, MAX_CONDITION_NUMBER, MAX_CONDITION_NUMBER_IN_DOUBLE, ModelKind,
+};
 use crate::number::{Count, Positive};
+use crate::precision::FloatPrecision;
 
-/// The smallest standard deviation of noise. Numbers of 32 bits near 1, such as observations, are 1e-7 apart.
+/// The smallest standard deviation of noise. Numbers near 1, such as observations, are 1e-7 apart in 32 bits and 2e-16
+/// in 64.
 const MIN_NOISE_STD: f64 = 1e-6;
+const MIN_NOISE_STD_IN_DOUBLE: f64 = 1e-12;
 
-/// The largest standard deviation of noise. Squares of residuals beyond 1e19 are not finite in 32 bits.
+/// The largest standard deviation of noise. Squares of residuals beyond 1e19 are not finite in 32 bits, in which
+/// networks are always fitted.
 const MAX_NOISE_STD: f64 = 1e12;
+
+/// The largest condition number of a posterior's precision with which the closed forms are right.
+const fn max_condition_number(precision: FloatPrecision) -> f64 {
+    match precision {
+        FloatPrecision::Single => MAX_CONDITION_NUMBER,
+        FloatPrecision::Double => MAX_CONDITION_NUMBER_IN_DOUBLE,
+    }
+}
 
 /// The largest condition number of the covariance of `x`, with which the closed form of `log p(x)` is right to
 /// about 0.001 nats.
@@ -182,11 +196,12 @@ impl ExperimentSpec {
                 format!("is {value}; use a number of at least 1, as in 100"),
             );
         }
-        if value > MAX_CONDITION_NUMBER {
+        let most = max_condition_number(self.precision);
+        if value > most {
             return refuse(
                 KEY,
                 format!(
-                    "is {value:e}, and beyond {MAX_CONDITION_NUMBER:e} the closed forms lose the smallest variance of the posterior to rounding; use at most {MAX_CONDITION_NUMBER:e}"
+                    "is {value:e}, and beyond {most:e} the closed forms lose the smallest variance of the posterior to rounding; use at most {most:e}"
                 ),
             );
         }
@@ -214,14 +229,25 @@ impl ExperimentSpec {
         let Some(std) = self.model.noise_std.map(Positive::get) else {
             return Ok(());
         };
-        if (MIN_NOISE_STD..=MAX_NOISE_STD).contains(&std) {
+        let is_fitted = self.model.training.is_some();
+        let (least, reason) = match self.precision {
+            _ if is_fitted => (MIN_NOISE_STD, "since decoders are fitted in 32 bits"),
+            FloatPrecision::Double => (
+                MIN_NOISE_STD_IN_DOUBLE,
+                "since observations have 64 bits, and encoders are fitted in 32",
+            ),
+            FloatPrecision::Single if std < MIN_NOISE_STD => (
+                MIN_NOISE_STD,
+                "since observations have 32 bits; with `precision = \"double\"` they have 64",
+            ),
+            FloatPrecision::Single => (MIN_NOISE_STD, "since observations have 32 bits"),
+        };
+        if (least..=MAX_NOISE_STD).contains(&std) {
             return Ok(());
         }
         refuse(
             "model.noise_std",
-            format!(
-                "is {std:e}; use {MIN_NOISE_STD:e} to {MAX_NOISE_STD:e}, since observations have 32 bits"
-            ),
+            format!("is {std:e}; use {least:e} to {MAX_NOISE_STD:e}, {reason}"),
         )
     }
 
@@ -238,7 +264,7 @@ impl ExperimentSpec {
         // With fewer observed than latent dimensions, some directions of z are left to the prior, so that the
         // posterior precision is as ill-conditioned as the covariance of x.
         let most = if observed < latent {
-            MAX_CONDITION_NUMBER
+            max_condition_number(self.precision)
         } else {
             MAX_EVIDENCE_CONDITION_NUMBER
         };
