@@ -72,7 +72,7 @@ fn long_search(
 /// `−L` of each datapoint on the draws that distances are measured on, nats.
 fn losses(objective: &mut Objective, params: &[Vec<f64>]) -> Vec<f64> {
     let dim = objective.noise_dim();
-    let normals = whitened_sobol_normals(SeedKey::root(7), N_DRAWS, dim);
+    let normals: Vec<f32> = whitened_sobol_normals(SeedKey::root(7), N_DRAWS, dim);
     let draws = NoiseDraws::from_common_normals(normals, dim);
     let rows: Vec<usize> = (0..params.len()).collect();
     let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
@@ -207,7 +207,7 @@ fn the_bound_of_a_mixture_covers_known_distances() {
     check(Family::GaussianMixture, SHORT);
 }
 
-/// `cargo test --release --test flow_certificates -- --ignored --nocapture`
+/// `cargo test --locked --workspace --test flow_certificates -- --ignored --nocapture`
 #[test]
 #[ignore = "takes a quarter of an hour"]
 fn the_bound_covers_known_distances_on_larger_decoders() {

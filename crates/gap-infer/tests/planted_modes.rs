@@ -164,7 +164,7 @@ fn fall_between(objective: &mut Objective, row: usize, from: &[f64], to: &[f64])
         })
         .collect();
     let points: Vec<&[f64]> = points.iter().map(Vec::as_slice).collect();
-    let normals = whitened_sobol_normals(SeedKey::root(74), 1024, dim);
+    let normals: Vec<f32> = whitened_sobol_normals(SeedKey::root(74), 1024, dim);
     let draws = NoiseDraws::from_common_normals(normals, dim);
     let request = EvaluationRequest {
         loss: true,
@@ -298,7 +298,7 @@ fn random_starts_find_all_planted_modes() {
     }
 }
 
-/// `cargo test --release --test planted_modes -- --ignored --nocapture`
+/// `cargo test --locked --workspace --test planted_modes -- --ignored --nocapture`
 #[test]
 #[ignore = "takes minutes"]
 fn random_starts_find_all_planted_modes_on_many_points() {

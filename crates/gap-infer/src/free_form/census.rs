@@ -87,14 +87,12 @@ struct Moments {
 }
 
 impl Moments {
-    /// The moments of the `q` with the parameters `params` on `noise`, `[S, N]`.
-    fn of(family: &dyn VariationalFamily, params: &[f64], noise: &NoiseDraws) -> Self {
-        let dim = family.latent_dim() as usize;
-        let n = noise.n_samples();
-        let params: Vec<f32> = params.iter().map(|&p| p as f32).collect();
-        let (mut z, mut log_q) = (vec![0.0_f32; n * dim], vec![0.0; n]);
-        family.transform_row(&params, noise.datapoint_draws(0), &mut z, &mut log_q);
-        let z = DMatrix::from_fn(dim, n, |i, s| f64::from(z[s * dim + i]));
+    /// The moments of the `q` with the parameters `params` on `noise`, `[S, N]` with `S` of [`N_DRAWS`].
+    fn of(family: &dyn VariationalFamily, params: &[f64], noise: &[f64]) -> Self {
+        let (dim, n) = (family.latent_dim() as usize, N_DRAWS);
+        let (mut z, mut log_q) = (vec![0.0; n * dim], vec![0.0; n]);
+        family.transform_row(params, noise, &mut z, &mut log_q);
+        let z = DMatrix::from_column_slice(dim, n, &z);
         let mean = z.column_mean();
         let off = DMatrix::from_fn(dim, n, |i, s| z[(i, s)] - mean[i]);
         Self {
@@ -137,7 +135,8 @@ pub fn count_optima(
     key: SeedKey,
 ) -> Result<Vec<OptimaCensus>, InferError> {
     let dim = objective.noise_dim();
-    let draws = NoiseDraws::from_common_normals(whitened_sobol_normals(key, N_DRAWS, dim), dim);
+    let draws = NoiseDraws::whitened(key, N_DRAWS, dim, objective.kind());
+    let noise: Vec<f64> = whitened_sobol_normals(key, N_DRAWS, dim);
     let mut all = Vec::with_capacity(rows.len());
     for (&row, losses) in rows.iter().zip(losses) {
         let clock = Instant::now();
@@ -154,7 +153,7 @@ pub fn count_optima(
         };
         let mut n_evaluations = 0;
         for start in order {
-            let own = Moments::of(family, &ends[start][row].params, &draws);
+            let own = Moments::of(family, &ends[start][row].params, &noise);
             let mut same = None;
             let mut farthest = 0.0_f64;
             for (number, (representative, moments)) in optima.iter().enumerate() {
