@@ -56,16 +56,31 @@ pub fn encoder(model: &dyn LatentVariableModel) -> Encoder {
     ))
 }
 
-/// A decoder after a short fit to digits, and the first `n_points` digits.
+/// A decoder after a short fit to binary digits, and the first `n_points` digits.
 pub fn of_digits(dim: i64, hidden: i64, n_points: usize) -> (MlpDecoder, Batch) {
+    of_images(
+        "digits-binarized",
+        Likelihood::Bernoulli,
+        dim,
+        hidden,
+        n_points,
+    )
+}
+
+/// A decoder after a short fit to the data set of 64 pixels with this name, and the first `n_points` of its images.
+pub fn of_images(
+    data: &str,
+    likelihood: Likelihood,
+    dim: i64,
+    hidden: i64,
+    n_points: usize,
+) -> (MlpDecoder, Batch) {
     set_one_thread_per_operation(); // Tests already run in parallel.
-    let data = gap_data::load("digits-binarized", &LoadOptions::default())
-        .unwrap()
-        .train;
+    let data = gap_data::load(data, &LoadOptions::default()).unwrap().train;
     let family = DiagonalGaussian::new(dim);
     let (tanh, cpu) = (Activation::Tanh, Device::Cpu);
     let network = Mlp::random_perceptron(&[dim, hidden, 64], tanh, SeedKey::root(1), cpu);
-    let mut decoder = MlpDecoder::new(network, Likelihood::Bernoulli);
+    let mut decoder = MlpDecoder::new(network, likelihood);
     let mut encoder = Encoder::with_random_layers(64, &[64], &family, tanh, SeedKey::root(2), cpu);
     let training = TrainingSpec {
         steps: Count::new(800),
