@@ -88,14 +88,6 @@ impl SignalShare {
     }
 }
 
-impl SignalShare {
-    /// Raises both shares to at least `share`.
-    fn raise_to(&mut self, share: f64) {
-        self.likely = self.likely.max(share);
-        self.certain = self.certain.max(share);
-    }
-}
-
 /// A block's gradient in one part of the parameters.
 pub struct BlockGradient<'a> {
     /// On the whole block, `[D]`.
@@ -413,14 +405,14 @@ impl EarlierStep {
         let difference = square((&self.gradient - gradient).as_mut_slice());
         let product = 0.25 * (sum - difference);
         let noise = own_square * (1.0 - self.weight) - product;
-        let margin = own_square * NOISE_MARGIN / (gradient.len() as f64).sqrt();
-        (noise.max(0.0) + margin) * (self.n_samples as f64 / own as f64).max(1.0)
+        noise.max(0.0) * (self.n_samples as f64 / own as f64).max(1.0)
     }
 }
 
-/// The product of two gradients in `n` dimensions has an error of the order of `1 / √n` times their squares. This
-/// multiple of it is added to noise that is estimated from the product.
-const NOISE_MARGIN: f64 = 0.3;
+/// The product of two gradients in `n` dimensions has an error of the order of `1 / √n` times their squares. Noise that
+/// is estimated from it counts if what a step promises beyond that noise is more than this, divided by `√n`, nats. With
+/// less to gain, the blocks whose own noise happens to be large would be taken for far ones.
+const MIN_SIGNAL_NATS: f64 = 0.35;
 
 /// The gradients of all blocks at a start that is kept.
 #[derive(Clone, Default)]
@@ -512,10 +504,14 @@ impl BlockWeights {
         // Before the draws determine the curvature, it is the step's direction that is uncertain.
         if let Some(earlier) = self.earlier.take()
             && self.total >= gradient.len()
-            && gain_nats > self.far_nats
         {
             let noise = earlier.noise_of_next(&gradient, own, &mut square);
-            share.raise_to(1.0 - noise / own_square);
+            let by_earlier = SignalShare::new(own_square, noise, gradient.len());
+            let least_nats = MIN_SIGNAL_NATS / (gradient.len() as f64).sqrt();
+            if 0.5 * by_earlier.certain * own_square > least_nats {
+                share.likely = share.likely.max(by_earlier.likely);
+                share.certain = share.certain.max(by_earlier.certain);
+            }
         }
         self.total += own;
         self.n_of_latest = if self.keeps_start() { self.total } else { own };
