@@ -4,23 +4,17 @@
 mod searches;
 
 use gap_data::Batch;
-use gap_infer::ascent::{
-    EvaluationRequest, NoiseDraws, Objective, SearchState, run_phase, whitened_sobol_normals,
-};
+use gap_infer::ascent::{NoiseDraws, Objective, SearchState, run_phase, whitened_sobol_normals};
 use gap_infer::certificate::estimate_remaining_nats;
 use gap_infer::free_form::{SearchMode, StartingPoint};
 use gap_infer::{ClosedFormGaussianFamily, DiagonalGaussian, FreeFormInference, VariationalParams};
 use gap_model::{ExactPosterior, LatentVariableModel, Likelihood, LinearGaussian, MlpDecoder};
 use gap_spec::{NoiseSource, Phase, Precision, StepRule, StoppingRule};
 use gap_torch::{NoiseStream, SeedKey};
-use searches::{of_digits, of_images};
+use searches::{losses_on_draws, of_digits, of_images};
 use tch::{Device, Kind, Tensor};
 
 const DISTANCES: [f64; 6] = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
-const VALUE: EvaluationRequest = EvaluationRequest {
-    loss: true,
-    ..EvaluationRequest::GRADIENT_ONLY
-};
 
 /// The endpoint of each datapoint's search.
 fn searched(model: &MlpDecoder, batch: &Batch) -> Vec<Vec<f64>> {
@@ -71,14 +65,6 @@ fn polished(
     states.into_iter().map(|state| state.params).collect()
 }
 
-/// `−L` of each datapoint, nats.
-fn losses(objective: &mut Objective, params: &[Vec<f64>], draws: &NoiseDraws) -> Vec<f64> {
-    let rows: Vec<usize> = (0..params.len()).collect();
-    let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
-    let evaluations = objective.evaluate(&rows, &params, draws, VALUE).unwrap();
-    evaluations.iter().map(|e| e.loss_nats()).collect()
-}
-
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -103,7 +89,7 @@ fn at_distance(
     let ids: Vec<u64> = (0..optima.len() as u64).collect();
     let directions = normal(key, &ids, 2 * dim as i64);
     let directions = Vec::<f64>::try_from(directions.to_kind(Kind::Double).view([-1])).unwrap();
-    let least = losses(objective, optima, draws);
+    let least = losses_on_draws(objective, optima, draws);
     let mut lengths = vec![(target / dim as f64).sqrt(); optima.len()];
     for _ in 0..8 {
         let moved: Vec<Vec<f64>> = optima
@@ -118,7 +104,7 @@ fn at_distance(
                 (0..2 * dim).map(step).collect()
             })
             .collect();
-        let values = losses(objective, &moved, draws);
+        let values = losses_on_draws(objective, &moved, draws);
         let distances: Vec<f64> = values.iter().zip(&least).map(|(v, l)| v - l).collect();
         if distances.iter().all(|d| (d / target - 1.0).abs() < 0.1) {
             return (moved, distances);
@@ -151,8 +137,8 @@ fn check((model, batch): &(MlpDecoder, Batch), n: usize) {
     let rows: Vec<usize> = (0..batch.len()).collect();
     let others = polished(double, double_batch, &found, SeedKey::root(10), n);
     let (least, of_others) = (
-        losses(&mut exact, &optima, &draws),
-        losses(&mut exact, &others, &draws),
+        losses_on_draws(&mut exact, &optima, &draws),
+        losses_on_draws(&mut exact, &others, &draws),
     );
     for (b, (least, other)) in least.iter().zip(of_others).enumerate() {
         let off = other - least;

@@ -5,16 +5,14 @@
 mod searches;
 
 use gap_data::Batch;
-use gap_infer::ascent::{
-    EvaluationRequest, NoiseDraws, Objective, SearchState, run_phase, whitened_sobol_normals,
-};
+use gap_infer::ascent::{NoiseDraws, Objective, SearchState, run_phase, whitened_sobol_normals};
 use gap_infer::family::build_family;
 use gap_infer::free_form::{SearchMode, StartingPoint};
 use gap_infer::{FreeFormInference, VariationalFamily, VariationalParams};
 use gap_model::MlpDecoder;
 use gap_spec::{AdamSettings, Family, NoiseSource, Phase, Precision, StepRule};
 use gap_torch::{NoiseStream, SeedKey};
-use searches::{CPU, of_digits};
+use searches::{CPU, losses_on_draws, of_digits};
 
 const DISTANCES: [f64; 6] = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
 
@@ -74,14 +72,7 @@ fn losses(objective: &mut Objective, params: &[Vec<f64>]) -> Vec<f64> {
     let dim = objective.noise_dim();
     let normals: Vec<f32> = whitened_sobol_normals(SeedKey::root(7), N_DRAWS, dim);
     let draws = NoiseDraws::from_common_normals(normals, dim);
-    let rows: Vec<usize> = (0..params.len()).collect();
-    let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
-    let request = EvaluationRequest {
-        loss: true,
-        ..EvaluationRequest::GRADIENT_ONLY
-    };
-    let evaluations = objective.evaluate(&rows, &params, &draws, request).unwrap();
-    evaluations.iter().map(|e| e.loss_nats()).collect()
+    losses_on_draws(objective, params, &draws)
 }
 
 /// Moves each datapoint from `ends` along a random direction, until its ELBO is within 10% of `target` nats

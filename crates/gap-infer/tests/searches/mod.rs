@@ -234,14 +234,23 @@ pub fn losses(
         whitened_sobol_normals::<f32>(SeedKey::root(31), n, dim),
         dim,
     );
-    let rows: Vec<usize> = (0..batch.len()).collect();
-    let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
     let rule = best_step_rule_for_family(family);
     let mut objective = Objective::for_family(family, rule, model, batch.x()).unwrap();
+    losses_on_draws(&mut objective, params, &draws)
+}
+
+/// Returns `−L` of each datapoint on these draws, nats.
+pub fn losses_on_draws(
+    objective: &mut Objective,
+    params: &[Vec<f64>],
+    draws: &NoiseDraws,
+) -> Vec<f64> {
+    let rows: Vec<usize> = (0..params.len()).collect();
+    let params: Vec<&[f64]> = params.iter().map(Vec::as_slice).collect();
     let request = EvaluationRequest {
         loss: true,
         ..EvaluationRequest::GRADIENT_ONLY
     };
-    let evaluations = objective.evaluate(&rows, &params, &draws, request).unwrap();
+    let evaluations = objective.evaluate(&rows, &params, draws, request).unwrap();
     evaluations.iter().map(|e| e.loss_nats()).collect()
 }
