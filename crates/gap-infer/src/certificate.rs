@@ -86,8 +86,7 @@ pub fn estimate_remaining_nats(
         let draws = NoiseDraws::antithetic_with_duals(
             key.for_index(set as u64),
             n_samples,
-            dim,
-            objective.kind(),
+            objective.draw_space(),
         );
         sets.push(objective.evaluate(rows, params, &draws, request)?);
         excess_moments.push(draws.excess_moment);

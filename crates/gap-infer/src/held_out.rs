@@ -149,8 +149,7 @@ fn state_values(
     key: SeedKey,
 ) -> Result<Vec<Evaluation>, InferError> {
     let clock = Instant::now();
-    let dim = objective.noise_dim();
-    let draws = NoiseDraws::whitened(key, n_samples, dim, objective.kind());
+    let draws = NoiseDraws::whitened(key, n_samples, objective.draw_space());
     let request = EvaluationRequest {
         loss: true,
         ..EvaluationRequest::GRADIENT_ONLY

@@ -168,9 +168,8 @@ struct TraceRecorder<'a> {
 impl<'a> TraceRecorder<'a> {
     fn new(tracer: &AscentTracer<'a>) -> Result<Self, InferError> {
         let objective = Objective::new(tracer.model, tracer.batch.x())?;
-        let dim = objective.latent_dim();
         Ok(Self {
-            draws: NoiseDraws::whitened(tracer.key, tracer.n_samples, dim, objective.kind()),
+            draws: NoiseDraws::whitened(tracer.key, tracer.n_samples, objective.draw_space()),
             objective,
             next_record: 0.0,
             snapshots: Vec::new(),

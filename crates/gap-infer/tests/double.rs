@@ -4,7 +4,9 @@
 mod searches;
 
 use gap_data::Batch;
-use gap_infer::ascent::{EvaluationRequest, NoiseDraws, Objective, n_draws_for_latent_dim};
+use gap_infer::ascent::{
+    DrawSpace, EvaluationRequest, NoiseDraws, Objective, n_draws_for_latent_dim,
+};
 use gap_infer::{
     ClosedFormGaussianFamily, DiagonalGaussian, FullGaussian, StopReason, VariationalParams,
 };
@@ -45,7 +47,11 @@ fn worst_elbo_error(
     let exact = to_f64_values(&exact);
     let dim = model.latent_dim() as usize;
     let n_samples = n_draws_for_latent_dim(dim).max(4 * dim);
-    let draws = NoiseDraws::whitened(SeedKey::root(8), n_samples, dim, model.kind());
+    let draws = NoiseDraws::whitened(
+        SeedKey::root(8),
+        n_samples,
+        DrawSpace::unweighted(dim, model.kind()),
+    );
     let rule = StepRule::AveragedNewton;
     let mut objective = Objective::for_family(family, rule, model, batch.x()).unwrap();
     let rows: Vec<usize> = (0..batch.len()).collect();

@@ -4,7 +4,7 @@ use super::coordinates::{
     DiagonalReparameterization, FullGaussianReparameterization, GenericReparameterization,
     Reparameterization, ScoredDraws,
 };
-use super::draws::{DrawValues, NoiseDraws, TypedDraws};
+use super::draws::{DrawSpace, DrawValues, NoiseDraws, TypedDraws, gaussian_proposal_std};
 use super::evaluation::{Evaluation, EvaluationRequest};
 use super::form::FamilyKind;
 use crate::family::{FloatNumber, RowTransform, VariationalFamily};
@@ -60,6 +60,20 @@ impl<T: FloatNumber> EvaluationBuffers<T> {
             precision: request.precision,
         };
         Ok(joint.evaluate(&self.observations, &self.z, outputs)?)
+    }
+
+    /// Multiplies the outputs at each draw by its weight; `weights`, `[S]`, are those of each datapoint's draws. The
+    /// log joints, which do not vanish at the optimum, are multiplied by weights with the mean 1.
+    fn weigh(&mut self, weights: &[T], dim: usize) {
+        let mean = weights.iter().map(|w| w.to_f64()).sum::<f64>() / weights.len() as f64;
+        let scores = self.score.chunks_exact_mut(dim);
+        let outputs = scores.zip(&mut self.log_joint);
+        for ((score, log_joint), &weight) in outputs.zip(weights.iter().cycle()) {
+            for value in score {
+                *value = *value * weight;
+            }
+            *log_joint *= weight.to_f64() / mean;
+        }
     }
 }
 
@@ -117,6 +131,9 @@ impl<T: FloatNumber> TypedEvaluation<'_, '_, T> {
                 self.memory.observations[samples].fill(observation);
             }
             self.memory.score_draws(self.joint, self.request)?;
+            if let Some(weights) = self.draws.weights() {
+                self.memory.weigh(weights, dim);
+            }
             for (row, (placed, params)) in placed.into_iter().zip(params).enumerate() {
                 let samples = row * n_samples..(row + 1) * n_samples;
                 let scored = ScoredDraws {
@@ -199,6 +216,20 @@ impl<'a> Objective<'a> {
         match self.form {
             FamilyKind::Any(family) => family.noise_dim() as usize,
             FamilyKind::Diagonal | FamilyKind::Full(_) => self.latent_dim(),
+        }
+    }
+
+    /// The space of the draws on which this objective is evaluated.
+    pub fn draw_space(&self) -> DrawSpace {
+        let (dim, kind) = (self.noise_dim(), self.kind);
+        let proposal_std = match self.form {
+            FamilyKind::Any(_) => 1.0,
+            FamilyKind::Diagonal | FamilyKind::Full(_) => gaussian_proposal_std(dim),
+        };
+        DrawSpace {
+            dim,
+            kind,
+            proposal_std,
         }
     }
 

@@ -97,8 +97,7 @@ pub fn run_phase(
     let mut source = DrawSource::new(
         phase.noise,
         phase.n_samples as usize,
-        objective.noise_dim(),
-        objective.kind(),
+        objective.draw_space(),
         key,
     )
     .with_parts(asked.scatter);

@@ -135,7 +135,7 @@ pub fn count_optima(
     key: SeedKey,
 ) -> Result<Vec<OptimaCensus>, InferError> {
     let dim = objective.noise_dim();
-    let draws = NoiseDraws::whitened(key, N_DRAWS, dim, objective.kind());
+    let draws = NoiseDraws::whitened(key, N_DRAWS, objective.draw_space());
     let noise: Vec<f64> = whitened_sobol_normals(key, N_DRAWS, dim);
     let mut all = Vec::with_capacity(rows.len());
     for (&row, losses) in rows.iter().zip(losses) {
