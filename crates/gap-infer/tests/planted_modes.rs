@@ -251,11 +251,18 @@ fn check_census(dim: usize, separations: &[f64], n: usize, n_random: u32) {
         .iter()
         .map(|o| o.as_ref().unwrap().n_optima())
         .collect();
+    let found_all: Vec<bool> = (0..points.len())
+        .map(|i| {
+            let census = fit.optima[i].as_ref().unwrap();
+            census.n_optima() > of_modes[i]
+                || census.n_optima() == of_modes[i] && are_the_modes(&points[i], census)
+        })
+        .collect();
     for &separation in separations {
         let own: Vec<usize> = (0..points.len())
             .filter(|&i| points[i].separation == separation)
             .collect();
-        let all = own.iter().filter(|&&i| found[i] >= of_modes[i]).count();
+        let all = own.iter().filter(|&&i| found_all[i]).count();
         // A wide Gaussian over several modes can be an optimum too.
         let more = own.iter().filter(|&&i| found[i] > of_modes[i]).count();
         let mean = own.iter().map(|&i| of_modes[i]).sum::<usize>() as f64 / own.len() as f64;
@@ -264,31 +271,18 @@ fn check_census(dim: usize, separations: &[f64], n: usize, n_random: u32) {
             own.len()
         );
     }
-    let all = (0..points.len())
-        .filter(|&i| found[i] >= of_modes[i])
-        .count();
+    let all = found_all.iter().filter(|all| **all).count();
     assert!(all * 100 >= 95 * points.len(), "{all} of {}", points.len());
-    // The distances are those of the planted modes.
-    for (i, point) in points.iter().enumerate() {
-        let census: &OptimaCensus = fit.optima[i].as_ref().unwrap();
-        if point.separation >= 6.0 && found[i] == of_modes[i] {
-            let ratio = census.apart_stds / point.separation;
-            assert!(
-                (0.8..1.1).contains(&ratio),
-                "{} for {}",
-                census.apart_stds,
-                point.separation
-            );
-            let worst = point.weights.iter().copied().fold(1.0, f64::min);
-            let best = point.weights.iter().copied().fold(0.0, f64::max);
-            let apart = (best / worst).ln();
-            assert!(
-                (census.apart_nats - apart).abs() < 0.1,
-                "{} for {apart}",
-                census.apart_nats
-            );
-        }
-    }
+}
+
+/// Whether the optima are as far apart as the planted modes, where these do not overlap. If not, a wide Gaussian over
+/// two modes is among them, and one mode is not.
+fn are_the_modes(point: &Point, census: &OptimaCensus) -> bool {
+    let worst = point.weights.iter().copied().fold(1.0, f64::min);
+    let best = point.weights.iter().copied().fold(0.0, f64::max);
+    let stds_ratio = census.apart_stds / point.separation;
+    let nats = census.apart_nats - (best / worst).ln();
+    point.separation < 6.0 || (0.8..1.1).contains(&stds_ratio) && nats.abs() < 0.1
 }
 
 #[test]

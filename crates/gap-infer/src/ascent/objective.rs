@@ -70,7 +70,7 @@ impl<T: FloatNumber> EvaluationBuffers<T> {
         let outputs = scores.zip(&mut self.log_joint);
         for ((score, log_joint), &weight) in outputs.zip(weights.iter().cycle()) {
             for value in score {
-                *value = *value * weight;
+                *value *= weight;
             }
             *log_joint *= weight.to_f64() / mean;
         }
