@@ -21,7 +21,7 @@ mod stepper;
 mod stopping;
 
 pub(crate) use curvature::{EstimatedCurvature, cholesky_of_damped, log_std_distance_per_gradient};
-pub use draws::{DrawNumber, DrawSource, DrawSpace, NoiseDraws};
+pub use draws::{DrawNumber, DrawSource, DrawSpace, NoiseDraws, gaussian_proposal_std};
 pub use evaluation::{Evaluation, EvaluationRequest, LossGradient, WhitenedGradient};
 pub use form::FamilyKind;
 pub use objective::Objective;

@@ -3,6 +3,7 @@
 
 mod adam;
 mod averaged_newton;
+mod block_weights;
 mod blocks;
 mod damped;
 mod full_newton;

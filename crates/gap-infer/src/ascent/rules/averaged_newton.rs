@@ -1,8 +1,7 @@
 //! Newton steps averaged over blocks of new draws, each corrected by the curvature of the earlier blocks.
 
-use super::blocks::{
-    BlockGradient, BlockWeights, ControlVariateCorrectedBlock, RunningCurvatureAverage,
-};
+use super::block_weights::{BlockGradient, BlockWeights};
+use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
 use crate::ascent::curvature::{NewtonPreconditioner, log_std_step_per_gradient, shrink_factor};
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest};

@@ -1,9 +1,8 @@
 //! Averaged Newton steps for the full Gaussian, whose precision becomes an average of the blocks' curvatures.
 
 use super::averaged_newton::MAX_MEAN_STEP_IN_STDS;
-use super::blocks::{
-    BlockGradient, BlockWeights, ControlVariateCorrectedBlock, RunningCurvatureAverage, SignalShare,
-};
+use super::block_weights::{BlockGradient, BlockWeights, SignalShare};
+use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
 use crate::ascent::curvature::{NewtonPreconditioner, shrink_factor};
 use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::Evaluation;
