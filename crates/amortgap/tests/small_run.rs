@@ -187,21 +187,29 @@ fn no_number_depends_on_how_many_stages_run_at_a_time() {
 }
 
 #[test]
-fn no_number_depends_on_the_batch_size() {
-    // The 12 points are computed all at once, in batches that do not divide 12, and one at a time.
+fn no_number_depends_on_how_work_is_divided() {
+    // The 12 points are computed all at once, in batches and chunks that do not divide 12, and one at a time.
     let few = DIGITS
         .replace("measure_train = 40", "measure_train = 12")
         .replace("measure_test = 40", "measure_test = 12")
         .replace("seeds = [0, 1]", "seeds = [5]");
     let bench = Bench::with(&few);
-    let of_batches = |size: &str| {
-        let assignment = format!("evaluation.batch_size={size}");
-        bench.summary_of_run(size, &["--set", &assignment])
+    let divided = |key: &str, size: u32| {
+        let assignment = format!("evaluation.{key}={size}");
+        let summary = bench.summary_of_run(&format!("{key}-{size}"), &["--set", &assignment]);
+        // The number of stages, in `cost`, does depend on it.
+        summary["cells"].clone()
     };
-    let all = of_batches("100");
-    assert_eq!(cells(&all)[0]["n"], json!(12));
-    assert_eq!(of_batches("7"), all);
-    assert_eq!(of_batches("1"), all);
+    let all = divided("batch_size", 100);
+    assert_eq!(all[0]["n"], json!(12));
+    for (key, size) in [
+        ("batch_size", 7),
+        ("batch_size", 1),
+        ("chunk_size", 5),
+        ("chunk_size", 1),
+    ] {
+        assert!(divided(key, size) == all, "{key} = {size}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! The range of points that a stage works on.
+//! The range of points that a stage works on, and the stage that found `q*` of a range.
 
+use crate::stage_id::StageId;
 use gap_spec::Split;
 use serde::Serialize;
 use std::fmt;
@@ -17,6 +18,15 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// Divides the chunk into chunks of at most `most` points.
+    pub fn divided(self, most: u32) -> impl Iterator<Item = Self> {
+        let parts = Self::split_into_chunks(most, self.split, self.n);
+        parts.map(move |part| Self {
+            from: self.from + part.from,
+            ..part
+        })
+    }
+
     /// The first `n` points of a part.
     pub const fn first_points(split: Split, n: u32) -> Self {
         Self { split, from: 0, n }
@@ -36,6 +46,15 @@ impl Chunk {
     pub const fn range(self) -> Range<u32> {
         self.from..self.from + self.n
     }
+}
+
+/// A stage that found `q*`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QStarStage {
+    /// The stage.
+    pub stage: StageId,
+    /// Its points.
+    pub points: Chunk,
 }
 
 impl fmt::Display for Chunk {

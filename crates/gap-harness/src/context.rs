@@ -1,6 +1,6 @@
 //! What a piece of work needs to run, besides its own settings.
 
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, QStarStage};
 use crate::encoders::{self, FittedEncoder};
 use crate::error::{RunError, stage_error};
 use crate::models;
@@ -93,18 +93,19 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Loads `λ` of some of the points of a finished stage.
+    /// Loads `λ` of the points at the positions `points` of a part of the data, which are among those of `found`.
     pub fn q_star(
         &self,
-        stage: &StageId,
+        found: &QStarStage,
         points: Range<u32>,
     ) -> Result<VariationalParams, RunError> {
-        let bytes = self.stage_input(stage).read(Q_STAR_FILE)?;
+        let bytes = self.stage_input(&found.stage).read(Q_STAR_FILE)?;
         let checkpoint = Checkpoint::from_bytes(&bytes).map_err(stage_error)?;
         let all = checkpoint
             .get(Q_STAR_KEY, self.device)
             .map_err(stage_error)?;
-        let (from, n) = (i64::from(points.start), points.len() as i64);
+        let from = i64::from(points.start - found.points.from);
+        let n = points.len() as i64;
         Ok(VariationalParams(all.narrow(0, from, n)))
     }
 

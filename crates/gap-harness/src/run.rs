@@ -113,11 +113,12 @@ impl AddAssign for RunReport {
     }
 }
 
-/// The number of threads for each of the stages that run in parallel, which share this machine's processors. It
-/// must be called from a worker thread.
-fn threads_per_stage() -> usize {
+/// The number of threads for a stage that begins while `running` stages run or wait for a worker, itself included:
+/// these share this machine's processors. It must be called from a worker thread.
+fn threads_of_stage(running: usize) -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    (processors / rayon::current_num_threads()).max(1)
+    let at_once = running.clamp(1, rayon::current_num_threads());
+    (processors / at_once).max(1)
 }
 
 /// Executes the stages of `plan` that are not finished, up to `jobs` of them at a time.
@@ -368,7 +369,7 @@ impl<'a> RunSchedule<'a> {
         let workspace = StageWorkspace {
             output: &output,
             store: self.store,
-            threads: threads_per_stage(),
+            threads: threads_of_stage(self.lock_state().running),
             progress: &progress,
         };
         let clock = Instant::now();

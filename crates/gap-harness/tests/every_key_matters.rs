@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 /// Keys that only set how work is divided, so that no result depends on them.
-const CUTS_WORK_UP: [&str; 1] = ["evaluation.batch_size"];
+const CUTS_WORK_UP: [&str; 2] = ["evaluation.batch_size", "evaluation.chunk_size"];
 
 /// Specs that together contain every key.
 const SPECS: [&str; 7] = [

@@ -298,6 +298,7 @@ fn the_records_of_all_stages_are_collected_and_must_fit_together() {
     let points = ["train_points", "measure_train", "measure_test"];
     let mut overrides = vec![format!("seeds={seeds:?}")];
     overrides.extend(points.map(|key| format!("data.{key}=1000000")));
+    overrides.push("evaluation.chunk_size=1000000".to_owned());
     let one = overridden(SPECS[3], &overrides[1..]).unwrap();
     n_stages_on(Some(24 * GIB), &one).unwrap();
     let all = overridden(SPECS[3], &overrides).unwrap();

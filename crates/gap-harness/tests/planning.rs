@@ -36,23 +36,23 @@ fn with_joint_decoders(text: &str) -> String {
 fn a_shared_decoder_is_fitted_once_for_each_seed() {
     insta::assert_snapshot!(titles(&plan()), @r"
     seed 0: model
-    seed 0: free-form, 3 train points
-    seed 0: free-form, 2 test points
+    seed 0: free-form, train points 0 to 2
+    seed 0: free-form, test points 0 to 1
     seed 0: fit linear
-    seed 0: measure linear, 3 train points
-    seed 0: measure linear, 2 test points
+    seed 0: measure linear, train points 0 to 2
+    seed 0: measure linear, test points 0 to 1
     seed 0: fit mlp-4
-    seed 0: measure mlp-4, 3 train points
-    seed 0: measure mlp-4, 2 test points
+    seed 0: measure mlp-4, train points 0 to 2
+    seed 0: measure mlp-4, test points 0 to 1
     seed 1: model
-    seed 1: free-form, 3 train points
-    seed 1: free-form, 2 test points
+    seed 1: free-form, train points 0 to 2
+    seed 1: free-form, test points 0 to 1
     seed 1: fit linear
-    seed 1: measure linear, 3 train points
-    seed 1: measure linear, 2 test points
+    seed 1: measure linear, train points 0 to 2
+    seed 1: measure linear, test points 0 to 1
     seed 1: fit mlp-4
-    seed 1: measure mlp-4, 3 train points
-    seed 1: measure mlp-4, 2 test points
+    seed 1: measure mlp-4, train points 0 to 2
+    seed 1: measure mlp-4, test points 0 to 1
     ");
 }
 
@@ -61,15 +61,15 @@ fn a_joint_decoder_is_fitted_once_for_each_encoder() {
     let joint = with_joint_decoders(SPEC).replace("seeds = [0, 1]", "seeds = [3]");
     insta::assert_snapshot!(titles(&plan_of(&joint)), @r"
     seed 3: decoder and linear
-    seed 3: free-form, 3 train points
-    seed 3: free-form, 2 test points
-    seed 3: measure linear, 3 train points
-    seed 3: measure linear, 2 test points
+    seed 3: free-form, train points 0 to 2
+    seed 3: free-form, test points 0 to 1
+    seed 3: measure linear, train points 0 to 2
+    seed 3: measure linear, test points 0 to 1
     seed 3: decoder and mlp-4
-    seed 3: free-form, 3 train points
-    seed 3: free-form, 2 test points
-    seed 3: measure mlp-4, 3 train points
-    seed 3: measure mlp-4, 2 test points
+    seed 3: free-form, train points 0 to 2
+    seed 3: free-form, test points 0 to 1
+    seed 3: measure mlp-4, train points 0 to 2
+    seed 3: measure mlp-4, test points 0 to 1
     ");
 }
 
@@ -96,8 +96,8 @@ fn ascents_are_followed_after_their_optima_and_need_no_encoders() {
     let plan = plan_of(&text);
     insta::assert_snapshot!(titles(&plan), @r"
     seed 3: model
-    seed 3: free-form, 3 train points
-    seed 3: free-form, 2 test points
+    seed 3: free-form, train points 0 to 2
+    seed 3: free-form, test points 0 to 1
     seed 3: optima of 2 test points
     seed 3: ascent default, 2 test points
     seed 3: ascent lbfgs, 2 test points
@@ -139,8 +139,8 @@ fn annealed(measured: u32, simulated: u32) -> String {
 fn annealing_goes_chunk_by_chunk_after_the_free_form_stages() {
     insta::assert_snapshot!(titles(&plan_of(&annealed(120, 60))), @r"
     seed 3: model
-    seed 3: free-form, 3 train points
-    seed 3: free-form, 120 test points
+    seed 3: free-form, train points 0 to 2
+    seed 3: free-form, test points 0 to 119
     seed 3: anneal train points 0 to 2
     seed 3: anneal test points 0 to 49
     seed 3: anneal test points 50 to 99
@@ -148,8 +148,8 @@ fn annealing_goes_chunk_by_chunk_after_the_free_form_stages() {
     seed 3: both sides of simulated points 0 to 49
     seed 3: both sides of simulated points 50 to 59
     seed 3: fit mlp-4
-    seed 3: measure mlp-4, 3 train points
-    seed 3: measure mlp-4, 120 test points
+    seed 3: measure mlp-4, train points 0 to 2
+    seed 3: measure mlp-4, test points 0 to 119
     ");
 }
 
@@ -158,13 +158,13 @@ fn a_decoder_of_each_encoder_is_annealed_to() {
     let joint = with_joint_decoders(&annealed(2, 1));
     insta::assert_snapshot!(titles(&plan_of(&joint)), @r"
     seed 3: decoder and mlp-4
-    seed 3: free-form, 3 train points
-    seed 3: free-form, 2 test points
+    seed 3: free-form, train points 0 to 2
+    seed 3: free-form, test points 0 to 1
     seed 3: anneal train points 0 to 2
     seed 3: anneal test points 0 to 1
     seed 3: both sides of simulated point 0
-    seed 3: measure mlp-4, 3 train points
-    seed 3: measure mlp-4, 2 test points
+    seed 3: measure mlp-4, train points 0 to 2
+    seed 3: measure mlp-4, test points 0 to 1
     ");
 }
 
@@ -271,10 +271,10 @@ points = 2
 fn a_calibration_has_a_stage_for_each_estimator_and_point() {
     insta::assert_snapshot!(titles(&calibration(&[("points = 2", "points = 1")])), @r"
     seed 4: model
-    seed 4: free-form, 1 train points
-    seed 4: free-form, 1 test points
-    seed 4: weigh adaptively, 1 train points
-    seed 4: weigh adaptively, 1 test points
+    seed 4: free-form, train point 0
+    seed 4: free-form, test point 0
+    seed 4: weigh adaptively, train point 0
+    seed 4: weigh adaptively, test point 0
     seed 4: anneal train point 0
     seed 4: anneal test point 0
     seed 4: calibrate elbo on point 0

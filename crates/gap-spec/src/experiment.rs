@@ -62,7 +62,7 @@ pub struct ExperimentSpec {
     /// Grids that show posteriors over two latent variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<PicturesSpec>,
-    /// How work is divided into batches.
+    /// How work is divided.
     #[serde(default)]
     pub evaluation: EvaluationSpec,
 }
@@ -87,18 +87,22 @@ impl ExperimentSpec {
     }
 }
 
-/// `[evaluation]`: how work is divided into batches. No result depends on it.
+/// `[evaluation]`: how work is divided. No result depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluationSpec {
     /// Datapoints that are inferred and evaluated together.
     pub batch_size: Count,
+    /// The most datapoints of a stage that searches or measures. Stages run in parallel, and are what a run that
+    /// was killed need not do again.
+    pub chunk_size: Count,
 }
 
 impl Default for EvaluationSpec {
     fn default() -> Self {
         Self {
             batch_size: Count::new(100),
+            chunk_size: Count::new(250),
         }
     }
 }

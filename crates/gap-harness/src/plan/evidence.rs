@@ -2,8 +2,7 @@
 //! encoder, and those that check whether the standard errors of estimates are right.
 
 use super::planner::{ModelStage, Planner};
-use crate::chunk::Chunk;
-use crate::stage_id::StageId;
+use crate::chunk::{Chunk, QStarStage};
 use crate::work::{
     AdaptiveWork, AnnealedWork, CalibratedEstimator, CalibrationWork, SimulatedWork,
 };
@@ -14,20 +13,20 @@ use gap_spec::{AnnealedSpec, AnnealedStart, CheckedSpec, Estimator, Split};
 pub(super) const MAX_POINTS_PER_STAGE: u32 = 50;
 
 impl Planner<'_> {
-    /// Adds the stages that `[estimators]` asks for under a model; `free_form` are the stages that find `q*`,
-    /// one for each measured part of the data.
-    pub(super) fn add_evidence_stages(&mut self, model: &ModelStage, free_form: &[StageId]) {
+    /// Adds the stages that `[estimators]` asks for under a model; `free_form` are the stages that find `q*`
+    /// of the measured points.
+    pub(super) fn add_evidence_stages(&mut self, model: &ModelStage, free_form: &[QStarStage]) {
         self.add_adaptive_stages(model, free_form);
         let Some(annealed) = annealed_spec(self.spec) else {
             return;
         };
         let from_q_star = annealed.start == AnnealedStart::FreeForm;
-        for (part, free_form) in self.measured_chunks().into_iter().zip(free_form) {
-            for points in Chunk::split_into_chunks(MAX_POINTS_PER_STAGE, part.split, part.n) {
+        for found in free_form {
+            for points in found.points.divided(MAX_POINTS_PER_STAGE) {
                 self.add(AnnealedWork {
                     seed: model.seed,
                     model: model.id.clone(),
-                    free_form: from_q_star.then(|| (free_form.clone(), self.family())),
+                    free_form: from_q_star.then(|| (found.clone(), self.family())),
                     points,
                     annealed: annealed.clone(),
                 });
@@ -50,17 +49,16 @@ impl Planner<'_> {
         }
     }
 
-    fn add_adaptive_stages(&mut self, model: &ModelStage, free_form: &[StageId]) {
+    fn add_adaptive_stages(&mut self, model: &ModelStage, free_form: &[QStarStage]) {
         let Some(adaptive) = self.spec.estimators.adaptive else {
             return;
         };
-        for (points, free_form) in self.measured_chunks().into_iter().zip(free_form) {
+        for found in free_form {
             self.add(AdaptiveWork {
                 seed: model.seed,
                 model: model.id.clone(),
                 family: self.family(),
-                free_form: free_form.clone(),
-                points,
+                free_form: found.clone(),
                 adaptive,
             });
         }

@@ -122,7 +122,14 @@ pub(super) fn stage_memories(spec: &CheckedSpec) -> Vec<StageMemory> {
     }
     for split in [Split::Train, Split::Test, Split::Simulated] {
         if let Some((key, n)) = points_of_split(spec, split) {
-            stages.extend(sizes.stages_of_points(split, &Key::number(key, n), n));
+            let chunk_size = spec.evaluation.chunk_size;
+            let (key, n) = if split != Split::Simulated && n > chunk_size.get() {
+                let key = Key::count("evaluation.chunk_size", chunk_size);
+                (key, chunk_size.get())
+            } else {
+                (Key::number(key, n), n)
+            };
+            stages.extend(sizes.stages_of_points(split, &key, n));
         }
     }
     stages.extend(sizes.calibration_stages());
@@ -513,7 +520,7 @@ impl<'a> Sizes<'a> {
         arrays
     }
 
-    /// The stages that measure the `n` points of a part of the data, whose number `key` sets.
+    /// The stages that measure `n` points of a part of the data at once, whose number `key` sets.
     fn stages_of_points(&self, split: Split, key: &Key, n: u32) -> Vec<StageMemory> {
         let n = f64::from(n);
         let chunk = n.min(f64::from(super::evidence::MAX_POINTS_PER_STAGE));

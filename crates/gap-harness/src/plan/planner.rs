@@ -1,6 +1,6 @@
 //! Turns a spec into stages, each after those that it depends on.
 
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, QStarStage};
 use crate::stage_id::{Environment, StageId};
 use crate::work::{
     AmortizedWork, AscentWork, EncoderWork, FreeFormWork, ModelWork, OptimaWork, PosteriorGridWork,
@@ -53,13 +53,15 @@ impl<'a> Planner<'a> {
         id
     }
 
-    /// The points that are measured, of the training and of the test part.
-    pub(super) fn measured_chunks(&self) -> [Chunk; 2] {
+    /// The points that are measured, of the training and then of the test part, as [`EvaluationSpec`] divides them.
+    ///
+    /// [`EvaluationSpec`]: gap_spec::EvaluationSpec
+    pub(super) fn measured_chunks(&self) -> Vec<Chunk> {
         let data = &self.spec.data;
-        [
-            Chunk::first_points(Split::Train, data.measure_train.get()),
-            Chunk::first_points(Split::Test, data.measure_test.get()),
-        ]
+        let most = self.spec.evaluation.chunk_size.get();
+        let train = Chunk::split_into_chunks(most, Split::Train, data.measure_train.get());
+        let test = Chunk::split_into_chunks(most, Split::Test, data.measure_test.get());
+        train.chain(test).collect()
     }
 
     pub(super) fn family(&self) -> Family {
@@ -116,18 +118,19 @@ impl<'a> Planner<'a> {
     }
 
     /// Adds the stages that find `q*`, one for each of [`Planner::measured_chunks`].
-    fn add_free_form(&mut self, model: &ModelStage) -> Vec<StageId> {
+    fn add_free_form(&mut self, model: &ModelStage) -> Vec<QStarStage> {
         let measured = self.measured_chunks().into_iter();
         measured
             .map(|points| {
-                self.add(FreeFormWork {
+                let stage = self.add(FreeFormWork {
                     seed: model.seed,
                     model: model.id.clone(),
                     family: self.family(),
                     points,
                     search: self.spec.free_form.clone(),
                     bounds: self.spec.estimators.bounds(),
-                })
+                });
+                QStarStage { stage, points }
             })
             .collect()
     }
@@ -185,20 +188,25 @@ impl<'a> Planner<'a> {
     fn add_pictures(
         &mut self,
         model: &ModelStage,
-        free_form: &[StageId],
+        free_form: &[QStarStage],
         encoder_stage: &StageId,
         encoder: &EncoderSpec,
     ) {
         let is_last = self.spec.encoders.last() == Some(encoder);
-        let (Some(pictures), Some(test), true) = (&self.spec.pictures, free_form.last(), is_last)
-        else {
+        let (Some(pictures), true) = (&self.spec.pictures, is_last) else {
             return;
         };
+        let is_pictured =
+            |points: Chunk| points.split == Split::Test && points.from < pictures.points.get();
         self.add(PosteriorGridWork {
             seed: model.seed,
             model: model.id.clone(),
             family: self.family(),
-            free_form: test.clone(),
+            free_form: free_form
+                .iter()
+                .filter(|found| is_pictured(found.points))
+                .cloned()
+                .collect(),
             encoder_stage: encoder_stage.clone(),
             encoder: encoder.clone(),
             pictures: pictures.clone(),

@@ -172,22 +172,33 @@ fn stages_per_seed(spec: &CheckedSpec) -> Vec<(u64, Key)> {
     let shared = spec.model.has_shared_decoder();
     let n_models = if shared { 1 } else { n_encoders as u64 };
     let encoders_key = || Key::list("encoders", n_encoders);
-    // A model, and q* of its training and of its test points; an encoder of a shared decoder, and q of the same
-    // points.
-    let of_encoder = if shared { 3 } else { 2 };
+    // A model, and an encoder of a shared decoder.
+    let of_encoder = u64::from(shared);
     let mut counts = vec![
-        (3 * n_models, encoders_key()),
+        (n_models, encoders_key()),
         (of_encoder * n_encoders as u64, encoders_key()),
     ];
-    if spec.estimators.adaptive.is_some() {
-        counts.push((2 * n_models, encoders_key()));
-    }
-    if spec.estimators.annealed.is_some() {
-        for split in [Split::Train, Split::Test, Split::Simulated] {
-            if let Some((name, n)) = points_of_split(spec, split) {
-                let chunks = u64::from(n.div_ceil(MAX_POINTS_PER_STAGE));
-                counts.push((n_models * chunks, Key::number(name, n)));
-            }
+    let chunk_size = spec.evaluation.chunk_size.get();
+    let annealed = spec.estimators.annealed.is_some();
+    // `q*` of the points of each chunk, and adaptive estimates; `q` of each encoder; and annealing.
+    let of_model = 1 + u64::from(spec.estimators.adaptive.is_some());
+    let of_chunk = n_models * of_model + n_encoders as u64;
+    for split in [Split::Train, Split::Test, Split::Simulated] {
+        let Some((name, n)) = points_of_split(spec, split) else {
+            continue;
+        };
+        let key = || Key::number(name, n);
+        if split == Split::Simulated {
+            let chunks = u64::from(n.div_ceil(MAX_POINTS_PER_STAGE));
+            counts.push((n_models * chunks, key()));
+            continue;
+        }
+        counts.push((of_chunk * u64::from(n.div_ceil(chunk_size)), key()));
+        if annealed {
+            let of_whole_chunk = chunk_size.div_ceil(MAX_POINTS_PER_STAGE);
+            let of_rest = (n % chunk_size).div_ceil(MAX_POINTS_PER_STAGE);
+            let whole = u64::from(n / chunk_size) * u64::from(of_whole_chunk);
+            counts.push((n_models * (whole + u64::from(of_rest)), key()));
         }
     }
     if spec.pictures.is_some() {

@@ -1,7 +1,7 @@
 //! Estimates lower bounds of `log p(x)` from as many draws of `q*` as the target standard error needs.
 
 use super::Work;
-use crate::chunk::Chunk;
+use crate::chunk::QStarStage;
 use crate::context::{Context, seed_key, take_rows};
 use crate::error::{RunError, stage_error};
 use crate::measure::{BatchEstimates, EVIDENCE_SEED_ROLE, RecordOrigin, evidence_records};
@@ -21,10 +21,8 @@ pub struct AdaptiveWork {
     pub model: StageId,
     /// The variational family.
     pub family: Family,
-    /// The stage that found `q*` of these points.
-    pub free_form: StageId,
-    /// The points.
-    pub points: Chunk,
+    /// The stage that found `q*` of the points.
+    pub free_form: QStarStage,
     /// The settings of the adaptive estimator.
     pub adaptive: AdaptiveSpec,
 }
@@ -35,25 +33,29 @@ impl Work for AdaptiveWork {
     }
 
     fn input_stages(&self) -> Vec<&StageId> {
-        vec![&self.model, &self.free_form]
+        vec![&self.model, &self.free_form.stage]
     }
 
     fn task_description(&self) -> String {
-        let Chunk { split, n, .. } = self.points;
-        format!("weigh adaptively, {n} {split} points")
+        format!("weigh adaptively, {} points", self.free_form.points.split)
+    }
+
+    fn task_description_with_points(&self) -> String {
+        format!("weigh adaptively, {}", self.free_form.points)
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
         let model = context.load_model(&self.model)?;
         let family = family::build_family(self.family, model.latent_dim());
-        let points = context.points(self.seed, model.as_ref(), self.points)?;
-        let q_star = context.q_star(&self.free_form, self.points.range())?;
+        let chunk = self.free_form.points;
+        let points = context.points(self.seed, model.as_ref(), chunk)?;
+        let q_star = context.q_star(&self.free_form, chunk.range())?;
         let key = seed_key(self.seed)
             .for_role(EVIDENCE_SEED_ROLE)
             .for_role("adaptive");
         let origin = RecordOrigin {
             dataset: context.observations.name(),
-            split: self.points.split,
+            split: chunk.split,
             seed: self.seed,
             model: &self.model,
             family: self.family,

@@ -45,8 +45,15 @@ impl Work for AmortizedWork {
     }
 
     fn task_description(&self) -> String {
-        let Chunk { split, n, .. } = self.points;
-        format!("measure {}, {n} {split} points", self.encoder.name())
+        format!(
+            "measure {}, {} points",
+            self.encoder.name(),
+            self.points.split
+        )
+    }
+
+    fn task_description_with_points(&self) -> String {
+        format!("measure {}, {}", self.encoder.name(), self.points)
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {

@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::annealing::{AnnealedPaths, initial, initial_encoder};
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, QStarStage};
 use crate::context::{Context, seed_key, take_rows};
 use crate::error::RunError;
 use crate::measure::{EVIDENCE_SEED_ROLE, RecordOrigin, evidence_records};
@@ -20,7 +20,7 @@ pub struct AnnealedWork {
     /// The frozen model.
     pub model: StageId,
     /// The stage whose `q*` the paths begin at, and its family; `None` if they begin elsewhere.
-    pub free_form: Option<(StageId, Family)>,
+    pub free_form: Option<(QStarStage, Family)>,
     /// The points.
     pub points: Chunk,
     /// The settings of annealing.
@@ -34,7 +34,7 @@ impl Work for AnnealedWork {
 
     fn input_stages(&self) -> Vec<&StageId> {
         std::iter::once(&self.model)
-            .chain(self.free_form.iter().map(|(stage, _)| stage))
+            .chain(self.free_form.iter().map(|(found, _)| &found.stage))
             .collect()
     }
 
@@ -51,9 +51,9 @@ impl Work for AnnealedWork {
         let latent_dim = model.latent_dim();
         let points = context.points(self.seed, model.as_ref(), self.points)?;
         let q_star = match &self.free_form {
-            Some((stage, family)) => Some((
+            Some((found, family)) => Some((
                 family::build_family(*family, latent_dim),
-                context.q_star(stage, self.points.range())?,
+                context.q_star(found, self.points.range())?,
             )),
             None => None,
         };

@@ -39,7 +39,11 @@ impl Work for FreeFormWork {
     }
 
     fn task_description(&self) -> String {
-        format!("free-form, {} {} points", self.points.n, self.points.split)
+        format!("free-form, {} points", self.points.split)
+    }
+
+    fn task_description_with_points(&self) -> String {
+        format!("free-form, {}", self.points)
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {

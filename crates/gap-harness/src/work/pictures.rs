@@ -2,7 +2,7 @@
 //! in each cell of a square grid.
 
 use super::Work;
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, QStarStage};
 use crate::context::{Context, seed_key, take_rows};
 use crate::error::{RunError, stage_error};
 use crate::stage_id::StageId;
@@ -93,8 +93,8 @@ pub struct PosteriorGridWork {
     pub model: StageId,
     /// The variational family.
     pub family: Family,
-    /// The stage that found `q*` of the test points.
-    pub free_form: StageId,
+    /// The stages that found `q*` of the points, in their order.
+    pub free_form: Vec<QStarStage>,
     /// The stage whose encoder is shown.
     pub encoder_stage: StageId,
     /// The encoder.
@@ -109,7 +109,8 @@ impl Work for PosteriorGridWork {
     }
 
     fn input_stages(&self) -> Vec<&StageId> {
-        let mut inputs = vec![&self.model, &self.free_form];
+        let mut inputs = vec![&self.model];
+        inputs.extend(self.free_form.iter().map(|found| &found.stage));
         if self.encoder_stage != self.model {
             inputs.push(&self.encoder_stage);
         }
@@ -130,7 +131,7 @@ impl Work for PosteriorGridWork {
         let model = context.load_model(&self.model)?;
         let chunk = Chunk::first_points(Split::Test, self.pictures.points.get());
         let points = context.points(self.seed, model.as_ref(), chunk)?;
-        let q_star = context.q_star(&self.free_form, chunk.range())?;
+        let q_star = self.q_star(chunk, context)?;
         let fitted = context.load_encoder(&self.encoder_stage)?;
         let family = fitted.family.as_ref();
         let key = seed_key(self.seed).for_role("pictures");
@@ -176,6 +177,19 @@ impl Work for PosteriorGridWork {
         }
         context.save_rows(&picture_rows)?;
         Ok(Vec::new())
+    }
+}
+
+impl PosteriorGridWork {
+    /// `λ` of the points of `chunk`.
+    fn q_star(&self, chunk: Chunk, context: &Context) -> Result<VariationalParams, RunError> {
+        let mut parts = Vec::with_capacity(self.free_form.len());
+        for found in &self.free_form {
+            let own = found.points.range();
+            let range = own.start..own.end.min(chunk.range().end);
+            parts.push(context.q_star(found, range)?.0);
+        }
+        Ok(VariationalParams(Tensor::cat(&parts, 0)))
     }
 }
 

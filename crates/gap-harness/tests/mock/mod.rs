@@ -218,7 +218,7 @@ impl Executor for MockExecutor {
 pub fn measured_split(stage: &Stage) -> Option<Split> {
     let points = match stage {
         Stage::FreeForm(work) => work.points,
-        Stage::Adaptive(work) => work.points,
+        Stage::Adaptive(work) => work.free_form.points,
         Stage::Amortized(work) => work.points,
         Stage::Annealed(work) => work.points,
         Stage::Simulated(work) => work.points,
