@@ -51,7 +51,7 @@ impl EncoderLayout {
         let hidden = self.encoder.widths().into_iter().map(i64::from);
         let n_outputs = self.family.param_dim(self.latent_dim as usize) as i64;
         match self.encoder.kind {
-            EncoderKind::Linear | EncoderKind::Mlp => {
+            EncoderKind::Linear | EncoderKind::Mlp | EncoderKind::Own => {
                 let unseen = self.observed.most_context - self.context();
                 let n_inputs = self.observed.dim - i64::from(unseen);
                 let widths: Vec<i64> = std::iter::once(n_inputs)

@@ -19,6 +19,7 @@ pub mod machine_memory;
 mod measure;
 mod models;
 mod observations;
+pub mod own_model;
 pub mod plan;
 pub mod provenance;
 pub mod rows;

@@ -2,8 +2,6 @@
 
 use crate::encoders::EncoderFit;
 use crate::error::{RunError, stage_error};
-use crate::stage_id::StageId;
-use crate::starts::Starts;
 use gap_data::Batch;
 use gap_estimate::{
     ClosedForms, Estimate, EstimationTask, PosteriorEstimator, estimate_each, posterior_estimator,
@@ -28,7 +26,8 @@ pub struct RecordOrigin<'a> {
     pub dataset: &'a str,
     pub split: Split,
     pub seed: u32,
-    pub model: &'a StageId,
+    /// The name of the model in records.
+    pub model: &'a str,
     pub family: Family,
     /// The latent dimension, `D`.
     pub latent_dim: usize,
@@ -74,18 +73,18 @@ pub struct BatchEstimates {
 }
 
 impl Measurement<'_> {
-    /// Finds `q*` for a batch. Returns the parameters of `q*`, and the records, including those of the model's
+    /// Finds `q*` for a batch; `name_of_start` names the start at a position of the search. Returns the parameters of `q*`, and the records, including those of the model's
     /// closed forms.
     pub fn free_form(
         &self,
         search: &FreeFormInference,
-        starts: &Starts,
+        name_of_start: &dyn Fn(usize) -> String,
         batch: &Batch,
     ) -> Result<(Vec<Record>, VariationalParams), RunError> {
         let fit = search
             .search(self.model, batch, self.key.for_role("free-form"))
             .map_err(stage_error)?;
-        let winners = fit.won_by.iter().map(|&i| starts.name_of_start(i));
+        let winners = fit.won_by.iter().map(|&i| name_of_start(i));
         let winners: Vec<String> = winners.collect();
         let snapshot = Snapshot {
             method: Method::FreeForm,

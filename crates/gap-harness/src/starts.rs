@@ -12,6 +12,12 @@ use gap_torch::SeedKey;
 /// The name of all random starts in records.
 const RANDOM_START_NAME: &str = "random";
 
+/// The name of the start at this position of a search from the `named` starts, and then from random ones.
+pub fn name_of_start(named: &[Start], position: usize) -> String {
+    let start = named.get(position);
+    start.map_or_else(|| RANDOM_START_NAME.to_owned(), Start::to_string)
+}
+
 /// The starts of a stage's searches, with the model's own encoder if it is one of them.
 pub struct Starts<'a> {
     pub starts: &'a [Start],
@@ -39,8 +45,7 @@ impl<'a> Starts<'a> {
 
     /// The name of the start at this position of the search that [`Self::search`] returns.
     pub fn name_of_start(&self, position: usize) -> String {
-        let named = self.starts.get(position);
-        named.map_or_else(|| RANDOM_START_NAME.to_owned(), Start::to_string)
+        name_of_start(self.starts, position)
     }
 
     /// The search that `spec` asks for, from these starts, and from random ones drawn with `key`.

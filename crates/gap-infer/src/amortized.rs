@@ -1,6 +1,6 @@
 //! Amortized inference: one forward pass.
 
-use crate::encoder::Encoder;
+use crate::encoder::{Encode, encoded_params};
 use crate::family::VariationalFamily;
 use crate::inference::{FitCost, FittedBatch, InferError, Inference, StopReason};
 use gap_data::Batch;
@@ -13,7 +13,7 @@ pub struct AmortizedInference<'a> {
     /// The family.
     pub family: &'a dyn VariationalFamily,
     /// The encoder.
-    pub encoder: &'a Encoder,
+    pub encoder: &'a dyn Encode,
 }
 
 impl Inference for AmortizedInference<'_> {
@@ -28,7 +28,7 @@ impl Inference for AmortizedInference<'_> {
         _key: SeedKey,
     ) -> Result<FittedBatch, InferError> {
         let clock = Instant::now();
-        let params = self.encoder.encode(batch.x());
+        let params = encoded_params(self.encoder, &[self.family.param_dim()], batch.x())?;
         device::synchronize(model.device());
         let cost = FitCost {
             seconds: clock.elapsed().as_secs_f64() / batch.len() as f64,

@@ -1,4 +1,4 @@
-//! The network of amortized inference: `x ↦ λ`.
+//! Encoders: the maps `x ↦ λ` of amortized inference, and the network that is fitted as one.
 
 mod standardization;
 
@@ -11,6 +11,8 @@ use std::cell::OnceCell;
 use tch::{Device, Tensor};
 
 use crate::family::{VariationalFamily, VariationalParams};
+use crate::inference::InferError;
+use gap_model::ModelError;
 
 /// What becomes of the model while an encoder is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,54 @@ pub enum ModelDuringFit {
 /// The factor of the random weights of a new encoder's means if the model is frozen. With a factor of 1 each weight
 /// has the variance `1 / inputs`.
 const MEAN_SCALE_WITH_FROZEN_MODEL: f64 = 0.1;
+
+/// A map from an observation to the parameters of its `q`: an [`Encoder`] that was fitted here, or one of your own.
+pub trait Encode {
+    /// Returns `λ` without a graph, of the kind of `x`: `[B, X] -> [B, Q]`. The `λ` of a datapoint must not depend on
+    /// the others in the batch.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] if `x` does not fit, or [`ModelError::Own`].
+    fn encode(&self, x: &Tensor) -> Result<VariationalParams, ModelError>;
+
+    /// The number of variational parameters of one datapoint, `Q`.
+    fn param_dim(&self) -> i64;
+
+    /// The number of its weights and biases, for results; 0 if that is not known.
+    fn n_weights(&self) -> u64 {
+        0
+    }
+}
+
+impl Encode for Encoder {
+    fn encode(&self, x: &Tensor) -> Result<VariationalParams, ModelError> {
+        Ok(Self::encode(self, x))
+    }
+
+    fn param_dim(&self) -> i64 {
+        self.network.output_dim()
+    }
+}
+
+/// The `λ` that `encoder` gives for each row of `x`, after a check that its length is one of `lengths`: that of a family
+/// first, then those of smaller ones.
+pub(crate) fn encoded_params(
+    encoder: &dyn Encode,
+    lengths: &[i64],
+    x: &Tensor,
+) -> Result<VariationalParams, InferError> {
+    let params = encoder.encode(x)?;
+    let (n, given) = (x.size()[0], params.0.size());
+    let fits = lengths.iter().any(|&length| given == [n, length]);
+    if !fits || params.0.kind() != x.kind() {
+        return Err(InferError::Encoded {
+            given: format!("{given:?} of {:?}", params.0.kind()),
+            needed: format!("{:?} of {:?}", [n, lengths[0]], x.kind()),
+        });
+    }
+    Ok(params)
+}
 
 /// A network that maps an observation to the parameters of its `q`.
 pub struct Encoder {
@@ -121,11 +171,6 @@ impl Encoder {
         let inputs = network_inputs(x, self.network.input_dim(), self.standardization.as_ref());
         let params = packed.forward(&self.network, &inputs.to_kind(self.network.kind()));
         VariationalParams(params.to_kind(x.kind()))
-    }
-
-    /// The number of variational parameters of one datapoint, `Q`.
-    pub fn param_dim(&self) -> i64 {
-        self.network.output_dim()
     }
 }
 

@@ -15,8 +15,8 @@ use crate::ascent::{
     best_step_rule_for_family, n_draws_for_latent_dim,
 };
 use crate::certificate;
-use crate::encoder::Encoder;
-use crate::family::{VariationalFamily, VariationalParams};
+use crate::encoder::{Encode, encoded_params};
+use crate::family::{FullGaussian, VariationalFamily, VariationalParams};
 use crate::inference::{FittedBatch, InferError, Inference, StopReason};
 use crate::remaining::Remaining;
 use best_end::{
@@ -38,7 +38,7 @@ pub enum StartingPoint<'a> {
     /// The standard normal.
     Prior,
     /// The output of an encoder.
-    Encoder(&'a Encoder),
+    Encoder(&'a dyn Encode),
     /// A mean drawn from the standard normal, the same for all datapoints, with a small standard deviation, so
     /// that the ascent goes to the nearest optimum.
     Random {
@@ -55,9 +55,17 @@ const RANDOM_START_STD: f64 = 0.2;
 impl StartingPoint<'_> {
     /// Returns the parameters that each datapoint of `batch` starts from. If the encoder is of a smaller
     /// family, its output is embedded in `family`, where it has the same `q`.
-    pub fn params(self, family: &dyn VariationalFamily, batch: &Batch) -> VariationalParams {
+    ///
+    /// # Errors
+    ///
+    /// [`InferError`] if the encoder fails, or its output is no `λ` of `family` or of a Gaussian.
+    pub fn params(
+        self,
+        family: &dyn VariationalFamily,
+        batch: &Batch,
+    ) -> Result<VariationalParams, InferError> {
         let device = batch.x().device();
-        match self {
+        Ok(match self {
             Self::Prior => family.standard_normal_params(batch.len() as i64, device),
             Self::Random { key, index } => {
                 let dim = family.latent_dim() as usize;
@@ -68,9 +76,11 @@ impl StartingPoint<'_> {
                 VariationalParams::from_rows(&vec![row.as_slice(); batch.len()], device)
             }
             Self::Encoder(encoder) => {
-                let params = encoder.encode(batch.x());
-                if encoder.param_dim() == family.param_dim() {
-                    return params;
+                let (own, dim) = (family.param_dim(), family.latent_dim());
+                let lengths = [own, 2 * dim, FullGaussian::new(dim).param_dim()];
+                let params = encoded_params(encoder, &lengths, batch.x())?;
+                if params.0.size()[1] == own {
+                    return Ok(params);
                 }
                 let rows = params.to_rows().into_iter();
                 let rows: Vec<Vec<f64>> =
@@ -78,7 +88,7 @@ impl StartingPoint<'_> {
                 let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
                 VariationalParams::from_rows(&rows, device)
             }
-        }
+        })
     }
 }
 
@@ -178,8 +188,9 @@ impl<'a> FreeFormInference<'a> {
         key: SeedKey,
     ) -> Result<FreeFormFit, InferError> {
         let starts = self.starts.iter();
-        let starts = starts.map(|start| start.params(self.family, batch).to_rows());
-        let found = self.search_from_params(starts.collect(), model, batch, key)?;
+        let starts = starts.map(|start| Ok(start.params(self.family, batch)?.to_rows()));
+        let starts = starts.collect::<Result<Vec<_>, InferError>>()?;
+        let found = self.search_from_params(starts, model, batch, key)?;
         Ok(found.into_fit())
     }
 

@@ -19,6 +19,14 @@ pub enum InferError {
         /// The rule.
         rule: StepRule,
     },
+    /// An encoder's output is no `λ` of the family for each observation.
+    #[error("the encoder's output is {given}, and the family needs {needed}")]
+    Encoded {
+        /// The axes and the kind of the output.
+        given: String,
+        /// Those of the family.
+        needed: String,
+    },
     /// The weights of a fit stopped being finite.
     #[error(
         "fitting the {what} diverged at step {step} of {steps}; lower the learning rate `{key}`"

@@ -18,7 +18,7 @@ pub mod trace;
 pub mod train;
 
 pub use amortized::AmortizedInference;
-pub use encoder::{Encoder, ModelDuringFit, Standardization};
+pub use encoder::{Encode, Encoder, ModelDuringFit, Standardization};
 pub use family::{
     AffineFlow, AuxiliaryFlow, ClosedFormGaussianFamily, DiagonalGaussian, Draws,
     EvaluableDensityFamily, FullGaussian, GaussianMixture, PlanarFlow, RowTransform,

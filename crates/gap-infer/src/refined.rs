@@ -7,7 +7,7 @@
 
 use crate::amortized::AmortizedInference;
 use crate::ascent::{Objective, SearchState, run_phase};
-use crate::encoder::Encoder;
+use crate::encoder::Encode;
 use crate::family::{VariationalFamily, VariationalParams};
 use crate::held_out::values_by_draw_set;
 use crate::inference::{FitCost, FittedBatch, InferError, Inference, StopReason};
@@ -21,7 +21,7 @@ pub struct RefinedInference<'a> {
     /// The family.
     pub family: &'a dyn VariationalFamily,
     /// The encoder.
-    pub encoder: &'a Encoder,
+    pub encoder: &'a dyn Encode,
     /// The step rule, its draws, and the maximum number of steps.
     pub phase: Phase,
     /// The numbers of steps after which `q` is returned, in rising order.

@@ -69,12 +69,15 @@ pub trait LatentVariableModel: Send {
         Ok(Box::new(GenericConditionedModel::new(self, x)?))
     }
 
-    /// Draws one `(x, z)` from the model for each stream of `noise`: `[B, X], [B, D]`.
+    /// Draws one `(x, z)` from the model for each stream of `noise`: `[B, X], [B, D]`. Only synthetic data and
+    /// annealing of simulated points need it.
     ///
     /// # Errors
     ///
-    /// [`ModelError`] if the model cannot be drawn from.
-    fn sample_joint(&self, noise: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError>;
+    /// [`ModelError`] if the model cannot be drawn from; the default implementation cannot.
+    fn sample_joint(&self, _noise: &mut NoiseStream) -> Result<(Tensor, Tensor), ModelError> {
+        Err(ModelError::CannotBeSampled)
+    }
 
     /// Draws the points `ids` of an endless data set that the model and `key` define: `[N, X], [N, D]`.
     ///
@@ -89,12 +92,15 @@ pub trait LatentVariableModel: Send {
         self.sample_joint(&mut NoiseStream::new(key, &ids, self.device()))
     }
 
-    /// Checks that the likelihood has a density at every row of `x` (`[B, X]`).
+    /// Checks that the likelihood has a density at every row of `x` (`[B, X]`). The default implementation accepts
+    /// all observations.
     ///
     /// # Errors
     ///
     /// [`ModelError::OffSupport`] for the first row where it has none.
-    fn check_support(&self, x: &Tensor) -> Result<(), ModelError>;
+    fn check_support(&self, _x: &Tensor) -> Result<(), ModelError> {
+        Ok(())
+    }
 
     /// The closed forms of the evidence and the posterior, if the model has them.
     fn exact_posterior(&self) -> Option<&dyn ExactPosterior> {

@@ -42,6 +42,12 @@ pub enum ModelError {
         /// The number of observations that the model was conditioned on.
         n_observations: i64,
     },
+    /// The model cannot be drawn from.
+    #[error("points cannot be drawn from this model: it has no `sample_joint`")]
+    CannotBeSampled,
+    /// An error of a model of one's own.
+    #[error("{0}")]
+    Own(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A stored model cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] gap_torch::checkpoint::CheckpointError),

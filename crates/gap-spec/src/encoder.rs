@@ -14,6 +14,8 @@ named_enum! {
         Mlp = "mlp",
         /// Two strided convolutions and a dense layer.
         Conv = "conv",
+        /// One that was not fitted here: only a program that uses the library has it.
+        Own = "own",
     }
 }
 

@@ -58,6 +58,17 @@ fn deserialize_refining_rule<'de, D: Deserializer<'de>>(
 }
 
 impl RefinementSpec {
+    /// The default refinement, measured after these numbers of steps.
+    pub const fn after_steps(steps: Vec<Count>) -> Self {
+        Self {
+            steps,
+            rule: None,
+            n_samples: default_n_samples(),
+            learning_rate: None,
+            precision: None,
+        }
+    }
+
     /// The numbers of steps after which `q` is measured, in rising order.
     pub fn numbers_of_steps(&self) -> Vec<u32> {
         self.steps.iter().map(|n| n.get()).collect()

@@ -57,7 +57,7 @@ impl Work for AdaptiveWork {
             dataset: context.observations.name(),
             split: chunk.split,
             seed: self.seed,
-            model: &self.model,
+            model: self.model.as_str(),
             family: self.family,
             latent_dim: model.latent_dim() as usize,
             encoder: None,

@@ -76,7 +76,7 @@ impl Work for AmortizedWork {
                 dataset: context.observations.name(),
                 split: self.points.split,
                 seed: self.seed,
-                model: &self.model,
+                model: self.model.as_str(),
                 family: self.family,
                 latent_dim: model.latent_dim() as usize,
                 encoder: Some((&fitted.label, fitted.fit)),

@@ -66,7 +66,7 @@ impl Work for AnnealedWork {
             dataset: context.observations.name(),
             split: self.points.split,
             seed: self.seed,
-            model: &self.model,
+            model: self.model.as_str(),
             // Plans of several families share this stage if its paths do not begin at `q*`, so
             // `collect_records` sets the family.
             family: Family::DiagonalGaussian,

@@ -80,7 +80,8 @@ impl Work for AscentWork {
         for (i, of_start) in optima.iter().enumerate() {
             let start = starts
                 .starting_point(of_start.start)
-                .params(&family, &batch);
+                .params(&family, &batch)
+                .map_err(stage_error)?;
             let key = key.for_role("ascent").for_role(of_start.start.as_str());
             let traced = tracer
                 .trace_ascent(&schedule, start.to_rows(), key)

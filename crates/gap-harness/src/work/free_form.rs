@@ -61,7 +61,7 @@ impl Work for FreeFormWork {
                 dataset: context.observations.name(),
                 split: self.points.split,
                 seed: self.seed,
-                model: &self.model,
+                model: self.model.as_str(),
                 family: self.family,
                 latent_dim: model.latent_dim() as usize,
                 encoder: None,
@@ -69,7 +69,8 @@ impl Work for FreeFormWork {
         };
         let mut params = Vec::new();
         let records = context.measure_in_batches(&points, |batch, _, _| {
-            let (records, of_batch) = measurement.free_form(&search, &starts, batch)?;
+            let (records, of_batch) =
+                measurement.free_form(&search, &|i| starts.name_of_start(i), batch)?;
             params.push(of_batch.0);
             Ok(records)
         })?;

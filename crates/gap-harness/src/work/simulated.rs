@@ -72,7 +72,7 @@ impl Work for SimulatedWork {
                 dataset: context.observations.name(),
                 split: self.points.split,
                 seed: self.seed,
-                model: &self.model,
+                model: self.model.as_str(),
                 family: self.family,
                 latent_dim: model.latent_dim() as usize,
                 encoder: None,
@@ -81,7 +81,8 @@ impl Work for SimulatedWork {
         let dim = model.latent_dim() as usize;
         context.measure_in_batches(&points, |batch, from, progress| {
             let z = &z[from * dim..(from + batch.len()) * dim];
-            let (mut records, q_star) = measurement.free_form(&search, &starts, batch)?;
+            let (mut records, q_star) =
+                measurement.free_form(&search, &|i| starts.name_of_start(i), batch)?;
             let own = Some((family.as_ref(), &q_star));
             let initial = initial(
                 &self.annealed,

@@ -57,6 +57,9 @@ impl ExperimentSpec {
             EncoderKind::Mlp if encoder.hidden.is_none() => {
                 Some("is an `mlp` without `hidden`; give its widths, as in [64]")
             }
+            EncoderKind::Own => Some(
+                "is an encoder of your own, which only a Rust program can measure; use `linear`, `mlp` or `conv`",
+            ),
             EncoderKind::Conv if encoder.channels.is_none() => Some(
                 "is a `conv` without `channels`; give those of its two convolutions, as in [16, 32]",
             ),

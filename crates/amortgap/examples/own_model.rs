@@ -1,0 +1,73 @@
+//! A model of one's own, counts with a Poisson likelihood, and an encoder of one's own: what does its simplicity cost?
+use amortgap::tch::{Device, Kind, Tensor};
+use amortgap::{Encode, LatentVariableModel, MeasureSettings, ModelError, VariationalParams};
+
+/// `z ~ N(0, I)`, and `x_j ~ Poisson(exp(w_j · z + 1))`.
+struct Counts {
+    loadings: Tensor, // W, [D, X]
+}
+
+impl LatentVariableModel for Counts {
+    fn latent_dim(&self) -> i64 {
+        self.loadings.size()[0]
+    }
+    fn observed_dim(&self) -> i64 {
+        self.loadings.size()[1]
+    }
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+    fn kind(&self) -> Kind {
+        Kind::Float
+    }
+    /// `[B, X], [S, B, D] -> [S, B]`; gradients come from libtorch.
+    fn log_joint(&self, x: &Tensor, z: &Tensor) -> Result<Tensor, ModelError> {
+        let log_rate = z.matmul(&self.loadings) + 1.0;
+        let likelihood = x * &log_rate - log_rate.exp() - (x + 1.0).lgamma();
+        let prior = -(z.square() + std::f64::consts::TAU.ln()) * 0.5;
+        let sum = |terms: Tensor| terms.sum_dim_intlist(-1, false, Kind::Double);
+        Ok(sum(likelihood) + sum(prior))
+    }
+}
+
+/// A mean that is linear in `log(1 + x)`, and a standard deviation that is the same everywhere.
+struct LinearInLogs<'a>(&'a Counts);
+
+impl Encode for LinearInLogs<'_> {
+    fn encode(&self, x: &Tensor) -> Result<VariationalParams, ModelError> {
+        let mean = (x.log1p() - 1.2).matmul(&self.0.loadings.tr()) * 0.4;
+        let log_std = Tensor::full_like(&mean, -0.9);
+        Ok(VariationalParams(Tensor::cat(&[mean, log_std], 1))) // λ of a diagonal Gaussian, [B, 2D]
+    }
+    fn param_dim(&self) -> i64 {
+        2 * self.0.latent_dim()
+    }
+}
+
+pub fn main() -> Result<(), amortgap::RunError> {
+    amortgap::tch::manual_seed(1);
+    let model = Counts {
+        loadings: Tensor::randn([2, 8], (Kind::Float, Device::Cpu)) * 0.5,
+    };
+    let z = Tensor::randn([50, 2], (Kind::Float, Device::Cpu));
+    let x = (z.matmul(&model.loadings) + 1.0).exp().poisson();
+    let gaps = amortgap::measure(
+        &model,
+        Some(&LinearInLogs(&model)),
+        &x,
+        &MeasureSettings::default(),
+    )?;
+    let (gap, family) = (
+        gaps.amortization_gap().expect("there is an encoder"),
+        gaps.approximation_gap(),
+    );
+    println!(
+        "amortization gap {:.3} ± {:.3} nats",
+        gap.mean_nats, gap.std_error_nats
+    );
+    println!(
+        "approximation gap {:.3} ± {:.3} nats",
+        family.mean_nats, family.std_error_nats
+    );
+    Ok(())
+}

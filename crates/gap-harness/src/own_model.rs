@@ -1,0 +1,146 @@
+//! Measures a model that a program defines, with an encoder of its own, as an experiment measures one of its models.
+
+use crate::encoders::EncoderFit;
+use crate::error::{RunError, stage_error};
+use crate::measure::{Measurement, RecordOrigin};
+use crate::starts::name_of_start;
+use gap_data::Batch;
+use gap_infer::free_form::StartingPoint;
+use gap_infer::{Encode, FreeFormInference, RefinedInference, family};
+use gap_model::LatentVariableModel;
+use gap_schema::Record;
+use gap_spec::{
+    BoundSpec, Count, EncoderKind, EncoderLabel, Family, FreeFormSpec, RefinementSpec, Split, Start,
+};
+use gap_torch::SeedKey;
+use tch::Tensor;
+
+/// The name, in records, of a model that is no stage of an experiment, and of its data.
+const OWN_NAME: &str = "own";
+
+/// What is measured of a model, and how. The fields have the meaning and the defaults of an experiment's keys.
+#[derive(Clone, Debug)]
+pub struct MeasureSettings {
+    /// The variational family.
+    pub family: Family,
+    /// How `q*` is found. `starts` without a value are the prior, and the encoder if there is one.
+    pub free_form: FreeFormSpec,
+    /// How the encoder's `q` is refined, and after which numbers of steps that is measured; `None` for no refinement.
+    pub refinement: Option<RefinementSpec>,
+    /// The numbers of draws for the bounds.
+    pub bounds: BoundSpec,
+    /// The seed of all draws.
+    pub seed: u32,
+    /// The number of datapoints that are computed together, which no number depends on.
+    pub batch_size: usize,
+}
+
+impl Default for MeasureSettings {
+    fn default() -> Self {
+        Self {
+            family: Family::DiagonalGaussian,
+            free_form: FreeFormSpec::default(),
+            refinement: Some(RefinementSpec::after_steps(
+                [1, 5, 20].map(Count::new).to_vec(),
+            )),
+            bounds: BoundSpec::default(),
+            seed: 0,
+            batch_size: 100,
+        }
+    }
+}
+
+/// Measures `q*` of each row of `x`, `[N, X]`, under `model`; with an encoder, its `q` and that after refinement too.
+/// Returns a row for each datapoint, method and estimator.
+///
+/// # Errors
+///
+/// [`RunError::Stage`] if sizes do not fit, or the model or the encoder fails. Values that are not finite are no error,
+/// but go into the records.
+pub fn measure_own_model(
+    model: &dyn LatentVariableModel,
+    encoder: Option<&dyn Encode>,
+    x: &Tensor,
+    settings: &MeasureSettings,
+) -> Result<Vec<Record>, RunError> {
+    model.check_support(x).map_err(stage_error)?;
+    let family = family::build_family(settings.family, model.latent_dim());
+    let starts = match (&settings.free_form.starts, encoder) {
+        (Some(starts), _) => starts.clone(),
+        (None, Some(_)) => vec![Start::Prior, Start::Encoder],
+        (None, None) => vec![Start::Prior],
+    };
+    let starting_point = |start: &Start| match (start, encoder) {
+        (Start::Prior, _) => Ok(StartingPoint::Prior),
+        (Start::Encoder, Some(encoder)) => Ok(StartingPoint::Encoder(encoder)),
+        (Start::Encoder, None) => Err(stage_error(
+            "`free_form.starts` has the encoder, and there is none",
+        )),
+    };
+    let named: Vec<StartingPoint<'_>> = starts
+        .iter()
+        .map(starting_point)
+        .collect::<Result<_, _>>()?;
+    let key = SeedKey::root(u64::from(settings.seed));
+    let random_key = key.for_role("random-start");
+    let random = (0..settings.free_form.random_starts).map(|index| StartingPoint::Random {
+        key: random_key,
+        index,
+    });
+    let points = named.into_iter().chain(random).collect();
+    let search = FreeFormInference::new(family.as_ref(), points, &settings.free_form);
+    let label = encoder.map(|encoder| EncoderLabel {
+        kind: EncoderKind::Own,
+        hidden: Vec::new(),
+        weights: encoder.n_weights(),
+        context: 1,
+    });
+    let of_model = Measurement {
+        model,
+        family: family.as_ref(),
+        bounds: settings.bounds,
+        key,
+        origin: RecordOrigin {
+            dataset: OWN_NAME,
+            split: Split::Test,
+            seed: settings.seed,
+            model: OWN_NAME,
+            family: settings.family,
+            latent_dim: model.latent_dim() as usize,
+            encoder: None,
+        },
+    };
+    let of_encoder = Measurement {
+        origin: RecordOrigin {
+            encoder: label.as_ref().map(|label| (label, EncoderFit::default())),
+            ..of_model.origin
+        },
+        ..of_model
+    };
+    let refined = encoder.map(|encoder| RefinedInference {
+        family: family.as_ref(),
+        encoder,
+        phase: settings.refinement.as_ref().map_or_else(
+            || RefinementSpec::after_steps(Vec::new()).phase(settings.family),
+            |refinement| refinement.phase(settings.family),
+        ),
+        steps: settings
+            .refinement
+            .as_ref()
+            .map_or_else(Vec::new, RefinementSpec::numbers_of_steps),
+    });
+    let mut records = Vec::new();
+    let n = x.size().first().copied().unwrap_or(0);
+    for from in (0..n).step_by(settings.batch_size.max(1)) {
+        let len = (settings.batch_size.max(1) as i64).min(n - from);
+        let ids: Vec<u64> = (from as u64..(from + len) as u64).collect();
+        let batch = Batch::new(ids, x.narrow(0, from, len));
+        let name_of_start = |i: usize| name_of_start(&starts, i);
+        let (of_batch, _) = of_model.free_form(&search, &name_of_start, &batch)?;
+        records.extend(of_batch);
+        if let Some(refined) = &refined {
+            records.extend(of_encoder.amortized(refined, &batch)?);
+        }
+    }
+    Ok(records)
+}
