@@ -1,10 +1,14 @@
 //! Links this package's executables against libtorch, and records the source that they are built from.
 
+#[path = "build/source_tokens.rs"]
+mod source_tokens;
+
+use source_tokens::computing_tokens;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The files and folders whose code can change a result; reports, messages and the scheduler cannot. The source
-/// digest is made from them.
+/// digest is made from their tokens.
 const COMPUTING: [&str; 15] = [
     "gap-spec/src",
     "gap-kernel/src",
@@ -89,7 +93,9 @@ fn source_digest(crates: &Path) -> String {
     for file in files {
         let path = file.strip_prefix(crates).unwrap_or(&file);
         hasher.update(path.to_string_lossy().as_bytes());
-        hasher.update(&std::fs::read(&file).expect("a source file can be read"));
+        let source = std::fs::read_to_string(&file).expect("a source file can be read");
+        let tokens = computing_tokens(&source).expect("a source file is Rust");
+        hasher.update(tokens.as_bytes());
     }
     hasher.finalize().to_hex()[..16].to_owned()
 }
