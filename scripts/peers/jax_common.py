@@ -11,6 +11,11 @@ def mlp(layers, value):
     return value @ layers[-1][0] + layers[-1][1]
 
 
+def softplus(value):
+    """Its gradient needs no logarithm, unlike that of `jax.nn.softplus`."""
+    return jnp.maximum(value, 0) + jnp.log1p(jnp.exp(-jnp.abs(value)))
+
+
 def on_device(tree):
     return jax.tree.map(jnp.asarray, tree)
 

@@ -8,13 +8,9 @@ import jax.numpy as jnp
 import optax
 import protocol
 from jax import lax
-from jax_common import every_small_fit, mlp, on_device, repeated, small_encoder
+from jax_common import every_small_fit, mlp, on_device, repeated, small_encoder, softplus
+from jax_refinement import refinement_to_gap
 from protocol import LATENT_DIM
-
-
-def softplus(value):
-    """Its gradient needs no logarithm, unlike that of `jax.nn.softplus`."""
-    return jnp.maximum(value, 0) + jnp.log1p(jnp.exp(-jnp.abs(value)))
 
 
 def negative_elbo(decoder, mean, log_std, noise, x):
@@ -210,6 +206,7 @@ protocol.serve(
         "W1": free_form,
         "W2": forward,
         "W3": refinement,
+        "W3_gap": refinement_to_gap,
         "W4": importance_weights,
         "W5": training,
         "W6": annealed,

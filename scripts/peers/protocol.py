@@ -1,13 +1,15 @@
 """What every peer shares: sizes, the numbers of the problem, and how it answers requests.
 
 A peer introduces itself in one line of JSON, then answers each line `NAME SECONDS` with one more:
-`{work, unit, per_second}` or `{error}`. It is started with the variables that bound its threads.
+`{work, unit, per_second}` or `{error}`; a workload that others set a target for also says what it
+`reached`. It is started with the variables that bound its threads.
 """
 
 import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +26,7 @@ WORKS = {
     "W1_B32_S1": ("steps/s", 200, {"batch": 32, "n_samples": 1, "steps": 200}),
     "W2_batch1000": ("points/s", 1000, {"batch": 1000}),
     "W3_B100_K20": ("points/s", 100, {"batch": 100, "steps": 20}),
+    "W3_gap": ("points/s", 100, {}),
     "W4_K1000": ("samples/s", 1000, {"n_samples": 1000}),
     "W4_K100000": ("samples/s", 100_000, {"n_samples": 100_000}),
     "W5_B100": ("steps/s", 100, {"batch": 100, "steps": 100}),
@@ -83,8 +86,29 @@ def linear_gaussian():
     return loadings, (draw.standard_normal((points, 2)) @ loadings + noise).astype(np.float32)
 
 
+def stored_problem():
+    """The tensors, by name, of the file of safetensors with the problem of W3_gap, which our side wrote."""
+    content = Path(os.environ["PEERS_REFINEMENT_PROBLEM"]).read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header, data = json.loads(content[8 : 8 + size]), content[8 + size :]
+    tensors = {}
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            start, end = tensor["data_offsets"]
+            kind = {"F32": np.float32, "F64": np.float64}[tensor["dtype"]]
+            tensors[name] = np.frombuffer(data[start:end], kind).reshape(tensor["shape"])
+    return tensors
+
+
+def stored_layers(tensors, network):
+    """Layers `(weight [in, out], bias [out])` of a stored network."""
+    n_layers = sum(name.startswith(f"{network}.") for name in tensors) // 2
+    stored = [[tensors[f"{network}.{i}.{part}"] for part in ("weight", "bias")] for i in range(n_layers)]
+    return [(weight.T.copy(), bias) for weight, bias in stored]
+
+
 def serve(peer, versions, makers):
-    """Answers requests until the input ends. `makers`: prefix of a name -> f(**sizes) -> run()."""
+    """Answers requests until the input ends. `makers`: a name or its prefix -> f(**sizes) -> run()."""
     # Answers go to the original standard output; what libraries print is redirected to standard error.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -100,9 +124,10 @@ def serve(peer, versions, makers):
             name, seconds = line.split()
             unit, units, sizes = WORKS[name]
             if name not in ready:
-                ready[name] = Timed(makers[name.split("_")[0]](**sizes))
+                ready[name] = Timed(makers.get(name, makers[name.split("_")[0]])(**sizes))
             per_second = units * ready[name].rate(float(seconds))
-            say({"work": name, "unit": unit, "per_second": per_second})
+            reached = getattr(ready[name].run, "reached", None)
+            say({"work": name, "unit": unit, "per_second": per_second, "reached": reached})
         except Exception as error:  # a peer that fails at one workload may be able to run the next
             say({"error": f"{type(error).__name__}: {str(error).splitlines()[:1]}"})
 

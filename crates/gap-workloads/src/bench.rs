@@ -43,6 +43,7 @@ const fn is_long_running(work: Work) -> bool {
         | Work::JointTraining { .. }
         | Work::Annealing { .. }
         | Work::SmallFits
+        | Work::RefinementToGap
         | Work::OneObservation(Method::Reoptimise) => true,
         Work::ImportanceWeights { n_samples } => n_samples > 10_000,
         Work::EncoderForward { .. }

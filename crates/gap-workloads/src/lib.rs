@@ -12,6 +12,7 @@ mod bench;
 mod one_observation;
 mod problem;
 pub mod rate;
+mod refinement_problem;
 pub mod work;
 mod worker_pool;
 mod workload;
@@ -19,6 +20,7 @@ mod workload;
 #[cfg(feature = "criterion")]
 pub use bench::bench;
 pub use rate::rate;
+pub use refinement_problem::RefinementProblem;
 pub use work::{Method, Work};
 pub use worker_pool::WorkerPool;
 pub use workload::{Share, Workload};

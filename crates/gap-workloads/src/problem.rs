@@ -40,17 +40,40 @@ pub fn encoder() -> Encoder {
     ))
 }
 
+/// An encoder of the same widths as the suite begins a fit with.
+pub fn new_encoder() -> Encoder {
+    let key = SeedKey::root(1).for_role("encoder");
+    let hidden = [HIDDEN_UNITS; 2];
+    Encoder::with_random_layers(
+        OBSERVED_DIM,
+        &hidden,
+        &FAMILY,
+        Activation::Tanh,
+        key,
+        Device::Cpu,
+    )
+}
+
 /// The encoder of [`encoder`] after 300 steps of fitting to `model`.
 pub fn fitted_encoder(model: &dyn LatentVariableModel) -> Encoder {
-    let mut encoder = encoder();
+    fitted(model, encoder(), N_TRAINING_POINTS, 300)
+}
+
+/// `encoder` after `steps` steps of fitting to `model`, on the datapoints `0..n_points`.
+pub fn fitted(
+    model: &dyn LatentVariableModel,
+    mut encoder: Encoder,
+    n_points: u64,
+    steps: u32,
+) -> Encoder {
     let training = TrainingSpec {
-        steps: Count::new(300),
+        steps: Count::new(steps),
         batch_size: Count::new(100),
         learning_rate: Positive::new(1e-3),
         n_samples: Count::new(1),
         precision: Precision::Mixed,
     };
-    let data = training_set(model, N_TRAINING_POINTS);
+    let data = training_set(model, n_points);
     let key = SeedKey::root(1).for_role("encoder fit");
     fit_encoder(model, &FAMILY, &mut encoder, &data, &training, key, &|_| ())
         .expect("the fit stays finite");

@@ -28,6 +28,9 @@ pub enum Work {
         /// The number of steps from the encoder's output.
         steps: u32,
     },
+    /// The forward pass of a fitted encoder, then an experiment's default refinement: [`REFINEMENT_STEPS`]
+    /// steps for [`REFINED_POINTS`] datapoints. Other libraries are asked to reach its gap too.
+    RefinementToGap,
     /// The logarithm of the mean importance weight of one datapoint.
     ImportanceWeights {
         /// The number of draws, `K`.
@@ -76,8 +79,14 @@ pub const SMALL_FIT_SEEDS: u64 = 3;
 /// The number of transitions of each chain in a run of [`Work::Annealing`].
 pub const ANNEALING_TRANSITIONS: u64 = 20;
 
+/// The number of datapoints of [`Work::RefinementToGap`].
+pub const REFINED_POINTS: u64 = 100;
+/// The number of steps of [`Work::RefinementToGap`]: with the default 32 draws, 192 joint gradients per
+/// datapoint.
+pub const REFINEMENT_STEPS: u32 = 6;
+
 /// The workloads that are compared with other libraries, in the order of their names.
-pub const COMPARED_WORKLOADS: [Work; 10] = [
+pub const COMPARED_WORKLOADS: [Work; 11] = [
     Work::FreeFormSteps {
         batch: 100,
         n_samples: 10,
@@ -98,6 +107,7 @@ pub const COMPARED_WORKLOADS: [Work; 10] = [
         batch: 100,
         steps: 20,
     },
+    Work::RefinementToGap,
     Work::ImportanceWeights { n_samples: 1000 },
     Work::ImportanceWeights { n_samples: 100_000 },
     Work::JointTraining {
@@ -131,7 +141,9 @@ impl Work {
     pub const fn unit(self) -> &'static str {
         match self {
             Self::FreeFormSteps { .. } | Self::JointTraining { .. } => "steps/s",
-            Self::EncoderForward { .. } | Self::Refinement { .. } => "points/s",
+            Self::EncoderForward { .. } | Self::Refinement { .. } | Self::RefinementToGap => {
+                "points/s"
+            }
             Self::ImportanceWeights { .. } => "samples/s",
             Self::Annealing { .. } => "transitions/s",
             Self::SmallFits => "jobs/s",
@@ -150,6 +162,7 @@ impl Work {
         match self {
             Self::FreeFormSteps { steps, .. } | Self::JointTraining { steps, .. } => steps.into(),
             Self::EncoderForward { batch } | Self::Refinement { batch, .. } => batch,
+            Self::RefinementToGap => REFINED_POINTS,
             Self::ImportanceWeights { n_samples } => n_samples,
             Self::Annealing {
                 batch, n_chains, ..
@@ -191,6 +204,7 @@ impl fmt::Display for Work {
             } => write!(f, "W1_B{batch}_S{n_samples}"),
             Self::EncoderForward { batch } => write!(f, "W2_batch{batch}"),
             Self::Refinement { batch, steps } => write!(f, "W3_B{batch}_K{steps}"),
+            Self::RefinementToGap => f.pad("W3_gap"),
             Self::ImportanceWeights { n_samples } => write!(f, "W4_K{n_samples}"),
             Self::JointTraining { batch, .. } => write!(f, "W5_B{batch}"),
             Self::Annealing {
@@ -252,6 +266,7 @@ mod tests {
                 "W1_B32_S1",
                 "W2_batch1000",
                 "W3_B100_K20",
+                "W3_gap",
                 "W4_K1000",
                 "W4_K100000",
                 "W5_B100",

@@ -5,12 +5,17 @@ use crate::problem::{
     FAMILY, LATENT_DIM, N_TRAINING_POINTS, decoder, encoder, linear_gaussian, observations,
     training_set,
 };
-use crate::work::{ANNEALING_TRANSITIONS, SMALL_FIT_SEEDS, SMALL_FIT_WIDTHS, Work};
+use crate::refinement_problem::RefinementProblem;
+use crate::work::{
+    ANNEALING_TRANSITIONS, REFINED_POINTS, REFINEMENT_STEPS, SMALL_FIT_SEEDS, SMALL_FIT_WIDTHS,
+    Work,
+};
+use gap_data::Batch;
 use gap_estimate::{Annealing, HmcSettings, ImportanceWeighted, InitialGaussian, estimate_all};
 use gap_infer::ascent::{Objective, SearchState, run_phase};
 use gap_infer::train::{fit_decoder_and_encoder, fit_encoder};
-use gap_infer::{DiagonalGaussian, Encoder, Inference, RefinedInference, VariationalFamily};
-use gap_model::Activation;
+use gap_infer::{DiagonalGaussian, Encoder, VariationalFamily};
+use gap_model::{Activation, MlpDecoder};
 use gap_spec::{
     AdamSettings, Count, NoiseSource, Phase, Positive, Precision, StepRule, TrainingSpec,
 };
@@ -70,6 +75,7 @@ impl Workload {
             } => Box::new(free_form_steps(share.range(batch), n_samples, steps)),
             Work::EncoderForward { batch } => Box::new(encoder_forward(share.range(batch))),
             Work::Refinement { batch, steps } => Box::new(refinement(share.range(batch), steps)),
+            Work::RefinementToGap => Box::new(refinement_to_gap(share.range(REFINED_POINTS))),
             Work::ImportanceWeights { n_samples } => {
                 let range = share.range(n_samples);
                 Box::new(importance_weights(range.end - range.start))
@@ -116,23 +122,37 @@ const fn adam_phase(n_samples: u32, steps: u32) -> Phase {
 fn free_form_steps(ids: Range<u64>, n_samples: usize, steps: u32) -> impl FnMut(SeedKey) -> f64 {
     let model = decoder();
     let batch = observations(&model, ids);
-    let rows: Vec<usize> = (0..batch.len()).collect();
+    let phase = adam_phase(n_samples as u32, steps);
     let prior_like = vec![0.0; 2 * LATENT_DIM as usize];
     move |key| {
-        let mut objective = Objective::new(&model, batch.x()).expect("sizes fit");
-        let mut states = vec![SearchState::starting_at(prior_like.clone()); rows.len()];
-        run_phase(
-            &mut objective,
-            &adam_phase(n_samples as u32, steps),
-            &rows,
-            &mut states,
-            batch.ids(),
-            key,
-            &mut |_| (),
-        )
-        .expect("sizes fit");
-        states.iter().flat_map(|state| &state.params).sum()
+        let starts = vec![prior_like.clone(); batch.len()];
+        ends_of_adam(&model, &batch, starts, &phase, key)
     }
+}
+
+/// Takes the steps of `phase` from the parameters `starts` of each datapoint, and returns the sum of the
+/// parameters.
+fn ends_of_adam(
+    model: &MlpDecoder,
+    batch: &Batch,
+    starts: Vec<Vec<f64>>,
+    phase: &Phase,
+    key: SeedKey,
+) -> f64 {
+    let mut objective = Objective::new(model, batch.x()).expect("sizes fit");
+    let mut states: Vec<SearchState> = starts.into_iter().map(SearchState::starting_at).collect();
+    let rows: Vec<usize> = (0..batch.len()).collect();
+    run_phase(
+        &mut objective,
+        phase,
+        &rows,
+        &mut states,
+        batch.ids(),
+        key,
+        &mut |_| (),
+    )
+    .expect("sizes fit");
+    states.iter().flat_map(|state| &state.params).sum()
 }
 
 fn encoder_forward(ids: Range<u64>) -> impl FnMut(SeedKey) -> f64 {
@@ -147,19 +167,23 @@ fn encoder_forward(ids: Range<u64>) -> impl FnMut(SeedKey) -> f64 {
     }
 }
 
+/// The steps alone, as in the other libraries. [`gap_infer::RefinedInference`] would compare the ends of Adam's
+/// steps with the encoder's output, on draws that cost many times as much as the steps.
 fn refinement(ids: Range<u64>, steps: u32) -> impl FnMut(SeedKey) -> f64 {
     let model = decoder();
     let batch = observations(&model, ids);
     let encoder = encoder();
     move |key| {
-        let refined = RefinedInference {
-            family: &FAMILY,
-            encoder: &encoder,
-            phase: adam_phase(1, steps),
-            steps: vec![steps],
-        };
-        let fitted = refined.infer(&model, &batch, key).expect("sizes fit");
-        fitted.params.0.sum(Kind::Double).double_value(&[])
+        let encoded = encoder.encode(batch.x()).to_rows();
+        ends_of_adam(&model, &batch, encoded, &adam_phase(1, steps), key)
+    }
+}
+
+fn refinement_to_gap(ids: Range<u64>) -> impl FnMut(SeedKey) -> f64 {
+    let problem = RefinementProblem::new(ids);
+    move |key| {
+        let params = problem.refined(REFINEMENT_STEPS, key);
+        params.0.sum(Kind::Double).double_value(&[])
     }
 }
 

@@ -9,11 +9,15 @@ use clap::Parser;
 use gap_model::Backend;
 use gap_torch::device;
 use gap_torch::math_library::{detect_mkl_path, is_switch_turned_off};
-use gap_workloads::{Work, WorkerPool, rate};
+use gap_workloads::work::{REFINED_POINTS, REFINEMENT_STEPS};
+use gap_workloads::{RefinementProblem, Work, WorkerPool, rate};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::error::Error;
+use std::fs;
 use std::io::{Write, stdin, stdout};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -23,6 +27,10 @@ struct Arguments {
     /// Number of threads; a workload that cannot be divided may use fewer.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     threads: u64,
+    /// Write the problem of `W3_gap`, and what the refinement reaches on it, to this file of safetensors; run
+    /// nothing.
+    #[arg(long, value_name = "FILE")]
+    write_refinement_problem: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -37,6 +45,15 @@ fn main() -> ExitCode {
         }
     };
     device::set_one_thread_per_operation();
+    if let Some(path) = arguments.write_refinement_problem {
+        return match write_refinement_problem(&path) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("workloads: {}: {error}", path.display());
+                ExitCode::FAILURE
+            }
+        };
+    }
     print_json_line(&json!({
         "peer": "amortgap",
         "versions": {"amortgap": env!("CARGO_PKG_VERSION"), "libtorch": device::LIBTORCH_VERSION},
@@ -55,6 +72,12 @@ fn main() -> ExitCode {
         print_json_line(&answer.unwrap_or_else(|error| json!({ "error": error })));
     }
     ExitCode::SUCCESS
+}
+
+fn write_refinement_problem(path: &Path) -> Result<(), Box<dyn Error>> {
+    let problem = RefinementProblem::new(0..REFINED_POINTS);
+    let bytes = problem.to_checkpoint(REFINEMENT_STEPS).to_bytes()?;
+    Ok(fs::write(path, bytes)?)
 }
 
 fn parse_request(line: &str) -> Result<(Work, Duration), String> {
