@@ -110,9 +110,7 @@ impl RefinementProblem {
 
 /// What `[refinement]` does in an experiment that only says how many steps.
 fn default_refinement(steps: u32) -> Phase {
-    let spec = serde_json::json!({ "steps": [Count::new(steps)] });
-    let spec: RefinementSpec = serde_json::from_value(spec).expect("all other keys have defaults");
-    spec.phase(Family::DiagonalGaussian)
+    RefinementSpec::after_steps(vec![Count::new(steps)]).phase(Family::DiagonalGaussian)
 }
 
 #[cfg(test)]
