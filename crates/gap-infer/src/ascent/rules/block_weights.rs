@@ -17,16 +17,17 @@ pub struct SignalShare {
 }
 
 impl SignalShare {
-    /// The shares of a gradient with this square, whose noise has this expected square in `n` dimensions. They are 0
-    /// where they would be negative, or if the noise is not known.
-    pub fn new(square: f64, noise: f64, n: usize) -> Self {
+    /// The shares of a gradient with this square in `n` dimensions, whose noise has this expected square, which was
+    /// estimated with `freedom` degrees of freedom. They are 0 where they would be negative, or if the noise is not
+    /// known.
+    pub fn new(square: f64, noise: f64, n: usize, freedom: f64) -> Self {
         let share = |factor: f64| {
             let share = 1.0 - factor * noise / square;
             if share > 0.0 { share } else { 0.0 }
         };
         Self {
             likely: share(1.0),
-            certain: share(certain_noise_ratio(n)),
+            certain: share(certain_noise_ratio(n, freedom)),
         }
     }
 }
@@ -71,10 +72,29 @@ fn noise_from_scatter<'a>(
     noise
 }
 
-/// The 99.5% point of the mean of `n` squares of standard normals, by Wilson and Hilferty's approximation.
-fn certain_noise_ratio(n: usize) -> f64 {
-    let v = 2.0 / (9.0 * n as f64);
-    (1.0 - v + 2.576 * v.sqrt()).powi(3)
+/// The degrees of freedom of [`noise_from_scatter`].
+fn scatter_freedom<'a>(blocks: impl Iterator<Item = (&'a DMatrix<f64>, f64)>) -> f64 {
+    let (mut n_parts, mut dim) = (0, 0);
+    for (parts, _) in blocks {
+        n_parts += parts.ncols();
+        dim = parts.nrows();
+    }
+    (dim * n_parts.saturating_sub(1)) as f64
+}
+
+/// The 99.5% point of the F distribution with `n` and `freedom` degrees of freedom, by Wilson and Hilferty's
+/// approximation of its two mean squares (Abramowitz and Stegun 1964, 26.6.15); infinite where that has none.
+fn certain_noise_ratio(n: usize, freedom: f64) -> f64 {
+    const NORMAL_POINT: f64 = 2.576;
+    let (a, b) = (2.0 / (9.0 * n as f64), 2.0 / (9.0 * freedom));
+    let spread = a * (1.0 - b).powi(2) + b * (1.0 - a).powi(2) - a * b * NORMAL_POINT.powi(2);
+    let least = (1.0 - b).powi(2) - b * NORMAL_POINT.powi(2);
+    if least > 0.0 {
+        let root = (1.0 - a) * (1.0 - b) + NORMAL_POINT * spread.max(0.0).sqrt();
+        (root / least).powi(3)
+    } else {
+        f64::INFINITY
+    }
 }
 
 /// With more than this to gain, or where more than this share of a gradient is certain, blocks are weighted by that
@@ -99,6 +119,8 @@ pub struct BlockWeights {
     /// The draws of the latest gradient; while the start is kept, all.
     n_of_latest: usize,
     earlier: Option<EarlierStep>,
+    /// Whether more of the latest gradient was certain than its block's share of all draws.
+    was_far: bool,
 }
 
 /// A step, and the gradient that it followed.
@@ -166,6 +188,7 @@ impl BlockWeights {
             total: 0,
             n_of_latest: 0,
             earlier: None,
+            was_far: true,
         }
     }
 
@@ -202,7 +225,7 @@ impl BlockWeights {
             parts,
             inflation,
         } = block;
-        let (noise, own_square) = if let Some(held) = &mut self.held {
+        let (noise, own_square, freedom) = if let Some(held) = &mut self.held {
             held.parts
                 .extend(parts.map(|parts| (parts.clone(), inflation)));
             held.n_blocks += 1.0;
@@ -212,23 +235,26 @@ impl BlockWeights {
             held.mean = Some(gradient.clone());
             let parts = held.parts.iter();
             let parts = parts.map(|(parts, inflation)| (parts, *inflation));
+            let freedom = scatter_freedom(parts.clone());
             let noise = noise_from_scatter(&gradient, parts, &mut square, f64::INFINITY);
-            (noise, square(gradient.clone().as_mut_slice()))
+            (noise, square(gradient.clone().as_mut_slice()), freedom)
         } else {
             let own_square = square(gradient.clone().as_mut_slice());
             let least = self.least_share_to_weigh_by(own, gain_nats);
-            let most = own_square * (1.0 - least) / certain_noise_ratio(gradient.len());
             let parts = parts.into_iter().map(|parts| (parts, inflation));
+            let freedom = scatter_freedom(parts.clone());
+            let ratio = certain_noise_ratio(gradient.len(), freedom);
+            let most = own_square * (1.0 - least) / ratio;
             let noise = noise_from_scatter(&gradient, parts, &mut square, most);
-            (noise, own_square)
+            (noise, own_square, freedom)
         };
-        let mut share = SignalShare::new(own_square, noise, gradient.len());
+        let mut share = SignalShare::new(own_square, noise, gradient.len(), freedom);
         // Before the draws determine the curvature, it is the step's direction that is uncertain.
         if let Some(earlier) = self.earlier.take()
             && self.total >= gradient.len()
         {
             let noise = earlier.noise_of_next(&gradient, own_square, own, &mut square);
-            let by_earlier = SignalShare::new(own_square, noise, gradient.len());
+            let by_earlier = SignalShare::new(own_square, noise, gradient.len(), f64::INFINITY);
             let least_nats = MIN_SIGNAL_NATS / (gradient.len() as f64).sqrt();
             if 0.5 * by_earlier.certain * own_square > least_nats {
                 share.likely = share.likely.max(by_earlier.likely);
@@ -257,7 +283,12 @@ impl BlockWeights {
             self.drawn /= share.likely;
             return share.likely;
         }
-        if share.certain <= least {
+        // The scatter over parts does not show what is wrong with all of a block. A search that is far is so in
+        // consecutive blocks.
+        let is_far = share.certain > least;
+        let is_confirmed = is_far && self.was_far;
+        self.was_far = is_far;
+        if !is_confirmed {
             return by_draws;
         }
         self.drawn = (NEW_BLOCK_WEIGHT_FACTOR * own / share.certain).max(own);
@@ -278,5 +309,28 @@ impl BlockWeights {
         } else {
             by_draws
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_certain_ratio_is_the_point_of_the_f_distribution() {
+        for (n, freedom, expected) in [
+            (1, 7.0, 16.24),
+            (10, 70.0, 2.85),
+            (20, 140.0, 2.17),
+            (10, f64::INFINITY, 2.52),
+        ] {
+            let ratio = certain_noise_ratio(n, freedom);
+            assert!(
+                (ratio / expected - 1.0).abs() < 0.03,
+                "{n}, {freedom}: {ratio}"
+            );
+        }
+        assert_eq!(certain_noise_ratio(3, 0.0), f64::INFINITY);
+        assert_eq!(certain_noise_ratio(1, 1.0), f64::INFINITY);
     }
 }

@@ -49,6 +49,8 @@ pub struct ControlVariateCorrectedBlock {
     pub parts: Option<PartGradients>,
     /// The damping that the next step adds to the curvature.
     pub damping: f64,
+    /// The number of blocks so far, this one included.
+    pub n_blocks: u32,
 }
 
 /// The corrected gradients on the `P` parts of a block.
@@ -132,6 +134,7 @@ impl RunningCurvatureAverage {
             averaged_squared_error: with_diagonal * self.squared_error,
             parts,
             damping,
+            n_blocks: self.taken,
         }
     }
 

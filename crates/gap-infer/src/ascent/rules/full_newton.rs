@@ -112,6 +112,7 @@ impl Stepper for StochasticFullGaussianNewton {
             averaged_squared_error,
             parts,
             damping,
+            n_blocks,
         } = self.blocks.add_and_correct_block(evaluation, draws);
         let dim = self.dim;
         let identity = DMatrix::identity(dim, dim);
@@ -132,13 +133,15 @@ impl Stepper for StochasticFullGaussianNewton {
             .mean_weights
             .weigh(block, n_samples, decrement, |g| metric.square(g));
         let keeps_factor = self.factor_weights.keeps_start();
-        let (excess, squared_error) = if keeps_factor {
-            (&averaged - &identity, averaged_squared_error)
+        let (excess, squared_error, n_compared) = if keeps_factor {
+            (&averaged - &identity, averaged_squared_error, n_blocks)
         } else {
-            (excess, squared_error)
+            (excess, squared_error, 1)
         };
         let n_entries = dim * (dim + 1) / 2;
-        let share = SignalShare::new(excess.norm_squared(), squared_error, n_entries);
+        // The error of each block is known from the difference of its two halves.
+        let freedom = n_entries as f64 * f64::from(n_compared);
+        let share = SignalShare::new(excess.norm_squared(), squared_error, n_entries, freedom);
         let factor_weight = self
             .factor_weights
             .weigh_by_share(share, n_samples, decrement);
