@@ -152,8 +152,8 @@ fn a_failed_encoder_costs_its_own_measurements_only() {
         missing,
         [
             "seed 1: fit mlp-4",
-            "seed 1: measure mlp-4, 3 train points",
-            "seed 1: measure mlp-4, 2 test points"
+            "seed 1: measure mlp-4, train points 0 to 2",
+            "seed 1: measure mlp-4, test points 0 to 1"
         ]
     );
 }
