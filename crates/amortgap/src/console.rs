@@ -6,7 +6,7 @@
 //! If the reader of stdout goes away, as `head` does, the program ends without a message. If that of stderr
 //! goes away, the program goes on.
 
-use crate::signals;
+use crate::{exit, signals};
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 
@@ -31,8 +31,11 @@ pub fn print_line(text: impl Display) -> Result<(), OutputError> {
     written.map_err(output_error)
 }
 
-/// Prints a line to stderr, if it can be written to.
+/// Prints a line to stderr, if it can be written to; nothing once the process is ending.
 pub fn notify(line: impl Display) {
+    if exit::is_ending() {
+        return;
+    }
     // One write for the whole line, so that lines of several threads do not mix.
     let line = format!("{line}\n");
     let _ = io::stderr().lock().write_all(line.as_bytes());

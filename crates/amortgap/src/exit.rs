@@ -143,12 +143,19 @@ pub fn exit_code_after_panic(payload: &(dyn Any + Send)) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Whether [`end_process`] was called.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Whether the process is ending by [`end_process`], whose line is the last one.
+pub fn is_ending() -> bool {
+    IS_ENDING.load(Ordering::Acquire)
+}
+
 /// Prints the parts of a line to stderr, with the command that goes on with the run, and ends the process at
 /// once. Returns without doing anything if the process is already ending in this way.
 ///
 /// It is for signal handlers, and for when there is no memory: it takes no lock and allocates nothing.
 pub fn end_process(parts: &[&str], status: i32) {
-    static IS_ENDING: AtomicBool = AtomicBool::new(false);
     if IS_ENDING.swap(true, Ordering::AcqRel) {
         return;
     }

@@ -66,8 +66,7 @@ fn the_gaps_are_those_of_the_closed_forms() {
     let family_gap = gaps.approximation_gap();
     assert!(
         (family_gap.mean_nats - least).abs() < 0.01,
-        "{family_gap:?} for {}",
-        least
+        "{family_gap:?} for {least}"
     );
     let without = measure(&model, None, &x, &MeasureSettings::default()).unwrap();
     assert!(without.amortization_gap().is_none());
