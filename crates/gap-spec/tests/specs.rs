@@ -106,7 +106,7 @@ fn a_wrong_type_is_pointed_at_in_the_words_of_toml() {
         (
             "kind = \"linear\"",
             "kind = \"liner\"",
-            "digits.toml:32:8: `encoders[0].kind`: unknown variant `liner`, expected one of `linear`, `mlp`, `conv`",
+            "digits.toml:32:8: `encoders[0].kind`: unknown variant `liner`, expected one of `linear`, `mlp`, `conv`, `own`",
         ),
     ]);
 }

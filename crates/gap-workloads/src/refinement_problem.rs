@@ -69,7 +69,7 @@ impl RefinementProblem {
         fitted.expect("sizes fit").params
     }
 
-    /// The optimum of each datapoint, within [`OPTIMUM_TOLERANCE_NATS`]: `[B, Q]`.
+    /// The optimum of each datapoint, within 0.005 nats: `[B, Q]`.
     ///
     /// # Panics
     ///
