@@ -1,18 +1,19 @@
 //! Measures a model that a program defines, with an encoder of its own, as an experiment measures one of its models.
 
+use crate::context::seed_key;
 use crate::encoders::EncoderFit;
 use crate::error::{RunError, stage_error};
 use crate::measure::{Measurement, RecordOrigin};
-use crate::starts::name_of_start;
-use gap_data::Batch;
+use crate::starts::{name_of_start, search_from};
+use gap_data::Dataset;
 use gap_infer::free_form::StartingPoint;
-use gap_infer::{Encode, FreeFormInference, RefinedInference, family};
+use gap_infer::{Encode, RefinedInference, family};
 use gap_model::LatentVariableModel;
 use gap_schema::Record;
 use gap_spec::{
     BoundSpec, Count, EncoderKind, EncoderLabel, Family, FreeFormSpec, RefinementSpec, Split, Start,
 };
-use gap_torch::SeedKey;
+use gap_torch::dims;
 use tch::Tensor;
 
 /// The name, in records, of a model that is no stage of an experiment, and of its data.
@@ -63,6 +64,8 @@ pub fn measure_own_model(
     x: &Tensor,
     settings: &MeasureSettings,
 ) -> Result<Vec<Record>, RunError> {
+    let [n, _] = dims("x", x, ["N", "X"]).map_err(stage_error)?;
+    let points = Dataset::new(OWN_NAME, (0..n as u64).collect(), x.shallow_clone(), None);
     model.check_support(x).map_err(stage_error)?;
     let family = family::build_family(settings.family, model.latent_dim());
     let starts = match (&settings.free_form.starts, encoder) {
@@ -81,14 +84,8 @@ pub fn measure_own_model(
         .iter()
         .map(starting_point)
         .collect::<Result<_, _>>()?;
-    let key = SeedKey::root(u64::from(settings.seed));
-    let random_key = key.for_role("random-start");
-    let random = (0..settings.free_form.random_starts).map(|index| StartingPoint::Random {
-        key: random_key,
-        index,
-    });
-    let points = named.into_iter().chain(random).collect();
-    let search = FreeFormInference::new(family.as_ref(), points, &settings.free_form);
+    let key = seed_key(settings.seed);
+    let search = search_from(named, &settings.free_form, family.as_ref(), key);
     let label = encoder.map(|encoder| EncoderLabel {
         kind: EncoderKind::Own,
         hidden: Vec::new(),
@@ -130,11 +127,7 @@ pub fn measure_own_model(
             .map_or_else(Vec::new, RefinementSpec::numbers_of_steps),
     });
     let mut records = Vec::new();
-    let n = x.size().first().copied().unwrap_or(0);
-    for from in (0..n).step_by(settings.batch_size.max(1)) {
-        let len = (settings.batch_size.max(1) as i64).min(n - from);
-        let ids: Vec<u64> = (from as u64..(from + len) as u64).collect();
-        let batch = Batch::new(ids, x.narrow(0, from, len));
+    for batch in points.batches(settings.batch_size.max(1), model.device()) {
         let name_of_start = |i: usize| name_of_start(&starts, i);
         let (of_batch, _) = of_model.free_form(&search, &name_of_start, &batch)?;
         records.extend(of_batch);

@@ -57,9 +57,19 @@ impl<'a> Starts<'a> {
     ) -> FreeFormInference<'b> {
         let starts = self.starts.iter();
         let named = starts.map(|&start| self.starting_point(start));
-        let key = key.for_role("random-start");
-        let random = (0..spec.random_starts).map(|index| StartingPoint::Random { key, index });
-        let starts = named.chain(random);
-        FreeFormInference::new(family, starts.collect(), spec)
+        search_from(named.collect(), spec, family, key)
     }
+}
+
+/// The search that `spec` asks for, from the `named` starts, and from random ones drawn with `key`.
+pub fn search_from<'a>(
+    named: Vec<StartingPoint<'a>>,
+    spec: &FreeFormSpec,
+    family: &'a dyn VariationalFamily,
+    key: SeedKey,
+) -> FreeFormInference<'a> {
+    let key = key.for_role("random-start");
+    let random = (0..spec.random_starts).map(|index| StartingPoint::Random { key, index });
+    let starts = named.into_iter().chain(random);
+    FreeFormInference::new(family, starts.collect(), spec)
 }
