@@ -17,6 +17,7 @@ mod point_sets;
 mod rules;
 mod run;
 mod schedule;
+mod scored_block;
 mod stepper;
 mod stopping;
 

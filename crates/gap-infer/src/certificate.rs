@@ -89,7 +89,7 @@ pub fn estimate_remaining_nats(
             objective.draw_space(),
         );
         sets.push(objective.evaluate(rows, params, &draws, request)?);
-        excess_moments.push(draws.excess_moment);
+        excess_moments.push(draws.excess_moment());
     }
     Ok((0..rows.len())
         .map(|row| {

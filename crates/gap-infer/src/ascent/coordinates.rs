@@ -1,9 +1,11 @@
 //! The maps of a family from `λ` to draws of `z`, and from the scores at these draws to an evaluation.
 
-use super::evaluation::{Evaluation, EvaluationRequest, LossGradient, WhitenedGradient};
+use super::evaluation::{Evaluation, EvaluationRequest, LossGradient};
+use super::scored_block::BlockDraws;
 use crate::family::{FloatNumber, FullGaussian, RowTransform, VariationalFamily};
 use nalgebra::DVector;
 use std::f64::consts::{E, TAU};
+use std::sync::Arc;
 
 /// The two parts of one datapoint's evaluation, on numbers of type `T`: before the model's scores are computed, and
 /// after.
@@ -38,11 +40,11 @@ pub(super) trait Reparameterization<T> {
 
 /// One datapoint's draws, and the model's outputs at them.
 pub(super) struct ScoredDraws<'a, T> {
-    pub(super) noise: &'a [T],         // [S, N]
-    pub(super) duals: Option<&'a [T]>, // [S, N], if the set of draws has them
-    pub(super) score: &'a [T],         // [S, D]
-    pub(super) log_joint: &'a [f64],   // [S], valid if the loss was requested
-    pub(super) log_q: &'a [f64],       // [S], valid if the family's loss needs it
+    pub(super) noise: &'a [T],                 // [S, N]
+    pub(super) block: Option<Arc<BlockDraws>>, // the same draws, if the curvature or the scores were requested
+    pub(super) score: &'a [T],                 // [S, D]
+    pub(super) log_joint: &'a [f64],           // [S], valid if the loss was requested
+    pub(super) log_q: &'a [f64],               // [S], valid if the family's loss needs it
 }
 
 /// The reparameterization of a diagonal Gaussian, `z = μ + σ ∘ ε`.
@@ -93,7 +95,7 @@ impl<T: FloatNumber> Reparameterization<T> for DiagonalReparameterization<T> {
         request: EvaluationRequest,
     ) -> Evaluation {
         let dim = std.len();
-        let gradient = WhitenedGradient::from_scores(std, draws, draws.score, request);
+        let gradient = LossGradient::from_scores(std, draws, draws.score, request);
         gaussian_evaluation(gradient, params, dim, draws, request)
     }
 }
@@ -142,7 +144,7 @@ impl<T: FloatNumber> Reparameterization<T> for FullGaussianReparameterization<T>
         let map = self.family.affine_map(&placed);
         map.whiten_score_rows(draws.score, &mut self.whitened);
         let ones = DVector::from_element(dim, 1.0);
-        let gradient = WhitenedGradient::from_scores(ones, draws, &self.whitened, request);
+        let gradient = LossGradient::from_scores(ones, draws, &self.whitened, request);
         gaussian_evaluation(gradient, params, dim, draws, request)
     }
 }
@@ -199,7 +201,7 @@ where
 
 /// The evaluation of a Gaussian with this `gradient`, and with `−L` if it is requested.
 fn gaussian_evaluation<T>(
-    gradient: WhitenedGradient,
+    gradient: LossGradient,
     params: &[f64],
     dim: usize,
     draws: &ScoredDraws<'_, T>,
@@ -209,7 +211,7 @@ fn gaussian_evaluation<T>(
     Evaluation {
         loss: request.loss.then(loss),
         evidence_gap: None,
-        gradient: LossGradient::Whitened(Box::new(gradient)),
+        gradient,
     }
 }
 

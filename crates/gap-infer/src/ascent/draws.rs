@@ -1,10 +1,12 @@
 //! The draws of an ascent: the same at every step, new ones, or consecutive blocks of a sequence.
 
 use super::point_sets::{PointSet, has_enough_antithetic_pairs};
+use super::scored_block::BlockDraws;
 use crate::family::FloatNumber;
 use gap_spec::NoiseSource;
 use gap_torch::{MAX_SOBOL_POINTS, NoiseStream, SeedKey};
 use nalgebra::{DMatrix, DVector};
+use std::sync::{Arc, OnceLock};
 use tch::Kind;
 
 /// The number of blocks at the start of a sequence that are whitened, which removes most of the noise of few
@@ -62,13 +64,6 @@ pub struct NoiseDraws {
     values: DrawValues,
     n_samples: usize,
     dim: usize,
-    /// `ē`, the mean of the draws, `[D]`; zeros if each datapoint has draws of its own.
-    pub mean: DVector<f64>,
-    /// `G − I`, where `G` is the mean of `ε εᵀ` over the draws, `[D, D]`; zeros if each datapoint has draws of its
-    /// own.
-    pub excess_moment: DMatrix<f64>,
-    /// The moments of parts of the set; `None` if there are too few draws, or nobody asked for them.
-    pub parts: Option<PartMoments>,
 }
 
 /// The values of a set of draws, in either floating-point type.
@@ -89,6 +84,8 @@ pub struct TypedDraws<T> {
     weights: Option<Vec<T>>,
     per_datapoint: usize, // S·D
     common: bool,
+    /// Common draws ordered by part, once they are needed.
+    block: OnceLock<Arc<BlockDraws>>,
 }
 
 impl<T> TypedDraws<T> {
@@ -107,8 +104,7 @@ impl<T> TypedDraws<T> {
         self.weights.as_deref()
     }
 
-    /// The duals of the draws, if the set has them.
-    pub(super) fn duals(&self) -> Option<&[T]> {
+    fn duals(&self) -> Option<&[T]> {
         self.duals.as_deref()
     }
 }
@@ -129,19 +125,6 @@ impl DrawNumber for f64 {
     fn into_draw_values(draws: TypedDraws<Self>) -> DrawValues {
         DrawValues::Double(draws)
     }
-}
-
-/// The moments of each part of a set of draws. Antithetic pairs lie in one part.
-pub struct PartMoments {
-    /// The mean of the draws of each of `P` parts, `[D, P]`.
-    pub means: DMatrix<f64>,
-    /// The mean of `ε εᵀ` over the draws of each part, `P` times `[D, D]`.
-    pub second_moments: Vec<DMatrix<f64>>,
-    /// The means of [`Self::means`] over the first and over the second half of the parts, `[D]`.
-    pub half_means: [DVector<f64>; 2],
-    /// The mean of [`Self::second_moments`] over the first half of the parts less that over the second half,
-    /// `[D, D]`.
-    pub half_difference: DMatrix<f64>,
 }
 
 /// How a set of draws is divided into parts, whose scatter shows the error of means over the whole set.
@@ -179,46 +162,18 @@ impl DrawParts {
     }
 }
 
-impl PartMoments {
-    fn new(moments: Vec<(DVector<f64>, DMatrix<f64>)>, dim: usize) -> Self {
-        let n_half = moments.len() / 2;
-        let scale = 1.0 / n_half as f64;
-        let mut half_means = [DVector::zeros(dim), DVector::zeros(dim)];
-        let mut half_difference = DMatrix::zeros(dim, dim);
-        for (part, (mean, second_moment)) in moments.iter().enumerate() {
-            let half = part / n_half;
-            half_means[half] += mean * scale;
-            half_difference += second_moment * if half == 0 { scale } else { -scale };
-        }
-        let (means, second_moments): (Vec<_>, Vec<_>) = moments.into_iter().unzip();
-        Self {
-            means: DMatrix::from_columns(&means),
-            second_moments,
-            half_means,
-            half_difference,
-        }
-    }
-}
-
 impl<T: FloatNumber> TypedDraws<T> {
-    fn part_moments(&self, parts: DrawParts, dim: usize) -> PartMoments {
-        let moments: Vec<(DVector<f64>, DMatrix<f64>)> = if self.common {
-            let mut sets: Vec<(Vec<T>, Vec<T>)> = vec![Default::default(); parts.len()];
-            let draws = self.normals.chunks_exact(dim).enumerate();
-            for (part, (draw, values)) in parts.part_of_each_draw().zip(draws) {
-                let (normals, weights) = &mut sets[part];
-                normals.extend_from_slice(values);
-                weights.extend(self.weights.as_ref().map(|weights| weights[draw]));
-            }
-            let sets = sets.into_iter().map(|(normals, weights)| {
-                let weights = self.weights.is_some().then_some(weights);
-                PointSet::new(normals, weights, dim).mean_and_second_moment()
-            });
-            sets.collect()
-        } else {
-            vec![(DVector::zeros(dim), DMatrix::identity(dim, dim)); parts.len()]
+    /// The draws of the `row`-th datapoint of the step, ordered by part.
+    pub(super) fn block_of_datapoint(&self, row: usize, dim: usize) -> Arc<BlockDraws> {
+        let block = || {
+            let normals = self.of_datapoint(row);
+            Arc::new(BlockDraws::new(normals, self.weights(), self.duals(), dim))
         };
-        PartMoments::new(moments, dim)
+        if self.common {
+            Arc::clone(self.block.get_or_init(block))
+        } else {
+            block()
+        }
     }
 }
 
@@ -229,21 +184,18 @@ impl NoiseDraws {
     }
 
     fn from_points<T: DrawNumber>(points: PointSet<T>, duals: Option<Vec<T>>) -> Self {
-        let (mean, second_moment) = points.mean_and_second_moment();
-        let dim = mean.len();
+        let dim = points.dim;
         let per_datapoint = points.values.len();
         Self {
             n_samples: per_datapoint / dim,
             dim,
-            mean,
-            excess_moment: second_moment - DMatrix::identity(dim, dim),
-            parts: None,
             values: T::into_draw_values(TypedDraws {
                 per_datapoint,
                 normals: points.values,
                 weights: points.weights,
                 duals,
                 common: true,
+                block: OnceLock::new(),
             }),
         }
     }
@@ -295,14 +247,13 @@ impl NoiseDraws {
         Self::from_points(points, Some(duals))
     }
 
-    /// The same draws with the moments of their parts.
-    #[must_use]
-    pub fn with_part_moments(mut self) -> Self {
-        self.parts = DrawParts::of(self.n_samples).map(|parts| match &self.values {
-            DrawValues::Single(draws) => draws.part_moments(parts, self.dim),
-            DrawValues::Double(draws) => draws.part_moments(parts, self.dim),
-        });
-        self
+    /// `G − I`, where `G` is the mean of `ε εᵀ` over draws that all datapoints share, `[D, D]`.
+    pub fn excess_moment(&self) -> DMatrix<f64> {
+        let block = match &self.values {
+            DrawValues::Single(draws) => draws.block_of_datapoint(0, self.dim),
+            DrawValues::Double(draws) => draws.block_of_datapoint(0, self.dim),
+        };
+        block.second_moment() - DMatrix::identity(self.dim, self.dim)
     }
 
     fn new_independent<T: DrawNumber>(
@@ -319,12 +270,10 @@ impl NoiseDraws {
                 weights: None,
                 per_datapoint: n_samples * dim,
                 common: false,
+                block: OnceLock::new(),
             }),
             n_samples,
             dim,
-            mean: DVector::zeros(dim),
-            excess_moment: DMatrix::zeros(dim, dim),
-            parts: None,
         }
     }
 
@@ -346,8 +295,6 @@ pub struct DrawSource {
     space: DrawSpace,
     key: SeedKey,
     latest: Option<NoiseDraws>,
-    /// Whether the moments of parts of the draws are needed.
-    with_parts: bool,
 }
 
 impl DrawSource {
@@ -360,15 +307,7 @@ impl DrawSource {
             space,
             key,
             latest: None,
-            with_parts: false,
         }
-    }
-
-    /// The same source, whose draws have [`NoiseDraws::parts`] if `with_parts` is set.
-    #[must_use]
-    pub const fn with_parts(mut self, with_parts: bool) -> Self {
-        self.with_parts = with_parts;
-        self
     }
 
     /// Returns the draws of step `step` (0, 1, …) for the datapoints `ids`.
@@ -378,13 +317,7 @@ impl DrawSource {
             (_, _, Kind::Double) => self.new_draws::<f64>(step, ids),
             _ => self.new_draws::<f32>(step, ids),
         };
-        // Fixed draws have them from the step before.
-        let lacks_parts = self.with_parts && draws.parts.is_none();
-        self.latest.insert(if lacks_parts {
-            draws.with_part_moments()
-        } else {
-            draws
-        })
+        self.latest.insert(draws)
     }
 
     fn new_draws<T: DrawNumber>(&self, step: u32, ids: &[u64]) -> NoiseDraws {

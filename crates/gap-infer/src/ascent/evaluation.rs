@@ -1,10 +1,11 @@
 //! Evaluations of one datapoint's `−L[q]` at a trial `λ`: what can be requested, and the results.
 
 use super::coordinates::ScoredDraws;
-use super::draws::DrawParts;
+use super::scored_block::{ScoredBlock, all_finite};
 use crate::family::FloatNumber;
 use gap_spec::Precision;
 use nalgebra::{DMatrix, DVector};
+use std::sync::Arc;
 
 /// What an evaluation computes besides the gradient, and how precisely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +15,9 @@ pub struct EvaluationRequest {
     pub loss: bool,
     /// Whether to compute the whole curvature too. It needs a matrix product of scores and draws.
     pub curvature: bool,
-    /// Whether to compute moments of parts of the draws too, whose scatter shows the error of the gradient and
-    /// of the curvature. Only with [`Self::curvature`].
-    pub scatter: bool,
+    /// Whether to keep the scores, whose scatter over parts of the draws shows the error of the gradient and of the
+    /// curvature. Without [`Self::curvature`], nothing but the scores is computed.
+    pub scores: bool,
     /// The precision of the model's matrix products. It is always full if the value of `−L` is computed.
     pub precision: Precision,
 }
@@ -26,7 +27,7 @@ impl EvaluationRequest {
     pub const GRADIENT_ONLY: Self = Self {
         loss: false,
         curvature: false,
-        scatter: false,
+        scores: false,
         precision: Precision::Full,
     };
 }
@@ -49,6 +50,8 @@ pub struct Evaluation {
 pub enum LossGradient {
     /// The gradient of a Gaussian, in whitened coordinates.
     Whitened(Box<WhitenedGradient>),
+    /// What the gradient of a Gaussian is computed from, if only the scores were requested.
+    Scores(ScoredBlock),
     /// `∂(−L)/∂λ`, `[Q]`, of a family that is treated as [`FamilyKind::Any`](super::FamilyKind::Any).
     Params(Vec<f64>),
 }
@@ -73,19 +76,8 @@ pub struct WhitenedGradient {
     /// `sym(−E[σ s εᵀ])` on the draws as they are, if the set of draws has duals; `curvature` is then the
     /// regression of the scores on the draws.
     pub raw_curvature: Option<DMatrix<f64>>,
-    /// The same on parts of the draws, if it was requested and there are enough draws.
-    pub parts: Option<GradientParts>,
-}
-
-/// The gradient on the parts of a set of draws.
-#[derive(Clone, Debug)]
-pub struct GradientParts {
-    /// `σ ∘ ∂(−L)/∂μ` on each of `P` parts, `[D, P]`.
-    pub mean: DMatrix<f64>,
-    /// `∂(−L)/∂ log σ` on each part, `[D, P]`.
-    pub log_std: DMatrix<f64>,
-    /// `C` on the first half of the parts less `C` on the second half, `[D, D]`.
-    pub curvature_difference: DMatrix<f64>,
+    /// The scores themselves, if they were requested.
+    pub(crate) block: Option<ScoredBlock>,
 }
 
 impl Evaluation {
@@ -95,6 +87,7 @@ impl Evaluation {
             && match &self.gradient {
                 LossGradient::Params(gradient) => gradient.iter().all(|g| g.is_finite()),
                 LossGradient::Whitened(gradient) => gradient.is_finite(),
+                LossGradient::Scores(block) => block.is_finite(),
             }
     }
 
@@ -111,26 +104,32 @@ impl Evaluation {
     ///
     /// # Panics
     ///
-    /// If the gradient is [`LossGradient::Params`].
+    /// If the family is not a Gaussian, or only the scores were requested.
     pub fn whitened_gradient(&self) -> &WhitenedGradient {
         match &self.gradient {
             LossGradient::Whitened(gradient) => gradient,
             LossGradient::Params(_) => panic!("steps in whitened coordinates are of Gaussians"),
+            LossGradient::Scores(_) => panic!("whoever reads the gradient asks for it"),
+        }
+    }
+
+    /// The scores of a Gaussian.
+    ///
+    /// # Panics
+    ///
+    /// If more was requested, or something else.
+    pub(crate) fn into_scored_block(self) -> ScoredBlock {
+        match self.gradient {
+            LossGradient::Scores(block) => block,
+            LossGradient::Whitened(_) | LossGradient::Params(_) => {
+                panic!("whoever reads the scores asks for them alone")
+            }
         }
     }
 }
 
-/// The rows of two matrices of `dim` columns, in pairs.
-fn rows_of_both<'a, T>(
-    left: &'a [T],
-    right: &'a [T],
-    dim: usize,
-) -> impl Iterator<Item = (&'a [T], &'a [T])> {
-    left.chunks_exact(dim).zip(right.chunks_exact(dim))
-}
-
 /// Adds a draw's score `s` to `scores`, and `s ∘ ε` to `products`, all `[D]`.
-fn add_score_and_product<T: FloatNumber>(
+pub(super) fn add_score_and_product<T: FloatNumber>(
     noise: &[T],
     score: &[T],
     scores: &mut [T],
@@ -143,37 +142,8 @@ fn add_score_and_product<T: FloatNumber>(
     }
 }
 
-/// Adds `s eᵀ` for each pair of rows `s` of `left` and `e` of `right` to `sums`, `[D, D]`.
-fn add_outer_products<T: FloatNumber>(left: &[T], right: &[T], dim: usize, sums: &mut [T]) {
-    for (left, right) in rows_of_both(left, right, dim) {
-        for (row, &s) in sums.chunks_exact_mut(dim).zip(left) {
-            for (value, &e) in row.iter_mut().zip(right) {
-                *value += s * e;
-            }
-        }
-    }
-}
-
-/// `sym(−σ s εᵀ)` from the sum of `s εᵀ` over `n` draws, `[D, D]`, row by row.
-fn curvature_from_outer_products<T: FloatNumber>(
-    std: &DVector<f64>,
-    outer: &[T],
-    n: f64,
-) -> DMatrix<f64> {
-    let dim = std.len();
-    let scaled = |i: usize, j: usize| std[i] * outer[i * dim + j].to_f64();
-    let mut curvature = DMatrix::zeros(dim, dim);
-    for j in 0..dim {
-        for i in 0..=j {
-            let value = (scaled(i, j) + scaled(j, i)) * (-0.5 / n);
-            (curvature[(i, j)], curvature[(j, i)]) = (value, value);
-        }
-    }
-    curvature
-}
-
-impl WhitenedGradient {
-    /// Estimates the gradient, and what `request` asks for besides, from one datapoint's draws and scores, each
+impl LossGradient {
+    /// The gradient of a Gaussian, and what `request` asks for besides, from one datapoint's draws and scores, each
     /// `[S, D]`.
     pub(super) fn from_scores<T: FloatNumber>(
         std: DVector<f64>,
@@ -181,133 +151,73 @@ impl WhitenedGradient {
         score: &[T],
         request: EvaluationRequest,
     ) -> Self {
-        let dim = std.len();
-        let n_samples = draws.noise.len() / dim;
-        let parts = DrawParts::of(n_samples).filter(|_| request.curvature && request.scatter);
-        match parts {
-            Some(parts) => Self::with_parts(std, draws.noise, score, parts),
-            None if request.curvature => Self::with_curvature(std, draws, score),
-            None => {
-                let mut sums = vec![T::default(); 2 * dim];
-                let (of_scores, of_products) = sums.split_at_mut(dim);
-                for (noise, score) in rows_of_both(draws.noise, score, dim) {
-                    add_score_and_product(noise, score, of_scores, of_products);
+        let whitened = match &draws.block {
+            None => WhitenedGradient::without_curvature(std, draws.noise, score),
+            Some(block) => {
+                let block = ScoredBlock::new(&std, score, Arc::clone(block));
+                if !request.curvature {
+                    return Self::Scores(block);
                 }
-                let n = n_samples as f64;
-                Self {
-                    mean: std.map_with_location(|i, _, s| -s * of_scores[i].to_f64() / n),
-                    log_std: std
-                        .map_with_location(|i, _, s| -s * of_products[i].to_f64() / n - 1.0),
-                    curvature: None,
-                    raw_curvature: None,
-                    parts: None,
-                    std,
-                }
+                WhitenedGradient::from_block(std, block, request.scores)
             }
-        }
-    }
-
-    fn with_curvature<T: FloatNumber>(
-        std: DVector<f64>,
-        draws: &ScoredDraws<'_, T>,
-        score: &[T],
-    ) -> Self {
-        let dim = std.len();
-        let n = (draws.noise.len() / dim) as f64;
-        let mut of_scores = vec![T::default(); dim];
-        for score in score.chunks_exact(dim) {
-            for (sum, &s) in of_scores.iter_mut().zip(score) {
-                *sum += s;
-            }
-        }
-        let product_with = |right: &[T]| {
-            let mut outer = vec![T::default(); dim * dim];
-            add_outer_products(score, right, dim, &mut outer);
-            curvature_from_outer_products(&std, &outer, n)
         };
-        let own = product_with(draws.noise);
+        Self::Whitened(Box::new(whitened))
+    }
+}
+
+impl WhitenedGradient {
+    fn from_block(std: DVector<f64>, block: ScoredBlock, keeps_scores: bool) -> Self {
+        let own = block.curvature();
+        let regression = block.curvature_by_regression();
         let log_std = own.diagonal().add_scalar(-1.0);
-        let (curvature, raw_curvature) = match draws.duals {
+        let (curvature, raw_curvature) = match regression {
             None => (own, None),
-            Some(duals) => (product_with(duals), Some(own)),
+            Some(regression) => (regression, Some(own)),
         };
         Self {
-            mean: std.map_with_location(|i, _, s| -s * of_scores[i].to_f64() / n),
+            mean: block.gradient(),
             log_std,
             curvature: Some(curvature),
             raw_curvature,
-            parts: None,
+            block: keeps_scores.then_some(block),
             std,
         }
     }
 
-    fn with_parts<T: FloatNumber>(
-        std: DVector<f64>,
-        noise: &[T],
-        score: &[T],
-        parts: DrawParts,
-    ) -> Self {
+    fn without_curvature<T: FloatNumber>(std: DVector<f64>, noise: &[T], score: &[T]) -> Self {
         let dim = std.len();
-        let n_parts = parts.len();
-        let mut sizes = vec![0.0_f64; n_parts];
-        let mut of_scores = vec![T::default(); n_parts * dim];
-        let mut of_products = vec![T::default(); n_parts * dim];
-        let mut outer = vec![T::default(); 2 * dim * dim];
-        let draws = rows_of_both(noise, score, dim);
-        for (part, (noise, score)) in parts.part_of_each_draw().zip(draws) {
-            sizes[part] += 1.0;
-            let of_part = part * dim..(part + 1) * dim;
-            add_score_and_product(
-                noise,
-                score,
-                &mut of_scores[of_part.clone()],
-                &mut of_products[of_part],
-            );
-            let half = usize::from(part >= n_parts / 2);
-            add_outer_products(
-                score,
-                noise,
-                dim,
-                &mut outer[half * dim * dim..][..dim * dim],
-            );
+        let n = (noise.len() / dim) as f64;
+        let mut sums = vec![T::default(); 2 * dim];
+        let (of_scores, of_products) = sums.split_at_mut(dim);
+        for (noise, score) in noise.chunks_exact(dim).zip(score.chunks_exact(dim)) {
+            add_score_and_product(noise, score, of_scores, of_products);
         }
-        let mean_over_parts = |sums: &[T], shift: f64| {
-            DMatrix::from_fn(dim, n_parts, |i, part| {
-                -std[i] * sums[part * dim + i].to_f64() / sizes[part] - shift
-            })
-        };
-        let means = mean_over_parts(&of_scores, 0.0);
-        let n: f64 = sizes.iter().sum();
-        let mut mean = DVector::zeros(dim);
-        for (column, size) in means.column_iter().zip(&sizes) {
-            mean.axpy(size / n, &column, 1.0);
-        }
-        let n_first: f64 = sizes[..n_parts / 2].iter().sum();
-        let (first, second) = outer.split_at(dim * dim);
-        let first = curvature_from_outer_products(&std, first, n_first);
-        let second = curvature_from_outer_products(&std, second, n - n_first);
-        let curvature = first.zip_map(&second, |a, b| (n_first * a + (n - n_first) * b) / n);
         Self {
-            mean,
-            log_std: curvature.diagonal().add_scalar(-1.0),
-            curvature: Some(curvature),
+            mean: std.map_with_location(|i, _, s| -s * of_scores[i].to_f64() / n),
+            log_std: std.map_with_location(|i, _, s| -s * of_products[i].to_f64() / n - 1.0),
+            curvature: None,
             raw_curvature: None,
-            parts: Some(GradientParts {
-                log_std: mean_over_parts(&of_products, 1.0),
-                mean: means,
-                curvature_difference: first - second,
-            }),
+            block: None,
             std,
         }
     }
 
     fn is_finite(&self) -> bool {
-        self.mean.iter().all(|g| g.is_finite())
-            && self.log_std.iter().all(|g| g.is_finite())
-            && self
-                .curvature
-                .iter()
-                .all(|c| c.iter().all(|value| value.is_finite()))
+        let curvature = self.curvature.as_ref().map_or(&[][..], |c| c.as_slice());
+        [self.mean.as_slice(), self.log_std.as_slice(), curvature]
+            .into_iter()
+            .all(all_finite)
+    }
+
+    /// The scores.
+    ///
+    /// # Panics
+    ///
+    /// If they were not requested.
+    pub(crate) const fn block(&self) -> &ScoredBlock {
+        self.block
+            .as_ref()
+            .expect("whoever reads the scores asks for them")
     }
 
     /// The curvature `C`.

@@ -136,9 +136,11 @@ impl<T: FloatNumber> TypedEvaluation<'_, '_, T> {
             }
             for (row, (placed, params)) in placed.into_iter().zip(params).enumerate() {
                 let samples = row * n_samples..(row + 1) * n_samples;
+                let needs_block = self.request.curvature || self.request.scores;
+                let block = || self.draws.block_of_datapoint(first + row, dim);
                 let scored = ScoredDraws {
                     noise: self.draws.of_datapoint(first + row),
-                    duals: self.draws.duals(),
+                    block: needs_block.then(block),
                     score: &self.memory.score[row * len..][..len],
                     log_joint: &self.memory.log_joint[samples.clone()],
                     log_q: &self.memory.log_q[samples],

@@ -17,7 +17,7 @@ pub fn whitened_sobol_normals<T: FloatNumber>(key: SeedKey, n: usize, dim: usize
 
 /// Points for means over the standard normal of dimension `D`.
 pub(super) struct PointSet<T> {
-    dim: usize,
+    pub(super) dim: usize,
     pub(super) values: Vec<T>, // [n, D]
     /// The weight of each point, `[n]`, with a mean of about 1; all are 1 if there are none.
     pub(super) weights: Option<Vec<T>>,
@@ -155,38 +155,49 @@ impl<T: FloatNumber> PointSet<T> {
     pub(super) fn balanced_with_negatives(mut self) -> Self {
         self = self.with_mean_weight_one();
         if self.dim <= MAX_BALANCED_DIM {
-            for _ in 0..MOMENT_BALANCING_ROUNDS {
-                self = self.whitened_as_half();
-                self.step_towards_normal_fourth_moments();
-            }
+            self.balance_fourth_moments();
         }
         self.whitened_as_half().with_negatives()
     }
 
-    /// Moves each point a little, so that the fourth moments come closer to `E[ε_i² ε_j²] = 1 + 2 δ_ij`.
+    /// Moves each point a little, again and again, so that the fourth moments of the whitened points come closer to
+    /// `E[ε_i² ε_j²] = 1 + 2 δ_ij`.
     ///
     /// These are the lowest moments in which whitened antithetic draws differ from the standard normal. For a
     /// 10-dimensional decoder of digits, the optimum on 32 draws is on average 0.019 nats off; with balanced fourth
     /// moments, 0.010 nats.
-    fn step_towards_normal_fourth_moments(&mut self) {
+    fn balance_fourth_moments(&mut self) {
         let dim = self.dim;
-        let n = (self.values.len() / dim) as f64;
-        let mut excess = DMatrix::from_fn(dim, dim, |i, j| if i == j { -3.0 } else { -1.0 });
-        for (point, weight) in self.weighted_points() {
-            for (j, &right) in point.iter().enumerate() {
-                for (i, &left) in point.iter().enumerate() {
-                    excess[(i, j)] +=
-                        weight * (left * left).to_f64() * (right * right).to_f64() / n;
+        let values = self.values.iter().map(|value| value.to_f64());
+        let mut points = DMatrix::from_iterator(dim, self.values.len() / dim, values);
+        let scale = 1.0 / points.ncols() as f64;
+        // The mean of `f(ε) f(ε)ᵀ` over the points, where `values` has `f(ε)` of each point in a column.
+        let weights: Option<Vec<f64>> = self
+            .weights
+            .as_ref()
+            .map(|weights| weights.iter().map(|w| w.to_f64()).collect());
+        let mean_outer_product = |values: &DMatrix<f64>| {
+            let mut transposed = values.transpose();
+            if let Some(weights) = &weights {
+                for mut column in transposed.column_iter_mut() {
+                    for (value, weight) in column.iter_mut().zip(weights) {
+                        *value *= weight;
+                    }
                 }
             }
+            values * transposed * scale
+        };
+        let mut of_normal = DMatrix::from_element(dim, dim, 1.0);
+        of_normal.fill_diagonal(3.0);
+        for _ in 0..MOMENT_BALANCING_ROUNDS {
+            points = rough_inverse_sqrt(mean_outer_product(&points)) * points;
+            let squares = points.component_mul(&points);
+            let pull = (mean_outer_product(&squares) - &of_normal) * squares;
+            points.zip_apply(&pull, |value, pull| {
+                *value -= (MOMENT_BALANCING_STEP_SIZE * pull * *value).clamp(-0.3, 0.3);
+            });
         }
-        for point in self.values.chunks_exact_mut(dim) {
-            let squares = DVector::from_iterator(dim, point.iter().map(|&v| (v * v).to_f64()));
-            for (value, pull) in point.iter_mut().zip((&excess * squares).iter()) {
-                let step = MOMENT_BALANCING_STEP_SIZE * pull * value.to_f64();
-                *value -= T::from_f64(step.clamp(-0.3, 0.3));
-            }
-        }
+        self.values = points.iter().map(|&value| T::from_f64(value)).collect();
     }
 }
 
@@ -206,6 +217,29 @@ fn symmetric_inverse_sqrt(covariance: DMatrix<f64>) -> DMatrix<f64> {
     let eigen = covariance.symmetric_eigen();
     let roots = DMatrix::from_diagonal(&eigen.eigenvalues.map(clamped_inverse_sqrt));
     &eigen.eigenvectors * roots * eigen.eigenvectors.transpose()
+}
+
+/// [`symmetric_inverse_sqrt`]; near `I`, by its series to third order.
+fn rough_inverse_sqrt(covariance: DMatrix<f64>) -> DMatrix<f64> {
+    let dim = covariance.nrows();
+    let mut excess = covariance.clone();
+    for i in 0..dim {
+        excess[(i, i)] -= 1.0;
+    }
+    if excess.norm_squared() > 0.1 {
+        return symmetric_inverse_sqrt(covariance);
+    }
+    // I − ½ E + ⅜ E² − 5/16 E³ = I + E (−½ + E (⅜ − 5/16 E))
+    let mut series = &excess * -0.3125;
+    for coefficient in [0.375, -0.5, 1.0] {
+        for i in 0..dim {
+            series[(i, i)] += coefficient;
+        }
+        if coefficient != 1.0 {
+            series = &excess * series;
+        }
+    }
+    series
 }
 
 fn clamped_inverse_sqrt(value: f64) -> f64 {

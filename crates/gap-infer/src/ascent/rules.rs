@@ -17,7 +17,7 @@ use super::evaluation::EvaluationRequest;
 use super::form::FamilyKind;
 use super::stepper::Stepper;
 use crate::family::VariationalFamily;
-use gap_spec::{Phase, StepRule};
+use gap_spec::{Phase, StepRule, StoppingRule};
 
 /// The most effective step rule that supports `family`.
 pub fn best_step_rule_for_family(family: &dyn VariationalFamily) -> StepRule {
@@ -32,6 +32,11 @@ pub fn best_step_rule_for_family(family: &dyn VariationalFamily) -> StepRule {
 
 /// Creates one datapoint's search, from `params` by the rule of `phase`.
 pub(super) fn new_stepper(phase: &Phase, form: FamilyKind, params: Vec<f64>) -> Box<dyn Stepper> {
+    // Gains above this do not end the phase, whatever they are.
+    let gain_to_know = match phase.stopping {
+        StoppingRule::Decrement => phase.below_nats,
+        _ => f64::INFINITY,
+    };
     match (phase.rule, form) {
         (StepRule::AveragedNewton, FamilyKind::Full(family)) => {
             let dim = family.latent_dim() as usize;
@@ -43,14 +48,17 @@ pub(super) fn new_stepper(phase: &Phase, form: FamilyKind, params: Vec<f64>) -> 
             ))
         }
         (StepRule::Lbfgs, _) => Box::new(lbfgs::Lbfgs::new(params)),
-        (StepRule::NewtonStein, _) => Box::new(newton_stein::NewtonSteinStepper::new(params)),
+        (StepRule::NewtonStein, _) => {
+            Box::new(newton_stein::NewtonSteinStepper::new(params, gain_to_know))
+        }
         (StepRule::AveragedNewton, _) => Box::new(averaged_newton::StochasticNewton::new(
             params,
             phase.keeps_start_until_certain,
         )),
-        (StepRule::NaturalGradient, _) => {
-            Box::new(natural_gradient::NaturalGradientStepper::new(params))
-        }
+        (StepRule::NaturalGradient, _) => Box::new(natural_gradient::NaturalGradientStepper::new(
+            params,
+            gain_to_know,
+        )),
         (StepRule::Adam, _) => Box::new(adam::Adam::new(phase.adam, params)),
     }
 }

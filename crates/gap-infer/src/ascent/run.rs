@@ -99,8 +99,7 @@ pub fn run_phase(
         phase.n_samples as usize,
         objective.draw_space(),
         key,
-    )
-    .with_parts(asked.scatter);
+    );
     let mut active: Vec<ActiveSearch> = rows
         .iter()
         .filter(|&&row| states[row].failed_at.is_none() && states[row].steps_left > 0)
@@ -136,14 +135,15 @@ pub fn run_phase(
                 state.failed_at = Some(state.steps);
                 return false;
             }
-            let progress = active.stepper.update_with_evaluation(&evaluation, draws);
+            let loss = evaluation.loss;
+            let progress = active.stepper.update_with_evaluation(evaluation);
             state
                 .params
                 .copy_from_slice(active.stepper.current_solution());
             state.stopped =
                 active
                     .stopping
-                    .update_and_check_stopping(progress, &evaluation, draws.n_samples());
+                    .update_and_check_stopping(progress, loss, draws.n_samples());
             if state.stopped && progress != StepOutcome::Stuck {
                 state
                     .params

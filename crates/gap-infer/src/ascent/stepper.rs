@@ -1,6 +1,5 @@
 //! The interface of step rules: a rule proposes a trial `λ`, and proposes the next from its evaluation.
 
-use super::draws::NoiseDraws;
 use super::evaluation::Evaluation;
 
 /// One datapoint's search, which is advanced by one evaluation at a time.
@@ -20,13 +19,9 @@ pub trait Stepper {
         self.current_solution()
     }
 
-    /// Processes the trial's `evaluation`, which must be finite and was made on `draws`, and sets the next
+    /// Processes the trial's `evaluation`, which must be finite, and sets the next
     /// trial.
-    fn update_with_evaluation(
-        &mut self,
-        evaluation: &Evaluation,
-        draws: &NoiseDraws,
-    ) -> StepOutcome;
+    fn update_with_evaluation(&mut self, evaluation: Evaluation) -> StepOutcome;
 }
 
 /// What became of a trial.

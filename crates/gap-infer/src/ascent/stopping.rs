@@ -1,6 +1,5 @@
 //! Decides when a datapoint's phase of an ascent is over.
 
-use super::evaluation::Evaluation;
 use super::stepper::StepOutcome;
 use gap_spec::{Phase, StoppingRule};
 
@@ -41,7 +40,7 @@ impl StoppingState {
     pub fn update_and_check_stopping(
         &mut self,
         progress: StepOutcome,
-        evaluation: &Evaluation,
+        loss: Option<f64>,
         n_samples: usize,
     ) -> bool {
         let decrement = match progress {
@@ -68,7 +67,7 @@ impl StoppingState {
                     && one_draw * 1.125 / self.drawn < self.below_nats
             }
             StoppingRule::Plateau => {
-                self.sum += evaluation.loss_nats();
+                self.sum += loss.expect("a rule that reads the loss asks for it");
                 if !self.iterates.is_multiple_of(PLATEAU_BLOCK_STEPS) {
                     return false;
                 }

@@ -1,6 +1,5 @@
 //! Adam, with separate moments for each parameter of each datapoint.
 
-use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest, LossGradient, WhitenedGradient};
 use crate::ascent::stepper::{StepOutcome, Stepper};
 use gap_spec::AdamSettings;
@@ -97,16 +96,18 @@ impl Stepper for Adam {
         }
     }
 
-    fn update_with_evaluation(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> StepOutcome {
+    fn update_with_evaluation(&mut self, evaluation: Evaluation) -> StepOutcome {
         self.step = self.step.saturating_add(1);
         let rate = self.settings.learning_rate / (1.0 - BETA_1.powi(self.step));
         let unbias = (1.0 - BETA_2.powi(self.step)).sqrt().recip();
         match &evaluation.gradient {
-            LossGradient::Whitened(gradient) => self.adam_step_of_gaussian(gradient, rate, unbias),
             LossGradient::Params(gradient) => {
                 let moments = (self.first.as_mut_slice(), self.second.as_mut_slice());
                 let constants = [rate, unbias, self.settings.epsilon];
                 adam_step(&mut self.params, moments, gradient, constants);
+            }
+            LossGradient::Whitened(_) | LossGradient::Scores(_) => {
+                self.adam_step_of_gaussian(evaluation.whitened_gradient(), rate, unbias);
             }
         }
         if !self.settings.averaged {

@@ -3,7 +3,6 @@
 use super::block_weights::{BlockGradient, BlockWeights};
 use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
 use crate::ascent::curvature::{NewtonPreconditioner, log_std_step_per_gradient, shrink_factor};
-use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
 use crate::ascent::stepper::{StepOutcome, Stepper};
 
@@ -20,8 +19,7 @@ const OVERSHOT_RATIO: f64 = 4.0;
 const OVERSHOT_NATS: f64 = 1.0;
 
 pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
-    curvature: true,
-    scatter: true,
+    scores: true,
     ..EvaluationRequest::GRADIENT_ONLY
 };
 
@@ -73,20 +71,19 @@ impl Stepper for StochasticNewton {
         &self.params
     }
 
-    fn update_with_evaluation(
-        &mut self,
-        evaluation: &Evaluation,
-        draws: &NoiseDraws,
-    ) -> StepOutcome {
+    fn update_with_evaluation(&mut self, evaluation: Evaluation) -> StepOutcome {
+        let block = evaluation.into_scored_block();
+        let n_samples = block.n_samples();
         let ControlVariateCorrectedBlock {
             gradient,
             curvature,
             mut averaged,
             shrunk,
             parts,
+            inflation,
             damping,
             ..
-        } = self.blocks.add_and_correct_block(evaluation, draws);
+        } = self.blocks.add_and_correct_block(block);
         let ridge = shrunk.half_spectral_error() + damping;
         let metric = NewtonPreconditioner::new(&shrunk.mean, ridge);
         let per_log_std_gradient = averaged
@@ -98,10 +95,8 @@ impl Stepper for StochasticNewton {
             pairs.map(|(g, per_gradient)| g * g * per_gradient).sum()
         };
         let log_std_gradient = curvature.diagonal().add_scalar(-1.0);
-        let n_samples = draws.n_samples();
         let gain = 0.5 * mean_square(gradient.clone().as_mut_slice())
             + 0.5 * log_std_square(log_std_gradient.clone().as_mut_slice());
-        let inflation = parts.as_ref().map_or(1.0, |parts| parts.inflation);
         let block = BlockGradient {
             gradient,
             parts: parts.as_ref().map(|parts| &parts.mean),

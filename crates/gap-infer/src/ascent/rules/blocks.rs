@@ -3,10 +3,9 @@
 
 use super::block_weights::NEW_BLOCK_WEIGHT_FACTOR;
 use crate::ascent::curvature::EstimatedCurvature;
-use crate::ascent::draws::{NoiseDraws, PartMoments};
-use crate::ascent::evaluation::{Evaluation, GradientParts, WhitenedGradient};
+use crate::ascent::evaluation::WhitenedGradient;
+use crate::ascent::scored_block::{BlockMoments, OwnCurvature, PartMoments, ScoredBlock};
 use nalgebra::{DMatrix, DVector};
-use std::borrow::Cow;
 
 /// Added to the curvature in the first step, and divided by `k²` in step `k`: far from the optimum, estimates
 /// of the curvature in the flattest directions are too low. Where the draws determine the curvature well, it is
@@ -46,21 +45,13 @@ pub struct ControlVariateCorrectedBlock {
     pub squared_error: f64,
     pub averaged_squared_error: f64,
     /// The gradient on the parts of the block, corrected; `None` if there are too few draws.
-    pub parts: Option<PartGradients>,
+    pub parts: Option<PartMoments>,
+    /// See [`OwnCurvature`].
+    pub inflation: f64,
     /// The damping that the next step adds to the curvature.
     pub damping: f64,
     /// The number of blocks so far, this one included.
     pub n_blocks: u32,
-}
-
-/// The corrected gradients on the `P` parts of a block.
-pub struct PartGradients {
-    /// For the means, `[D, P]`.
-    pub mean: DMatrix<f64>,
-    /// For `log σ`, `[D, P]`.
-    pub log_std: DMatrix<f64>,
-    /// See [`KnownCurvature`].
-    pub inflation: f64,
 }
 
 impl RunningCurvatureAverage {
@@ -76,37 +67,33 @@ impl RunningCurvatureAverage {
 
     /// Corrects the gradient and curvature of a new block of draws by the average curvature of the earlier
     /// blocks, and returns them with the new average; [`Self::set_averaged_curvature`] stores that.
-    pub fn add_and_correct_block(
-        &mut self,
-        evaluation: &Evaluation,
-        draws: &NoiseDraws,
-    ) -> ControlVariateCorrectedBlock {
-        let drawn = draws.n_samples() as f64;
+    pub fn add_and_correct_block(&mut self, block: ScoredBlock) -> ControlVariateCorrectedBlock {
+        let drawn = block.n_samples() as f64;
         self.drawn += drawn;
         let weight = (NEW_BLOCK_WEIGHT_FACTOR * drawn / self.drawn).min(1.0);
         self.taken += 1;
-        let whitened = evaluation.whitened_gradient();
-        let mut gradient = whitened.mean.clone();
-        let mut curvature = whitened.curvature().clone();
-        if let Some(known) = &self.curvature {
-            // If the score is linear, σs = a − Cε, then the deviations of the block's ē from 0 and G from I
-            // shift its gradient and curvature by known amounts, which are subtracted here.
-            gradient.gemv(-1.0, known, &draws.mean, 1.0);
-            let mut excess = known * &draws.excess_moment;
-            excess.ger(1.0, &gradient, &draws.mean, 1.0);
-            subtract_symmetric_part(&mut curvature, &excess);
-        }
-        let (squared_error, parts) = match whitened.parts.as_ref().zip(draws.parts.as_ref()) {
-            Some((parts, moments)) => {
-                let scatter = BlockScatter { parts, moments };
-                let known = KnownCurvature::new(self.curvature.as_ref(), &curvature, drawn);
-                (
-                    scatter.squared_error_off_diagonal(&known),
-                    Some(scatter.corrected_gradients(&known)),
-                )
+        let (corrected, inflation) = match &self.curvature {
+            Some(known) => (block.into_moments(known), 1.0),
+            None => {
+                let own = block.curvature();
+                let known = OwnCurvature::new(&own, block.n_samples());
+                let gradient = block.gradient();
+                let parts = block.into_moments(&known.matrix).parts;
+                let inflation = known.inflation;
+                let uncorrected = BlockMoments {
+                    gradient,
+                    curvature: own,
+                    parts,
+                };
+                (uncorrected, inflation)
             }
-            None => (f64::INFINITY, None),
         };
+        let BlockMoments {
+            gradient,
+            curvature,
+            parts,
+        } = corrected;
+        let squared_error = squared_error_off_diagonal(parts.as_ref(), inflation);
         let averaged = match self.averaged.take() {
             Some(mut known) => {
                 self.squared_error =
@@ -133,6 +120,7 @@ impl RunningCurvatureAverage {
             squared_error: with_diagonal * squared_error,
             averaged_squared_error: with_diagonal * self.squared_error,
             parts,
+            inflation,
             damping,
             n_blocks: self.taken,
         }
@@ -191,96 +179,19 @@ fn shrink_to_diagonal(curvature: &DMatrix<f64>, squared_error: f64) -> Estimated
 
 /// The expected root mean square error of the elements of one set's `C` off the diagonal, from the scatter over
 /// its parts; infinite if there are too few draws.
-pub fn curvature_entry_error(gradient: &WhitenedGradient, draws: &NoiseDraws) -> f64 {
-    let own = gradient.curvature();
+pub fn curvature_entry_error(gradient: &WhitenedGradient) -> f64 {
+    let (own, block) = (gradient.curvature(), gradient.block());
     let dim = own.nrows();
-    let both = gradient.parts.as_ref().zip(draws.parts.as_ref());
-    let squares = both.map_or(f64::INFINITY, |(parts, moments)| {
-        let known = KnownCurvature::new(None, own, draws.n_samples() as f64);
-        BlockScatter { parts, moments }.squared_error_off_diagonal(&known)
-    });
+    let known = OwnCurvature::new(own, block.n_samples());
+    let parts = block.clone().into_moments(&known.matrix).parts;
+    let squares = squared_error_off_diagonal(parts.as_ref(), known.inflation);
     (squares / (dim * (dim - 1)).max(1) as f64).sqrt()
 }
 
-/// Subtracts the symmetric part of `excess` from `curvature`.
-fn subtract_symmetric_part(curvature: &mut DMatrix<f64>, excess: &DMatrix<f64>) {
-    for j in 0..curvature.ncols() {
-        for i in 0..curvature.nrows() {
-            curvature[(i, j)] -= 0.5 * (excess[(i, j)] + excess[(j, i)]);
-        }
-    }
-}
-
-/// The curvature by which the parts of a block are corrected for the moments of their draws.
-///
-/// It is the average over earlier blocks. For the first block it is the block's own, as far as its draws
-/// determine it, which lessens the scatter by the share of the draws that determine it.
-struct KnownCurvature<'a> {
-    matrix: Cow<'a, DMatrix<f64>>,
-    /// The factor by which the scatter is raised.
-    inflation: f64,
-}
-
-impl<'a> KnownCurvature<'a> {
-    fn new(earlier: Option<&'a DMatrix<f64>>, own: &'a DMatrix<f64>, n_samples: f64) -> Self {
-        let dim = own.nrows() as f64;
-        let (matrix, inflation) = match earlier {
-            Some(earlier) => (Cow::Borrowed(earlier), 1.0),
-            None if n_samples > 1.25 * dim => (Cow::Borrowed(own), n_samples / (n_samples - dim)),
-            None => (Cow::Owned(DMatrix::from_diagonal(&own.diagonal())), 1.0),
-        };
-        Self { matrix, inflation }
-    }
-}
-
-/// The parts of a block, corrected for the moments of their draws.
-struct BlockScatter<'a> {
-    parts: &'a GradientParts,
-    moments: &'a PartMoments,
-}
-
-impl BlockScatter<'_> {
-    /// The expected sum of squared errors of the elements of the block's curvature off its diagonal, from the
-    /// difference between the two halves of the block.
-    fn squared_error_off_diagonal(&self, known: &KnownCurvature) -> f64 {
-        let difference = self.corrected_difference(&known.matrix);
-        let squares = difference.norm_squared() - difference.diagonal().norm_squared();
-        0.25 * known.inflation * squares
-    }
-
-    /// The gradient on each part, as if the part's draws had mean 0 and covariance I.
-    fn corrected_gradients(&self, known: &KnownCurvature) -> PartGradients {
-        let (known, inflation) = (&*known.matrix, known.inflation);
-        let mut mean = self.parts.mean.clone();
-        mean.gemm(-1.0, known, &self.moments.means, 1.0);
-        let mut log_std = self.parts.log_std.clone();
-        for (part, second_moment) in self.moments.second_moments.iter().enumerate() {
-            for i in 0..mean.nrows() {
-                // Both matrices are symmetric: columns for rows.
-                let excess = known.column(i).dot(&second_moment.column(i)) - known[(i, i)];
-                log_std[(i, part)] -= mean[(i, part)] * self.moments.means[(i, part)] + excess;
-            }
-        }
-        PartGradients {
-            mean,
-            log_std,
-            inflation,
-        }
-    }
-
-    /// `C` on the first half of the parts less `C` on the second half, as if the draws of both had mean 0 and
-    /// covariance I.
-    fn corrected_difference(&self, known: &DMatrix<f64>) -> DMatrix<f64> {
-        let n_half = self.parts.mean.ncols() / 2;
-        let mut difference = self.parts.curvature_difference.clone();
-        let mut excess = known * &self.moments.half_difference;
-        for (half, draw_mean) in self.moments.half_means.iter().enumerate() {
-            let mut gradient = self.parts.mean.columns(half * n_half, n_half).column_mean();
-            gradient.gemv(-1.0, known, draw_mean, 1.0);
-            let sign = if half == 0 { 1.0 } else { -1.0 };
-            excess.ger(sign, &gradient, draw_mean, 1.0);
-        }
-        subtract_symmetric_part(&mut difference, &excess);
-        difference
-    }
+/// The expected sum of squared errors of the elements of a block's curvature off its diagonal, from the difference
+/// between the two halves of the block; infinite if there are too few draws.
+fn squared_error_off_diagonal(parts: Option<&PartMoments>, inflation: f64) -> f64 {
+    parts.map_or(f64::INFINITY, |parts| {
+        0.25 * inflation * parts.squared_difference_of_halves
+    })
 }

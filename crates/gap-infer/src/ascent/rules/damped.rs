@@ -1,7 +1,6 @@
 //! Steps on fixed draws that are damped until they gain enough of what they predict (Levenberg and Marquardt):
 //! the part that Newton-Stein and the natural gradient share.
 
-use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest, WhitenedGradient};
 use crate::ascent::stepper::{StepOutcome, Stepper};
 use nalgebra::DVector;
@@ -17,7 +16,7 @@ pub trait DampedStepDirection {
 
     /// The gain of the step without damping, nats, as far as the draws determine it; `None` if the rule has no
     /// such step. Damping hides directions of little curvature, in which there may be much to gain.
-    fn undamped_gain_nats(_gradient: &WhitenedGradient, _draws: &NoiseDraws) -> Option<f64> {
+    fn undamped_gain_nats(_gradient: &WhitenedGradient) -> Option<f64> {
         None
     }
 }
@@ -36,12 +35,13 @@ const LONGEST_STEP_GROWTH: f64 = 4.0;
 pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
     loss: true,
     curvature: true,
-    scatter: true,
+    scores: true,
     ..EvaluationRequest::GRADIENT_ONLY
 };
 
 /// One datapoint's descent by steps of the rule `D`, with its own damping.
 pub struct DampedStepper<D> {
+    gain_to_know: f64,
     damping: f64,
     /// The largest step in any one mean, in standard deviations of `q`.
     longest: f64,
@@ -61,8 +61,10 @@ struct AcceptedTrial {
 }
 
 impl<D: DampedStepDirection> DampedStepper<D> {
-    pub const fn new(start: Vec<f64>) -> Self {
+    /// An ascent for which all of the gain of a step matters only if the damped step gains less than `gain_to_know`.
+    pub const fn new(start: Vec<f64>, gain_to_know: f64) -> Self {
         Self {
+            gain_to_know,
             damping: INITIAL_DAMPING,
             longest: MAX_FIRST_MEAN_STEP_IN_STDS,
             is_cut: false,
@@ -113,11 +115,7 @@ impl<D: DampedStepDirection> Stepper for DampedStepper<D> {
         &self.trial
     }
 
-    fn update_with_evaluation(
-        &mut self,
-        evaluation: &Evaluation,
-        draws: &NoiseDraws,
-    ) -> StepOutcome {
+    fn update_with_evaluation(&mut self, evaluation: Evaluation) -> StepOutcome {
         if let Some(last) = self.last.take() {
             let before = last.evaluation.loss_nats();
             let gained = before - evaluation.loss_nats();
@@ -157,17 +155,20 @@ impl<D: DampedStepDirection> Stepper for DampedStepper<D> {
             }
         }
         let params = self.trial.clone();
-        let promised = self.set_next_trial(&params, evaluation);
-        self.last = Some(AcceptedTrial {
-            params,
-            evaluation: evaluation.clone(),
-            decrement: promised.unwrap_or(f64::NAN),
-        });
-        promised.map_or(StepOutcome::Stuck, |decrement| {
-            let undamped = D::undamped_gain_nats(evaluation.whitened_gradient(), draws);
+        let promised = self.set_next_trial(&params, &evaluation);
+        let outcome = promised.map_or(StepOutcome::Stuck, |decrement| {
+            let undamped = (decrement < self.gain_to_know)
+                .then(|| D::undamped_gain_nats(evaluation.whitened_gradient()))
+                .flatten();
             StepOutcome::Iterate {
                 decrement: undamped.map_or(decrement, |gain| gain.max(decrement)),
             }
-        })
+        });
+        self.last = Some(AcceptedTrial {
+            params,
+            evaluation,
+            decrement: promised.unwrap_or(f64::NAN),
+        });
+        outcome
     }
 }

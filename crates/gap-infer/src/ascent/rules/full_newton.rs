@@ -4,7 +4,6 @@ use super::averaged_newton::MAX_MEAN_STEP_IN_STDS;
 use super::block_weights::{BlockGradient, BlockWeights, SignalShare};
 use super::blocks::{ControlVariateCorrectedBlock, RunningCurvatureAverage};
 use crate::ascent::curvature::{NewtonPreconditioner, shrink_factor};
-use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::Evaluation;
 use crate::ascent::stepper::{StepOutcome, Stepper};
 use nalgebra::{DMatrix, DVector};
@@ -98,11 +97,9 @@ impl Stepper for StochasticFullGaussianNewton {
         &self.params
     }
 
-    fn update_with_evaluation(
-        &mut self,
-        evaluation: &Evaluation,
-        draws: &NoiseDraws,
-    ) -> StepOutcome {
+    fn update_with_evaluation(&mut self, evaluation: Evaluation) -> StepOutcome {
+        let block = evaluation.into_scored_block();
+        let n_samples = block.n_samples();
         let ControlVariateCorrectedBlock {
             gradient,
             curvature,
@@ -111,9 +108,10 @@ impl Stepper for StochasticFullGaussianNewton {
             squared_error,
             averaged_squared_error,
             parts,
+            inflation,
             damping,
             n_blocks,
-        } = self.blocks.add_and_correct_block(evaluation, draws);
+        } = self.blocks.add_and_correct_block(block);
         let dim = self.dim;
         let identity = DMatrix::identity(dim, dim);
         let ridge = shrunk.half_spectral_error() + damping;
@@ -123,11 +121,10 @@ impl Stepper for StochasticFullGaussianNewton {
         // 2 |A|² where C = I: hence the predicted gain ¼ |C − I|².
         let of_mean = metric.square(gradient.clone().as_mut_slice());
         let decrement = 0.5 * of_mean + 0.25 * excess.norm_squared();
-        let n_samples = draws.n_samples();
         let block = BlockGradient {
             gradient,
             parts: parts.as_ref().map(|parts| &parts.mean),
-            inflation: parts.as_ref().map_or(1.0, |parts| parts.inflation),
+            inflation,
         };
         let for_mean = self
             .mean_weights

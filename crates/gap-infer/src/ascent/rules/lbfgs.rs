@@ -1,6 +1,5 @@
 //! L-BFGS on fixed draws, with backtracking: for starts far from the optimum.
 
-use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::{Evaluation, EvaluationRequest};
 use crate::ascent::stepper::{StepOutcome, Stepper};
 use std::collections::VecDeque;
@@ -141,7 +140,7 @@ impl Stepper for Lbfgs {
         &self.answer
     }
 
-    fn update_with_evaluation(&mut self, evaluation: &Evaluation, _: &NoiseDraws) -> StepOutcome {
+    fn update_with_evaluation(&mut self, evaluation: Evaluation) -> StepOutcome {
         if let Some((_, loss, _)) = &self.last {
             let promised = self.step * self.slope;
             // Written so that a NaN loss is rejected.
@@ -164,7 +163,7 @@ impl Stepper for Lbfgs {
                 return StepOutcome::Searching;
             }
         }
-        let gradient = self.scaled_loss_gradient(evaluation);
+        let gradient = self.scaled_loss_gradient(&evaluation);
         let at = self.to_scaled_coordinates(&self.trial);
         if let Some(from) = self.last.take() {
             self.store_curvature_pair(from, &at, &gradient);

@@ -3,7 +3,6 @@
 use super::blocks::curvature_entry_error;
 use super::damped::{DampedStepDirection, DampedStepper};
 use crate::ascent::curvature::{log_std_distance_per_gradient, solve_damped_newton_step};
-use crate::ascent::draws::NoiseDraws;
 use crate::ascent::evaluation::WhitenedGradient;
 use nalgebra::{DMatrix, DVector};
 
@@ -53,8 +52,8 @@ impl DampedStepDirection for NewtonSteinDirection {
         Some((-for_mean, for_log_std))
     }
 
-    fn undamped_gain_nats(gradient: &WhitenedGradient, draws: &NoiseDraws) -> Option<f64> {
-        let error = curvature_entry_error(gradient, draws);
+    fn undamped_gain_nats(gradient: &WhitenedGradient) -> Option<f64> {
+        let error = curvature_entry_error(gradient);
         let curvature = gradient.curvature();
         let ridge = error * (curvature.nrows() as f64).sqrt();
         let ridge = ridge.max(1e-8);
