@@ -8,7 +8,7 @@ mod experiment;
 use assert_cmd::cargo::cargo_bin;
 use experiment::{Bench, DIGITS, edited, refusal, succeeds, summary, texts};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -181,6 +181,89 @@ fn a_killed_run_goes_on_to_the_same_results() {
         bench.status("killed"),
         "small-digits: 18 stages finished, 0 begun and not finished, results are published\n"
     );
+}
+
+/// The content of a scratch file of the only stage that has one; `None` if there is none.
+fn checkpoint(out: &Path, name: &str) -> Option<Vec<u8>> {
+    let stages = fs::read_dir(out.join(".stages/scratch")).ok()?;
+    let files = stages.map(|stage| stage.unwrap().path().join(name));
+    files.into_iter().find_map(|file| fs::read(file).ok())
+}
+
+/// Starts the run `n` times, and kills it each time a little after it has saved another checkpoint of the name `name`.
+fn kill_after_checkpoints(bench: &Bench, out: &str, name: &str, n: u64) {
+    let folder = bench.path(out);
+    let mut before = None;
+    for death in 0..n {
+        let mut run = bench.run(out, &["--jobs", "2", "--checkpoint-seconds", "0"]);
+        let run = run.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = run.spawn().unwrap();
+        let mut latest = checkpoint(&folder, name);
+        while latest.is_none() || latest == before {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            sleep(Duration::from_millis(2));
+            latest = checkpoint(&folder, name);
+        }
+        sleep(Duration::from_millis(7 * death));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        before = checkpoint(&folder, name);
+        assert!(before.is_some(), "the checkpoint is kept");
+    }
+}
+
+/// The files of safetensors of all stages whose names begin with `kind`.
+fn tensors_of_kind(out: &Path, kind: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let stages = fs::read_dir(out.join(".stages")).unwrap();
+    let stages = stages.map(|stage| stage.unwrap().path());
+    let of_kind = stages.filter(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with(kind)
+    });
+    let files = of_kind.flat_map(|stage| fs::read_dir(stage).unwrap());
+    let files = files.map(|file| file.unwrap().path());
+    let mut tensors: Vec<(PathBuf, Vec<u8>)> = files
+        .filter(|file| file.extension().is_some_and(|end| end == "safetensors"))
+        .map(|file| {
+            (
+                file.strip_prefix(out).unwrap().to_owned(),
+                fs::read(&file).unwrap(),
+            )
+        })
+        .collect();
+    tensors.sort();
+    tensors
+}
+
+#[test]
+fn a_joint_fit_killed_at_ten_moments_makes_the_decoder_of_an_undisturbed_one() {
+    let one_seed = edited(DIGITS, "seeds = [0, 1]", "seeds = [0]");
+    let longer = edited(&one_seed, "steps = 200", "steps = 60000");
+    let bench = Bench::with(&longer);
+    let undisturbed = bench.summary_of_run("undisturbed", &[]);
+    kill_after_checkpoints(&bench, "killed", "fit", 10);
+    let killed = bench.path("killed");
+    assert_eq!(finished_of_kind(&killed, "model"), 0);
+    assert_eq!(bench.summary_of_run("killed", &[]), undisturbed);
+    let decoders = tensors_of_kind(&bench.path("undisturbed"), "model");
+    assert!(!decoders.is_empty());
+    assert_eq!(tensors_of_kind(&killed, "model"), decoders);
+    let scratch = fs::read_dir(killed.join(".stages/scratch")).unwrap();
+    assert_eq!(scratch.count(), 0, "finished stages keep nothing there");
+}
+
+#[test]
+fn a_killed_search_goes_on_with_the_points_that_are_left() {
+    let one_seed = edited(DIGITS, "seeds = [0, 1]", "seeds = [0]");
+    let batches = format!("{one_seed}\n[evaluation]\nbatch_size = 5\n");
+    let more = edited(&batches, "measure_test = 40", "measure_test = 200");
+    let slower = edited(&more, "elbo_samples = 100", "elbo_samples = 10000");
+    let bench = Bench::with(&slower);
+    let undisturbed = bench.summary_of_run("undisturbed", &[]);
+    kill_after_checkpoints(&bench, "killed", "search", 3);
+    assert_eq!(bench.summary_of_run("killed", &[]), undisturbed);
+    let optima = tensors_of_kind(&bench.path("undisturbed"), "free-form");
+    assert_eq!(tensors_of_kind(&bench.path("killed"), "free-form"), optima);
 }
 
 #[test]

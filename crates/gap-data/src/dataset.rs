@@ -163,8 +163,22 @@ impl Dataset {
     ///
     /// If `batch_size` is 0.
     pub fn batches(&self, batch_size: usize, device: Device) -> impl Iterator<Item = Batch> {
+        self.batches_from(0, batch_size, device)
+    }
+
+    /// As [`Dataset::batches`], of the rows from position `first` on.
+    ///
+    /// # Panics
+    ///
+    /// If `batch_size` is 0.
+    pub fn batches_from(
+        &self,
+        first: usize,
+        batch_size: usize,
+        device: Device,
+    ) -> impl Iterator<Item = Batch> {
         assert!(batch_size > 0, "a batch has at least one datapoint");
-        (0..self.len()).step_by(batch_size).map(move |start| {
+        (first..self.len()).step_by(batch_size).map(move |start| {
             let n = batch_size.min(self.len() - start);
             // On the CPU this is a view of the data set's own memory, which is safe: nothing writes to batches.
             let x = self.x.narrow(0, start as i64, n as i64).to_device(device);

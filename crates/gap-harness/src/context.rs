@@ -1,5 +1,6 @@
 //! What a piece of work needs to run, besides its own settings.
 
+use crate::checkpoints::{CheckpointFile, CheckpointedFit};
 use crate::chunk::{Chunk, QStarStage};
 use crate::encoders::{self, FittedEncoder};
 use crate::error::{RunError, stage_error};
@@ -11,10 +12,11 @@ use gap_infer::VariationalParams;
 use gap_model::LatentVariableModel;
 use gap_schema::{Record, RowFile, rows_file};
 use gap_spec::FloatPrecision;
-use gap_store::{StageInput, StageOutput, Store};
+use gap_store::{Scratch, StageInput, StageOutput, Store};
 use gap_torch::SeedKey;
 use gap_torch::checkpoint::Checkpoint;
 use std::ops::Range;
+use std::time::Duration;
 use tch::{Device, Tensor};
 
 /// What a piece of work needs to run, besides its own settings.
@@ -31,6 +33,10 @@ pub struct Context<'a> {
     pub store: &'a Store,
     /// The files of this work, which are published with its records.
     pub output: &'a StageOutput,
+    /// What this work keeps until it is published.
+    pub scratch: Scratch,
+    /// The time from one checkpoint of a long work to the next. No result depends on it.
+    pub checkpoint_interval: Duration,
     /// The number of threads that the work may use. No result depends on it.
     pub threads: usize,
     /// The function to call with the fraction of the work that is done.
@@ -41,7 +47,23 @@ pub struct Context<'a> {
 const Q_STAR_FILE: &str = "q-star.safetensors";
 const Q_STAR_KEY: &str = "free_form.params";
 
+/// The file with the latest checkpoint of a fit.
+const FIT_CHECKPOINT: &str = "fit";
+
 impl Context<'_> {
+    /// The checkpoints of a piece of work of this stage, in the scratch file `name`.
+    pub fn checkpoint_file(&self, name: &'static str) -> CheckpointFile {
+        CheckpointFile::new(self.scratch.clone(), name, self.checkpoint_interval)
+    }
+
+    /// What surrounds the fit of this stage.
+    pub fn fit(&self) -> CheckpointedFit<'_> {
+        CheckpointedFit {
+            progress: self.progress,
+            file: self.checkpoint_file(FIT_CHECKPOINT),
+        }
+    }
+
     /// The files of a finished stage.
     pub fn stage_input<'s>(&'s self, stage: &'s StageId) -> StageInput<'s> {
         StageInput::new(self.store, stage.as_str())

@@ -10,7 +10,11 @@ use gap_schema::Record;
 use gap_spec::{CheckedSpec, FloatPrecision};
 use gap_torch::device::DeviceName;
 use std::path::Path;
+use std::time::Duration;
 use tch::Device;
+
+/// The time from one checkpoint of a long stage to the next, seconds.
+pub const DEFAULT_CHECKPOINT_SECONDS: u32 = 60;
 
 /// Executes stages on one device. It holds the observations; each stage loads its own copy of a model, so that
 /// workers share no model tensors.
@@ -19,6 +23,7 @@ pub struct LibtorchExecutor {
     precision: FloatPrecision,
     observations: Observations,
     batch_size: usize,
+    checkpoint_interval: Duration,
 }
 
 impl LibtorchExecutor {
@@ -37,7 +42,15 @@ impl LibtorchExecutor {
             precision: spec.precision,
             observations: Observations::read(spec, data_dir)?,
             batch_size: spec.evaluation.batch_size.get() as usize,
+            checkpoint_interval: Duration::from_secs(DEFAULT_CHECKPOINT_SECONDS as u64),
         })
+    }
+
+    /// This executor, whose long stages keep a checkpoint every `interval`.
+    #[must_use]
+    pub const fn with_checkpoint_interval(mut self, interval: Duration) -> Self {
+        self.checkpoint_interval = interval;
+        self
     }
 
     /// A digest of the observations, for the provenance; `None` for synthetic ones, which the model determines.
@@ -49,7 +62,7 @@ impl LibtorchExecutor {
 impl Executor for LibtorchExecutor {
     fn execute_stage(
         &self,
-        _id: &StageId,
+        id: &StageId,
         stage: &Stage,
         workspace: &StageWorkspace,
     ) -> Result<Vec<Record>, RunError> {
@@ -60,6 +73,8 @@ impl Executor for LibtorchExecutor {
             batch_size: self.batch_size,
             store: workspace.store,
             output: workspace.output,
+            scratch: workspace.store.scratch(id.as_str()),
+            checkpoint_interval: self.checkpoint_interval,
             threads: workspace.threads,
             progress: workspace.progress,
         })

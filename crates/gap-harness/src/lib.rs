@@ -8,6 +8,7 @@
 //! [`rows`] collects its rows of other kinds than records.
 
 mod annealing;
+mod checkpoints;
 mod chunk;
 mod context;
 mod costs;
@@ -24,6 +25,7 @@ pub mod plan;
 pub mod provenance;
 pub mod rows;
 pub mod run;
+mod search_checkpoint;
 mod stage_id;
 pub mod stage_results;
 mod starts;

@@ -22,10 +22,27 @@ pub fn publish(
     records: &[Record],
     seconds: f64,
 ) -> Result<(), RunError> {
-    let table = run_on_own_thread(|| parquet::records_to_bytes(records, "{}"));
-    output.add(RECORDS_FILE, table.map_err(stage_error)?);
+    output.add(RECORDS_FILE, records_to_bytes(records)?);
     output.add(SECONDS_FILE, seconds.to_string());
     Ok(store.publish_stage(id.as_str(), &output.into_files())?)
+}
+
+/// The content of a file of records.
+///
+/// # Errors
+///
+/// [`RunError`] if they make no table.
+pub fn records_to_bytes(records: &[Record]) -> Result<Vec<u8>, RunError> {
+    run_on_own_thread(|| parquet::records_to_bytes(records, "{}")).map_err(stage_error)
+}
+
+/// Reads the content of the file of records `path`.
+///
+/// # Errors
+///
+/// [`RunError`] if it is no such table.
+pub fn records_from_bytes(bytes: &[u8], path: &Path) -> Result<Vec<Record>, RunError> {
+    run_on_own_thread(|| parquet::records_from_bytes(bytes, path)).map_err(stage_error)
 }
 
 /// Reads the records of a finished stage.
@@ -35,7 +52,7 @@ pub fn publish(
 /// [`RunError`] if the file is not what the stage left.
 pub fn read_records(store: &Store, id: &StageId) -> Result<Vec<Record>, RunError> {
     let bytes = store.stages().read_file(id.as_str(), RECORDS_FILE)?;
-    parquet::records_from_bytes(&bytes, &path_in_messages(id, RECORDS_FILE)).map_err(stage_error)
+    records_from_bytes(&bytes, &path_in_messages(id, RECORDS_FILE))
 }
 
 /// Reads the rows of one kind that a finished stage left.

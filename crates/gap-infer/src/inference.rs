@@ -27,6 +27,12 @@ pub enum InferError {
         /// Those of the family.
         needed: String,
     },
+    /// The checkpoint of a fit cannot be kept.
+    #[error("a checkpoint cannot be kept: {message}")]
+    Checkpoint {
+        /// Why.
+        message: String,
+    },
     /// The weights of a fit stopped being finite.
     #[error(
         "fitting the {what} diverged at step {step} of {steps}; lower the learning rate `{key}`"

@@ -27,6 +27,7 @@
 //! | 0.3 | 1.080 | 2.295 | 0.425 | 0.182 | 0.139 | 0.051 |
 //! | 1 | 1.079 | 2.274 | 0.406 | 0.208 | 0.150 | 0.065 |
 
+mod checkpoints;
 mod encoder_pass;
 mod minibatches;
 mod scores;
@@ -36,6 +37,7 @@ mod trainer;
 use crate::encoder::Encoder;
 use crate::family::VariationalFamily;
 use crate::inference::InferError;
+pub use checkpoints::FitContext;
 use encoder_pass::{EncoderData, EncoderLearner, can_train_without_tensors};
 use gap_data::Dataset;
 use gap_model::{DecoderLearner, LatentVariableModel, MlpDecoder, NetworkLearner};
@@ -63,11 +65,11 @@ pub struct TrainingCost {
 /// Fits `encoder` to the frozen `model`.
 ///
 /// `∇_λ ELBO` is computed from the score and pulled back through the encoder, so the decoder is never
-/// differentiated with respect to its weights. `progress` is called with the fraction of steps that are done.
+/// differentiated with respect to its weights. `context` is told how far the fit is, and keeps its checkpoints.
 ///
 /// # Errors
 ///
-/// [`InferError::Diverged`] if a weight stops being finite.
+/// [`InferError::Diverged`] if a weight stops being finite; [`InferError::Checkpoint`] if a checkpoint cannot be kept.
 pub fn fit_encoder(
     model: &dyn LatentVariableModel,
     family: &dyn VariationalFamily,
@@ -75,7 +77,7 @@ pub fn fit_encoder(
     data: &Dataset,
     training: &TrainingSpec,
     key: SeedKey,
-    progress: &dyn Fn(f64),
+    context: &dyn FitContext,
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
     let subject = FitSubject {
@@ -98,11 +100,11 @@ pub fn fit_encoder(
         training,
         noise_dim: family.noise_dim() as usize,
         key,
-        progress,
+        context,
     };
-    trainer.run(&fit, data.len())?;
+    let earlier = trainer.run(&fit, data.len())?;
     Ok(TrainingCost {
-        seconds: clock.elapsed().as_secs_f64(),
+        seconds: earlier + clock.elapsed().as_secs_f64(),
         joint_gradients: u64::from(training.steps.get())
             .saturating_mul(minibatch_size(training, data) as u64)
             .saturating_mul(u64::from(training.n_samples.get())),
@@ -112,12 +114,12 @@ pub fn fit_encoder(
 /// Fits `decoder` and `encoder` jointly, as a VAE (Kingma and Welling 2014).
 ///
 /// At most two of the `threads` are used: the decoder takes its Adam step on the second while the encoder
-/// takes its own. The result does not depend on their number. `progress` is called with the fraction of steps
-/// that are done.
+/// takes its own. The result does not depend on their number. `context` is told how far the fit is, and keeps its
+/// checkpoints.
 ///
 /// # Errors
 ///
-/// [`InferError::Diverged`] if a weight stops being finite.
+/// [`InferError::Diverged`] if a weight stops being finite; [`InferError::Checkpoint`] if a checkpoint cannot be kept.
 pub fn fit_decoder_and_encoder(
     decoder: &mut MlpDecoder,
     family: &dyn VariationalFamily,
@@ -125,7 +127,7 @@ pub fn fit_decoder_and_encoder(
     data: &Dataset,
     (training, threads): (&TrainingSpec, usize),
     key: SeedKey,
-    progress: &dyn Fn(f64),
+    context: &dyn FitContext,
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
     let subject = FitSubject {
@@ -152,11 +154,11 @@ pub fn fit_decoder_and_encoder(
         training,
         noise_dim: family.noise_dim() as usize,
         key,
-        progress,
+        context,
     };
-    trainer.run(&fit, data.len())?;
+    let earlier = trainer.run(&fit, data.len())?;
     Ok(TrainingCost {
-        seconds: clock.elapsed().as_secs_f64(),
+        seconds: earlier + clock.elapsed().as_secs_f64(),
         joint_gradients: 0,
     })
 }

@@ -232,6 +232,25 @@ impl FusedTraining {
         self.learned.is_finite()
     }
 
+    /// All weights and biases with Adam's moments, and the number of steps so far. The order of the numbers depends on
+    /// the instructions.
+    pub fn copy_state(&self) -> (Vec<f32>, i32) {
+        (self.learned.copy_state(), self.learned.n_steps)
+    }
+
+    /// Goes back to what [`FusedTraining::copy_state`] returned. `false`, with nothing changed, if that belongs to
+    /// another network or to other instructions.
+    #[must_use]
+    pub fn restore_state(&mut self, state: &[f32], n_steps: i32) -> bool {
+        let is_restored = self.learned.restore_state(state, n_steps);
+        if is_restored {
+            // The workspace has the weights as factors.
+            self.path = None;
+            (self.n_rows, self.has_gradient) = (0, false);
+        }
+        is_restored
+    }
+
     /// Copies the weight (`[out, in]`) and bias of each layer as they are now.
     pub fn copy_layers(&self) -> Vec<(Vec<f32>, Vec<f32>)> {
         self.learned.copy_layers()

@@ -39,7 +39,7 @@ pub use gap_kernel::{Precision, exponentials};
 pub use hierarchical::NonlinearHierarchical;
 pub use joint_rows::{JointOutputs, JointRowEvaluator, LikelihoodRowEvaluator};
 pub use kernels::PackedEncoder;
-pub use learning::{DecoderLearner, LatentDraws, NetworkLearner};
+pub use learning::{DecoderLearner, LatentDraws, NetworkLearner, OptimizerState};
 pub use likelihood::Likelihood;
 pub use linear_gaussian::LinearGaussian;
 pub use mlp::Mlp;

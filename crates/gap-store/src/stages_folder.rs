@@ -16,6 +16,8 @@ pub const STAGES_FOLDER: &str = ".stages";
 pub const CLAIMS_FOLDER: &str = "claims";
 /// Stages that were found damaged, in the folder of stages.
 pub const DAMAGED_FOLDER: &str = "damaged";
+/// What stages at work keep, in the folder of stages.
+pub const SCRATCH_FOLDER: &str = "scratch";
 /// The lock by which a run shows that it is at work, in the folder of stages.
 pub const PRESENCE_FILE: &str = "lock";
 /// The experiment that the folder belongs to, in the folder of stages.
@@ -76,7 +78,9 @@ impl StagesFolder {
         let paths = entries(&self.0)?.into_iter().filter(|path| path.is_dir());
         let names = paths.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
         let mut names: Vec<String> = names
-            .filter(|name| ![CLAIMS_FOLDER, DAMAGED_FOLDER].contains(&name.as_str()))
+            .filter(|name| {
+                ![CLAIMS_FOLDER, DAMAGED_FOLDER, SCRATCH_FOLDER].contains(&name.as_str())
+            })
             .filter(|name| !name.ends_with(PARTIAL_SUFFIX))
             .collect();
         names.sort();

@@ -9,10 +9,11 @@ use crate::disk::{
 use crate::error::StoreError;
 use crate::ownership::check_is_ours;
 use crate::published;
+use crate::scratch::Scratch;
 use crate::sealed_json::{seal, unseal};
 use crate::stages_folder::{
     CLAIMS_FOLDER, DAMAGED_FOLDER, MANIFEST_FILE, OWNER_FILE, PARTIAL_SUFFIX, PRESENCE_FILE,
-    STAGES_FOLDER, StageManifest, StagesFolder,
+    SCRATCH_FOLDER, STAGES_FOLDER, StageManifest, StagesFolder,
 };
 use gap_spec::input_file::{self, InputFileError};
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,7 @@ impl Store {
             &stages,
             &stages.join(CLAIMS_FOLDER),
             &stages.join(DAMAGED_FOLDER),
+            &stages.join(SCRATCH_FOLDER),
         ] {
             check_folder_or_nothing(path)?;
         }
@@ -126,6 +128,12 @@ impl Store {
         for claim in entries(&self.stages.path().join(CLAIMS_FOLDER))? {
             remove_if_there(&claim)?;
         }
+        // A stage needs nothing more once it is published.
+        for scratch in entries(&self.stages.path().join(SCRATCH_FOLDER))? {
+            if self.stages.of_stage(&file_name(&scratch)).is_dir() {
+                remove_if_there(&scratch)?;
+            }
+        }
         Ok(())
     }
 
@@ -165,8 +173,8 @@ impl Store {
             .map_err(unwritable(&self.folder))
     }
 
-    /// Removes the stages that `is_kept` does not want, and all that was set aside; gives the names of the
-    /// stages and the bytes that are free now. Other runs have to be excluded.
+    /// Removes the stages that `is_kept` does not want, what such stages keep while they are at work, and all that was
+    /// set aside; gives the names of the stages and the bytes that are free now. Other runs have to be excluded.
     ///
     /// # Errors
     ///
@@ -184,6 +192,12 @@ impl Store {
                 names.push(name);
             }
         }
+        for scratch in entries(&self.stages.path().join(SCRATCH_FOLDER))? {
+            if !is_kept(&file_name(&scratch)) {
+                bytes += size_on_disk(&scratch);
+                remove_if_there(&scratch)?;
+            }
+        }
         let damaged = self.stages.path().join(DAMAGED_FOLDER);
         bytes += size_on_disk(&damaged);
         remove_if_there(&damaged)?;
@@ -199,6 +213,11 @@ impl Store {
         Claim::try_take(&self.stages.path().join(CLAIMS_FOLDER).join(stage))
     }
 
+    /// What a stage keeps while it is at work. The stage has to be claimed.
+    pub fn scratch(&self, stage: &str) -> Scratch {
+        Scratch::new(self.stages.path().join(SCRATCH_FOLDER).join(stage))
+    }
+
     /// Moves a damaged stage out of the way, and gives its new place. The stage has to be claimed.
     ///
     /// # Errors
@@ -212,7 +231,8 @@ impl Store {
         Ok(place)
     }
 
-    /// Publishes a stage by one rename of the folder with all its files. The stage has to be claimed.
+    /// Publishes a stage by one rename of the folder with all its files, and removes what it kept while it was at work.
+    /// The stage has to be claimed.
     ///
     /// # Errors
     ///
@@ -240,7 +260,8 @@ impl Store {
         publish().inspect_err(|_| {
             // What could not be written whole takes up room that another run may need.
             let _ = remove_if_there(&partial);
-        })
+        })?;
+        remove_if_there(&self.stages.path().join(SCRATCH_FOLDER).join(stage))
     }
 }
 

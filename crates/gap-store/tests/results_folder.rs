@@ -144,6 +144,7 @@ fn nothing_is_written_or_deleted_through_a_link() {
         ".stages",
         ".stages/claims",
         ".stages/damaged",
+        ".stages/scratch",
         "figures",
         "earlier",
         "report.html",

@@ -131,6 +131,26 @@ impl NoiseStream {
         })
     }
 
+    /// How far the stream of each datapoint has been read, in words of the generator.
+    pub fn positions(&self) -> Vec<u128> {
+        self.generators
+            .iter()
+            .map(ChaCha8Rng::get_word_pos)
+            .collect()
+    }
+
+    /// Goes to `positions`, which [`NoiseStream::positions`] of the same datapoints returned.
+    ///
+    /// # Panics
+    ///
+    /// If they are those of another number of datapoints.
+    pub fn seek(&mut self, positions: &[u128]) {
+        assert_eq!(positions.len(), self.generators.len(), "one for each");
+        for (generator, &position) in self.generators.iter_mut().zip(positions) {
+            generator.set_word_pos(position);
+        }
+    }
+
     /// Returns the first `n` standard normals of each datapoint's stream: `[B, n]`.
     ///
     /// They are the numbers that [`NoiseStream::normal`] would return from new streams, but the streams are not

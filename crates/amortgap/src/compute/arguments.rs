@@ -1,6 +1,7 @@
 //! The arguments of the commands that only a build with libtorch has.
 
 use clap::{Args, Subcommand};
+use gap_harness::executor::DEFAULT_CHECKPOINT_SECONDS;
 use gap_torch::device::DeviceName;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ pub struct RunArguments {
     /// Delete finished stages and run everything again
     #[arg(long)]
     pub fresh: bool,
+    /// The time from one checkpoint of a long fit or search to the next; after a kill, the next run goes on there
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CHECKPOINT_SECONDS)]
+    pub checkpoint_seconds: u32,
 }
 
 /// `amortgap plan`

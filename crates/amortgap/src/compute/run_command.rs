@@ -25,6 +25,7 @@ use gap_torch::device::{DeviceName, set_one_thread_per_operation};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Runs the stages that are not finished, publishes the results, and prints where they are.
 pub fn run_experiment(arguments: &RunArguments) -> CommandResult {
@@ -96,10 +97,11 @@ fn plan_variants(
     let (mut plans, mut executors) = (Vec::new(), Vec::new());
     let (mut seeds, mut left_out) = (BTreeSet::new(), Vec::new());
     let mut size = PlanSize::new(available_bytes_on(arguments.device));
+    let interval = Duration::from_secs(arguments.checkpoint_seconds.into());
     for problem in &experiment.problems {
         let data_dir = arguments.data_dir.as_deref();
         let executor = match LibtorchExecutor::prepare(&problem.spec, arguments.device, data_dir) {
-            Ok(executor) => executor,
+            Ok(executor) => executor.with_checkpoint_interval(interval),
             Err(error @ InputError::Data(DataError::NoDataDir { .. })) => {
                 let Some(variant) = &problem.variant else {
                     return Err(Failure::from_input_error(error));

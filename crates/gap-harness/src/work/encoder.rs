@@ -66,7 +66,7 @@ impl Work for EncoderWork {
             &data,
             &self.training,
             key.for_role("fit-encoder"),
-            context.progress,
+            &context.fit(),
         )
         .map_err(stage_error)?;
         let fit = EncoderFit {

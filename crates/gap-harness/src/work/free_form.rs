@@ -5,6 +5,7 @@ use crate::chunk::Chunk;
 use crate::context::{Context, seed_key};
 use crate::error::RunError;
 use crate::measure::{Measurement, RecordOrigin};
+use crate::search_checkpoint::{SEARCH_CHECKPOINT, SearchProgress};
 use crate::stage_id::StageId;
 use crate::starts::Starts;
 use gap_infer::family;
@@ -67,14 +68,20 @@ impl Work for FreeFormWork {
                 encoder: None,
             },
         };
-        let mut params = Vec::new();
-        let records = context.measure_in_batches(&points, |batch, _, _| {
+        let checkpoint = context.checkpoint_file(SEARCH_CHECKPOINT);
+        let mut done = SearchProgress::load(&checkpoint, context.device);
+        let n_done = done.n_done().min(points.len());
+        for batch in points.batches_from(n_done, context.batch_size, context.device) {
             let (records, of_batch) =
-                measurement.free_form(&search, &|i| starts.name_of_start(i), batch)?;
-            params.push(of_batch.0);
-            Ok(records)
-        })?;
-        context.save_q_star(&params)?;
-        Ok(records)
+                measurement.free_form(&search, &|i| starts.name_of_start(i), &batch)?;
+            done.records.extend(records);
+            done.params.push(of_batch.0);
+            (context.progress)(done.n_done() as f64 / points.len() as f64);
+            if checkpoint.is_due() && done.n_done() < points.len() {
+                done.save(&checkpoint)?;
+            }
+        }
+        context.save_q_star(&done.params)?;
+        Ok(done.records)
     }
 }

@@ -114,7 +114,7 @@ impl ModelWork {
             &data,
             (&training.optimizer(), context.threads),
             key.for_role("fit-jointly").for_role(&spec.name()),
-            context.progress,
+            &context.fit(),
         )
         .map_err(stage_error)?;
         Model::Decoder(decoder).save(layout, context.output)?;

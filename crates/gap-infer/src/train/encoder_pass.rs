@@ -9,7 +9,7 @@ use crate::encoder::{Standardization, network_inputs};
 use crate::family::{DiagonalGaussian, VariationalFamily, VariationalParams};
 use crate::inference::InferError;
 use gap_data::Dataset;
-use gap_model::{LatentDraws, NetworkLearner};
+use gap_model::{LatentDraws, NetworkLearner, OptimizerState};
 use gap_torch::to_f32_values;
 use tch::{Device, Kind, Tensor};
 
@@ -78,6 +78,17 @@ impl<'a> EncoderLearner<'a> {
             StepBackend::Rows(pass) => pass.step(&mut self.learner, step, source),
             StepBackend::Tensors(pass) => pass.step(&mut self.learner, step, source),
         }
+    }
+
+    /// What is learned so far.
+    pub fn state(&mut self) -> OptimizerState {
+        self.learner.state()
+    }
+
+    /// See [`NetworkLearner::restore`].
+    #[must_use]
+    pub fn restore(&mut self, state: &OptimizerState) -> bool {
+        self.learner.restore(state)
     }
 
     /// Whether all weights are finite.

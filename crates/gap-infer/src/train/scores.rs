@@ -6,6 +6,7 @@ use crate::inference::InferError;
 use gap_data::Dataset;
 use gap_model::{
     DecoderLearner, JointOutputs, JointRowEvaluator, LatentDraws, LatentVariableModel,
+    OptimizerState,
 };
 use tch::Tensor;
 
@@ -30,6 +31,14 @@ pub trait ScoreSource: Sized {
 
     /// Whether all learned parameters are finite.
     fn is_finite(&mut self) -> bool;
+
+    /// What is learned so far.
+    fn states(&mut self) -> Vec<OptimizerState>;
+
+    /// Goes back to what [`ScoreSource::states`] returned; `false`, with nothing changed, if it belongs to another
+    /// source.
+    #[must_use]
+    fn restore(&mut self, states: &[OptimizerState]) -> bool;
 
     /// Writes the learned parameters into the model, if there are any.
     fn finish(self);
@@ -88,6 +97,14 @@ impl ScoreSource for FrozenModel<'_> {
         true
     }
 
+    fn states(&mut self) -> Vec<OptimizerState> {
+        Vec::new()
+    }
+
+    fn restore(&mut self, states: &[OptimizerState]) -> bool {
+        states.is_empty()
+    }
+
     fn finish(self) {}
 }
 
@@ -116,6 +133,14 @@ impl ScoreSource for DecoderLearner<'_> {
 
     fn is_finite(&mut self) -> bool {
         Self::is_finite(self)
+    }
+
+    fn states(&mut self) -> Vec<OptimizerState> {
+        Self::states(self)
+    }
+
+    fn restore(&mut self, states: &[OptimizerState]) -> bool {
+        Self::restore(self, states)
     }
 
     fn finish(self) {

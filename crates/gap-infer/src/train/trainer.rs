@@ -1,5 +1,6 @@
 //! The loop of every fit: minibatches, noise, the learning rate, and the check for divergence.
 
+use super::checkpoints::{FitContext, FitState};
 use super::encoder_pass::EncoderLearner;
 use super::minibatches::Minibatches;
 use super::scores::ScoreSource;
@@ -8,6 +9,7 @@ use crate::inference::InferError;
 use gap_spec::{Precision, TrainingSpec};
 use gap_torch::{NoiseStream, SeedKey};
 use std::f64::consts::PI;
+use std::time::Instant;
 use tch::Device;
 
 /// Fits an encoder, either alone with scores of a frozen model, or jointly with the decoder that gives the
@@ -38,8 +40,8 @@ pub struct FitSettings<'a> {
     pub noise_dim: usize,
     /// The key of the order of datapoints and of the noise.
     pub key: SeedKey,
-    /// Called with the fraction of steps that are done.
-    pub progress: &'a dyn Fn(f64),
+    /// What surrounds it.
+    pub context: &'a dyn FitContext,
 }
 
 impl FitSettings<'_> {
@@ -57,23 +59,35 @@ impl FitSettings<'_> {
 const STEPS_BETWEEN_FINITE_CHECKS: u32 = 100;
 
 impl<S: ScoreSource> Trainer<'_, S> {
-    /// Takes all steps on a data set of `n_points` datapoints, and writes the learned weights back.
-    pub fn run(mut self, fit: &FitSettings<'_>, n_points: usize) -> Result<(), InferError> {
+    /// Takes all steps on a data set of `n_points` datapoints, and writes the learned weights back. It begins at the
+    /// latest checkpoint, and returns the wall time, in seconds, of the steps before that.
+    pub fn run(mut self, fit: &FitSettings<'_>, n_points: usize) -> Result<f64, InferError> {
+        let clock = Instant::now();
         let steps = fit.training.steps.get();
         let n_samples = fit.training.n_samples.get() as usize;
         let batch_size = fit.training.batch_size.get() as usize;
         let mut minibatches = Minibatches::new(n_points, batch_size, fit.key.for_role("order"));
         // One stream serves the whole fit, since a fit's steps run one after another in a fixed order.
         let mut noise = NoiseStream::new(fit.key.for_role("noise"), &[0], Device::Cpu);
-        for step in 0..steps {
+        let (first, earlier) = match self.restore(fit) {
+            Some(state) => {
+                noise.seek(&[state.noise_position]);
+                for _ in 0..state.step {
+                    minibatches.next_positions();
+                }
+                (state.step, state.seconds)
+            }
+            None => (0, 0.0),
+        };
+        for step in first..steps {
             let positions = minibatches.next_positions();
             let n_normals = n_samples * positions.len() * fit.noise_dim;
-            let noise = noise.normal_values(1, n_normals);
+            let normals = noise.normal_values(1, n_normals);
             let cosine = 0.5 * (1.0 + (PI * f64::from(step) / f64::from(steps)).cos());
             let this = TrainingStepInputs {
                 positions: &positions,
                 n_samples,
-                noise: &noise,
+                noise: &normals,
                 learning_rate: fit.training.learning_rate.get() * cosine,
                 precision: fit.precision_at_step(step),
             };
@@ -90,10 +104,39 @@ impl<S: ScoreSource> Trainer<'_, S> {
                     key: fit.subject.rate_key,
                 });
             }
-            (fit.progress)(f64::from(next) / f64::from(steps));
+            fit.context.progressed(f64::from(next) / f64::from(steps));
+            if next != steps && fit.context.is_checkpoint_due() {
+                let state = FitState {
+                    step: next,
+                    seconds: earlier + clock.elapsed().as_secs_f64(),
+                    noise_position: noise.positions()[0],
+                    encoder: self.encoder.state(),
+                    scores: self.scores.states(),
+                };
+                let bytes = state.to_bytes().map_err(|error| InferError::Checkpoint {
+                    message: error.to_string(),
+                })?;
+                fit.context.save_checkpoint(&bytes)?;
+            }
         }
         self.encoder.finish();
         self.scores.finish();
-        Ok(())
+        Ok(earlier)
+    }
+
+    /// Goes back to the latest checkpoint, and returns it; `None`, with nothing changed, if there is none of this fit.
+    fn restore(&mut self, fit: &FitSettings<'_>) -> Option<FitState> {
+        let bytes = fit.context.load_checkpoint()?;
+        let before = (self.encoder.state(), self.scores.states());
+        let state = FitState::from_bytes(&bytes, before.1.len())?;
+        if state.step > fit.training.steps.get() || !self.encoder.restore(&state.encoder) {
+            return None;
+        }
+        if !self.scores.restore(&state.scores) {
+            let is_undone = self.encoder.restore(&before.0);
+            assert!(is_undone, "it is the state of this encoder");
+            return None;
+        }
+        Some(state)
     }
 }

@@ -28,6 +28,14 @@ impl AdamParameters {
     fn is_finite(&self) -> bool {
         self.values.as_slice().iter().all(|value| value.is_finite())
     }
+
+    fn buffers(&self) -> [&AlignedBuffer<f32>; 3] {
+        [&self.values, &self.mean, &self.square]
+    }
+
+    const fn buffers_mut(&mut self) -> [&mut AlignedBuffer<f32>; 3] {
+        [&mut self.values, &mut self.mean, &mut self.square]
+    }
 }
 
 /// The parameters of a layer. Widths include padding.
@@ -112,6 +120,40 @@ impl LearnedNetwork {
     pub(super) fn is_finite(&self) -> bool {
         let mut layers = self.layers.iter();
         layers.all(|layer| layer.weight.is_finite() && layer.bias.is_finite())
+    }
+
+    /// All parameters with their moments, padding included.
+    pub(super) fn copy_state(&self) -> Vec<f32> {
+        let layers = self.layers.iter();
+        let parameters = layers.flat_map(|layer| [&layer.weight, &layer.bias]);
+        let buffers = parameters.flat_map(AdamParameters::buffers);
+        buffers
+            .flat_map(|buffer| buffer.as_slice())
+            .copied()
+            .collect()
+    }
+
+    /// Goes back to what [`Self::copy_state`] returned after `n_steps` steps; `false`, with nothing changed, if it has
+    /// another length.
+    pub(super) fn restore_state(&mut self, state: &[f32], n_steps: i32) -> bool {
+        let layers = self.layers.iter_mut();
+        let parameters = layers.flat_map(|layer| [&mut layer.weight, &mut layer.bias]);
+        let buffers: Vec<&mut [f32]> = parameters
+            .flat_map(AdamParameters::buffers_mut)
+            .map(AlignedBuffer::as_mut_slice)
+            .collect();
+        let len: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        if state.len() != len {
+            return false;
+        }
+        let mut rest = state;
+        for buffer in buffers {
+            let (own, others) = rest.split_at(buffer.len());
+            buffer.copy_from_slice(own);
+            rest = others;
+        }
+        self.n_steps = n_steps;
+        true
     }
 
     pub(super) fn copy_layers(&self) -> Vec<(Vec<f32>, Vec<f32>)> {

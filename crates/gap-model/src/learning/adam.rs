@@ -1,5 +1,6 @@
 //! Adam over one flat array of parameters.
 
+use super::state::OptimizerState;
 use gap_kernel::adam::{AdamStep, EPSILON, MEAN_DECAY, SQUARE_DECAY, ascend_slices};
 use tch::{Device, Kind, Tensor};
 
@@ -41,6 +42,31 @@ impl FlatAdam {
     /// Whether all parameters are finite.
     pub fn is_finite(&self) -> bool {
         self.parameters.isfinite().all().int64_value(&[]) == 1
+    }
+
+    /// The parameters with their moments, as they are now.
+    pub fn state(&self) -> OptimizerState {
+        OptimizerState {
+            n_steps: self.steps,
+            numbers: Tensor::cat(&[&self.parameters, &self.mean, &self.square], 0),
+        }
+    }
+
+    /// Goes back to what [`FlatAdam::state`] returned. `false`, with nothing changed, if that belongs to other
+    /// parameters.
+    #[must_use]
+    pub fn restore(&mut self, state: &OptimizerState) -> bool {
+        let n = self.parameters.size1().unwrap_or(0);
+        let fits =
+            state.numbers.size() == [3 * n] && state.numbers.kind() == self.parameters.kind();
+        if fits {
+            let own = [&mut self.parameters, &mut self.mean, &mut self.square];
+            for (own, kept) in own.into_iter().zip(state.numbers.split(n.max(1), 0)) {
+                own.copy_(&kept);
+            }
+            self.steps = state.n_steps;
+        }
+        fits
     }
 
     /// Takes one step up the gradient.

@@ -2,6 +2,7 @@
 
 use super::adam::FlatAdam;
 use super::network::NetworkLearner;
+use super::state::OptimizerState;
 use crate::decoder::Decoder;
 use crate::likelihood::Likelihood;
 use crate::model::LatentVariableModel;
@@ -96,6 +97,33 @@ impl<'a> DecoderLearner<'a> {
         }
         let in_z = self.network.step_and_pull_back(residual, learning_rate);
         (in_z / scale - rows).view_as(z)
+    }
+
+    /// What is learned so far, with the states of the optimizers.
+    pub fn states(&mut self) -> Vec<OptimizerState> {
+        let of_scale = self.scale.as_ref().map(FlatAdam::state);
+        std::iter::once(self.network.state())
+            .chain(of_scale)
+            .collect()
+    }
+
+    /// Goes back to what [`DecoderLearner::states`] returned. `false`, with nothing changed, if that belongs to another
+    /// decoder, or to one that is computed with other instructions.
+    #[must_use]
+    pub fn restore(&mut self, states: &[OptimizerState]) -> bool {
+        let _no_grad = tch::no_grad_guard();
+        match (states, &mut self.scale) {
+            ([network], None) => self.network.restore(network),
+            ([network, own], Some(scale)) => {
+                let before = scale.state();
+                let is_restored = scale.restore(own);
+                if is_restored && !self.network.restore(network) {
+                    return !scale.restore(&before);
+                }
+                is_restored
+            }
+            _ => false,
+        }
     }
 
     /// Whether all learned parameters are finite.

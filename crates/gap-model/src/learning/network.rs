@@ -2,10 +2,12 @@
 
 use super::adam::FlatAdam;
 use super::background::BackgroundLearner;
+use super::state::OptimizerState;
 use crate::kernels::KernelLearner;
 use crate::network::Network;
 use gap_kernel::Precision;
-use tch::Tensor;
+use gap_torch::to_f32_values;
+use tch::{Kind, Tensor};
 
 /// A network that is being fitted. The network itself is guaranteed to have the learned weights only after
 /// [`NetworkLearner::finish`].
@@ -139,6 +141,40 @@ impl<'a> NetworkLearner<'a> {
         match &mut self.engine {
             LearningEngine::Kernels(learner) => learner,
             LearningEngine::Libtorch { .. } => panic!("only a network on the kernels reads rows"),
+        }
+    }
+
+    /// What is learned so far, with the state of the optimizer.
+    pub fn state(&mut self) -> OptimizerState {
+        match &mut self.engine {
+            LearningEngine::Kernels(learner) => {
+                let (numbers, n_steps) = learner.wait_for_learner().training_mut().copy_state();
+                OptimizerState {
+                    n_steps,
+                    numbers: Tensor::from_slice(&numbers),
+                }
+            }
+            LearningEngine::Libtorch { adam, .. } => adam.state(),
+        }
+    }
+
+    /// Goes back to what [`NetworkLearner::state`] returned. `false`, with nothing changed, if that belongs to another
+    /// network, or to one that is computed with other instructions.
+    #[must_use]
+    pub fn restore(&mut self, state: &OptimizerState) -> bool {
+        match &mut self.engine {
+            LearningEngine::Kernels(learner) => {
+                if state.numbers.kind() != Kind::Float {
+                    return false;
+                }
+                let numbers = to_f32_values(&state.numbers);
+                let training = learner.wait_for_learner().training_mut();
+                training.restore_state(&numbers, state.n_steps)
+            }
+            LearningEngine::Libtorch { adam, .. } => {
+                let _no_grad = tch::no_grad_guard();
+                adam.restore(state)
+            }
         }
     }
 
