@@ -2,8 +2,8 @@
 
 #[cfg(feature = "compute")]
 use crate::compute::arguments::{
-    BenchArguments, CheckArguments, CleanArguments, DataArguments, PlanArguments, RunArguments,
-    StatusArguments,
+    BenchArguments, CheckArguments, CleanArguments, DataArguments, ModelsArguments, PlanArguments,
+    RunArguments, StatusArguments,
 };
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -41,6 +41,9 @@ pub enum Command {
     /// Remove stages that the spec in a results folder does not need.
     #[cfg(feature = "compute")]
     Clean(CleanArguments),
+    /// Save the fitted models of a run, so that other runs take them in place of fits.
+    #[cfg(feature = "compute")]
+    Models(ModelsArguments),
     /// Make a table and a figure of benchmark results.
     #[cfg(feature = "compute")]
     Bench(BenchArguments),

@@ -196,12 +196,15 @@ fn no_number_depends_on_how_work_is_divided() {
     let bench = Bench::with(&few);
     let divided = |key: &str, size: u32| {
         let assignment = format!("evaluation.{key}={size}");
-        let summary = bench.summary_of_run(&format!("{key}-{size}"), &["--set", &assignment]);
+        let out = format!("{key}-{size}");
+        let summary = bench.summary_of_run(&out, &["--set", &assignment]);
+        let provenance = fs::read(bench.path(&out).join("provenance.json")).unwrap();
+        let provenance: Value = serde_json::from_slice(&provenance).unwrap();
         // The number of stages, in `cost`, does depend on it.
-        summary["cells"].clone()
+        [summary["cells"].clone(), provenance["numbers"].clone()]
     };
     let all = divided("batch_size", 100);
-    assert_eq!(all[0]["n"], json!(12));
+    assert_eq!(all[0][0]["n"], json!(12));
     for (key, size) in [
         ("batch_size", 7),
         ("batch_size", 1),

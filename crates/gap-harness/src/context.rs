@@ -7,6 +7,7 @@ use crate::error::{RunError, stage_error};
 use crate::models;
 use crate::observations::Observations;
 use crate::stage_id::StageId;
+use crate::stored_models::StoredModels;
 use gap_data::{Batch, Dataset};
 use gap_infer::VariationalParams;
 use gap_model::LatentVariableModel;
@@ -31,6 +32,8 @@ pub struct Context<'a> {
     pub batch_size: usize,
     /// The results folder, with the files of finished stages.
     pub store: &'a Store,
+    /// Models that are taken in place of fits.
+    pub stored_models: &'a StoredModels,
     /// The files of this work, which are published with its records.
     pub output: &'a StageOutput,
     /// What this work keeps until it is published.

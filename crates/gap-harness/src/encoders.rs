@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 /// The file with the [`EncoderLayout`] of a stage's encoder.
-const LAYOUT_FILE: &str = "encoder.json";
+pub const LAYOUT_FILE: &str = "encoder.json";
 /// The file with the weights of a stage's encoder.
 const WEIGHTS_FILE: &str = "encoder.safetensors";
 /// The first part of the names of an encoder's weights.
@@ -160,8 +160,16 @@ pub fn save_encoder(
 
 /// Loads the encoder from the files of a finished stage.
 pub fn load_encoder(input: StageInput, device: Device) -> Result<FittedEncoder, RunError> {
-    let layout: EncoderLayout = read_json(input, LAYOUT_FILE)?;
-    let checkpoint = Checkpoint::from_bytes(&input.read(WEIGHTS_FILE)?).map_err(stage_error)?;
+    read_encoder(&|name| Ok(input.read(name)?), device)
+}
+
+/// Reads an encoder; `read` gives the content of each file that [`save_encoder`] added.
+pub fn read_encoder(
+    read: &dyn Fn(&str) -> Result<Vec<u8>, RunError>,
+    device: Device,
+) -> Result<FittedEncoder, RunError> {
+    let layout: EncoderLayout = read_json(&read(LAYOUT_FILE)?)?;
+    let checkpoint = Checkpoint::from_bytes(&read(WEIGHTS_FILE)?).map_err(stage_error)?;
     let network = layout.network(SeedKey::root(0), Device::Cpu);
     let network = network.restored(&checkpoint, WEIGHTS_PREFIX, device);
     let mut encoder = Encoder::new(network.map_err(stage_error)?);
@@ -170,7 +178,7 @@ pub fn load_encoder(input: StageInput, device: Device) -> Result<FittedEncoder, 
         let read = Standardization::restore(&checkpoint, INPUTS_PREFIX, n_inputs, device);
         encoder = encoder.with_standardization(read.map_err(stage_error)?);
     }
-    let fit: FitFile = read_json(input, FIT_FILE)?;
+    let fit: FitFile = read_json(&read(FIT_FILE)?)?;
     Ok(FittedEncoder {
         label: EncoderLabel {
             kind: layout.encoder.kind,

@@ -5,11 +5,13 @@ use crate::error::RunError;
 use crate::observations::{InputError, Observations};
 use crate::run::{Executor, StageWorkspace};
 use crate::stage_id::StageId;
+use crate::stored_models::StoredModels;
 use crate::work::Stage;
 use gap_schema::Record;
 use gap_spec::{CheckedSpec, FloatPrecision};
 use gap_torch::device::DeviceName;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tch::Device;
 
@@ -24,6 +26,7 @@ pub struct LibtorchExecutor {
     observations: Observations,
     batch_size: usize,
     checkpoint_interval: Duration,
+    stored_models: Arc<StoredModels>,
 }
 
 impl LibtorchExecutor {
@@ -43,6 +46,7 @@ impl LibtorchExecutor {
             observations: Observations::read(spec, data_dir)?,
             batch_size: spec.evaluation.batch_size.get() as usize,
             checkpoint_interval: Duration::from_secs(DEFAULT_CHECKPOINT_SECONDS as u64),
+            stored_models: Arc::default(),
         })
     }
 
@@ -50,6 +54,13 @@ impl LibtorchExecutor {
     #[must_use]
     pub const fn with_checkpoint_interval(mut self, interval: Duration) -> Self {
         self.checkpoint_interval = interval;
+        self
+    }
+
+    /// This executor, which takes models from `stored` where a stage says so.
+    #[must_use]
+    pub fn with_stored_models(mut self, stored: Arc<StoredModels>) -> Self {
+        self.stored_models = stored;
         self
     }
 
@@ -72,6 +83,7 @@ impl Executor for LibtorchExecutor {
             observations: &self.observations,
             batch_size: self.batch_size,
             store: workspace.store,
+            stored_models: &self.stored_models,
             output: workspace.output,
             scratch: workspace.store.scratch(id.as_str()),
             checkpoint_interval: self.checkpoint_interval,

@@ -1,7 +1,7 @@
 //! Plain data in the files of stages, as JSON.
 
 use crate::error::{RunError, stage_error};
-use gap_store::{StageInput, StageOutput};
+use gap_store::StageOutput;
 use serde::{Deserialize, Serialize};
 
 /// Adds plain data to the files of a stage.
@@ -15,10 +15,7 @@ pub fn write_json(
     Ok(())
 }
 
-/// Reads what [`write_json`] added, after the stage has finished.
-pub fn read_json<T: for<'de> Deserialize<'de>>(
-    input: StageInput,
-    name: &str,
-) -> Result<T, RunError> {
-    serde_json::from_slice(&input.read(name)?).map_err(stage_error)
+/// Reads the content of a file that [`write_json`] added.
+pub fn read_json<T: for<'de> Deserialize<'de>>(content: &[u8]) -> Result<T, RunError> {
+    serde_json::from_slice(content).map_err(stage_error)
 }

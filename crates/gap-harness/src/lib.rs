@@ -29,6 +29,7 @@ mod search_checkpoint;
 mod stage_id;
 pub mod stage_results;
 mod starts;
+pub mod stored_models;
 pub mod work;
 
 pub use chunk::Chunk;

@@ -125,11 +125,18 @@ pub fn load_model(
     precision: FloatPrecision,
     device: Device,
 ) -> Result<Box<dyn LatentVariableModel>, RunError> {
-    let layout: ModelLayout = read_json(input, LAYOUT_FILE)?;
-    let bytes = input.read(WEIGHTS_FILE)?;
-    let checkpoint = Checkpoint::from_bytes(&bytes).map_err(stage_error)?;
-    let model = layout.restored(&checkpoint, device).map_err(stage_error)?;
+    let model = read_model(&|name| Ok(input.read(name)?), device)?;
     Ok(model.of_kind(number_kind(precision)).into_boxed())
+}
+
+/// Reads a model; `read` gives the content of each file that [`Model::save`] added.
+pub fn read_model(
+    read: &dyn Fn(&str) -> Result<Vec<u8>, RunError>,
+    device: Device,
+) -> Result<Model, RunError> {
+    let layout: ModelLayout = read_json(&read(LAYOUT_FILE)?)?;
+    let checkpoint = Checkpoint::from_bytes(&read(WEIGHTS_FILE)?).map_err(stage_error)?;
+    layout.restored(&checkpoint, device).map_err(stage_error)
 }
 
 /// What a model is built from.

@@ -11,7 +11,8 @@ mod planner;
 pub mod size;
 
 use crate::stage_id::{Environment, StageId};
-use crate::work::Stage;
+use crate::stored_models::StoredModels;
+use crate::work::{ModelWork, Stage};
 use gap_spec::{Family, Problem};
 use planner::Planner;
 
@@ -25,8 +26,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of `problem`.
-    pub fn new(problem: &Problem, environment: &Environment) -> Self {
+    /// The plan of `problem`, which takes the models that are in `stored`.
+    pub fn new(problem: &Problem, environment: &Environment, stored: &StoredModels) -> Self {
         Self {
             variant: problem.variant.clone(),
             family: problem.spec.family.kind,
@@ -36,7 +37,7 @@ impl Plan {
                 .kind
                 .param_dim(problem.spec.model.latent_dim.get() as usize)
                 as u64,
-            stages: Planner::stages(&problem.spec, environment),
+            stages: Planner::stages(&problem.spec, environment, stored),
         }
     }
 
@@ -58,6 +59,14 @@ impl Plan {
     /// The stages, each after those that it depends on.
     pub fn stages(&self) -> &[(StageId, Stage)] {
         &self.stages
+    }
+
+    /// The pieces of work that make models.
+    pub fn model_works(&self) -> impl Iterator<Item = &ModelWork> {
+        self.stages.iter().filter_map(|(_, stage)| match stage {
+            Stage::Model(work) => Some(work.as_ref()),
+            _ => None,
+        })
     }
 
     /// A digest of the whole plan.

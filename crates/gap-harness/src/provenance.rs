@@ -50,6 +50,9 @@ pub struct Provenance {
     /// The seeds, data and plan of each variant that was run; empty for an experiment without variants.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, VariantProvenance>,
+    /// The digests of stored models that were taken in place of fits, by the settings of the fits.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stored_models: BTreeMap<String, String>,
     /// Variants that were left out, because no folder with their data was given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped_variants: Vec<String>,
@@ -87,6 +90,7 @@ impl Provenance {
             data_digest: None,
             plan: String::new(),
             variants: BTreeMap::new(),
+            stored_models: BTreeMap::new(),
             skipped_variants: Vec::new(),
         }
     }

@@ -2,6 +2,7 @@
 //! different, or the spec is refused.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use gap_harness::stored_models::StoredModels;
 use gap_harness::{Environment, Plan};
 use gap_spec::document;
 use std::collections::{BTreeMap, BTreeSet};
@@ -227,7 +228,9 @@ fn fingerprint(text: &str) -> Result<[String; 4], String> {
         kernels: "off".to_owned(),
     };
     let problems = experiment.problems.iter();
-    let plans: Vec<Plan> = problems.map(|p| Plan::new(p, &environment)).collect();
+    let plans: Vec<Plan> = problems
+        .map(|p| Plan::new(p, &environment, &StoredModels::default()))
+        .collect();
     let plans = gap_harness::plan::digest(&plans);
     Ok([
         experiment.name,

@@ -2,6 +2,7 @@
 //! they need.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use gap_harness::stored_models::StoredModels;
 use gap_harness::{Environment, Plan, PlanSize, PlanTooLarge};
 use gap_spec::{Experiment, document};
 use std::collections::BTreeSet;
@@ -133,7 +134,7 @@ fn n_stages_built(experiment: &Experiment) -> u64 {
         kernels: "off".into(),
     };
     let problems = experiment.problems.iter();
-    let plans = problems.map(|problem| Plan::new(problem, &environment));
+    let plans = problems.map(|problem| Plan::new(problem, &environment, &StoredModels::default()));
     plans.map(|plan| plan.stages().len() as u64).sum()
 }
 

@@ -131,21 +131,18 @@ impl ResultRows {
     }
 
     /// Returns a digest of the numbers: of every value in every row, but those that tell time and those that
-    /// name a stage. Two runs with the same digest found the same.
+    /// name a stage. Two runs with the same digest found the same. The order of records does not matter, which depends
+    /// on how many points a stage has.
     ///
     /// # Panics
     ///
     /// Never: rows are plain data.
     pub fn digest_of_numbers(&self) -> String {
+        let mut records: Vec<Vec<u8>> = self.records.iter().map(numbers_of_record).collect();
+        records.sort_unstable();
         let mut hasher = blake3::Hasher::new();
-        for row in &self.records {
-            let mut row = row.clone();
-            (row.model, row.seconds, row.fit_seconds) = (String::new(), 0.0, 0.0);
-            row.diagnostics.seconds = 0.0;
-            hasher.update(&serde_json::to_vec(&row).expect("a row is plain data"));
-            for (column, number) in non_finite_cells(&row) {
-                hasher.update(format!("{column}={number}").as_bytes());
-            }
+        for record in records {
+            hasher.update(&record);
         }
         hash_rows(&mut hasher, &self.trace, |row| {
             (row.model, row.seconds) = (String::new(), 0.0);
@@ -193,6 +190,18 @@ fn insert_rows<T: RowFile>(
 }
 
 /// Adds rows to a digest of numbers, after `forget` has removed from each what is no such number.
+/// What a record says, without times and the names of stages.
+fn numbers_of_record(record: &Record) -> Vec<u8> {
+    let mut record = record.clone();
+    (record.model, record.seconds, record.fit_seconds) = (String::new(), 0.0, 0.0);
+    record.diagnostics.seconds = 0.0;
+    let mut numbers = serde_json::to_vec(&record).expect("a row is plain data");
+    for (column, number) in non_finite_cells(&record) {
+        numbers.extend(format!("{column}={number}").into_bytes());
+    }
+    numbers
+}
+
 fn hash_rows<T: RowFile + Clone>(hasher: &mut blake3::Hasher, rows: &[T], forget: impl Fn(&mut T)) {
     let mut rows = rows.to_vec();
     rows.iter_mut().for_each(forget);

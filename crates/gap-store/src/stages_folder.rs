@@ -6,6 +6,7 @@ use crate::error::StoreError;
 use crate::sealed_json::unseal;
 use gap_spec::input_file;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -133,6 +134,21 @@ impl StagesFolder {
             path: path.clone(),
             kind,
         })
+    }
+
+    /// All files of a finished stage, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] if one is not there, or not what was written.
+    pub fn files(&self, stage: &str) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
+        let damaged = |fault: FileFault| StoreError::Damaged {
+            path: fault.path,
+            message: fault.kind.to_string(),
+        };
+        let names = self.manifest(stage).map_err(damaged)?.files.0;
+        let read = |name: String| Ok((name.clone(), self.read_file(stage, &name)?));
+        names.into_keys().map(read).collect()
     }
 
     /// A file of a finished stage.

@@ -26,6 +26,9 @@ pub struct RunArguments {
     /// The folder of data files that do not come with the program
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Take the models in this folder in place of fitting models of the same settings
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
     /// Delete finished stages and run everything again
     #[arg(long)]
     pub fresh: bool,
@@ -42,6 +45,9 @@ pub struct PlanArguments {
     /// Override a key of the spec, as in `estimators.iw_samples=100`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Take the models in this folder in place of fitting models of the same settings
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -71,6 +77,17 @@ pub struct CleanArguments {
     /// Remove the stages of other versions of the program too, all of which this one cannot use
     #[arg(long)]
     pub other_programs: bool,
+}
+
+/// `amortgap models`
+#[derive(Args)]
+pub struct ModelsArguments {
+    /// The results folder of the run
+    #[arg(value_name = "RESULTS")]
+    pub folder: PathBuf,
+    /// The folder to write to, with a folder for each model
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// `amortgap bench`

@@ -5,6 +5,7 @@ use crate::CommandResult;
 use crate::console;
 use crate::exit::Failure;
 use crate::report_command::notify_of_finished;
+use gap_harness::stored_models::StoredModels;
 use gap_harness::{Plan, Provenance};
 use gap_schema::results::SPEC_FILE;
 use gap_spec::{Experiment, document};
@@ -54,10 +55,13 @@ pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
             text("commit")
         )));
     }
+    let stored = manifest.get("stored_models").cloned().unwrap_or_default();
+    let stored = serde_json::from_value(stored).unwrap_or_default();
+    let stored = StoredModels::from_digests(stored);
     let needed: BTreeSet<String> = experiment
         .problems
         .iter()
-        .map(|problem| Plan::new(problem, &environment))
+        .map(|problem| Plan::new(problem, &environment, &stored))
         .flat_map(|plan| {
             let ids = plan.stages().iter().map(|(id, _)| id.to_string());
             ids.collect::<Vec<_>>()

@@ -5,6 +5,7 @@ use crate::CommandResult;
 use crate::console;
 use crate::exit::Failure;
 use gap_harness::machine_memory::available_bytes;
+use gap_harness::stored_models::StoredModels;
 use gap_harness::{Plan, PlanSize, PlanTooLarge, Provenance, plan};
 use gap_spec::document;
 use gap_torch::device::DeviceName;
@@ -20,11 +21,12 @@ pub fn print_plan(arguments: &PlanArguments) -> CommandResult {
         size.add_problem(problem)
             .map_err(|error| plan_too_large(&arguments.spec, &error))?;
     }
+    let stored = stored_models(arguments.models.as_deref())?;
     let environment = Provenance::of_this_process(DeviceName::Cpu, 1).environment();
     let plans: Vec<Plan> = experiment
         .problems
         .iter()
-        .map(|problem| Plan::new(problem, &environment))
+        .map(|problem| Plan::new(problem, &environment, &stored))
         .collect();
     if arguments.json {
         let stages: Vec<Value> = plans.iter().flat_map(stages_as_json).collect();
@@ -44,6 +46,14 @@ pub fn print_plan(arguments: &PlanArguments) -> CommandResult {
         }
     }
     Ok(console::print_line(lines)?)
+}
+
+/// The models in the folder that `--models` gives; none without it.
+pub fn stored_models(folder: Option<&Path>) -> Result<StoredModels, Failure> {
+    folder.map_or_else(
+        || Ok(StoredModels::default()),
+        |folder| StoredModels::read(folder).map_err(Failure::from_input_error),
+    )
 }
 
 fn stages_as_json(plan: &Plan) -> Vec<Value> {

@@ -1,7 +1,7 @@
 //! `amortgap run`: runs the experiment of a spec, and writes its results folder.
 
 use super::arguments::RunArguments;
-use super::plan_command::plan_too_large;
+use super::plan_command::{plan_too_large, stored_models};
 use super::progress::Progress;
 use super::resume_command;
 use crate::CommandResult;
@@ -12,6 +12,7 @@ use crate::signals::exit_on_interrupt_signals;
 use gap_data::DataError;
 use gap_harness::provenance::VariantProvenance;
 use gap_harness::run::collect_records;
+use gap_harness::work::ModelWork;
 use gap_harness::{
     InputError, LibtorchExecutor, Plan, PlanSize, Provenance, RunError, RunReport, costs,
     machine_memory, plan, rows,
@@ -25,6 +26,7 @@ use gap_torch::device::{DeviceName, set_one_thread_per_operation};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs the stages that are not finished, publishes the results, and prints where they are.
@@ -97,11 +99,14 @@ fn plan_variants(
     let (mut plans, mut executors) = (Vec::new(), Vec::new());
     let (mut seeds, mut left_out) = (BTreeSet::new(), Vec::new());
     let mut size = PlanSize::new(available_bytes_on(arguments.device));
+    let stored = Arc::new(stored_models(arguments.models.as_deref())?);
     let interval = Duration::from_secs(arguments.checkpoint_seconds.into());
     for problem in &experiment.problems {
         let data_dir = arguments.data_dir.as_deref();
         let executor = match LibtorchExecutor::prepare(&problem.spec, arguments.device, data_dir) {
-            Ok(executor) => executor.with_checkpoint_interval(interval),
+            Ok(executor) => executor
+                .with_checkpoint_interval(interval)
+                .with_stored_models(Arc::clone(&stored)),
             Err(error @ InputError::Data(DataError::NoDataDir { .. })) => {
                 let Some(variant) = &problem.variant else {
                     return Err(Failure::from_input_error(error));
@@ -114,7 +119,9 @@ fn plan_variants(
         };
         size.add_problem(problem)
             .map_err(|error| plan_too_large(&arguments.spec, &error))?;
-        let plan = Plan::new(problem, &environment);
+        let plan = Plan::new(problem, &environment, &stored);
+        let of_plan = stored.digests(plan.model_works());
+        provenance.stored_models.extend(of_plan);
         let own_seeds = &problem.spec.seeds;
         seeds.extend(own_seeds);
         match &problem.variant {
@@ -141,9 +148,33 @@ fn plan_variants(
     for line in left_out {
         console::notify(line);
     }
+    if let Some(folder) = &arguments.models {
+        notify_of_stored_models(folder, &plans, provenance)?;
+    }
     provenance.seeds = seeds.into_iter().collect();
     provenance.plan = plan::digest(&plans);
     Ok((plans, executors))
+}
+
+/// Says how many models are taken from `folder`; refuses a folder from which none is.
+fn notify_of_stored_models(
+    folder: &Path,
+    plans: &[Plan],
+    provenance: &Provenance,
+) -> CommandResult {
+    let fits = plans.iter().flat_map(Plan::model_works);
+    let fits: BTreeSet<String> = fits.map(ModelWork::settings).collect();
+    let (n_taken, folder) = (provenance.stored_models.len(), folder.display());
+    if n_taken == 0 {
+        return Err(Failure::Input(format!(
+            "{folder}: no model here has the settings of a model of this experiment (`data`, `model` and `seeds`); leave out --models to fit them"
+        )));
+    }
+    let n = fits.len();
+    console::notify(format_args!(
+        "{n_taken} of {n} models are taken from {folder}"
+    ));
+    Ok(())
 }
 
 /// The memory that stages on `device` may use, if it is known. A GPU has memory of its own, whose size is not

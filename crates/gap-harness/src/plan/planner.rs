@@ -2,6 +2,7 @@
 
 use crate::chunk::{Chunk, QStarStage};
 use crate::stage_id::{Environment, StageId};
+use crate::stored_models::StoredModels;
 use crate::work::{
     AmortizedWork, AscentWork, EncoderWork, FreeFormWork, ModelWork, OptimaWork, PosteriorGridWork,
     Stage, TrainingDataKey,
@@ -12,6 +13,7 @@ use gap_spec::{CheckedSpec, EncoderSpec, Family, FloatPrecision, Split};
 pub struct Planner<'a> {
     pub(super) spec: &'a CheckedSpec,
     environment: &'a Environment,
+    stored: &'a StoredModels,
     stages: Vec<(StageId, Stage)>,
 }
 
@@ -23,10 +25,15 @@ pub(super) struct ModelStage {
 
 impl<'a> Planner<'a> {
     /// The stages of `spec`, each after those that it depends on.
-    pub fn stages(spec: &'a CheckedSpec, environment: &'a Environment) -> Vec<(StageId, Stage)> {
+    pub fn stages(
+        spec: &'a CheckedSpec,
+        environment: &'a Environment,
+        stored: &'a StoredModels,
+    ) -> Vec<(StageId, Stage)> {
         let mut planner = Self {
             spec,
             environment,
+            stored,
             stages: Vec::new(),
         };
         let shared = spec.model.has_shared_decoder();
@@ -103,7 +110,7 @@ impl<'a> Planner<'a> {
     }
 
     fn add_model(&mut self, seed: u32, joint_encoder: Option<&EncoderSpec>) -> ModelStage {
-        let id = self.add(ModelWork {
+        let mut work = ModelWork {
             seed,
             data: TrainingDataKey::from(&self.spec.data),
             model: self.spec.model.clone(),
@@ -113,7 +120,10 @@ impl<'a> Planner<'a> {
                 None => Family::DiagonalGaussian,
             },
             encoder: joint_encoder.cloned(),
-        });
+            stored: None,
+        };
+        work.stored = self.stored.digest_for(&work);
+        let id = self.add(work);
         ModelStage { seed, id }
     }
 

@@ -6,6 +6,7 @@ use crate::encoders::{self, EncoderFit, EncoderLayout};
 use crate::error::{RunError, stage_error};
 use crate::models::{Model, ModelLayout, number_kind};
 use crate::stage_id::StageId;
+use crate::stored_models::SETTINGS_FILE;
 use gap_infer::train::fit_decoder_and_encoder;
 use gap_infer::{ModelDuringFit, family};
 use gap_schema::Record;
@@ -26,6 +27,9 @@ pub struct ModelWork {
     /// The experiment's encoder that this model belongs to and is fitted with; `None` if all encoders share the
     /// model.
     pub encoder: Option<EncoderSpec>,
+    /// The digest of a stored model of these settings, which is taken in place of a fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<String>,
 }
 
 /// The observations that a model is fitted to. The number of measured points is left out, so that more points
@@ -68,6 +72,15 @@ impl Work for ModelWork {
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        if self.stored.is_some() {
+            let files = context.stored_models.files_for(self);
+            let files = files.ok_or_else(|| stage_error("the stored model is not there"))?;
+            for (name, content) in files {
+                context.output.add(name, content.clone());
+            }
+            return Ok(Vec::new());
+        }
+        context.output.add(SETTINGS_FILE, self.settings());
         let layout = ModelLayout {
             model: self.model.clone(),
             observed: context.observations.observed(),
@@ -87,6 +100,15 @@ impl Work for ModelWork {
 }
 
 impl ModelWork {
+    /// All that the fit of this model depends on but the program, as JSON.
+    pub fn settings(&self) -> String {
+        let fitted = Self {
+            stored: None,
+            ..self.clone()
+        };
+        serde_json::to_string(&fitted).expect("settings are plain data")
+    }
+
     fn fit_decoder(
         &self,
         layout: &ModelLayout,

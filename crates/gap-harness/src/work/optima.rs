@@ -98,7 +98,7 @@ pub(super) fn load_optima(
     stage: &StageId,
     context: &Context,
 ) -> Result<Vec<OptimaOfStart>, RunError> {
-    read_json(context.stage_input(stage), OPTIMA_FILE)
+    read_json(&context.stage_input(stage).read(OPTIMA_FILE)?)
 }
 
 /// All points of a chunk in one batch.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use gap_harness::run::StageWorkspace;
+use gap_harness::stored_models::StoredModels;
 use gap_harness::{Environment, Executor, Observer, Outcome, Plan, RunError, Stage, StageId};
 use gap_schema::record::Record;
 use gap_schema::{RowFile, TracePoint, rows_file};
@@ -88,7 +89,7 @@ pub fn plans_on(text: &str, device: &str) -> Vec<Plan> {
     };
     let problems = experiment.problems.iter();
     problems
-        .map(|problem| Plan::new(problem, &environment))
+        .map(|problem| Plan::new(problem, &environment, &StoredModels::default()))
         .collect()
 }
 

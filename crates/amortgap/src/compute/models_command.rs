@@ -1,0 +1,54 @@
+//! `amortgap models`: saves the fitted models of a run in a folder, from which other runs take them.
+
+use super::arguments::ModelsArguments;
+use crate::CommandResult;
+use crate::console;
+use crate::exit::Failure;
+use gap_harness::stored_models::{ModelFiles, SETTINGS_FILE, folder_name};
+use gap_schema::results::RECORDS_FILE;
+use gap_store::{StageState, StagesFolder};
+use std::fs;
+use std::path::Path;
+
+/// The files of a stage that are not its model's.
+const OTHER_FILES: [&str; 2] = [RECORDS_FILE, gap_harness::stage_results::SECONDS_FILE];
+
+/// Copies the files of all fitted models of a run.
+pub fn save_models(arguments: &ModelsArguments) -> CommandResult {
+    let stages = StagesFolder::in_results(&arguments.folder);
+    let names = stages.names().map_err(Failure::from_input_error)?;
+    let mut n_saved = 0;
+    for stage in names {
+        if stages.state(&stage) != StageState::Finished {
+            continue;
+        }
+        let mut files: ModelFiles = stages.files(&stage).map_err(Failure::from_input_error)?;
+        files.retain(|name, _| !OTHER_FILES.contains(&name.as_str()));
+        if files.contains_key(SETTINGS_FILE) {
+            save(&files, &arguments.out.join(folder_name(&files)))?;
+            n_saved += 1;
+        }
+    }
+    if n_saved == 0 {
+        return Err(Failure::Input(format!(
+            "{}: there is no finished model; run the experiment first",
+            arguments.folder.display()
+        )));
+    }
+    let out = arguments.out.display();
+    Ok(console::print_line(format_args!(
+        "{n_saved} models are in {out}; `amortgap run SPEC --models {out}` takes them in place of fits"
+    ))?)
+}
+
+fn save(files: &ModelFiles, folder: &Path) -> CommandResult {
+    let failed = |path: &Path, error: &std::io::Error| {
+        Failure::Input(format!("{}: {error}", path.display()))
+    };
+    fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+    for (name, content) in files {
+        let path = folder.join(name);
+        fs::write(&path, content).map_err(|error| failed(&path, &error))?;
+    }
+    Ok(())
+}

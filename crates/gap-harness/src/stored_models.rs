@@ -1,0 +1,172 @@
+//! Fitted models in folders, which a run takes in place of fitting them again.
+//!
+//! A stage that makes a model leaves its settings among its files. A copy of these files, in a folder of any name, is
+//! a stored model. A run that is given a folder of stored models takes the one whose settings are those of a stage; the
+//! digest of its files, not its path, is then a part of the stage's name.
+
+use crate::encoders;
+use crate::error::RunError;
+use crate::models;
+use crate::observations::InputError;
+use crate::work::ModelWork;
+use gap_spec::input_file;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tch::Device;
+
+/// The file, in the folder of a model, with the settings of the stage that made it.
+pub const SETTINGS_FILE: &str = "settings.json";
+/// The first part of the name of a model's folder.
+const FOLDER_PREFIX: &str = "model-";
+/// The size of the largest file of a model that is read.
+const MOST_BYTES: u64 = 1 << 33;
+
+/// The files of a model, by name.
+pub type ModelFiles = BTreeMap<String, Vec<u8>>;
+
+/// A model in a folder.
+#[derive(Debug)]
+struct StoredModel {
+    folder: PathBuf,
+    digest: String,
+    /// `None` if only the digest is known.
+    files: Option<ModelFiles>,
+}
+
+/// Stored models, by the settings of the stages that made them.
+#[derive(Debug, Default)]
+pub struct StoredModels(BTreeMap<String, StoredModel>);
+
+impl StoredModels {
+    /// The models in the folders that are in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] that names the folder or file if one cannot be read, or if no model is there.
+    pub fn read(folder: &Path) -> Result<Self, InputError> {
+        let in_folder = |error: &dyn std::fmt::Display| {
+            InputError::Conflict(format!("{}: {error}", folder.display()))
+        };
+        let mut models = BTreeMap::new();
+        for entry in fs::read_dir(folder).map_err(|error| in_folder(&error))? {
+            let path = entry.map_err(|error| in_folder(&error))?.path();
+            if !path.join(SETTINGS_FILE).exists() {
+                continue;
+            }
+            let files = read_files(&path)?;
+            check(&files).map_err(|error| {
+                InputError::Conflict(format!(
+                    "{}: no model of this program ({error}); save it again with `amortgap models`",
+                    path.display()
+                ))
+            })?;
+            let settings = String::from_utf8_lossy(&files[SETTINGS_FILE]).into_owned();
+            let model = StoredModel {
+                folder: path,
+                digest: digest_of_files(&files),
+                files: Some(files),
+            };
+            if let Some(other) = models.insert(settings, model) {
+                return Err(in_folder(&format_args!(
+                    "{} has another model of the same settings; keep one of the two",
+                    other.folder.display()
+                )));
+            }
+        }
+        if models.is_empty() {
+            return Err(in_folder(
+                &"no model is here; `amortgap models RESULTS --out DIR` saves those of a run",
+            ));
+        }
+        Ok(Self(models))
+    }
+
+    /// Models of which only the digests are known, by their settings, as [`Self::digests`] gives them.
+    pub fn from_digests(digests: BTreeMap<String, String>) -> Self {
+        let models = digests.into_iter().map(|(settings, digest)| {
+            let model = StoredModel {
+                folder: PathBuf::new(),
+                digest,
+                files: None,
+            };
+            (settings, model)
+        });
+        Self(models.collect())
+    }
+
+    /// The digests of the models that these stages take, by their settings.
+    pub fn digests<'a>(
+        &self,
+        stages: impl Iterator<Item = &'a ModelWork>,
+    ) -> BTreeMap<String, String> {
+        let taken = stages.filter_map(|work| Some((work.settings(), work.stored.clone()?)));
+        taken.collect()
+    }
+
+    /// The digest of the model that a stage with these settings makes.
+    pub fn digest_for(&self, work: &ModelWork) -> Option<String> {
+        self.0
+            .get(&work.settings())
+            .map(|model| model.digest.clone())
+    }
+
+    /// The files of the model that a stage takes.
+    pub fn files_for(&self, work: &ModelWork) -> Option<&ModelFiles> {
+        self.0.get(&work.settings())?.files.as_ref()
+    }
+
+    /// The number of models.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Reads the model, and the encoder that it was fitted with if there is one.
+fn check(files: &ModelFiles) -> Result<(), RunError> {
+    let read = |name: &str| {
+        let content = files.get(name).cloned();
+        content.ok_or_else(|| RunError::Stage(format!("`{name}` is missing")))
+    };
+    models::read_model(&read, Device::Cpu)?;
+    if files.contains_key(encoders::LAYOUT_FILE) {
+        encoders::read_encoder(&read, Device::Cpu)?;
+    }
+    Ok(())
+}
+
+/// The name of the folder that a model with these files is saved in.
+pub fn folder_name(files: &ModelFiles) -> String {
+    format!("{FOLDER_PREFIX}{}", &digest_of_files(files)[..16])
+}
+
+fn read_files(folder: &Path) -> Result<ModelFiles, InputError> {
+    let failed = |path: &Path, error: &dyn std::fmt::Display| {
+        InputError::Conflict(format!("{}: {error}", path.display()))
+    };
+    let mut files = ModelFiles::new();
+    for entry in fs::read_dir(folder).map_err(|error| failed(folder, &error))? {
+        let path = entry.map_err(|error| failed(folder, &error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let content = input_file::read(&path, MOST_BYTES).map_err(|error| failed(&path, &error))?;
+        files.insert(name.into_owned(), content);
+    }
+    Ok(files)
+}
+
+/// BLAKE3 of the names and contents, as hexadecimal digits.
+fn digest_of_files(files: &ModelFiles) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (name, content) in files {
+        for part in [name.as_bytes(), content] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    hasher.finalize().to_hex().to_string()
+}
