@@ -8,8 +8,8 @@ use gap_estimate::{
 };
 use gap_infer::free_form::OptimaCensus;
 use gap_infer::{
-    AmortizedInference, FitCost, FittedBatch, FreeFormInference, Inference, RefinedInference,
-    Remaining, StopReason, VariationalFamily, VariationalParams,
+    AmortizedInference, Encode, FitCost, FittedBatch, FreeFormInference, Inference,
+    RefinedInference, Remaining, StopReason, VariationalFamily, VariationalParams,
 };
 use gap_model::LatentVariableModel;
 use gap_schema::{Record, start_optima};
@@ -50,6 +50,8 @@ pub struct Measurement<'a> {
 #[derive(Clone, Copy)]
 struct Snapshot<'a> {
     method: Method,
+    /// See [`Record::method_name`].
+    name: Option<&'a str>,
     refinement_steps: Option<u32>,
     fitted: &'a FittedBatch,
     /// How the starts of a free-form search compare; `None` for other methods.
@@ -73,11 +75,13 @@ pub struct BatchEstimates {
 }
 
 impl Measurement<'_> {
-    /// Finds `q*` for a batch; `name_of_start` names the start at a position of the search. Returns the parameters of `q*`, and the records, including those of the model's
+    /// Finds `q*` for a batch, or the `q` of the `protocol` with this name; `name_of_start` names the start at a
+    /// position of the search. Returns the parameters of `q`, and the records; those of `q*` include the model's
     /// closed forms.
     pub fn free_form(
         &self,
         search: &FreeFormInference,
+        protocol: Option<&str>,
         name_of_start: &dyn Fn(usize) -> String,
         batch: &Batch,
     ) -> Result<(Vec<Record>, VariationalParams), RunError> {
@@ -88,6 +92,7 @@ impl Measurement<'_> {
         let winners: Vec<String> = winners.collect();
         let snapshot = Snapshot {
             method: Method::FreeForm,
+            name: protocol,
             refinement_steps: None,
             fitted: &fit.fitted,
             starts: Some(StartOutcomes {
@@ -98,19 +103,23 @@ impl Measurement<'_> {
             is_last: true,
         };
         let mut records = self.records(&[snapshot], batch)?;
-        records.extend(self.exact_records(batch)?);
+        if protocol.is_none() {
+            records.extend(self.exact_records(batch)?);
+        }
         Ok((records, fit.fitted.params))
     }
 
-    /// Returns the records of a batch for the encoder's `q`, and for `q` after each number of refinement steps.
+    /// Returns the records of a batch for the encoder's `q`, and for `q` after each number of steps of each refinement,
+    /// which has a name unless it is that of `[refinement]`.
     pub fn amortized(
         &self,
-        refined: &RefinedInference,
+        encoder: &dyn Encode,
+        refinements: &[(Option<&str>, RefinedInference)],
         batch: &Batch,
     ) -> Result<Vec<Record>, RunError> {
         let amortized = AmortizedInference {
-            family: refined.family,
-            encoder: refined.encoder,
+            family: self.family,
+            encoder,
         };
         let key = self.key.for_role("refined");
         let fitted = amortized
@@ -118,23 +127,29 @@ impl Measurement<'_> {
             .map_err(stage_error)?;
         let forward = Snapshot {
             method: Method::Amortized,
+            name: None,
             refinement_steps: None,
             fitted: &fitted,
             starts: None,
             is_last: true,
         };
-        let path = refined
-            .fit_after_each_step_count(self.model, batch, key)
-            .map_err(stage_error)?;
-        let after_steps = refined.steps.iter().zip(&path).enumerate();
-        let after_steps = after_steps.map(|(i, (&steps, fitted))| Snapshot {
-            method: Method::Refined,
-            refinement_steps: Some(steps),
-            fitted,
-            starts: None,
-            is_last: i + 1 == path.len(),
+        let paths = refinements.iter().map(|(_, refined)| {
+            let path = refined.fit_after_each_step_count(self.model, batch, key);
+            path.map_err(stage_error)
         });
-        let snapshots: Vec<Snapshot> = std::iter::once(forward).chain(after_steps).collect();
+        let paths: Vec<Vec<FittedBatch>> = paths.collect::<Result<_, _>>()?;
+        let mut snapshots = vec![forward];
+        for ((name, refined), path) in refinements.iter().zip(&paths) {
+            let after_steps = refined.steps.iter().zip(path).enumerate();
+            snapshots.extend(after_steps.map(|(i, (&steps, fitted))| Snapshot {
+                method: Method::Refined,
+                name: *name,
+                refinement_steps: Some(steps),
+                fitted,
+                starts: None,
+                is_last: i + 1 == path.len(),
+            }));
+        }
         self.records(&snapshots, batch)
     }
 
@@ -267,6 +282,7 @@ fn records(
                 family_params: origin.family.param_dim(origin.latent_dim) as u64,
                 encoder: origin.encoder.map(|(label, _)| label.clone()),
                 method,
+                method_name: snapshot.and_then(|s| s.name.map(str::to_owned)),
                 refinement_steps: snapshot.and_then(|snapshot| snapshot.refinement_steps),
                 estimator: answer.estimator,
                 n_samples: estimate.n_samples,

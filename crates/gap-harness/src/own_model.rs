@@ -114,25 +114,25 @@ pub fn measure_own_model(
         },
         ..of_model
     };
-    let refined = encoder.map(|encoder| RefinedInference {
-        family: family.as_ref(),
-        encoder,
-        phase: settings.refinement.as_ref().map_or_else(
-            || RefinementSpec::after_steps(Vec::new()).phase(settings.family),
-            |refinement| refinement.phase(settings.family),
-        ),
-        steps: settings
-            .refinement
-            .as_ref()
-            .map_or_else(Vec::new, RefinementSpec::numbers_of_steps),
-    });
+    let refined: Vec<_> = match (encoder, &settings.refinement) {
+        (Some(encoder), Some(refinement)) => {
+            let refined = RefinedInference {
+                family: family.as_ref(),
+                encoder,
+                phase: refinement.phase(settings.family),
+                steps: refinement.numbers_of_steps(),
+            };
+            vec![(None, refined)]
+        }
+        _ => Vec::new(),
+    };
     let mut records = Vec::new();
     for batch in points.batches(settings.batch_size.max(1), model.device()) {
         let name_of_start = |i: usize| name_of_start(&starts, i);
-        let (of_batch, _) = of_model.free_form(&search, &name_of_start, &batch)?;
+        let (of_batch, _) = of_model.free_form(&search, None, &name_of_start, &batch)?;
         records.extend(of_batch);
-        if let Some(refined) = &refined {
-            records.extend(of_encoder.amortized(refined, &batch)?);
+        if let Some(encoder) = encoder {
+            records.extend(of_encoder.amortized(encoder, &refined, &batch)?);
         }
     }
     Ok(records)

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 const CUTS_WORK_UP: [&str; 2] = ["evaluation.batch_size", "evaluation.chunk_size"];
 
 /// Specs that together contain every key.
-const SPECS: [&str; 7] = [
+const SPECS: [&str; 8] = [
     // A decoder of grey images, with all kinds of measurements of its encoders.
     r#"
 name = "grey"
@@ -146,6 +146,42 @@ averaged = true
 rule = "averaged-newton"
 below_nats = 0.01
 "#,
+    // Several protocols and refinements.
+    r#"
+name = "methods"
+question = "Is it read?"
+surprise = "It is not."
+seeds = [0]
+data = { name = "digits-binarized", train_points = 100, measure_train = 4, measure_test = 3 }
+encoder_training = { steps = 2, batch_size = 5, learning_rate = 0.01, n_samples = 1 }
+encoders = [{ kind = "linear" }]
+
+[model]
+kind = "mlp-decoder"
+latent_dim = 2
+hidden = [4]
+training = { encoder_hidden = [4], steps = 3, batch_size = 5, learning_rate = 0.01, n_samples = 1 }
+
+[protocols.published]
+starts = ["prior", "encoder"]
+random_starts = 1
+protocol = "adam-cremer-2018"
+tolerance_nats = 0.02
+max_steps = 10
+precision = "mixed"
+
+[protocols.plain]
+
+[refinements.adam]
+steps = [1, 2]
+rule = "adam"
+n_samples = 8
+learning_rate = 0.02
+precision = "mixed"
+
+[refinements.newton]
+steps = [3]
+"#,
     // Two variants of one experiment.
     r#"
 name = "variants"
@@ -240,6 +276,9 @@ fn fingerprint(text: &str) -> Result<[String; 4], String> {
     ])
 }
 
+/// The sections whose tables have names that the user chooses, except variants.
+const NAMED_TABLES: [&str; 3] = ["ascents", "protocols", "refinements"];
+
 /// One step of a path, from a table or a list to a value in it.
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
@@ -283,7 +322,7 @@ fn name(path: &[Step]) -> String {
         })
         .collect();
     match keys[..] {
-        ["ascents", _, key] => format!("ascents.{key}"),
+        [section, _, key] if NAMED_TABLES.contains(&section) => format!("{section}.{key}"),
         ["variants", _, ref keys @ ..] => keys.join("."),
         _ => keys.join("."),
     }
@@ -416,7 +455,7 @@ fn known_keys() -> BTreeSet<String> {
             for end in 0..path.len() {
                 let section = &path[..end];
                 // A table whose keys are names that the user chooses accepts any key.
-                let is_named = matches!(section.last(), Some(Step::Key(key)) if key == "ascents" || key == "variants");
+                let is_named = matches!(section.last(), Some(Step::Key(key)) if NAMED_TABLES.contains(&key.as_str()) || key == "variants");
                 let is_list = matches!(path[end], Step::Index(_));
                 let in_variant =
                     matches!(section.first(), Some(Step::Key(key)) if key == "variants");

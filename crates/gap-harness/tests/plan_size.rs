@@ -33,6 +33,13 @@ latent_dim = 3
 hidden = [4, 5]
 training = { encoder_hidden = [4], steps = 3, batch_size = 5, learning_rate = 0.01, n_samples = 1 }
 
+[protocols]
+published = { protocol = "adam-cremer-2018", max_steps = 10 }
+restarts = { random_starts = 2 }
+
+[refinements]
+newton = { steps = [3], n_samples = 16 }
+
 [ascents]
 newton = { rule = "averaged-newton", noise = "independent", n_samples = 8, max_steps = 10 }
 published = { protocol = "adam-cremer-2018", max_steps = 10 }
@@ -186,7 +193,7 @@ fn add_counts(path: &str, value: &Value, to: &mut Vec<String>) {
 
 /// Counts that take only time, however large they are: steps, draws that are streamed, and numbers of points in
 /// a batch, of which there are never more than points. Seeds are no counts.
-const TAKES_ONLY_TIME: [&str; 17] = [
+const TAKES_ONLY_TIME: [&str; 19] = [
     "seeds.0",
     "seeds.1",
     "data.split_seed",
@@ -195,8 +202,10 @@ const TAKES_ONLY_TIME: [&str; 17] = [
     "encoder_training.steps",
     "encoder_training.batch_size",
     "free_form.max_steps",
+    "protocols.published.max_steps",
     "refinement.steps.0",
     "refinement.steps.1",
+    "refinements.newton.steps.0",
     "ascents.newton.max_steps",
     "ascents.published.max_steps",
     "estimators.elbo_samples",
@@ -282,6 +291,14 @@ fn lists_and_tables_that_make_too_many_stages_are_named_with_their_length() {
         error
             .to_string()
             .starts_with("`ascents` has 99992 entries, "),
+        "{error}"
+    );
+    let protocols: String = (0..99_990).map(|i| format!("[protocols.p{i}]\n")).collect();
+    let error = n_stages_on(None, &parsed(&format!("{}{protocols}", SPECS[0]))).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("`protocols` has 99992 entries, "),
         "{error}"
     );
     let variants: String = (0..5000).map(|i| format!("[variants.v{i}]\n")).collect();

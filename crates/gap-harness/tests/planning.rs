@@ -73,6 +73,75 @@ fn a_joint_decoder_is_fitted_once_for_each_encoder() {
     ");
 }
 
+/// [`SPEC`] with one seed, one encoder, and two protocols and two refinements beside the unnamed ones.
+fn with_several_methods() -> String {
+    let methods = "[protocols.published]\nprotocol = \"adam-cremer-2018\"\n\n[protocols.restarts]\nrandom_starts = 2\n\n\
+                   [refinements.adam]\nsteps = [1, 2]\nrule = \"adam\"\n\n[refinements.newton]\nsteps = [3]\n\n[estimators]\n";
+    edited("[estimators]\n", methods)
+        .replace("seeds = [0, 1]", "seeds = [3]")
+        .replace("[[encoders]]\nkind = \"linear\"\n\n", "")
+}
+
+#[test]
+fn each_protocol_has_stages_of_its_own_and_refinements_share_those_of_their_encoder() {
+    let plan = plan_of(&with_several_methods());
+    insta::assert_snapshot!(titles(&plan), @r"
+    seed 3: model
+    seed 3: free-form, train points 0 to 2
+    seed 3: free-form, test points 0 to 1
+    seed 3: protocol published, train points 0 to 2
+    seed 3: protocol published, test points 0 to 1
+    seed 3: protocol restarts, train points 0 to 2
+    seed 3: protocol restarts, test points 0 to 1
+    seed 3: fit mlp-4
+    seed 3: measure mlp-4, train points 0 to 2
+    seed 3: measure mlp-4, test points 0 to 1
+    ");
+    let joint = with_joint_decoders(&with_several_methods());
+    assert_eq!(plan_of(&joint).stages().len(), 9);
+}
+
+#[test]
+fn a_method_that_is_added_or_changed_keeps_the_stages_of_the_others() {
+    let before = ids(&plan_of(&with_several_methods()));
+    for (old, new, n_changed) in [
+        // The two chunks of a protocol, and those in which the encoder's `q` is refined.
+        ("random_starts = 2", "random_starts = 3", 2),
+        ("[protocols.restarts]", "[protocols.other]", 2),
+        (
+            "[protocols.published]",
+            "[protocols.more]\n\n[protocols.published]",
+            2,
+        ),
+        ("steps = [1, 2]\nrule", "steps = [1, 4]\nrule", 2),
+        ("[refinements.newton]", "[refinements.other]", 2),
+        (
+            "[refinements.adam]",
+            "[refinements.more]\nsteps = [9]\n\n[refinements.adam]",
+            2,
+        ),
+        // `[free_form]` is not that of a protocol.
+        ("max_steps = 100", "max_steps = 101", 2),
+    ] {
+        let text = with_several_methods();
+        assert_eq!(text.matches(old).count(), 1, "{old} in {text}");
+        let after = ids(&plan_of(&text.replace(old, new)));
+        assert_eq!(after.difference(&before).count(), n_changed, "{new}");
+    }
+    // Without the new tables, stages are named as they are without these keys.
+    let text = with_several_methods();
+    let start = text
+        .find("[protocols.published]")
+        .expect("it has this table");
+    let end = text.find("[estimators]").expect("it has this section");
+    let without = ids(&plan_of(&text.replace(&text[start..end], "")));
+    let kept = without.intersection(&before).count();
+    assert_eq!((without.len(), kept), (6, 4), "all but the refined `q`s");
+    assert!(without.is_subset(&ids(&plan_of(
+        &SPEC.replace("seeds = [0, 1]", "seeds = [3]")
+    ))));
+}
+
 /// [`SPEC`] with two ascents and without encoders.
 fn ascents() -> String {
     let section = |from: &str, to: &str| {

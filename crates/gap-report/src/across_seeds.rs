@@ -10,7 +10,7 @@ use crate::variant::variant_sort_key;
 use gap_schema::Summary;
 use gap_schema::summary::{Cell, Mean};
 use gap_spec::{EncoderLabel, Split};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Whether error bars show the spread over seeds or over datapoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,21 +129,38 @@ impl<'a> SeedGroup<'a> {
         values.max_by(f64::total_cmp)
     }
 
-    /// Returns the numbers of refinement steps that any seed has, in increasing order.
-    pub(crate) fn refinement_steps(&self) -> Vec<u32> {
-        let points = self.cells.iter().flat_map(|cell| &cell.refinement);
+    /// Returns the refinements that any seed has: `None` for `[refinement]`, then the names of the others.
+    pub(crate) fn refinement_names(&self) -> BTreeSet<Option<&'a str>> {
+        let of_cell = |cell: &&'a Cell| {
+            let unnamed = (!cell.refinement.is_empty()).then_some(None);
+            let named = cell.refinements.iter();
+            let named = named.map(|refinement| Some(refinement.name.as_str()));
+            unnamed.into_iter().chain(named)
+        };
+        self.cells.iter().flat_map(of_cell).collect()
+    }
+
+    /// Returns the names of the protocols that any seed has.
+    pub(crate) fn protocol_names(&self) -> BTreeSet<&'a str> {
+        let protocols = self.cells.iter().flat_map(|cell| &cell.protocols);
+        protocols.map(|protocol| protocol.name.as_str()).collect()
+    }
+
+    /// Returns the numbers of steps of a refinement that any seed has, in increasing order.
+    pub(crate) fn refinement_steps(&self, name: Option<&str>) -> Vec<u32> {
+        let points = self.cells.iter().flat_map(|cell| cell.refinement_of(name));
         let mut steps: Vec<u32> = points.map(|point| point.steps).collect();
         steps.sort_unstable();
         steps.dedup();
         steps
     }
 
-    /// Returns the gap that remains after `steps` refinement steps; for 0 steps, this is the amortization gap.
-    pub(crate) fn remaining_gap(&self, steps: u32) -> Option<SeedMean> {
+    /// Returns the gap that remains after `steps` of a refinement; for 0 steps, this is the amortization gap.
+    pub(crate) fn remaining_gap(&self, name: Option<&str>, steps: u32) -> Option<SeedMean> {
         self.mean(|cell| match steps {
             0 => cell.amortization_gap,
             _ => {
-                let mut points = cell.refinement.iter();
+                let mut points = cell.refinement_of(name).iter();
                 points.find(|point| point.steps == steps).map(|p| p.gap)
             }
         })

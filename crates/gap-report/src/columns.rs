@@ -9,29 +9,29 @@ use gap_schema::record::Record;
 use gap_schema::summary::Cost;
 use gap_spec::{Estimator, Method, StopKind};
 
-pub(crate) const FREE_FORM_ELBO_QUANTITY: MeasuredQuantity =
+pub(crate) const FREE_FORM_ELBO_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::FreeForm, Estimator::Elbo);
-pub(crate) const FREE_FORM_IW_QUANTITY: MeasuredQuantity =
+pub(crate) const FREE_FORM_IW_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::FreeForm, Estimator::ImportanceWeighted);
-pub(crate) const FREE_FORM_EXACT_ELBO_QUANTITY: MeasuredQuantity =
+pub(crate) const FREE_FORM_EXACT_ELBO_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::FreeForm, Estimator::ExactElbo);
-pub(crate) const AMORTIZED_ELBO_QUANTITY: MeasuredQuantity =
+pub(crate) const AMORTIZED_ELBO_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::Amortized, Estimator::Elbo);
-pub(crate) const AMORTIZED_IW_QUANTITY: MeasuredQuantity =
+pub(crate) const AMORTIZED_IW_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::Amortized, Estimator::ImportanceWeighted);
-pub(crate) const AMORTIZED_EXACT_ELBO_QUANTITY: MeasuredQuantity =
+pub(crate) const AMORTIZED_EXACT_ELBO_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::Amortized, Estimator::ExactElbo);
-pub(crate) const FREE_FORM_PARETO_SMOOTHED_QUANTITY: MeasuredQuantity =
+pub(crate) const FREE_FORM_PARETO_SMOOTHED_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::FreeForm, Estimator::ParetoSmoothed);
-pub(crate) const ADAPTIVE_IW_QUANTITY: MeasuredQuantity =
+pub(crate) const ADAPTIVE_IW_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::Model, Estimator::AdaptiveImportanceWeighted);
-pub(crate) const ANNEALED_EVIDENCE_QUANTITY: MeasuredQuantity =
+pub(crate) const ANNEALED_EVIDENCE_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::Model, Estimator::Annealed);
-pub(crate) const ANNEALED_REVERSE_EVIDENCE_QUANTITY: MeasuredQuantity =
+pub(crate) const ANNEALED_REVERSE_EVIDENCE_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::Model, Estimator::AnnealedReverse);
-pub(crate) const CLOSED_FORM_EVIDENCE_QUANTITY: MeasuredQuantity =
+pub(crate) const CLOSED_FORM_EVIDENCE_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::Model, Estimator::ClosedForm);
-pub(crate) const OPTIMAL_ELBO_QUANTITY: MeasuredQuantity =
+pub(crate) const OPTIMAL_ELBO_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::Model, Estimator::OptimalElbo);
 
 /// A cell whose quantities can be read as columns over its finite datapoints. `finite` says for each datapoint
@@ -52,12 +52,14 @@ impl<'a> CellColumns<'a> {
         Self { cell, finite }
     }
 
-    pub(crate) fn has_quantity(&self, term: MeasuredQuantity) -> bool {
+    pub(crate) fn has_quantity(&self, term: MeasuredQuantity<'a>) -> bool {
         self.records_of_quantity(term).next().is_some()
     }
 
     /// Returns the quantities that were measured.
-    pub(crate) fn measured_quantities(&self) -> impl Iterator<Item = MeasuredQuantity> + use<'a> {
+    pub(crate) fn measured_quantities(
+        &self,
+    ) -> impl Iterator<Item = MeasuredQuantity<'a>> + use<'a> {
         let first = self.cell.points.first();
         first.into_iter().flat_map(|point| point.keys().copied())
     }
@@ -73,7 +75,7 @@ impl<'a> CellColumns<'a> {
 
     pub(crate) fn records_of_quantity(
         &self,
-        term: MeasuredQuantity,
+        term: MeasuredQuantity<'a>,
     ) -> impl Iterator<Item = &'a Record> {
         let points = self.cell.points.iter();
         points.filter_map(move |point| point.get(&term).copied())
@@ -81,21 +83,21 @@ impl<'a> CellColumns<'a> {
 
     pub(crate) fn finite_records_of_quantity(
         &self,
-        term: MeasuredQuantity,
+        term: MeasuredQuantity<'a>,
     ) -> impl Iterator<Item = &'a Record> {
         let rows = self.records_of_quantity(term).zip(&self.finite);
         rows.filter(|(_, finite)| **finite).map(|(row, _)| row)
     }
 
     /// Returns the column of a quantity over the finite datapoints; `None` if it was not measured.
-    pub(crate) fn finite_column(&self, term: MeasuredQuantity) -> Option<PairedColumn> {
+    pub(crate) fn finite_column(&self, term: MeasuredQuantity<'a>) -> Option<PairedColumn> {
         self.has_quantity(term)
             .then(|| PairedColumn::from_records(self.finite_records_of_quantity(term)))
     }
 
     /// Returns the cost of the `q` that a quantity was estimated from: seconds for all datapoints together,
     /// finite or not, and joint gradients per datapoint; `None` if it was not measured.
-    pub(crate) fn inference_cost(&self, term: MeasuredQuantity) -> Option<Cost> {
+    pub(crate) fn inference_cost(&self, term: MeasuredQuantity<'a>) -> Option<Cost> {
         let n = self.records_of_quantity(term).count();
         (n > 0).then(|| Cost {
             seconds: self.records_of_quantity(term).map(|r| r.seconds).sum(),
@@ -107,18 +109,27 @@ impl<'a> CellColumns<'a> {
         })
     }
 
-    pub(crate) fn max_samples(&self, term: MeasuredQuantity) -> u64 {
+    pub(crate) fn max_samples(&self, term: MeasuredQuantity<'a>) -> u64 {
         self.records_of_quantity(term)
             .map(|r| r.n_samples)
             .max()
             .unwrap_or(0)
     }
 
-    /// Returns the numbers of refinement steps after which an ELBO was measured, in increasing order.
-    pub(crate) fn refinement_steps(&self) -> Vec<u32> {
+    /// Returns the numbers of steps of a refinement after which an ELBO was measured, in increasing order.
+    pub(crate) fn refinement_steps(&self, name: Option<&str>) -> Vec<u32> {
         self.measured_quantities()
             .filter(|t| t.method == Method::Refined && t.estimator == Estimator::Elbo)
+            .filter(|t| t.name == name)
             .filter_map(|t| t.steps)
             .collect()
+    }
+
+    /// Returns the names of the refinements, or of the protocols, that are in the cell, in their order.
+    pub(crate) fn names_of(&self, method: Method) -> Vec<&'a str> {
+        let quantities = self.measured_quantities().filter(|t| t.method == method);
+        let mut names: Vec<&'a str> = quantities.filter_map(|t| t.name).collect();
+        names.dedup();
+        names
     }
 }

@@ -10,32 +10,45 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One quantity that is measured on a datapoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct MeasuredQuantity {
+pub(crate) struct MeasuredQuantity<'a> {
     pub(crate) method: Method,
+    /// See [`Record::method_name`].
+    pub(crate) name: Option<&'a str>,
     pub(crate) steps: Option<u32>,
     pub(crate) estimator: Estimator,
 }
 
-impl MeasuredQuantity {
+impl<'a> MeasuredQuantity<'a> {
     pub(crate) const fn new(method: Method, estimator: Estimator) -> Self {
         Self {
             method,
+            name: None,
             steps: None,
             estimator,
         }
     }
 
-    pub(crate) const fn refined(steps: u32, estimator: Estimator) -> Self {
+    /// The ELBO after `steps` of the refinement with this name, or of `[refinement]`.
+    pub(crate) const fn refined_elbo(name: Option<&'a str>, steps: u32) -> Self {
         Self {
             method: Method::Refined,
+            name,
             steps: Some(steps),
-            estimator,
+            estimator: Estimator::Elbo,
+        }
+    }
+
+    /// The ELBO of what the protocol with this name found.
+    pub(crate) const fn protocol_elbo(name: &'a str) -> Self {
+        Self {
+            name: Some(name),
+            ..Self::new(Method::FreeForm, Estimator::Elbo)
         }
     }
 }
 
 /// The record of each quantity that was measured on one datapoint.
-pub(crate) type DatapointTerms<'a> = BTreeMap<MeasuredQuantity, &'a Record>;
+pub(crate) type DatapointTerms<'a> = BTreeMap<MeasuredQuantity<'a>, &'a Record>;
 
 /// The paired rows of one variant, model, encoder and split.
 pub(crate) struct PairedCell<'a> {
@@ -86,6 +99,7 @@ pub(crate) fn pair_records<'a>(records: impl Iterator<Item = &'a Record>) -> Vec
         };
         let term = MeasuredQuantity {
             method: record.method,
+            name: record.method_name.as_deref(),
             steps: record.refinement_steps,
             estimator: record.estimator,
         };
@@ -183,7 +197,8 @@ fn cells_of_group<'a>(
 }
 
 fn keep_complete_points(points: Vec<DatapointTerms<'_>>) -> Vec<DatapointTerms<'_>> {
-    let all: BTreeSet<MeasuredQuantity> = points.iter().flat_map(|p| p.keys().copied()).collect();
+    let all: BTreeSet<MeasuredQuantity<'_>> =
+        points.iter().flat_map(|p| p.keys().copied()).collect();
     points
         .into_iter()
         .filter(|p| p.len() == all.len())

@@ -41,6 +41,7 @@ fn visit_record_columns(row: &mut impl ColumnVisitor) -> Result<Record, String> 
         family_params: row.visit_newer_column("family_params", 0, |r| r.family_params)?,
         encoder: visit_encoder_columns(row)?,
         method: row.visit_column("method", |r| r.method)?,
+        method_name: row.visit_newer_column("method_name", None, |r| r.method_name.clone())?,
         refinement_steps: row.visit_column("refinement_steps", |r| r.refinement_steps)?,
         estimator: row.visit_column("estimator", |r| r.estimator)?,
         n_samples: row.visit_column("n_samples", |r| r.n_samples)?,

@@ -33,6 +33,10 @@ pub struct Record {
     pub encoder: Option<EncoderLabel>,
     /// How `q` was found.
     pub method: Method,
+    /// The name of the `[protocols.NAME]` or the `[refinements.NAME]` that found `q`; `None` for `[free_form]` and
+    /// `[refinement]`, and for other methods.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub method_name: Option<String>,
     /// Ascent steps from the encoder's output, for [`Method::Refined`].
     pub refinement_steps: Option<u32>,
     /// What was estimated.

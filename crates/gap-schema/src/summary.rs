@@ -143,6 +143,39 @@ pub struct RefinementPoint {
     pub joint_gradients: f64,
 }
 
+/// The refinement of one `[refinements.NAME]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NamedRefinement {
+    /// The name.
+    pub name: String,
+    /// `L[q_r]`, where `q_r` is the `q` after its most steps.
+    pub elbo: RefinedMean,
+    /// The gap `L[q*] − L[q_r]` that is left after each number of steps.
+    pub points: Vec<RefinementPoint>,
+}
+
+/// What the free-form search of one `[protocols.NAME]` found, measured on the points and draws of `q*`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProtocolResult {
+    /// The name.
+    pub name: String,
+    /// `L[q_p]`, where `q_p` is what it found.
+    pub elbo: Mean,
+    /// `L[q*] − L[q_p]`, paired: what the protocol leaves, by which every gap to its `q_p` is too small.
+    pub optimisation_gap: Mean,
+    /// Datapoints whose optimisation gap is below zero by more than the bound on the distance of `q*` to its optimum
+    /// and three Monte Carlo standard errors explain: the protocol found a better optimum than the search of `q*`.
+    pub unexplained_negative_gaps: u64,
+    /// Datapoints whose search ended, with finite values, before it converged by the protocol's own tolerance.
+    pub unconverged: u64,
+    /// The mean over datapoints of the upper bound on the distance of `q_p` to its optimum, in nats. Absent if it was
+    /// not estimated at all points.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mean_remaining_bound_nats: Option<f64>,
+    /// What it cost.
+    pub cost: Cost,
+}
+
 /// What a method cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
@@ -268,7 +301,8 @@ pub struct Cell {
     /// `L[q]`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub elbo_amortized: Option<Mean>,
-    /// `L[q_r]`, where `q_r` is the `q` after the most refinement steps.
+    /// `L[q_r]`, where `q_r` is the `q` after the most refinement steps: of `[refinement]`, or without it of the first
+    /// of `refinements`. The same one is in `refined_gap` and in `cost`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub elbo_refined: Option<RefinedMean>,
     /// `IW_K[q*]`.
@@ -291,7 +325,7 @@ pub struct Cell {
     /// `L[q*] − L[q_r]` after the most refinement steps.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refined_gap: Option<Mean>,
-    /// The gap `L[q*] − L[q_r]` that is left after each number of refinement steps.
+    /// The gap `L[q*] − L[q_r]` that is left after each number of steps of `[refinement]`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub refinement: Vec<RefinementPoint>,
     /// `log p̂(x) − L[q]`.
@@ -344,9 +378,31 @@ pub struct Cell {
     pub max_remaining_bound_nats: Option<f64>,
     /// What each method cost.
     pub cost: CostsByMethod,
+    /// What each `[refinements.NAME]` leaves of the gap, in the order of names.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub refinements: Vec<NamedRefinement>,
+    /// What each `[protocols.NAME]` found, in the order of names.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub protocols: Vec<ProtocolResult>,
     /// The comparison with closed forms, if the model has them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub oracle: Option<ClosedFormComparison>,
+}
+
+impl Cell {
+    /// What is left of the gap by numbers of steps, of `[refinement]` or of the `[refinements.NAME]` with this name.
+    pub fn refinement_of(&self, name: Option<&str>) -> &[RefinementPoint] {
+        let Some(name) = name else {
+            return &self.refinement;
+        };
+        let named = self.refinements.iter().find(|named| named.name == name);
+        named.map_or(&[], |named| &named.points)
+    }
+
+    /// What the `[protocols.NAME]` with this name found, if the cell has it.
+    pub fn protocol(&self, name: &str) -> Option<&ProtocolResult> {
+        self.protocols.iter().find(|result| result.name == name)
+    }
 }
 
 #[cfg(test)]

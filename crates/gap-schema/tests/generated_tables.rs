@@ -44,6 +44,7 @@ fn record(datapoint: u64) -> Record {
         family_params: 20,
         encoder: is_amortized.then_some(encoder),
         method: Method::Amortized,
+        method_name: is_amortized.then(|| "adam".to_owned()),
         refinement_steps: is_amortized.then_some(10),
         estimator: Estimator::ImportanceWeighted,
         n_samples: 1000,

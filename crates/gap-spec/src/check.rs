@@ -18,6 +18,7 @@ use crate::experiment::ExperimentSpec;
 use crate::number::Count;
 use crate::precision::{FloatPrecision, Precision, default_precision};
 use crate::refinement::DEFAULT_ADAM_RATE;
+use crate::search::FreeFormSpec;
 use crate::step_rule::StepRule;
 use names::check_experiment_name;
 pub(crate) use names::objection_to_name;
@@ -79,19 +80,17 @@ impl ExperimentSpec {
         if self.precision.is_single() {
             return Ok(());
         }
-        let refinement = self.refinement.as_ref();
-        let annealed = self.estimators.annealed.as_ref();
-        for (key, precision) in [
-            ("free_form.precision", self.free_form.precision),
-            ("refinement.precision", refinement.and_then(|r| r.precision)),
-            (
-                "estimators.annealed.precision",
-                annealed.and_then(|a| a.precision),
-            ),
-        ] {
+        let annealed = self.estimators.annealed.iter();
+        let annealed = annealed.map(|a| ("estimators.annealed".to_owned(), a.precision));
+        let searches = self
+            .all_searches()
+            .map(|(section, s)| (section, s.precision));
+        let refinements = self.all_refinements();
+        let refinements = refinements.map(|(section, r)| (section, r.precision));
+        for (section, precision) in searches.chain(refinements).chain(annealed) {
             if precision == Some(Precision::Mixed) {
                 return refuse(
-                    key,
+                    &format!("{section}.precision"),
                     "is \"mixed\", but all products have 64 bits with `precision = \"double\"`; remove one of the two keys",
                 );
             }
@@ -117,28 +116,33 @@ impl ExperimentSpec {
     /// Fills in the defaults that depend on other keys. They then appear in the `spec.toml` of a run without
     /// variants, and a stage has the same name whether its defaults were written out or not.
     fn fill_in_defaults(&mut self) {
-        if self.free_form.starts.is_none() {
-            self.free_form.starts = Some(self.free_form_starts().to_vec());
-        }
         let precision = match self.precision {
             FloatPrecision::Single => default_precision(),
             FloatPrecision::Double => Precision::Full,
         };
-        self.free_form.precision.get_or_insert(precision);
+        let filled_in = |search: &FreeFormSpec| FreeFormSpec {
+            starts: Some(self.starts_of(search).to_vec()),
+            precision: Some(search.precision.unwrap_or(precision)),
+            ..search.clone()
+        };
+        let free_form = filled_in(&self.free_form);
+        let protocols = self.protocols.iter();
+        let protocols = protocols.map(|(name, search)| (name.clone(), filled_in(search)));
+        (self.protocols, self.free_form) = (protocols.collect(), free_form);
         if let Some(annealed) = &mut self.estimators.annealed {
             annealed.precision.get_or_insert(precision);
         }
         self.ascents
             .values_mut()
             .for_each(AscentSpec::fill_in_defaults);
-        let Some(refinement) = &mut self.refinement else {
-            return;
-        };
-        let rule = refinement.step_rule_for(self.family.kind);
-        refinement.rule = Some(rule);
-        refinement.precision.get_or_insert(precision);
-        if rule == StepRule::Adam {
-            refinement.learning_rate.get_or_insert(DEFAULT_ADAM_RATE);
+        let refinements = self.refinement.iter_mut();
+        for refinement in refinements.chain(self.refinements.values_mut()) {
+            let rule = refinement.step_rule_for(self.family.kind);
+            refinement.rule = Some(rule);
+            refinement.precision.get_or_insert(precision);
+            if rule == StepRule::Adam {
+                refinement.learning_rate.get_or_insert(DEFAULT_ADAM_RATE);
+            }
         }
     }
 }

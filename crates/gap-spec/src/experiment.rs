@@ -47,9 +47,17 @@ pub struct ExperimentSpec {
     /// How `q*` is found.
     #[serde(default)]
     pub free_form: FreeFormSpec,
+    /// Other free-form searches, by name. The `q` that each finds is measured on the same points and draws as `q*`,
+    /// which `[free_form]` finds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub protocols: BTreeMap<String, FreeFormSpec>,
     /// How an encoder's `q` is refined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refinement: Option<RefinementSpec>,
+    /// Further refinements of the encoders' `q`, by name, measured on the same points and draws. Without
+    /// `[refinement]` the first of them by name takes its place where results have one refinement.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refinements: BTreeMap<String, RefinementSpec>,
     /// Ascents that are compared on the test points, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ascents: BTreeMap<String, AscentSpec>,
@@ -72,14 +80,33 @@ const fn single() -> FloatPrecision {
 }
 
 impl ExperimentSpec {
-    /// Where free-form ascents start. Default: from the prior and from the encoder that was fitted with the
-    /// model; from the prior alone if the model has no such encoder, or under `adam-cremer-2018`.
+    /// `[free_form]` and each `[protocols.NAME]`, with the name of the section.
+    pub fn all_searches(&self) -> impl Iterator<Item = (String, &FreeFormSpec)> {
+        let named = self.protocols.iter();
+        let named = named.map(|(name, search)| (format!("protocols.{name}"), search));
+        std::iter::once(("free_form".to_owned(), &self.free_form)).chain(named)
+    }
+
+    /// `[refinement]`, if it is there, and each `[refinements.NAME]`, with the name of the section.
+    pub fn all_refinements(&self) -> impl Iterator<Item = (String, &RefinementSpec)> {
+        let named = self.refinements.iter();
+        let named = named.map(|(name, refinement)| (format!("refinements.{name}"), refinement));
+        let unnamed = self.refinement.iter();
+        let unnamed = unnamed.map(|refinement| ("refinement".to_owned(), refinement));
+        unnamed.chain(named)
+    }
+
+    /// Where the ascents of `[free_form]` start.
     pub fn free_form_starts(&self) -> &[Start] {
-        match &self.free_form.starts {
+        self.starts_of(&self.free_form)
+    }
+
+    /// Where the ascents of `search` start. Default: from the prior and from the encoder that was fitted with the
+    /// model; from the prior alone if the model has no such encoder, or under `adam-cremer-2018`.
+    pub fn starts_of<'a>(&self, search: &'a FreeFormSpec) -> &'a [Start] {
+        match &search.starts {
             Some(starts) => starts,
-            None if self.model.training.is_some()
-                && self.free_form.protocol == Protocol::Default =>
-            {
+            None if self.model.training.is_some() && search.protocol == Protocol::Default => {
                 &[Start::Prior, Start::Encoder]
             }
             None => &[Start::Prior],

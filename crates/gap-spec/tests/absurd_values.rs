@@ -22,6 +22,13 @@ fn linear(keys: &str) -> String {
         )
 }
 
+/// The sections whose tables users name, each with a key that makes such a table valid.
+const NAMED_SECTIONS: [(&str, &str); 3] = [
+    ("ascents", "rule = \"adam\""),
+    ("protocols", "protocol = \"default\""),
+    ("refinements", "steps = [1]"),
+];
+
 #[test]
 fn names_begin_with_a_letter_or_a_digit_and_end_in_time() {
     let long = "x".repeat(101);
@@ -36,11 +43,12 @@ fn names_begin_with_a_letter_or_a_digit_and_end_in_time() {
             variant,
             format!("digits.toml:60:11: `variants.{name}` must be called by {rule}")
         );
-        let ascent = with(&format!("[ascents.{name:?}]\nrule = \"adam\""));
-        assert_eq!(
-            parsed(&ascent).unwrap_err(),
-            format!("digits.toml:60:1: `ascents.{name}` must be called by {rule}")
-        );
+        for (section, key) in NAMED_SECTIONS {
+            assert_eq!(
+                parsed(&with(&format!("[{section}.{name:?}]\n{key}"))).unwrap_err(),
+                format!("digits.toml:60:1: `{section}.{name}` must be called by {rule}")
+            );
+        }
     }
     let too_long = "has a name of 101 characters; use at most 100";
     assert_eq!(
@@ -51,17 +59,21 @@ fn names_begin_with_a_letter_or_a_digit_and_end_in_time() {
         experiment(&with(&format!("[variants.{long}]"))).unwrap_err(),
         format!("digits.toml:60:11: `variants.{long}` {too_long}")
     );
-    assert_eq!(
-        parsed(&with(&format!("[ascents.{long}]\nrule = \"adam\""))).unwrap_err(),
-        format!("digits.toml:60:1: `ascents.{long}` {too_long}")
-    );
+    for (section, key) in NAMED_SECTIONS {
+        assert_eq!(
+            parsed(&with(&format!("[{section}.{long}]\n{key}"))).unwrap_err(),
+            format!("digits.toml:60:1: `{section}.{long}` {too_long}")
+        );
+    }
     assert_eq!(
         parsed(&edited("\"digits-binarized\"", &format!("{long:?}"))).unwrap_err(),
         "digits.toml:7:8: `data.name` has a name of 101 characters, longer than that of any data set; see `amortgap data list`"
     );
     let exactly = &long[..100];
     parsed(&edited("digits-capacity", exactly)).unwrap();
-    parsed(&with(&format!("[ascents.{exactly}]\nrule = \"adam\""))).unwrap();
+    for (section, key) in NAMED_SECTIONS {
+        parsed(&with(&format!("[{section}.{exactly}]\n{key}"))).unwrap();
+    }
     experiment(&with(&format!("[variants.{exactly}]"))).unwrap();
 }
 

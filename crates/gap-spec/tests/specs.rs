@@ -25,7 +25,7 @@ fn a_valid_spec_gives_its_values_and_the_defaults() {
     assert_eq!(refinement.rule, Some(StepRule::AveragedNewton));
     assert_eq!(refinement.n_samples.get(), 32);
     assert_eq!(refinement.learning_rate, None);
-    assert!(spec.ascents.is_empty());
+    assert!(spec.ascents.is_empty() && spec.protocols.is_empty() && spec.refinements.is_empty());
     assert_eq!(
         spec.evaluation.batch_size.get(),
         100,
@@ -35,7 +35,7 @@ fn a_valid_spec_gives_its_values_and_the_defaults() {
 
 #[test]
 fn an_unknown_key_is_pointed_at_and_the_known_ones_are_listed() {
-    let sections = "expected one of `name`, `question`, `surprise`, `seeds`, `precision`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `refinement`, `ascents`, `estimators`, `calibration`, `pictures`, `evaluation`, `variants`";
+    let sections = "expected one of `name`, `question`, `surprise`, `seeds`, `precision`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `protocols`, `refinement`, `refinements`, `ascents`, `estimators`, `calibration`, `pictures`, `evaluation`, `variants`";
     refused(&[
         (
             "question =",
@@ -227,6 +227,11 @@ fn what_is_written_reads_back_as_the_same_experiment_and_says_the_defaults() {
             "free_form.protocol=adam-cremer-2018",
         ],
         &["ascents.plain.protocol=default", "ascents.own.rule=lbfgs"],
+        &[
+            "protocols.published.protocol=adam-cremer-2018",
+            "refinements.adam.steps=[2]",
+            "refinements.adam.rule=adam",
+        ],
     ] {
         let said = experiment_with(DIGITS, overrides).unwrap();
         let text = write(&said);

@@ -59,7 +59,7 @@ fn a_mistake_of_a_variant_is_reported_in_it_and_names_it() {
     for (variants, message) in [
         (
             "[variants.good]\n[variants.z2]\nseed = [3]",
-            "62:1: variant `z2`: unknown key `seed`, expected one of `seeds`, `precision`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `refinement`, `ascents`, `estimators`, `calibration`, `pictures`, `evaluation`",
+            "62:1: variant `z2`: unknown key `seed`, expected one of `seeds`, `precision`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `protocols`, `refinement`, `refinements`, `ascents`, `estimators`, `calibration`, `pictures`, `evaluation`",
         ),
         (
             "[variants.z2.estimators]\niw_sample = 3",
@@ -171,7 +171,7 @@ fn a_mistake_of_the_base_is_reported_at_its_place_and_as_nobody_elses() {
         (
             "question =",
             "qestion =",
-            "2:1: unknown key `qestion`, expected one of `name`, `question`, `surprise`, `seeds`, `precision`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `refinement`, `ascents`, `estimators`, `calibration`, `pictures`, `evaluation`, `variants`",
+            "2:1: unknown key `qestion`, expected one of `name`, `question`, `surprise`, `seeds`, `precision`, `data`, `model`, `family`, `encoders`, `encoder_training`, `free_form`, `protocols`, `refinement`, `refinements`, `ascents`, `estimators`, `calibration`, `pictures`, `evaluation`, `variants`",
         ),
         (
             "iw_samples = 1000",

@@ -14,7 +14,7 @@ use gap_model::ConvShape;
 use gap_schema::Record;
 use gap_spec::{
     AnnealingSchedule, CheckedSpec, Count, EncoderKind, EncoderSpec, Estimator, Family,
-    FloatPrecision, ModelKind, NoiseSource, Split, StepRule, TrainingSpec,
+    FloatPrecision, ModelKind, NoiseSource, RefinementSpec, Split, StepRule, TrainingSpec,
 };
 use std::fmt;
 
@@ -559,25 +559,51 @@ impl<'a> Sizes<'a> {
         stages
     }
 
-    /// The stage that refines an encoder's `q` of `n` points.
+    /// The stage that refines an encoder's `q` of `n` points by each refinement, with the arrays of the one that takes
+    /// the most memory while it runs.
     fn refinement_stage(&self, split: Split, key: &Key, n: f64) -> Option<StageMemory> {
-        let refinement = self.spec.refinement.as_ref()?;
-        let (n_counts, batch) = (refinement.steps.len(), self.batch(n));
-        let steps = Key::list("refinement.steps", n_counts);
+        let refinements = self.spec.all_refinements();
+        let refinements: Vec<(String, &RefinementSpec)> = refinements.collect();
+        let fitted = Estimator::for_fitted_q(true).count();
+        let mut arrays = self.points_under_model(split, key, n);
+        arrays.push(self.records(n, fitted, vec![key.clone()]));
+        for (section, refinement) in &refinements {
+            arrays.extend(self.refined_path(section, refinement, key, n));
+        }
+        let at_once = refinements.iter();
+        let at_once = at_once.filter_map(|(section, r)| self.refining_draws(section, r, n));
+        arrays.extend(at_once.max_by(|a, b| a.bytes.total_cmp(&b.bytes)));
+        (!refinements.is_empty()).then(|| StageMemory {
+            work: format!("refining `q` of {split} points"),
+            arrays,
+        })
+    }
+
+    /// What a refinement leaves of `n` points: records, and the parameters after each number of steps.
+    fn refined_path(
+        &self,
+        section: &str,
+        refinement: &RefinementSpec,
+        key: &Key,
+        n: f64,
+    ) -> [Array; 2] {
+        let n_counts = refinement.steps.len();
+        let steps = Key::list(format!("{section}.steps"), n_counts);
         let of_count = self.number_bytes() * self.params(self.family())
             + size_of::<StopReason>() as f64
             + size_of::<FitCost>() as f64;
         let fitted = Estimator::for_fitted_q(true).count();
-        let mut arrays = self.points_under_model(split, key, n);
-        arrays.push(self.records(
-            n,
-            2 * fitted + n_counts - 1,
-            vec![key.clone(), steps.clone()],
-        ));
-        arrays.push(Array {
-            bytes: batch * n_counts as f64 * of_count,
-            keys: vec![self.batch_key(n), steps],
-        });
+        [
+            self.records(n, fitted + n_counts - 1, vec![key.clone(), steps.clone()]),
+            Array {
+                bytes: self.batch(n) * n_counts as f64 * of_count,
+                keys: vec![self.batch_key(n), steps],
+            },
+        ]
+    }
+
+    /// The draws of a refinement's step, if all of them exist at once.
+    fn refining_draws(&self, section: &str, refinement: &RefinementSpec, n: f64) -> Option<Array> {
         // Other families, and Adam in all but the diagonal Gaussian, evaluate a few thousand draws at a time.
         let at_once = match self.family() {
             Family::DiagonalGaussian => true,
@@ -586,17 +612,13 @@ impl<'a> Sizes<'a> {
             }
             _ => false,
         };
-        if at_once {
+        at_once.then(|| {
             let n_samples = refinement.n_samples;
             let keys = vec![
                 self.batch_key(n),
-                Key::count("refinement.n_samples", n_samples),
+                Key::count(format!("{section}.n_samples"), n_samples),
             ];
-            arrays.push(self.evaluation(batch, f64::from(n_samples.get()), keys));
-        }
-        Some(StageMemory {
-            work: format!("refining `q` of {split} points"),
-            arrays,
+            self.evaluation(self.batch(n), f64::from(n_samples.get()), keys)
         })
     }
 

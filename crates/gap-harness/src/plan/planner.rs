@@ -79,6 +79,7 @@ impl<'a> Planner<'a> {
     fn add_shared_decoder_stages(&mut self, seed: u32) {
         let model = self.add_model(seed, None);
         let free_form = self.add_free_form(&model);
+        self.add_protocols(&model);
         self.add_evidence_stages(&model, &free_form);
         self.add_calibration_stages(&model);
         self.add_ascents(&model);
@@ -103,6 +104,7 @@ impl<'a> Planner<'a> {
         for encoder in &self.spec.encoders {
             let model = self.add_model(seed, Some(encoder));
             let free_form = self.add_free_form(&model);
+            self.add_protocols(&model);
             self.add_evidence_stages(&model, &free_form);
             self.add_amortized(&model, &model.id, encoder);
             self.add_pictures(&model, &free_form, &model.id, encoder);
@@ -132,17 +134,38 @@ impl<'a> Planner<'a> {
         let measured = self.measured_chunks().into_iter();
         measured
             .map(|points| {
-                let stage = self.add(FreeFormWork {
-                    seed: model.seed,
-                    model: model.id.clone(),
-                    family: self.family(),
-                    points,
-                    search: self.spec.free_form.clone(),
-                    bounds: self.spec.estimators.bounds(),
-                });
+                let stage = self.add(self.free_form_work(model, points, None));
                 QStarStage { stage, points }
             })
             .collect()
+    }
+
+    /// Adds the stages of the other searches, on the same points.
+    fn add_protocols(&mut self, model: &ModelStage) {
+        for name in self.spec.protocols.keys() {
+            for points in self.measured_chunks() {
+                self.add(self.free_form_work(model, points, Some(name)));
+            }
+        }
+    }
+
+    /// The search of `[protocols.NAME]`, or of `[free_form]` if there is no `name`.
+    fn free_form_work(
+        &self,
+        model: &ModelStage,
+        points: Chunk,
+        name: Option<&String>,
+    ) -> FreeFormWork {
+        let search = name.map_or(&self.spec.free_form, |name| &self.spec.protocols[name]);
+        FreeFormWork {
+            seed: model.seed,
+            model: model.id.clone(),
+            family: self.family(),
+            points,
+            protocol: name.cloned(),
+            search: search.clone(),
+            bounds: self.spec.estimators.bounds(),
+        }
     }
 
     fn add_ascents(&mut self, model: &ModelStage) {
@@ -177,9 +200,6 @@ impl<'a> Planner<'a> {
         encoder_stage: &StageId,
         encoder: &EncoderSpec,
     ) {
-        let Some(refinement) = &self.spec.refinement else {
-            return;
-        };
         for points in self.measured_chunks() {
             self.add(AmortizedWork {
                 seed: model.seed,
@@ -188,7 +208,8 @@ impl<'a> Planner<'a> {
                 encoder_stage: encoder_stage.clone(),
                 encoder: encoder.clone(),
                 points,
-                refinement: refinement.clone(),
+                refinement: self.spec.refinement.clone(),
+                refinements: self.spec.refinements.clone(),
                 bounds: self.spec.estimators.bounds(),
             });
         }

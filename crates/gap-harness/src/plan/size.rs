@@ -180,9 +180,10 @@ fn stages_per_seed(spec: &CheckedSpec) -> Vec<(u64, Key)> {
     ];
     let chunk_size = spec.evaluation.chunk_size.get();
     let annealed = spec.estimators.annealed.is_some();
-    // `q*` of the points of each chunk, and adaptive estimates; `q` of each encoder; and annealing.
+    // `q*` of the points of each chunk, and adaptive estimates; `q` of each encoder; the protocols; and annealing.
     let of_model = 1 + u64::from(spec.estimators.adaptive.is_some());
     let of_chunk = n_models * of_model + n_encoders as u64;
+    let n_protocols = spec.protocols.len();
     for split in [Split::Train, Split::Test, Split::Simulated] {
         let Some((name, n)) = points_of_split(spec, split) else {
             continue;
@@ -193,7 +194,12 @@ fn stages_per_seed(spec: &CheckedSpec) -> Vec<(u64, Key)> {
             counts.push((n_models * chunks, key()));
             continue;
         }
-        counts.push((of_chunk * u64::from(n.div_ceil(chunk_size)), key()));
+        let n_chunks = u64::from(n.div_ceil(chunk_size));
+        counts.push((of_chunk * n_chunks, key()));
+        counts.push((
+            n_models * n_protocols as u64 * n_chunks,
+            Key::list("protocols", n_protocols),
+        ));
         if annealed {
             let of_whole_chunk = chunk_size.div_ceil(MAX_POINTS_PER_STAGE);
             let of_rest = (n % chunk_size).div_ceil(MAX_POINTS_PER_STAGE);
@@ -241,11 +247,14 @@ fn records_per_point(spec: &CheckedSpec) -> [(Split, f64); 3] {
     } else {
         spec.encoders.len() as f64
     };
-    let of_encoder = spec.refinement.as_ref().map_or(0.0, |refinement| {
-        2.0 * fitted + refinement.steps.len() as f64 - 1.0
+    let of_refinements = spec.all_refinements().map(|(_, refinement)| {
+        // After the last number of steps there are all bounds, and after the others the ELBO alone.
+        fitted + refinement.steps.len() as f64 - 1.0
     });
+    let of_encoder = fitted + of_refinements.sum::<f64>();
     let annealed = f64::from(u8::from(spec.estimators.annealed.is_some()));
-    let measured = n_models * (fitted + annealed) + spec.encoders.len() as f64 * of_encoder;
+    let of_model = fitted * (1.0 + spec.protocols.len() as f64) + annealed;
+    let measured = n_models * of_model + spec.encoders.len() as f64 * of_encoder;
     [
         (Split::Train, measured),
         (Split::Test, measured),

@@ -10,6 +10,7 @@ use gap_infer::RefinedInference;
 use gap_schema::Record;
 use gap_spec::{BoundSpec, EncoderSpec, Family, RefinementSpec};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Measures an encoder's `q`, and its refinements.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,7 +29,11 @@ pub struct AmortizedWork {
     /// The points.
     pub points: Chunk,
     /// How `q` is refined.
-    pub refinement: RefinementSpec,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refinement: Option<RefinementSpec>,
+    /// Further refinements, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub refinements: BTreeMap<String, RefinementSpec>,
     /// How bounds are estimated.
     pub bounds: BoundSpec,
 }
@@ -61,12 +66,20 @@ impl Work for AmortizedWork {
         let points = context.points(self.seed, model.as_ref(), self.points)?;
         let fitted = context.load_encoder(&self.encoder_stage)?;
         let family = fitted.family.as_ref();
-        let refined = RefinedInference {
-            family,
-            encoder: &fitted.encoder,
-            phase: self.refinement.phase(self.family),
-            steps: self.refinement.numbers_of_steps(),
-        };
+        let named = self.refinements.iter();
+        let named = named.map(|(name, refinement)| (Some(name.as_str()), refinement));
+        let unnamed = self.refinement.iter().map(|refinement| (None, refinement));
+        let all = unnamed.chain(named);
+        let refined = all.map(|(name, refinement)| {
+            let refined = RefinedInference {
+                family,
+                encoder: &fitted.encoder,
+                phase: refinement.phase(self.family),
+                steps: refinement.numbers_of_steps(),
+            };
+            (name, refined)
+        });
+        let refined: Vec<_> = refined.collect();
         let measurement = Measurement {
             model: model.as_ref(),
             family,
@@ -83,7 +96,7 @@ impl Work for AmortizedWork {
             },
         };
         context.measure_in_batches(&points, |batch, _, _| {
-            measurement.amortized(&refined, batch)
+            measurement.amortized(&fitted.encoder, &refined, batch)
         })
     }
 }

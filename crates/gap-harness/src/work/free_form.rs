@@ -24,7 +24,10 @@ pub struct FreeFormWork {
     pub family: Family,
     /// The points.
     pub points: Chunk,
-    /// How `q*` is found.
+    /// The name of the protocol; `None` for the search of `q*` itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// How `q` is found.
     pub search: FreeFormSpec,
     /// How bounds are estimated.
     pub bounds: BoundSpec,
@@ -40,11 +43,11 @@ impl Work for FreeFormWork {
     }
 
     fn task_description(&self) -> String {
-        format!("free-form, {} points", self.points.split)
+        format!("{}, {} points", self.name(), self.points.split)
     }
 
     fn task_description_with_points(&self) -> String {
-        format!("free-form, {}", self.points)
+        format!("{}, {}", self.name(), self.points)
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
@@ -72,8 +75,12 @@ impl Work for FreeFormWork {
         let mut done = SearchProgress::load(&checkpoint, context.device);
         let n_done = done.n_done().min(points.len());
         for batch in points.batches_from(n_done, context.batch_size, context.device) {
-            let (records, of_batch) =
-                measurement.free_form(&search, &|i| starts.name_of_start(i), &batch)?;
+            let (records, of_batch) = measurement.free_form(
+                &search,
+                self.protocol.as_deref(),
+                &|i| starts.name_of_start(i),
+                &batch,
+            )?;
             done.records.extend(records);
             done.params.push(of_batch.0);
             (context.progress)(done.n_done() as f64 / points.len() as f64);
@@ -83,5 +90,14 @@ impl Work for FreeFormWork {
         }
         context.save_q_star(&done.params)?;
         Ok(done.records)
+    }
+}
+
+impl FreeFormWork {
+    fn name(&self) -> String {
+        match &self.protocol {
+            None => "free-form".to_owned(),
+            Some(name) => format!("protocol {name}"),
+        }
     }
 }

@@ -82,7 +82,7 @@ impl Work for SimulatedWork {
         context.measure_in_batches(&points, |batch, from, progress| {
             let z = &z[from * dim..(from + batch.len()) * dim];
             let (mut records, q_star) =
-                measurement.free_form(&search, &|i| starts.name_of_start(i), batch)?;
+                measurement.free_form(&search, None, &|i| starts.name_of_start(i), batch)?;
             let own = Some((family.as_ref(), &q_star));
             let initial = initial(
                 &self.annealed,

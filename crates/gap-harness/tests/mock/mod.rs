@@ -241,6 +241,7 @@ pub fn record(stage: &Stage) -> Record {
         family_params: 20,
         encoder: None,
         method: Method::FreeForm,
+        method_name: None,
         refinement_steps: None,
         estimator: Estimator::Elbo,
         n_samples: 1,

@@ -26,7 +26,9 @@ impl Section for GapsSection {
     }
 
     fn main_tables(&self, summary: &Summary) -> Vec<Table> {
-        vec![tables::gaps_table(summary)]
+        let protocols = tables::protocols_table(summary).into_vec_unless_empty();
+        let gaps = std::iter::once(tables::gaps_table(summary));
+        gaps.chain(protocols).collect()
     }
 
     /// Returns one line for each cell, with empty fields for keys that the cell lacks. The column `encoder`
@@ -70,7 +72,12 @@ impl Section for GapsSection {
                 table: tables::cells_table(summary),
             }],
         };
-        let details = bounds.into_iter().chain(refinement);
+        let protocols = Chapter::of_table(
+            PagePlace::Details,
+            "Other free-form protocols",
+            tables::protocols_table(summary),
+        );
+        let details = bounds.into_iter().chain(refinement).chain(protocols);
         [gaps, meanings]
             .into_iter()
             .chain(details)

@@ -8,6 +8,7 @@ mod evidence;
 mod evidence_files;
 mod files;
 mod gap_laws;
+mod methods;
 mod nesting;
 mod optima;
 mod pairing;

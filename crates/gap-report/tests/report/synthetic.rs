@@ -37,6 +37,7 @@ pub fn record(seed: u64, split: Split, datapoint: u64, value_nats: f64) -> Recor
         family_params: 20,
         encoder: None,
         method: Method::FreeForm,
+        method_name: None,
         refinement_steps: None,
         estimator: Estimator::Elbo,
         n_samples: 1000,
@@ -160,6 +161,7 @@ pub fn simulated(seed: u64, datapoint: u64, bounds: [f64; 2], exact: Option<f64>
 pub fn refined(steps: u32, amortized: &Record, elbo: f64) -> Record {
     Record {
         method: Method::Refined,
+        method_name: None,
         refinement_steps: Some(steps),
         value_nats: elbo,
         stop_steps: steps,

@@ -32,7 +32,7 @@ impl ExperimentSpec {
             }
             (DecoderSharing::Joint, None) => {}
         }
-        if self.refinement.is_none() {
+        if self.all_refinements().next().is_none() {
             return missing("refinement");
         }
         for (i, encoder) in encoders.iter().enumerate() {
@@ -127,8 +127,8 @@ impl ExperimentSpec {
         if self.encoder_training.is_some() {
             return refuse("encoder_training", without);
         }
-        match self.refinement {
-            Some(_) => refuse("refinement", without),
+        match self.all_refinements().next() {
+            Some((section, _)) => refuse(&section, without),
             None => Ok(()),
         }
     }

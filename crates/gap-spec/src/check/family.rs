@@ -12,26 +12,28 @@ impl ExperimentSpec {
         self.check_family_in_one_dimension()?;
         self.check_density()?;
         self.check_draws_of_family()?;
-        let protocol = self.free_form.protocol;
-        if protocol == Protocol::AdamCremer2018 && family != Family::DiagonalGaussian {
+        let mut searches = self.all_searches();
+        let published = searches.find(|(_, s)| s.protocol == Protocol::AdamCremer2018);
+        if let Some((section, _)) = published
+            && family != Family::DiagonalGaussian
+        {
             return refuse(
-                "free_form.protocol",
+                &format!("{section}.protocol"),
                 format!(
                     "is `adam-cremer-2018`, which ascends in `(μ, log σ²)` and does not go with `family.kind = \"{family}\"`; use \"default\""
                 ),
             );
         }
-        if let Some(refinement) = &self.refinement
-            && let Some(rule) = refinement.rule
-            && !rule.supports(family)
-        {
-            return refuse(
-                "refinement.rule",
-                format!(
-                    "is `{rule}`, which knows Gaussians only and does not go with `family.kind = \"{family}\"`; use `refinement.rule = \"{}\"`",
-                    refining_rule_names(family)
-                ),
-            );
+        for (section, refinement) in self.all_refinements() {
+            if let Some(rule) = refinement.rule.filter(|rule| !rule.supports(family)) {
+                return refuse(
+                    &format!("{section}.rule"),
+                    format!(
+                        "is `{rule}`, which knows Gaussians only and does not go with `family.kind = \"{family}\"`; use `{section}.rule = \"{}\"`",
+                        refining_rule_names(family)
+                    ),
+                );
+            }
         }
         if self.calibration.is_some() && !family.is_gaussian() {
             return refuse(

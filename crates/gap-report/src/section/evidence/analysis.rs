@@ -13,7 +13,7 @@ use gap_spec::{Estimator, Side, Trust};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The lower bounds that may serve as `log p̂(x)`; of equal ones, the first does.
-const EVIDENCE_LOWER_BOUNDS: [MeasuredQuantity; 4] = [
+const EVIDENCE_LOWER_BOUNDS: [MeasuredQuantity<'static>; 4] = [
     FREE_FORM_IW_QUANTITY,
     AMORTIZED_IW_QUANTITY,
     ADAPTIVE_IW_QUANTITY,
@@ -70,10 +70,10 @@ impl BestEvidence {
 }
 
 /// Whether the quantity is listed as an estimate of `log p(x)`. An exact ELBO and its maximum are not, since
-/// they describe `q`; nor are estimates from a refined `q`.
-fn is_estimate(term: &MeasuredQuantity) -> bool {
+/// they describe `q`; nor are estimates from a refined `q`, or from what another protocol found.
+fn is_estimate(term: &MeasuredQuantity<'_>) -> bool {
     let about_q = [Estimator::ExactElbo, Estimator::OptimalElbo];
-    term.steps.is_none() && !about_q.contains(&term.estimator)
+    term.steps.is_none() && term.name.is_none() && !about_q.contains(&term.estimator)
 }
 
 /// Returns every estimate of `log p(x)` in a cell: those from `q*`, then those from the encoder's `q`, then
@@ -143,9 +143,9 @@ fn student_quantile(freedom: f64) -> f64 {
 /// Counts how often the annealed estimate agrees with the importance-weighted estimate `term`, as
 /// [`AnnealedAgreement`] defines it. The result is `None` if one of them was not measured, or if `term` is
 /// neither `IW_K[q*]` nor the adaptive estimate.
-pub(crate) fn annealed_agreement(
-    columns: &CellColumns<'_>,
-    term: MeasuredQuantity,
+pub(crate) fn annealed_agreement<'a>(
+    columns: &CellColumns<'a>,
+    term: MeasuredQuantity<'a>,
 ) -> Option<AnnealedAgreement> {
     let is_weighted = [FREE_FORM_IW_QUANTITY, ADAPTIVE_IW_QUANTITY].contains(&term);
     (is_weighted && columns.has_quantity(term) && columns.has_quantity(ANNEALED_EVIDENCE_QUANTITY))

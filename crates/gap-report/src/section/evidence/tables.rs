@@ -5,7 +5,7 @@ use crate::table::number::{
     self, grouped, mean_text, part_of_all_text, range_text_or_absent, reason_counts_text, seconds,
     significant, text_or_absent,
 };
-use crate::table::{Table, table_by_group};
+use crate::table::{Table, table_by_model};
 use gap_schema::Summary;
 use gap_schema::summary::{AnnealedAgreement, Cell, Mean, MeanEvidenceEstimate};
 use gap_spec::{Estimator, Method};
@@ -45,8 +45,7 @@ pub(super) fn evidence_table(summary: &Summary) -> Table {
         "seconds",
         "evaluations/point",
     ];
-    let groups = SeedGroup::groups_of_distinct_models(summary);
-    let mut table = table_by_group(&groups, &headings, |group| {
+    let mut table = table_by_model(summary, &headings, |group| {
         let all = group.cells.iter().flat_map(|cell| &cell.evidence);
         let keys: BTreeSet<(Method, Estimator)> = all.map(|e| (e.method, e.estimator)).collect();
         keys.into_iter()
@@ -55,12 +54,7 @@ pub(super) fn evidence_table(summary: &Summary) -> Table {
             .collect()
     });
     table.n_names += 1; // The column of estimators.
-    let place = |group: &SeedGroup<'_>| (group.variant().map(str::to_owned), group.split());
-    let places: BTreeSet<_> = groups.iter().map(place).collect();
-    if places.len() == groups.len() {
-        table = table.without_column("encoder");
-    }
-    table.notes = evidence_notes(&groups);
+    table.notes = evidence_notes(&SeedGroup::groups_of_distinct_models(summary));
     table
 }
 

@@ -16,9 +16,9 @@ use crate::section::reliability::analysis::{count_heavy_tails, untrusted_by_reas
 use gap_schema::record::Record;
 use gap_schema::summary::{
     Cell, ClosedFormComparison, Cost, CostsByMethod, DifferentOptima, ImportanceWeightedMean,
-    MIN_DIFFERENT_OPTIMA_NATS, Mean, RefinedMean, RefinementPoint,
+    MIN_DIFFERENT_OPTIMA_NATS, Mean, NamedRefinement, ProtocolResult, RefinedMean, RefinementPoint,
 };
-use gap_spec::{Estimator, Split, StopKind};
+use gap_spec::{Estimator, Method, Split, StopKind};
 use std::collections::HashMap;
 
 /// Returns a cell for each variant, model, encoder and split.
@@ -53,12 +53,23 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         (!kept.is_empty()).then(|| kept.mean())
     };
     let different_optima_points = different_optima_points(&columns);
-    let refinement = refinement_points(&columns, &free_form);
-    let most_steps = refinement.last().map(|point| point.steps);
-    let refined_elbo = most_steps.map(|steps| MeasuredQuantity::refined(steps, Estimator::Elbo));
+    let refinement = refinement_points(&columns, None, &free_form);
+    let refinements = named_refinements(&columns, &free_form);
+    // The ends of `[refinement]`, or without it of the first refinement by name.
+    let first_named = refinements.first();
+    let first_named_end = first_named.and_then(|named| named.points.last());
+    let refined = refinement.last().or(first_named_end).copied();
+    let elbo_refined = match refinement.last() {
+        Some(end) => refined_mean(&columns, None, end),
+        None => first_named.map(|named| named.elbo),
+    };
     let n = cell.points.len() as u64;
-    let stops = columns.records_of_quantity(FREE_FORM_ELBO_QUANTITY);
     let untrusted = untrusted_by_reason(columns.records_of_all_quantities());
+    let elbos = columns.measured_quantities();
+    let elbos = elbos.filter(|quantity| quantity.estimator == Estimator::Elbo);
+    let elbos_of_encoder: Vec<MeasuredQuantity<'_>> = elbos
+        .filter(|quantity| matches!(quantity.method, Method::Amortized | Method::Refined))
+        .collect();
 
     Cell {
         cell: cell_name(cell),
@@ -78,10 +89,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         annealed_agreement: annealed_agreement(&columns, FREE_FORM_IW_QUANTITY),
         elbo_free_form: free_form.mean(),
         elbo_amortized: amortized.as_ref().map(PairedColumn::mean),
-        elbo_refined: refined_elbo.zip(most_steps).and_then(|(term, steps)| {
-            let mean = columns.finite_column(term)?.mean();
-            Some(RefinedMean { mean, steps })
-        }),
+        elbo_refined,
         iw_free_form: ImportanceWeightedMean {
             mean: free_form_iw.mean(),
             n_samples: columns.max_samples(FREE_FORM_IW_QUANTITY),
@@ -98,15 +106,19 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
                 && r.starts_apart_nats
                     .is_some_and(|nats| nats <= MIN_DIFFERENT_OPTIMA_NATS)
         }),
-        refined_gap: refinement.last().map(|point| point.gap),
+        refined_gap: refined.map(|point| point.gap),
         inference_gap: amortized.as_ref().map(|q| evidence.minus(q).mean()),
         iw_gap: amortized_iw
             .as_ref()
             .map(|iw| free_form_iw.minus(iw).mean()),
         generalisation_gap: None,
         negative_gaps: gap.as_ref().map_or(0, PairedColumn::count_negative),
-        unexplained_negative_gaps: unexplained_negative_gaps(&columns, &free_form),
-        unconverged: stops.filter(|r| r.stop == StopKind::BudgetSpent).count() as u64,
+        unexplained_negative_gaps: unexplained_negative_gaps(
+            &columns,
+            &free_form,
+            &elbos_of_encoder,
+        ),
+        unconverged: unconverged(&columns, FREE_FORM_ELBO_QUANTITY),
         different_optima: different_optima_points.len() as u64,
         different_optima_points,
         optima: optima_counts(columns.records_of_quantity(FREE_FORM_ELBO_QUANTITY)),
@@ -115,11 +127,14 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         untrusted_by_reason: untrusted,
         heavy_tails: count_heavy_tails(&columns),
         max_remaining_nats: largest_finite_value(&columns, |r| r.remaining_nats),
-        mean_remaining_bound_nats: mean_remaining_bound(&columns),
+        mean_remaining_bound_nats: mean_remaining_bound(&columns, FREE_FORM_ELBO_QUANTITY),
         max_remaining_bound_nats: largest_finite_value(&columns, |r| r.remaining_bound_nats),
         cost: CostsByMethod {
             amortized: columns.inference_cost(AMORTIZED_ELBO_QUANTITY),
-            refined: refined_elbo.and_then(|term| columns.inference_cost(term)),
+            refined: refined.map(|point| Cost {
+                seconds: point.seconds,
+                joint_gradients: point.joint_gradients,
+            }),
             free_form: columns
                 .inference_cost(FREE_FORM_ELBO_QUANTITY)
                 .unwrap_or_default(),
@@ -127,6 +142,8 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         },
         oracle: closed_form_comparison(&columns, &best_evidence),
         refinement,
+        refinements,
+        protocols: protocol_results(&columns, &free_form),
     }
 }
 
@@ -162,11 +179,17 @@ fn different_optima_points(columns: &CellColumns<'_>) -> Vec<DifferentOptima> {
         .collect()
 }
 
-fn refinement_points(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec<RefinementPoint> {
-    let steps = columns.refinement_steps().into_iter();
+/// Returns what is left of the gap after each number of steps of the refinement with this name, or of
+/// `[refinement]`.
+fn refinement_points<'a>(
+    columns: &CellColumns<'a>,
+    name: Option<&'a str>,
+    free_form: &PairedColumn,
+) -> Vec<RefinementPoint> {
+    let steps = columns.refinement_steps(name).into_iter();
     steps
         .filter_map(|steps| {
-            let term = MeasuredQuantity::refined(steps, Estimator::Elbo);
+            let term = MeasuredQuantity::refined_elbo(name, steps);
             let cost = columns.inference_cost(term)?;
             Some(RefinementPoint {
                 steps,
@@ -178,21 +201,76 @@ fn refinement_points(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec
         .collect()
 }
 
+/// Returns the mean ELBO at the end of a refinement.
+fn refined_mean<'a>(
+    columns: &CellColumns<'a>,
+    name: Option<&'a str>,
+    end: &RefinementPoint,
+) -> Option<RefinedMean> {
+    let quantity = MeasuredQuantity::refined_elbo(name, end.steps);
+    Some(RefinedMean {
+        mean: columns.finite_column(quantity)?.mean(),
+        steps: end.steps,
+    })
+}
+
+fn named_refinements(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec<NamedRefinement> {
+    let names = columns.names_of(Method::Refined).into_iter();
+    names
+        .filter_map(|name| {
+            let points = refinement_points(columns, Some(name), free_form);
+            Some(NamedRefinement {
+                name: name.to_owned(),
+                elbo: refined_mean(columns, Some(name), points.last()?)?,
+                points,
+            })
+        })
+        .collect()
+}
+
+fn protocol_results(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec<ProtocolResult> {
+    let names = columns.names_of(Method::FreeForm).into_iter();
+    names
+        .filter_map(|name| {
+            let quantity = MeasuredQuantity::protocol_elbo(name);
+            let elbo = columns.finite_column(quantity)?;
+            let unexplained = unexplained_negative_gaps(columns, free_form, &[quantity]);
+            Some(ProtocolResult {
+                name: name.to_owned(),
+                elbo: elbo.mean(),
+                optimisation_gap: free_form.minus(&elbo).mean(),
+                unexplained_negative_gaps: unexplained,
+                unconverged: unconverged(columns, quantity),
+                mean_remaining_bound_nats: mean_remaining_bound(columns, quantity),
+                cost: columns.inference_cost(quantity)?,
+            })
+        })
+        .collect()
+}
+
+/// Counts the datapoints whose search ended, with finite values, before it converged.
+fn unconverged<'a>(columns: &CellColumns<'a>, quantity: MeasuredQuantity<'a>) -> u64 {
+    let stops = columns.records_of_quantity(quantity);
+    stops.filter(|r| r.stop == StopKind::BudgetSpent).count() as u64
+}
+
 /// The Monte Carlo standard errors by which a datapoint's gap may be negative, beyond the distance of its `q*`
 /// to the optimum.
 const EXPLAINED_STD_ERRORS: f64 = 3.0;
 
-/// Counts the datapoints with an amortization gap, or a gap after refinement, that is more negative than the
-/// distance of `q*` to its optimum and Monte Carlo errors explain.
-fn unexplained_negative_gaps(columns: &CellColumns<'_>, free_form: &PairedColumn) -> u64 {
+/// Counts the datapoints where one of `quantities`, which are ELBOs, is above that of `q*` by more than the distance of
+/// `q*` to its optimum and Monte Carlo errors explain.
+fn unexplained_negative_gaps<'a>(
+    columns: &CellColumns<'a>,
+    free_form: &PairedColumn,
+    quantities: &[MeasuredQuantity<'a>],
+) -> u64 {
     let records = columns.finite_records_of_quantity(FREE_FORM_ELBO_QUANTITY);
     let bounds = records.map(|r| r.remaining_bound_nats.unwrap_or(0.0));
     let bounds: Vec<f64> = bounds.collect();
-    let steps = columns.refinement_steps().into_iter();
-    let refined = steps.map(|steps| MeasuredQuantity::refined(steps, Estimator::Elbo));
     let mut is_unexplained = vec![false; bounds.len()];
-    for term in std::iter::once(AMORTIZED_ELBO_QUANTITY).chain(refined) {
-        let Some(column) = columns.finite_column(term) else {
+    for &quantity in quantities {
+        let Some(column) = columns.finite_column(quantity) else {
             continue;
         };
         let gap = free_form.minus(&column);
@@ -204,9 +282,12 @@ fn unexplained_negative_gaps(columns: &CellColumns<'_>, free_form: &PairedColumn
     is_unexplained.into_iter().filter(|found| *found).count() as u64
 }
 
-/// Returns the mean bound on the distance of `q*` to its optimum; `None` if a datapoint has none.
-fn mean_remaining_bound(columns: &CellColumns<'_>) -> Option<f64> {
-    let records = columns.finite_records_of_quantity(FREE_FORM_ELBO_QUANTITY);
+/// Returns the mean bound on the distance of a search's `q` to its optimum; `None` if a datapoint has none.
+fn mean_remaining_bound<'a>(
+    columns: &CellColumns<'a>,
+    quantity: MeasuredQuantity<'a>,
+) -> Option<f64> {
+    let records = columns.finite_records_of_quantity(quantity);
     let bounds: Option<Vec<f64>> = records
         .map(|r| r.remaining_bound_nats.filter(|bound| bound.is_finite()))
         .collect();

@@ -10,8 +10,10 @@ use crate::pairing::capacity_sort_key;
 use crate::table::encoder_name;
 use crate::table::number::grouped;
 use gap_schema::Summary;
+use gap_schema::summary::{Cell, Mean};
 use gap_spec::{EncoderLabel, Split};
 use plotters::style::RGBColor;
+use std::collections::BTreeSet;
 
 /// Returns the charts that a summary has points for: if there are several variants, first one that shows them
 /// side by side; then those of each variant.
@@ -42,34 +44,64 @@ fn gap_point(category: usize, mean: Option<SeedMean>) -> Option<Point> {
     Point::with_error(category as f64, mean.mean_nats, mean.std_error_nats)
 }
 
-/// How figures show one of the gaps.
-struct GapCurve {
-    label: &'static str,
-    marker: Marker,
-    colour: RGBColor,
-    gap: fn(&SeedGroup<'_>) -> Option<SeedMean>,
+/// One of the gaps that figures show.
+#[derive(Clone, Copy)]
+enum GapCurve<'a> {
+    Amortization,
+    Approximation,
+    /// What the refinement with this name leaves, or `[refinement]`.
+    AfterRefinement(Option<&'a str>),
+    /// What the protocol with this name leaves.
+    Optimisation(&'a str),
 }
 
-const GAP_CURVES: [GapCurve; 3] = [
-    GapCurve {
-        label: "amortization",
-        marker: SERIES_MARKERS[0],
-        colour: SERIES_COLOURS[1],
-        gap: |group| group.mean(|cell| cell.amortization_gap),
-    },
-    GapCurve {
-        label: "approximation",
-        marker: SERIES_MARKERS[1],
-        colour: SERIES_COLOURS[0],
-        gap: |group| group.mean(|cell| Some(cell.approximation_gap)),
-    },
-    GapCurve {
-        label: "after refinement",
-        marker: SERIES_MARKERS[2],
-        colour: SERIES_COLOURS[2],
-        gap: |group| group.mean(|cell| cell.refined_gap),
-    },
-];
+impl<'a> GapCurve<'a> {
+    /// Returns the curves of all gaps that the groups may have.
+    fn all(groups: &[SeedGroup<'a>]) -> Vec<Self> {
+        let refinements = groups.iter().flat_map(SeedGroup::refinement_names);
+        let refinements: BTreeSet<Option<&str>> = refinements.collect();
+        let protocols = groups.iter().flat_map(SeedGroup::protocol_names);
+        let protocols: BTreeSet<&str> = protocols.collect();
+        [Self::Amortization, Self::Approximation]
+            .into_iter()
+            .chain(refinements.into_iter().map(Self::AfterRefinement))
+            .chain(protocols.into_iter().map(Self::Optimisation))
+            .collect()
+    }
+
+    fn label(self) -> String {
+        match self {
+            Self::Amortization => "amortization".to_owned(),
+            Self::Approximation => "approximation".to_owned(),
+            Self::AfterRefinement(None) => "after refinement".to_owned(),
+            Self::AfterRefinement(Some(name)) => format!("after refinement, {name}"),
+            Self::Optimisation(name) => format!("optimisation, {name}"),
+        }
+    }
+
+    fn gap(self, cell: &Cell) -> Option<Mean> {
+        match self {
+            Self::Amortization => cell.amortization_gap,
+            Self::Approximation => Some(cell.approximation_gap),
+            Self::AfterRefinement(name) => Some(cell.refinement_of(name).last()?.gap),
+            Self::Optimisation(name) => Some(cell.protocol(name)?.optimisation_gap),
+        }
+    }
+}
+
+/// Returns the colour and the marker of the `i`-th gap. Amortization, the first, has the second colour, and the other
+/// way round.
+fn gap_colour_and_marker(i: usize) -> (RGBColor, Marker) {
+    let colour = match i % SERIES_COLOURS.len() {
+        0 => 1,
+        1 => 0,
+        later => later,
+    };
+    (
+        SERIES_COLOURS[colour],
+        SERIES_MARKERS[i % SERIES_MARKERS.len()],
+    )
+}
 
 fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Chart {
     let encoders = distinct_encoders(groups);
@@ -129,23 +161,29 @@ struct GroupPlaces<'a> {
 
 fn gaps_at(groups: &[SeedGroup<'_>], places: &GroupPlaces<'_>, name: &str, title: &str) -> Chart {
     let (mut legend, mut series) = (Vec::new(), Vec::new());
-    for curve in &GAP_CURVES {
+    for (i, curve) in GapCurve::all(groups).into_iter().enumerate() {
+        let (colour, marker) = gap_colour_and_marker(i);
         for split in [Split::Test, Split::Train] {
             let style = LineStyle {
-                colour: curve.colour,
-                marker: Some(curve.marker),
+                colour,
+                marker: Some(marker),
                 dashed: split == Split::Train,
                 thickness: places.thickness,
             };
             let points = groups.iter().filter(|group| group.split() == split);
             let points: Vec<_> = points
-                .filter_map(|group| gap_point((places.place_of_group)(group)?, (curve.gap)(group)))
+                .filter_map(|group| {
+                    gap_point(
+                        (places.place_of_group)(group)?,
+                        group.mean(|cell| curve.gap(cell)),
+                    )
+                })
                 .collect();
             if points.is_empty() {
                 continue;
             }
             legend.push(LegendEntry {
-                label: format!("{}, {split}", curve.label),
+                label: format!("{}, {split}", curve.label()),
                 style,
             });
             series.push(Series {
@@ -174,33 +212,49 @@ fn gaps_at(groups: &[SeedGroup<'_>], places: &GroupPlaces<'_>, name: &str, title
 }
 
 fn gap_by_steps(groups: &[SeedGroup<'_>]) -> Chart {
-    let mut steps: Vec<u32> = groups
-        .iter()
-        .flat_map(SeedGroup::refinement_steps)
-        .collect();
-    steps.sort_unstable();
-    steps.dedup();
+    let refinements = groups.iter().flat_map(SeedGroup::refinement_names);
+    let refinements: BTreeSet<Option<&str>> = refinements.collect();
+    let steps = groups.iter().flat_map(|group| {
+        let names = refinements.iter();
+        names.flat_map(|&name| group.refinement_steps(name))
+    });
+    let steps: BTreeSet<u32> = steps.collect();
     let encoders = distinct_encoders(groups);
-    let style = |group: &SeedGroup<'_>| {
-        let i = encoders.iter().position(|&e| Some(e) == group.encoder());
-        LineStyle::for_nth_series(i.unwrap_or(0), THICK_LINE_THICKNESS)
+    let style = |group: &SeedGroup<'_>, refinement: usize| {
+        let encoder = encoders.iter().position(|&e| Some(e) == group.encoder());
+        let i = refinement * encoders.len() + encoder.unwrap_or(0);
+        LineStyle::for_nth_series(i, THICK_LINE_THICKNESS)
     };
     let with_none = || std::iter::once(0).chain(steps.iter().copied());
     let (mut legend, mut panels) = (Vec::<LegendEntry>::new(), Vec::new());
     for split in [Split::Train, Split::Test] {
         let mut series = Vec::new();
-        for group in groups.iter().filter(|group| group.split() == split) {
+        let of_split = groups.iter().filter(|group| group.split() == split);
+        let curves = of_split.flat_map(|group| {
+            let refinements = refinements.iter().enumerate();
+            refinements.map(move |(i, &name)| (group, i, name))
+        });
+        for (group, refinement, name) in curves {
             let steps = with_none().enumerate();
             let points: Vec<_> = steps
-                .filter_map(|(category, steps)| gap_point(category, group.remaining_gap(steps)))
+                .filter_map(|(category, steps)| {
+                    gap_point(category, group.remaining_gap(name, steps))
+                })
                 .collect();
             // Without refinement there is only the amortization gap, which another figure shows.
-            if group.refinement_steps().is_empty() || points.is_empty() {
+            if group.refinement_steps(name).is_empty() || points.is_empty() {
                 continue;
             }
-            let style = style(group);
-            if !legend.iter().any(|key| key.style == style) {
-                let label = encoder_name(group);
+            let style = style(group, refinement);
+            let encoder = encoder_name(group);
+            let label = match name {
+                Some(name) => format!("{encoder}, {name}"),
+                None => encoder,
+            };
+            if !legend
+                .iter()
+                .any(|key| (key.style, &key.label) == (style, &label))
+            {
                 legend.push(LegendEntry { label, style });
             }
             series.push(Series {

@@ -5,7 +5,7 @@ use crate::section::interface::Block;
 use crate::table::encoder_name;
 use crate::table::number::{plus_minus_text, significant};
 use gap_schema::Summary;
-use gap_spec::Side;
+use gap_spec::{Side, Split};
 use minijinja::HtmlEscape;
 use std::collections::BTreeSet;
 
@@ -24,7 +24,39 @@ pub(super) fn gap_sentences(summary: &Summary) -> Vec<String> {
         .filter_map(encoder_capacity_gap_sentence)
         .collect();
     sentences.extend(context_sentences(&encoders));
+    sentences.extend(protocol_sentences(summary, split));
     sentences
+}
+
+/// Returns a sentence for each model and protocol on how far it ends below `q*`.
+fn protocol_sentences(summary: &Summary, split: Split) -> Vec<String> {
+    let groups = SeedGroup::groups_of_distinct_models(summary);
+    let groups: Vec<SeedGroup<'_>> = groups.into_iter().filter(|g| g.split() == split).collect();
+    let sentence = |group: &SeedGroup<'_>, name: &str| {
+        let gap = group.mean(|cell| Some(cell.protocol(name)?.optimisation_gap))?;
+        let variant = variant_prefix(group);
+        let the = if variant.is_empty() { "The" } else { "the" };
+        let of_variant = groups.iter().filter(|g| g.variant() == group.variant());
+        let decoder = match of_variant.count() {
+            1 => String::new(),
+            _ => format!(" of the decoder fitted with {}", encoder_name(group)),
+        };
+        Some(format!(
+            "{variant}{the} optimisation gap of protocol {name}, L[q*] − L[q_p], is {} nats on {split} points{decoder}.",
+            seed_mean_text(gap)
+        ))
+    };
+    let sentences = groups.iter().flat_map(|group| {
+        let names = group.protocol_names().into_iter();
+        names.filter_map(|name| sentence(group, name))
+    });
+    sentences.collect()
+}
+
+/// Returns the beginning of a sentence on a variant; empty without variants.
+fn variant_prefix(group: &SeedGroup<'_>) -> String {
+    let variant = group.variant();
+    variant.map_or_else(String::new, |name| format!("{name}: "))
 }
 
 fn seed_mean_text(mean: SeedMean) -> String {
@@ -61,8 +93,7 @@ fn context_sentences(groups: &[&SeedGroup<'_>]) -> Vec<String> {
         let (alone, beside) = (gap(without)?, gap(with)?);
         Some(format!(
             "{}{} has an amortization gap of {} nats on {} points with context {}, and of {} with context {}{}.",
-            with.variant()
-                .map_or_else(String::new, |name| format!("{name}: ")),
+            variant_prefix(with),
             encoder_name(with),
             seed_mean_text(alone),
             with.split(),
@@ -91,8 +122,7 @@ fn encoder_capacity_gap_sentence(groups: &[&SeedGroup<'_>]) -> Option<String> {
     let (first, last) = (groups.first()?, groups.last()?);
     let gap = |group: &SeedGroup<'_>| group.mean(|cell| cell.amortization_gap);
     let (narrow, wide) = (gap(first)?, gap(last)?);
-    let variant = last.variant();
-    let variant = variant.map_or_else(String::new, |name| format!("{name}: "));
+    let variant = variant_prefix(last);
     let (from, the) = if variant.is_empty() {
         ("From", "The")
     } else {
@@ -156,6 +186,14 @@ pub(super) fn quantity_definitions(summary: &Summary) -> Vec<Block> {
             "Its two terms are on different datapoints, so their errors add in quadrature.".to_owned(),
         ),
     ];
+    let optimisation = summary.cells.iter().any(|cell| !cell.protocols.is_empty());
+    let optimisation = optimisation.then(|| {
+        (
+            "optimisation gap = L[q*] − L[q_p]",
+            "What another free-form protocol leaves, where <i>q_p</i> is what it found. All other gaps are to <i>q*</i>.".to_owned(),
+        )
+    });
+    let terms: Vec<(&str, String)> = terms.into_iter().chain(optimisation).collect();
     let spread = error_bar_meaning(&seed_counts(&SeedGroup::group_summary_cells(summary)));
     vec![
         Block::paragraph(

@@ -5,31 +5,43 @@ use crate::across_seeds::{SeedGroup, error_bar_meaning, seed_counts};
 use crate::table::number::{
     self, grouped, mean_text, plus_minus_text, significant, text_or_absent, value_or_range_text,
 };
-use crate::table::{Table, mean_gradients, mean_seconds, table_by_group};
+use crate::table::{Table, mean_gradients, mean_seconds, table_by_group, table_by_model};
 use gap_schema::Summary;
-use gap_schema::summary::{Cell, Cost, MIN_DIFFERENT_OPTIMA_NATS, Mean};
-use std::collections::BTreeMap;
+use gap_schema::summary::{Cell, Cost, MIN_DIFFERENT_OPTIMA_NATS, Mean, ProtocolResult};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns the gaps, one row for each variant, encoder and split.
 pub(super) fn gaps_table(summary: &Summary) -> Table {
-    let headings = [
-        "weights",
-        "n",
-        "seeds",
-        "evidence",
-        "approximation",
-        "amortization",
-        "one optimum",
-        "refined (steps)",
-        "IW gap",
-        "inference",
-        "neg/unconv/diff-opt/non-fin/heavy",
-    ];
     let groups = SeedGroup::group_summary_cells(summary);
+    let mut refinements: BTreeSet<Option<&str>> = groups
+        .iter()
+        .flat_map(SeedGroup::refinement_names)
+        .collect();
+    if refinements.is_empty() {
+        refinements.insert(None); // An empty column, as the other gaps of encoders have without encoders.
+    }
+    let refined_headings = refinements.iter().map(|name| match name {
+        None => "refined (steps)".to_owned(),
+        Some(name) => format!("refined, {name} (steps)"),
+    });
+    let refined_headings: Vec<String> = refined_headings.collect();
+    let refined_headings: Vec<&str> = refined_headings.iter().map(String::as_str).collect();
+    let headings = [
+        &[
+            "weights",
+            "n",
+            "seeds",
+            "evidence",
+            "approximation",
+            "amortization",
+            "one optimum",
+        ],
+        &refined_headings[..],
+        &["IW gap", "inference", "neg/unconv/diff-opt/non-fin/heavy"],
+    ]
+    .concat();
     let mut table = table_by_group(&groups, &headings, |group| {
-        let refined = group.mean(|c| c.refined_gap);
-        let steps = group.refinement_steps().last().copied();
-        vec![vec![
+        let before = [
             text_or_absent(group.encoder(), |e| grouped(e.weights)),
             value_or_range_text(group.cells.iter().map(|c| c.n)),
             group.n_seeds().to_string(),
@@ -37,10 +49,9 @@ pub(super) fn gaps_table(summary: &Summary) -> Table {
             mean_text(group.mean(|c| Some(c.approximation_gap))),
             mean_text(group.mean(|c| c.amortization_gap)),
             mean_text(group.mean(|c| c.amortization_gap_same_optimum)),
-            match (refined, steps) {
-                (Some(_), Some(steps)) => format!("{} ({steps})", mean_text(refined)),
-                _ => number::ABSENT.to_owned(),
-            },
+        ];
+        let refined = refinements.iter().map(|name| refined_text(group, *name));
+        let after = [
             mean_text(group.mean(|c| c.iw_gap)),
             mean_text(group.mean(|c| c.inference_gap)),
             format!(
@@ -51,10 +62,20 @@ pub(super) fn gaps_table(summary: &Summary) -> Table {
                 group.total(|c| c.non_finite),
                 group.total(|c| c.heavy_tails)
             ),
-        ]]
+        ];
+        vec![before.into_iter().chain(refined).chain(after).collect()]
     });
     table.notes = gap_notes(&groups);
     table
+}
+
+/// Returns the gap after the most steps of a refinement, with their number.
+fn refined_text(group: &SeedGroup<'_>, name: Option<&str>) -> String {
+    let gap = group.mean(|c| Some(c.refinement_of(name).last()?.gap));
+    match (gap, group.refinement_steps(name).last()) {
+        (Some(_), Some(steps)) => format!("{} ({steps})", mean_text(gap)),
+        _ => number::ABSENT.to_owned(),
+    }
 }
 
 fn gap_notes(groups: &[SeedGroup<'_>]) -> Vec<String> {
@@ -194,43 +215,113 @@ pub(super) fn cells_table(summary: &Summary) -> Table {
     table
 }
 
-/// Returns the gap that remains after each number of refinement steps.
+/// The heading of the column that names refinements.
+const REFINEMENT_HEADING: &str = "refinement";
+
+/// Returns the gap that remains after each number of steps of each refinement.
 pub(super) fn refinement_table(summary: &Summary) -> Table {
     let headings = [
+        REFINEMENT_HEADING,
         "steps",
         "remaining gap",
         "Monte Carlo error",
         "seconds",
         "gradients/point",
     ];
-    table_by_group(
-        &SeedGroup::group_summary_cells(summary),
-        &headings,
-        |group| {
-            let steps = std::iter::once(0).chain(group.refinement_steps());
-            steps
-                .filter_map(|steps| {
-                    let gap = group.remaining_gap(steps)?;
-                    Some(vec![
-                        steps.to_string(),
-                        mean_text(Some(gap)),
-                        significant(gap.mc_std_error_nats, 2),
-                        mean_seconds(group, |c| cost_of_steps(c, steps)),
-                        mean_gradients(group, |c| cost_of_steps(c, steps)),
-                    ])
-                })
-                .collect()
-        },
-    )
+    let groups = SeedGroup::group_summary_cells(summary);
+    let mut table = table_by_group(&groups, &headings, |group| {
+        let before = refinement_row(group, None, 0).map(|mut row| {
+            number::ABSENT.clone_into(&mut row[0]);
+            row
+        });
+        let after = group.refinement_names().into_iter().flat_map(|name| {
+            let steps = group.refinement_steps(name).into_iter();
+            steps.filter_map(move |steps| refinement_row(group, name, steps))
+        });
+        before.into_iter().chain(after).collect()
+    });
+    table.n_names += 1; // The column of refinements.
+    let has_names = summary.cells.iter().any(|c| !c.refinements.is_empty());
+    if has_names {
+        table
+    } else {
+        table.without_column(REFINEMENT_HEADING)
+    }
 }
 
-fn cost_of_steps(cell: &Cell, steps: u32) -> Option<Cost> {
+fn refinement_row(group: &SeedGroup<'_>, name: Option<&str>, steps: u32) -> Option<Vec<String>> {
+    let gap = group.remaining_gap(name, steps)?;
+    Some(vec![
+        name.unwrap_or("(unnamed)").to_owned(),
+        steps.to_string(),
+        mean_text(Some(gap)),
+        significant(gap.mc_std_error_nats, 2),
+        mean_seconds(group, |c| cost_of_steps(c, name, steps)),
+        mean_gradients(group, |c| cost_of_steps(c, name, steps)),
+    ])
+}
+
+fn cost_of_steps(cell: &Cell, name: Option<&str>, steps: u32) -> Option<Cost> {
     if steps == 0 {
         return cell.cost.amortized;
     }
-    let mut points = cell.refinement.iter();
+    let mut points = cell.refinement_of(name).iter();
     points.find(|p| p.steps == steps).map(|p| Cost {
         seconds: p.seconds,
         joint_gradients: p.joint_gradients,
     })
+}
+
+/// Returns what each other free-form protocol found, beside `q*`. Protocols belong to the model, so they are shown
+/// once for all encoders that share a decoder.
+pub(super) fn protocols_table(summary: &Summary) -> Table {
+    let headings = [
+        "protocol",
+        "L[q_p]",
+        "L[q*] − L[q_p]",
+        "Monte Carlo error",
+        "certified to",
+        "unconverged",
+        "above q*",
+        "seconds",
+        "gradients/point",
+    ];
+    let mut table = table_by_model(summary, &headings, |group| {
+        let names = group.protocol_names().into_iter();
+        names.map(|name| protocol_row(group, name)).collect()
+    });
+    table.n_names += 1; // The column of protocols.
+    if !table.rows.is_empty() {
+        table.notes = vec![
+            format!(
+                "Free-form protocols beside that of q*, in nats per datapoint on the same points and draws; ± is {}",
+                error_bar_meaning(&seed_counts(&SeedGroup::groups_of_distinct_models(summary)))
+            ),
+            "q_p: what the protocol found. A gap that is measured from q_p in place of q* is smaller by L[q*] − L[q_p]."
+                .to_owned(),
+            "certified to: mean bound on how far q_p is below an optimum. unconverged: points where it is above the \
+             protocol's own tolerance. above q*: points where the protocol found a better optimum than q*."
+                .to_owned(),
+        ];
+    }
+    table
+}
+
+fn protocol_row(group: &SeedGroup<'_>, name: &str) -> Vec<String> {
+    let gap = group.mean(|c| Some(c.protocol(name)?.optimisation_gap));
+    let bound = group.average(|c| c.protocol(name)?.mean_remaining_bound_nats);
+    let total = |count: fn(&ProtocolResult) -> u64| {
+        grouped(group.total(|c| c.protocol(name).map_or(0, count)))
+    };
+    vec![
+        name.to_owned(),
+        mean_text(group.mean(|c| Some(c.protocol(name)?.elbo))),
+        mean_text(gap),
+        text_or_absent(gap, |gap| significant(gap.mc_std_error_nats, 2)),
+        text_or_absent(bound, |nats| significant(nats, 2)),
+        total(|p| p.unconverged),
+        total(|p| p.unexplained_negative_gaps),
+        mean_seconds(group, |c| Some(c.protocol(name)?.cost)),
+        mean_gradients(group, |c| Some(c.protocol(name)?.cost)),
+    ]
 }

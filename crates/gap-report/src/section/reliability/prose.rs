@@ -17,7 +17,8 @@ pub(super) fn negative_gaps_sentence(summary: &Summary) -> Option<String> {
     let (mut n, mut negative, mut unexplained, mut largest) = (0, 0, 0, 0.0_f64);
     for cell in &summary.cells {
         let distance = cell.mean_remaining_bound_nats.unwrap_or(0.0).max(0.0);
-        let refined = cell.refinement.iter().map(|point| point.gap);
+        let named = cell.refinements.iter().flat_map(|named| &named.points);
+        let refined = cell.refinement.iter().chain(named).map(|point| point.gap);
         for gap in cell.amortization_gap.into_iter().chain(refined) {
             let std_error = gap.std_error_nats.max(gap.mc_std_error_nats);
             let highest = gap.mean_nats + NEGATIVE_STD_ERRORS * std_error;
