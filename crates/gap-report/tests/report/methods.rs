@@ -203,3 +203,18 @@ fn every_method_is_in_the_page_the_figures_and_the_csv() {
     let sentence = "The optimisation gap of protocol published, L[q*] − L[q_p], is 0.40 ± 0.17 nats on test points.";
     assert!(text.contains(sentence), "{text}");
 }
+
+#[test]
+fn a_bound_that_was_estimated_below_zero_makes_no_gap_negative() {
+    let mut records = [by_hand(), protocol("again", [0.0; 3])].concat();
+    for record in &mut records {
+        record.std_error_nats = 0.0;
+        if record.method == Method::FreeForm && record.method_name.is_none() {
+            record.remaining_bound_nats = Some(-0.01);
+        }
+    }
+    let cell = cell(&records);
+    // One gap after refinement is zero, and so are those of the protocol.
+    assert_eq!(cell.unexplained_negative_gaps, 0);
+    assert_eq!(cell.protocols[0].unexplained_negative_gaps, 0);
+}

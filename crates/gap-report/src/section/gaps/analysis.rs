@@ -266,7 +266,8 @@ fn unexplained_negative_gaps<'a>(
     quantities: &[MeasuredQuantity<'a>],
 ) -> u64 {
     let records = columns.finite_records_of_quantity(FREE_FORM_ELBO_QUANTITY);
-    let bounds = records.map(|r| r.remaining_bound_nats.unwrap_or(0.0));
+    // A bound may be estimated below zero, and explains nothing then.
+    let bounds = records.map(|r| r.remaining_bound_nats.unwrap_or(0.0).max(0.0));
     let bounds: Vec<f64> = bounds.collect();
     let mut is_unexplained = vec![false; bounds.len()];
     for &quantity in quantities {
