@@ -1,4 +1,4 @@
-//! One experiment with several free-form protocols and several refinements: each of them is in the records, the
+//! One experiment with several free-form protocols, refinements and objectives: each of them is in the records, the
 //! summary, the tables and the curves, and none takes the place of another.
 
 #![cfg(feature = "compute")]
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 /// Two protocols beside that of `q*`: the same search under another name, and a published one that is stopped long
-/// before its own rule would; and two refinements beside the unnamed one.
+/// before its own rule would; two refinements beside the unnamed one; and two further objectives of one network.
 const METHODS: &str = r#"
 [protocols.again]
 starts = ["prior", "encoder"]
@@ -33,7 +33,25 @@ rule = "adam"
 steps = [2]
 n_samples = 64
 
+[[encoders]]
+kind = "mlp"
+hidden = [4]
+objective = { kind = "importance-weighted", n_importance = 8 }
+
+[[encoders]]
+kind = "mlp"
+hidden = [4]
+objective = "reweighted-wake"
+
 "#;
+
+/// The names of the encoders.
+const ENCODERS: [&str; 4] = [
+    "linear",
+    "mlp-4",
+    "mlp-4-importance-weighted-8",
+    "mlp-4-reweighted-wake-5",
+];
 
 fn with_methods() -> String {
     edited(
@@ -71,8 +89,10 @@ fn every_method_is_in_the_records_the_summary_the_tables_and_the_curves() {
     let coordinates: Vec<_> = coordinates.collect();
     let distinct: BTreeSet<_> = coordinates.iter().cloned().collect();
     assert_eq!(coordinates.len(), distinct.len());
-    // `q*` and two protocols; for each of two encoders its `q`, and after 1, 5, 2, 20 and 2 steps.
-    assert_eq!(distinct.len(), 20 * (3 + 2 * 6));
+    // `q*` and two protocols; for each of four encoders its `q`, and after 1, 5, 2, 20 and 2 steps.
+    assert_eq!(distinct.len(), 20 * (3 + 4 * 6));
+    let encoders: BTreeSet<String> = coordinates.iter().filter_map(|c| c.2.clone()).collect();
+    assert_eq!(encoders, ENCODERS.map(str::to_owned).into());
     let names: BTreeSet<(Method, Option<&str>)> = rows
         .iter()
         .map(|row| (row.method, row.method_name.as_deref()))
@@ -89,7 +109,17 @@ fn every_method_is_in_the_records_the_summary_the_tables_and_the_curves() {
     }
 
     let summary = bench.json("out/summary.json");
-    assert_eq!(cells(&summary).len(), 4);
+    let names: BTreeSet<&str> = cells(&summary)
+        .iter()
+        .map(|cell| cell["cell"].as_str().unwrap())
+        .collect();
+    let expected = ENCODERS.map(|encoder| {
+        ["test", "train"].map(|split| format!("seed=0/encoder={encoder}/split={split}"))
+    });
+    assert_eq!(
+        names,
+        expected.iter().flatten().map(String::as_str).collect()
+    );
     for cell in cells(&summary) {
         // The same search on the same draws ends at the same `q`.
         let again = named(&cell["protocols"], "again");
@@ -165,8 +195,61 @@ fn every_method_is_in_the_records_the_summary_the_tables_and_the_curves() {
         assert!(by_encoder.contains(&format!("\n{curve}\n")), "{curve}");
     }
     let by_steps = figure("gap-by-refinement-steps");
-    for curve in ["mlp-4", "mlp-4, adam", "linear, newton"] {
+    for curve in [
+        "mlp-4",
+        "mlp-4, adam",
+        "linear, newton",
+        "mlp-4-reweighted-wake-5, adam",
+    ] {
         assert!(by_steps.contains(&format!("\n{curve}\n")), "{curve}");
+    }
+    for encoder in ENCODERS {
+        assert!(
+            stdout.contains(&format!("\n{encoder} ")),
+            "{encoder} in {stdout}"
+        );
+        assert!(by_encoder.contains(&format!("\n{encoder}\n")), "{encoder}");
+    }
+}
+
+#[test]
+fn an_objective_fits_another_encoder_and_its_cost_counts_all_its_draws() {
+    let bench = Bench::with(&with_methods());
+    let summary = bench.summary_of_run("out", &[]);
+    let cell = |encoder: &str| {
+        let name = format!("seed=0/encoder={encoder}/split=test");
+        let mut all = cells(&summary).iter();
+        all.find(|cell| cell["cell"] == name).unwrap()
+    };
+    let [_, elbo, weighted, wake] = ENCODERS.map(cell);
+    assert_eq!(elbo["encoder"].get("objective"), None);
+    assert_eq!(weighted["encoder"]["objective"], "importance-weighted-8");
+    assert_eq!(wake["encoder"]["objective"], "reweighted-wake-5");
+    for (cell, n_importance) in [(elbo, 1.0), (weighted, 8.0), (wake, 5.0)] {
+        // 150 steps of 50 points.
+        let gradients = number(cell, "/cost/encoder_fit/joint_gradients");
+        assert_eq!(gradients, 150.0 * 50.0 * n_importance);
+        assert_eq!(cell["encoder"]["weights"], elbo["encoder"]["weights"]);
+        // All are measured against one `q*`.
+        assert_eq!(cell["elbo_free_form"], elbo["elbo_free_form"]);
+    }
+    let gaps = [elbo, weighted, wake].map(|cell| number(cell, "/amortization_gap/mean_nats"));
+    assert!(
+        gaps[0] != gaps[1] && gaps[1] != gaps[2] && gaps[0] != gaps[2],
+        "{gaps:?}"
+    );
+    // A fit by another objective is one too: its encoder is far better than the random weights that it starts from.
+    let unfitted = bench.summary_of_run(
+        "unfitted",
+        &["--set", "encoder_training.learning_rate=1e-9"],
+    );
+    for (cell, unfitted) in cells(&summary).iter().zip(cells(&unfitted)) {
+        let [fitted, unfitted] = [cell, unfitted].map(|c| number(c, "/amortization_gap/mean_nats"));
+        assert!(
+            fitted < 0.7 * unfitted,
+            "{}: {fitted} {unfitted}",
+            cell["cell"]
+        );
     }
 }
 
@@ -174,8 +257,10 @@ fn every_method_is_in_the_records_the_summary_the_tables_and_the_curves() {
 fn further_methods_leave_every_other_number_as_it_was() {
     let bench = Bench::with(&with_methods());
     let more = bench.summary_of_run("more", &[]);
-    let start = METHODS.trim_start();
-    let without = edited(&with_methods(), start, "");
+    // Encoders of other objectives are cells of their own, and stay.
+    let start = METHODS.find("[protocols.again]").unwrap();
+    let end = METHODS.find("[[encoders]]").unwrap();
+    let without = edited(&with_methods(), &METHODS[start..end], "");
     fs::write(bench.path("spec.toml"), without).unwrap();
     let fewer = bench.summary_of_run("fewer", &[]);
     for (more, fewer) in cells(&more).iter().zip(cells(&fewer)) {
@@ -229,6 +314,16 @@ fn a_bad_name_or_a_name_twice_is_one_clear_error() {
             "[protocols.again]",
             "[protocols.published]",
             "duplicate key `published`; keep one of the two",
+        ),
+        (
+            "objective = \"reweighted-wake\"",
+            "objective = \"elbo\"",
+            "`encoders` has `mlp-4` twice; results could not tell them apart",
+        ),
+        (
+            "n_importance = 8",
+            "n_importance = 1",
+            "`encoders[2].objective.n_importance` is 1, and one draw has nothing to be weighed against; use 2 or more",
         ),
     ] {
         let bench = Bench::with(&edited(&with_methods(), old, new));

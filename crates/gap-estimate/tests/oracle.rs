@@ -16,7 +16,10 @@ use gap_infer::{
     StopReason, VariationalFamily, VariationalParams,
 };
 use gap_model::{Activation, LatentVariableModel, LinearGaussian};
-use gap_spec::{Count, Diagnostics, Phase, Positive, Precision, StoppingRule, TrainingSpec, Trust};
+use gap_spec::{
+    Count, Diagnostics, ObjectiveSpec, Phase, Positive, Precision, StoppingRule, TrainingSpec,
+    Trust,
+};
 use gap_torch::SeedKey;
 use oracle_problem::{drawn, optimum, oracle};
 use tch::Device;
@@ -286,7 +289,7 @@ fn a_linear_encoder_reaches_the_optimum_and_refining_keeps_it() {
         &family,
         &mut encoder,
         &data,
-        &training,
+        (&training, &ObjectiveSpec::ELBO),
         SeedKey::root(9),
         &|_| (),
     )

@@ -185,6 +185,7 @@ pub fn read_encoder(
             hidden: layout.encoder.widths(),
             weights: encoder.network().n_weights(),
             context: layout.context(),
+            objective: layout.encoder.objective.label(),
         },
         family: family::build_family(layout.family, layout.latent_dim),
         encoder,

@@ -91,6 +91,7 @@ pub fn measure_own_model(
         hidden: Vec::new(),
         weights: encoder.n_weights(),
         context: 1,
+        objective: None,
     });
     let of_model = Measurement {
         model,

@@ -146,7 +146,7 @@ averaged = true
 rule = "averaged-newton"
 below_nats = 0.01
 "#,
-    // Several protocols and refinements.
+    // Several protocols, refinements and objectives.
     r#"
 name = "methods"
 question = "Is it read?"
@@ -154,7 +154,7 @@ surprise = "It is not."
 seeds = [0]
 data = { name = "digits-binarized", train_points = 100, measure_train = 4, measure_test = 3 }
 encoder_training = { steps = 2, batch_size = 5, learning_rate = 0.01, n_samples = 1 }
-encoders = [{ kind = "linear" }]
+encoders = [{ kind = "linear" }, { kind = "linear", objective = { kind = "importance-weighted", n_importance = 3 } }, { kind = "linear", objective = "reweighted-wake" }]
 
 [model]
 kind = "mlp-decoder"
@@ -344,6 +344,7 @@ fn words() -> Vec<String> {
         of(gap_spec::DecoderSharing::ALL),
         of(gap_spec::EncoderKind::ALL),
         of(gap_spec::EncoderInputs::ALL),
+        of(gap_spec::ObjectiveKind::ALL),
         of(gap_spec::Protocol::ALL),
         of(gap_spec::StepRule::ALL),
         of(gap_spec::NoiseSource::ALL),

@@ -25,7 +25,7 @@ refinement = { steps = [1, 2], n_samples = 16 }
 encoder_training = { steps = 2, batch_size = 5, learning_rate = 0.01, n_samples = 1 }
 evaluation = { batch_size = 10 }
 free_form = { max_steps = 100 }
-encoders = [{ kind = "linear" }, { kind = "mlp", hidden = [6, 7] }, { kind = "conv", channels = [2, 3] }]
+encoders = [{ kind = "linear" }, { kind = "mlp", hidden = [6, 7] }, { kind = "conv", channels = [2, 3] }, { kind = "linear", objective = { kind = "importance-weighted", n_importance = 5 } }]
 
 [model]
 kind = "mlp-decoder"
@@ -259,13 +259,13 @@ fn every_count_at_its_largest_is_refused_by_its_key_or_takes_only_time() {
 #[test]
 fn memory_is_refused_from_where_it_ends_with_the_numbers_in_the_message() {
     let draws = |n: u32| overridden(SPECS[0], &[format!("encoder_training.n_samples={n}")]);
-    // Five datapoints with this many draws, each of three normals, three latent variables and three scores.
-    let bytes = |n: u32| 5 * u64::from(n) * 9 * 4;
-    let n = 100_000_000;
+    // Five datapoints with five times as many draws, each of three normals, three latent variables and three scores.
+    let bytes = |n: u32| 5 * 5 * u64::from(n) * 9 * 4;
+    let n = 20_000_000;
     let error = n_stages_on(Some(bytes(n)), &draws(n).unwrap()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`encoder_training.n_samples` is 100000000, with which fitting mlp-6-7 takes at least 18.0 GB of memory, and there is 18.0 GB; use a smaller number, or a machine with more memory"
+        "`encoder_training.n_samples` is 20000000, with which fitting linear-importance-weighted-5 takes at least 18.0 GB of memory, and there is 18.0 GB; use a smaller number, or a machine with more memory"
     );
     n_stages_on(Some(bytes(n) + GIB), &draws(n).unwrap()).unwrap();
     n_stages_on(None, &draws(u32::MAX).unwrap()).unwrap();

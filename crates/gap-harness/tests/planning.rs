@@ -142,6 +142,50 @@ fn a_method_that_is_added_or_changed_keeps_the_stages_of_the_others() {
     ))));
 }
 
+#[test]
+fn encoders_of_one_network_and_several_objectives_are_fitted_and_measured_apart() {
+    let mlp = "[[encoders]]\nkind = \"mlp\"\nhidden = [4]\n";
+    let with = |objective: &str| edited(mlp, &format!("{mlp}\n{mlp}objective = {objective}\n"));
+    let of_seed_3 =
+        plan_of(&with("\"importance-weighted\"").replace("seeds = [0, 1]", "seeds = [3]"));
+    insta::assert_snapshot!(titles(&of_seed_3), @r"
+    seed 3: model
+    seed 3: free-form, train points 0 to 2
+    seed 3: free-form, test points 0 to 1
+    seed 3: fit linear
+    seed 3: measure linear, train points 0 to 2
+    seed 3: measure linear, test points 0 to 1
+    seed 3: fit mlp-4
+    seed 3: measure mlp-4, train points 0 to 2
+    seed 3: measure mlp-4, test points 0 to 1
+    seed 3: fit mlp-4-importance-weighted-5
+    seed 3: measure mlp-4-importance-weighted-5, train points 0 to 2
+    seed 3: measure mlp-4-importance-weighted-5, test points 0 to 1
+    ");
+    // The default is the same stage whether it is written out or not; another objective, or another number, is another.
+    let weighted = ids(&plan_of(&with("\"importance-weighted\"")));
+    let n_other = |objective: &str| {
+        ids(&plan_of(&with(objective)))
+            .difference(&weighted)
+            .count()
+    };
+    assert_eq!(
+        n_other("{ kind = \"importance-weighted\", n_importance = 5 }"),
+        0
+    );
+    // A fit and two chunks of points, for each of two seeds.
+    assert_eq!(
+        n_other("{ kind = \"importance-weighted\", n_importance = 6 }"),
+        6
+    );
+    assert_eq!(n_other("\"reweighted-wake\""), 6);
+    let elbo = ids(&plan_of(&edited(
+        mlp,
+        &format!("{mlp}objective = \"elbo\"\n"),
+    )));
+    assert_eq!(elbo, ids(&plan()));
+}
+
 /// [`SPEC`] with two ascents and without encoders.
 fn ascents() -> String {
     let section = |from: &str, to: &str| {

@@ -30,6 +30,7 @@
 mod checkpoints;
 mod encoder_pass;
 mod minibatches;
+pub mod objective;
 mod scores;
 mod step;
 mod trainer;
@@ -41,8 +42,9 @@ pub use checkpoints::FitContext;
 use encoder_pass::{EncoderData, EncoderLearner, can_train_without_tensors};
 use gap_data::Dataset;
 use gap_model::{DecoderLearner, LatentVariableModel, MlpDecoder, NetworkLearner};
-use gap_spec::TrainingSpec;
+use gap_spec::{Count, ObjectiveSpec, TrainingSpec};
 use gap_torch::SeedKey;
+use objective::build_objective;
 use scores::FrozenModel;
 use std::time::Instant;
 use trainer::{FitSettings, FitSubject, Trainer};
@@ -62,9 +64,9 @@ pub struct TrainingCost {
     pub joint_gradients: u64,
 }
 
-/// Fits `encoder` to the frozen `model`.
+/// Fits `encoder` to the frozen `model`, by `objective`.
 ///
-/// `∇_λ ELBO` is computed from the score and pulled back through the encoder, so the decoder is never
+/// Its gradient in `λ` is computed from the score and pulled back through the encoder, so the decoder is never
 /// differentiated with respect to its weights. `context` is told how far the fit is, and keeps its checkpoints.
 ///
 /// # Errors
@@ -75,25 +77,35 @@ pub fn fit_encoder(
     family: &dyn VariationalFamily,
     encoder: &mut Encoder,
     data: &Dataset,
-    training: &TrainingSpec,
+    (training, objective): (&TrainingSpec, &ObjectiveSpec),
     key: SeedKey,
     context: &dyn FitContext,
 ) -> Result<TrainingCost, InferError> {
     let clock = Instant::now();
+    let by_elbo = objective.is_elbo();
+    let objective = build_objective(objective);
+    // Of each datapoint, a step has so many sets of the draws that the objective weighs against each other.
+    let n_sets = training.n_samples.get();
+    let n_samples = n_sets.saturating_mul(objective.draws_per_estimate());
+    let training = &TrainingSpec {
+        n_samples: Count::new(n_samples),
+        ..*training
+    };
     let subject = FitSubject {
         what: "encoder",
         rate_key: "encoder_training.learning_rate",
     };
     let (network, standardization) = encoder.parts_for_fitting();
     let learner = NetworkLearner::new(network, minibatch_size(training, data));
-    let on_rows = can_train_without_tensors(&learner, family, data) && model.is_on_kernels();
+    let on_rows =
+        by_elbo && can_train_without_tensors(&learner, family, data) && model.is_on_kernels();
     let data_of_encoder = EncoderData {
         data,
         standardization,
     };
     let trainer = Trainer {
         encoder: EncoderLearner::new(learner, family, data_of_encoder, model.device(), on_rows),
-        scores: FrozenModel::new(model, data, on_rows)?,
+        scores: FrozenModel::new(model, objective.as_ref(), data, on_rows)?,
     };
     let fit = FitSettings {
         subject,
@@ -107,7 +119,7 @@ pub fn fit_encoder(
         seconds: earlier + clock.elapsed().as_secs_f64(),
         joint_gradients: u64::from(training.steps.get())
             .saturating_mul(minibatch_size(training, data) as u64)
-            .saturating_mul(u64::from(training.n_samples.get())),
+            .saturating_mul(u64::from(n_samples)),
     })
 }
 

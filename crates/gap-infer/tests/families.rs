@@ -10,7 +10,7 @@ use gap_infer::family::build_family;
 use gap_infer::train::fit_encoder;
 use gap_infer::{DiagonalGaussian, Encoder, RowTransform, VariationalFamily, VariationalParams};
 use gap_model::{Activation, FloatNumber, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
-use gap_spec::{Count, Family, Positive, Precision, TrainingSpec};
+use gap_spec::{Count, Family, ObjectiveSpec, Positive, Precision, TrainingSpec};
 use gap_torch::device::set_one_thread_per_operation;
 use gap_torch::{NoiseStream, SeedKey, to_element_values};
 use searches::{CPU, losses, of_digits, only, searched};
@@ -361,7 +361,7 @@ fn an_encoder_learns_to_say_the_parameters_of_any_family() {
             family.as_ref(),
             &mut encoder,
             &data,
-            &training,
+            (&training, &ObjectiveSpec::ELBO),
             key,
             &|_| (),
         )

@@ -10,7 +10,7 @@ use gap_infer::{
 };
 use gap_model::likelihood::{LearnedGaussian, LearnedScale};
 use gap_model::{Activation, LatentVariableModel, Likelihood, Mlp, MlpDecoder};
-use gap_spec::{Count, Phase, Positive, Precision, StoppingRule, TrainingSpec};
+use gap_spec::{Count, ObjectiveSpec, Phase, Positive, Precision, StoppingRule, TrainingSpec};
 use gap_torch::{SeedKey, sobol_normal_points};
 use tch::{Device, Kind, Tensor};
 
@@ -166,7 +166,7 @@ fn an_encoder_fit_leaves_the_decoder_alone_and_gains() {
         &family,
         &mut encoder,
         &data,
-        &TRAINING,
+        (&TRAINING, &ObjectiveSpec::ELBO),
         SeedKey::root(5),
         &|done| seen.set(done),
     )

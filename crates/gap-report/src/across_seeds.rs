@@ -5,7 +5,7 @@
 //! kept apart from both.
 
 use crate::paired_column::mean_and_std_error;
-use crate::pairing::capacity_sort_key;
+use crate::pairing::encoder_sort_key;
 use crate::variant::variant_sort_key;
 use gap_schema::Summary;
 use gap_schema::summary::{Cell, Mean};
@@ -61,8 +61,8 @@ pub(crate) struct SeedGroup<'a> {
 }
 
 impl<'a> SeedGroup<'a> {
-    /// Returns the groups of a summary, sorted by variant, data set and family, then by the encoder's capacity,
-    /// then with training before test points.
+    /// Returns the groups of a summary, sorted by variant, data set and family, then by the encoder's objective and
+    /// capacity, then with training before test points.
     pub(crate) fn group_summary_cells(summary: &'a Summary) -> Vec<Self> {
         let mut cells: Vec<&Cell> = summary.cells.iter().collect();
         cells.sort_by(|a, b| group_key(a).cmp(&group_key(b)).then(a.seed.cmp(&b.seed)));
@@ -80,6 +80,11 @@ impl<'a> SeedGroup<'a> {
 
     pub(crate) fn encoder(&self) -> Option<&'a EncoderLabel> {
         self.cells[0].encoder.as_ref()
+    }
+
+    /// Returns the objective of the group's encoder; `None` for the ELBO, and without an encoder.
+    pub(crate) fn objective(&self) -> Option<&'a str> {
+        self.encoder()?.objective.as_deref()
     }
 
     pub(crate) fn split(&self) -> Split {
@@ -168,7 +173,7 @@ impl<'a> SeedGroup<'a> {
 }
 
 fn group_key(cell: &Cell) -> impl Ord + use<'_> {
-    let encoder = capacity_sort_key(cell.encoder.as_ref());
+    let encoder = encoder_sort_key(cell.encoder.as_ref());
     let variant = variant_sort_key(cell.variant.as_deref());
     (variant, &cell.dataset, cell.family, encoder, cell.split)
 }

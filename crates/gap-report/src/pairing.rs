@@ -5,7 +5,7 @@
 
 use crate::variant::variant_sort_key;
 use gap_schema::record::Record;
-use gap_spec::{EncoderKind, EncoderLabel, Estimator, Family, Method, Split};
+use gap_spec::{EncoderLabel, Estimator, Family, Method, Split};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One quantity that is measured on a datapoint.
@@ -63,11 +63,13 @@ pub(crate) struct PairedCell<'a> {
     pub(crate) points: Vec<DatapointTerms<'a>>,
 }
 
-/// Orders encoders by capacity: by kind (linear, perceptron, convolutional), then by the number of weights.
-pub(crate) fn capacity_sort_key(
-    encoder: Option<&EncoderLabel>,
-) -> Option<(EncoderKind, u64, &[u32], u32)> {
-    encoder.map(|e| (e.kind, e.weights, e.hidden.as_slice(), e.context))
+/// Orders encoders by objective, the ELBO first, and then by capacity: by kind (linear, perceptron, convolutional), then
+/// by the number of weights.
+pub(crate) fn encoder_sort_key(encoder: Option<&EncoderLabel>) -> impl Ord + use<'_> {
+    encoder.map(|e| {
+        let capacity = (e.kind, e.weights, e.hidden.as_slice(), e.context);
+        (e.objective.as_deref(), capacity)
+    })
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -122,7 +124,7 @@ pub(crate) fn pair_records<'a>(records: impl Iterator<Item = &'a Record>) -> Vec
         let place = |cell: &PairedCell<'_>| (cell.seed, cell.family, cell.split);
         let a_place = (
             a.seed,
-            capacity_sort_key(a.encoder),
+            encoder_sort_key(a.encoder),
             a.dataset,
             a.model,
             place(a),
@@ -130,7 +132,7 @@ pub(crate) fn pair_records<'a>(records: impl Iterator<Item = &'a Record>) -> Vec
         let variants = variant_sort_key(a.variant).cmp(&variant_sort_key(b.variant));
         variants.then(a_place.cmp(&(
             b.seed,
-            capacity_sort_key(b.encoder),
+            encoder_sort_key(b.encoder),
             b.dataset,
             b.model,
             place(b),

@@ -80,13 +80,17 @@ fn visit_encoder_columns(row: &mut impl ColumnVisitor) -> Result<Option<EncoderL
     let hidden = row.visit_column("encoder_hidden", encoder_field(|e| e.hidden.clone()))?;
     let weights = row.visit_column("encoder_weights", encoder_field(|e| e.weights))?;
     let context = row.visit_column("encoder_context", encoder_field(|e| e.context))?;
+    let objective = row.visit_newer_column("encoder_objective", None, |record| {
+        record.encoder.as_ref().and_then(|e| e.objective.clone())
+    })?;
     match (kind, hidden, weights, context) {
-        (None, None, None, None) => Ok(None),
+        (None, None, None, None) if objective.is_none() => Ok(None),
         (Some(kind), Some(hidden), Some(weights), Some(context)) => Ok(Some(EncoderLabel {
             kind,
             hidden,
             weights,
             context,
+            objective,
         })),
         _ => Err("has an encoder in some of the columns `encoder_…`, but not in all".to_owned()),
     }

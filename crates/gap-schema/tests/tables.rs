@@ -70,6 +70,7 @@ fn full(hidden: Vec<u32>) -> Record {
             hidden,
             weights: u64::MAX,
             context: 1,
+            objective: Some("importance-weighted-5".to_owned()),
         }),
         method: Method::Refined,
         method_name: Some("adam".to_owned()),

@@ -135,6 +135,9 @@ impl ExperimentSpec {
         self.ascents
             .values_mut()
             .for_each(AscentSpec::fill_in_defaults);
+        for encoder in &mut self.encoders {
+            encoder.objective.fill_in_defaults();
+        }
         let refinements = self.refinement.iter_mut();
         for refinement in refinements.chain(self.refinements.values_mut()) {
             let rule = refinement.step_rule_for(self.family.kind);

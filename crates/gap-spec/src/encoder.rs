@@ -3,6 +3,7 @@
 use crate::activation::Activation;
 use crate::named_enum;
 use crate::number::Count;
+use crate::objective::ObjectiveSpec;
 use serde::{Deserialize, Serialize};
 
 named_enum! {
@@ -52,6 +53,9 @@ pub struct EncoderSpec {
     /// levels from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<EncoderInputs>,
+    /// What it is fitted by. Default: the ELBO.
+    #[serde(default, skip_serializing_if = "ObjectiveSpec::is_elbo")]
+    pub objective: ObjectiveSpec,
 }
 
 impl EncoderSpec {
@@ -68,6 +72,7 @@ impl EncoderSpec {
             context: None,
             activation: None,
             inputs: None,
+            objective: ObjectiveSpec::ELBO,
         }
     }
 
@@ -86,9 +91,15 @@ impl EncoderSpec {
         self.activation.unwrap_or(Activation::Tanh)
     }
 
-    /// A short name: `linear`, `mlp-64`, `mlp-256-256`, `conv-16-32`.
+    /// The name of its network: `linear`, `mlp-64`, `mlp-256-256`, `conv-16-32`.
+    pub fn network_name(&self) -> String {
+        encoder_name(self.kind, &self.widths(), None)
+    }
+
+    /// The name of its network, and of its objective if that is not the ELBO: `mlp-64-importance-weighted-5`.
     pub fn name(&self) -> String {
-        encoder_name(self.kind, &self.widths())
+        let objective = self.objective.label();
+        encoder_name(self.kind, &self.widths(), objective.as_deref())
     }
 }
 
@@ -104,18 +115,22 @@ pub struct EncoderLabel {
     /// The number of observations that it sees: the datapoint's own and its neighbours'; 1 if the data have no
     /// order.
     pub context: u32,
+    /// What it was fitted by, as in [`ObjectiveSpec::label`]; `None` for the ELBO.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub objective: Option<String>,
 }
 
 impl EncoderLabel {
-    /// A short name: `linear`, `mlp-64`, `mlp-256-256`.
+    /// A short name, as [`EncoderSpec::name`] gives it.
     pub fn short_name(&self) -> String {
-        encoder_name(self.kind, &self.hidden)
+        encoder_name(self.kind, &self.hidden, self.objective.as_deref())
     }
 }
 
-fn encoder_name(kind: EncoderKind, hidden: &[u32]) -> String {
+fn encoder_name(kind: EncoderKind, hidden: &[u32], objective: Option<&str>) -> String {
     std::iter::once(kind.to_string())
         .chain(hidden.iter().map(u32::to_string))
+        .chain(objective.map(str::to_owned))
         .collect::<Vec<_>>()
         .join("-")
 }

@@ -30,6 +30,7 @@ pub mod likelihood;
 pub mod model;
 mod named;
 pub mod number;
+pub mod objective;
 pub mod pictures;
 pub mod precision;
 pub mod problem;
@@ -56,6 +57,7 @@ pub use model::{
     DecoderSharing, MAX_CONDITION_NUMBER, MAX_CONDITION_NUMBER_IN_DOUBLE, ModelKind, ModelSpec,
 };
 pub use number::{Count, Positive};
+pub use objective::{ObjectiveKind, ObjectiveSpec};
 pub use pictures::PicturesSpec;
 pub use precision::{FloatPrecision, Precision};
 pub use problem::{Experiment, Problem};

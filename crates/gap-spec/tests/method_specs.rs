@@ -1,4 +1,5 @@
-//! `[protocols.NAME]` and `[refinements.NAME]`: their defaults, and refusals that name the key.
+//! `[protocols.NAME]`, `[refinements.NAME]` and the objectives of encoders: their defaults, and refusals that name the
+//! key.
 #![expect(
     clippy::unwrap_used,
     reason = "clippy allows it in test functions, not in what they call"
@@ -6,8 +7,11 @@
 
 mod spec;
 
-use gap_spec::{CheckedSpec, Precision, Protocol, Start, StepRule};
-use spec::{DIGITS, edited, parsed, with};
+use gap_spec::document::write;
+use gap_spec::{
+    CheckedSpec, Count, ObjectiveKind, ObjectiveSpec, Precision, Protocol, Start, StepRule,
+};
+use spec::{DIGITS, edited, experiment, joint, parsed, with};
 
 const METHODS: &str = r#"[protocols.published]
 protocol = "adam-cremer-2018"
@@ -158,4 +162,141 @@ fn what_does_not_go_with_other_sections_is_refused_with_its_key() {
         ),
         "{error}"
     );
+}
+
+/// The valid spec with these keys of its second encoder, an `mlp` of 64 units, from line 37.
+fn with_objective(keys: &str) -> String {
+    edited("hidden = [64]", &format!("hidden = [64]\n{keys}"))
+}
+
+#[test]
+fn an_objective_is_a_name_or_a_table_and_marks_the_name_of_its_encoder() {
+    let objective = |keys: &str| {
+        let spec = parsed(&with_objective(keys)).unwrap();
+        let encoder = &spec.encoders[1];
+        (encoder.objective, encoder.name())
+    };
+    let weighted = |n: u32| ObjectiveSpec {
+        kind: ObjectiveKind::ImportanceWeighted,
+        n_importance: Some(Count::new(n)),
+    };
+    let plain = (ObjectiveSpec::ELBO, "mlp-64".to_owned());
+    for keys in [
+        "",
+        "objective = \"elbo\"",
+        "objective = { kind = \"elbo\" }",
+    ] {
+        assert_eq!(objective(keys), plain, "{keys}");
+    }
+    let five = (weighted(5), "mlp-64-importance-weighted-5".to_owned());
+    for keys in [
+        "objective = \"importance-weighted\"",
+        "objective = { kind = \"importance-weighted\" }",
+        "objective = { kind = \"importance-weighted\", n_importance = 5 }",
+        "objective.kind = \"importance-weighted\"",
+    ] {
+        assert_eq!(objective(keys), five, "{keys}");
+    }
+    let (fifty, name) =
+        objective("objective = { kind = \"importance-weighted\", n_importance = 50 }");
+    assert_eq!(
+        (fifty.draws_per_estimate(), &*name),
+        (50, "mlp-64-importance-weighted-50")
+    );
+    let (_, name) = objective("objective = \"reweighted-wake\"");
+    assert_eq!(name, "mlp-64-reweighted-wake-5");
+}
+
+#[test]
+fn an_objective_is_written_as_it_is_read() {
+    let text = with_objective("objective = { kind = \"reweighted-wake\", n_importance = 7 }");
+    let read = experiment(&text).unwrap();
+    let written = write(&read);
+    assert_eq!(experiment(written).unwrap(), read);
+    let elbo = experiment(&with_objective("objective = \"elbo\"")).unwrap();
+    assert_eq!(write(&elbo), write(&experiment(DIGITS).unwrap()));
+}
+
+#[test]
+fn one_network_may_be_fitted_by_several_objectives() {
+    let twice = |objective: &str| {
+        let second =
+            format!("hidden = [64]\n\n[[encoders]]\nkind = \"mlp\"\nhidden = [64]\n{objective}");
+        parsed(&edited("hidden = [64]", &second))
+    };
+    let spec = twice("objective = \"importance-weighted\"").unwrap();
+    assert_eq!(
+        spec.encoders[1].network_name(),
+        spec.encoders[2].network_name()
+    );
+    assert_eq!(
+        twice("objective = \"elbo\"").unwrap_err(),
+        "digits.toml:31:1: `encoders` has `mlp-64` twice; results could not tell them apart"
+    );
+}
+
+#[test]
+fn a_mistake_in_an_objective_is_refused_with_its_key() {
+    let known = "expected `\"elbo\"`, `\"importance-weighted\"`, `\"reweighted-wake\"`, or a table with `kind` and `n_importance`";
+    for (keys, message) in [
+        (
+            "objective = \"iwae\"",
+            format!("37:13: `encoders[1].objective`: invalid value: string \"iwae\", {known}"),
+        ),
+        (
+            "objective = 5",
+            format!("37:13: `encoders[1].objective`: invalid type: integer `5`, {known}"),
+        ),
+        (
+            "objective = { kind = \"iwae\" }",
+            "37:22: `encoders[1].objective.kind`: unknown variant `iwae`, expected one of `elbo`, `importance-weighted`, `reweighted-wake`".to_owned(),
+        ),
+        (
+            "objective = { kind = \"reweighted-wake\", draws = 5 }",
+            "37:41: unknown key `encoders[1].objective.draws`, expected `kind` or `n_importance`".to_owned(),
+        ),
+        (
+            "objective = { n_importance = 5 }",
+            "37:13: missing key `encoders[1].objective.kind`".to_owned(),
+        ),
+        (
+            "objective = { kind = \"elbo\", n_importance = 5 }",
+            "37:45: `encoders[1].objective.n_importance` does not apply to `kind = \"elbo\"`; remove it".to_owned(),
+        ),
+        (
+            "objective = { kind = \"reweighted-wake\", n_importance = 1 }",
+            "37:56: `encoders[1].objective.n_importance` is 1, and one draw has nothing to be weighed against; use 2 or more".to_owned(),
+        ),
+        (
+            "objective = { kind = \"reweighted-wake\", n_importance = 0 }",
+            "37:56: `encoders[1].objective.n_importance`: 0 is out of range; use a whole number from 1 to 4294967295".to_owned(),
+        ),
+    ] {
+        let error = parsed(&with_objective(keys)).unwrap_err();
+        assert_eq!(error, format!("digits.toml:{message}"));
+    }
+}
+
+#[test]
+fn an_objective_that_the_family_or_a_joint_fit_cannot_serve_is_refused() {
+    let weighted = with_objective("objective = \"importance-weighted\"");
+    for family in ["full-gaussian", "affine-flow", "gaussian-mixture"] {
+        parsed(&weighted.replace("diagonal-gaussian", family)).unwrap();
+    }
+    for family in ["planar-flow", "auxiliary-flow"] {
+        assert_eq!(
+            parsed(&weighted.replace("diagonal-gaussian", family)).unwrap_err(),
+            format!(
+                "digits.toml:37:13: `encoders[1].objective` is \"importance-weighted\", for which the density of `q` is needed; `family.kind = \"{family}\"` has one at its own draws alone: use \"elbo\", or another family"
+            )
+        );
+        parsed(&DIGITS.replace("diagonal-gaussian", family)).unwrap();
+    }
+    let joint = joint().replace(
+        "hidden = [64]",
+        "hidden = [64]\nobjective = \"reweighted-wake\"",
+    );
+    assert!(parsed(&joint).unwrap_err().ends_with(
+        "`encoders[1].objective` is \"reweighted-wake\", which does not go with `model.decoder = \"joint\"`, where an encoder and its decoder are fitted by their ELBO; use \"elbo\", or `model.decoder = \"shared\"`"
+    ));
 }

@@ -60,7 +60,7 @@ fn an_unknown_key_is_pointed_at_and_the_known_ones_are_listed() {
         (
             "hidden = [64]",
             "width = 64",
-            "digits.toml:36:1: unknown key `encoders[1].width`, expected one of `kind`, `hidden`, `channels`, `context`, `activation`, `inputs`",
+            "digits.toml:36:1: unknown key `encoders[1].width`, expected one of `kind`, `hidden`, `channels`, `context`, `activation`, `inputs`, `objective`",
         ),
     ]);
 }

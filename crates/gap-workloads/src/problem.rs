@@ -4,7 +4,7 @@ use gap_data::{Batch, Dataset};
 use gap_infer::train::fit_encoder;
 use gap_infer::{DiagonalGaussian, Encoder};
 use gap_model::{Activation, LatentVariableModel, Likelihood, LinearGaussian, Mlp, MlpDecoder};
-use gap_spec::{Count, Positive, Precision, TrainingSpec};
+use gap_spec::{Count, ObjectiveSpec, Positive, Precision, TrainingSpec};
 use gap_torch::{NoiseStream, SeedKey};
 use std::ops::Range;
 use tch::Device;
@@ -75,8 +75,16 @@ pub fn fitted(
     };
     let data = training_set(model, n_points);
     let key = SeedKey::root(1).for_role("encoder fit");
-    fit_encoder(model, &FAMILY, &mut encoder, &data, &training, key, &|_| ())
-        .expect("the fit stays finite");
+    fit_encoder(
+        model,
+        &FAMILY,
+        &mut encoder,
+        &data,
+        (&training, &ObjectiveSpec::ELBO),
+        key,
+        &|_| (),
+    )
+    .expect("the fit stays finite");
     encoder
 }
 

@@ -17,7 +17,8 @@ use gap_infer::train::{fit_decoder_and_encoder, fit_encoder};
 use gap_infer::{DiagonalGaussian, Encoder, VariationalFamily};
 use gap_model::{Activation, MlpDecoder};
 use gap_spec::{
-    AdamSettings, Count, NoiseSource, Phase, Positive, Precision, StepRule, TrainingSpec,
+    AdamSettings, Count, NoiseSource, ObjectiveSpec, Phase, Positive, Precision, StepRule,
+    TrainingSpec,
 };
 use gap_torch::SeedKey;
 use std::ops::Range;
@@ -281,7 +282,7 @@ fn small_fits(share: Share) -> impl FnMut(SeedKey) -> f64 {
                 &family,
                 &mut encoder,
                 &data,
-                &training,
+                (&training, &ObjectiveSpec::ELBO),
                 key,
                 &|_| (),
             )

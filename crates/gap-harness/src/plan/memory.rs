@@ -398,8 +398,14 @@ impl<'a> Sizes<'a> {
             (None, None) => unreachable!("a checked spec fits its encoders"),
         };
         let rows = self.training_rows(&training);
+        let mut draws = self.training_draws(&training, self.family(), key);
+        if let Some(n_importance) = encoder.objective.n_importance {
+            draws.bytes *= f64::from(encoder.objective.draws_per_estimate());
+            let key = format!("encoders[{i}].objective.n_importance");
+            draws.keys.push(Key::count(key, n_importance));
+        }
         let mut arrays = vec![
-            self.training_draws(&training, self.family(), key),
+            draws,
             network.weights(ARRAYS_PER_LEARNED_WEIGHT, self.observed_key()),
             network.values(rows, self.training_keys(&training, key)),
             self.decoder()

@@ -55,7 +55,9 @@ impl Work for EncoderWork {
             family: self.family,
             latent_dim: model.latent_dim(),
         };
-        let init = key.for_role("encoder").for_role(&self.encoder.name());
+        // Encoders that differ in their objective alone start from the same weights.
+        let init = key.for_role("encoder");
+        let init = init.for_role(&self.encoder.network_name());
         let (mut encoder, constant_inputs) =
             layout.for_fitting(&data, ModelDuringFit::Frozen, init, context.device);
         // All encoders of a seed see the same minibatches and noise, so that their differences are paired.
@@ -64,7 +66,7 @@ impl Work for EncoderWork {
             family.as_ref(),
             &mut encoder,
             &data,
-            &self.training,
+            (&self.training, &self.encoder.objective),
             key.for_role("fit-encoder"),
             &context.fit(),
         )

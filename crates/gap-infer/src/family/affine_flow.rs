@@ -5,7 +5,9 @@ use super::couplings::CouplingStack;
 use super::full_gaussian::log_standard_normal_density;
 use super::gaussians::FullGaussian;
 use super::number::FloatNumber;
-use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
+use super::per_datapoint::{
+    PerDatapointFamily, log_prob_per_datapoint, weighted_path_gradient_per_datapoint,
+};
 use super::variational::{EvaluableDensityFamily, VariationalParams};
 use gap_spec::family::{COUPLING_HIDDEN_UNITS, COUPLING_LAYERS};
 use gap_torch::SeedKey;
@@ -105,5 +107,15 @@ impl EvaluableDensityFamily for AffineFlow {
                 log_q
             },
         )
+    }
+
+    fn weighted_path_gradient(
+        &self,
+        params: &VariationalParams,
+        noise: &Tensor,
+        score: &Tensor,
+        weights: &Tensor,
+    ) -> Tensor {
+        weighted_path_gradient_per_datapoint(self, params, [noise, score, weights])
     }
 }

@@ -54,6 +54,21 @@ impl<T: FloatNumber> FeatureColumns<T> {
         self.values.len() / self.n_samples
     }
 
+    /// A copy of the draw at the position `s`.
+    pub fn one_draw(&self, s: usize) -> Self {
+        let n_samples = self.n_samples.max(1);
+        Self {
+            values: self
+                .values
+                .iter()
+                .skip(s)
+                .step_by(n_samples)
+                .copied()
+                .collect(),
+            n_samples: 1,
+        }
+    }
+
     /// A copy of some of the features.
     pub fn select_features(&self, features: Range<usize>) -> Self {
         let values = features.start * self.n_samples..features.end * self.n_samples;

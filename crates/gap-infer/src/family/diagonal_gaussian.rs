@@ -181,6 +181,23 @@ impl EvaluableDensityFamily for DiagonalGaussian {
             - sum_last_axis(&log_std)
             - 0.5 * self.latent_dim as f64 * TAU.ln()
     }
+
+    /// `∇_z log q(z) = −ε / σ`, `∂z/∂μ = 1` and `∂z/∂log σ = σ ε`.
+    fn weighted_path_gradient(
+        &self,
+        params: &VariationalParams,
+        noise: &Tensor,
+        score: &Tensor,
+        weights: &Tensor,
+    ) -> Tensor {
+        let (_, log_std) = self.mean_and_log_std(params);
+        let std = log_std.exp();
+        let pull = (score + noise / &std) * weights.unsqueeze(-1); // [S, B, D]
+        let over_draws =
+            |tensor: &Tensor| tensor.sum_dim_intlist([0_i64].as_slice(), false, tensor.kind());
+        let for_log_std = over_draws(&(&pull * noise)) * std;
+        Tensor::cat(&[over_draws(&pull), for_log_std], 1)
+    }
 }
 
 impl ClosedFormGaussianFamily for DiagonalGaussian {

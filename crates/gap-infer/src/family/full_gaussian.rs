@@ -3,7 +3,9 @@
 use super::columns::FeatureColumns;
 use super::gaussians::FullGaussian;
 use super::number::{FloatNumber, add_scaled, dot, sum};
-use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
+use super::per_datapoint::{
+    PerDatapointFamily, log_prob_per_datapoint, weighted_path_gradient_per_datapoint,
+};
 use super::variational::{ClosedFormGaussianFamily, EvaluableDensityFamily, VariationalParams};
 use std::f64::consts::{E, TAU};
 use tch::{Kind, Tensor};
@@ -203,6 +205,27 @@ impl PerDatapointFamily for FullGaussian {
         mean.chain(diagonal).chain(lower).collect()
     }
 
+    /// With `z = μ + L ε`, `−∇_ε log q` is `ε`.
+    fn weighted_gradient<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+        score: &FeatureColumns<T>,
+        weights: &[T],
+    ) -> Vec<T> {
+        let map = self.affine_map(params);
+        let mut pull = map.whiten_score(score);
+        // The path gradient is a mean over draws, and this is a sum.
+        let n_samples = T::from_f64(noise.n_samples() as f64);
+        for i in 0..self.dim {
+            let draws = pull.feature_mut(i).iter_mut().zip(noise.feature(i));
+            for ((pull, &noise), &weight) in draws.zip(weights) {
+                *pull = (*pull + noise) * weight * n_samples;
+            }
+        }
+        map.path_gradient(noise, &pull)
+    }
+
     fn as_full(&self) -> Option<FullGaussian> {
         Some(*self)
     }
@@ -224,6 +247,16 @@ impl EvaluableDensityFamily for FullGaussian {
             log_q.iter_mut().for_each(|log_q| *log_q -= map.log_det);
             log_q
         })
+    }
+
+    fn weighted_path_gradient(
+        &self,
+        params: &VariationalParams,
+        noise: &Tensor,
+        score: &Tensor,
+        weights: &Tensor,
+    ) -> Tensor {
+        weighted_path_gradient_per_datapoint(self, params, [noise, score, weights])
     }
 }
 

@@ -3,7 +3,9 @@
 use super::columns::FeatureColumns;
 use super::gaussians::FullGaussian;
 use super::number::FloatNumber;
-use super::per_datapoint::{PerDatapointFamily, log_prob_per_datapoint};
+use super::per_datapoint::{
+    PerDatapointFamily, log_prob_per_datapoint, weighted_path_gradient_per_datapoint,
+};
 use super::variational::{EvaluableDensityFamily, VariationalParams};
 use gap_spec::family::MIXTURE_COMPONENTS;
 use gap_torch::{NoiseStream, SeedKey};
@@ -318,5 +320,15 @@ impl EvaluableDensityFamily for GaussianMixture {
                 log_q
             },
         )
+    }
+
+    fn weighted_path_gradient(
+        &self,
+        params: &VariationalParams,
+        noise: &Tensor,
+        score: &Tensor,
+        weights: &Tensor,
+    ) -> Tensor {
+        weighted_path_gradient_per_datapoint(self, params, [noise, score, weights])
     }
 }

@@ -6,7 +6,7 @@
 
 use super::columns::FeatureColumns;
 use super::gaussians::FullGaussian;
-use super::number::FloatNumber;
+use super::number::{FloatNumber, add_scaled};
 use super::variational::{
     ClosedFormGaussianFamily, Draws, EvaluableDensityFamily, RowTransform, VariationalFamily,
     VariationalParams,
@@ -41,6 +41,23 @@ pub trait PerDatapointFamily: Send + Sync {
         noise: &FeatureColumns<T>,
         score: &FeatureColumns<T>,
     ) -> Vec<T>;
+
+    /// Implements [`EvaluableDensityFamily::weighted_path_gradient`] for one datapoint, with a weight for each draw,
+    /// `[S]`. The default takes one draw after the other, and holds where [`Self::gradient`] is a path gradient.
+    fn weighted_gradient<T: FloatNumber>(
+        &self,
+        params: &[T],
+        noise: &FeatureColumns<T>,
+        score: &FeatureColumns<T>,
+        weights: &[T],
+    ) -> Vec<T> {
+        let mut total = vec![T::default(); self.n_params()];
+        for (s, &weight) in weights.iter().enumerate() {
+            let of_draw = self.gradient(params, &noise.one_draw(s), &score.one_draw(s));
+            add_scaled(&mut total, weight, &of_draw);
+        }
+        total
+    }
 
     /// Implements [`VariationalFamily::embed_smaller_family`].
     fn embed_smaller_family_params(&self, smaller: &[f64]) -> Vec<f64> {
@@ -224,6 +241,39 @@ fn pull_back<F: PerDatapointFamily, T: FloatNumber>(
             params,
             &noise.columns_of_datapoint(b),
             &score.columns_of_datapoint(b),
+        ));
+    }
+    let gradients = Tensor::from_slice(&gradients).view_as(&params.0);
+    gradients.to_device(params.0.device())
+}
+
+/// Computes [`EvaluableDensityFamily::weighted_path_gradient`] one datapoint after the other.
+pub fn weighted_path_gradient_per_datapoint<F: PerDatapointFamily>(
+    family: &F,
+    params: &VariationalParams,
+    [noise, score, weights]: [&Tensor; 3],
+) -> Tensor {
+    match params.0.kind() {
+        Kind::Double => weighted_path_gradient::<F, f64>(family, params, [noise, score, weights]),
+        _ => weighted_path_gradient::<F, f32>(family, params, [noise, score, weights]),
+    }
+}
+
+fn weighted_path_gradient<F: PerDatapointFamily, T: FloatNumber>(
+    family: &F,
+    params: &VariationalParams,
+    [noise, score, weights]: [&Tensor; 3],
+) -> Tensor {
+    let weights = weights.unsqueeze(-1); // [S, B, 1]
+    let [noise, score, weights] = [noise, score, &weights].map(ValuesByDatapoint::<T>::from_tensor);
+    let rows: Vec<T> = tensor_values(&params.0);
+    let mut gradients = Vec::with_capacity(rows.len());
+    for (b, params) in rows.chunks_exact(family.n_params()).enumerate() {
+        gradients.extend(family.weighted_gradient(
+            params,
+            &noise.columns_of_datapoint(b),
+            &score.columns_of_datapoint(b),
+            weights.columns_of_datapoint(b).feature(0),
         ));
     }
     let gradients = Tensor::from_slice(&gradients).view_as(&params.0);

@@ -3,6 +3,7 @@
 //! The diagonal Gaussian on the kernels works in plain memory that is reused in every step, since a step of a
 //! small fit takes only a few microseconds. All other cases use tensors.
 
+use super::objective::EncoderDraws;
 use super::scores::ScoreSource;
 use super::step::TrainingStepInputs;
 use crate::encoder::{Standardization, network_inputs};
@@ -67,7 +68,7 @@ impl<'a> EncoderLearner<'a> {
         Self { learner, kind }
     }
 
-    /// Takes one step that raises the ELBO of the step's datapoints, with the score from `source`.
+    /// Takes one step that raises the objective of the step's datapoints, with the score or the gradient from `source`.
     pub fn step(
         &mut self,
         step: &TrainingStepInputs,
@@ -192,9 +193,13 @@ impl TensorBackend<'_> {
             .to_device(self.device); // [S, B, N]
         let inputs = network_inputs(batch.x(), learner.input_dim(), standardization);
         let params = VariationalParams(learner.forward(&inputs));
-        let z = self.family.transform(&params, &noise).z; // [S, B, D]
-        let score = source.score(batch.x(), &z, step)?;
-        let gradient = self.family.pull_back(&params, &noise, &score) / batch.len() as f64;
+        let draws = EncoderDraws {
+            family: self.family,
+            x: batch.x(),
+            params: &params,
+            noise: &noise,
+        };
+        let gradient = source.gradient(&draws, step)? / batch.len() as f64;
         learner.step(gradient, step.learning_rate);
         Ok(())
     }

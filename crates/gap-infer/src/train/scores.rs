@@ -1,6 +1,7 @@
-//! Where the score at an encoder's draws comes from: a frozen model, or a decoder that is fitted on the same
-//! draws.
+//! Where the gradients of an encoder's fit come from: the objective under a frozen model, or a decoder that is fitted
+//! on the same draws.
 
+use super::objective::{Elbo, EncoderDraws, TrainingObjective};
 use super::step::TrainingStepInputs;
 use crate::inference::InferError;
 use gap_data::Dataset;
@@ -10,10 +11,10 @@ use gap_model::{
 };
 use tch::Tensor;
 
-/// Computes `∇_z log p(x, z)` at an encoder's draws. A decoder that is fitted jointly also takes its own step
-/// on them.
+/// Computes the score `∇_z log p(x, z)` at an encoder's draws, or a gradient in its `λ`. A decoder that is fitted
+/// jointly also takes its own step on the draws.
 pub trait ScoreSource: Sized {
-    /// Writes the score at draws in plain memory to `score`, `[S·B, D]`.
+    /// Writes the score at draws in plain memory to `score`, `[S·B, D]`. Only the ELBO asks for it.
     fn score_rows(
         &mut self,
         draws: &LatentDraws<'_>,
@@ -21,11 +22,10 @@ pub trait ScoreSource: Sized {
         score: &mut [f32],
     ) -> Result<(), InferError>;
 
-    /// Returns the score at draws in tensors, without a graph: `[B, X], [S, B, D] -> [S, B, D]`.
-    fn score(
+    /// Returns the gradient of each datapoint's objective in `λ`, without a graph, from draws in tensors: `[B, Q]`.
+    fn gradient(
         &mut self,
-        x: &Tensor,
-        z: &Tensor,
+        draws: &EncoderDraws<'_>,
         step: &TrainingStepInputs,
     ) -> Result<Tensor, InferError>;
 
@@ -47,21 +47,25 @@ pub trait ScoreSource: Sized {
 /// A model whose parameters are not learned.
 pub struct FrozenModel<'a> {
     model: &'a dyn LatentVariableModel,
+    /// What the encoder is fitted by.
+    objective: &'a dyn TrainingObjective,
     /// The evaluator at all observations of the data, present if draws are in plain memory.
     joint: Option<JointRowEvaluator<'a>>,
 }
 
 impl<'a> FrozenModel<'a> {
-    /// Creates the source of scores of `model` for an encoder of `data`. `is_on_kernels` must be true if
-    /// [`ScoreSource::score_rows`] will be called.
+    /// Creates the source of gradients of `objective` under `model` for an encoder of `data`. `is_on_kernels` must be
+    /// true if [`ScoreSource::score_rows`] will be called.
     pub fn new(
         model: &'a dyn LatentVariableModel,
+        objective: &'a dyn TrainingObjective,
         data: &Dataset,
         is_on_kernels: bool,
     ) -> Result<Self, InferError> {
         let joint = is_on_kernels.then(|| JointRowEvaluator::new(model, data.x()));
         Ok(Self {
             model,
+            objective,
             joint: joint.transpose()?,
         })
     }
@@ -84,13 +88,12 @@ impl ScoreSource for FrozenModel<'_> {
         Ok(joint.evaluate(draws.observations, draws.z, outputs)?)
     }
 
-    fn score(
+    fn gradient(
         &mut self,
-        x: &Tensor,
-        z: &Tensor,
+        draws: &EncoderDraws<'_>,
         _: &TrainingStepInputs,
     ) -> Result<Tensor, InferError> {
-        Ok(self.model.score(x, z)?)
+        self.objective.gradient(self.model, draws)
     }
 
     fn is_finite(&mut self) -> bool {
@@ -108,7 +111,8 @@ impl ScoreSource for FrozenModel<'_> {
     fn finish(self) {}
 }
 
-/// Each call also takes a step of the decoder; the score is that under its weights before the step.
+/// Each call also takes a step of the decoder; the score is that under its weights before the step. The encoder is
+/// fitted by the ELBO.
 impl ScoreSource for DecoderLearner<'_> {
     fn score_rows(
         &mut self,
@@ -121,14 +125,15 @@ impl ScoreSource for DecoderLearner<'_> {
         Ok(())
     }
 
-    fn score(
+    fn gradient(
         &mut self,
-        x: &Tensor,
-        z: &Tensor,
+        draws: &EncoderDraws<'_>,
         step: &TrainingStepInputs,
     ) -> Result<Tensor, InferError> {
         self.set_precision(step.precision);
-        Ok(self.step(x, z, step.learning_rate))
+        let z = draws.family.transform(draws.params, draws.noise).z; // [S, B, D]
+        let score = self.step(draws.x, &z, step.learning_rate);
+        Ok(Elbo::gradient_from_score(draws, &score))
     }
 
     fn is_finite(&mut self) -> bool {

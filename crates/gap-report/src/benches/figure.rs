@@ -33,6 +33,7 @@ pub(super) fn throughput_chart(rows: &[BenchRow]) -> Chart {
             error_bar: [row.low_per_second, row.high_per_second],
         });
         series.push(Series {
+            line_breaks: Vec::new(),
             style,
             markers: MarkerPlacement::Every,
             points: points.collect(),

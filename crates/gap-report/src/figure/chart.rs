@@ -34,6 +34,8 @@ pub(crate) struct Series {
     pub(crate) style: LineStyle,
     pub(crate) markers: MarkerPlacement,
     pub(crate) points: Vec<Point>,
+    /// The positions of points that no line leads to from the point before.
+    pub(crate) line_breaks: Vec<usize>,
 }
 
 /// Which points of a series have a marker.

@@ -165,7 +165,11 @@ impl<DB: DrawingBackend> Canvas<DB> {
         let places: Vec<Position> = points
             .map(|p| (frame.x_position(p.x) + dodge, frame.y_position(p.value)))
             .collect();
-        self.draw_path(&places, series.style)?;
+        let breaks = series.line_breaks.iter().copied();
+        let ends = breaks.clone().chain([places.len()]);
+        for (start, end) in std::iter::once(0).chain(breaks).zip(ends) {
+            self.draw_path(&places[start..end], series.style)?;
+        }
         let bar = self.stroke_style(series.style.colour, 1.5);
         for (i, (&(x, y), point)) in places.iter().zip(&series.points).enumerate() {
             let [low, high] = point.error_bar;

@@ -1,5 +1,5 @@
-//! Tests of several refinements and several free-form protocols in one report: each is measured against `q*`, and
-//! none takes the place of another.
+//! Tests of several refinements, protocols and objectives in one report: each is measured against `q*`, and none takes
+//! the place of another.
 
 use crate::by_hand::{assert_mean, assert_near, by_hand, only_cell, summary_of, text};
 use crate::report_files::write_to;
@@ -7,7 +7,7 @@ use crate::synthetic::free_form;
 use gap_report::{Format, main_results_text};
 use gap_schema::record::Record;
 use gap_schema::summary::Cell;
-use gap_spec::{Method, Split, StopKind};
+use gap_spec::{EncoderLabel, Estimator, Method, Split, StopKind};
 use std::fs;
 
 /// Returns the rows of what a protocol found: `left` nats below each `L[q*]` of the run by hand.
@@ -217,4 +217,128 @@ fn a_bound_that_was_estimated_below_zero_makes_no_gap_negative() {
     // One gap after refinement is zero, and so are those of the protocol.
     assert_eq!(cell.unexplained_negative_gaps, 0);
     assert_eq!(cell.protocols[0].unexplained_negative_gaps, 0);
+}
+
+/// Returns the run by hand, with a second encoder of the same network that was fitted by another objective and has half
+/// of the gaps.
+fn two_objectives() -> Vec<Record> {
+    let weighted = by_hand().into_iter().filter_map(|row| {
+        let q_star = -10.0 * (row.datapoint as f64 + 1.0);
+        let is_elbo = row.estimator == Estimator::Elbo;
+        let encoder = EncoderLabel {
+            objective: Some("importance-weighted-5".to_owned()),
+            ..row.encoder.clone()?
+        };
+        Some(Record {
+            encoder: Some(encoder),
+            value_nats: if is_elbo {
+                0.5 * (row.value_nats + q_star)
+            } else {
+                row.value_nats
+            },
+            ..row
+        })
+    });
+    by_hand().into_iter().chain(weighted).collect()
+}
+
+#[test]
+fn encoders_of_one_network_and_two_objectives_are_two_cells() {
+    let mut records = two_objectives();
+    let other_seed = records.iter().map(|row| Record {
+        seed: 1,
+        ..row.clone()
+    });
+    records.extend(other_seed.collect::<Vec<_>>());
+    let summary = summary_of("methods", &records);
+    let names: Vec<&str> = summary
+        .cells
+        .iter()
+        .map(|cell| cell.cell.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "seed=0/encoder=mlp-4/split=test",
+            "seed=0/encoder=mlp-4-importance-weighted-5/split=test",
+            "seed=1/encoder=mlp-4/split=test",
+            "seed=1/encoder=mlp-4-importance-weighted-5/split=test",
+        ]
+    );
+    let gaps = summary
+        .cells
+        .iter()
+        .map(|cell| cell.amortization_gap.unwrap().mean_nats);
+    assert_eq!(gaps.collect::<Vec<f64>>(), [3.0, 1.5, 3.0, 1.5]);
+    let text = main_results_text(&summary);
+    // One row for the two seeds of each; merged they would be one row, of four seeds.
+    let rows: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("mlp-4"))
+        .collect();
+    assert!(
+        rows.len() == 2 && rows[1].starts_with("mlp-4-importance-weighted-5  test"),
+        "{text}"
+    );
+
+    let dir = tempfile::tempdir().unwrap();
+    let formats = [Format::Json, Format::Md, Format::Svg, Format::Csv];
+    write_to(dir.path(), &summary, &formats);
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&read("summary.json")).unwrap();
+    assert_eq!(json["cells"][0]["encoder"].get("objective"), None);
+    assert_eq!(
+        json["cells"][1]["encoder"]["objective"],
+        "importance-weighted-5"
+    );
+    let csv = read("summary.csv");
+    assert!(csv.contains(",mlp-4-importance-weighted-5,"), "{csv}");
+    for figure in ["amortization-gap-by-encoder", "gap-by-refinement-steps"] {
+        let svg = read(&format!("figures/{figure}.svg"));
+        assert!(svg.contains("\nmlp-4\n") && svg.contains("\nmlp-4-importance-weighted-5\n"));
+    }
+    let markdown = read("summary.md");
+    for sentence in [
+        "- The amortization gap of mlp-4 on test points is 3.00 ± 0 nats.",
+        "- mlp-4 has an amortization gap of 3.00 ± 0 nats on test points when it is fitted by the ELBO, and of 1.50 ± 0 by importance-weighted-5.",
+    ] {
+        assert!(markdown.contains(sentence), "{markdown}");
+    }
+}
+
+#[test]
+fn no_line_joins_encoders_of_different_objectives() {
+    let mut records = two_objectives();
+    // A wider encoder of each objective.
+    let wider = records.iter().filter_map(|row| {
+        let encoder = EncoderLabel {
+            hidden: vec![8],
+            weights: 700,
+            ..row.encoder.clone()?
+        };
+        Some(Record {
+            encoder: Some(encoder),
+            ..row.clone()
+        })
+    });
+    records.extend(wider.collect::<Vec<_>>());
+    let dir = tempfile::tempdir().unwrap();
+    write_to(dir.path(), &summary_of("methods", &records), &[Format::Svg]);
+    let path = dir.path().join("figures/amortization-gap-by-encoder.svg");
+    let svg = fs::read_to_string(path).unwrap();
+    // The lines of the amortization gap; error bars, and the line in the legend, are narrower.
+    let of_gap = svg
+        .lines()
+        .filter(|text| text.contains(r##"stroke="#D55E00""##));
+    let points = of_gap.filter_map(|text| {
+        let points = text.split("points=\"").nth(1)?.split('"').next()?;
+        let x = |point: &str| point.split(',').next()?.parse::<f64>().ok();
+        points
+            .split_whitespace()
+            .map(x)
+            .collect::<Option<Vec<f64>>>()
+    });
+    let lines = points.filter(|x| x[x.len() - 1] - x[0] > 100.0);
+    let n_points: Vec<usize> = lines.map(|x| x.len()).collect();
+    assert_eq!(n_points, [2, 2], "{svg}");
 }

@@ -21,6 +21,7 @@ pub fn encoder(hidden: &[u32]) -> EncoderLabel {
         hidden: hidden.to_vec(),
         weights: widths.windows(2).map(|w| (w[0] + 1) * w[1]).sum(),
         context: 1,
+        objective: None,
     }
 }
 

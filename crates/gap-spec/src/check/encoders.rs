@@ -6,6 +6,8 @@ use super::{SpecConflict, first_repeated, refuse};
 use crate::encoder::{EncoderKind, EncoderSpec};
 use crate::experiment::ExperimentSpec;
 use crate::model::DecoderSharing;
+use crate::number::Count;
+use crate::objective::ObjectiveSpec;
 
 impl ExperimentSpec {
     pub(super) fn check_encoders(&self) -> Result<(), SpecConflict> {
@@ -38,6 +40,7 @@ impl ExperimentSpec {
         for (i, encoder) in encoders.iter().enumerate() {
             self.check_sizes(i, encoder)?;
             self.check_context(i, encoder)?;
+            self.check_objective(i, encoder.objective)?;
             check_length_of_name(i, encoder)?;
         }
         let names: Vec<String> = encoders.iter().map(EncoderSpec::name).collect();
@@ -115,6 +118,43 @@ impl ExperimentSpec {
         refuse(&format!("encoders[{i}].context"), message)
     }
 
+    fn check_objective(&self, i: usize, objective: ObjectiveSpec) -> Result<(), SpecConflict> {
+        let key = format!("encoders[{i}].objective");
+        let (kind, family) = (objective.kind, self.family.kind);
+        match objective.n_importance.map(Count::get) {
+            Some(_) if !kind.weighs_draws() => {
+                return refuse(
+                    &format!("{key}.n_importance"),
+                    format!("does not apply to `kind = \"{kind}\"`; remove it"),
+                );
+            }
+            Some(1) => {
+                return refuse(
+                    &format!("{key}.n_importance"),
+                    "is 1, and one draw has nothing to be weighed against; use 2 or more",
+                );
+            }
+            _ => {}
+        }
+        if !objective.is_elbo() && self.model.decoder_sharing() == DecoderSharing::Joint {
+            return refuse(
+                &key,
+                format!(
+                    "is \"{kind}\", which does not go with `model.decoder = \"joint\"`, where an encoder and its decoder are fitted by their ELBO; use \"elbo\", or `model.decoder = \"shared\"`"
+                ),
+            );
+        }
+        if kind.needs_density() && !family.has_density() {
+            return refuse(
+                &key,
+                format!(
+                    "is \"{kind}\", for which the density of `q` is needed; `family.kind = \"{family}\"` has one at its own draws alone: use \"elbo\", or another family"
+                ),
+            );
+        }
+        Ok(())
+    }
+
     /// Without encoders there must be ascents or a calibration, and no section that belongs to encoders.
     fn check_without_encoders(&self) -> Result<(), SpecConflict> {
         if self.ascents.is_empty() && self.calibration.is_none() {
@@ -134,7 +174,7 @@ impl ExperimentSpec {
     }
 }
 
-/// Checks the name of an encoder in results, which its widths make.
+/// Checks the name of an encoder in results, which its widths and its objective make.
 fn check_length_of_name(i: usize, encoder: &EncoderSpec) -> Result<(), SpecConflict> {
     let name = encoder.name();
     if name.len() <= MAX_NAME_CHARACTERS {

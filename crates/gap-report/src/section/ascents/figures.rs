@@ -66,6 +66,7 @@ fn ascent_cost_chart(paths: &[AscentPath<'_>], axis: &CostAxis, names: &[&str]) 
         let series: Vec<Series> = paths
             .iter()
             .map(|path| Series {
+                line_breaks: Vec::new(),
                 style: ascent_line_style(path, names),
                 markers: MarkerPlacement::Last,
                 points: plottable_points(path, axis, &mut omitted),

@@ -62,6 +62,7 @@ impl<'a> ProblemAxis<'a> {
                 point(place as f64, group)
             });
             Series {
+                line_breaks: Vec::new(),
                 style: self.style(i),
                 markers: MarkerPlacement::Every,
                 points: points.collect(),

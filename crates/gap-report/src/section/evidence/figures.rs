@@ -62,6 +62,7 @@ fn evidence_chart(groups: &[SeedGroup<'_>]) -> Chart {
                     legend.push(LegendEntry { label, style });
                 }
                 series.push(Series {
+                    line_breaks: Vec::new(),
                     style,
                     markers: MarkerPlacement::Every,
                     points,

@@ -6,7 +6,7 @@ use crate::figure::{
     ReferenceLine, SERIES_COLOURS, SERIES_MARKERS, Scale, Series, THICK_LINE_THICKNESS, XAxis,
     scale_covering,
 };
-use crate::pairing::capacity_sort_key;
+use crate::pairing::encoder_sort_key;
 use crate::table::encoder_name;
 use crate::table::number::grouped;
 use gap_schema::Summary;
@@ -34,7 +34,7 @@ pub(super) fn gap_charts(summary: &Summary) -> Vec<Chart> {
 
 fn distinct_encoders<'a>(groups: &[SeedGroup<'a>]) -> Vec<&'a EncoderLabel> {
     let mut encoders: Vec<&EncoderLabel> = groups.iter().filter_map(SeedGroup::encoder).collect();
-    encoders.sort_by(|a, b| capacity_sort_key(Some(a)).cmp(&capacity_sort_key(Some(b))));
+    encoders.sort_by(|a, b| encoder_sort_key(Some(a)).cmp(&encoder_sort_key(Some(b))));
     encoders.dedup();
     encoders
 }
@@ -117,31 +117,37 @@ fn gap_by_encoder(groups: &[SeedGroup<'_>]) -> Chart {
     gaps_at(groups, &places, name, title)
 }
 
-/// Returns a chart of each variant's last encoder, which is the one with the most capacity if a variant has one
-/// data set and family.
+/// Returns a chart of each variant's widest encoder, as [`widest_encoder`] chooses it.
 fn gap_by_variant(groups: &[SeedGroup<'_>]) -> Chart {
     let variants: Vec<Option<&str>> = distinct_variants(groups);
     let places = GroupPlaces {
         labels: (variants.iter())
             .map(|&variant| {
-                let mut own = groups.iter().filter(|group| group.variant() == variant);
-                let encoder = own.next_back().map(encoder_name);
+                let widest = widest_encoder(groups, variant).map(EncoderLabel::short_name);
                 vec![
                     variant.unwrap_or_default().to_owned(),
-                    encoder.unwrap_or_default(),
+                    widest.unwrap_or_default(),
                 ]
             })
             .collect(),
         place_of_group: &|group| {
-            let own = || groups.iter().filter(|g| g.variant() == group.variant());
-            let last = own().next_back()?.encoder();
-            let is_last = group.encoder() == last;
-            is_last.then(|| variants.iter().position(|&v| v == group.variant()))?
+            let is_widest = group.encoder() == widest_encoder(groups, group.variant());
+            is_widest.then(|| variants.iter().position(|&v| v == group.variant()))?
         },
         x_label: "variant, and its last encoder",
         thickness: NO_LINE_THICKNESS,
     };
     gaps_at(groups, &places, "gaps-by-variant", "Gaps by variant")
+}
+
+/// Returns the encoder of a variant's last group with the first objective, which is the ELBO if any encoder is fitted by
+/// it. It is the one with the most capacity if the variant has one data set and family.
+fn widest_encoder<'a>(groups: &[SeedGroup<'a>], variant: Option<&str>) -> Option<&'a EncoderLabel> {
+    let own = || groups.iter().filter(|group| group.variant() == variant);
+    let objective = own().next()?.objective();
+    own()
+        .rfind(|group| group.objective() == objective)?
+        .encoder()
 }
 
 fn distinct_variants<'a>(groups: &[SeedGroup<'a>]) -> Vec<Option<&'a str>> {
@@ -170,15 +176,16 @@ fn gaps_at(groups: &[SeedGroup<'_>], places: &GroupPlaces<'_>, name: &str, title
                 dashed: split == Split::Train,
                 thickness: places.thickness,
             };
-            let points = groups.iter().filter(|group| group.split() == split);
-            let points: Vec<_> = points
+            let of_split = groups.iter().filter(|group| group.split() == split);
+            let (objectives, points): (Vec<_>, Vec<_>) = of_split
                 .filter_map(|group| {
-                    gap_point(
-                        (places.place_of_group)(group)?,
-                        group.mean(|cell| curve.gap(cell)),
-                    )
+                    let place = (places.place_of_group)(group)?;
+                    let point = gap_point(place, group.mean(|cell| curve.gap(cell)))?;
+                    Some((group.objective(), point))
                 })
-                .collect();
+                .unzip();
+            // A line joins encoders of one objective.
+            let line_breaks = (1..objectives.len()).filter(|&i| objectives[i - 1] != objectives[i]);
             if points.is_empty() {
                 continue;
             }
@@ -189,6 +196,7 @@ fn gaps_at(groups: &[SeedGroup<'_>], places: &GroupPlaces<'_>, name: &str, title
             series.push(Series {
                 style,
                 markers: MarkerPlacement::Every,
+                line_breaks: line_breaks.collect(),
                 points,
             });
         }
@@ -260,6 +268,7 @@ fn gap_by_steps(groups: &[SeedGroup<'_>]) -> Chart {
             series.push(Series {
                 style,
                 markers: MarkerPlacement::Every,
+                line_breaks: Vec::new(),
                 points,
             });
         }

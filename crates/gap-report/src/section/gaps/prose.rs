@@ -5,7 +5,7 @@ use crate::section::interface::Block;
 use crate::table::encoder_name;
 use crate::table::number::{plus_minus_text, significant};
 use gap_schema::Summary;
-use gap_spec::{Side, Split};
+use gap_spec::{EncoderLabel, Side, Split};
 use minijinja::HtmlEscape;
 use std::collections::BTreeSet;
 
@@ -19,11 +19,20 @@ pub(super) fn gap_sentences(summary: &Summary) -> Vec<String> {
         .filter(|group| group.encoder().is_some())
         .filter(|group| group.split() == split)
         .collect();
-    let by_variant = encoders.chunk_by(|a, b| a.variant() == b.variant());
+    // Of encoders with different objectives, those of the first one are compared by capacity.
+    let first_objective = |group: &&&SeedGroup<'_>| {
+        let mut own = encoders.iter().filter(|g| g.variant() == group.variant());
+        own.next()
+            .is_some_and(|first| first.objective() == group.objective())
+    };
+    let comparable: Vec<&SeedGroup<'_>> =
+        encoders.iter().filter(first_objective).copied().collect();
+    let by_variant = comparable.chunk_by(|a, b| a.variant() == b.variant());
     let mut sentences: Vec<String> = by_variant
         .filter_map(encoder_capacity_gap_sentence)
         .collect();
     sentences.extend(context_sentences(&encoders));
+    sentences.extend(objective_sentences(&encoders));
     sentences.extend(protocol_sentences(summary, split));
     sentences
 }
@@ -84,8 +93,11 @@ fn context_sentences(groups: &[&SeedGroup<'_>]) -> Vec<String> {
             let (Some(more), Some(fewer)) = (with.encoder(), without.encoder()) else {
                 return false;
             };
-            let same_network = (more.kind, &more.hidden) == (fewer.kind, &fewer.hidden);
-            more.context > fewer.context && same_network && is_same_problem(with, without)
+            let network_and_objective =
+                |of: &EncoderLabel| (of.kind, of.hidden.clone(), of.objective.clone());
+            more.context > fewer.context
+                && network_and_objective(more) == network_and_objective(fewer)
+                && is_same_problem(with, without)
         });
         without.map(move |without| (*without, *with))
     });
@@ -101,6 +113,36 @@ fn context_sentences(groups: &[&SeedGroup<'_>]) -> Vec<String> {
             seed_mean_text(beside),
             with.encoder()?.context,
             percent_clause(beside, alone, "it")
+        ))
+    };
+    pairs.filter_map(sentence).collect()
+}
+
+/// Returns sentences on how the gap changes with the objective that an encoder is fitted by, for each encoder that was
+/// measured with the ELBO and with another objective on the same problem.
+fn objective_sentences(groups: &[&SeedGroup<'_>]) -> Vec<String> {
+    let gap = |group: &SeedGroup<'_>| group.mean(|cell| cell.amortization_gap);
+    let pairs = groups.iter().flat_map(|other| {
+        let by_elbo = groups.iter().filter(move |by_elbo| {
+            let (Some(a), Some(b)) = (by_elbo.encoder(), other.encoder()) else {
+                return false;
+            };
+            let network = |of: &EncoderLabel| (of.kind, of.hidden.clone(), of.context);
+            let is_other = a.objective.is_none() && b.objective.is_some();
+            let same_variant = by_elbo.variant() == other.variant();
+            is_other && same_variant && network(a) == network(b) && is_same_problem(by_elbo, other)
+        });
+        by_elbo.map(move |by_elbo| (*by_elbo, *other))
+    });
+    let sentence = |(by_elbo, other): (&SeedGroup<'_>, &SeedGroup<'_>)| {
+        Some(format!(
+            "{}{} has an amortization gap of {} nats on {} points when it is fitted by the ELBO, and of {} by {}.",
+            variant_prefix(other),
+            encoder_name(by_elbo),
+            seed_mean_text(gap(by_elbo)?),
+            other.split(),
+            seed_mean_text(gap(other)?),
+            other.objective()?
         ))
     };
     pairs.filter_map(sentence).collect()
