@@ -1,5 +1,5 @@
-//! One experiment with several free-form protocols, refinements and objectives: each of them is in the records, the
-//! summary, the tables and the curves, and none takes the place of another.
+//! One experiment with several free-form protocols, refinements and objectives: each of them is in the records,
+//! the summary, the tables and the curves, and none takes the place of another.
 
 #![cfg(feature = "compute")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// Two protocols beside that of `q*`: the same search under another name, and a published one that is stopped long
-/// before its own rule would; two refinements beside the unnamed one; and two further objectives of one network.
+/// Two protocols beside that of `q*`: the same search under another name, and a published one that is stopped
+/// long before its own rule would; two refinements beside the unnamed one; and two further objectives of one
+/// network.
 const METHODS: &str = r#"
 [protocols.again]
 starts = ["prior", "encoder"]
@@ -126,7 +127,8 @@ fn every_method_is_in_the_records_the_summary_the_tables_and_the_curves() {
         assert_eq!(number(again, "/optimisation_gap/mean_nats"), 0.0);
         assert_eq!(number(again, "/optimisation_gap/std_error_nats"), 0.0);
         assert_eq!(again["elbo"], cell["elbo_free_form"]);
-        // The other one stops far from the optimum; the error of the paired difference is far below that of `L[q*]`.
+        // The other one stops far from the optimum; the error of the paired difference is far below that of
+        // `L[q*]`.
         let published = named(&cell["protocols"], "published");
         let gap = number(published, "/optimisation_gap/mean_nats");
         let difference =
@@ -238,7 +240,8 @@ fn an_objective_fits_another_encoder_and_its_cost_counts_all_its_draws() {
         gaps[0] != gaps[1] && gaps[1] != gaps[2] && gaps[0] != gaps[2],
         "{gaps:?}"
     );
-    // A fit by another objective is one too: its encoder is far better than the random weights that it starts from.
+    // A fit by another objective is one too: its encoder is far better than the random weights that it starts
+    // from.
     let unfitted = bench.summary_of_run(
         "unfitted",
         &["--set", "encoder_training.learning_rate=1e-9"],

@@ -75,9 +75,9 @@ pub struct BatchEstimates {
 }
 
 impl Measurement<'_> {
-    /// Finds `q*` for a batch, or the `q` of the `protocol` with this name; `name_of_start` names the start at a
-    /// position of the search. Returns the parameters of `q`, and the records; those of `q*` include the model's
-    /// closed forms.
+    /// Finds `q*` for a batch, or the `q` of the `protocol` with this name; `name_of_start` names the start at
+    /// a position of the search. Returns the parameters of `q`, and the records; those of `q*` include the
+    /// model's closed forms.
     pub fn free_form(
         &self,
         search: &FreeFormInference,
@@ -109,8 +109,8 @@ impl Measurement<'_> {
         Ok((records, fit.fitted.params))
     }
 
-    /// Returns the records of a batch for the encoder's `q`, and for `q` after each number of steps of each refinement,
-    /// which has a name unless it is that of `[refinement]`.
+    /// Returns the records of a batch for the encoder's `q`, and for `q` after each number of steps of each
+    /// refinement, which has a name unless it is that of `[refinement]`.
     pub fn amortized(
         &self,
         encoder: &dyn Encode,

@@ -259,7 +259,8 @@ fn every_count_at_its_largest_is_refused_by_its_key_or_takes_only_time() {
 #[test]
 fn memory_is_refused_from_where_it_ends_with_the_numbers_in_the_message() {
     let draws = |n: u32| overridden(SPECS[0], &[format!("encoder_training.n_samples={n}")]);
-    // Five datapoints with five times as many draws, each of three normals, three latent variables and three scores.
+    // Five datapoints with five times as many draws, each of three normals, three latent variables and three
+    // scores.
     let bytes = |n: u32| 5 * 5 * u64::from(n) * 9 * 4;
     let n = 20_000_000;
     let error = n_stages_on(Some(bytes(n)), &draws(n).unwrap()).unwrap_err();

@@ -162,7 +162,8 @@ fn encoders_of_one_network_and_several_objectives_are_fitted_and_measured_apart(
     seed 3: measure mlp-4-importance-weighted-5, train points 0 to 2
     seed 3: measure mlp-4-importance-weighted-5, test points 0 to 1
     ");
-    // The default is the same stage whether it is written out or not; another objective, or another number, is another.
+    // The default is the same stage whether it is written out or not; another objective, or another number, is
+    // another.
     let weighted = ids(&plan_of(&with("\"importance-weighted\"")));
     let n_other = |objective: &str| {
         ids(&plan_of(&with(objective)))

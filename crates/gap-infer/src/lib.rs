@@ -1,7 +1,7 @@
 //! Variational families, and the three ways to find `q`: amortized, free-form, refined.
 //!
-//! A family maps `λ: [B, Q]` to one `q(z)` for each datapoint; the methods differ only in where `λ`
-//! comes from. A new family is one file in [`family`], a new step rule one file in [`ascent`], and a new objective of
+//! A family maps `λ: [B, Q]` to one `q(z)` for each datapoint; the methods differ only in where `λ` comes from.
+//! A new family is one file in [`family`], a new step rule one file in [`ascent`], and a new objective of
 //! encoders' fits one in [`train::objective`].
 
 pub mod amortized;

@@ -1,5 +1,5 @@
-//! Gradients of the objectives that encoders are fitted by, against slopes by finite differences and closed forms of a
-//! linear-Gaussian model; and what fits by them lead to.
+//! Gradients of the objectives that encoders are fitted by, against slopes by finite differences and closed
+//! forms of a linear-Gaussian model; and what fits by them lead to.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use gap_data::Dataset;
@@ -84,8 +84,8 @@ fn slopes(params: &Tensor, value: impl Fn(&VariationalParams) -> Tensor) -> Tens
     Tensor::stack(&columns, 1)
 }
 
-/// Asserts that estimates, one for each block, have the same mean as others on the same draws, coordinate by coordinate;
-/// and that this mean is far from zero, so that the comparison means something.
+/// Asserts that estimates, one for each block, have the same mean as others on the same draws, coordinate by
+/// coordinate; and that this mean is far from zero, so that the comparison means something.
 fn assert_same_mean(estimates: &[Tensor], others: &[Tensor], what: &str) {
     let in_std_errors = |values: &Tensor| {
         let mean = values.mean_dim([0_i64].as_slice(), false, Kind::Double);
@@ -385,8 +385,8 @@ fn fits_lead_to_the_optimum_of_their_objective() {
         let [marginal, conditional] = [&marginal, &conditional].map(|std| std.double_value(&[i]));
         assert!(marginal > 1.3 * conditional, "the posterior is correlated");
         let (elbo, wake) = (elbo[i as usize], wake[i as usize]);
-        // The ELBO has its optimum at the conditional standard deviations, the forward divergence at the marginal ones,
-        // of which normalised weights of 64 draws miss some two percent.
+        // The ELBO has its optimum at the conditional standard deviations, the forward divergence at the
+        // marginal ones, of which normalised weights of 64 draws miss some two percent.
         assert!(
             (elbo / conditional - 1.0).abs() < 0.02,
             "{elbo} {conditional}"

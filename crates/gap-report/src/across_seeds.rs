@@ -61,8 +61,8 @@ pub(crate) struct SeedGroup<'a> {
 }
 
 impl<'a> SeedGroup<'a> {
-    /// Returns the groups of a summary, sorted by variant, data set and family, then by the encoder's objective and
-    /// capacity, then with training before test points.
+    /// Returns the groups of a summary, sorted by variant, data set and family, then by the encoder's objective
+    /// and capacity, then with training before test points.
     pub(crate) fn group_summary_cells(summary: &'a Summary) -> Vec<Self> {
         let mut cells: Vec<&Cell> = summary.cells.iter().collect();
         cells.sort_by(|a, b| group_key(a).cmp(&group_key(b)).then(a.seed.cmp(&b.seed)));

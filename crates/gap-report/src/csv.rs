@@ -29,8 +29,8 @@ impl CsvField {
     }
 }
 
-/// Flattens `row` into columns that are named by their path. An item of a list of objects is named by its name, by its
-/// steps, by its method and estimator, or by its index, as in `protocols.published.elbo.mean_nats`,
+/// Flattens `row` into columns that are named by their path. An item of a list of objects is named by its name,
+/// by its steps, by its method and estimator, or by its index, as in `protocols.published.elbo.mean_nats`,
 /// `refinement.20.gap.mean_nats` and `evidence.model.annealed.mean_nats`; a list of other values is one column.
 pub(crate) fn flatten_to_csv_row(row: &impl serde::Serialize) -> Result<CsvRow, serde_json::Error> {
     let mut fields = Vec::new();
@@ -60,7 +60,8 @@ pub(crate) fn csv_document(rows: &[CsvRow]) -> String {
     text
 }
 
-/// Returns the name of a list's item in a path: its name, its steps, its method and estimator, or else its index.
+/// Returns the name of a list's item in a path: its name, its steps, its method and estimator, or else its
+/// index.
 fn list_item_path_name(i: usize, item: &Value) -> String {
     let text = |key| item.get(key).and_then(Value::as_str);
     if let Some(name) = text("name") {

@@ -63,8 +63,8 @@ pub(crate) struct PairedCell<'a> {
     pub(crate) points: Vec<DatapointTerms<'a>>,
 }
 
-/// Orders encoders by objective, the ELBO first, and then by capacity: by kind (linear, perceptron, convolutional), then
-/// by the number of weights.
+/// Orders encoders by objective, the ELBO first, and then by capacity: by kind (linear, perceptron,
+/// convolutional), then by the number of weights.
 pub(crate) fn encoder_sort_key(encoder: Option<&EncoderLabel>) -> impl Ord + use<'_> {
     encoder.map(|e| {
         let capacity = (e.kind, e.weights, e.hidden.as_slice(), e.context);

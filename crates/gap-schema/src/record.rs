@@ -33,8 +33,8 @@ pub struct Record {
     pub encoder: Option<EncoderLabel>,
     /// How `q` was found.
     pub method: Method,
-    /// The name of the `[protocols.NAME]` or the `[refinements.NAME]` that found `q`; `None` for `[free_form]` and
-    /// `[refinement]`, and for other methods.
+    /// The name of the `[protocols.NAME]` or the `[refinements.NAME]` that found `q`; `None` for `[free_form]`
+    /// and `[refinement]`, and for other methods.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub method_name: Option<String>,
     /// Ascent steps from the encoder's output, for [`Method::Refined`].

@@ -163,13 +163,14 @@ pub struct ProtocolResult {
     pub elbo: Mean,
     /// `L[q*] − L[q_p]`, paired: what the protocol leaves, by which every gap to its `q_p` is too small.
     pub optimisation_gap: Mean,
-    /// Datapoints whose optimisation gap is below zero by more than the bound on the distance of `q*` to its optimum
-    /// and three Monte Carlo standard errors explain: the protocol found a better optimum than the search of `q*`.
+    /// Datapoints whose optimisation gap is below zero by more than the bound on the distance of `q*` to its
+    /// optimum and three Monte Carlo standard errors explain: the protocol found a better optimum than the
+    /// search of `q*`.
     pub unexplained_negative_gaps: u64,
     /// Datapoints whose search ended, with finite values, before it converged by the protocol's own tolerance.
     pub unconverged: u64,
-    /// The mean over datapoints of the upper bound on the distance of `q_p` to its optimum, in nats. Absent if it was
-    /// not estimated at all points.
+    /// The mean over datapoints of the upper bound on the distance of `q_p` to its optimum, in nats. Absent if
+    /// it was not estimated at all points.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mean_remaining_bound_nats: Option<f64>,
     /// What it cost.
@@ -301,8 +302,8 @@ pub struct Cell {
     /// `L[q]`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub elbo_amortized: Option<Mean>,
-    /// `L[q_r]`, where `q_r` is the `q` after the most refinement steps: of `[refinement]`, or without it of the first
-    /// of `refinements`. The same one is in `refined_gap` and in `cost`.
+    /// `L[q_r]`, where `q_r` is the `q` after the most refinement steps: of `[refinement]`, or without it of
+    /// the first of `refinements`. The same one is in `refined_gap` and in `cost`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub elbo_refined: Option<RefinedMean>,
     /// `IW_K[q*]`.
@@ -390,7 +391,8 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// What is left of the gap by numbers of steps, of `[refinement]` or of the `[refinements.NAME]` with this name.
+    /// What is left of the gap by numbers of steps, of `[refinement]` or of the `[refinements.NAME]` with this
+    /// name.
     pub fn refinement_of(&self, name: Option<&str>) -> &[RefinementPoint] {
         let Some(name) = name else {
             return &self.refinement;

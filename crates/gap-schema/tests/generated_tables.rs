@@ -31,7 +31,9 @@ fn record(datapoint: u64) -> Record {
         hidden: vec![64, 32],
         weights: 5460,
         context: 1,
-        objective: datapoint.is_multiple_of(4).then(|| "importance-weighted-5".to_owned()),
+        objective: datapoint
+            .is_multiple_of(4)
+            .then(|| "importance-weighted-5".to_owned()),
     };
     let is_amortized = datapoint.is_multiple_of(2);
     Record {

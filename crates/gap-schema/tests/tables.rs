@@ -235,6 +235,17 @@ fn read_changed(change: impl Fn(&mut DataFrame)) -> Result<Vec<Record>, TableErr
 }
 
 #[test]
+fn a_table_that_is_older_than_named_methods_and_objectives_is_read() {
+    let drop = |frame: &mut DataFrame| {
+        *frame = frame.drop_many(["method_name", "encoder_objective"]);
+    };
+    let mut expected = full(vec![64]);
+    expected.method_name = None;
+    expected.encoder.as_mut().unwrap().objective = None;
+    assert_eq!(read_changed(drop).unwrap(), [expected]);
+}
+
+#[test]
 fn a_table_that_is_older_than_variants_is_read() {
     let older = read_changed(|frame| *frame = frame.drop("variant").unwrap()).unwrap();
     let expected = Record {

@@ -47,8 +47,8 @@ pub struct ExperimentSpec {
     /// How `q*` is found.
     #[serde(default)]
     pub free_form: FreeFormSpec,
-    /// Other free-form searches, by name. The `q` that each finds is measured on the same points and draws as `q*`,
-    /// which `[free_form]` finds.
+    /// Other free-form searches, by name. The `q` that each finds is measured on the same points and draws as
+    /// `q*`, which `[free_form]` finds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub protocols: BTreeMap<String, FreeFormSpec>,
     /// How an encoder's `q` is refined.
@@ -101,8 +101,8 @@ impl ExperimentSpec {
         self.starts_of(&self.free_form)
     }
 
-    /// Where the ascents of `search` start. Default: from the prior and from the encoder that was fitted with the
-    /// model; from the prior alone if the model has no such encoder, or under `adam-cremer-2018`.
+    /// Where the ascents of `search` start. Default: from the prior and from the encoder that was fitted with
+    /// the model; from the prior alone if the model has no such encoder, or under `adam-cremer-2018`.
     pub fn starts_of<'a>(&self, search: &'a FreeFormSpec) -> &'a [Start] {
         match &search.starts {
             Some(starts) => starts,

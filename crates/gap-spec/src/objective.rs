@@ -17,8 +17,8 @@ named_enum! {
         Elbo = "elbo",
         /// The importance-weighted bound of several draws (Burda et al. 2016).
         ImportanceWeighted = "importance-weighted",
-        /// `E[log q]` under the posterior, by importance weights: the wake phase of reweighted wake-sleep (Bornschein
-        /// and Bengio 2015), which lowers the forward divergence `KL(p(z | x) ‖ q)`.
+        /// `E[log q]` under the posterior, by importance weights: the wake phase of reweighted wake-sleep
+        /// (Bornschein and Bengio 2015), which lowers the forward divergence `KL(p(z | x) ‖ q)`.
         ReweightedWake = "reweighted-wake",
     }
 }
@@ -41,8 +41,8 @@ impl ObjectiveKind {
     }
 }
 
-/// The default of [`ObjectiveSpec::n_importance`]: the smaller of the two numbers in the experiments of Burda et al.
-/// 2016.
+/// The default of [`ObjectiveSpec::n_importance`]: the smaller of the two numbers in the experiments of Burda
+/// et al. 2016.
 const DEFAULT_N_IMPORTANCE: Count = Count::new(5);
 
 /// `objective`: its name, or a table of its name and its settings.
@@ -50,8 +50,8 @@ const DEFAULT_N_IMPORTANCE: Count = Count::new(5);
 pub struct ObjectiveSpec {
     /// What is raised.
     pub kind: ObjectiveKind,
-    /// The number of draws that are weighed against each other, of which `encoder_training.n_samples` sets are made
-    /// for each datapoint and step. Default: 5.
+    /// The number of draws that are weighed against each other, of which `encoder_training.n_samples` sets are
+    /// made for each datapoint and step. Default: 5.
     pub n_importance: Option<Count>,
 }
 
@@ -76,8 +76,8 @@ impl ObjectiveSpec {
         }
     }
 
-    /// The label by which results tell encoders with different objectives apart, as in `importance-weighted-5`; `None`
-    /// for the ELBO.
+    /// The label by which results tell encoders with different objectives apart, as in `importance-weighted-5`;
+    /// `None` for the ELBO.
     pub fn label(&self) -> Option<String> {
         match self.kind {
             ObjectiveKind::Elbo => None,

@@ -1,5 +1,5 @@
-//! `[protocols.NAME]`, `[refinements.NAME]` and the objectives of encoders: their defaults, and refusals that name the
-//! key.
+//! `[protocols.NAME]`, `[refinements.NAME]` and the objectives of encoders: their defaults, and refusals that
+//! name the key.
 #![expect(
     clippy::unwrap_used,
     reason = "clippy allows it in test functions, not in what they call"

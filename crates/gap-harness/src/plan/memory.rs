@@ -565,8 +565,8 @@ impl<'a> Sizes<'a> {
         stages
     }
 
-    /// The stage that refines an encoder's `q` of `n` points by each refinement, with the arrays of the one that takes
-    /// the most memory while it runs.
+    /// The stage that refines an encoder's `q` of `n` points by each refinement, with the arrays of the one
+    /// that takes the most memory while it runs.
     fn refinement_stage(&self, split: Split, key: &Key, n: f64) -> Option<StageMemory> {
         let refinements = self.spec.all_refinements();
         let refinements: Vec<(String, &RefinementSpec)> = refinements.collect();

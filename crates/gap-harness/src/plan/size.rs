@@ -180,7 +180,8 @@ fn stages_per_seed(spec: &CheckedSpec) -> Vec<(u64, Key)> {
     ];
     let chunk_size = spec.evaluation.chunk_size.get();
     let annealed = spec.estimators.annealed.is_some();
-    // `q*` of the points of each chunk, and adaptive estimates; `q` of each encoder; the protocols; and annealing.
+    // `q*` of the points of each chunk, and adaptive estimates; `q` of each encoder; the protocols; and
+    // annealing.
     let of_model = 1 + u64::from(spec.estimators.adaptive.is_some());
     let of_chunk = n_models * of_model + n_encoders as u64;
     let n_protocols = spec.protocols.len();

@@ -42,8 +42,9 @@ pub trait PerDatapointFamily: Send + Sync {
         score: &FeatureColumns<T>,
     ) -> Vec<T>;
 
-    /// Implements [`EvaluableDensityFamily::weighted_path_gradient`] for one datapoint, with a weight for each draw,
-    /// `[S]`. The default takes one draw after the other, and holds where [`Self::gradient`] is a path gradient.
+    /// Implements [`EvaluableDensityFamily::weighted_path_gradient`] for one datapoint, with a weight for each
+    /// draw, `[S]`. The default takes one draw after the other, and holds where [`Self::gradient`] is a path
+    /// gradient.
     fn weighted_gradient<T: FloatNumber>(
         &self,
         params: &[T],

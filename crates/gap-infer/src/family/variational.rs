@@ -140,9 +140,9 @@ pub trait EvaluableDensityFamily: VariationalFamily {
     /// `log q(z)`, nats, `f64`: `[S, B, D] -> [S, B]`.
     fn log_prob(&self, params: &VariationalParams, z: &Tensor) -> Tensor;
 
-    /// `Σ_s c_s (∂z_s/∂λ)ᵀ (score_s − ∇_z log q(z_s))`, `[B, Q]`: the path gradient of draws with the fixed `weights`
-    /// `c`, `[S, B]`, from the model's `score` (`[S, B, D]`) at the `z` that [`VariationalFamily::transform`] gives for
-    /// `noise`.
+    /// `Σ_s c_s (∂z_s/∂λ)ᵀ (score_s − ∇_z log q(z_s))`, `[B, Q]`: the path gradient of draws with the fixed
+    /// `weights` `c`, `[S, B]`, from the model's `score` (`[S, B, D]`) at the `z` that
+    /// [`VariationalFamily::transform`] gives for `noise`.
     fn weighted_path_gradient(
         &self,
         params: &VariationalParams,

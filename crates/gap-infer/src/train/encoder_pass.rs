@@ -68,7 +68,8 @@ impl<'a> EncoderLearner<'a> {
         Self { learner, kind }
     }
 
-    /// Takes one step that raises the objective of the step's datapoints, with the score or the gradient from `source`.
+    /// Takes one step that raises the objective of the step's datapoints, with the score or the gradient from
+    /// `source`.
     pub fn step(
         &mut self,
         step: &TrainingStepInputs,

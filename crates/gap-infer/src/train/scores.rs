@@ -1,5 +1,5 @@
-//! Where the gradients of an encoder's fit come from: the objective under a frozen model, or a decoder that is fitted
-//! on the same draws.
+//! Where the gradients of an encoder's fit come from: the objective under a frozen model, or a decoder that is
+//! fitted on the same draws.
 
 use super::objective::{Elbo, EncoderDraws, TrainingObjective};
 use super::step::TrainingStepInputs;
@@ -11,8 +11,8 @@ use gap_model::{
 };
 use tch::Tensor;
 
-/// Computes the score `∇_z log p(x, z)` at an encoder's draws, or a gradient in its `λ`. A decoder that is fitted
-/// jointly also takes its own step on the draws.
+/// Computes the score `∇_z log p(x, z)` at an encoder's draws, or a gradient in its `λ`. A decoder that is
+/// fitted jointly also takes its own step on the draws.
 pub trait ScoreSource: Sized {
     /// Writes the score at draws in plain memory to `score`, `[S·B, D]`. Only the ELBO asks for it.
     fn score_rows(
@@ -22,7 +22,8 @@ pub trait ScoreSource: Sized {
         score: &mut [f32],
     ) -> Result<(), InferError>;
 
-    /// Returns the gradient of each datapoint's objective in `λ`, without a graph, from draws in tensors: `[B, Q]`.
+    /// Returns the gradient of each datapoint's objective in `λ`, `[B, Q]`, without a graph, from draws in
+    /// tensors.
     fn gradient(
         &mut self,
         draws: &EncoderDraws<'_>,
@@ -54,8 +55,8 @@ pub struct FrozenModel<'a> {
 }
 
 impl<'a> FrozenModel<'a> {
-    /// Creates the source of gradients of `objective` under `model` for an encoder of `data`. `is_on_kernels` must be
-    /// true if [`ScoreSource::score_rows`] will be called.
+    /// Creates the source of gradients of `objective` under `model` for an encoder of `data`. `is_on_kernels`
+    /// must be true if [`ScoreSource::score_rows`] will be called.
     pub fn new(
         model: &'a dyn LatentVariableModel,
         objective: &'a dyn TrainingObjective,
@@ -111,8 +112,8 @@ impl ScoreSource for FrozenModel<'_> {
     fn finish(self) {}
 }
 
-/// Each call also takes a step of the decoder; the score is that under its weights before the step. The encoder is
-/// fitted by the ELBO.
+/// Each call also takes a step of the decoder; the score is that under its weights before the step. The encoder
+/// is fitted by the ELBO.
 impl ScoreSource for DecoderLearner<'_> {
     fn score_rows(
         &mut self,

@@ -32,8 +32,8 @@ pub(crate) fn table_by_group(
     }
 }
 
-/// Returns a table of what belongs to models and not to their encoders: as [`table_by_group`] does, but once for all
-/// encoders that share a decoder, and without the column of encoders where all share theirs.
+/// Returns a table of what belongs to models and not to their encoders: as [`table_by_group`] does, but once
+/// for all encoders that share a decoder, and without the column of encoders where all share theirs.
 pub(crate) fn table_by_model(
     summary: &Summary,
     headings: &[&str],

@@ -1,5 +1,5 @@
-//! Tests of several refinements, protocols and objectives in one report: each is measured against `q*`, and none takes
-//! the place of another.
+//! Tests of several refinements, protocols and objectives in one report: each is measured against `q*`, and
+//! none takes the place of another.
 
 use crate::by_hand::{assert_mean, assert_near, by_hand, only_cell, summary_of, text};
 use crate::report_files::write_to;
@@ -75,8 +75,8 @@ fn a_protocol_and_a_refinement_have_paired_gaps_to_q_star() {
         (&*published.name, &*restarts.name),
         ("published", "restarts")
     );
-    // The differences are 0.1, 0.4 and 0.7: their mean is 0.4 and its standard error 0.3 / √3. Unpaired it would be
-    // the spread of the ELBOs, above 5 nats.
+    // The differences are 0.1, 0.4 and 0.7: their mean is 0.4 and its standard error 0.3 / √3. Unpaired it
+    // would be the spread of the ELBOs, above 5 nats.
     let mc = published.optimisation_gap.mc_std_error_nats;
     let gap = published.optimisation_gap;
     assert_mean(gap, 0.4, 0.3 / 3.0_f64.sqrt(), mc, "published");
@@ -219,8 +219,8 @@ fn a_bound_that_was_estimated_below_zero_makes_no_gap_negative() {
     assert_eq!(cell.protocols[0].unexplained_negative_gaps, 0);
 }
 
-/// Returns the run by hand, with a second encoder of the same network that was fitted by another objective and has half
-/// of the gaps.
+/// Returns the run by hand, with a second encoder of the same network that was fitted by another objective and
+/// has half of the gaps.
 fn two_objectives() -> Vec<Record> {
     let weighted = by_hand().into_iter().filter_map(|row| {
         let q_star = -10.0 * (row.datapoint as f64 + 1.0);

@@ -12,8 +12,8 @@ pub trait TrainingObjective {
         1
     }
 
-    /// Returns an estimate of the objective's gradient in the `λ` of each datapoint, `[B, Q]`, the mean over all sets
-    /// of `K` draws.
+    /// Returns an estimate of the objective's gradient in the `λ` of each datapoint, `[B, Q]`, the mean over
+    /// all sets of `K` draws.
     ///
     /// # Errors
     ///
@@ -43,9 +43,9 @@ pub struct EncoderDraws<'a> {
 }
 
 impl EncoderDraws<'_> {
-    /// Returns `Σ_k c_k (∂z_k/∂λ)ᵀ ∇_z log w(z_k)` with the importance weights `w(z) = p(x, z) / q(z)`, the mean over
-    /// sets of `n_importance` draws, `[B, Q]`. `coefficients` computes the `c` from the normalised weights of each set:
-    /// `[S / K, K, B] -> [S / K, K, B]`.
+    /// Returns `Σ_k c_k (∂z_k/∂λ)ᵀ ∇_z log w(z_k)` with the importance weights `w(z) = p(x, z) / q(z)`, the
+    /// mean over sets of `n_importance` draws, `[B, Q]`. `coefficients` computes the `c` from the normalised
+    /// weights of each set: `[S / K, K, B] -> [S / K, K, B]`.
     pub(super) fn weighted_path_gradient(
         &self,
         model: &dyn LatentVariableModel,
@@ -56,9 +56,15 @@ impl EncoderDraws<'_> {
         let density = self.family.evaluable_density();
         let density = density.expect("a spec that asks for weights has a family with a density");
         let draws = self.family.transform(self.params, self.noise);
-        let log_w = model.log_joint(self.x, &draws.z)? - &draws.log_q; // [S, B]
-        let score = model.score(self.x, &draws.z)?; // [S, B, D]
-        let [n_draws, batch] = [log_w.size()[0], log_w.size()[1]];
+        let [n_draws, batch] = [draws.z.size()[0], draws.z.size()[1]];
+        // Row s·B + b of the draws belongs to observation b.
+        let observations: Vec<i64> = (0..n_draws * batch).map(|row| row % batch).collect();
+        let rows = draws.z.reshape([-1, self.family.latent_dim()]);
+        let joint = model
+            .condition(self.x)?
+            .log_joint_and_score(&observations, &rows)?;
+        let log_w = joint.log_joint.view([n_draws, batch]) - &draws.log_q;
+        let score = joint.score.view_as(&draws.z); // [S, B, D]
         let sets = log_w.view([-1, i64::from(n_importance), batch]); // [S / K, K, B]
         let n_sets = sets.size()[0];
         let normalised = sets.softmax(1, Kind::Double);

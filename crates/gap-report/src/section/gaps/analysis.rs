@@ -258,8 +258,8 @@ fn unconverged<'a>(columns: &CellColumns<'a>, quantity: MeasuredQuantity<'a>) ->
 /// to the optimum.
 const EXPLAINED_STD_ERRORS: f64 = 3.0;
 
-/// Counts the datapoints where one of `quantities`, which are ELBOs, is above that of `q*` by more than the distance of
-/// `q*` to its optimum and Monte Carlo errors explain.
+/// Counts the datapoints where one of `quantities`, which are ELBOs, is above that of `q*` by more than the
+/// distance of `q*` to its optimum and Monte Carlo errors explain.
 fn unexplained_negative_gaps<'a>(
     columns: &CellColumns<'a>,
     free_form: &PairedColumn,

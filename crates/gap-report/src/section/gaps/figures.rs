@@ -89,8 +89,8 @@ impl<'a> GapCurve<'a> {
     }
 }
 
-/// Returns the colour and the marker of the `i`-th gap. Amortization, the first, has the second colour, and the other
-/// way round.
+/// Returns the colour and the marker of the `i`-th gap. Amortization, the first, has the second colour, and the
+/// other way round.
 fn gap_colour_and_marker(i: usize) -> (RGBColor, Marker) {
     let colour = match i % SERIES_COLOURS.len() {
         0 => 1,
@@ -140,8 +140,8 @@ fn gap_by_variant(groups: &[SeedGroup<'_>]) -> Chart {
     gaps_at(groups, &places, "gaps-by-variant", "Gaps by variant")
 }
 
-/// Returns the encoder of a variant's last group with the first objective, which is the ELBO if any encoder is fitted by
-/// it. It is the one with the most capacity if the variant has one data set and family.
+/// Returns the encoder of a variant's last group with the first objective, which is the ELBO if any encoder is
+/// fitted by it. It is the one with the most capacity if the variant has one data set and family.
 fn widest_encoder<'a>(groups: &[SeedGroup<'a>], variant: Option<&str>) -> Option<&'a EncoderLabel> {
     let own = || groups.iter().filter(|group| group.variant() == variant);
     let objective = own().next()?.objective();

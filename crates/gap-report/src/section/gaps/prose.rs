@@ -118,8 +118,8 @@ fn context_sentences(groups: &[&SeedGroup<'_>]) -> Vec<String> {
     pairs.filter_map(sentence).collect()
 }
 
-/// Returns sentences on how the gap changes with the objective that an encoder is fitted by, for each encoder that was
-/// measured with the ELBO and with another objective on the same problem.
+/// Returns sentences on how the gap changes with the objective that an encoder is fitted by, for each encoder
+/// that was measured with the ELBO and with another objective on the same problem.
 fn objective_sentences(groups: &[&SeedGroup<'_>]) -> Vec<String> {
     let gap = |group: &SeedGroup<'_>| group.mean(|cell| cell.amortization_gap);
     let pairs = groups.iter().flat_map(|other| {

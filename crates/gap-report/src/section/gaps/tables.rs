@@ -272,8 +272,8 @@ fn cost_of_steps(cell: &Cell, name: Option<&str>, steps: u32) -> Option<Cost> {
     })
 }
 
-/// Returns what each other free-form protocol found, beside `q*`. Protocols belong to the model, so they are shown
-/// once for all encoders that share a decoder.
+/// Returns what each other free-form protocol found, beside `q*`. Protocols belong to the model, so they are
+/// shown once for all encoders that share a decoder.
 pub(super) fn protocols_table(summary: &Summary) -> Table {
     let headings = [
         "protocol",
