@@ -7,7 +7,7 @@ use gap_infer::train::{FitContext, TrainingCost, fit_decoder_and_encoder, fit_en
 use gap_infer::{DiagonalGaussian, Encoder, InferError, VariationalFamily};
 use gap_model::likelihood::{LearnedGaussian, LearnedScale};
 use gap_model::{Activation, Likelihood, Mlp, MlpDecoder};
-use gap_spec::{Count, Positive, Precision, TrainingSpec};
+use gap_spec::{Count, ObjectiveKind, ObjectiveSpec, Positive, Precision, TrainingSpec};
 use gap_torch::SeedKey;
 use std::cell::{Cell, RefCell};
 use tch::{Device, Tensor};
@@ -179,25 +179,38 @@ fn a_joint_fit_with_a_learned_scale_goes_on_bit_for_bit() {
     ));
 }
 
-#[test]
-fn the_fit_of_a_flows_encoder_goes_on_bit_for_bit() {
+/// Checks the fit of an encoder to a frozen decoder by this objective.
+fn check_encoder_fit(family: &dyn VariationalFamily, objective: ObjectiveSpec) {
     let model = MlpDecoder::new(network(&[4, 32, 64]), Likelihood::Bernoulli);
-    let family = PlanarFlow::new(4);
     check(|context| {
-        let mut encoder = encoder(&family);
+        let mut encoder = encoder(family);
         let (data, key) = (digits(), SeedKey::root(5));
         let cost = fit_encoder(
             &model,
-            &family,
+            family,
             &mut encoder,
             &data,
-            &TRAINING,
+            (&TRAINING, &objective),
             key,
             context,
         )?;
         let x = data.batches(50, Device::Cpu).next().unwrap();
         Ok((vec![encoder.encode(x.x()).0], cost))
     });
+}
+
+#[test]
+fn the_fit_of_a_flows_encoder_goes_on_bit_for_bit() {
+    check_encoder_fit(&PlanarFlow::new(4), ObjectiveSpec::ELBO);
+}
+
+#[test]
+fn a_fit_by_an_objective_that_weighs_draws_goes_on_bit_for_bit() {
+    let objective = ObjectiveSpec {
+        kind: ObjectiveKind::ImportanceWeighted,
+        n_importance: Some(Count::new(3)),
+    };
+    check_encoder_fit(&DiagonalGaussian::new(4), objective);
 }
 
 #[test]
