@@ -57,6 +57,7 @@ fn parse_and_dispatch_command() -> CommandResult {
         Command::Bench(bench) => compute::report_criterion_benches(bench),
         #[cfg(feature = "compute")]
         Command::Models(models) => compute::save_models(models),
+        #[cfg(feature = "compute")]
         Command::Data(data) => compute::list_or_check_datasets(data),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -123,3 +123,78 @@ fn a_folder_without_a_fitting_model_is_refused() {
     let error = refused(&["--models", "models"]);
     assert!(error.contains("`model.safetensors` is missing"), "{error}");
 }
+
+/// [`DIGITS`] with decoders from files, one for each seed.
+fn with_weights() -> String {
+    let start = DIGITS.find("[model.training]").unwrap();
+    let end = DIGITS.find("[[encoders]]").unwrap();
+    let without = format!("{}{}", &DIGITS[..start], &DIGITS[end..]);
+    let stored = "weights = \"weights/{seed}.safetensors\"";
+    let with = edited(&without, "decoder = \"shared\"", stored);
+    edited(&with, "[\"prior\", \"encoder\"]", "[\"prior\"]")
+}
+
+#[test]
+fn a_spec_takes_decoders_from_files_beside_it() {
+    let from_prior = edited(DIGITS, "[\"prior\", \"encoder\"]", "[\"prior\"]");
+    let bench = Bench::with(&from_prior);
+    let fitted = bench.summary_of_run("fitted", &[]);
+    succeeds(&mut bench.amortgap(&["models", "fitted", "--out", "models"]));
+    fs::create_dir(bench.path("weights")).unwrap();
+    for folder in saved(&bench) {
+        let settings = fs::read(folder.join("settings.json")).unwrap();
+        let settings: Value = serde_json::from_slice(&settings).unwrap();
+        let to = format!("weights/{}.safetensors", settings["seed"]);
+        fs::copy(folder.join("model.safetensors"), bench.path(&to)).unwrap();
+    }
+    fs::write(bench.path("spec.toml"), with_weights()).unwrap();
+    let taken = bench.summary_of_run("taken", &[]);
+    let [taken, fitted] = [taken, fitted].map(without_model_names);
+    assert_eq!(taken["cells"], fitted["cells"]);
+    let (stdout, _) = succeeds(&mut bench.amortgap(&["clean", "taken"]));
+    assert!(stdout.starts_with("taken: 0 stages removed"), "{stdout}");
+
+    // The digest of a file, not its path, is what the stages are named by.
+    fs::rename(bench.path("weights"), bench.path("moved")).unwrap();
+    let plan = |path: &str| {
+        let set = format!("model.weights=\"{path}\"");
+        succeeds(&mut bench.amortgap(&["plan", "spec.toml", "--set", &set])).0
+    };
+    let moved = plan("moved/{seed}.safetensors");
+    assert_ne!(moved, plan("moved/0.safetensors"));
+    let error = refusal(&mut bench.run("taken", &[]));
+    assert!(
+        error.starts_with(
+            "`model.weights` is \"weights/{seed}.safetensors\", and weights/0.safetensors cannot be read"
+        ),
+        "{error}"
+    );
+    fs::rename(bench.path("moved"), bench.path("weights")).unwrap();
+    assert_eq!(moved, plan("weights/{seed}.safetensors"));
+
+    let error = refusal(&mut bench.run("out", &["--set", "model.hidden=[8]"]));
+    assert!(
+        error.contains("`[model]` describes another decoder"),
+        "{error}"
+    );
+    let error = refusal(&mut bench.run("out", &["--set", "model.hidden=[]"]));
+    assert!(error.contains("weights/0.safetensors: "), "{error}");
+}
+
+#[test]
+fn a_decoder_is_either_fitted_or_taken() {
+    let bench = Bench::with(&edited(
+        DIGITS,
+        "decoder = \"shared\"",
+        "weights = \"decoder.safetensors\"",
+    ));
+    let error = refusal(&mut bench.run("out", &[]));
+    assert!(
+        error.contains("`model.training` does not go with `model.weights`"),
+        "{error}"
+    );
+    let without_encoder = with_weights().replace("[\"prior\"]", "[\"encoder\"]");
+    let bench = Bench::with(&without_encoder);
+    let error = refusal(&mut bench.run("out", &[]));
+    assert!(error.contains("no encoder comes with it"), "{error}");
+}

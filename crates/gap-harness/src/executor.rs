@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::error::RunError;
 use crate::observations::{InputError, Observations};
+use crate::plan::Plan;
 use crate::run::{Executor, StageWorkspace};
 use crate::stage_id::StageId;
 use crate::stored_models::StoredModels;
@@ -11,7 +12,6 @@ use gap_schema::Record;
 use gap_spec::{CheckedSpec, FloatPrecision};
 use gap_torch::device::DeviceName;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tch::Device;
 
@@ -26,7 +26,7 @@ pub struct LibtorchExecutor {
     observations: Observations,
     batch_size: usize,
     checkpoint_interval: Duration,
-    stored_models: Arc<StoredModels>,
+    stored_models: StoredModels,
 }
 
 impl LibtorchExecutor {
@@ -46,7 +46,7 @@ impl LibtorchExecutor {
             observations: Observations::read(spec, data_dir)?,
             batch_size: spec.evaluation.batch_size.get() as usize,
             checkpoint_interval: Duration::from_secs(DEFAULT_CHECKPOINT_SECONDS as u64),
-            stored_models: Arc::default(),
+            stored_models: StoredModels::default(),
         })
     }
 
@@ -59,9 +59,20 @@ impl LibtorchExecutor {
 
     /// This executor, which takes models from `stored` where a stage says so.
     #[must_use]
-    pub fn with_stored_models(mut self, stored: Arc<StoredModels>) -> Self {
+    pub fn with_stored_models(mut self, stored: StoredModels) -> Self {
         self.stored_models = stored;
         self
+    }
+
+    /// Checks that the stored models which `plan` takes are those that its settings describe.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] that names the file of one that is not.
+    pub fn check_stored_models(&self, plan: &Plan) -> Result<(), InputError> {
+        let observed = self.observations.observed();
+        let mut taken = plan.model_works().filter(|work| work.stored.is_some());
+        taken.try_for_each(|work| self.stored_models.check(work, observed))
     }
 
     /// A digest of the observations, for the provenance; `None` for synthetic ones, which the model determines.

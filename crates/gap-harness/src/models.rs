@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
 /// The file with the [`ModelLayout`] of a stage's model.
-const LAYOUT_FILE: &str = "model.json";
+pub const LAYOUT_FILE: &str = "model.json";
 /// The file with the weights of a stage's model.
-const WEIGHTS_FILE: &str = "model.safetensors";
+pub const WEIGHTS_FILE: &str = "model.safetensors";
 /// The first part of the names of a decoder's weights.
 const WEIGHTS_PREFIX: &str = "decoder";
 
@@ -201,6 +201,24 @@ impl ModelLayout {
                 Model::NonlinearHierarchical(NonlinearHierarchical::restore(checkpoint, device)?)
             }
         })
+    }
+
+    /// Checks that a file of safetensors has the weights of this model, and of no further layers.
+    pub fn check_weights(&self, content: &[u8]) -> Result<(), CheckpointError> {
+        let checkpoint = Checkpoint::from_bytes(content)?;
+        let mut own = Checkpoint::new();
+        if let Model::Decoder(decoder) = self.restored(&checkpoint, Device::Cpu)? {
+            decoder.store(&mut own, WEIGHTS_PREFIX);
+            let of_decoder = checkpoint
+                .names()
+                .filter(|name| name.starts_with(WEIGHTS_PREFIX));
+            for name in of_decoder {
+                if own.get(name, Device::Cpu).is_err() {
+                    return Err(CheckpointError::Unexpected(name.to_owned()));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A decoder with random weights, drawn with `key`.

@@ -6,13 +6,14 @@
 
 use crate::encoders;
 use crate::error::RunError;
-use crate::models;
+use crate::models::{self, ObservationShape};
 use crate::observations::InputError;
 use crate::work::ModelWork;
-use gap_spec::input_file;
+use gap_spec::{CheckedSpec, input_file};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tch::Device;
 
 /// The file, in the folder of a model, with the settings of the stage that made it.
@@ -34,9 +35,14 @@ struct StoredModel {
     files: Option<ModelFiles>,
 }
 
-/// Stored models, by the settings of the stages that made them.
-#[derive(Debug, Default)]
-pub struct StoredModels(BTreeMap<String, StoredModel>);
+/// Stored models.
+#[derive(Clone, Debug, Default)]
+pub struct StoredModels {
+    /// By the settings of the stages that made them.
+    by_settings: Arc<BTreeMap<String, StoredModel>>,
+    /// By seed, those of `model.weights`: they come before the others.
+    by_seed: BTreeMap<u32, Arc<StoredModel>>,
+}
 
 impl StoredModels {
     /// The models in the folders that are in `folder`.
@@ -79,7 +85,74 @@ impl StoredModels {
                 &"no model is here; `amortgap models RESULTS --out DIR` saves those of a run",
             ));
         }
-        Ok(Self(models))
+        Ok(Self::by_settings(models))
+    }
+
+    fn by_settings(models: BTreeMap<String, StoredModel>) -> Self {
+        Self {
+            by_settings: Arc::new(models),
+            by_seed: BTreeMap::new(),
+        }
+    }
+
+    /// These models, and those of the key `model.weights` of `spec`, whose paths are relative to `folder`.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] that names the key and the file if one cannot be read.
+    pub fn with_weights_of(&self, spec: &CheckedSpec, folder: &Path) -> Result<Self, InputError> {
+        let mut models = self.clone();
+        let Some(weights) = &spec.model.weights else {
+            return Ok(models);
+        };
+        for &seed in &spec.seeds {
+            let path = folder.join(weights.replace("{seed}", &seed.to_string()));
+            let content = input_file::read(&path, MOST_BYTES).map_err(|error| {
+                InputError::Conflict(format!(
+                    "`model.weights` is \"{weights}\", and {} cannot be read: {error}",
+                    path.display()
+                ))
+            })?;
+            let files = ModelFiles::from([(models::WEIGHTS_FILE.to_owned(), content)]);
+            let model = StoredModel {
+                folder: path,
+                digest: digest_of_files(&files),
+                files: Some(files),
+            };
+            models.by_seed.insert(seed, Arc::new(model));
+        }
+        Ok(models)
+    }
+
+    fn model_for(&self, work: &ModelWork) -> Option<&StoredModel> {
+        let of_seed = self.by_seed.get(&work.seed).map(AsRef::as_ref);
+        of_seed.or_else(|| self.by_settings.get(&work.settings()))
+    }
+
+    /// Checks that the model that a stage takes is the one that its settings describe.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] that names the file if it is not.
+    pub fn check(&self, work: &ModelWork, observed: ObservationShape) -> Result<(), InputError> {
+        let Some(StoredModel {
+            folder,
+            files: Some(files),
+            ..
+        }) = self.model_for(work)
+        else {
+            return Ok(());
+        };
+        let Some(weights) = files.get(models::WEIGHTS_FILE) else {
+            return Ok(());
+        };
+        let layout = work.layout(observed);
+        layout.check_weights(weights).map_err(|error| {
+            InputError::Conflict(format!(
+                "{}: {error}; `[model]` describes another decoder, of which the tensors are to be called `decoder.0.weight`, `decoder.0.bias` and so on",
+                folder.display()
+            ))
+        })
     }
 
     /// Models of which only the digests are known, by their settings, as [`Self::digests`] gives them.
@@ -92,7 +165,7 @@ impl StoredModels {
             };
             (settings, model)
         });
-        Self(models.collect())
+        Self::by_settings(models.collect())
     }
 
     /// The digests of the models that these stages take, by their settings.
@@ -106,24 +179,12 @@ impl StoredModels {
 
     /// The digest of the model that a stage with these settings makes.
     pub fn digest_for(&self, work: &ModelWork) -> Option<String> {
-        self.0
-            .get(&work.settings())
-            .map(|model| model.digest.clone())
+        self.model_for(work).map(|model| model.digest.clone())
     }
 
     /// The files of the model that a stage takes.
     pub fn files_for(&self, work: &ModelWork) -> Option<&ModelFiles> {
-        self.0.get(&work.settings())?.files.as_ref()
-    }
-
-    /// The number of models.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.model_for(work)?.files.as_ref()
     }
 }
 

@@ -6,13 +6,14 @@ use gap_harness::stored_models::StoredModels;
 use gap_harness::{Environment, Plan};
 use gap_spec::document;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use toml::{Table, Value};
 
 /// Keys that only set how work is divided, so that no result depends on them.
 const CUTS_WORK_UP: [&str; 2] = ["evaluation.batch_size", "evaluation.chunk_size"];
 
 /// Specs that together contain every key.
-const SPECS: [&str; 8] = [
+const SPECS: [&str; 9] = [
     // A decoder of grey images, with all kinds of measurements of its encoders.
     r#"
 name = "grey"
@@ -182,6 +183,16 @@ precision = "mixed"
 [refinements.newton]
 steps = [3]
 "#,
+    // A decoder from a file; its weights are read only when a stage needs them.
+    r#"
+name = "stored"
+question = "Is it read?"
+surprise = "It is not."
+seeds = [0]
+data = { name = "digits-binarized", train_points = 100, measure_train = 4, measure_test = 3 }
+model = { kind = "mlp-decoder", latent_dim = 2, hidden = [4], weights = "every_key_matters.rs" }
+ascents = { newton = { rule = "averaged-newton" } }
+"#,
     // Two variants of one experiment.
     r#"
 name = "variants"
@@ -207,7 +218,7 @@ latent_dim = 5
 ];
 
 /// Keys that cannot be changed alone, each with edits of a spec that also change the keys that depend on it.
-const TAKE_OTHERS_ALONG: [(&str, &[(&str, &str)]); 4] = [
+const TAKE_OTHERS_ALONG: [(&str, &[(&str, &str)]); 5] = [
     (
         "encoders.kind",
         &[(r#"kind = "mlp", hidden = [3]"#, r#"kind = "linear""#)],
@@ -231,6 +242,10 @@ const TAKE_OTHERS_ALONG: [(&str, &[(&str, &str)]); 4] = [
             "kind = \"mlp-decoder\"\nlatent_dim = 2\nhidden = []",
             "kind = \"conv-decoder\"\nlatent_dim = 2\nchannels = [2, 3]",
         )],
+    ),
+    (
+        "model.weights",
+        &[("\"every_key_matters.rs\"", "\"planning.rs\"")],
     ),
     (
         "model.likelihood",
@@ -263,10 +278,13 @@ fn fingerprint(text: &str) -> Result<[String; 4], String> {
         math: "stock".to_owned(),
         kernels: "off".to_owned(),
     };
-    let problems = experiment.problems.iter();
-    let plans: Vec<Plan> = problems
-        .map(|p| Plan::new(p, &environment, &StoredModels::default()))
-        .collect();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut plans = Vec::new();
+    for problem in &experiment.problems {
+        let stored = StoredModels::default().with_weights_of(&problem.spec, &tests);
+        let stored = stored.map_err(|e| e.to_string())?;
+        plans.push(Plan::new(problem, &environment, &stored));
+    }
     let plans = gap_harness::plan::digest(&plans);
     Ok([
         experiment.name,

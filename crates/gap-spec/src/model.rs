@@ -107,7 +107,13 @@ pub struct ModelSpec {
     /// from the loadings `W`, which are random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition_number: Option<Positive>,
-    /// How the decoder is fitted; absent for synthetic data, which are drawn from the model itself.
+    /// A file of safetensors with the weights of a decoder that is taken as it is, in place of `training`. Its tensors
+    /// are `decoder.N.weight`, `[out, in]`, and `decoder.N.bias`, `[out]`, of each layer N = 0, 1, …. The path is
+    /// relative to the folder of the spec; `{seed}` in it stands for the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// How the decoder is fitted; absent for synthetic data, which are drawn from the model itself, and for a decoder
+    /// with `weights`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<ModelTrainingSpec>,
 }

@@ -157,7 +157,7 @@ fn a_model_that_contradicts_the_data_or_itself_is_refused() {
         (
             training,
             "",
-            "digits.toml:7:8: `data.name` is real data, so the decoder must be fitted; add `[model.training]`",
+            "digits.toml:7:8: `data.name` is real data, so the decoder must be fitted; add `[model.training]`, or `model.weights`",
         ),
         (
             "encoder_hidden = [100]\n",

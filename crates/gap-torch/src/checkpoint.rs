@@ -22,6 +22,9 @@ pub enum CheckpointError {
     /// The checkpoint has no tensor of this name.
     #[error("the checkpoint has no tensor `{0}`")]
     Missing(String),
+    /// The checkpoint has a tensor that its reader has no use for.
+    #[error("tensor `{0}` belongs to no layer")]
+    Unexpected(String),
     /// A weight is NaN or infinite.
     #[error("tensor `{0}` of stored weights holds a number that is not finite")]
     NotFinite(String),
@@ -42,6 +45,11 @@ impl Checkpoint {
     pub fn insert(&mut self, name: impl Into<String>, tensor: &Tensor) {
         let frozen = tensor.detach().to_device(Device::Cpu).contiguous().copy();
         self.0.insert(name.into(), frozen);
+    }
+
+    /// The names of the tensors, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// Returns the tensor `name`, on `device`.

@@ -6,7 +6,7 @@ use crate::console;
 use crate::exit::Failure;
 use gap_harness::machine_memory::available_bytes;
 use gap_harness::stored_models::StoredModels;
-use gap_harness::{Plan, PlanSize, PlanTooLarge, Provenance, plan};
+use gap_harness::{InputError, Plan, PlanSize, PlanTooLarge, Provenance, plan};
 use gap_spec::document;
 use gap_torch::device::DeviceName;
 use serde_json::{Value, json};
@@ -22,12 +22,17 @@ pub fn print_plan(arguments: &PlanArguments) -> CommandResult {
             .map_err(|error| plan_too_large(&arguments.spec, &error))?;
     }
     let stored = stored_models(arguments.models.as_deref())?;
+    let spec_folder = arguments.spec.parent().unwrap_or(Path::new(""));
     let environment = Provenance::of_this_process(DeviceName::Cpu, 1).environment();
     let plans: Vec<Plan> = experiment
         .problems
         .iter()
-        .map(|problem| Plan::new(problem, &environment, &stored))
-        .collect();
+        .map(|problem| {
+            let stored = stored.with_weights_of(&problem.spec, spec_folder)?;
+            Ok(Plan::new(problem, &environment, &stored))
+        })
+        .collect::<Result<_, InputError>>()
+        .map_err(Failure::from_input_error)?;
     if arguments.json {
         let stages: Vec<Value> = plans.iter().flat_map(stages_as_json).collect();
         let all =

@@ -26,7 +26,6 @@ use gap_torch::device::{DeviceName, set_one_thread_per_operation};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs the stages that are not finished, publishes the results, and prints where they are.
@@ -99,14 +98,18 @@ fn plan_variants(
     let (mut plans, mut executors) = (Vec::new(), Vec::new());
     let (mut seeds, mut left_out) = (BTreeSet::new(), Vec::new());
     let mut size = PlanSize::new(available_bytes_on(arguments.device));
-    let stored = Arc::new(stored_models(arguments.models.as_deref())?);
+    let given = stored_models(arguments.models.as_deref())?;
+    let spec_folder = arguments.spec.parent().unwrap_or(Path::new(""));
     let interval = Duration::from_secs(arguments.checkpoint_seconds.into());
     for problem in &experiment.problems {
+        let stored = given
+            .with_weights_of(&problem.spec, spec_folder)
+            .map_err(Failure::from_input_error)?;
         let data_dir = arguments.data_dir.as_deref();
         let executor = match LibtorchExecutor::prepare(&problem.spec, arguments.device, data_dir) {
             Ok(executor) => executor
                 .with_checkpoint_interval(interval)
-                .with_stored_models(Arc::clone(&stored)),
+                .with_stored_models(stored.clone()),
             Err(error @ InputError::Data(DataError::NoDataDir { .. })) => {
                 let Some(variant) = &problem.variant else {
                     return Err(Failure::from_input_error(error));
@@ -120,6 +123,9 @@ fn plan_variants(
         size.add_problem(problem)
             .map_err(|error| plan_too_large(&arguments.spec, &error))?;
         let plan = Plan::new(problem, &environment, &stored);
+        executor
+            .check_stored_models(&plan)
+            .map_err(Failure::from_input_error)?;
         let of_plan = stored.digests(plan.model_works());
         provenance.stored_models.extend(of_plan);
         let own_seeds = &problem.spec.seeds;

@@ -7,7 +7,7 @@ use crate::work::{
     AmortizedWork, AscentWork, EncoderWork, FreeFormWork, ModelWork, OptimaWork, PosteriorGridWork,
     Stage, TrainingDataKey,
 };
-use gap_spec::{CheckedSpec, EncoderSpec, Family, FloatPrecision, Split};
+use gap_spec::{CheckedSpec, EncoderSpec, Family, FloatPrecision, ModelSpec, Split};
 
 /// Collects the stages of a plan.
 pub struct Planner<'a> {
@@ -115,7 +115,10 @@ impl<'a> Planner<'a> {
         let mut work = ModelWork {
             seed,
             data: TrainingDataKey::from(&self.spec.data),
-            model: self.spec.model.clone(),
+            model: ModelSpec {
+                weights: None,
+                ..self.spec.model.clone()
+            },
             // A shared decoder does not depend on the measured family, so that families can be compared on it.
             family: match joint_encoder {
                 Some(_) => self.family(),

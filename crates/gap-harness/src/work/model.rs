@@ -4,7 +4,8 @@ use super::Work;
 use crate::context::{Context, seed_key};
 use crate::encoders::{self, EncoderFit, EncoderLayout};
 use crate::error::{RunError, stage_error};
-use crate::models::{Model, ModelLayout, number_kind};
+use crate::json_file::write_json;
+use crate::models::{self, Model, ModelLayout, ObservationShape, number_kind};
 use crate::stage_id::StageId;
 use crate::stored_models::SETTINGS_FILE;
 use gap_infer::train::fit_decoder_and_encoder;
@@ -72,19 +73,19 @@ impl Work for ModelWork {
     }
 
     fn run(&self, context: &Context) -> Result<Vec<Record>, RunError> {
+        let layout = self.layout(context.observations.observed());
         if self.stored.is_some() {
             let files = context.stored_models.files_for(self);
             let files = files.ok_or_else(|| stage_error("the stored model is not there"))?;
+            if !files.contains_key(models::LAYOUT_FILE) {
+                write_json(&layout, context.output, models::LAYOUT_FILE)?;
+            }
             for (name, content) in files {
                 context.output.add(name, content.clone());
             }
             return Ok(Vec::new());
         }
         context.output.add(SETTINGS_FILE, self.settings());
-        let layout = ModelLayout {
-            model: self.model.clone(),
-            observed: context.observations.observed(),
-        };
         match &self.model.training {
             Some(training) => self.fit_decoder(&layout, training, context)?,
             None => layout
@@ -100,6 +101,14 @@ impl Work for ModelWork {
 }
 
 impl ModelWork {
+    /// What the model is built from, with observations of this shape.
+    pub fn layout(&self, observed: ObservationShape) -> ModelLayout {
+        ModelLayout {
+            model: self.model.clone(),
+            observed,
+        }
+    }
+
     /// All that the fit of this model depends on but the program, as JSON.
     pub fn settings(&self) -> String {
         let fitted = Self {

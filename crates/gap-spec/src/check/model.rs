@@ -137,6 +137,7 @@ impl ExperimentSpec {
         self.refuse_key("activation", self.model.activation.is_some())?;
         self.refuse_key("likelihood", self.model.likelihood.is_some())?;
         self.refuse_key("decoder", self.model.decoder.is_some())?;
+        self.refuse_key("weights", self.model.weights.is_some())?;
         self.refuse_key("training", self.model.training.is_some())
     }
 
@@ -163,17 +164,24 @@ impl ExperimentSpec {
         self.refuse_condition_number()?;
         self.check_likelihood()?;
         let synthetic = self.data.is_synthetic();
+        let is_stored = self.model.weights.is_some();
         match (&self.model.training, synthetic) {
+            (Some(_), _) if is_stored => {
+                return refuse(
+                    "model.training",
+                    "does not go with `model.weights`, which is taken as it is; remove one of the two",
+                );
+            }
             (Some(_), true) => {
                 return refuse(
                     "model.training",
                     "does not go with `data.name = \"synthetic\"`, whose model is the truth; remove the section",
                 );
             }
-            (None, false) => {
+            (None, false) if !is_stored => {
                 return refuse(
                     "data.name",
-                    "is real data, so the decoder must be fitted; add `[model.training]`",
+                    "is real data, so the decoder must be fitted; add `[model.training]`, or `model.weights`",
                 );
             }
             _ => {}
@@ -229,7 +237,7 @@ impl ExperimentSpec {
         let Some(std) = self.model.noise_std.map(Positive::get) else {
             return Ok(());
         };
-        let is_fitted = self.model.training.is_some();
+        let is_fitted = self.model.training.is_some() || self.model.weights.is_some();
         let (least, reason) = match self.precision {
             _ if is_fitted => (MIN_NOISE_STD, "since decoders are fitted in 32 bits"),
             FloatPrecision::Double => (
@@ -288,7 +296,7 @@ impl ExperimentSpec {
             return match &self.model.decoder {
                 Some(_) => refuse(
                     "model.decoder",
-                    "does not go with `data.name = \"synthetic\"`, whose model is the truth; remove it",
+                    "says how a decoder is fitted, and this one is not; remove it",
                 ),
                 None => Ok(()),
             };
