@@ -104,7 +104,7 @@ fn a_bad_override_of_a_variant_is_quoted_with_what_is_wrong_with_it() {
         ),
         (
             "variants.z2.model.depth=3",
-            "variant `z2`: unknown key `model.depth`, expected one of `kind`, `latent_dim`, `observed_dim`, `hidden`, `channels`, `activation`, `likelihood`, `decoder`, `noise_std`, `condition_number`, `training`",
+            "variant `z2`: unknown key `model.depth`, expected one of `kind`, `latent_dim`, `observed_dim`, `hidden`, `channels`, `activation`, `likelihood`, `decoder`, `noise_std`, `condition_number`, `weights`, `training`",
         ),
         (
             "variants.a-short-run.encoders.3.hidden=[8]",
