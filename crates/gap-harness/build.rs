@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// The files and folders whose code can change a result; reports, messages and the scheduler cannot. The source
 /// digest is made from their tokens.
-const COMPUTING: [&str; 15] = [
+const COMPUTING: [&str; 17] = [
     "gap-spec/src",
     "gap-kernel/src",
     "gap-torch/src",
@@ -23,6 +23,8 @@ const COMPUTING: [&str; 15] = [
     "gap-harness/src/measure.rs",
     "gap-harness/src/models.rs",
     "gap-harness/src/observations.rs",
+    "gap-harness/src/search_checkpoint.rs",
+    "gap-harness/src/stored_models.rs",
     "gap-harness/src/work",
     "gap-harness/src/starts.rs",
 ];

@@ -244,7 +244,19 @@ fn a_joint_fit_killed_at_ten_moments_makes_the_decoder_of_an_undisturbed_one() {
     kill_after_checkpoints(&bench, "killed", "fit", 10);
     let killed = bench.path("killed");
     assert_eq!(finished_of_kind(&killed, "model"), 0);
+    // After the digest of a checkpoint stands the wall time up to it.
+    let latest = checkpoint(&killed, "fit").unwrap();
+    let earlier = f64::from_le_bytes(latest[32..40].try_into().unwrap());
     assert_eq!(bench.summary_of_run("killed", &[]), undisturbed);
+    let stages = fs::read_dir(killed.join(".stages")).unwrap();
+    let model = stages.map(|stage| stage.unwrap().path()).find(|path| {
+        path.file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with("model")
+    });
+    let seconds = fs::read_to_string(model.unwrap().join("seconds")).unwrap();
+    assert!(earlier > 0.0 && seconds.parse::<f64>().unwrap() > earlier);
     let decoders = tensors_of_kind(&bench.path("undisturbed"), "model");
     assert!(!decoders.is_empty());
     assert_eq!(tensors_of_kind(&killed, "model"), decoders);

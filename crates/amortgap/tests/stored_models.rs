@@ -106,7 +106,7 @@ fn a_folder_without_a_fitting_model_is_refused() {
     assert!(refused(&["--models", "nowhere"]).starts_with("nowhere: No such file"));
     assert_eq!(
         refusal(&mut bench.amortgap(&["models", "out", "--out", "models"])),
-        "out: there is no finished model; run the experiment first"
+        "out: there is no finished model that was fitted here; run the experiment first"
     );
 
     succeeds(&mut bench.run("fitted", &[]));
@@ -161,7 +161,14 @@ fn a_spec_takes_decoders_from_files_beside_it() {
         succeeds(&mut bench.amortgap(&["plan", "spec.toml", "--set", &set])).0
     };
     let moved = plan("moved/{seed}.safetensors");
-    assert_ne!(moved, plan("moved/0.safetensors"));
+    let alone = ["plan", "spec.toml", "--set", "seeds=[0]", "--set"];
+    let [one, other] = ["0", "1"].map(|file| {
+        let set = format!("model.weights=\"moved/{file}.safetensors\"");
+        succeeds(&mut bench.amortgap(&[&alone[..], &[&set]].concat())).0
+    });
+    assert_ne!(one, other);
+    let error = refusal(&mut bench.run("out", &["--set", "model.weights=\"moved/0.safetensors\""]));
+    assert!(error.contains("put `{seed}` into the path"), "{error}");
     let error = refusal(&mut bench.run("taken", &[]));
     assert!(
         error.starts_with(
@@ -179,6 +186,52 @@ fn a_spec_takes_decoders_from_files_beside_it() {
     );
     let error = refusal(&mut bench.run("out", &["--set", "model.hidden=[]"]));
     assert!(error.contains("weights/0.safetensors: "), "{error}");
+
+    // Variants that differ in their weights alone have stages of their own.
+    let variants =
+        "\n[variants.one]\n\n[variants.other.model]\nweights = \"weights/1.safetensors\"\n";
+    let one_seed = edited(&with_weights(), "seeds = [0, 1]", "seeds = [0]");
+    fs::write(bench.path("spec.toml"), format!("{one_seed}{variants}")).unwrap();
+    let both = bench.summary_of_run("variants", &[]);
+    let elbos: Vec<&Value> = experiment::cells(&both)
+        .iter()
+        .map(|cell| &cell["elbo_free_form"]["mean_nats"])
+        .collect();
+    assert_ne!(elbos[0], elbos[elbos.len() - 1]);
+    let (stdout, _) = succeeds(&mut bench.amortgap(&["clean", "variants"]));
+    assert!(stdout.starts_with("variants: 0 stages removed"), "{stdout}");
+}
+
+/// A whole copy of a stage's folder is a stored model too, and what else lies in a folder does not matter.
+#[test]
+fn other_files_in_the_folder_of_a_model_are_not_read() {
+    let bench = Bench::with(&edited(DIGITS, "seeds = [0, 1]", "seeds = [0]"));
+    let fitted = bench.summary_of_run("fitted", &[]);
+    let stages = fs::read_dir(bench.path("fitted/.stages")).unwrap();
+    let stage = stages.map(|stage| stage.unwrap().path()).find(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with("model-")
+    });
+    let (stage, copy) = (stage.unwrap(), bench.path("models/mine"));
+    fs::create_dir_all(&copy).unwrap();
+    for file in fs::read_dir(stage).unwrap() {
+        let file = file.unwrap().path();
+        fs::copy(&file, copy.join(file.file_name().unwrap())).unwrap();
+    }
+    let plan = || succeeds(&mut bench.amortgap(&["plan", "spec.toml", "--models", "models"])).0;
+    let before = plan();
+    fs::write(copy.join("README"), "of mine").unwrap();
+    fs::write(
+        copy.join("fit.json"),
+        fs::read_to_string(copy.join("fit.json"))
+            .unwrap()
+            .replace("\"seconds\":", "\"seconds\":1"),
+    )
+    .unwrap();
+    assert_eq!(plan(), before);
+    let taken = bench.summary_of_run("taken", &["--models", "models"]);
+    let [taken, fitted] = [taken, fitted].map(without_model_names);
+    assert_eq!(taken, fitted);
 }
 
 #[test]
@@ -186,7 +239,7 @@ fn a_decoder_is_either_fitted_or_taken() {
     let bench = Bench::with(&edited(
         DIGITS,
         "decoder = \"shared\"",
-        "weights = \"decoder.safetensors\"",
+        "weights = \"{seed}.safetensors\"",
     ));
     let error = refusal(&mut bench.run("out", &[]));
     assert!(

@@ -55,16 +55,14 @@ const FIT_CHECKPOINT: &str = "fit";
 
 impl Context<'_> {
     /// The checkpoints of a piece of work of this stage, in the scratch file `name`.
-    pub fn checkpoint_file(&self, name: &'static str) -> CheckpointFile {
-        CheckpointFile::new(self.scratch.clone(), name, self.checkpoint_interval)
+    pub fn checkpoint_file(&self, name: &'static str) -> CheckpointFile<'_> {
+        let interval = self.checkpoint_interval;
+        CheckpointFile::new(self.scratch.clone(), self.output, name, interval)
     }
 
     /// What surrounds the fit of this stage.
     pub fn fit(&self) -> CheckpointedFit<'_> {
-        CheckpointedFit {
-            progress: self.progress,
-            file: self.checkpoint_file(FIT_CHECKPOINT),
-        }
+        CheckpointedFit::new(self.progress, self.checkpoint_file(FIT_CHECKPOINT))
     }
 
     /// The files of a finished stage.

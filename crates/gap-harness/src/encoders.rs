@@ -17,13 +17,13 @@ use tch::Device;
 /// The file with the [`EncoderLayout`] of a stage's encoder.
 pub const LAYOUT_FILE: &str = "encoder.json";
 /// The file with the weights of a stage's encoder.
-const WEIGHTS_FILE: &str = "encoder.safetensors";
+pub const WEIGHTS_FILE: &str = "encoder.safetensors";
 /// The first part of the names of an encoder's weights.
 const WEIGHTS_PREFIX: &str = "encoder";
 /// The first part of the names of the means and scales by which an encoder standardizes its inputs.
 const INPUTS_PREFIX: &str = "inputs";
 /// The file that says how the encoder was fitted, and what that cost.
-const FIT_FILE: &str = "fit.json";
+pub const FIT_FILE: &str = "fit.json";
 
 /// What an encoder's network is built from.
 #[derive(Clone, Debug, Serialize, Deserialize)]

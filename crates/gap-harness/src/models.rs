@@ -216,6 +216,13 @@ impl ModelLayout {
                 if own.get(name, Device::Cpu).is_err() {
                     return Err(CheckpointError::Unexpected(name.to_owned()));
                 }
+                let tensor = checkpoint.get(name, Device::Cpu)?;
+                if tensor.kind() != Kind::Float {
+                    return Err(CheckpointError::NotFloat {
+                        name: name.to_owned(),
+                        kind: tensor.kind(),
+                    });
+                }
             }
         }
         Ok(())

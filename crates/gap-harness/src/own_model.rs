@@ -24,7 +24,7 @@ const OWN_NAME: &str = "own";
 pub struct MeasureSettings {
     /// The variational family.
     pub family: Family,
-    /// How `q*` is found. `starts` without a value are the prior, and the encoder if there is one.
+    /// How `q*` is found; its starts are those of [`FreeFormSpec::starts_with`].
     pub free_form: FreeFormSpec,
     /// How the encoder's `q` is refined, and after which numbers of steps that is measured; `None` for no refinement.
     pub refinement: Option<RefinementSpec>,
@@ -68,11 +68,7 @@ pub fn measure_own_model(
     let points = Dataset::new(OWN_NAME, (0..n as u64).collect(), x.shallow_clone(), None);
     model.check_support(x).map_err(stage_error)?;
     let family = family::build_family(settings.family, model.latent_dim());
-    let starts = match (&settings.free_form.starts, encoder) {
-        (Some(starts), _) => starts.clone(),
-        (None, Some(_)) => vec![Start::Prior, Start::Encoder],
-        (None, None) => vec![Start::Prior],
-    };
+    let starts = settings.free_form.starts_with(encoder.is_some());
     let starting_point = |start: &Start| match (start, encoder) {
         (Start::Prior, _) => Ok(StartingPoint::Prior),
         (Start::Encoder, Some(encoder)) => Ok(StartingPoint::Encoder(encoder)),
@@ -129,7 +125,7 @@ pub fn measure_own_model(
     };
     let mut records = Vec::new();
     for batch in points.batches(settings.batch_size.max(1), model.device()) {
-        let name_of_start = |i: usize| name_of_start(&starts, i);
+        let name_of_start = |i: usize| name_of_start(starts, i);
         let (of_batch, _) = of_model.free_form(&search, None, &name_of_start, &batch)?;
         records.extend(of_batch);
         if let Some(encoder) = encoder {

@@ -69,6 +69,14 @@ impl Plan {
         })
     }
 
+    /// The settings of the models that are fitted.
+    pub fn fits(&self) -> Vec<String> {
+        let fitted = self
+            .model_works()
+            .filter(|work| work.model.training.is_some());
+        fitted.map(ModelWork::settings).collect()
+    }
+
     /// A digest of the whole plan.
     pub fn digest(&self) -> String {
         digest(std::slice::from_ref(self))

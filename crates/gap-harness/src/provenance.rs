@@ -50,7 +50,8 @@ pub struct Provenance {
     /// The seeds, data and plan of each variant that was run; empty for an experiment without variants.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, VariantProvenance>,
-    /// The digests of stored models that were taken in place of fits, by the settings of the fits.
+    /// The digests of stored models that were taken in place of fits, by the settings of the fits; those of an
+    /// experiment with variants are in `variants`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stored_models: BTreeMap<String, String>,
     /// Variants that were left out, because no folder with their data was given.
@@ -67,6 +68,9 @@ pub struct VariantProvenance {
     pub data_digest: Option<String>,
     /// A digest of the plan.
     pub plan: String,
+    /// As in [`Provenance`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stored_models: BTreeMap<String, String>,
 }
 
 impl Provenance {

@@ -7,7 +7,7 @@ use gap_schema::{Record, RowFile, parquet, rows_file};
 use gap_store::{StageOutput, Store};
 use std::path::{Path, PathBuf};
 
-/// The file with the wall time of a stage, seconds.
+/// The file with the wall time of a stage, seconds: with that up to the checkpoint from which it went on.
 pub const SECONDS_FILE: &str = "seconds";
 
 /// Publishes the files of a stage with its records and its wall time. The stage has to be claimed.
@@ -23,6 +23,7 @@ pub fn publish(
     seconds: f64,
 ) -> Result<(), RunError> {
     output.add(RECORDS_FILE, records_to_bytes(records)?);
+    let seconds = output.earlier_seconds() + seconds;
     output.add(SECONDS_FILE, seconds.to_string());
     Ok(store.publish_stage(id.as_str(), &output.into_files())?)
 }

@@ -1,7 +1,7 @@
 //! Fitted models in folders, which a run takes in place of fitting them again.
 //!
-//! A stage that makes a model leaves its settings among its files. A copy of these files, in a folder of any name, is
-//! a stored model. A run that is given a folder of stored models takes the one whose settings are those of a stage; the
+//! A stage that fits a model leaves its settings among its files. A copy of these files, in a folder of any name, is a
+//! stored model. A run that is given a folder of stored models takes the one whose settings are those of a stage; the
 //! digest of its files, not its path, is then a part of the stage's name.
 
 use crate::encoders;
@@ -10,7 +10,7 @@ use crate::models::{self, ObservationShape};
 use crate::observations::InputError;
 use crate::work::ModelWork;
 use gap_spec::{CheckedSpec, input_file};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,16 @@ pub const SETTINGS_FILE: &str = "settings.json";
 const FOLDER_PREFIX: &str = "model-";
 /// The size of the largest file of a model that is read.
 const MOST_BYTES: u64 = 1 << 33;
+
+/// The files that a stored model may have; others in its folder are not read.
+const MODEL_FILES: [&str; 6] = [
+    SETTINGS_FILE,
+    models::LAYOUT_FILE,
+    models::WEIGHTS_FILE,
+    encoders::LAYOUT_FILE,
+    encoders::WEIGHTS_FILE,
+    encoders::FIT_FILE,
+];
 
 /// The files of a model, by name.
 pub type ModelFiles = BTreeMap<String, Vec<u8>>;
@@ -45,19 +55,27 @@ pub struct StoredModels {
 }
 
 impl StoredModels {
-    /// The models in the folders that are in `folder`.
+    /// The models in the folders that are in `folder`, of the settings that are in `wanted`: see
+    /// [`ModelWork::settings`].
     ///
     /// # Errors
     ///
-    /// [`InputError`] that names the folder or file if one cannot be read, or if no model is there.
-    pub fn read(folder: &Path) -> Result<Self, InputError> {
+    /// [`InputError`] that names the folder or file if one cannot be read, or if no wanted model is there.
+    pub fn read(folder: &Path, wanted: &BTreeSet<String>) -> Result<Self, InputError> {
         let in_folder = |error: &dyn std::fmt::Display| {
             InputError::Conflict(format!("{}: {error}", folder.display()))
         };
         let mut models = BTreeMap::new();
+        let mut n_found = 0;
         for entry in fs::read_dir(folder).map_err(|error| in_folder(&error))? {
             let path = entry.map_err(|error| in_folder(&error))?.path();
             if !path.join(SETTINGS_FILE).exists() {
+                continue;
+            }
+            n_found += 1;
+            let settings = read_file(&path.join(SETTINGS_FILE))?;
+            let settings = String::from_utf8_lossy(&settings).into_owned();
+            if !wanted.contains(&settings) {
                 continue;
             }
             let files = read_files(&path)?;
@@ -67,7 +85,6 @@ impl StoredModels {
                     path.display()
                 ))
             })?;
-            let settings = String::from_utf8_lossy(&files[SETTINGS_FILE]).into_owned();
             let model = StoredModel {
                 folder: path,
                 digest: digest_of_files(&files),
@@ -80,9 +97,14 @@ impl StoredModels {
                 )));
             }
         }
-        if models.is_empty() {
+        if n_found == 0 {
             return Err(in_folder(
                 &"no model is here; `amortgap models RESULTS --out DIR` saves those of a run",
+            ));
+        }
+        if models.is_empty() {
+            return Err(in_folder(
+                &"no model here has the settings of a model of this experiment (`data`, `model` and `seeds`); leave out --models to fit them",
             ));
         }
         Ok(Self::by_settings(models))
@@ -122,6 +144,11 @@ impl StoredModels {
             models.by_seed.insert(seed, Arc::new(model));
         }
         Ok(models)
+    }
+
+    /// The number of models that were read from a folder.
+    pub fn n_read(&self) -> usize {
+        self.by_settings.len()
     }
 
     fn model_for(&self, work: &ModelWork) -> Option<&StoredModel> {
@@ -206,24 +233,24 @@ pub fn folder_name(files: &ModelFiles) -> String {
     format!("{FOLDER_PREFIX}{}", &digest_of_files(files)[..16])
 }
 
-fn read_files(folder: &Path) -> Result<ModelFiles, InputError> {
-    let failed = |path: &Path, error: &dyn std::fmt::Display| {
-        InputError::Conflict(format!("{}: {error}", path.display()))
-    };
-    let mut files = ModelFiles::new();
-    for entry in fs::read_dir(folder).map_err(|error| failed(folder, &error))? {
-        let path = entry.map_err(|error| failed(folder, &error))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let content = input_file::read(&path, MOST_BYTES).map_err(|error| failed(&path, &error))?;
-        files.insert(name.into_owned(), content);
-    }
-    Ok(files)
+fn read_file(path: &Path) -> Result<Vec<u8>, InputError> {
+    input_file::read(path, MOST_BYTES)
+        .map_err(|error| InputError::Conflict(format!("{}: {error}", path.display())))
 }
 
-/// BLAKE3 of the names and contents, as hexadecimal digits.
+fn read_files(folder: &Path) -> Result<ModelFiles, InputError> {
+    let names = MODEL_FILES.into_iter();
+    let present = names.filter(|name| folder.join(name).exists());
+    present
+        .map(|name| Ok((name.to_owned(), read_file(&folder.join(name))?)))
+        .collect()
+}
+
+/// BLAKE3 of the names and contents, as hexadecimal digits, but for the wall time of the fit.
 fn digest_of_files(files: &ModelFiles) -> String {
     let mut hasher = blake3::Hasher::new();
-    for (name, content) in files {
+    let lasting = files.iter().filter(|(name, _)| *name != encoders::FIT_FILE);
+    for (name, content) in lasting {
         for part in [name.as_bytes(), content] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);

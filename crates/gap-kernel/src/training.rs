@@ -232,14 +232,14 @@ impl FusedTraining {
         self.learned.is_finite()
     }
 
-    /// All weights and biases with Adam's moments, and the number of steps so far. The order of the numbers depends on
-    /// the instructions.
+    /// All weights and biases with Adam's moments, and the number of steps so far. Padding, and so
+    /// their number, depends on the instructions.
     pub fn copy_state(&self) -> (Vec<f32>, i32) {
         (self.learned.copy_state(), self.learned.n_steps)
     }
 
-    /// Goes back to what [`FusedTraining::copy_state`] returned. `false`, with nothing changed, if that belongs to
-    /// another network or to other instructions.
+    /// Goes back to what [`FusedTraining::copy_state`] returned. `false`, with nothing changed, if that has
+    /// another number of parameters; nothing else is compared.
     #[must_use]
     pub fn restore_state(&mut self, state: &[f32], n_steps: i32) -> bool {
         let is_restored = self.learned.restore_state(state, n_steps);

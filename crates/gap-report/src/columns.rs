@@ -35,7 +35,8 @@ pub(crate) const OPTIMAL_ELBO_QUANTITY: MeasuredQuantity<'static> =
     MeasuredQuantity::new(Method::Model, Estimator::OptimalElbo);
 
 /// A cell whose quantities can be read as columns over its finite datapoints. `finite` says for each datapoint
-/// whether all its values are finite.
+/// whether all its values are finite, without those of named refinements and protocols: whether one of these fails at
+/// a datapoint changes nothing about the others.
 pub(crate) struct CellColumns<'a> {
     pub(crate) cell: &'a PairedCell<'a>,
     pub(crate) finite: Vec<bool>,
@@ -43,13 +44,30 @@ pub(crate) struct CellColumns<'a> {
 
 impl<'a> CellColumns<'a> {
     pub(crate) fn new(cell: &'a PairedCell<'a>) -> Self {
-        let is_finite = |r: &&Record| r.value_nats.is_finite() && r.stop != StopKind::NonFinite;
-        let finite = cell
-            .points
-            .iter()
-            .map(|point| point.values().all(is_finite))
-            .collect();
-        Self { cell, finite }
+        Self::over_points_finite_in(cell, |quantity| quantity.name.is_none())
+    }
+
+    /// The same columns over the datapoints where the values of the refinement or the protocol `name` are finite too.
+    pub(crate) fn including(&self, name: &str) -> Self {
+        Self::over_points_finite_in(self.cell, |quantity| {
+            quantity.name.is_none_or(|own| own == name)
+        })
+    }
+
+    fn over_points_finite_in(
+        cell: &'a PairedCell<'a>,
+        counts: impl Fn(&MeasuredQuantity<'a>) -> bool,
+    ) -> Self {
+        let is_finite = |r: &Record| r.value_nats.is_finite() && r.stop != StopKind::NonFinite;
+        let points = cell.points.iter();
+        let finite = points.map(|point| {
+            let mut own = point.iter().filter(|(quantity, _)| counts(quantity));
+            own.all(|(_, record)| is_finite(record))
+        });
+        Self {
+            finite: finite.collect(),
+            cell,
+        }
     }
 
     pub(crate) fn has_quantity(&self, term: MeasuredQuantity<'a>) -> bool {
@@ -68,9 +86,14 @@ impl<'a> CellColumns<'a> {
         self.finite.iter().filter(|finite| !**finite).count() as u64
     }
 
-    pub(crate) fn records_of_all_quantities(&self) -> impl Iterator<Item = &'a Record> + use<'a> {
+    /// The records of all quantities but those of named refinements and protocols.
+    pub(crate) fn records_of_unnamed_quantities(
+        &self,
+    ) -> impl Iterator<Item = &'a Record> + use<'a> {
         let points = self.cell.points.iter();
-        points.flat_map(|point| point.values().copied())
+        let quantities = points.flat_map(|point| point.iter());
+        let unnamed = quantities.filter(|(quantity, _)| quantity.name.is_none());
+        unnamed.map(|(_, record)| *record)
     }
 
     pub(crate) fn records_of_quantity(

@@ -189,7 +189,6 @@ fn insert_rows<T: RowFile>(
     Ok(())
 }
 
-/// Adds rows to a digest of numbers, after `forget` has removed from each what is no such number.
 /// What a record says, without times and the names of stages.
 fn numbers_of_record(record: &Record) -> Vec<u8> {
     let mut record = record.clone();
@@ -202,6 +201,7 @@ fn numbers_of_record(record: &Record) -> Vec<u8> {
     numbers
 }
 
+/// Adds rows to a digest of numbers, after `forget` has removed from each what is no such number.
 fn hash_rows<T: RowFile + Clone>(hasher: &mut blake3::Hasher, rows: &[T], forget: impl Fn(&mut T)) {
     let mut rows = rows.to_vec();
     rows.iter_mut().for_each(forget);

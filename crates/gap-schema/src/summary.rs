@@ -152,6 +152,13 @@ pub struct NamedRefinement {
     pub elbo: RefinedMean,
     /// The gap `L[q*] − L[q_r]` that is left after each number of steps.
     pub points: Vec<RefinementPoint>,
+    /// Datapoints where the gap after some number of steps is below zero by more than is explained: see
+    /// [`Cell::unexplained_negative_gaps`].
+    #[serde(default)]
+    pub unexplained_negative_gaps: u64,
+    /// Datapoints at which a value of the cell or of this refinement is not finite: they are not in its means.
+    #[serde(default)]
+    pub non_finite: u64,
 }
 
 /// What the free-form search of one `[protocols.NAME]` found, measured on the points and draws of `q*`.
@@ -169,6 +176,9 @@ pub struct ProtocolResult {
     pub unexplained_negative_gaps: u64,
     /// Datapoints whose search ended, with finite values, before it converged by the protocol's own tolerance.
     pub unconverged: u64,
+    /// Datapoints at which a value of the cell or of this protocol is not finite: they are not in its means.
+    #[serde(default)]
+    pub non_finite: u64,
     /// The mean over datapoints of the upper bound on the distance of `q_p` to its optimum, in nats. Absent if
     /// it was not estimated at all points.
     #[serde(skip_serializing_if = "Option::is_none", default)]

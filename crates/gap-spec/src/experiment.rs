@@ -11,7 +11,7 @@ use crate::number::Count;
 use crate::pictures::PicturesSpec;
 use crate::precision::FloatPrecision;
 use crate::refinement::RefinementSpec;
-use crate::search::{FreeFormSpec, Protocol, Start};
+use crate::search::{FreeFormSpec, Start};
 use crate::training::TrainingSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -101,16 +101,10 @@ impl ExperimentSpec {
         self.starts_of(&self.free_form)
     }
 
-    /// Where the ascents of `search` start. Default: from the prior and from the encoder that was fitted with
-    /// the model; from the prior alone if the model has no such encoder, or under `adam-cremer-2018`.
+    /// Where the ascents of `search` start: see [`FreeFormSpec::starts_with`]. An encoder comes with a model that is
+    /// fitted.
     pub fn starts_of<'a>(&self, search: &'a FreeFormSpec) -> &'a [Start] {
-        match &search.starts {
-            Some(starts) => starts,
-            None if self.model.training.is_some() && search.protocol == Protocol::Default => {
-                &[Start::Prior, Start::Encoder]
-            }
-            None => &[Start::Prior],
-        }
+        search.starts_with(self.model.training.is_some())
     }
 }
 

@@ -103,6 +103,18 @@ impl FreeFormSpec {
         self.precision.unwrap_or_else(default_precision)
     }
 
+    /// Where the searches start, for a model that an encoder may come with. Default: from the prior and from that
+    /// encoder; from the prior alone if there is none, or under `adam-cremer-2018`.
+    pub fn starts_with(&self, has_encoder: bool) -> &[Start] {
+        match &self.starts {
+            Some(starts) => starts,
+            None if has_encoder && self.protocol == Protocol::Default => {
+                &[Start::Prior, Start::Encoder]
+            }
+            None => &[Start::Prior],
+        }
+    }
+
     /// The starts of a checked spec, which has the default filled in.
     pub fn starts(&self) -> &[Start] {
         self.starts.as_deref().unwrap_or(&[Start::Prior])

@@ -20,7 +20,8 @@ impl Scratch {
         Self { folder }
     }
 
-    /// The content that the file was given last; `None` if there is none, or if it is not what was written.
+    /// The content that the file was given last; `None` if there is none, or if it is not what was written: what a
+    /// disk has damaged is made again.
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
         let mut content = input_file::read(&self.folder.join(name), MOST_BYTES).ok()?;
         let own = content.split_off(content.len().min(DIGEST_BYTES));

@@ -7,18 +7,34 @@ use std::sync::{Mutex, PoisonError};
 
 /// The files that a stage leaves: kept in memory until the stage is published with all of them.
 #[derive(Debug, Default)]
-pub struct StageOutput(Mutex<BTreeMap<String, Vec<u8>>>);
+pub struct StageOutput {
+    files: Mutex<BTreeMap<String, Vec<u8>>>,
+    earlier_seconds: Mutex<f64>,
+}
 
 impl StageOutput {
     /// Keeps a file of the name `name`.
     pub fn add(&self, name: &str, content: impl Into<Vec<u8>>) {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(name.to_owned(), content.into());
+    }
+
+    /// Takes note of the wall time of processes that worked on the stage before this one, seconds.
+    pub fn set_earlier_seconds(&self, seconds: f64) {
+        let earlier = self.earlier_seconds.lock();
+        *earlier.unwrap_or_else(PoisonError::into_inner) = seconds;
+    }
+
+    /// That wall time, seconds.
+    pub fn earlier_seconds(&self) -> f64 {
+        let earlier = self.earlier_seconds.lock();
+        *earlier.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The files, by name.
     pub fn into_files(self) -> BTreeMap<String, Vec<u8>> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let files = self.files.into_inner();
+        files.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -261,7 +261,9 @@ impl Store {
             // What could not be written whole takes up room that another run may need.
             let _ = remove_if_there(&partial);
         })?;
-        remove_if_there(&self.stages.path().join(SCRATCH_FOLDER).join(stage))
+        // The stage is finished now; what is left here is removed when a run is alone in the folder.
+        let _ = remove_if_there(&self.stages.path().join(SCRATCH_FOLDER).join(stage));
+        Ok(())
     }
 }
 

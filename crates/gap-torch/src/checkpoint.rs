@@ -22,6 +22,14 @@ pub enum CheckpointError {
     /// The checkpoint has no tensor of this name.
     #[error("the checkpoint has no tensor `{0}`")]
     Missing(String),
+    /// Weights are of another kind than 32-bit floats.
+    #[error("tensor `{name}` is of the kind {kind:?}; store 32-bit floats")]
+    NotFloat {
+        /// The tensor.
+        name: String,
+        /// The kind of its numbers.
+        kind: Kind,
+    },
     /// The checkpoint has a tensor that its reader has no use for.
     #[error("tensor `{0}` belongs to no layer")]
     Unexpected(String),

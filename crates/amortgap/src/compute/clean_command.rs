@@ -55,13 +55,20 @@ pub fn remove_unneeded_stages(arguments: &CleanArguments) -> CommandResult {
             text("commit")
         )));
     }
-    let stored = manifest.get("stored_models").cloned().unwrap_or_default();
-    let stored = serde_json::from_value(stored).unwrap_or_default();
-    let stored = StoredModels::from_digests(stored);
+    let provenance: Provenance = serde_json::from_value(Value::Object(manifest.clone()))
+        .map_err(|error| Failure::Input(format!("{}: {error}", folder.display())))?;
+    let taken_by = |variant: Option<&String>| match variant {
+        None => Some(&provenance.stored_models),
+        Some(variant) => Some(&provenance.variants.get(variant)?.stored_models),
+    };
     let needed: BTreeSet<String> = experiment
         .problems
         .iter()
-        .map(|problem| Plan::new(problem, &environment, &stored))
+        .map(|problem| {
+            let taken = taken_by(problem.variant.as_ref()).cloned();
+            let stored = StoredModels::from_digests(taken.unwrap_or_default());
+            Plan::new(problem, &environment, &stored)
+        })
         .flat_map(|plan| {
             let ids = plan.stages().iter().map(|(id, _)| id.to_string());
             ids.collect::<Vec<_>>()

@@ -10,6 +10,8 @@ use gap_store::{StageState, StagesFolder};
 use std::fs;
 use std::path::Path;
 
+/// The first part of the names of stages that make models.
+const MODEL_STAGES: &str = "model-";
 /// The files of a stage that are not its model's.
 const OTHER_FILES: [&str; 2] = [RECORDS_FILE, gap_harness::stage_results::SECONDS_FILE];
 
@@ -18,11 +20,17 @@ pub fn save_models(arguments: &ModelsArguments) -> CommandResult {
     let stages = StagesFolder::in_results(&arguments.folder);
     let names = stages.names().map_err(Failure::from_input_error)?;
     let mut n_saved = 0;
-    for stage in names {
-        if stages.state(&stage) != StageState::Finished {
-            continue;
+    for stage in names.iter().filter(|name| name.starts_with(MODEL_STAGES)) {
+        match stages.state(stage) {
+            StageState::Finished => {}
+            StageState::Missing => continue,
+            StageState::Damaged(fault) => {
+                return Err(Failure::Input(format!(
+                    "{fault}; run the experiment again, which makes it anew"
+                )));
+            }
         }
-        let mut files: ModelFiles = stages.files(&stage).map_err(Failure::from_input_error)?;
+        let mut files: ModelFiles = stages.files(stage).map_err(Failure::from_input_error)?;
         files.retain(|name, _| !OTHER_FILES.contains(&name.as_str()));
         if files.contains_key(SETTINGS_FILE) {
             save(&files, &arguments.out.join(folder_name(&files)))?;
@@ -31,7 +39,7 @@ pub fn save_models(arguments: &ModelsArguments) -> CommandResult {
     }
     if n_saved == 0 {
         return Err(Failure::Input(format!(
-            "{}: there is no finished model; run the experiment first",
+            "{}: there is no finished model that was fitted here; run the experiment first",
             arguments.folder.display()
         )));
     }
@@ -42,9 +50,8 @@ pub fn save_models(arguments: &ModelsArguments) -> CommandResult {
 }
 
 fn save(files: &ModelFiles, folder: &Path) -> CommandResult {
-    let failed = |path: &Path, error: &std::io::Error| {
-        Failure::Input(format!("{}: {error}", path.display()))
-    };
+    let failed =
+        |path: &Path, error: &std::io::Error| Failure::Run(format!("{}: {error}", path.display()));
     fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
     for (name, content) in files {
         let path = folder.join(name);

@@ -6,10 +6,11 @@ use crate::console;
 use crate::exit::Failure;
 use gap_harness::machine_memory::available_bytes;
 use gap_harness::stored_models::StoredModels;
-use gap_harness::{InputError, Plan, PlanSize, PlanTooLarge, Provenance, plan};
-use gap_spec::document;
+use gap_harness::{Environment, InputError, Plan, PlanSize, PlanTooLarge, Provenance, plan};
+use gap_spec::{Experiment, document};
 use gap_torch::device::DeviceName;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Prints the stages of an experiment, each after those that it depends on.
@@ -21,9 +22,9 @@ pub fn print_plan(arguments: &PlanArguments) -> CommandResult {
         size.add_problem(problem)
             .map_err(|error| plan_too_large(&arguments.spec, &error))?;
     }
-    let stored = stored_models(arguments.models.as_deref())?;
     let spec_folder = arguments.spec.parent().unwrap_or(Path::new(""));
     let environment = Provenance::of_this_process(DeviceName::Cpu, 1).environment();
+    let stored = stored_models(arguments.models.as_deref(), &experiment, &environment)?;
     let plans: Vec<Plan> = experiment
         .problems
         .iter()
@@ -53,12 +54,27 @@ pub fn print_plan(arguments: &PlanArguments) -> CommandResult {
     Ok(console::print_line(lines)?)
 }
 
-/// The models in the folder that `--models` gives; none without it.
-pub fn stored_models(folder: Option<&Path>) -> Result<StoredModels, Failure> {
-    folder.map_or_else(
-        || Ok(StoredModels::default()),
-        |folder| StoredModels::read(folder).map_err(Failure::from_input_error),
-    )
+/// The models in the folder that `--models` gives that `experiment` fits, of which a line on stderr says the number;
+/// none without it.
+pub fn stored_models(
+    folder: Option<&Path>,
+    experiment: &Experiment,
+    environment: &Environment,
+) -> Result<StoredModels, Failure> {
+    let Some(folder) = folder else {
+        return Ok(StoredModels::default());
+    };
+    let none = StoredModels::default();
+    let problems = experiment.problems.iter();
+    let plans = problems.map(|problem| Plan::new(problem, environment, &none));
+    let fits: BTreeSet<String> = plans.flat_map(|plan| plan.fits()).collect();
+    let models = StoredModels::read(folder, &fits).map_err(Failure::from_input_error)?;
+    let (n_taken, n) = (models.n_read(), fits.len());
+    console::notify(format_args!(
+        "{n_taken} of {n} models are taken from {}",
+        folder.display()
+    ));
+    Ok(models)
 }
 
 fn stages_as_json(plan: &Plan) -> Vec<Value> {

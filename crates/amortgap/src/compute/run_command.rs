@@ -12,7 +12,6 @@ use crate::signals::exit_on_interrupt_signals;
 use gap_data::DataError;
 use gap_harness::provenance::VariantProvenance;
 use gap_harness::run::collect_records;
-use gap_harness::work::ModelWork;
 use gap_harness::{
     InputError, LibtorchExecutor, Plan, PlanSize, Provenance, RunError, RunReport, costs,
     machine_memory, plan, rows,
@@ -98,7 +97,7 @@ fn plan_variants(
     let (mut plans, mut executors) = (Vec::new(), Vec::new());
     let (mut seeds, mut left_out) = (BTreeSet::new(), Vec::new());
     let mut size = PlanSize::new(available_bytes_on(arguments.device));
-    let given = stored_models(arguments.models.as_deref())?;
+    let given = stored_models(arguments.models.as_deref(), experiment, &environment)?;
     let spec_folder = arguments.spec.parent().unwrap_or(Path::new(""));
     let interval = Duration::from_secs(arguments.checkpoint_seconds.into());
     for problem in &experiment.problems {
@@ -126,17 +125,20 @@ fn plan_variants(
         executor
             .check_stored_models(&plan)
             .map_err(Failure::from_input_error)?;
-        let of_plan = stored.digests(plan.model_works());
-        provenance.stored_models.extend(of_plan);
+        let taken = stored.digests(plan.model_works());
         let own_seeds = &problem.spec.seeds;
         seeds.extend(own_seeds);
         match &problem.variant {
-            None => provenance.data_digest = executor.data_digest(),
+            None => {
+                provenance.data_digest = executor.data_digest();
+                provenance.stored_models = taken;
+            }
             Some(variant) => {
                 let of_variant = VariantProvenance {
                     seeds: own_seeds.clone(),
                     data_digest: executor.data_digest(),
                     plan: plan.digest(),
+                    stored_models: taken,
                 };
                 provenance.variants.insert(variant.clone(), of_variant);
             }
@@ -154,33 +156,9 @@ fn plan_variants(
     for line in left_out {
         console::notify(line);
     }
-    if let Some(folder) = &arguments.models {
-        notify_of_stored_models(folder, &plans, provenance)?;
-    }
     provenance.seeds = seeds.into_iter().collect();
     provenance.plan = plan::digest(&plans);
     Ok((plans, executors))
-}
-
-/// Says how many models are taken from `folder`; refuses a folder from which none is.
-fn notify_of_stored_models(
-    folder: &Path,
-    plans: &[Plan],
-    provenance: &Provenance,
-) -> CommandResult {
-    let fits = plans.iter().flat_map(Plan::model_works);
-    let fits: BTreeSet<String> = fits.map(ModelWork::settings).collect();
-    let (n_taken, folder) = (provenance.stored_models.len(), folder.display());
-    if n_taken == 0 {
-        return Err(Failure::Input(format!(
-            "{folder}: no model here has the settings of a model of this experiment (`data`, `model` and `seeds`); leave out --models to fit them"
-        )));
-    }
-    let n = fits.len();
-    console::notify(format_args!(
-        "{n_taken} of {n} models are taken from {folder}"
-    ));
-    Ok(())
 }
 
 /// The memory that stages on `device` may use, if it is known. A GPU has memory of its own, whose size is not

@@ -461,11 +461,13 @@ impl<'a> Sizes<'a> {
         })
     }
 
-    /// An evaluation of `n_samples` draws for each of `n` datapoints at once: `z`, the score, the log joint, and
-    /// two numbers that belong to a row.
+    /// An evaluation of `n_samples` draws for each of `n` datapoints at once: `z`, the score, the score in whitened
+    /// coordinates, the log joint, and two numbers that belong to a row.
     fn evaluation(&self, n: f64, n_samples: f64, keys: Vec<Key>) -> Array {
         Array {
-            bytes: n * n_samples * (2.0 * self.number_bytes() * self.latent_dim + 3.0 * F64),
+            bytes: n
+                * n_samples
+                * ((2.0 * self.number_bytes() + F64) * self.latent_dim + 3.0 * F64),
             keys,
         }
     }

@@ -3,7 +3,7 @@
 use super::Work;
 use crate::context::{Context, seed_key};
 use crate::encoders::{self, EncoderFit, EncoderLayout};
-use crate::error::{RunError, stage_error};
+use crate::error::RunError;
 use crate::stage_id::StageId;
 use gap_infer::train::fit_encoder;
 use gap_infer::{ModelDuringFit, family};
@@ -60,7 +60,9 @@ impl Work for EncoderWork {
         let init = init.for_role(&self.encoder.network_name());
         let (mut encoder, constant_inputs) =
             layout.for_fitting(&data, ModelDuringFit::Frozen, init, context.device);
-        // All encoders of a seed see the same minibatches and noise, so that their differences are paired.
+        // All encoders of a seed that are fitted by one objective see the same minibatches and noise, so that their
+        // differences are paired.
+        let fit = context.fit();
         let cost = fit_encoder(
             model.as_ref(),
             family.as_ref(),
@@ -68,9 +70,9 @@ impl Work for EncoderWork {
             &data,
             (&self.training, &self.encoder.objective),
             key.for_role("fit-encoder"),
-            &context.fit(),
+            &fit,
         )
-        .map_err(stage_error)?;
+        .map_err(|error| fit.stage_error(error))?;
         let fit = EncoderFit {
             cost,
             constant_inputs,

@@ -88,7 +88,9 @@ impl Work for FreeFormWork {
                 done.save(&checkpoint)?;
             }
         }
-        context.save_q_star(&done.params)?;
+        if self.protocol.is_none() {
+            context.save_q_star(&done.params)?;
+        }
         Ok(done.records)
     }
 }

@@ -77,17 +77,18 @@ impl Work for ModelWork {
         if self.stored.is_some() {
             let files = context.stored_models.files_for(self);
             let files = files.ok_or_else(|| stage_error("the stored model is not there"))?;
-            if !files.contains_key(models::LAYOUT_FILE) {
-                write_json(&layout, context.output, models::LAYOUT_FILE)?;
-            }
             for (name, content) in files {
                 context.output.add(name, content.clone());
             }
+            // It is the settings of this stage that it is named by.
+            write_json(&layout, context.output, models::LAYOUT_FILE)?;
             return Ok(Vec::new());
         }
-        context.output.add(SETTINGS_FILE, self.settings());
         match &self.model.training {
-            Some(training) => self.fit_decoder(&layout, training, context)?,
+            Some(training) => {
+                self.fit_decoder(&layout, training, context)?;
+                context.output.add(SETTINGS_FILE, self.settings());
+            }
             None => layout
                 .random(
                     seed_key(self.seed),
@@ -138,6 +139,7 @@ impl ModelWork {
         let init = key.for_role("companion");
         let (mut encoder, constant_inputs) =
             of_encoder.for_fitting(&data, ModelDuringFit::Fitted, init, context.device);
+        let fit = context.fit();
         let cost = fit_decoder_and_encoder(
             &mut decoder,
             family.as_ref(),
@@ -145,9 +147,9 @@ impl ModelWork {
             &data,
             (&training.optimizer(), context.threads),
             key.for_role("fit-jointly").for_role(&spec.name()),
-            &context.fit(),
+            &fit,
         )
-        .map_err(stage_error)?;
+        .map_err(|error| fit.stage_error(error))?;
         Model::Decoder(decoder).save(layout, context.output)?;
         let fit = EncoderFit {
             cost,

@@ -113,6 +113,13 @@ impl Evaluation {
         }
     }
 
+    /// Drops the scores that were kept beside a gradient.
+    pub(crate) fn forget_scores(&mut self) {
+        if let LossGradient::Whitened(gradient) = &mut self.gradient {
+            gradient.block = None;
+        }
+    }
+
     /// The scores of a Gaussian.
     ///
     /// # Panics

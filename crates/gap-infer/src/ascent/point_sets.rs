@@ -230,16 +230,15 @@ fn rough_inverse_sqrt(covariance: DMatrix<f64>) -> DMatrix<f64> {
         return symmetric_inverse_sqrt(covariance);
     }
     // I − ½ E + ⅜ E² − 5/16 E³ = I + E (−½ + E (⅜ − 5/16 E))
-    let mut series = &excess * -0.3125;
-    for coefficient in [0.375, -0.5, 1.0] {
+    let plus = |mut matrix: DMatrix<f64>, diagonal: f64| {
         for i in 0..dim {
-            series[(i, i)] += coefficient;
+            matrix[(i, i)] += diagonal;
         }
-        if coefficient != 1.0 {
-            series = &excess * series;
-        }
-    }
-    series
+        matrix
+    };
+    let inner = plus(&excess * -0.3125, 0.375);
+    let outer = plus(&excess * inner, -0.5);
+    plus(excess * outer, 1.0)
 }
 
 fn clamped_inverse_sqrt(value: f64) -> f64 {

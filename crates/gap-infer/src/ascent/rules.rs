@@ -32,8 +32,8 @@ pub fn best_step_rule_for_family(family: &dyn VariationalFamily) -> StepRule {
 
 /// Creates one datapoint's search, from `params` by the rule of `phase`.
 pub(super) fn new_stepper(phase: &Phase, form: FamilyKind, params: Vec<f64>) -> Box<dyn Stepper> {
-    // Gains above this do not end the phase, whatever they are.
-    let gain_to_know = match phase.stopping {
+    // A promised gain above this does not end the phase, so that a larger one need not be known.
+    let skip_undamped_above_nats = match phase.stopping {
         StoppingRule::Decrement => phase.below_nats,
         _ => f64::INFINITY,
     };
@@ -48,16 +48,17 @@ pub(super) fn new_stepper(phase: &Phase, form: FamilyKind, params: Vec<f64>) -> 
             ))
         }
         (StepRule::Lbfgs, _) => Box::new(lbfgs::Lbfgs::new(params)),
-        (StepRule::NewtonStein, _) => {
-            Box::new(newton_stein::NewtonSteinStepper::new(params, gain_to_know))
-        }
+        (StepRule::NewtonStein, _) => Box::new(newton_stein::NewtonSteinStepper::new(
+            params,
+            skip_undamped_above_nats,
+        )),
         (StepRule::AveragedNewton, _) => Box::new(averaged_newton::StochasticNewton::new(
             params,
             phase.keeps_start_until_certain,
         )),
         (StepRule::NaturalGradient, _) => Box::new(natural_gradient::NaturalGradientStepper::new(
             params,
-            gain_to_know,
+            skip_undamped_above_nats,
         )),
         (StepRule::Adam, _) => Box::new(adam::Adam::new(phase.adam, params)),
     }

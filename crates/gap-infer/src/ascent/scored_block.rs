@@ -165,7 +165,8 @@ pub struct BlockMoments {
 
 /// The gradients on the `P` parts of a block of draws, and the scatter of the curvature over its halves.
 pub struct PartMoments {
-    /// `σ ∘ ∂(−L)/∂μ` on each part, `[D, P]`.
+    /// `σ ∘ ∂(−L)/∂μ` on each part, `[D, P]`. Where draws have weights, the mean weight of a part is not 1, which its
+    /// gradient keeps: the scatter over parts is then that of draws which were not whitened.
     pub mean: DMatrix<f64>,
     /// `∂(−L)/∂ log σ` on each part, `[D, P]`.
     pub log_std: DMatrix<f64>,
@@ -276,7 +277,7 @@ impl ScoredBlock {
     }
 }
 
-/// The gradients on parts, and this scatter of the curvature.
+/// The gradients on parts, with this scatter of the curvature.
 fn part_moments(
     draws: &BlockDraws,
     residuals: &DMatrix<f64>,

@@ -35,8 +35,8 @@ impl StoppingState {
         }
     }
 
-    /// Takes note of the latest step and returns whether the datapoint is done. `evaluation` is that of the
-    /// step's trial, on `n_samples` draws, and `progress` the step rule's outcome for it.
+    /// Takes note of the latest step and returns whether the datapoint is done. `loss` is that of the
+    /// step's trial, on `n_samples` draws, if the rule reads it, and `progress` the step rule's outcome for it.
     pub fn update_and_check_stopping(
         &mut self,
         progress: StepOutcome,

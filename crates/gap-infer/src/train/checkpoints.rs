@@ -17,7 +17,7 @@ pub trait FitContext {
         None
     }
 
-    /// Whether a checkpoint should be saved now. It is asked between any two steps out of a hundred.
+    /// Whether a checkpoint should be saved now. It is asked after every hundred steps.
     fn is_checkpoint_due(&self) -> bool {
         false
     }

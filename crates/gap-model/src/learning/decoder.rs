@@ -107,8 +107,8 @@ impl<'a> DecoderLearner<'a> {
             .collect()
     }
 
-    /// Goes back to what [`DecoderLearner::states`] returned. `false`, with nothing changed, if that belongs to another
-    /// decoder, or to one that is computed with other instructions.
+    /// Goes back to what [`DecoderLearner::states`] returned. `false`, with nothing changed, if that has another
+    /// number or another kind of parameters; nothing else is compared.
     #[must_use]
     pub fn restore(&mut self, states: &[OptimizerState]) -> bool {
         let _no_grad = tch::no_grad_guard();
@@ -118,7 +118,9 @@ impl<'a> DecoderLearner<'a> {
                 let before = scale.state();
                 let is_restored = scale.restore(own);
                 if is_restored && !self.network.restore(network) {
-                    return !scale.restore(&before);
+                    let is_undone = scale.restore(&before);
+                    assert!(is_undone, "it is the state of this scale");
+                    return false;
                 }
                 is_restored
             }

@@ -158,8 +158,8 @@ impl<'a> NetworkLearner<'a> {
         }
     }
 
-    /// Goes back to what [`NetworkLearner::state`] returned. `false`, with nothing changed, if that belongs to another
-    /// network, or to one that is computed with other instructions.
+    /// Goes back to what [`NetworkLearner::state`] returned. `false`, with nothing changed, if that has another
+    /// number or another kind of parameters; nothing else is compared.
     #[must_use]
     pub fn restore(&mut self, state: &OptimizerState) -> bool {
         match &mut self.engine {

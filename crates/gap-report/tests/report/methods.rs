@@ -7,7 +7,7 @@ use crate::synthetic::free_form;
 use gap_report::{Format, main_results_text};
 use gap_schema::record::Record;
 use gap_schema::summary::Cell;
-use gap_spec::{EncoderLabel, Estimator, Method, Split, StopKind};
+use gap_spec::{EncoderLabel, Estimator, Method, Split, StopKind, Trust};
 use std::fs;
 
 /// Returns the rows of what a protocol found: `left` nats below each `L[q*]` of the run by hand.
@@ -115,6 +115,45 @@ fn further_methods_change_nothing_of_the_others() {
     // All weights are trusted here, so that the counts of untrusted estimates stay as they are too.
     (cell.protocols, cell.refinements) = (Vec::new(), Vec::new());
     assert_eq!(text(&more), text(&fewer));
+}
+
+#[test]
+fn a_protocol_that_fails_at_a_point_changes_nothing_of_the_others() {
+    let mut records = all_methods();
+    let failing = records
+        .iter_mut()
+        .filter(|r| r.method_name.as_deref() == Some("published") && r.datapoint == 2);
+    for record in failing {
+        (record.value_nats, record.stop) = (f64::NAN, StopKind::NonFinite);
+        record.trust = Trust::HeavyTail;
+    }
+    let [mut more, fewer] = [records, by_hand()].map(|records| summary_of("methods", &records));
+    let cell = &mut more.cells[0];
+    let (protocols, refinements) = (
+        std::mem::take(&mut cell.protocols),
+        std::mem::take(&mut cell.refinements),
+    );
+    assert_eq!(text(&more), text(&fewer));
+    // Its own means are over the two points that are left.
+    let [published, restarts] = &protocols[..] else {
+        panic!("{protocols:?}");
+    };
+    assert_eq!((published.non_finite, restarts.non_finite), (1, 0));
+    assert_near(
+        published.optimisation_gap.mean_nats,
+        0.25,
+        "over two points",
+    );
+    assert_near(
+        restarts.optimisation_gap.mean_nats,
+        -2.0 / 3.0,
+        "over three",
+    );
+    assert!(
+        refinements
+            .iter()
+            .all(|refinement| refinement.non_finite == 0)
+    );
 }
 
 #[test]

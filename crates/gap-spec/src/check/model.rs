@@ -165,6 +165,15 @@ impl ExperimentSpec {
         self.check_likelihood()?;
         let synthetic = self.data.is_synthetic();
         let is_stored = self.model.weights.is_some();
+        if let Some(weights) = &self.model.weights
+            && self.seeds.len() > 1
+            && !weights.contains("{seed}")
+        {
+            return refuse(
+                "model.weights",
+                "is one decoder for several seeds, over which its part of a spread would not show; put `{seed}` into the path, or use one seed",
+            );
+        }
         match (&self.model.training, synthetic) {
             (Some(_), _) if is_stored => {
                 return refuse(

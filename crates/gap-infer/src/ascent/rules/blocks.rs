@@ -77,15 +77,7 @@ impl RunningCurvatureAverage {
             None => {
                 let own = block.curvature();
                 let known = OwnCurvature::new(&own, block.n_samples());
-                let gradient = block.gradient();
-                let parts = block.into_moments(&known.matrix).parts;
-                let inflation = known.inflation;
-                let uncorrected = BlockMoments {
-                    gradient,
-                    curvature: own,
-                    parts,
-                };
-                (uncorrected, inflation)
+                (block.into_moments(&known.matrix), known.inflation)
             }
         };
         let BlockMoments {

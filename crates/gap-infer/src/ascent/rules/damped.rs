@@ -41,7 +41,7 @@ pub const EVALUATION_REQUEST: EvaluationRequest = EvaluationRequest {
 
 /// One datapoint's descent by steps of the rule `D`, with its own damping.
 pub struct DampedStepper<D> {
-    gain_to_know: f64,
+    skip_undamped_above_nats: f64,
     damping: f64,
     /// The largest step in any one mean, in standard deviations of `q`.
     longest: f64,
@@ -61,10 +61,11 @@ struct AcceptedTrial {
 }
 
 impl<D: DampedStepDirection> DampedStepper<D> {
-    /// An ascent for which all of the gain of a step matters only if the damped step gains less than `gain_to_know`.
-    pub const fn new(start: Vec<f64>, gain_to_know: f64) -> Self {
+    /// An ascent that computes the gain of the undamped step only if the damped one promises less than
+    /// `skip_undamped_above_nats`.
+    pub const fn new(start: Vec<f64>, skip_undamped_above_nats: f64) -> Self {
         Self {
-            gain_to_know,
+            skip_undamped_above_nats,
             damping: INITIAL_DAMPING,
             longest: MAX_FIRST_MEAN_STEP_IN_STDS,
             is_cut: false,
@@ -115,7 +116,7 @@ impl<D: DampedStepDirection> Stepper for DampedStepper<D> {
         &self.trial
     }
 
-    fn update_with_evaluation(&mut self, evaluation: Evaluation) -> StepOutcome {
+    fn update_with_evaluation(&mut self, mut evaluation: Evaluation) -> StepOutcome {
         if let Some(last) = self.last.take() {
             let before = last.evaluation.loss_nats();
             let gained = before - evaluation.loss_nats();
@@ -157,13 +158,14 @@ impl<D: DampedStepDirection> Stepper for DampedStepper<D> {
         let params = self.trial.clone();
         let promised = self.set_next_trial(&params, &evaluation);
         let outcome = promised.map_or(StepOutcome::Stuck, |decrement| {
-            let undamped = (decrement < self.gain_to_know)
+            let undamped = (decrement < self.skip_undamped_above_nats)
                 .then(|| D::undamped_gain_nats(evaluation.whitened_gradient()))
                 .flatten();
             StepOutcome::Iterate {
                 decrement: undamped.map_or(decrement, |gain| gain.max(decrement)),
             }
         });
+        evaluation.forget_scores();
         self.last = Some(AcceptedTrial {
             params,
             evaluation,

@@ -53,8 +53,8 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         (!kept.is_empty()).then(|| kept.mean())
     };
     let different_optima_points = different_optima_points(&columns);
-    let refinement = refinement_points(&columns, None, &free_form);
-    let refinements = named_refinements(&columns, &free_form);
+    let refinement = refinement_points(&columns, None);
+    let refinements = named_refinements(&columns);
     // The ends of `[refinement]`, or without it of the first refinement by name.
     let first_named = refinements.first();
     let first_named_end = first_named.and_then(|named| named.points.last());
@@ -64,9 +64,10 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         None => first_named.map(|named| named.elbo),
     };
     let n = cell.points.len() as u64;
-    let untrusted = untrusted_by_reason(columns.records_of_all_quantities());
+    let untrusted = untrusted_by_reason(columns.records_of_unnamed_quantities());
     let elbos = columns.measured_quantities();
-    let elbos = elbos.filter(|quantity| quantity.estimator == Estimator::Elbo);
+    let elbos =
+        elbos.filter(|quantity| quantity.estimator == Estimator::Elbo && quantity.name.is_none());
     let elbos_of_encoder: Vec<MeasuredQuantity<'_>> = elbos
         .filter(|quantity| matches!(quantity.method, Method::Amortized | Method::Refined))
         .collect();
@@ -143,7 +144,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         oracle: closed_form_comparison(&columns, &best_evidence),
         refinement,
         refinements,
-        protocols: protocol_results(&columns, &free_form),
+        protocols: protocol_results(&columns),
     }
 }
 
@@ -181,11 +182,9 @@ fn different_optima_points(columns: &CellColumns<'_>) -> Vec<DifferentOptima> {
 
 /// Returns what is left of the gap after each number of steps of the refinement with this name, or of
 /// `[refinement]`.
-fn refinement_points<'a>(
-    columns: &CellColumns<'a>,
-    name: Option<&'a str>,
-    free_form: &PairedColumn,
-) -> Vec<RefinementPoint> {
+fn refinement_points<'a>(columns: &CellColumns<'a>, name: Option<&'a str>) -> Vec<RefinementPoint> {
+    let free_form = columns.finite_column(FREE_FORM_ELBO_QUANTITY);
+    let free_form = free_form.expect("every cell has the ELBO of q*");
     let steps = columns.refinement_steps(name).into_iter();
     steps
         .filter_map(|steps| {
@@ -214,26 +213,36 @@ fn refined_mean<'a>(
     })
 }
 
-fn named_refinements(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec<NamedRefinement> {
+fn named_refinements(columns: &CellColumns<'_>) -> Vec<NamedRefinement> {
     let names = columns.names_of(Method::Refined).into_iter();
     names
         .filter_map(|name| {
-            let points = refinement_points(columns, Some(name), free_form);
+            let columns = columns.including(name);
+            let points = refinement_points(&columns, Some(name));
+            let steps = points.iter().map(|point| point.steps);
+            let elbos: Vec<MeasuredQuantity<'_>> = steps
+                .map(|steps| MeasuredQuantity::refined_elbo(Some(name), steps))
+                .collect();
+            let free_form = columns.finite_column(FREE_FORM_ELBO_QUANTITY)?;
             Some(NamedRefinement {
                 name: name.to_owned(),
-                elbo: refined_mean(columns, Some(name), points.last()?)?,
+                elbo: refined_mean(&columns, Some(name), points.last()?)?,
+                unexplained_negative_gaps: unexplained_negative_gaps(&columns, &free_form, &elbos),
+                non_finite: columns.n_non_finite_points(),
                 points,
             })
         })
         .collect()
 }
 
-fn protocol_results(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec<ProtocolResult> {
+fn protocol_results(columns: &CellColumns<'_>) -> Vec<ProtocolResult> {
     let names = columns.names_of(Method::FreeForm).into_iter();
     names
         .filter_map(|name| {
+            let columns = &columns.including(name);
             let quantity = MeasuredQuantity::protocol_elbo(name);
             let elbo = columns.finite_column(quantity)?;
+            let free_form = &columns.finite_column(FREE_FORM_ELBO_QUANTITY)?;
             let unexplained = unexplained_negative_gaps(columns, free_form, &[quantity]);
             Some(ProtocolResult {
                 name: name.to_owned(),
@@ -241,6 +250,7 @@ fn protocol_results(columns: &CellColumns<'_>, free_form: &PairedColumn) -> Vec<
                 optimisation_gap: free_form.minus(&elbo).mean(),
                 unexplained_negative_gaps: unexplained,
                 unconverged: unconverged(columns, quantity),
+                non_finite: columns.n_non_finite_points(),
                 mean_remaining_bound_nats: mean_remaining_bound(columns, quantity),
                 cost: columns.inference_cost(quantity)?,
             })

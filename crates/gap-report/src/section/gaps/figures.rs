@@ -134,7 +134,7 @@ fn gap_by_variant(groups: &[SeedGroup<'_>]) -> Chart {
             let is_widest = group.encoder() == widest_encoder(groups, group.variant());
             is_widest.then(|| variants.iter().position(|&v| v == group.variant()))?
         },
-        x_label: "variant, and its last encoder",
+        x_label: "variant, and its widest encoder",
         thickness: NO_LINE_THICKNESS,
     };
     gaps_at(groups, &places, "gaps-by-variant", "Gaps by variant")

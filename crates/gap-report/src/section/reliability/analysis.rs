@@ -25,10 +25,14 @@ pub(crate) fn untrusted_by_reason<'a>(
     counts
 }
 
-/// Counts the datapoints with an estimate whose importance weights are marked as heavy-tailed.
+/// Counts the datapoints with an estimate, of a quantity without a name, whose importance weights are marked as
+/// heavy-tailed.
 pub(crate) fn count_heavy_tails(columns: &CellColumns<'_>) -> u64 {
     let points = columns.cell.points.iter();
     points
-        .filter(|point| point.values().any(|row| row.trust == Trust::HeavyTail))
+        .filter(|point| {
+            let mut unnamed = point.iter().filter(|(quantity, _)| quantity.name.is_none());
+            unnamed.any(|(_, row)| row.trust == Trust::HeavyTail)
+        })
         .count() as u64
 }
