@@ -18,17 +18,19 @@ fn finished_stages(out: &Path) -> usize {
     finished_of_kind(out, "")
 }
 
-/// The number of finished stages whose names begin with `kind`.
-fn finished_of_kind(out: &Path, kind: &str) -> usize {
-    let Ok(entries) = fs::read_dir(out.join(".stages")) else {
-        return 0;
-    };
-    let finished = entries.map(|entry| entry.unwrap().path());
-    let of_kind = finished.filter(|path| {
+/// The folders of stages whose names begin with `kind`; none before the results folder has any.
+fn stages_of_kind(out: &Path, kind: &str) -> impl Iterator<Item = PathBuf> {
+    let stages = fs::read_dir(out.join(".stages")).into_iter().flatten();
+    let stages = stages.map(|entry| entry.unwrap().path());
+    stages.filter(move |path| {
         let name = path.file_name().unwrap().to_str().unwrap();
         name.starts_with(kind)
-    });
-    of_kind
+    })
+}
+
+/// The number of finished stages whose names begin with `kind`.
+fn finished_of_kind(out: &Path, kind: &str) -> usize {
+    stages_of_kind(out, kind)
         .filter(|path| path.extension().is_none() && path.join("records.parquet").is_file())
         .count()
 }
@@ -214,13 +216,7 @@ fn kill_after_checkpoints(bench: &Bench, out: &str, name: &str, n: u64) {
 
 /// The files of safetensors of all stages whose names begin with `kind`.
 fn tensors_of_kind(out: &Path, kind: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let stages = fs::read_dir(out.join(".stages")).unwrap();
-    let stages = stages.map(|stage| stage.unwrap().path());
-    let of_kind = stages.filter(|path| {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        name.starts_with(kind)
-    });
-    let files = of_kind.flat_map(|stage| fs::read_dir(stage).unwrap());
+    let files = stages_of_kind(out, kind).flat_map(|stage| fs::read_dir(stage).unwrap());
     let files = files.map(|file| file.unwrap().path());
     let mut tensors: Vec<(PathBuf, Vec<u8>)> = files
         .filter(|file| file.extension().is_some_and(|end| end == "safetensors"))
@@ -248,13 +244,7 @@ fn a_joint_fit_killed_at_ten_moments_makes_the_decoder_of_an_undisturbed_one() {
     let latest = checkpoint(&killed, "fit").unwrap();
     let earlier = f64::from_le_bytes(latest[32..40].try_into().unwrap());
     assert_eq!(bench.summary_of_run("killed", &[]), undisturbed);
-    let stages = fs::read_dir(killed.join(".stages")).unwrap();
-    let model = stages.map(|stage| stage.unwrap().path()).find(|path| {
-        path.file_name()
-            .unwrap()
-            .to_string_lossy()
-            .starts_with("model")
-    });
+    let model = stages_of_kind(&killed, "model").next();
     let seconds = fs::read_to_string(model.unwrap().join("seconds")).unwrap();
     assert!(earlier > 0.0 && seconds.parse::<f64>().unwrap() > earlier);
     let decoders = tensors_of_kind(&bench.path("undisturbed"), "model");

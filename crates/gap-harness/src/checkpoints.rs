@@ -98,7 +98,7 @@ impl<'a> CheckpointedFit<'a> {
 }
 
 impl FitContext for CheckpointedFit<'_> {
-    fn progressed(&self, fraction: f64) {
+    fn report_progress(&self, fraction: f64) {
         (self.progress)(fraction);
     }
 

@@ -61,7 +61,7 @@ impl Context<'_> {
     }
 
     /// What surrounds the fit of this stage.
-    pub fn fit(&self) -> CheckpointedFit<'_> {
+    pub fn checkpointed_fit(&self) -> CheckpointedFit<'_> {
         CheckpointedFit::new(self.progress, self.checkpoint_file(FIT_CHECKPOINT))
     }
 

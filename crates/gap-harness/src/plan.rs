@@ -15,6 +15,7 @@ use crate::stored_models::StoredModels;
 use crate::work::{ModelWork, Stage};
 use gap_spec::{Family, Problem};
 use planner::Planner;
+use std::collections::BTreeMap;
 
 /// The stages of one problem of an experiment, each after those that it depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,8 +70,16 @@ impl Plan {
         })
     }
 
+    /// The digests of the stored models that are taken, by the settings of the fits.
+    pub fn stored_models(&self) -> BTreeMap<String, String> {
+        let works = self.model_works();
+        works
+            .filter_map(|work| Some((work.settings(), work.stored.clone()?)))
+            .collect()
+    }
+
     /// The settings of the models that are fitted.
-    pub fn fits(&self) -> Vec<String> {
+    pub fn settings_of_fits(&self) -> Vec<String> {
         let fitted = self
             .model_works()
             .filter(|work| work.model.training.is_some());

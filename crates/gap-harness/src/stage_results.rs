@@ -8,7 +8,7 @@ use gap_store::{StageOutput, Store};
 use std::path::{Path, PathBuf};
 
 /// The file with the wall time of a stage, seconds: with that up to the checkpoint from which it went on.
-pub const SECONDS_FILE: &str = "seconds";
+const SECONDS_FILE: &str = "seconds";
 
 /// Publishes the files of a stage with its records and its wall time. The stage has to be claimed.
 ///

@@ -24,7 +24,7 @@ const FOLDER_PREFIX: &str = "model-";
 const MOST_BYTES: u64 = 1 << 33;
 
 /// The files that a stored model may have; others in its folder are not read.
-const MODEL_FILES: [&str; 6] = [
+pub const MODEL_FILES: [&str; 6] = [
     SETTINGS_FILE,
     models::LAYOUT_FILE,
     models::WEIGHTS_FILE,
@@ -117,12 +117,18 @@ impl StoredModels {
         }
     }
 
-    /// These models, and those of the key `model.weights` of `spec`, whose paths are relative to `folder`.
+    /// These models, and those of the key `model.weights` of `spec`, whose paths are relative to the folder of its file
+    /// `spec_path`.
     ///
     /// # Errors
     ///
     /// [`InputError`] that names the key and the file if one cannot be read.
-    pub fn with_weights_of(&self, spec: &CheckedSpec, folder: &Path) -> Result<Self, InputError> {
+    pub fn with_weights_of(
+        &self,
+        spec: &CheckedSpec,
+        spec_path: &Path,
+    ) -> Result<Self, InputError> {
+        let folder = spec_path.parent().unwrap_or(Path::new(""));
         let mut models = self.clone();
         let Some(weights) = &spec.model.weights else {
             return Ok(models);
@@ -182,7 +188,7 @@ impl StoredModels {
         })
     }
 
-    /// Models of which only the digests are known, by their settings, as [`Self::digests`] gives them.
+    /// Models of which only the digests are known, by their settings, as [`Plan::stored_models`](crate::Plan::stored_models) gives them.
     pub fn from_digests(digests: BTreeMap<String, String>) -> Self {
         let models = digests.into_iter().map(|(settings, digest)| {
             let model = StoredModel {
@@ -193,15 +199,6 @@ impl StoredModels {
             (settings, model)
         });
         Self::by_settings(models.collect())
-    }
-
-    /// The digests of the models that these stages take, by their settings.
-    pub fn digests<'a>(
-        &self,
-        stages: impl Iterator<Item = &'a ModelWork>,
-    ) -> BTreeMap<String, String> {
-        let taken = stages.filter_map(|work| Some((work.settings(), work.stored.clone()?)));
-        taken.collect()
     }
 
     /// The digest of the model that a stage with these settings makes.

@@ -278,10 +278,10 @@ fn fingerprint(text: &str) -> Result<[String; 4], String> {
         math: "stock".to_owned(),
         kernels: "off".to_owned(),
     };
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec.toml");
     let mut plans = Vec::new();
     for problem in &experiment.problems {
-        let stored = StoredModels::default().with_weights_of(&problem.spec, &tests);
+        let stored = StoredModels::default().with_weights_of(&problem.spec, &path);
         let stored = stored.map_err(|e| e.to_string())?;
         plans.push(Plan::new(problem, &environment, &stored));
     }

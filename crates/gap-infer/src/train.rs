@@ -81,7 +81,7 @@ pub fn fit_encoder(
     key: SeedKey,
     context: &dyn FitContext,
 ) -> Result<TrainingCost, InferError> {
-    let clock = Instant::now();
+    let begun = Instant::now();
     let by_elbo = objective.is_elbo();
     let objective = build_objective(objective);
     // Of each datapoint, a step has so many sets of the draws that the objective weighs against each other.
@@ -112,11 +112,12 @@ pub fn fit_encoder(
         training,
         noise_dim: family.noise_dim() as usize,
         key,
+        begun,
         context,
     };
-    let earlier = trainer.run(&fit, data.len())?;
+    let seconds = trainer.run(&fit, data.len())?;
     Ok(TrainingCost {
-        seconds: earlier + clock.elapsed().as_secs_f64(),
+        seconds,
         joint_gradients: u64::from(training.steps.get())
             .saturating_mul(minibatch_size(training, data) as u64)
             .saturating_mul(u64::from(n_samples)),
@@ -141,7 +142,7 @@ pub fn fit_decoder_and_encoder(
     key: SeedKey,
     context: &dyn FitContext,
 ) -> Result<TrainingCost, InferError> {
-    let clock = Instant::now();
+    let begun = Instant::now();
     let subject = FitSubject {
         what: "decoder",
         rate_key: "model.training.learning_rate",
@@ -166,11 +167,12 @@ pub fn fit_decoder_and_encoder(
         training,
         noise_dim: family.noise_dim() as usize,
         key,
+        begun,
         context,
     };
-    let earlier = trainer.run(&fit, data.len())?;
+    let seconds = trainer.run(&fit, data.len())?;
     Ok(TrainingCost {
-        seconds: earlier + clock.elapsed().as_secs_f64(),
+        seconds,
         joint_gradients: 0,
     })
 }

@@ -21,13 +21,13 @@ const TRAINING: TrainingSpec = TrainingSpec {
 };
 
 /// A place for checkpoints. The fit that uses it is killed as it saves one, some steps after the previous one.
-struct Deadly {
+struct InterruptedFits {
     latest: RefCell<Option<Vec<u8>>>,
     saves_left: Cell<u32>,
     progress: RefCell<Vec<f64>>,
 }
 
-impl Deadly {
+impl InterruptedFits {
     const fn after(saves: u32) -> Self {
         Self {
             latest: RefCell::new(None),
@@ -37,8 +37,8 @@ impl Deadly {
     }
 }
 
-impl FitContext for Deadly {
-    fn progressed(&self, fraction: f64) {
+impl FitContext for InterruptedFits {
+    fn report_progress(&self, fraction: f64) {
         self.progress.borrow_mut().push(fraction);
     }
 
@@ -82,7 +82,7 @@ fn encoder(family: &dyn VariationalFamily) -> Encoder {
 fn check(fit: impl Fn(&dyn FitContext) -> Result<(Vec<Tensor>, TrainingCost), InferError>) {
     let (undisturbed, _) = fit(&|_: f64| ()).unwrap();
     for saves in [1, 2, 4] {
-        let context = Deadly::after(saves);
+        let context = InterruptedFits::after(saves);
         let mut deaths = 0;
         let resumed = loop {
             match fit(&context) {
@@ -109,11 +109,11 @@ fn check(fit: impl Fn(&dyn FitContext) -> Result<(Vec<Tensor>, TrainingCost), In
         }
     }
     // What is no checkpoint of this fit is passed over.
-    let other = Deadly::after(1);
+    let other = InterruptedFits::after(1);
     let _ = fit(&other);
     let whole = other.latest.borrow().clone().unwrap();
     for damaged in [&whole[..whole.len() / 2], b"", b"nonsense"] {
-        let context = Deadly::after(100);
+        let context = InterruptedFits::after(100);
         *context.latest.borrow_mut() = Some(damaged.to_vec());
         let (resumed, _) = fit(&context).unwrap();
         assert!(
@@ -232,7 +232,7 @@ fn the_checkpoint_of_another_network_is_passed_over() {
         );
         fitted.map(|_| decoder.network().parameters())
     };
-    let context = Deadly::after(5);
+    let context = InterruptedFits::after(5);
     fit(16, &context).unwrap_err();
     context.saves_left.set(100);
     context.progress.borrow_mut().clear();

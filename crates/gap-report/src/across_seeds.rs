@@ -145,6 +145,11 @@ impl<'a> SeedGroup<'a> {
         self.cells.iter().flat_map(of_cell).collect()
     }
 
+    /// Returns the refinements that any of the groups has.
+    pub(crate) fn refinement_names_of_all(groups: &[Self]) -> BTreeSet<Option<&'a str>> {
+        groups.iter().flat_map(Self::refinement_names).collect()
+    }
+
     /// Returns the names of the protocols that any seed has.
     pub(crate) fn protocol_names(&self) -> BTreeSet<&'a str> {
         let protocols = self.cells.iter().flat_map(|cell| &cell.protocols);

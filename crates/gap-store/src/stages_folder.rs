@@ -140,15 +140,13 @@ impl StagesFolder {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] if one is not there, or not what was written.
-    pub fn files(&self, stage: &str) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
-        let damaged = |fault: FileFault| StoreError::Damaged {
-            path: fault.path,
-            message: fault.kind.to_string(),
-        };
-        let names = self.manifest(stage).map_err(damaged)?.files.0;
-        let read = |name: String| Ok((name.clone(), self.read_file(stage, &name)?));
-        names.into_keys().map(read).collect()
+    /// The [`FileFault`] of the first that is not there, or not what was written.
+    pub fn files(&self, stage: &str) -> Result<BTreeMap<String, Vec<u8>>, FileFault> {
+        let (folder, digests) = (self.of_stage(stage), self.manifest(stage)?.files);
+        let names = digests.0.keys();
+        names
+            .map(|name| Ok((name.clone(), digests.read(&folder, name)?)))
+            .collect()
     }
 
     /// A file of a finished stage.

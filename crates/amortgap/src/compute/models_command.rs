@@ -4,16 +4,13 @@ use super::arguments::ModelsArguments;
 use crate::CommandResult;
 use crate::console;
 use crate::exit::Failure;
-use gap_harness::stored_models::{ModelFiles, SETTINGS_FILE, folder_name};
-use gap_schema::results::RECORDS_FILE;
-use gap_store::{StageState, StagesFolder};
+use gap_harness::stored_models::{MODEL_FILES, ModelFiles, SETTINGS_FILE, folder_name};
+use gap_store::StagesFolder;
 use std::fs;
 use std::path::Path;
 
 /// The first part of the names of stages that make models.
 const MODEL_STAGES: &str = "model-";
-/// The files of a stage that are not its model's.
-const OTHER_FILES: [&str; 2] = [RECORDS_FILE, gap_harness::stage_results::SECONDS_FILE];
 
 /// Copies the files of all fitted models of a run.
 pub fn save_models(arguments: &ModelsArguments) -> CommandResult {
@@ -21,17 +18,13 @@ pub fn save_models(arguments: &ModelsArguments) -> CommandResult {
     let names = stages.names().map_err(Failure::from_input_error)?;
     let mut n_saved = 0;
     for stage in names.iter().filter(|name| name.starts_with(MODEL_STAGES)) {
-        match stages.state(stage) {
-            StageState::Finished => {}
-            StageState::Missing => continue,
-            StageState::Damaged(fault) => {
-                return Err(Failure::Input(format!(
-                    "{fault}; run the experiment again, which makes it anew"
-                )));
-            }
-        }
-        let mut files: ModelFiles = stages.files(stage).map_err(Failure::from_input_error)?;
-        files.retain(|name, _| !OTHER_FILES.contains(&name.as_str()));
+        let files = stages.files(stage);
+        let mut files: ModelFiles = files.map_err(|fault| {
+            Failure::Input(format!(
+                "{fault}; run the experiment again, which makes it anew"
+            ))
+        })?;
+        files.retain(|name, _| MODEL_FILES.contains(&name.as_str()));
         if files.contains_key(SETTINGS_FILE) {
             save(&files, &arguments.out.join(folder_name(&files)))?;
             n_saved += 1;

@@ -22,14 +22,13 @@ pub fn print_plan(arguments: &PlanArguments) -> CommandResult {
         size.add_problem(problem)
             .map_err(|error| plan_too_large(&arguments.spec, &error))?;
     }
-    let spec_folder = arguments.spec.parent().unwrap_or(Path::new(""));
     let environment = Provenance::of_this_process(DeviceName::Cpu, 1).environment();
     let stored = stored_models(arguments.models.as_deref(), &experiment, &environment)?;
     let plans: Vec<Plan> = experiment
         .problems
         .iter()
         .map(|problem| {
-            let stored = stored.with_weights_of(&problem.spec, spec_folder)?;
+            let stored = stored.with_weights_of(&problem.spec, &arguments.spec)?;
             Ok(Plan::new(problem, &environment, &stored))
         })
         .collect::<Result<_, InputError>>()
@@ -67,7 +66,7 @@ pub fn stored_models(
     let none = StoredModels::default();
     let problems = experiment.problems.iter();
     let plans = problems.map(|problem| Plan::new(problem, environment, &none));
-    let fits: BTreeSet<String> = plans.flat_map(|plan| plan.fits()).collect();
+    let fits: BTreeSet<String> = plans.flat_map(|plan| plan.settings_of_fits()).collect();
     let models = StoredModels::read(folder, &fits).map_err(Failure::from_input_error)?;
     let (n_taken, n) = (models.n_read(), fits.len());
     console::notify(format_args!(

@@ -98,11 +98,10 @@ fn plan_variants(
     let (mut seeds, mut left_out) = (BTreeSet::new(), Vec::new());
     let mut size = PlanSize::new(available_bytes_on(arguments.device));
     let given = stored_models(arguments.models.as_deref(), experiment, &environment)?;
-    let spec_folder = arguments.spec.parent().unwrap_or(Path::new(""));
     let interval = Duration::from_secs(arguments.checkpoint_seconds.into());
     for problem in &experiment.problems {
         let stored = given
-            .with_weights_of(&problem.spec, spec_folder)
+            .with_weights_of(&problem.spec, &arguments.spec)
             .map_err(Failure::from_input_error)?;
         let data_dir = arguments.data_dir.as_deref();
         let executor = match LibtorchExecutor::prepare(&problem.spec, arguments.device, data_dir) {
@@ -125,7 +124,7 @@ fn plan_variants(
         executor
             .check_stored_models(&plan)
             .map_err(Failure::from_input_error)?;
-        let taken = stored.digests(plan.model_works());
+        let taken = plan.stored_models();
         let own_seeds = &problem.spec.seeds;
         seeds.extend(own_seeds);
         match &problem.variant {

@@ -62,7 +62,7 @@ impl Work for EncoderWork {
             layout.for_fitting(&data, ModelDuringFit::Frozen, init, context.device);
         // All encoders of a seed that are fitted by one objective see the same minibatches and noise, so that their
         // differences are paired.
-        let fit = context.fit();
+        let fit = context.checkpointed_fit();
         let cost = fit_encoder(
             model.as_ref(),
             family.as_ref(),

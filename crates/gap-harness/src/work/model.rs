@@ -139,7 +139,7 @@ impl ModelWork {
         let init = key.for_role("companion");
         let (mut encoder, constant_inputs) =
             of_encoder.for_fitting(&data, ModelDuringFit::Fitted, init, context.device);
-        let fit = context.fit();
+        let fit = context.checkpointed_fit();
         let cost = fit_decoder_and_encoder(
             &mut decoder,
             family.as_ref(),

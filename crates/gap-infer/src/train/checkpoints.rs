@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 /// A function of the fraction that is done is a context without checkpoints.
 pub trait FitContext {
     /// Takes note of the fraction of steps that are done.
-    fn progressed(&self, fraction: f64);
+    fn report_progress(&self, fraction: f64);
 
     /// The latest checkpoint of this fit, if there is one.
     fn load_checkpoint(&self) -> Option<Vec<u8>> {
@@ -33,7 +33,7 @@ pub trait FitContext {
 }
 
 impl<F: Fn(f64)> FitContext for F {
-    fn progressed(&self, fraction: f64) {
+    fn report_progress(&self, fraction: f64) {
         self(fraction);
     }
 }

@@ -40,6 +40,8 @@ pub struct FitSettings<'a> {
     pub noise_dim: usize,
     /// The key of the order of datapoints and of the noise.
     pub key: SeedKey,
+    /// When it was begun.
+    pub begun: Instant,
     /// What surrounds it.
     pub context: &'a dyn FitContext,
 }
@@ -60,9 +62,8 @@ const STEPS_BETWEEN_FINITE_CHECKS: u32 = 100;
 
 impl<S: ScoreSource> Trainer<'_, S> {
     /// Takes all steps on a data set of `n_points` datapoints, and writes the learned weights back. It begins at the
-    /// latest checkpoint, and returns the wall time, in seconds, of the steps before that.
+    /// latest checkpoint, and returns its wall time, seconds, with that up to the checkpoint.
     pub fn run(mut self, fit: &FitSettings<'_>, n_points: usize) -> Result<f64, InferError> {
-        let clock = Instant::now();
         let steps = fit.training.steps.get();
         let n_samples = fit.training.n_samples.get() as usize;
         let batch_size = fit.training.batch_size.get() as usize;
@@ -104,11 +105,12 @@ impl<S: ScoreSource> Trainer<'_, S> {
                     key: fit.subject.rate_key,
                 });
             }
-            fit.context.progressed(f64::from(next) / f64::from(steps));
+            fit.context
+                .report_progress(f64::from(next) / f64::from(steps));
             if next != steps && fit.context.is_checkpoint_due() {
                 let state = FitState {
                     step: next,
-                    seconds: earlier + clock.elapsed().as_secs_f64(),
+                    seconds: earlier + fit.begun.elapsed().as_secs_f64(),
                     noise_position: noise.positions()[0],
                     encoder: self.encoder.state(),
                     scores: self.scores.states(),
@@ -121,7 +123,7 @@ impl<S: ScoreSource> Trainer<'_, S> {
         }
         self.encoder.finish();
         self.scores.finish();
-        Ok(earlier)
+        Ok(earlier + fit.begun.elapsed().as_secs_f64())
     }
 
     /// Goes back to the latest checkpoint, and returns it; `None`, with nothing changed, if there is none of this fit.

@@ -53,7 +53,7 @@ fn gap_cell(cell: &PairedCell<'_>) -> Cell {
         (!kept.is_empty()).then(|| kept.mean())
     };
     let different_optima_points = different_optima_points(&columns);
-    let refinement = refinement_points(&columns, None);
+    let refinement = refinement_points(&columns, None, &free_form);
     let refinements = named_refinements(&columns);
     // The ends of `[refinement]`, or without it of the first refinement by name.
     let first_named = refinements.first();
@@ -182,9 +182,11 @@ fn different_optima_points(columns: &CellColumns<'_>) -> Vec<DifferentOptima> {
 
 /// Returns what is left of the gap after each number of steps of the refinement with this name, or of
 /// `[refinement]`.
-fn refinement_points<'a>(columns: &CellColumns<'a>, name: Option<&'a str>) -> Vec<RefinementPoint> {
-    let free_form = columns.finite_column(FREE_FORM_ELBO_QUANTITY);
-    let free_form = free_form.expect("every cell has the ELBO of q*");
+fn refinement_points<'a>(
+    columns: &CellColumns<'a>,
+    name: Option<&'a str>,
+    free_form: &PairedColumn,
+) -> Vec<RefinementPoint> {
     let steps = columns.refinement_steps(name).into_iter();
     steps
         .filter_map(|steps| {
@@ -218,12 +220,12 @@ fn named_refinements(columns: &CellColumns<'_>) -> Vec<NamedRefinement> {
     names
         .filter_map(|name| {
             let columns = columns.including(name);
-            let points = refinement_points(&columns, Some(name));
+            let free_form = columns.finite_column(FREE_FORM_ELBO_QUANTITY)?;
+            let points = refinement_points(&columns, Some(name), &free_form);
             let steps = points.iter().map(|point| point.steps);
             let elbos: Vec<MeasuredQuantity<'_>> = steps
                 .map(|steps| MeasuredQuantity::refined_elbo(Some(name), steps))
                 .collect();
-            let free_form = columns.finite_column(FREE_FORM_ELBO_QUANTITY)?;
             Some(NamedRefinement {
                 name: name.to_owned(),
                 elbo: refined_mean(&columns, Some(name), points.last()?)?,

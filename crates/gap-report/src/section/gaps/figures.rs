@@ -58,8 +58,7 @@ enum GapCurve<'a> {
 impl<'a> GapCurve<'a> {
     /// Returns the curves of all gaps that the groups may have.
     fn all(groups: &[SeedGroup<'a>]) -> Vec<Self> {
-        let refinements = groups.iter().flat_map(SeedGroup::refinement_names);
-        let refinements: BTreeSet<Option<&str>> = refinements.collect();
+        let refinements = SeedGroup::refinement_names_of_all(groups);
         let protocols = groups.iter().flat_map(SeedGroup::protocol_names);
         let protocols: BTreeSet<&str> = protocols.collect();
         [Self::Amortization, Self::Approximation]
@@ -220,8 +219,7 @@ fn gaps_at(groups: &[SeedGroup<'_>], places: &GroupPlaces<'_>, name: &str, title
 }
 
 fn gap_by_steps(groups: &[SeedGroup<'_>]) -> Chart {
-    let refinements = groups.iter().flat_map(SeedGroup::refinement_names);
-    let refinements: BTreeSet<Option<&str>> = refinements.collect();
+    let refinements = SeedGroup::refinement_names_of_all(groups);
     let steps = groups.iter().flat_map(|group| {
         let names = refinements.iter();
         names.flat_map(|&name| group.refinement_steps(name))

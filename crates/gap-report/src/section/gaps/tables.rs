@@ -8,15 +8,12 @@ use crate::table::number::{
 use crate::table::{Table, mean_gradients, mean_seconds, table_by_group, table_by_model};
 use gap_schema::Summary;
 use gap_schema::summary::{Cell, Cost, MIN_DIFFERENT_OPTIMA_NATS, Mean, ProtocolResult};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Returns the gaps, one row for each variant, encoder and split.
 pub(super) fn gaps_table(summary: &Summary) -> Table {
     let groups = SeedGroup::group_summary_cells(summary);
-    let mut refinements: BTreeSet<Option<&str>> = groups
-        .iter()
-        .flat_map(SeedGroup::refinement_names)
-        .collect();
+    let mut refinements = SeedGroup::refinement_names_of_all(&groups);
     if refinements.is_empty() {
         refinements.insert(None); // An empty column, as the other gaps of encoders have without encoders.
     }
